@@ -1,0 +1,285 @@
+//! Which kernel modules a machine needs, and in which order they are loaded:
+//! a reader of `modules.alias`, `modules.dep` and `modules.softdep`.
+//!
+//! Knows texts only. [`crate::sys::modules`] walks sysfs for the aliases and
+//! hands the files to the kernel.
+
+use std::collections::HashMap;
+
+/// Deepest chain of dependencies that is followed; a circle ends there.
+const MAX_DEPTH: usize = 16;
+
+/// The module index of one kernel release.
+#[derive(Debug, Default)]
+pub struct ModuleIndex {
+    /// Alias patterns and the module that each one asks for, in file order.
+    aliases: Vec<(String, String)>,
+    /// Module name to path (below the release's folder) and the paths that
+    /// it depends on.
+    modules: HashMap<String, (String, Vec<String>)>,
+    /// Module name to names that are to be loaded before it, if they exist.
+    soft_before: HashMap<String, Vec<String>>,
+}
+
+impl ModuleIndex {
+    /// Reads the three files. Lines that can't be understood are skipped:
+    /// they can only make a module missing, which shows.
+    pub fn parse(alias: &str, dep: &str, softdep: &str) -> Self {
+        let mut index = Self::default();
+        for line in alias.lines() {
+            let mut words = line.split_ascii_whitespace();
+            if let (Some("alias"), Some(pattern), Some(module)) =
+                (words.next(), words.next(), words.next())
+            {
+                index.aliases.push((pattern.into(), normal_name(module)));
+            }
+        }
+        for line in dep.lines() {
+            if let Some((path, needs)) = line.split_once(':') {
+                index.modules.insert(
+                    name_of_path(path),
+                    (
+                        path.into(),
+                        needs.split_ascii_whitespace().map(String::from).collect(),
+                    ),
+                );
+            }
+        }
+        for line in softdep.lines() {
+            let mut words = line.split_ascii_whitespace();
+            let (Some("softdep"), Some(module)) = (words.next(), words.next()) else {
+                continue;
+            };
+            let mut before = false;
+            for word in words {
+                match word {
+                    "pre:" => before = true,
+                    "post:" => before = false,
+                    name if before => index
+                        .soft_before
+                        .entry(normal_name(module))
+                        .or_default()
+                        .push(normal_name(name)),
+                    _ => {}
+                }
+            }
+        }
+        index
+    }
+
+    /// Names of the modules that answer to a device's alias.
+    pub fn modules_for<'a>(&'a self, modalias: &'a str) -> impl Iterator<Item = &'a str> {
+        self.aliases
+            .iter()
+            .filter(move |(pattern, _)| matches(pattern.as_bytes(), modalias.as_bytes()))
+            .map(|(_, module)| module.as_str())
+    }
+
+    /// Paths of the files to load for a module, below the release's folder,
+    /// in the order in which the kernel takes them. Empty where the module
+    /// has no file: it is built in, or the ramdisk does without.
+    pub fn load_order(&self, module: &str) -> Vec<&str> {
+        let mut order = Vec::new();
+        self.collect(&normal_name(module), 0, &mut order);
+        order
+    }
+
+    fn collect<'a>(&'a self, name: &str, depth: usize, order: &mut Vec<&'a str>) {
+        let Some((path, needs)) = self.modules.get(name) else {
+            return;
+        };
+        if depth > MAX_DEPTH || order.contains(&path.as_str()) {
+            return;
+        }
+        for soft in self.soft_before.get(name).into_iter().flatten() {
+            self.collect(soft, depth + 1, order);
+        }
+        // modules.dep lists the nearest dependency first and is already
+        // transitive; a dependency's own soft ones still need the descent.
+        for need in needs.iter().rev() {
+            self.collect(&name_of_path(need), depth + 1, order);
+        }
+        if !order.contains(&path.as_str()) {
+            order.push(path);
+        }
+    }
+}
+
+/// Module names spell `-` as `_`.
+fn normal_name(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+/// `kernel/drivers/ata/libahci.ko` is the module `libahci`.
+fn name_of_path(path: &str) -> String {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    normal_name(file.split('.').next().unwrap_or(file))
+}
+
+/// Shell-style matching as depmod's patterns need it: `*`, `?`, and sets such
+/// as `[0-9a]`.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    // Where to go on when what follows the latest star does not fit.
+    let mut retry: Option<(usize, usize)> = None;
+    loop {
+        match pattern.get(p) {
+            Some(b'*') => {
+                p += 1;
+                retry = Some((p, t));
+                continue;
+            }
+            Some(&first) => {
+                if let Some(&byte) = text.get(t) {
+                    let step = if first == b'[' {
+                        set_length(&pattern[p..], byte)
+                    } else {
+                        (first == b'?' || first == byte).then_some(1)
+                    };
+                    if let Some(step) = step {
+                        p += step;
+                        t += 1;
+                        continue;
+                    }
+                }
+            }
+            None if t == text.len() => return true,
+            None => {}
+        }
+        match retry {
+            Some((after_star, from)) if from < text.len() => {
+                (p, t) = (after_star, from + 1);
+                retry = Some((after_star, from + 1));
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// Length of the set that `pattern` starts with, where `byte` is in it.
+fn set_length(pattern: &[u8], byte: u8) -> Option<usize> {
+    let end = pattern.iter().position(|&byte| byte == b']')?;
+    let mut inside = pattern.get(1..end)?;
+    let mut found = false;
+    while let [low, rest @ ..] = inside {
+        (found, inside) = match rest {
+            [b'-', high, rest @ ..] => (found || (*low..=*high).contains(&byte), rest),
+            _ => (found || *low == byte, rest),
+        };
+    }
+    found.then_some(end + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ALIAS: &str = "\
+# Aliases extracted from modules themselves.
+alias pci:v*d*sv*sd*bc01sc06i01* ahci
+alias pci:v00008086d0000100Esv*sd*bc*sc*i* e1000
+alias scsi:t-0x00* sd_mod
+alias virtio:d00000001v* virtio_net
+alias acpi*:APP0001:* applesmc
+alias cpu:type:x86,ven*fam*mod*:feature:*00C0* crc32c-intel
+";
+    const DEP: &str = "\
+kernel/drivers/ata/ahci.ko: kernel/drivers/ata/libahci.ko kernel/drivers/ata/libata.ko kernel/drivers/scsi/scsi_mod.ko
+kernel/drivers/ata/libahci.ko: kernel/drivers/ata/libata.ko kernel/drivers/scsi/scsi_mod.ko
+kernel/drivers/ata/libata.ko: kernel/drivers/scsi/scsi_mod.ko
+kernel/drivers/scsi/scsi_mod.ko:
+kernel/drivers/scsi/sd_mod.ko: kernel/block/t10-pi.ko kernel/drivers/scsi/scsi_mod.ko
+kernel/block/t10-pi.ko: kernel/lib/crc-t10dif.ko
+kernel/lib/crc-t10dif.ko:
+kernel/crypto/crct10dif_common.ko:
+";
+    const SOFTDEP: &str =
+        "softdep crc_t10dif pre: crct10dif-common crct10dif_missing post: other\n";
+
+    #[test]
+    fn finds_modules_by_alias() {
+        let index = ModuleIndex::parse(ALIAS, DEP, SOFTDEP);
+        let find = |alias| index.modules_for(alias).collect::<Vec<_>>();
+        assert_eq!(
+            find("pci:v00008086d00002922sv00001AF4sd00001100bc01sc06i01"),
+            ["ahci"]
+        );
+        assert_eq!(find("scsi:t-0x00"), ["sd_mod"]);
+        assert_eq!(find("pci:v00008086d0000100Esv0sd0bc02sc00i00"), ["e1000"]);
+        assert!(find("scsi:t-0x05").is_empty());
+        assert!(find("").is_empty());
+    }
+
+    #[test]
+    fn dependencies_come_first_soft_ones_included() {
+        let index = ModuleIndex::parse(ALIAS, DEP, SOFTDEP);
+        assert_eq!(
+            index.load_order("ahci"),
+            [
+                "kernel/drivers/scsi/scsi_mod.ko",
+                "kernel/drivers/ata/libata.ko",
+                "kernel/drivers/ata/libahci.ko",
+                "kernel/drivers/ata/ahci.ko",
+            ]
+        );
+        assert_eq!(
+            index.load_order("sd-mod"),
+            [
+                "kernel/drivers/scsi/scsi_mod.ko",
+                "kernel/crypto/crct10dif_common.ko",
+                "kernel/lib/crc-t10dif.ko",
+                "kernel/block/t10-pi.ko",
+                "kernel/drivers/scsi/sd_mod.ko",
+            ]
+        );
+        assert!(index.load_order("built_in").is_empty());
+    }
+
+    #[test]
+    fn circles_end() {
+        let index = ModuleIndex::parse("", "a.ko: b.ko\nb.ko: a.ko\n", "softdep a pre: b\n");
+        assert_eq!(index.load_order("a").len(), 2);
+    }
+
+    #[test]
+    fn patterns() {
+        for (pattern, text, expected) in [
+            ("*", "", true),
+            ("", "", true),
+            ("", "a", false),
+            ("a*c", "abbc", true),
+            ("a*c", "abcd", false),
+            ("a*b*c", "aXbXbXc", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("usb:v0[1-3]p*", "usb:v02p9", true),
+            ("usb:v0[1-3]p*", "usb:v04p9", false),
+            ("[ab]", "b", true),
+            ("[ab", "a", false),
+            ("*[0-9]*", "a7z", true),
+        ] {
+            assert_eq!(
+                matches(pattern.as_bytes(), text.as_bytes()),
+                expected,
+                "{pattern} {text}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived(alias in ".*", dep in ".*", soft in ".*", name in ".*") {
+            let index = ModuleIndex::parse(&alias, &dep, &soft);
+            index.load_order(&name);
+            prop_assert_eq!(index.modules_for(&name).count() <= index.aliases.len(), true);
+        }
+
+        #[test]
+        fn a_text_matches_itself(text in "[a-z0-9:]*") {
+            prop_assert!(matches(text.as_bytes(), text.as_bytes()));
+            let open = format!("{text}*");
+            prop_assert!(matches(open.as_bytes(), text.as_bytes()));
+        }
+    }
+}

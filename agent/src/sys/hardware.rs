@@ -1,0 +1,145 @@
+//! Gathers what sysfs and procfs tell of the hardware.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use super::{bytes, text};
+use crate::engine::inventory::{DiskTexts, NicTexts, Texts};
+use crate::engine::smbios::Smbios;
+
+/// SMBIOS tables; the default where there are none.
+pub fn smbios() -> Smbios {
+    Smbios::parse(
+        &bytes("/sys/firmware/dmi/tables/smbios_entry_point"),
+        &bytes("/sys/firmware/dmi/tables/DMI"),
+    )
+}
+
+/// Whether the firmware that started the kernel is UEFI.
+pub fn is_uefi() -> bool {
+    Path::new("/sys/firmware/efi").exists()
+}
+
+/// The texts of an inspection. `address_of` gives an interface's address.
+pub fn gather(address_of: impl Fn(&str) -> Option<Ipv4Addr>) -> Texts {
+    Texts {
+        cpuinfo: text("/proc/cpuinfo"),
+        meminfo: text("/proc/meminfo"),
+        max_khz: text("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq"),
+        machine: rustix::system::uname()
+            .machine()
+            .to_string_lossy()
+            .into_owned(),
+        uefi: is_uefi(),
+        tpm_version: text("/sys/class/tpm/tpm0/tpm_version_major"),
+        disks: names("/sys/block").iter().map(|name| disk(name)).collect(),
+        nics: interfaces()
+            .iter()
+            .map(|name| nic(name, address_of(name)))
+            .collect(),
+    }
+}
+
+/// Interfaces with hardware behind them.
+pub fn interfaces() -> Vec<String> {
+    let mut names = names("/sys/class/net");
+    names.retain(|name| {
+        Path::new("/sys/class/net")
+            .join(name)
+            .join("device")
+            .exists()
+    });
+    names
+}
+
+/// The interface with this address.
+pub fn interface_by_mac(mac: [u8; 6]) -> Option<String> {
+    interfaces().into_iter().find(|name| {
+        let address = text(Path::new("/sys/class/net").join(name).join("address"));
+        crate::engine::cmdline::parse_mac(&address) == Some(mac)
+    })
+}
+
+/// The kernel's number of an interface.
+pub fn interface_index(name: &str) -> Option<u32> {
+    text(Path::new("/sys/class/net").join(name).join("ifindex"))
+        .trim()
+        .parse()
+        .ok()
+}
+
+/// Whether an interface that is up has a link.
+pub fn has_carrier(name: &str) -> bool {
+    text(Path::new("/sys/class/net").join(name).join("carrier")).trim() == "1"
+}
+
+fn disk(name: &str) -> DiskTexts {
+    let folder = Path::new("/sys/block").join(name);
+    let read = |file: &str| text(folder.join(file));
+    let first = |files: &[&str]| {
+        files
+            .iter()
+            .map(|file| read(file))
+            .find(|text| !text.trim().is_empty())
+            .unwrap_or_default()
+    };
+    DiskTexts {
+        name: name.into(),
+        device_path: fs::canonicalize(&folder)
+            .ok()
+            .and_then(|path| {
+                let path = path.strip_prefix("/sys/devices").ok()?;
+                Some(path.to_string_lossy().into_owned())
+            })
+            .unwrap_or_default(),
+        size: read("size"),
+        removable: read("removable"),
+        read_only: read("ro"),
+        hidden: read("hidden"),
+        rotational: read("queue/rotational"),
+        block_size: read("queue/logical_block_size"),
+        discard_max: read("queue/discard_max_bytes"),
+        write_zeroes_max: read("queue/write_zeroes_max_bytes"),
+        model: first(&["device/model", "device/name"]),
+        vendor: read("device/vendor"),
+        serial: first(&["serial", "device/serial"]),
+        vpd_page_80: bytes(folder.join("device/vpd_pg80")),
+        wwid: first(&["wwid", "device/wwid"]),
+        device_name: link_name(&folder.join("device")),
+        scsi_type: read("device/type"),
+    }
+}
+
+fn nic(name: &str, address: Option<Ipv4Addr>) -> NicTexts {
+    let folder = Path::new("/sys/class/net").join(name);
+    let read = |file: &str| text(folder.join(file));
+    NicTexts {
+        name: name.into(),
+        address: read("address"),
+        driver: link_name(&folder.join("device/driver")),
+        speed: read("speed"),
+        carrier: read("carrier"),
+        pci_vendor: read("device/vendor"),
+        pci_device: read("device/device"),
+        ipv4: address.map(|address| address.octets()).unwrap_or_default(),
+    }
+}
+
+/// Last part of what a link points to.
+fn link_name(link: &Path) -> String {
+    fs::read_link(link)
+        .ok()
+        .and_then(|target| Some(target.file_name()?.to_string_lossy().into_owned()))
+        .unwrap_or_default()
+}
+
+fn names(folder: &str) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .collect();
+    names.sort();
+    names
+}

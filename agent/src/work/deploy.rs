@@ -1,0 +1,486 @@
+//! A deploy order carried out: the image streams to the disk, the partition
+//! table is fitted to it, the config drive joins.
+//!
+//! One thread fetches ahead while this one verifies, decompresses, writes
+//! and reads back. What is held is bounded by the chunk size: two chunks as
+//! they come over the wire, one as it lies on the disk, and a window of the
+//! read-back.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use farrier_image::manifest::PublicKey;
+use farrier_image::transfer::{Action, Source, Stats, Transfer, TransferError};
+use farrier_protocol::message::{Deploy, Failure, ImageProof, NodeId, Reason, Step};
+
+use super::drive;
+use super::fetch::{Door, FetchError};
+use super::verified::{Verifier, WriteError};
+use super::{Meter, failure};
+use crate::device::{AlignedBuffer, BlockDevice};
+use crate::engine::partitions::{Geometry, Table};
+
+/// Largest chunk that is taken: four of them have to fit into 24 MiB beside
+/// everything else.
+const MAX_CHUNK: u32 = 4 << 20;
+/// Longest pause between two attempts at fetching the same bytes.
+const MAX_BACKOFF: Duration = Duration::from_secs(15);
+
+/// What a deployment needs beside its order.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The operator's key, which signs images.
+    pub image_key: PublicKey,
+    /// The appliance's HTTP door.
+    pub door: std::net::SocketAddr,
+    /// The node: names the instance where the config drive does not.
+    pub node: NodeId,
+    /// 16 random bytes: identity of the config drive's partition.
+    pub random: [u8; 16],
+    /// Told how far it has come.
+    pub meter: &'a Meter,
+}
+
+/// Carries out `order` on its disk. The proof's `peak_rss_kib` is left to the
+/// caller.
+///
+/// # Errors
+/// The failure to report.
+pub fn deploy<D: BlockDevice>(
+    order: &Deploy,
+    device: &D,
+    context: &Context<'_>,
+) -> Result<ImageProof, Failure> {
+    let meter = context.meter;
+    let mut disk = Verifier::new(device);
+    let (stats, image_bytes) = write_image(order, &mut disk, context)?;
+
+    meter.enter(Step::Finish, 0);
+    let config_drive = finish(order, &mut disk, context)?;
+    device
+        .flush()
+        .map_err(|error| failure(Step::Finish, Reason::DiskWrite, error))?;
+    // The next one to read the table is the firmware, after a reboot: that
+    // this kernel can't be told is no failure.
+    drop(device.reread_partitions());
+    Ok(ImageProof {
+        disk: order.disk.clone(),
+        manifest_root: order.manifest_root,
+        image_bytes,
+        fetched_bytes: stats.fetched_bytes,
+        refetched_chunks: stats.refetched,
+        config_drive,
+        peak_rss_kib: 0,
+        millis: meter.millis(),
+    })
+}
+
+/// Pause before attempt number `attempt`, from 1.
+pub(super) fn backoff(attempt: u32) -> Duration {
+    let millis = 200_u64.saturating_mul(1 << attempt.min(10));
+    Duration::from_millis(millis).min(MAX_BACKOFF)
+}
+
+/// One fetch: which file, from where, and the buffer that is filled.
+struct Job {
+    source: Source,
+    offset: u64,
+    buffer: Vec<u8>,
+}
+
+impl Job {
+    fn is(&self, source: Source, offset: u64, length: u32) -> bool {
+        self.source == source && self.offset == offset && self.buffer.len() == length as usize
+    }
+}
+
+/// The thread that fetches, seen from the one that works.
+struct Fetcher {
+    jobs: SyncSender<Job>,
+    results: Receiver<(Job, Result<(), FetchError>)>,
+    /// What is being fetched and not yet received.
+    ahead: Option<(Source, u64, u32)>,
+    /// What was received and not asked for yet.
+    ready: Option<(Job, Result<(), FetchError>)>,
+    /// Buffers to use again.
+    spare: Vec<Vec<u8>>,
+}
+
+impl Fetcher {
+    /// Starts to fetch what will be asked for next.
+    fn begin(&mut self, source: Source, offset: u64, length: u32) {
+        let known = self
+            .ready
+            .as_ref()
+            .is_some_and(|(job, _)| job.is(source, offset, length));
+        if self.ahead.is_some() || known || self.ready.is_some() {
+            return;
+        }
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        buffer.resize(length as usize, 0);
+        let job = Job {
+            source,
+            offset,
+            buffer,
+        };
+        if self.jobs.send(job).is_ok() {
+            self.ahead = Some((source, offset, length));
+        }
+    }
+
+    /// The bytes that were asked for; waits for them.
+    fn get(
+        &mut self,
+        source: Source,
+        offset: u64,
+        length: u32,
+    ) -> Result<Vec<u8>, (Vec<u8>, Option<FetchError>)> {
+        if let Some((job, result)) = self.ready.take() {
+            if job.is(source, offset, length) {
+                return deliver(job, result);
+            }
+            self.ready = Some((job, result));
+        }
+        if let Some(ahead) = self.ahead.take() {
+            let Ok((job, result)) = self.results.recv() else {
+                return Err((Vec::new(), None));
+            };
+            if ahead == (source, offset, length) {
+                return deliver(job, result);
+            }
+            // Something came in between, such as fetching a chunk again.
+            self.ready = Some((job, result));
+        }
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        buffer.resize(length as usize, 0);
+        let job = Job {
+            source,
+            offset,
+            buffer,
+        };
+        if self.jobs.send(job).is_err() {
+            return Err((Vec::new(), None));
+        }
+        match self.results.recv() {
+            Ok((job, result)) => deliver(job, result),
+            Err(_) => Err((Vec::new(), None)),
+        }
+    }
+
+    fn give_back(&mut self, buffer: Vec<u8>) {
+        // Two are ever in use; a third comes from fetching again.
+        if self.spare.len() < 2 {
+            self.spare.push(buffer);
+        }
+    }
+}
+
+fn deliver(
+    job: Job,
+    result: Result<(), FetchError>,
+) -> Result<Vec<u8>, (Vec<u8>, Option<FetchError>)> {
+    match result {
+        Ok(()) => Ok(job.buffer),
+        Err(error) => Err((job.buffer, Some(error))),
+    }
+}
+
+/// Streams the image. Gives what was done and the bytes of the image.
+fn write_image<D: BlockDevice>(
+    order: &Deploy,
+    disk: &mut Verifier<'_, D>,
+    context: &Context<'_>,
+) -> Result<(Stats, u64), Failure> {
+    let (job_sender, jobs) = sync_channel::<Job>(1);
+    let (result_sender, results) = sync_channel(1);
+    let door = context.door;
+    let (manifest_path, data_path) = (&order.manifest_path, &order.data_path);
+    std::thread::scope(|scope| {
+        let fetch = move || {
+            let mut door = Door::new(door);
+            for mut job in jobs {
+                let path = match job.source {
+                    Source::Manifest => manifest_path,
+                    Source::Data => data_path,
+                };
+                let result = door.range(path, job.offset, &mut job.buffer);
+                if result_sender.send((job, result)).is_err() {
+                    break;
+                }
+            }
+        };
+        std::thread::Builder::new()
+            .name("fetch".into())
+            .stack_size(crate::STACK)
+            .spawn_scoped(scope, fetch)
+            .map_err(|error| failure(Step::Write, Reason::Resources, error))?;
+        let mut fetcher = Fetcher {
+            jobs: job_sender,
+            results,
+            ahead: None,
+            ready: None,
+            spare: Vec::new(),
+        };
+        stream(order, disk, context, &mut fetcher)
+    })
+}
+
+/// Follows the transfer engine to its end.
+fn stream<D: BlockDevice>(
+    order: &Deploy,
+    disk: &mut Verifier<'_, D>,
+    context: &Context<'_>,
+    fetcher: &mut Fetcher,
+) -> Result<(Stats, u64), Failure> {
+    let meter = context.meter;
+    let device = disk.device();
+    let block = u64::from(device.block_size());
+    let mut transfer = Transfer::new(context.image_key, Some(order.manifest_root), device.size());
+    let mut decoder = zstd_safe::DCtx::create();
+    let mut wire = Vec::new();
+    let mut raw = AlignedBuffer::new(0);
+    // Length of the chunk in `raw`, padded to whole blocks.
+    let mut raw_length = 0;
+    let mut is_decoded = false;
+    let mut started = false;
+    let mut last_error: Option<FetchError> = None;
+    let mut attempts = 0;
+    // A hole that was seen to be zero needs no second look.
+    let mut seen_zero = None;
+    let mut zeroed_before = None;
+    meter.enter(Step::Write, 0);
+    loop {
+        let action = transfer
+            .action()
+            .map_err(|error| transfer_failure(error, last_error.as_ref()))?;
+        // What the engine makes of a result shows in its next action.
+        let _told = match action {
+            Action::Fetch {
+                source,
+                offset,
+                len,
+            } => {
+                fetcher.give_back(std::mem::take(&mut wire));
+                match fetcher.get(source, offset, len) {
+                    Ok(bytes) => {
+                        wire = bytes;
+                        is_decoded = false;
+                        attempts = 0;
+                        let told = transfer.fetched(&wire);
+                        if !started && let Some(header) = transfer.header() {
+                            started = true;
+                            if header.chunk_size() > MAX_CHUNK {
+                                return Err(failure(
+                                    Step::Write,
+                                    Reason::Resources,
+                                    "the image's chunks are larger than 4 MiB",
+                                ));
+                            }
+                            meter.enter(Step::Write, header.raw_size);
+                            let size = header.raw_len(0) as u64;
+                            raw = AlignedBuffer::new(size.next_multiple_of(block) as usize);
+                        }
+                        told
+                    }
+                    Err((buffer, error)) => {
+                        fetcher.give_back(buffer);
+                        last_error = error.or(last_error);
+                        attempts += 1;
+                        meter.touch();
+                        std::thread::sleep(backoff(attempts));
+                        transfer.fetch_failed()
+                    }
+                }
+            }
+            Action::Decode { raw_len } => {
+                ahead(&transfer, fetcher);
+                let slot = raw.get_mut(..raw_len as usize).unwrap_or_default();
+                let decoded = decoder.decompress(slot, &wire);
+                is_decoded = true;
+                transfer.decoded((decoded == Ok(raw_len as usize)).then_some(&*slot))
+            }
+            Action::Write { offset, len } => {
+                ahead(&transfer, fetcher);
+                let length = len as usize;
+                raw_length = length.next_multiple_of(block as usize);
+                let slot = raw.get_mut(..raw_length).unwrap_or_default();
+                // Raw chunks come straight from the wire.
+                let (chunk, padding) = slot.split_at_mut(length.min(slot.len()));
+                if !is_decoded && chunk.len() == wire.len() {
+                    chunk.copy_from_slice(&wire);
+                }
+                padding.fill(0);
+                device.write_at(offset, slot).map_err(|error| {
+                    write_failure(Step::Write, &WriteError::Write { at: offset, error })
+                })?;
+                transfer.written()
+            }
+            Action::Zero { offset, len } => {
+                ahead(&transfer, fetcher);
+                let length = u64::from(len).next_multiple_of(block);
+                let already = disk.holds_zeroes(offset, length).map_err(|error| {
+                    write_failure(Step::Write, &WriteError::Read { at: offset, error })
+                })?;
+                if already {
+                    seen_zero = Some(offset);
+                } else {
+                    // What did not work once is done by hand.
+                    let by_hand = zeroed_before == Some(offset);
+                    zeroed_before = Some(offset);
+                    disk.write_zeroes(offset, length, by_hand)
+                        .map_err(|error| {
+                            write_failure(Step::Write, &WriteError::Write { at: offset, error })
+                        })?;
+                }
+                transfer.written()
+            }
+            Action::ReadBack { offset, len, hole } => {
+                let length = u64::from(len).next_multiple_of(block);
+                let equal = if hole {
+                    if seen_zero.take() == Some(offset) {
+                        Ok(true)
+                    } else {
+                        disk.holds_zeroes(offset, length)
+                    }
+                } else {
+                    disk.holds(offset, raw.get(..raw_length).unwrap_or_default())
+                };
+                let equal = equal.map_err(|error| {
+                    write_failure(Step::VerifyImage, &WriteError::Read { at: offset, error })
+                })?;
+                let told = transfer.compared(equal);
+                meter.set_done(transfer.stats().verified_bytes);
+                told
+            }
+            Action::Done => break,
+        };
+    }
+    let size = transfer.header().map_or(0, |header| header.raw_size);
+    Ok((*transfer.stats(), size))
+}
+
+/// Begins the fetch that comes next, while the chunk at hand is dealt with.
+fn ahead(transfer: &Transfer, fetcher: &mut Fetcher) {
+    if let Some(Action::Fetch {
+        source,
+        offset,
+        len,
+    }) = transfer.upcoming()
+    {
+        fetcher.begin(source, offset, len);
+    }
+}
+
+/// Fits the partition table to the disk and adds the config drive. Gives the
+/// hash of the config drive's text, zeroes where there is none.
+fn finish<D: BlockDevice>(
+    order: &Deploy,
+    disk: &mut Verifier<'_, D>,
+    context: &Context<'_>,
+) -> Result<[u8; 32], Failure> {
+    let device = disk.device();
+    let geometry = Geometry {
+        size: device.size(),
+        block: device.block_size(),
+    };
+    let mut door = Door::new(context.door);
+    let drive = match &order.config_drive {
+        Some(drive) => Some(drive::prepare(
+            &mut door,
+            drive,
+            &hyphenated(context.node),
+            geometry.block,
+            context.meter,
+        )?),
+        None => None,
+    };
+
+    let bad_table = |error| failure(Step::Finish, Reason::BadPartitionTable, error);
+    let mut head = AlignedBuffer::new(2 * geometry.block as usize);
+    read(device, 0, &mut head)?;
+    let table = Table::parse(&head, geometry).map_err(bad_table)?;
+    let mut entries = AlignedBuffer::new(0);
+    if let Some((offset, length)) = table.entries(geometry) {
+        entries = AlignedBuffer::new(length as usize);
+        read(device, offset, &mut entries)?;
+    }
+    let wanted = drive.as_ref().map(|drive| drive.size);
+    let plan = table
+        .plan(geometry, &entries, wanted, context.random)
+        .map_err(bad_table)?;
+
+    let mut hash = [0; 32];
+    if let (Some(drive), Some(place)) = (drive, plan.config_drive) {
+        hash = drive.hash;
+        drive.write(&mut door, disk, place, context.meter)?;
+    }
+    // The table comes last: a partition that it names is complete.
+    for write in &plan.writes {
+        let mut buffer = AlignedBuffer::new(write.bytes.len());
+        buffer.copy_from_slice(&write.bytes);
+        disk.put(write.offset, &buffer)
+            .map_err(|error| write_failure(Step::Finish, &error))?;
+        context.meter.touch();
+    }
+    Ok(hash)
+}
+
+fn read(device: &impl BlockDevice, offset: u64, buffer: &mut [u8]) -> Result<(), Failure> {
+    device
+        .read_at(offset, buffer)
+        .map_err(|error| failure(Step::Finish, Reason::DiskRead, error))
+}
+
+/// A node's identity as it is printed.
+fn hyphenated(node: NodeId) -> String {
+    let mut text = String::with_capacity(36);
+    for (index, byte) in node.0.iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}
+
+pub(super) fn write_failure(step: Step, error: &WriteError) -> Failure {
+    match error {
+        WriteError::Write { .. } => failure(step, Reason::DiskWrite, error),
+        WriteError::Read { .. } => failure(step, Reason::DiskRead, error),
+        WriteError::Differs { .. } => failure(step, Reason::ReadBack, error),
+    }
+}
+
+fn transfer_failure(error: TransferError, fetch: Option<&FetchError>) -> Failure {
+    match error {
+        TransferError::Manifest(why) => failure(
+            Step::Write,
+            Reason::BadManifest,
+            format_args!("the image's manifest is refused: {why:?}"),
+        ),
+        TransferError::TooLarge => failure(
+            Step::Write,
+            Reason::ImageTooLarge,
+            "the image is larger than the disk",
+        ),
+        TransferError::Chunk(chunk) => failure(
+            Step::Write,
+            Reason::BadChunk,
+            format_args!("chunk {chunk} has a wrong hash, however often it is fetched"),
+        ),
+        TransferError::ReadBack(chunk) => failure(
+            Step::VerifyImage,
+            Reason::ReadBack,
+            format_args!("chunk {chunk} reads back differently from what was written, twice"),
+        ),
+        TransferError::Fetch => match fetch {
+            Some(why) => failure(Step::Write, Reason::Fetch, why),
+            None => failure(Step::Write, Reason::Fetch, "the image can't be fetched"),
+        },
+        TransferError::Sequence => failure(
+            Step::Write,
+            Reason::Other,
+            "the agent took a wrong step while it followed the manifest",
+        ),
+    }
+}

@@ -1,0 +1,214 @@
+//! The erase ladder on real devices: one thread a disk.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use farrier_protocol::message::{
+    DiskId, EraseAbilities, EraseCertificate, EraseMethod, Failure, Reason, Step,
+};
+
+use super::{Meter, failure};
+use crate::device::{AlignedBuffer, BlockDevice};
+use crate::engine::erase::{Action, Ladder, Outcome, Range, Verdict, WINDOW};
+use crate::engine::zero::first_nonzero_run;
+
+/// A disk to erase.
+#[derive(Debug)]
+pub struct Job<D> {
+    /// How the order names it.
+    pub id: DiskId,
+    /// What it can do by itself.
+    pub abilities: EraseAbilities,
+    /// The disk.
+    pub device: D,
+}
+
+/// Bytes per device that are in memory at a time. Many disks share the
+/// memory that the agent allows itself.
+fn window_for(jobs: usize) -> u64 {
+    match jobs {
+        0..=2 => WINDOW,
+        3..=6 => WINDOW / 4,
+        _ => WINDOW / 16,
+    }
+}
+
+/// Erases all disks at once. Certificates are handed out through `certify` as
+/// they come; the failures of the others are returned.
+pub fn erase_all<D: BlockDevice>(
+    jobs: Vec<Job<D>>,
+    least: EraseMethod,
+    meter: &Meter,
+    certify: &(impl Fn(EraseCertificate) + Sync),
+) -> Vec<Failure> {
+    let total: u64 = jobs.iter().map(|job| job.device.size()).sum();
+    // Once over each disk to empty it, once to read it back.
+    meter.enter(Step::Erase, total.saturating_mul(2));
+    let progress: Vec<AtomicU64> = jobs.iter().map(|_| AtomicU64::new(0)).collect();
+    let erasing = AtomicU64::new(jobs.len() as u64);
+    let window = window_for(jobs.len());
+    std::thread::scope(|scope| {
+        let mut failures = Vec::new();
+        let mut threads = Vec::new();
+        for (index, job) in jobs.into_iter().enumerate() {
+            let (progress, erasing) = (&progress, &erasing);
+            let thread = std::thread::Builder::new()
+                .name(format!("erase {}", job.id.serial))
+                .stack_size(crate::STACK);
+            let spawned = thread.spawn_scoped(scope, move || {
+                let mut was_verifying = false;
+                erase(&job, least, window, |ladder| {
+                    let (done, size) = ladder.progress();
+                    let before = if ladder.is_verifying() { size } else { 0 };
+                    if ladder.is_verifying() && !was_verifying {
+                        was_verifying = true;
+                        if erasing.fetch_sub(1, Ordering::Relaxed) == 1 {
+                            meter.set_step(Step::VerifyErase);
+                        }
+                    }
+                    if let Some(own) = progress.get(index) {
+                        own.store(before + done, Ordering::Relaxed);
+                    }
+                    meter.set_done(progress.iter().map(|p| p.load(Ordering::Relaxed)).sum());
+                })
+                .map(certify)
+            });
+            match spawned {
+                Ok(thread) => threads.push(thread),
+                Err(error) => failures.push(failure(Step::Erase, Reason::Resources, error)),
+            }
+        }
+        for thread in threads {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(failure)) => failures.push(failure),
+                Err(_) => failures.push(failure(
+                    Step::Erase,
+                    Reason::Other,
+                    "the erasure of a disk was broken off by a fault of the agent",
+                )),
+            }
+        }
+        failures
+    })
+}
+
+/// Erases one disk; `watch` is called after every action.
+fn erase<D: BlockDevice>(
+    job: &Job<D>,
+    least: EraseMethod,
+    window: u64,
+    mut watch: impl FnMut(&Ladder),
+) -> Result<EraseCertificate, Failure> {
+    let began = Instant::now();
+    let device = &job.device;
+    let mut ladder = Ladder::new(device.size(), job.abilities, least).with_window(window);
+    let mut buffer = AlignedBuffer::new(usize::try_from(window).unwrap_or(0));
+    // Why the last command failed, for people.
+    let mut latest: Option<io::Error> = None;
+    loop {
+        let action = ladder.action();
+        let result = match action {
+            Action::Discard(range) => done(device.discard(range.start, range.length)),
+            Action::WriteZeroes(range) => done(device.write_zeroes(range.start, range.length)),
+            Action::Overwrite(range) => done(overwrite(device, range, &mut buffer)),
+            Action::Flush => done(device.flush()),
+            Action::Read(range) => look(device, range, &mut buffer),
+            Action::Finished(verdict) => {
+                // Partitions that the kernel still knows are gone now; that
+                // it can't forget them is no fault of the erasure.
+                if let Err(error) = device.reread_partitions() {
+                    latest.get_or_insert(error);
+                }
+                return conclude(job, verdict, latest.as_ref(), began);
+            }
+        };
+        ladder.advance(result.unwrap_or_else(|error| {
+            latest = Some(error);
+            Outcome::Failed
+        }));
+        watch(&ladder);
+    }
+}
+
+fn conclude<D>(
+    job: &Job<D>,
+    verdict: Verdict,
+    latest: Option<&io::Error>,
+    began: Instant,
+) -> Result<EraseCertificate, Failure> {
+    let serial = &job.id.serial;
+    let because = || latest.map(|error| format!(": {error}")).unwrap_or_default();
+    match verdict {
+        Verdict::Empty {
+            method,
+            verified,
+            repaired,
+        } => Ok(EraseCertificate {
+            disk: job.id.clone(),
+            method,
+            verified_bytes: verified,
+            repaired_bytes: repaired,
+            millis: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }),
+        Verdict::NotEmpty { at } => Err(failure(
+            Step::VerifyErase,
+            Reason::NotErased,
+            format_args!("disk {serial} is not empty at byte {at}, whatever is written over it"),
+        )),
+        Verdict::WriteFailed { at } => Err(failure(
+            Step::Erase,
+            Reason::DiskWrite,
+            format_args!("disk {serial} can't be erased at byte {at}{}", because()),
+        )),
+        Verdict::ReadFailed { at } => Err(failure(
+            Step::VerifyErase,
+            Reason::DiskRead,
+            format_args!("disk {serial} can't be read at byte {at}{}", because()),
+        )),
+    }
+}
+
+fn done(result: io::Result<()>) -> io::Result<Outcome> {
+    result.map(|()| Outcome::Done)
+}
+
+fn slice(buffer: &mut AlignedBuffer, range: Range) -> io::Result<&mut [u8]> {
+    usize::try_from(range.length)
+        .ok()
+        .and_then(|length| buffer.get_mut(..length))
+        .ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+fn overwrite(
+    device: &impl BlockDevice,
+    range: Range,
+    buffer: &mut AlignedBuffer,
+) -> io::Result<()> {
+    let zeroes = slice(buffer, range)?;
+    zeroes.fill(0);
+    device.write_at(range.start, zeroes)
+}
+
+fn look(
+    device: &impl BlockDevice,
+    range: Range,
+    buffer: &mut AlignedBuffer,
+) -> io::Result<Outcome> {
+    let bytes = slice(buffer, range)?;
+    // A driver that fills nothing and says that it did must not pass.
+    let unit = device.block_size() as usize;
+    bytes
+        .iter_mut()
+        .step_by(unit.max(1))
+        .for_each(|byte| *byte = 0xa5);
+    device.read_at(range.start, bytes)?;
+    let run = first_nonzero_run(bytes, unit);
+    Ok(run.map_or(Outcome::Done, |run| {
+        Outcome::NotZero(Range {
+            start: range.start + run.start as u64,
+            length: run.len() as u64,
+        })
+    }))
+}

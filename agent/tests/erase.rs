@@ -1,0 +1,189 @@
+//! Erasing disks that obey, that lie and that fail.
+
+mod support;
+
+use std::sync::Mutex;
+
+use farrier_agent::work::Meter;
+use farrier_agent::work::erase::{Job, erase_all};
+use farrier_protocol::message::{
+    DiskId, EraseAbilities, EraseCertificate, EraseMethod, Failure, Reason, Step,
+};
+use support::disk::{FakeDisk, Faults};
+use support::noise;
+
+const SIZE: usize = 9 << 20;
+const ALL: EraseAbilities = EraseAbilities {
+    discard: true,
+    write_zeroes: true,
+};
+
+fn dirty(faults: Faults) -> FakeDisk {
+    FakeDisk::new(noise(1, SIZE), 512, faults)
+}
+
+fn job(serial: &str, disk: &FakeDisk) -> Job<FakeDisk> {
+    Job {
+        id: DiskId {
+            serial: serial.try_into().unwrap(),
+            size: SIZE as u64,
+        },
+        abilities: ALL,
+        device: disk.clone(),
+    }
+}
+
+fn erase(disks: &[&FakeDisk], least: EraseMethod) -> (Vec<EraseCertificate>, Vec<Failure>) {
+    let certificates = Mutex::new(Vec::new());
+    let meter = Meter::new(Step::Erase);
+    let jobs = disks
+        .iter()
+        .enumerate()
+        .map(|(index, disk)| job(&format!("D{index}"), disk))
+        .collect();
+    let failures = erase_all(jobs, least, &meter, &|certificate| {
+        certificates.lock().unwrap().push(certificate);
+    });
+    if failures.is_empty() {
+        let (done, total) = meter.progress();
+        let bytes: usize = disks.iter().map(|disk| disk.bytes().len()).sum();
+        assert_eq!((done, total), (total, bytes as u64 * 2));
+    }
+    (certificates.into_inner().unwrap(), failures)
+}
+
+fn is_empty(disk: &FakeDisk) -> bool {
+    disk.bytes().iter().all(|&byte| byte == 0)
+}
+
+#[test]
+fn every_method_empties_a_disk() {
+    for least in [
+        EraseMethod::Discard,
+        EraseMethod::WriteZeroes,
+        EraseMethod::Overwrite,
+    ] {
+        let disk = dirty(Faults::default());
+        let (certificates, failures) = erase(&[&disk], least);
+        assert_eq!(failures, []);
+        assert_eq!(certificates[0].method, least);
+        assert_eq!(certificates[0].verified_bytes, SIZE as u64);
+        assert_eq!(certificates[0].repaired_bytes, 0);
+        assert!(is_empty(&disk));
+    }
+}
+
+#[test]
+fn a_disk_that_ignores_commands_is_overwritten_and_shows() {
+    let disk = dirty(Faults {
+        ignores_discard: true,
+        ignores_zeroes: true,
+        ..Faults::default()
+    });
+    let (certificates, failures) = erase(&[&disk], EraseMethod::Discard);
+    assert_eq!(failures, []);
+    assert_eq!(certificates[0].method, EraseMethod::Overwrite);
+    assert!(certificates[0].repaired_bytes > SIZE as u64 / 2);
+    assert!(is_empty(&disk));
+}
+
+#[test]
+fn a_disk_without_commands_goes_up_the_ladder() {
+    let disk = dirty(Faults {
+        no_discard: true,
+        no_zeroes: true,
+        ..Faults::default()
+    });
+    let (certificates, _) = erase(&[&disk], EraseMethod::Discard);
+    assert_eq!(certificates[0].method, EraseMethod::Overwrite);
+    assert_eq!(certificates[0].repaired_bytes, 0);
+    assert!(is_empty(&disk));
+}
+
+#[test]
+fn scattered_leftovers_are_repaired() {
+    // Every second block is dirty, and discards do nothing.
+    let mut bytes = vec![0; SIZE];
+    for block in bytes.chunks_mut(512).skip(1000).step_by(2).take(3000) {
+        block[511] = 1;
+    }
+    let disk = FakeDisk::new(
+        bytes,
+        512,
+        Faults {
+            ignores_discard: true,
+            ..Faults::default()
+        },
+    );
+    let (certificates, failures) = erase(&[&disk], EraseMethod::Discard);
+    assert_eq!(failures, []);
+    assert_eq!(certificates[0].method, EraseMethod::Discard);
+    assert!(certificates[0].repaired_bytes >= 3000 * 512);
+    assert!(is_empty(&disk));
+    assert!(disk.writes() < 200, "{}", disk.writes());
+}
+
+#[test]
+fn failures_name_their_reason_and_leave_the_others_alone() {
+    for (faults, reason) in [
+        (
+            Faults {
+                stuck: Some(5 << 20..(5 << 20) + 512),
+                ..Faults::default()
+            },
+            Reason::NotErased,
+        ),
+        (
+            Faults {
+                unreadable: Some(7 << 20),
+                ..Faults::default()
+            },
+            Reason::DiskRead,
+        ),
+        (
+            Faults {
+                unwritable: Some(100),
+                ..Faults::default()
+            },
+            Reason::DiskWrite,
+        ),
+    ] {
+        let (bad, good) = (dirty(faults), dirty(Faults::default()));
+        let (certificates, failures) = erase(&[&bad, &good], EraseMethod::Discard);
+        assert_eq!(failures.len(), 1);
+        assert_eq!(failures[0].reason, reason, "{failures:?}");
+        assert!(failures[0].text.contains("D0"));
+        assert_eq!(certificates.len(), 1);
+        assert!(is_empty(&good));
+    }
+}
+
+/// Discards that leave a random stretch behind: found every time.
+#[test]
+fn no_lying_disk_gets_a_false_certificate() {
+    const SMALL: usize = 64 << 10;
+    for seed in 1..2000_u64 {
+        let at = (noise(seed, 8)[5] as usize * 256 + noise(seed, 8)[6] as usize) % SMALL;
+        let mut bytes = vec![0; SMALL];
+        bytes[at] = 1 + (seed % 255) as u8;
+        let stuck = seed % 3 == 0;
+        let block = at as u64 / 512 * 512;
+        let disk = FakeDisk::new(
+            bytes,
+            512,
+            Faults {
+                ignores_discard: true,
+                stuck: stuck.then_some(block..block + 512),
+                ..Faults::default()
+            },
+        );
+        let (certificates, failures) = erase(&[&disk], EraseMethod::Discard);
+        if stuck {
+            assert_eq!(certificates, []);
+            assert_eq!(failures[0].reason, Reason::NotErased);
+        } else {
+            assert_eq!(certificates[0].repaired_bytes, 512, "seed {seed}");
+            assert!(is_empty(&disk));
+        }
+    }
+}

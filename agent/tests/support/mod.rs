@@ -1,0 +1,83 @@
+//! What tests need around an agent: disks in memory that can lie, an HTTP
+//! door that can corrupt, and an appliance that gives orders.
+
+#![allow(
+    dead_code,
+    reason = "every test binary uses another part of the same support"
+)]
+
+pub mod appliance;
+pub mod disk;
+pub mod door;
+
+use std::io::Cursor;
+
+use farrier_image::maker::{Made, Options, SecretKey, make};
+
+/// The operator's key of all tests.
+pub fn operator() -> SecretKey {
+    SecretKey::from_bytes(&[42; 32])
+}
+
+/// Bytes that look random and are the same in every run.
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..length)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 24) as u8
+        })
+        .collect()
+}
+
+/// A raw image of `size` bytes: a GPT with one partition, content that
+/// compresses, content that does not, and holes.
+pub fn raw_image(size: usize, block: u64) -> Vec<u8> {
+    let mut bytes = vec![0; size];
+    let lb = if block == 4096 {
+        gpt::disk::LogicalBlockSize::Lb4096
+    } else {
+        gpt::disk::LogicalBlockSize::Lb512
+    };
+    let mut cursor = Cursor::new(&mut bytes);
+    gpt::mbr::ProtectiveMBR::with_lb_size((size as u64 / block - 1) as u32)
+        .overwrite_lba0(&mut cursor)
+        .unwrap();
+    let mut table = gpt::GptConfig::new()
+        .writable(true)
+        .logical_block_size(lb)
+        .create_from_device(cursor, None)
+        .unwrap();
+    table
+        .add_partition(
+            "root",
+            size as u64 / 2,
+            gpt::partition_types::LINUX_FS,
+            0,
+            None,
+        )
+        .unwrap();
+    table.write().unwrap();
+    let quarter = size / 4;
+    for (index, byte) in bytes[quarter..quarter + quarter / 2].iter_mut().enumerate() {
+        *byte = (index / 1000 % 251) as u8;
+    }
+    let dense = noise(7, quarter / 2);
+    bytes[2 * quarter..2 * quarter + dense.len()].copy_from_slice(&dense);
+    bytes
+}
+
+/// Manifest and data file of an image, chunks of 64 KiB.
+pub fn make_image(raw: &[u8]) -> (Made, Vec<u8>) {
+    let mut data = Vec::new();
+    let options = Options {
+        chunk_shift: 16,
+        threads: std::num::NonZero::new(1),
+        level: Some(3),
+        ..Options::new("test", 1)
+    };
+    let made = make(raw, &mut data, &options, &operator(), |_| {}).unwrap();
+    (made, data)
+}

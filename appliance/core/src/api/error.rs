@@ -1,0 +1,191 @@
+//! Refusals as an operator reads them: a status, and a sentence inside the
+//! envelope that Ironic's clients look for.
+
+use crate::json::{Escaped, Slice, Writer};
+use crate::life::Refused;
+use crate::node::{Node, cut};
+use core::fmt::{self, Write};
+use farrier_http::Status;
+use farrier_lifecycle::{State, Verb};
+use heapless::String;
+
+/// Longest sentence in bytes; longer ones are cut.
+pub const TEXT_LEN: usize = 240;
+
+/// A request that is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// The status.
+    pub status: Status,
+    /// Why, for people.
+    pub text: String<TEXT_LEN>,
+}
+
+impl Error {
+    /// An error with a sentence of its own.
+    pub fn new(status: Status, text: fmt::Arguments<'_>) -> Self {
+        struct Cut<'a>(&'a mut String<TEXT_LEN>);
+        impl Write for Cut<'_> {
+            fn write_str(&mut self, text: &str) -> fmt::Result {
+                text.chars()
+                    // Control characters are of no use to a reader and long once escaped.
+                    .map(|c| if c.is_control() { ' ' } else { c })
+                    .try_for_each(|c| self.0.push(c))
+                    .map_err(|_| fmt::Error)
+            }
+        }
+        let mut sentence = String::new();
+        // What does not fit is cut off.
+        let _cut = Cut(&mut sentence).write_fmt(text);
+        Self {
+            status,
+            text: sentence,
+        }
+    }
+
+    /// The request makes no sense, or asks for what can't be done.
+    pub(super) fn bad(text: &str) -> Self {
+        Self {
+            status: Status::BAD_REQUEST,
+            text: cut(text),
+        }
+    }
+
+    /// There is no such thing.
+    pub(super) fn not_found(kind: &str, name: &str) -> Self {
+        Self::new(
+            Status::NOT_FOUND,
+            format_args!("{kind} {name} could not be found."),
+        )
+    }
+
+    /// What the brain refused, said of a node.
+    pub(super) fn refused(refused: Refused, node: Option<&Node>) -> Self {
+        let status = match refused {
+            Refused::NoSuchNode => Status::NOT_FOUND,
+            Refused::NameTaken => Status::CONFLICT,
+            _ => Status::BAD_REQUEST,
+        };
+        let text = match refused {
+            Refused::NoSuchNode => "The node could not be found.",
+            Refused::Verb { state, verb } => return Self::verb(state, verb.as_str()),
+            Refused::NotSupported => "This appliance has no driver or engine for that.",
+            Refused::NoImage => {
+                "No image is chosen: set instance_info/image_source to the name of an image \
+                 in the appliance's store."
+            }
+            Refused::UnknownImage => {
+                let image = node.map_or("", |node| node.instance.image_source.as_str());
+                return Self::new(
+                    status,
+                    format_args!("The appliance's store has no image named {image:?}."),
+                );
+            }
+            Refused::NoDisks => {
+                "No disk of the node is known: inspect it first. A node without disks can't \
+                 be deployed."
+            }
+            Refused::ImageTooLarge => "No disk of the node is large enough for the image.",
+            Refused::NameTaken => "Another node has that name.",
+            Refused::BadName => {
+                "A name has letters, digits, '-', '.' and '_' only, and is no UUID."
+            }
+            Refused::TooLong => "A value is too long.",
+            Refused::TooManyKeys => "There is no room for another key of driver_info.",
+            Refused::InUse(state) => {
+                return Self::new(
+                    status,
+                    format_args!("The node is {state}: image and instance stay what they are."),
+                );
+            }
+        };
+        Self {
+            status,
+            text: cut(text),
+        }
+    }
+
+    /// A verb that the state does not have, or that does not exist: names
+    /// those that would do.
+    pub(super) fn verb(state: State, verb: &str) -> Self {
+        struct Verbs(State);
+        impl fmt::Display for Verbs {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut between = "";
+                for verb in Verb::ALL {
+                    if self.0.event(verb).is_some() {
+                        write!(f, "{between}{verb}")?;
+                        between = ", ";
+                    }
+                }
+                match between {
+                    "" => f.write_str("none; wait until the work is done"),
+                    _ => Ok(()),
+                }
+            }
+        }
+        Self::new(
+            Status::BAD_REQUEST,
+            format_args!(
+                "The requested action \"{verb}\" can not be performed while the node is in \
+                 state \"{state}\". Possible: {}.",
+                Verbs(state)
+            ),
+        )
+    }
+
+    /// Length of the reply's body in bytes.
+    pub(super) fn length(&self) -> usize {
+        struct Count(usize);
+        impl Write for Count {
+            fn write_str(&mut self, text: &str) -> fmt::Result {
+                self.0 += text.len();
+                Ok(())
+            }
+        }
+        let mut count = Count(0);
+        // Counting never fails.
+        let _never = self.write(&mut count);
+        count.0
+    }
+
+    /// Writes the reply's body: the sentence in Ironic's envelope, which is
+    /// JSON in a string in JSON. Gives its length, 0 where `buffer` can't
+    /// hold it.
+    pub(super) fn emit(&self, buffer: &mut [u8]) -> usize {
+        let mut out = Slice::new(buffer);
+        match self.write(&mut out) {
+            Ok(()) => out.len(),
+            Err(_) => 0,
+        }
+    }
+
+    fn write(&self, out: &mut impl Write) -> fmt::Result {
+        out.write_str("{\"error_message\":\"")?;
+        let mut inner = Writer::new(Escaped(&mut *out));
+        let fault = match self.status.0 {
+            ..500 => "Client",
+            _ => "Server",
+        };
+        inner.object().key("faultcode").string(fault);
+        inner.key("faultstring").string(&self.text);
+        inner.key("debuginfo").null().end_object();
+        inner.finish().ok_or(fmt::Error)?;
+        out.write_str("\"}")
+    }
+}
+
+impl From<farrier_http::Error> for Error {
+    fn from(error: farrier_http::Error) -> Self {
+        Self {
+            status: error.status(),
+            text: cut(error.text()),
+        }
+    }
+}
+
+impl From<crate::json::Error> for Error {
+    fn from(error: crate::json::Error) -> Self {
+        Self::bad(error.text())
+    }
+}

@@ -1,0 +1,397 @@
+//! From a request line to a [`Call`]: which thing is meant, what is wanted
+//! of it, and which part of a list.
+
+use super::fields::Fields;
+use super::{Error, Version, uuid};
+use crate::node::NAME_LEN;
+use core::str::FromStr;
+use farrier_http::{Method, Status, percent};
+use farrier_lifecycle::State;
+use farrier_protocol::message::NodeId;
+use heapless::String;
+
+/// How a path names a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ident {
+    /// By its UUID.
+    Uuid(NodeId),
+    /// By its name.
+    Name(String<NAME_LEN>),
+}
+
+impl core::fmt::Display for Ident {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Uuid(id) => uuid::Text(id.0).fmt(f),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// What a request asks for. Owned: the request's bytes are not needed any
+/// more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The microversion to answer in.
+    pub version: Version,
+    /// The thing, and what is wanted of it.
+    pub target: Target,
+    pub(super) list: List,
+}
+
+/// The things of the API. Those that name a node end in what is wanted of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// `GET /`
+    Root,
+    /// `GET /v1`
+    V1,
+    /// `GET /v1/nodes`, `GET /v1/nodes/detail`
+    Nodes,
+    /// `GET /v1/nodes/{node}`
+    Node(Ident),
+    /// `GET /v1/nodes/{node}/states`
+    States(Ident),
+    /// `GET /v1/nodes/{node}/validate`
+    Validate(Ident),
+    /// `GET /v1/nodes/{node}/inventory`
+    Inventory(Ident),
+    /// A list of a node that is always empty: traits, VIFs, history, …
+    NodeEmpty(Ident, &'static str),
+    /// `GET /v1/ports`, `GET /v1/ports/detail`, `GET /v1/nodes/{node}/ports`
+    Ports(Option<Ident>),
+    /// `GET /v1/ports/{port}`
+    Port(NodeId),
+    /// `GET /v1/drivers`
+    Drivers,
+    /// `GET /v1/drivers/farrier`
+    Driver,
+    /// `GET /v1/conductors`
+    Conductors,
+    /// `GET /v1/conductors/farrier`
+    Conductor,
+    /// A list that is always empty: chassis, allocations, port groups, …
+    Empty(&'static str),
+    /// `GET /farrier/v1/status`
+    Status,
+    /// `GET /farrier/v1/images`
+    Images,
+    /// `PATCH /v1/nodes/{node}`
+    Patch(Ident),
+    /// `PUT /v1/nodes/{node}/states/provision`
+    Provision(Ident),
+    /// `PUT /v1/nodes/{node}/states/power`
+    Power(Ident),
+}
+
+impl Target {
+    /// Whether the request has a body that says what is wanted.
+    pub const fn has_body(&self) -> bool {
+        matches!(self, Self::Patch(_) | Self::Provision(_) | Self::Power(_))
+    }
+
+    /// The node that is meant, where it is one.
+    pub const fn node(&self) -> Option<&Ident> {
+        match self {
+            Self::Node(node)
+            | Self::States(node)
+            | Self::Validate(node)
+            | Self::Inventory(node)
+            | Self::NodeEmpty(node, _)
+            | Self::Ports(Some(node))
+            | Self::Patch(node)
+            | Self::Provision(node)
+            | Self::Power(node) => Some(node),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn node_mut(&mut self) -> Option<&mut Ident> {
+        match self {
+            Self::Node(node)
+            | Self::States(node)
+            | Self::Validate(node)
+            | Self::Inventory(node)
+            | Self::NodeEmpty(node, _)
+            | Self::Ports(Some(node))
+            | Self::Patch(node)
+            | Self::Provision(node)
+            | Self::Power(node) => Some(node),
+            _ => None,
+        }
+    }
+}
+
+/// Which part of a list, and how much of each item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct List {
+    pub(super) fields: Fields,
+    pub(super) detail: bool,
+    pub(super) limit: u16,
+    pub(super) marker: Option<NodeId>,
+    pub(super) state: Option<State>,
+    pub(super) instance: Option<NodeId>,
+    pub(super) associated: Option<bool>,
+    /// A filter that no node passes, as `maintenance=true`.
+    pub(super) nothing: bool,
+}
+
+impl List {
+    const ALL: Self = Self {
+        fields: Fields::ALL,
+        detail: true,
+        limit: u16::MAX,
+        marker: None,
+        state: None,
+        instance: None,
+        associated: None,
+        nothing: false,
+    };
+}
+
+/// Whether a path is the API's; any other is a file's.
+pub fn is_ours(path: &str) -> bool {
+    let below = |prefix: &str| {
+        path.strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    path == "/" || below("/v1") || below("/farrier/v1")
+}
+
+/// Finds out what a request asks for. `path` and `query` are as in the
+/// request line, `version` is the value of [`super::version::HEADER`].
+///
+/// # Errors
+///
+/// 404 for a path without a thing behind it, 405 for a thing that has no such
+/// method, 406 for a version that is not spoken, 400 for everything else.
+pub fn route(
+    method: Method,
+    path: &str,
+    query: &str,
+    version: Option<&str>,
+) -> Result<Call, Error> {
+    let version = Version::negotiate(version).ok_or_else(|| {
+        Error::new(
+            Status::NOT_ACCEPTABLE,
+            format_args!(
+                "Version {} was requested but the supported versions are {} to {}.",
+                version.unwrap_or_default(),
+                Version::MIN,
+                Version::MAX
+            ),
+        )
+    })?;
+    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+    let mut part = || segments.next().unwrap_or("");
+    let parts = [part(), part(), part(), part(), part(), part()];
+    let missing = || Error::not_found("Resource", path);
+    let wrong = || {
+        Error::new(
+            Status::METHOD_NOT_ALLOWED,
+            format_args!("{} has no method {}.", path, method.as_str()),
+        )
+    };
+    let get = matches!(method, Method::Get | Method::Head);
+    let reading = |target: Target| if get { Ok(target) } else { Err(wrong()) };
+    let mut detail = false;
+
+    let target = match parts {
+        ["", ..] => reading(Target::Root)?,
+        ["v1", "", ..] => reading(Target::V1)?,
+        ["v1", "nodes", "", ..] if method == Method::Post => {
+            return Err(Error::bad(
+                "Nodes are not created by hand: a machine becomes a node with its first boot \
+                 packet on the provisioning network.",
+            ));
+        }
+        ["v1", "nodes", "", ..] => reading(Target::Nodes)?,
+        ["v1", "nodes", "detail", "", ..] if get => {
+            detail = true;
+            Target::Nodes
+        }
+        ["v1", "nodes", node, rest @ ..] => match of_node(method, ident(node)?, &rest) {
+            Some(target) if target.has_body() => target,
+            Some(target) => reading(target)?,
+            None => return Err(missing()),
+        },
+        ["v1", "ports", "", ..] => reading(Target::Ports(None))?,
+        ["v1", "ports", "detail", "", ..] => {
+            detail = true;
+            reading(Target::Ports(None))?
+        }
+        ["v1", "ports", port, "", ..] => {
+            let port = uuid::parse(port).ok_or_else(|| Error::not_found("Port", port))?;
+            reading(Target::Port(port))?
+        }
+        ["v1", "drivers", "", ..] => reading(Target::Drivers)?,
+        ["v1", "drivers", "farrier", "", ..] => reading(Target::Driver)?,
+        ["v1", "conductors", "", ..] => reading(Target::Conductors)?,
+        ["v1", "conductors", "farrier", "", ..] => reading(Target::Conductor)?,
+        ["v1", kind, "", ..] => {
+            let kind = [
+                "chassis",
+                "allocations",
+                "portgroups",
+                "deploy_templates",
+                "shards",
+            ]
+            .into_iter()
+            .find(|known| *known == kind)
+            .ok_or_else(missing)?;
+            reading(Target::Empty(kind))?
+        }
+        ["farrier", "v1", "status", "", ..] => reading(Target::Status)?,
+        ["farrier", "v1", "images", "", ..] => reading(Target::Images)?,
+        _ => return Err(missing()),
+    };
+    let (list, port_owner) = list(&target, query, detail)?;
+    let target = match target {
+        Target::Ports(None) => Target::Ports(port_owner),
+        target => target,
+    };
+    Ok(Call {
+        version,
+        target,
+        list,
+    })
+}
+
+/// What is wanted of a node. Gives a target with a body only for a method
+/// that brings one.
+fn of_node(method: Method, node: Ident, rest: &[&str]) -> Option<Target> {
+    let put = method == Method::Put;
+    Some(match rest {
+        ["", ..] if method == Method::Patch => Target::Patch(node),
+        ["", ..] => Target::Node(node),
+        ["states", "", ..] => Target::States(node),
+        ["states", "provision", "", ..] if put => Target::Provision(node),
+        ["states", "power", "", ..] if put => Target::Power(node),
+        ["states", "provision" | "power", "", ..] => Target::States(node),
+        ["validate", "", ..] => Target::Validate(node),
+        ["inventory", "", ..] => Target::Inventory(node),
+        ["ports", "", ..] => Target::Ports(Some(node)),
+        [kind, "", ..] => {
+            let kind = [
+                "traits",
+                "vifs",
+                "history",
+                "portgroups",
+                "bios",
+                "firmware",
+            ]
+            .into_iter()
+            .find(|known| known == kind)?;
+            Target::NodeEmpty(node, kind)
+        }
+        _ => return None,
+    })
+}
+
+/// A node's UUID or name out of a path or a query.
+fn ident(text: &str) -> Result<Ident, Error> {
+    let mut buffer = [0; NAME_LEN];
+    let missing = || Error::not_found("Node", text);
+    let text = percent::decode(text, &mut buffer).map_err(|_| missing())?;
+    match uuid::parse(text) {
+        Some(id) => Ok(Ident::Uuid(id)),
+        None => String::from_str(text)
+            .map(Ident::Name)
+            .map_err(|_| missing()),
+    }
+}
+
+/// Reads a query. Beside the list, gives the node of `?node=`.
+fn list(target: &Target, query: &str, detail: bool) -> Result<(List, Option<Ident>), Error> {
+    let mut list = List::ALL;
+    list.detail = detail;
+    let mut fields = None;
+    let mut owner = None;
+    let listing = matches!(
+        target,
+        Target::Nodes | Target::Ports(_) | Target::Status | Target::Empty(_)
+    );
+
+    for (key, value) in percent::pairs(query) {
+        let mut buffer = [0; 1024];
+        let value = percent::decode_query(value, &mut buffer)?;
+        let unfit = || {
+            Error::new(
+                Status::BAD_REQUEST,
+                format_args!("Invalid value {value:?} of {key}."),
+            )
+        };
+        match key {
+            "fields" if matches!(target, Target::Nodes | Target::Node(_)) => {
+                let mut wanted = fields.unwrap_or(Fields::NONE);
+                for name in value.split(',').map(str::trim) {
+                    wanted = wanted.with(name).ok_or_else(|| {
+                        Error::new(
+                            Status::BAD_REQUEST,
+                            format_args!("A node has no field {name:?}."),
+                        )
+                    })?;
+                }
+                fields = Some(wanted);
+            }
+            // What the fields of other things are is fixed.
+            "fields" => {}
+            "detail" if listing => list.detail |= boolean(value).ok_or_else(unfit)?,
+            "limit" if listing => {
+                let limit: u32 = value.parse().map_err(|_| unfit())?;
+                if limit > 0 {
+                    list.limit = u16::try_from(limit).unwrap_or(u16::MAX);
+                }
+            }
+            "marker" if listing => list.marker = Some(uuid::parse(value).ok_or_else(unfit)?),
+            // Nodes are always in the order of their discovery.
+            "sort_key" | "sort_dir" if listing => {}
+            "node" | "node_uuid" | "node_ident" if matches!(target, Target::Ports(_)) => {
+                owner = Some(ident(value)?);
+            }
+            "address" if matches!(target, Target::Ports(_)) => {
+                return Err(Error::bad("Ports can be listed by node, not by address."));
+            }
+            "provision_state" if *target == Target::Nodes => {
+                list.state = Some(State::from_str(value).map_err(|_| unfit())?);
+            }
+            "instance_uuid" if *target == Target::Nodes => {
+                list.instance = Some(uuid::parse(value).ok_or_else(unfit)?);
+            }
+            "associated" if *target == Target::Nodes => {
+                list.associated = Some(boolean(value).ok_or_else(unfit)?);
+            }
+            "maintenance" | "retired" if *target == Target::Nodes => {
+                list.nothing |= boolean(value).ok_or_else(unfit)?;
+            }
+            "driver" if *target == Target::Nodes => list.nothing |= value != "farrier",
+            _ if !listing || matches!(target, Target::Empty(_)) => {}
+            _ => {
+                return Err(Error::new(
+                    Status::BAD_REQUEST,
+                    format_args!("There is no filter {key:?} here."),
+                ));
+            }
+        }
+    }
+    list.fields = match fields {
+        Some(_) if list.detail => {
+            return Err(Error::bad("Either fields or detail, not both."));
+        }
+        Some(fields) => fields,
+        None if *target == Target::Nodes && !list.detail => Fields::summary(),
+        None => Fields::ALL,
+    };
+    Ok((list, owner))
+}
+
+fn boolean(value: &str) -> Option<bool> {
+    let is = |words: &[&str]| words.iter().any(|word| value.eq_ignore_ascii_case(word));
+    if is(&["true", "1", "yes", "on", "t", "y"]) {
+        Some(true)
+    } else if is(&["false", "0", "no", "off", "f", "n"]) {
+        Some(false)
+    } else {
+        None
+    }
+}

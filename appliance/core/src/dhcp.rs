@@ -1,0 +1,235 @@
+//! DHCP: who gets which address, and what it boots.
+
+use crate::boot;
+use crate::lease::Client;
+use crate::node::{Hop, Node, Power};
+use crate::output::Outputs;
+use crate::rack::{Entropy, Rack, count};
+use crate::record::Record;
+use crate::time::Instant;
+use core::fmt::Write;
+use core::net::Ipv4Addr;
+use farrier_dhcp::route::reply_route;
+use farrier_dhcp::wire::{ClientClass, MessageType, Reply, Request};
+use farrier_protocol::message::{Mac, NodeId};
+use heapless::String;
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    pub(crate) fn dhcp(
+        &mut self,
+        now: Instant,
+        from: Mac,
+        payload: &[u8],
+        entropy: &mut dyn Entropy,
+        out: &mut Outputs,
+    ) {
+        if self.secrets.is_none() {
+            return;
+        }
+        let Ok(request) = Request::parse(payload) else {
+            count(&mut self.counters.dhcp_malformed);
+            return;
+        };
+        let mac = Mac(request.chaddr);
+        // Straight from the machine, the frame's own source must be the one
+        // it claims: an address can't be asked for in another's name.
+        if request.giaddr.is_unspecified() && from != mac {
+            count(&mut self.counters.dhcp_ignored);
+            return;
+        }
+        let boots = request.is_ipxe() || !matches!(request.client_class(), ClientClass::Other);
+        let node = match self.find_by_mac(mac) {
+            Some(node) => Some(node),
+            None if boots => self.discover(now, mac, &request, entropy, out),
+            None => None,
+        };
+        if let Some(node) = node.and_then(|n| self.nodes.get_mut(n)) {
+            node.power = Power::On;
+            if boots {
+                let hop = if request.is_ipxe() && node.timeline.reached(Hop::Address).is_some() {
+                    Hop::Ipxe
+                } else {
+                    Hop::Discover
+                };
+                node.timeline.mark(hop, now);
+            }
+        }
+        let client = Client::new(mac, &request.identity());
+        match request.message_type {
+            MessageType::Discover => self.discovered(now, client, &request, boots, out),
+            MessageType::Request => self.requested(now, client, &request, boots, out),
+            MessageType::Release => self.leases.release(now, client, request.ciaddr),
+            MessageType::Decline => {
+                if let Some(address) = request.requested_ip {
+                    self.leases.decline(now, client, address);
+                }
+            }
+            MessageType::Inform => {
+                let reply = self.dhcp_reply(&request, MessageType::Ack);
+                self.send(&request, reply, boots, out);
+            }
+            _ => count(&mut self.counters.dhcp_ignored),
+        }
+    }
+
+    fn discovered(
+        &mut self,
+        now: Instant,
+        client: Client,
+        request: &Request<'_>,
+        boots: bool,
+        out: &mut Outputs,
+    ) {
+        let Ok(address) = self.leases.offer(now, client, request.requested_ip) else {
+            count(&mut self.counters.pool_exhausted);
+            return;
+        };
+        count(&mut self.counters.dhcp_offers);
+        let mut reply = self.dhcp_reply(request, MessageType::Offer);
+        reply.yiaddr = address;
+        self.send(request, self.with_lease(reply), boots, out);
+    }
+
+    fn requested(
+        &mut self,
+        now: Instant,
+        client: Client,
+        request: &Request<'_>,
+        boots: bool,
+        out: &mut Outputs,
+    ) {
+        if request
+            .server_id
+            .is_some_and(|id| id != self.config.address)
+        {
+            // The client took another server's offer.
+            count(&mut self.counters.dhcp_ignored);
+            return;
+        }
+        let address = match request.requested_ip {
+            Some(address) => address,
+            None => request.ciaddr,
+        };
+        let seconds = self.config.lease_secs;
+        if self.leases.bind(now, client, address, seconds).is_err() {
+            count(&mut self.counters.dhcp_naks);
+            let mut reply = self.dhcp_reply(request, MessageType::Nak);
+            reply.message = Some(b"this address is not yours here");
+            self.emit(request, &reply, out);
+            return;
+        }
+        count(&mut self.counters.dhcp_acks);
+        Record::Lease {
+            mac: client.mac,
+            address,
+            seconds,
+        }
+        .emit(out);
+        if boots
+            && let Some(node) = self.find_by_mac(client.mac)
+            && let Some(node) = self.nodes.get_mut(node)
+        {
+            node.address = address;
+            if !request.is_ipxe() || node.timeline.reached(Hop::Ipxe).is_none() {
+                node.timeline.mark(Hop::Address, now);
+            }
+        }
+        let mut reply = self.dhcp_reply(request, MessageType::Ack);
+        reply.yiaddr = address;
+        self.send(request, self.with_lease(reply), boots, out);
+    }
+
+    fn dhcp_reply<'a>(&self, request: &Request<'a>, kind: MessageType) -> Reply<'a> {
+        Reply::answering(request, kind, self.config.address)
+    }
+
+    fn with_lease<'a>(&self, reply: Reply<'a>) -> Reply<'a> {
+        let seconds = self.config.lease_secs;
+        Reply {
+            lease_secs: Some(seconds),
+            renewal_secs: Some(seconds / 2),
+            rebinding_secs: Some(seconds / 8 * 7),
+            ..reply
+        }
+    }
+
+    /// Adds what the client shall boot, and sends.
+    fn send(&self, request: &Request<'_>, reply: Reply<'_>, boots: bool, out: &mut Outputs) {
+        let boots = boots && request.message_type != MessageType::Inform;
+        let file = if boots {
+            self.boot_file(request)
+        } else {
+            String::new()
+        };
+        let reply = Reply {
+            mask: Some(self.config.mask()),
+            next_server: boots.then_some(self.config.address),
+            boot_file: Some(file.as_bytes()).filter(|file| !file.is_empty()),
+            ..reply
+        };
+        self.emit(request, &reply, out);
+    }
+
+    /// What a machine that boots from the network loads first; empty where
+    /// there is nothing for its architecture.
+    fn boot_file(&self, request: &Request<'_>) -> String<64> {
+        let mut file = String::new();
+        let address = self.config.address;
+        let written = if request.is_ipxe() {
+            write!(file, "http://{address}/boot.ipxe")
+        } else {
+            match boot::program(request.arch()) {
+                Some((program, true)) => write!(file, "http://{address}/{program}"),
+                Some((program, false)) => file.write_str(program),
+                None => Ok(()),
+            }
+        };
+        debug_assert!(written.is_ok(), "boot file names fit");
+        file
+    }
+
+    fn emit(&self, request: &Request<'_>, reply: &Reply<'_>, out: &mut Outputs) {
+        out.dhcp_with(reply_route(request, reply), |room| {
+            // A reply is at most one frame; the rest of the room is not its.
+            let room_len = room.len().min(1472);
+            reply.emit(room.get_mut(..room_len)?).ok()
+        });
+    }
+
+    /// A machine that is not known boots from the network: it becomes a
+    /// node, or one more interface of a node with the same UUID.
+    fn discover(
+        &mut self,
+        now: Instant,
+        mac: Mac,
+        request: &Request<'_>,
+        entropy: &mut dyn Entropy,
+        out: &mut Outputs,
+    ) -> Option<usize> {
+        let uuid = request.uuid().filter(|uuid| *uuid != [0; 16]);
+        if let Some(uuid) = uuid
+            && let Some(known) = self.nodes.iter().position(|n| n.system_uuid == uuid)
+        {
+            let joined = self.nodes.get_mut(known)?.macs.push(mac).is_ok();
+            return joined.then_some(known);
+        }
+        let mut bytes = [0; 16];
+        entropy.fill(&mut bytes);
+        // RFC 9562: version 4, variant 10.
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let mut node = Node::discovered(NodeId(bytes), mac, now);
+        node.system_uuid = uuid.unwrap_or_default();
+        node.address = Ipv4Addr::UNSPECIFIED;
+        if self.nodes.push(node).is_err() {
+            count(&mut self.counters.nodes_full);
+            return None;
+        }
+        Record::Enrolled {
+            node: NodeId(bytes),
+            mac,
+        }
+        .emit(out);
+        Some(self.nodes.len() - 1)
+    }
+}

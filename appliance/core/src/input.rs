@@ -1,0 +1,137 @@
+//! Facts that the glue tells the brain.
+
+use crate::node::InstanceInfo;
+use core::net::Ipv4Addr;
+use farrier_lifecycle::Verb;
+use farrier_protocol::message::{ConfigDriveFormat, Mac, NodeId};
+use heapless::String;
+
+/// A UDP peer on the provisioning network, down to its Ethernet address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Ethernet address.
+    pub mac: Mac,
+    /// IPv4 address.
+    pub ip: Ipv4Addr,
+    /// UDP port.
+    pub port: u16,
+}
+
+/// The door that a file was asked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// TFTP.
+    Tftp,
+    /// HTTP.
+    Http,
+}
+
+/// An image of the asset store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Name, as operators give it in `image_source`.
+    pub name: String<64>,
+    /// Version of the image, from its manifest.
+    pub version: u64,
+    /// Bytes of the image as it lies on a disk.
+    pub raw_size: u64,
+    /// The manifest's root: pins everything.
+    pub root: [u8; 32],
+    /// HTTP path of the manifest, with its leading `/`.
+    pub manifest_path: String<96>,
+    /// HTTP path of the chunk data, with its leading `/`.
+    pub data_path: String<96>,
+}
+
+/// One fact.
+#[derive(Debug, Clone)]
+pub enum Input<'a> {
+    /// Time has passed.
+    Tick,
+    /// The asset store has this image.
+    Image(&'a Image),
+    /// A DHCP message came in: the UDP payload.
+    Dhcp {
+        /// Ethernet source address of the frame.
+        from: Mac,
+        /// BOOTP header and options.
+        payload: &'a [u8],
+    },
+    /// A datagram of the agent protocol came in.
+    Agent {
+        /// Who sent it.
+        from: Endpoint,
+        /// Its payload.
+        datagram: &'a [u8],
+    },
+    /// Somebody asks for a file. Answered with one [`crate::Serve`].
+    Open {
+        /// Where it was asked.
+        door: Door,
+        /// Who asks.
+        peer: Ipv4Addr,
+        /// What for, without a leading `/` and without a query.
+        path: &'a str,
+    },
+    /// A transfer of a file or of a part of it has ended.
+    Sent {
+        /// To whom.
+        peer: Ipv4Addr,
+        /// The file's path, as in [`Input::Open`].
+        path: &'a str,
+        /// Bytes that were sent.
+        bytes: u64,
+        /// Whether all that was asked for was sent.
+        complete: bool,
+    },
+    /// An operator wants something. Answered with [`crate::Output::Answer`].
+    Operator(Operator<'a>),
+}
+
+/// What an operator wants of one node.
+#[derive(Debug, Clone)]
+pub enum Operator<'a> {
+    /// Bring the node into another state.
+    Verb {
+        /// The node.
+        node: NodeId,
+        /// The verb.
+        verb: Verb,
+        /// The config drive that came with it, sealed and stored already.
+        config_drive: Option<StoredConfigDrive>,
+    },
+    /// Give the node another name; empty removes it.
+    Rename {
+        /// The node.
+        node: NodeId,
+        /// The new name.
+        name: &'a str,
+    },
+    /// Replace what the next deployment shall bring.
+    InstanceInfo {
+        /// The node.
+        node: NodeId,
+        /// All of it.
+        info: InstanceInfo,
+    },
+    /// Replace a key of `driver_info`; an empty value removes it.
+    DriverInfo {
+        /// The node.
+        node: NodeId,
+        /// The key.
+        key: &'a str,
+        /// The value.
+        value: &'a str,
+    },
+}
+
+/// A config drive that lies sealed in its node's slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredConfigDrive {
+    /// Length of the plain text in bytes.
+    pub length: u32,
+    /// The key that seals it.
+    pub key: [u8; 32],
+    /// What the plain text is.
+    pub format: ConfigDriveFormat,
+}

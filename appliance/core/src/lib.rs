@@ -1,0 +1,64 @@
+//! The rack's brain: one value that holds the rack and decides everything.
+//!
+//! [`Rack::step`] takes the time, one fact, and a source of random bytes,
+//! and leaves what shall be done in an [`Outputs`]. There is no clock, no
+//! socket, no file and no heap in here: the same code runs on the
+//! microcontroller, on a Linux host and in a simulator, and the same inputs
+//! give the same outputs.
+//!
+//! # What the glue must do
+//!
+//! 1. Make one [`Rack`] (its `const fn new` puts it into a static), then
+//!    [`Rack::configure`] it, then feed one [`Input::Image`] for every
+//!    manifest of the asset store.
+//! 2. Turn every packet, request and completion into one [`Input`], call
+//!    `step`, and carry out the outputs **in their order**. An
+//!    [`Output::Record`] is to be durable before anything behind it leaves.
+//! 3. Call `step` with [`Input::Tick`] at [`Rack::wake_at`], and at least
+//!    once a second.
+//! 4. For the operator's HTTP API see [`api`]. For every other HTTP or TFTP
+//!    request send [`Input::Open`] and do what [`Output::Serve`] says.
+//!    Report the end of every transfer with [`Input::Sent`].
+//! 5. DHCP requests and agent datagrams arrive as UDP payloads with the
+//!    sender's Ethernet address; replies go out as raw frames, so that no
+//!    ARP entry of a silent peer can hold up anybody else.
+//!
+//! # Where things live
+//!
+//! | module | what |
+//! |---|---|
+//! | [`config`] | addresses, pools, identity keys |
+//! | [`input`], [`output`] | facts in, effects out |
+//! | [`record`] | what is written down before it has effects |
+//! | [`node`] | a server: its state, boot, orders, instance |
+//! | [`lease`] | the address book |
+//! | `dhcp`, `boot`, `agent`, `life` | the decisions, by door |
+//! | [`api`], [`json`] | the operator's HTTP API, without a socket |
+//! | [`rack`] | the table of all that, and `step` |
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod api;
+pub mod boot;
+pub mod config;
+pub mod input;
+pub mod json;
+pub mod lease;
+pub mod node;
+pub mod output;
+pub mod rack;
+pub mod record;
+pub mod time;
+
+mod agent;
+mod dhcp;
+mod life;
+
+pub use config::{Config, Identity};
+pub use input::{Door, Endpoint, Input, Operator};
+pub use output::{Output, Outputs, Serve};
+pub use rack::{Counters, Rack};
+pub use time::Instant;

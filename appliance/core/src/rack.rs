@@ -1,0 +1,327 @@
+//! The table of everything, and `step`.
+
+use crate::config::{Config, ConfigError, Identity};
+use crate::input::{Image, Input};
+use crate::lease::Leases;
+use crate::node::Node;
+use crate::output::{Kept, Outputs};
+use crate::time::Instant;
+use core::net::Ipv4Addr;
+use farrier_protocol::message::{DiskId, Mac, NodeId};
+use farrier_protocol::parts::Reassembly;
+use farrier_protocol::server::Keys;
+use farrier_protocol::signing::SecretKey;
+use heapless::Vec;
+
+/// Most images of the catalogue.
+pub const MAX_IMAGES: usize = 8;
+/// How many statements are put together at once. An agent that finds all
+/// taken is told when to come again.
+pub const REASSEMBLIES: usize = 2;
+/// How often deadlines are looked at, in milliseconds.
+pub const TICK_MILLIS: u64 = 1000;
+
+/// A source of random bytes. The brain has none of its own.
+pub trait Entropy {
+    /// Fills the buffer with bytes that nobody can guess.
+    fn fill(&mut self, bytes: &mut [u8]);
+}
+
+impl<E: Entropy + ?Sized> Entropy for &mut E {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        (**self).fill(bytes);
+    }
+}
+
+/// Events that nobody answers for: what was refused, and why. Each wraps
+/// around only after 2³² times.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// DHCP messages that do not parse.
+    pub dhcp_malformed: u32,
+    /// DHCP messages that are for another server or need no answer.
+    pub dhcp_ignored: u32,
+    /// Offers that were made.
+    pub dhcp_offers: u32,
+    /// Leases that were acknowledged.
+    pub dhcp_acks: u32,
+    /// Requests that were refused.
+    pub dhcp_naks: u32,
+    /// Requests for an address while none was free.
+    pub pool_exhausted: u32,
+    /// Machines that found no room in the table of nodes.
+    pub nodes_full: u32,
+    /// Disks that found no room in the table of disks.
+    pub disks_full: u32,
+    /// Agent datagrams that do not parse or belong to nobody.
+    pub agent_stray: u32,
+    /// Handshakes that failed at the gate or behind it.
+    pub agent_forged: u32,
+    /// Handshakes with a ticket that was used up.
+    pub ticket_reused: u32,
+    /// Sessions that began.
+    pub sessions: u32,
+    /// Statements that were accepted.
+    pub statements: u32,
+    /// Statements that were refused.
+    pub statements_refused: u32,
+    /// Requests for a file that there is not, or not for this peer.
+    pub files_refused: u32,
+    /// States that ran into their deadline.
+    pub deadlines: u32,
+}
+
+pub(crate) fn count(counter: &mut u32) {
+    *counter = counter.wrapping_add(1);
+}
+
+/// The keys, made once from the identity.
+pub(crate) struct Secrets {
+    pub(crate) noise: Keys,
+    pub(crate) orders: SecretKey,
+}
+
+/// A disk of a node, by place in the node's own list.
+#[derive(Debug, Clone)]
+pub(crate) struct DiskSlot {
+    pub(crate) node: u16,
+    pub(crate) place: u8,
+    pub(crate) id: DiskId,
+}
+
+pub(crate) struct PartSlot {
+    pub(crate) owner: Option<usize>,
+    pub(crate) used: Instant,
+    pub(crate) reassembly: Reassembly,
+}
+
+impl PartSlot {
+    const EMPTY: PartSlot = PartSlot {
+        owner: None,
+        used: Instant::START,
+        reassembly: Reassembly::new(),
+    };
+}
+
+/// The rack: at most `N` nodes with `D` disks between them, and `L` leases.
+pub struct Rack<const N: usize, const L: usize, const D: usize> {
+    pub(crate) config: Config,
+    pub(crate) secrets: Option<Secrets>,
+    pub(crate) nodes: Vec<Node, N>,
+    pub(crate) disks: Vec<DiskSlot, D>,
+    pub(crate) leases: Leases<L>,
+    pub(crate) images: Vec<Image, MAX_IMAGES>,
+    pub(crate) parts: [PartSlot; REASSEMBLIES],
+    pub(crate) counters: Counters,
+    pub(crate) next_tick: Instant,
+    pub(crate) last_boot: u64,
+    pub(crate) last_session: u32,
+}
+
+impl<const N: usize, const L: usize, const D: usize> core::fmt::Debug for Rack<N, L, D> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Rack")
+            .field("nodes", &self.nodes.len())
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<const N: usize, const L: usize, const D: usize> Default for Rack<N, L, D> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// An empty rack that answers nobody until it is configured.
+    pub const fn new() -> Self {
+        Rack {
+            config: Config {
+                // All zeros, so that the static lies in .bss, not in flash.
+                address: Ipv4Addr::UNSPECIFIED,
+                prefix: 0,
+                pool_first: Ipv4Addr::UNSPECIFIED,
+                pool_len: 0,
+                lease_secs: 0,
+                agent_port: 0,
+                kernel_options: heapless::String::new(),
+            },
+            secrets: None,
+            nodes: Vec::new(),
+            disks: Vec::new(),
+            leases: Leases::new(),
+            images: Vec::new(),
+            parts: [PartSlot::EMPTY; REASSEMBLIES],
+            counters: Counters {
+                dhcp_malformed: 0,
+                dhcp_ignored: 0,
+                dhcp_offers: 0,
+                dhcp_acks: 0,
+                dhcp_naks: 0,
+                pool_exhausted: 0,
+                nodes_full: 0,
+                disks_full: 0,
+                agent_stray: 0,
+                agent_forged: 0,
+                ticket_reused: 0,
+                sessions: 0,
+                statements: 0,
+                statements_refused: 0,
+                files_refused: 0,
+                deadlines: 0,
+            },
+            next_tick: Instant::START,
+            last_boot: 0,
+            last_session: 0,
+        }
+    }
+
+    /// Gives the rack its addresses and its keys.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration; the rack stays as it was.
+    pub fn configure(
+        &mut self,
+        config: Config,
+        identity: &Identity,
+        entropy: &mut dyn Entropy,
+    ) -> Result<(), ConfigError> {
+        config.check()?;
+        let mut seed = [0; 32];
+        entropy.fill(&mut seed);
+        self.leases
+            .configure(config.pool_first, usize::from(config.pool_len));
+        // Numbers of earlier starts must not come again: they are signed
+        // into orders and statements.
+        let mut start = [0; 8];
+        entropy.fill(&mut start);
+        self.last_boot = (u64::from_le_bytes(start) >> 16) & !0xffff;
+        let mut session = [0; 4];
+        entropy.fill(&mut session);
+        self.last_session = u32::from_le_bytes(session);
+        self.secrets = Some(Secrets {
+            noise: Keys::new(identity.noise, seed),
+            orders: SecretKey::from_bytes(&identity.signing),
+        });
+        self.config = config;
+        Ok(())
+    }
+
+    /// Takes one fact in. What shall be done is in `out` afterwards, in the
+    /// order in which it is to be done; what was in `out` before is dropped.
+    pub fn step(
+        &mut self,
+        now: Instant,
+        input: Input<'_>,
+        entropy: &mut dyn Entropy,
+        out: &mut Outputs,
+    ) {
+        out.clear();
+        match input {
+            Input::Tick => {}
+            Input::Image(image) => self.learn_image(image),
+            Input::Dhcp { from, payload } => self.dhcp(now, from, payload, entropy, out),
+            Input::Agent { from, datagram } => self.agent(now, from, datagram, out),
+            Input::Open { door, peer, path } => self.open(now, door, peer, path, entropy, out),
+            Input::Sent {
+                peer,
+                path,
+                bytes: _,
+                complete,
+            } => self.sent(now, peer, path, complete),
+            Input::Operator(operator) => {
+                let answer = self.operator(now, operator, out);
+                out.answer(answer);
+            }
+        }
+        if now >= self.next_tick {
+            self.next_tick = now.plus_millis(TICK_MILLIS);
+            self.look_at_deadlines(now, out);
+        }
+    }
+
+    /// When [`Input::Tick`] is due next.
+    pub fn wake_at(&self) -> Instant {
+        self.next_tick
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What was refused and counted so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The nodes, in the order of their discovery. A node's place is its
+    /// slot in the asset store.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// A node's place.
+    pub fn find(&self, id: NodeId) -> Option<usize> {
+        self.nodes.iter().position(|node| node.id == id)
+    }
+
+    /// The place of the node of that name.
+    pub fn find_by_name(&self, name: &str) -> Option<usize> {
+        self.nodes
+            .iter()
+            .position(|node| !name.is_empty() && node.name == name)
+    }
+
+    /// The place of the node that has this interface.
+    pub fn find_by_mac(&self, mac: Mac) -> Option<usize> {
+        self.nodes.iter().position(|node| node.macs.contains(&mac))
+    }
+
+    /// The images that can be deployed.
+    pub fn images(&self) -> &[Image] {
+        &self.images
+    }
+
+    /// The disks of a node, in the order of its last inspection.
+    pub fn disks(&self, node: usize) -> impl Iterator<Item = &DiskId> {
+        self.disks
+            .iter()
+            .filter(move |slot| usize::from(slot.node) == node)
+            .map(|slot| &slot.id)
+    }
+
+    /// The bytes of a statement that the last step asked to be kept.
+    pub fn statement(&self, kept: Kept) -> &[u8] {
+        self.parts
+            .get(kept.place)
+            .map_or(&[], |slot| slot.reassembly.whole(kept.len))
+    }
+
+    /// How many addresses the pool has, and how many of them are bound.
+    pub fn lease_usage(&self, now: Instant) -> (usize, usize) {
+        self.leases.usage(now)
+    }
+
+    /// The node that talks from this address.
+    pub(crate) fn find_by_address(&self, address: Ipv4Addr) -> Option<usize> {
+        self.find_by_mac(self.leases.owner(address)?)
+    }
+
+    pub(crate) fn image(&self, name: &str) -> Option<&Image> {
+        self.images.iter().find(|image| image.name == name)
+    }
+
+    fn learn_image(&mut self, image: &Image) {
+        match self.images.iter_mut().find(|i| i.name == image.name) {
+            // Of two versions of one image the newer one is deployed.
+            Some(known) if known.version < image.version => *known = image.clone(),
+            Some(_) => {}
+            None => {
+                // A full catalogue shows in the list of images.
+                let _full = self.images.push(image.clone());
+            }
+        }
+    }
+}

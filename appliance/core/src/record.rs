@@ -1,0 +1,174 @@
+//! What the brain writes down before it has effects.
+//!
+//! A record is `postcard` of an append-only enum: variants and fields are
+//! never reordered. The glue hands it to a store behind a trait and makes
+//! it durable before it carries out what follows in the same step.
+
+use crate::output::Outputs;
+use core::net::Ipv4Addr;
+use farrier_protocol::message::{BootId, Mac, NodeId};
+use serde::{Deserialize, Serialize};
+
+/// Longest encoded record in bytes.
+pub const MAX_RECORD: usize = 128;
+
+/// One thing that happened and must not be forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Record<'a> {
+    /// A machine was discovered and became a node.
+    Enrolled {
+        /// The new node.
+        node: NodeId,
+        /// The interface that it was seen by.
+        mac: Mac,
+    },
+    /// A node has another name.
+    Named {
+        /// The node.
+        node: NodeId,
+        /// Its new name; empty for none.
+        name: &'a str,
+    },
+    /// A node is in another state.
+    State {
+        /// The node.
+        node: NodeId,
+        /// The state's number in `farrier_lifecycle::State`.
+        state: u8,
+        /// Why, in words.
+        reason: &'a str,
+    },
+    /// An address was given out or prolonged.
+    Lease {
+        /// To whom.
+        mac: Mac,
+        /// Which.
+        address: Ipv4Addr,
+        /// For how many seconds.
+        seconds: u32,
+    },
+    /// A node was given the ramdisk: all earlier boots of it are over.
+    Boot {
+        /// The node.
+        node: NodeId,
+        /// The new boot.
+        boot: BootId,
+    },
+    /// An order was signed.
+    Ordered {
+        /// The node.
+        node: NodeId,
+        /// The boot.
+        boot: BootId,
+        /// The order's counter.
+        counter: u32,
+        /// Hash of the signed order's body.
+        digest: [u8; 32],
+    },
+    /// A signed statement was accepted.
+    Stated {
+        /// The node.
+        node: NodeId,
+        /// The boot.
+        boot: BootId,
+        /// The statement's counter.
+        counter: u32,
+        /// Hash of the statement as signed.
+        digest: [u8; 32],
+    },
+    /// What a node's next deployment shall bring.
+    Instance {
+        /// The node.
+        node: NodeId,
+        /// The image's name.
+        image: &'a str,
+    },
+}
+
+impl Record<'_> {
+    /// Writes the record into the outputs.
+    pub(crate) fn emit(&self, out: &mut Outputs) {
+        out.record_with(|room| postcard::to_slice(self, room).ok().map(|used| used.len()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// If this fails, do not change the test: records of older firmware
+    /// must stay readable.
+    #[test]
+    fn golden_bytes() {
+        let node = NodeId([1; 16]);
+        let boot = BootId(300);
+        let golden: [(Record<'_>, &[u8]); 4] = [
+            (
+                Record::Enrolled {
+                    node,
+                    mac: Mac([2; 6]),
+                },
+                &[
+                    0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2,
+                ],
+            ),
+            (
+                Record::State {
+                    node,
+                    state: 3,
+                    reason: "ab",
+                },
+                &[
+                    2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 3, 2, b'a', b'b',
+                ],
+            ),
+            (
+                Record::Lease {
+                    mac: Mac([2; 6]),
+                    address: Ipv4Addr::new(10, 0, 0, 1),
+                    seconds: 600,
+                },
+                &[3, 2, 2, 2, 2, 2, 2, 10, 0, 0, 1, 0xd8, 4],
+            ),
+            (
+                Record::Boot { node, boot },
+                &[4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0xac, 2],
+            ),
+        ];
+        for (record, bytes) in golden {
+            let mut buf = [0; MAX_RECORD];
+            let encoded = postcard::to_slice(&record, &mut buf).unwrap();
+            assert_eq!(encoded, bytes, "{record:?}");
+            assert_eq!(postcard::from_bytes::<Record<'_>>(bytes).unwrap(), record);
+        }
+    }
+
+    #[test]
+    fn the_longest_record_fits() {
+        let mut buf = [0; MAX_RECORD];
+        let long = core::str::from_utf8(&[b'x'; crate::node::NAME_LEN]).unwrap();
+        let node = NodeId([0xff; 16]);
+        let boot = BootId(u64::MAX);
+        let all = [
+            Record::Named { node, name: long },
+            Record::State {
+                node,
+                state: 0xff,
+                reason: &long[..48],
+            },
+            Record::Ordered {
+                node,
+                boot,
+                counter: u32::MAX,
+                digest: [0xff; 32],
+            },
+            Record::Instance {
+                node,
+                image: core::str::from_utf8(&[b'x'; 64]).unwrap(),
+            },
+        ];
+        for record in all {
+            assert!(postcard::to_slice(&record, &mut buf).is_ok(), "{record:?}");
+        }
+    }
+}

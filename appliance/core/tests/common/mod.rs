@@ -1,0 +1,489 @@
+//! A rack without wires: the brain, and machines whose agents speak the
+//! real protocol to it. Time is a number that the test moves.
+
+#![allow(dead_code, reason = "each test file uses its own part of the harness")]
+
+use farrier_core::input::Image;
+use farrier_core::node::{InstanceInfo, Node};
+use farrier_core::rack::Entropy;
+use farrier_core::{
+    Config, Door, Endpoint, Identity, Input, Instant, Operator, Output, Outputs, Rack, Serve,
+};
+use farrier_dhcp::wire::{MessageType, Reply, Request};
+use farrier_lifecycle::{State, Verb};
+use farrier_protocol::client::Randoms;
+use farrier_protocol::conversation::{Config as Talk, Conversation, Lost};
+use farrier_protocol::handler::{AgentHandler, Driver, Turn, Work};
+use farrier_protocol::message::*;
+use farrier_protocol::server::Keys;
+use farrier_protocol::signing::SecretKey;
+use farrier_protocol::ticket::Ticket;
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+
+pub type TestRack = Rack<4, 16, 8>;
+
+/// A generator that repeats: tests must be the same every time.
+pub struct Xorshift(pub u64);
+
+impl Entropy for Xorshift {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            *byte = (self.0 >> 32) as u8;
+        }
+    }
+}
+
+pub const IDENTITY: Identity = Identity {
+    noise: [3; 32],
+    signing: [4; 32],
+};
+pub const GIB: u64 = 1 << 30;
+
+/// An owned copy of what the tests look at.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Did {
+    Record,
+    Dhcp(Vec<u8>),
+    Agent(Endpoint, Vec<u8>),
+    Keep(usize, Vec<u8>),
+    Text(String),
+    Asset(String),
+    Slot(usize, u32),
+    NotFound,
+    Power,
+    Answer(Result<(), String>),
+}
+
+pub struct Lab {
+    pub rack: Box<TestRack>,
+    pub out: Box<Outputs>,
+    pub entropy: Xorshift,
+    pub now: u64,
+    pub records: usize,
+}
+
+impl Lab {
+    pub fn new() -> Self {
+        let mut lab = Lab {
+            rack: Box::new(Rack::new()),
+            out: Box::new(Outputs::new()),
+            entropy: Xorshift(88_172_645_463_325_252),
+            now: 1000,
+            records: 0,
+        };
+        lab.rack
+            .configure(Config::default(), &IDENTITY, &mut lab.entropy)
+            .unwrap();
+        lab.step(Input::Image(&Image {
+            name: "debian12".try_into().unwrap(),
+            version: 1,
+            raw_size: GIB,
+            root: [9; 32],
+            manifest_path: "/images/debian12/manifest".try_into().unwrap(),
+            data_path: "/images/debian12/data".try_into().unwrap(),
+        }));
+        lab
+    }
+
+    pub fn step(&mut self, input: Input<'_>) -> Vec<Did> {
+        self.rack.step(
+            Instant::from_millis(self.now),
+            input,
+            &mut self.entropy,
+            &mut self.out,
+        );
+        assert_eq!(self.out.lost(), 0, "an output found no room");
+        let did: Vec<Did> = self
+            .out
+            .iter()
+            .map(|output| match output {
+                Output::Record(_) => Did::Record,
+                Output::Dhcp { payload, .. } => Did::Dhcp(payload.to_vec()),
+                Output::Agent { to, datagram } => Did::Agent(to, datagram.to_vec()),
+                Output::Keep {
+                    slot, statement, ..
+                } => Did::Keep(slot, self.rack.statement(statement).to_vec()),
+                Output::Serve(Serve::Text(text)) => {
+                    Did::Text(String::from_utf8(text.to_vec()).unwrap())
+                }
+                Output::Serve(Serve::Asset(name)) => Did::Asset(name.to_owned()),
+                Output::Serve(Serve::Slot { slot, len, .. }) => Did::Slot(slot, len),
+                Output::Serve(_) => Did::NotFound,
+                Output::Power { .. } => Did::Power,
+                Output::Answer(answer) => Did::Answer(answer.map_err(|e| format!("{e:?}"))),
+            })
+            .collect();
+        self.records += did.iter().filter(|d| **d == Did::Record).count();
+        did
+    }
+
+    /// Lets time pass in seconds, with the ticks that the glue owes.
+    pub fn pass(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.now += 1000;
+            self.step(Input::Tick);
+        }
+    }
+
+    pub fn node(&self, index: usize) -> &Node {
+        &self.rack.nodes()[index]
+    }
+
+    pub fn state(&self, index: usize) -> State {
+        self.node(index).state
+    }
+
+    pub fn verb(&mut self, index: usize, verb: Verb) -> Result<(), String> {
+        let node = self.node(index).id;
+        self.operator(Operator::Verb {
+            node,
+            verb,
+            config_drive: None,
+        })
+    }
+
+    pub fn set_image(&mut self, index: usize, image: &str) -> Result<(), String> {
+        let node = self.node(index).id;
+        self.operator(Operator::InstanceInfo {
+            node,
+            info: InstanceInfo {
+                image_source: image.try_into().unwrap(),
+                ..InstanceInfo::default()
+            },
+        })
+    }
+
+    pub fn operator(&mut self, operator: Operator<'_>) -> Result<(), String> {
+        self.step(Input::Operator(operator))
+            .into_iter()
+            .find_map(|did| match did {
+                Did::Answer(answer) => Some(answer),
+                _ => None,
+            })
+            .expect("every wish is answered")
+    }
+
+    /// A whole DHCP exchange; what the machine was told.
+    pub fn dhcp(&mut self, mac: u8, shape: impl Fn(&mut Request<'_>)) -> Option<Lease> {
+        let offer = self.dhcp_message(MessageType::Discover, mac, |r| shape(r))?;
+        self.dhcp_message(MessageType::Request, mac, |r| {
+            shape(r);
+            r.requested_ip = Some(offer.address);
+            r.server_id = Some(Config::default().address);
+        })
+    }
+
+    pub fn dhcp_message(
+        &mut self,
+        kind: MessageType,
+        mac: u8,
+        shape: impl FnOnce(&mut Request<'_>),
+    ) -> Option<Lease> {
+        let mac = mac_of(mac);
+        let mut request = Request::new(kind, 7, mac.0);
+        shape(&mut request);
+        let mut buf = [0; 600];
+        let len = request.emit(&mut buf).unwrap();
+        let did = self.step(Input::Dhcp {
+            from: mac,
+            payload: &buf[..len],
+        });
+        did.into_iter().find_map(|did| match did {
+            Did::Dhcp(bytes) => {
+                let reply = Reply::parse(&bytes).unwrap();
+                Some(Lease {
+                    kind: reply.message_type,
+                    address: reply.yiaddr,
+                    file: reply
+                        .boot_file
+                        .map(|f| String::from_utf8(f.to_vec()).unwrap()),
+                    class: reply.class_id.map(<[u8]>::to_vec),
+                })
+            }
+            _ => None,
+        })
+    }
+
+    pub fn open(&mut self, peer: Ipv4Addr, path: &str) -> Did {
+        self.step(Input::Open {
+            door: Door::Http,
+            peer,
+            path,
+        })
+        .into_iter()
+        .find(|did| !matches!(did, Did::Record | Did::Power))
+        .expect("every question for a file is answered")
+    }
+
+    /// A network boot by iPXE up to the script.
+    pub fn boot(&mut self, mac: u8) -> (Ipv4Addr, String) {
+        let lease = self.dhcp(mac, ipxe).expect("a lease");
+        assert_eq!(lease.file.as_deref(), Some("http://172.22.0.1/boot.ipxe"));
+        match self.open(lease.address, "boot.ipxe") {
+            Did::Text(script) => (lease.address, script),
+            other => panic!("no script but {other:?}"),
+        }
+    }
+
+    /// A network boot up to an agent with a session.
+    pub fn start_agent(&mut self, mac: u8, hands: Hands) -> Agent {
+        let (address, script) = self.boot(mac);
+        let mut agent = Agent::new(mac, address, &script, hands);
+        self.run(&mut agent, 1);
+        assert!(agent.driver.handler().welcome.is_some(), "no session");
+        agent
+    }
+
+    /// Lets an agent and the appliance talk for some seconds.
+    pub fn run(&mut self, agent: &mut Agent, seconds: u64) {
+        let end = self.now + seconds * 1000;
+        while self.now < end && !agent.over {
+            match agent.driver.poll(self.now) {
+                Turn::Transmit(datagram) => {
+                    let datagram = datagram.to_vec();
+                    for did in self.step(Input::Agent {
+                        from: agent.endpoint,
+                        datagram: &datagram,
+                    }) {
+                        if let Did::Agent(to, reply) = did {
+                            assert_eq!(to, agent.endpoint);
+                            agent.driver.process(self.now, &reply);
+                        }
+                    }
+                }
+                Turn::Until(_) => {
+                    self.now += 100;
+                    self.step(Input::Tick);
+                }
+                Turn::Over => agent.over = true,
+            }
+            agent.over |= agent.driver.handler().left.is_some();
+        }
+        self.now = self.now.max(end);
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lease {
+    pub kind: MessageType,
+    pub address: Ipv4Addr,
+    pub file: Option<String>,
+    pub class: Option<Vec<u8>>,
+}
+
+pub fn mac_of(n: u8) -> Mac {
+    Mac([0x52, 0x54, 0, 0, 0, n])
+}
+
+pub fn ipxe(request: &mut Request<'_>) {
+    request.user_class = Some(b"iPXE");
+    request.class_id = Some(b"PXEClient:Arch:00000:UNDI:002001");
+}
+
+pub struct Agent {
+    pub endpoint: Endpoint,
+    pub driver: Driver<Hands>,
+    pub over: bool,
+}
+
+impl Agent {
+    pub fn new(mac: u8, address: Ipv4Addr, script: &str, hands: Hands) -> Self {
+        let ticket = Ticket::from_command_line(script)
+            .expect("a ticket in the script")
+            .unwrap();
+        let secret = [mac.wrapping_add(100); 32];
+        let conversation = Conversation::new(Talk {
+            appliance: *Keys::new(IDENTITY.noise, [0; 32]).public(),
+            orders: SecretKey::from_bytes(&IDENTITY.signing).public(),
+            ticket,
+            hello: Hello {
+                version_min: 0,
+                version_max: 0,
+                boot_key: [0; 32],
+                boot_mac: mac_of(mac),
+                system_uuid: [mac; 16],
+                boot_mode: BootMode::Bios,
+            },
+            boot_key: SecretKey::from_bytes(&secret),
+            randoms: Randoms {
+                static_secret: secret,
+                ephemeral: [mac.wrapping_add(101); 32],
+            },
+        })
+        .unwrap();
+        Agent {
+            endpoint: Endpoint {
+                mac: mac_of(mac),
+                ip: address,
+                port: 8471,
+            },
+            driver: Driver::new(conversation, hands),
+            over: false,
+        }
+    }
+}
+
+/// The hands of a test agent: they do what they are told at once, or what
+/// the test makes of it.
+#[derive(Debug, Default)]
+pub struct Hands {
+    pub disks: Vec<DiskId>,
+    pub fail: Option<Reason>,
+    pub withhold_certificate: bool,
+    pub wrong_root: bool,
+    pub hang: bool,
+    /// Restart without a farewell.
+    pub vanish: bool,
+    pub orders: Vec<Order>,
+    pub welcome: Option<Welcome>,
+    pub left: Option<Farewell>,
+    pub lost: Option<Lost>,
+    pub refusals: usize,
+    pub say: VecDeque<Work>,
+}
+
+impl Hands {
+    pub fn with_disks(sizes: &[u64]) -> Self {
+        Hands {
+            disks: sizes
+                .iter()
+                .enumerate()
+                .map(|(n, size)| disk(&format!("DISK{n}"), *size))
+                .collect(),
+            ..Hands::default()
+        }
+    }
+}
+
+pub fn disk(serial: &str, size: u64) -> DiskId {
+    DiskId {
+        serial: serial.try_into().unwrap(),
+        size,
+    }
+}
+
+impl AgentHandler for Hands {
+    fn established(&mut self, _now: u64, welcome: &Welcome) {
+        self.welcome = Some(*welcome);
+    }
+
+    fn begin(&mut self, _now: u64, order: &Order) {
+        self.orders.push(order.clone());
+        if self.hang {
+            return;
+        }
+        if let (Some(reason), false) = (self.fail, order.task == Task::Inspect) {
+            self.say.push_back(Work::Failed(Failure {
+                step: Step::Write,
+                reason,
+                text: "as the test wished".try_into().unwrap(),
+            }));
+            return;
+        }
+        match &order.task {
+            Task::Inspect => self
+                .say
+                .push_back(Work::Fact(Fact::Inspection(inspection(&self.disks)))),
+            Task::Erase { disks, least } => {
+                let skip = usize::from(self.withhold_certificate);
+                for disk in disks.iter().skip(skip) {
+                    self.say
+                        .push_back(Work::Fact(Fact::Erased(EraseCertificate {
+                            disk: disk.clone(),
+                            method: *least,
+                            verified_bytes: disk.size,
+                            repaired_bytes: 0,
+                            millis: 1,
+                        })));
+                }
+                self.say.push_back(Work::Fact(Fact::Done));
+            }
+            Task::Deploy(deploy) => {
+                self.say
+                    .push_back(Work::Fact(Fact::ImageWritten(ImageProof {
+                        disk: deploy.disk.clone(),
+                        manifest_root: if self.wrong_root {
+                            [0; 32]
+                        } else {
+                            deploy.manifest_root
+                        },
+                        image_bytes: GIB,
+                        fetched_bytes: GIB / 4,
+                        refetched_chunks: 0,
+                        config_drive: [0; 32],
+                        peak_rss_kib: 1,
+                        millis: 1,
+                    })))
+            }
+            Task::Reboot if self.vanish => {
+                self.left = Some(Farewell::Reboot);
+                return;
+            }
+            Task::Reboot => {
+                self.say.push_back(Work::Leave(Farewell::Reboot));
+                return;
+            }
+            Task::PowerOff => {
+                self.say.push_back(Work::Leave(Farewell::PowerOff));
+                return;
+            }
+        }
+        self.say.push_back(Work::Finished);
+    }
+
+    fn poll(&mut self, _now: u64) -> Option<Work> {
+        self.say.pop_front()
+    }
+
+    fn refused(&mut self, _now: u64, _refusal: Refusal) {
+        self.refusals += 1;
+    }
+
+    fn leave(&mut self, _now: u64, farewell: Farewell) {
+        self.left = Some(farewell);
+    }
+
+    fn lost(&mut self, _now: u64, lost: Lost) {
+        self.lost = Some(lost);
+    }
+}
+
+pub fn inspection(disks: &[DiskId]) -> Inspection {
+    Inspection {
+        vendor: "QEMU".try_into().unwrap(),
+        product: "Standard PC".try_into().unwrap(),
+        serial: "S1".try_into().unwrap(),
+        system_uuid: [1; 16],
+        firmware: "SeaBIOS".try_into().unwrap(),
+        boot_mode: BootMode::Bios,
+        cpu: Cpu {
+            count: 2,
+            model: "virtual".try_into().unwrap(),
+            architecture: "x86_64".try_into().unwrap(),
+            mhz: 2000,
+        },
+        memory_mib: 970,
+        physical_memory_mib: 1024,
+        disks: disks
+            .iter()
+            .map(|id| Disk {
+                id: id.clone(),
+                name: "sda".try_into().unwrap(),
+                model: "HARDDISK".try_into().unwrap(),
+                vendor: "ATA".try_into().unwrap(),
+                wwn: heapless::String::new(),
+                hctl: "0:0:0:0".try_into().unwrap(),
+                by_path: "pci-0000:00:1f.2-ata-1".try_into().unwrap(),
+                rotational: true,
+                block_size: 512,
+                erase: EraseAbilities::default(),
+            })
+            .collect(),
+        nics: heapless::Vec::new(),
+        tpm2: false,
+    }
+}

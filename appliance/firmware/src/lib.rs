@@ -1,0 +1,251 @@
+//! Glue between the brain and embassy: tasks that turn packets into facts
+//! and effects into packets, the network below them, the store beside them.
+//!
+//! Everything is generic over one [`Board`]; there is no heap, and no policy:
+//! what a machine gets is `farrier-core`'s to decide. A board calls
+//! [`program!`] once, which makes the tasks and their memory at the sizes of
+//! its `board.toml`, and then `spawn`s them on its executor.
+//!
+//! | module | task |
+//! |---|---|
+//! | [`net`] | stack, L2 multiplexer, sockets |
+//! | [`store`] | assets and scratch slots on the block device |
+//! | [`brain`] | one lock around rack and effects; deadlines |
+//! | [`door`] | DHCP and agent datagrams |
+//! | [`tftp`] | listener and workers |
+//! | [`http`] | workers |
+//! | [`api`] | the operator's requests, within a worker |
+//! | [`start`] | bring-up |
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod api;
+pub mod brain;
+pub mod door;
+pub mod http;
+pub mod net;
+pub mod start;
+pub mod store;
+pub mod tftp;
+
+#[doc(hidden)]
+pub use {aligned, embassy_executor, farrier_core, static_cell};
+
+use aligned::A4;
+use block_device_driver::BlockDevice;
+use embassy_net_driver::Driver;
+use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use embassy_sync::mutex::Mutex;
+use farrier_core::rack::Entropy;
+use farrier_store::SECTOR;
+
+use api::{Desks, Statement};
+use brain::{Brain, Power, Records};
+use http::HttpCounters;
+use net::Network;
+use store::Store;
+use tftp::Tftp;
+
+/// A block device of 512-byte sectors.
+pub trait Blocks: BlockDevice<SECTOR, Align = A4> + 'static {}
+
+impl<T: BlockDevice<SECTOR, Align = A4> + 'static> Blocks for T {}
+
+/// The types of a board's parts.
+pub trait Board: 'static {
+    /// Network driver.
+    type Net: Driver + 'static;
+    /// Where the asset store lies.
+    type Blocks: Blocks;
+    /// Source of random bytes; keys and tickets are made of them.
+    type Entropy: Entropy;
+    /// Where records go.
+    type Records: Records;
+    /// Who switches machines.
+    type Power: Power;
+}
+
+/// A board's parts, ready to be used. The clock is embassy-time's driver,
+/// which the board links in.
+pub struct Parts<B: Board> {
+    /// Network driver, brought up.
+    pub net: B::Net,
+    /// The device with the asset store.
+    pub blocks: B::Blocks,
+    /// Source of random bytes.
+    pub entropy: B::Entropy,
+    /// Where records go.
+    pub records: B::Records,
+    /// Who switches machines.
+    pub power: B::Power,
+}
+
+impl<B: Board> core::fmt::Debug for Parts<B> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}
+
+/// What all tasks share: a rack of at most `N` nodes with `D` disks between
+/// them and `L` leases, and the doors to it.
+pub struct Context<B: Board, const N: usize, const L: usize, const D: usize> {
+    /// Makes sockets.
+    pub network: Network,
+    /// The rack and its hands.
+    pub brain: Mutex<NoopRawMutex, Brain<B, N, L, D>>,
+    /// Assets and slots.
+    pub store: Store<B::Blocks>,
+    /// TFTP's meeting point.
+    pub tftp: Tftp,
+    /// What HTTP has counted.
+    pub http: HttpCounters,
+    /// Room for the API's requests.
+    pub desks: &'static Desks,
+    /// Room for an inspection that is read back.
+    pub statement: Mutex<NoopRawMutex, &'static mut Statement>,
+}
+
+impl<B: Board, const N: usize, const L: usize, const D: usize> core::fmt::Debug
+    for Context<B, N, L, D>
+{
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
+    }
+}
+
+/// Makes the appliance's tasks and their static memory for one board, and a
+/// function `spawn(Spawner, Parts<Board>)` that starts them. To be called
+/// once in a program.
+#[macro_export]
+macro_rules! program {
+    (
+        board: $board:ty,
+        nodes: $nodes:expr,
+        leases: $leases:expr,
+        disks: $disks:expr,
+        tftp_transfers: $tftp:expr,
+        http_connections: $http:expr $(,)?
+    ) => {
+        mod farrier_program {
+            #[allow(
+                unused_imports,
+                reason = "the board's names, for the macro's arguments"
+            )]
+            use super::*;
+            use $crate::aligned::{A4, Aligned};
+            use $crate::embassy_executor::{self, Spawner};
+            use $crate::farrier_core::{Outputs, Rack};
+            use $crate::http::ConnectionBuffers;
+            use $crate::net::{DoorReceiver, Resources, Runner};
+            use $crate::start::{Memory, Running};
+            use $crate::static_cell::{ConstStaticCell, StaticCell};
+            use $crate::store::BUFFER as PIECE_LEN;
+            use $crate::tftp::{ListenerBuffers, WorkerBuffers};
+
+            type Context = $crate::Context<$board, { $nodes }, { $leases }, { $disks }>;
+            type Piece = Aligned<A4, [u8; PIECE_LEN]>;
+            type Net = <$board as $crate::Board>::Net;
+
+            /// Sockets: every worker's, and TFTP's listener.
+            const SOCKETS: usize = $tftp + $http + 1;
+
+            static NET: ConstStaticCell<Resources<SOCKETS>> =
+                ConstStaticCell::new(Resources::new());
+            static RACK: ConstStaticCell<Rack<{ $nodes }, { $leases }, { $disks }>> =
+                ConstStaticCell::new(Rack::new());
+            static OUTPUTS: ConstStaticCell<Outputs> = ConstStaticCell::new(Outputs::new());
+            static PIECE: ConstStaticCell<Piece> = ConstStaticCell::new(Aligned([0; PIECE_LEN]));
+            static DESKS: ConstStaticCell<$crate::api::Desks> =
+                ConstStaticCell::new($crate::api::Desks::new());
+            static STATEMENT: ConstStaticCell<$crate::api::Statement> =
+                ConstStaticCell::new([0; $crate::api::STATEMENT]);
+            static CONTEXT: StaticCell<Context> = StaticCell::new();
+            static LISTENER: ConstStaticCell<ListenerBuffers> =
+                ConstStaticCell::new(ListenerBuffers::new());
+            static WORKERS: [ConstStaticCell<WorkerBuffers>; $tftp] =
+                [const { ConstStaticCell::new(WorkerBuffers::new()) }; $tftp];
+            static CONNECTIONS: [ConstStaticCell<ConnectionBuffers>; $http] =
+                [const { ConstStaticCell::new(ConnectionBuffers::new()) }; $http];
+
+            #[embassy_executor::task]
+            async fn net(mut runner: Runner<Net>) -> ! {
+                runner.run().await
+            }
+
+            #[embassy_executor::task]
+            async fn door(context: &'static Context, receiver: DoorReceiver) -> ! {
+                context.run_door(receiver).await
+            }
+
+            #[embassy_executor::task]
+            async fn clock(context: &'static Context) -> ! {
+                context.run_clock().await
+            }
+
+            #[embassy_executor::task]
+            async fn tftp_listener(
+                context: &'static Context,
+                buffers: &'static mut ListenerBuffers,
+            ) -> ! {
+                context.run_tftp_listener(buffers).await
+            }
+
+            #[embassy_executor::task(pool_size = $tftp)]
+            async fn tftp_worker(
+                context: &'static Context,
+                buffers: &'static mut WorkerBuffers,
+            ) -> ! {
+                context.run_tftp_worker(buffers).await
+            }
+
+            #[embassy_executor::task(pool_size = $http)]
+            async fn http_worker(
+                context: &'static Context,
+                buffers: &'static mut ConnectionBuffers,
+            ) -> ! {
+                context.run_http_worker(buffers).await
+            }
+
+            #[embassy_executor::task]
+            async fn start(spawner: Spawner, parts: $crate::Parts<$board>) {
+                let memory = Memory {
+                    net: NET.take(),
+                    rack: RACK.take(),
+                    outputs: OUTPUTS.take(),
+                    piece: PIECE.take(),
+                    statement: STATEMENT.take(),
+                    desks: DESKS.take(),
+                };
+                let Running {
+                    context,
+                    runner,
+                    receiver,
+                } = match $crate::start::start(parts, memory).await {
+                    Ok(running) => running,
+                    Err(error) => panic!("the appliance does not start: {error:?}"),
+                };
+                let context: &'static Context = CONTEXT.init(context);
+                // Each pool has as many places as are taken here, once.
+                spawner.spawn(net(runner).expect("spawned once"));
+                spawner.spawn(door(context, receiver).expect("spawned once"));
+                spawner.spawn(clock(context).expect("spawned once"));
+                spawner.spawn(tftp_listener(context, LISTENER.take()).expect("spawned once"));
+                for buffers in &WORKERS {
+                    spawner.spawn(tftp_worker(context, buffers.take()).expect("pool size"));
+                }
+                for buffers in &CONNECTIONS {
+                    spawner.spawn(http_worker(context, buffers.take()).expect("pool size"));
+                }
+            }
+
+            /// Starts the appliance on an executor.
+            pub fn spawn(spawner: Spawner, parts: $crate::Parts<$board>) {
+                spawner.spawn(start(spawner, parts).expect("spawned once"));
+            }
+        }
+        use farrier_program::spawn;
+    };
+}

@@ -1,0 +1,295 @@
+//! The L2 multiplexer: stands between the driver and the stack, and is a
+//! driver to the stack.
+//!
+//! What it does today: takes the datagrams of some UDP ports (DHCP, the
+//! agent protocol) out of the stream before the stack sees them, sends
+//! frames that no stack would send (replies straight to a hardware address),
+//! answers IPv6 router solicitations with an empty advertisement (iPXE waits
+//! sixteen seconds for one before it goes on over IPv4), and counts. Requests go to a bounded queue; when it is full the frame is
+//! dropped and counted, as a full switch port would, and the peer asks
+//! again.
+//!
+//! Where the rest of layer 2 goes, when it comes: 802.1Q tags are stripped
+//! and added in [`RxToken::consume`] and [`TxToken::consume`], the two
+//! places that see every frame, with one `L2Mux` port a network in front of
+//! one driver; LLDP (EtherType 0x88CC) is one more branch beside
+//! [`is_udp_to`]; a capture ring hangs on the same two places.
+
+use core::cell::Cell;
+use core::task::{Context, Poll};
+
+use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, TxToken as _};
+use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use embassy_sync::zerocopy_channel::{Channel, Receiver, Sender};
+use farrier_dhcp::ndp::{ANSWER_LEN, answer_solicitation};
+
+/// Bytes of a queued frame: Ethernet's longest.
+pub(super) const FRAME: usize = 1514;
+
+/// Datagrams that may wait for the brain. A rack that is powered on at once
+/// sends 48 within a second; each waits for a millisecond at most.
+pub(super) const REQUESTS: usize = 4;
+
+/// Replies that may wait for the wire.
+pub(super) const REPLIES: usize = 2;
+
+/// Bytes of the Ethernet header.
+const ETHERNET: usize = 14;
+
+/// A frame in a queue.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) length: usize,
+    pub(super) bytes: [u8; FRAME],
+}
+
+impl Frame {
+    pub(super) const EMPTY: Self = Self {
+        length: 0,
+        bytes: [0; FRAME],
+    };
+}
+
+pub(super) type Queue = Channel<'static, NoopRawMutex, Frame>;
+pub(super) type FrameSender = Sender<'static, NoopRawMutex, Frame>;
+pub(super) type FrameReceiver = Receiver<'static, NoopRawMutex, Frame>;
+
+/// What has passed since start. All wrap.
+#[derive(Debug, Default)]
+pub struct MuxCounters {
+    /// Frames from the wire.
+    pub rx: Cell<u32>,
+    /// Frames to the wire.
+    pub tx: Cell<u32>,
+    /// Datagrams that went to the raw door.
+    pub door: Cell<u32>,
+    /// Datagrams dropped because the raw door's queue was full.
+    pub door_dropped: Cell<u32>,
+    /// Router solicitations that were answered.
+    pub solicitations: Cell<u32>,
+}
+
+impl MuxCounters {
+    pub(super) const fn new() -> Self {
+        Self {
+            rx: Cell::new(0),
+            tx: Cell::new(0),
+            door: Cell::new(0),
+            door_dropped: Cell::new(0),
+            solicitations: Cell::new(0),
+        }
+    }
+}
+
+fn bump(counter: &Cell<u32>) {
+    counter.set(counter.get().wrapping_add(1));
+}
+
+/// See the module's documentation.
+pub(super) struct L2Mux<D> {
+    pub(super) driver: D,
+    /// UDP ports that belong to the raw door.
+    pub(super) ports: [u16; 2],
+    pub(super) requests: FrameSender,
+    pub(super) replies: FrameReceiver,
+    /// The answer to a router solicitation, until the driver takes it.
+    pub(super) advertisement: Option<[u8; ANSWER_LEN]>,
+    pub(super) mac: [u8; 6],
+    pub(super) counters: &'static MuxCounters,
+}
+
+impl<D: Driver> L2Mux<D> {
+    /// Sends what waits in the reply queue, as far as the driver takes it.
+    /// Registers the caller for more.
+    fn send_replies(&mut self, cx: &mut Context<'_>) {
+        if let Some(frame) = &self.advertisement {
+            let Some(token) = self.driver.transmit(cx) else {
+                return;
+            };
+            token.consume(frame.len(), |to| to.copy_from_slice(frame));
+            bump(&self.counters.tx);
+            bump(&self.counters.solicitations);
+            self.advertisement = None;
+        }
+        while let Poll::Ready(frame) = self.replies.poll_receive(cx) {
+            let Some(token) = self.driver.transmit(cx) else {
+                return;
+            };
+            if let Some(bytes) = frame.bytes.get(..frame.length) {
+                token.consume(bytes.len(), |to| to.copy_from_slice(bytes));
+                bump(&self.counters.tx);
+            }
+            self.replies.receive_done();
+        }
+    }
+}
+
+impl<D: Driver> Driver for L2Mux<D> {
+    type RxToken<'a>
+        = RxToken<'a, D::RxToken<'a>>
+    where
+        Self: 'a;
+    type TxToken<'a>
+        = TxToken<'a, D::TxToken<'a>>
+    where
+        Self: 'a;
+
+    fn receive(&mut self, cx: &mut Context<'_>) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
+        // The stack asks for frames on every poll, so this is where frames
+        // that are not the stack's leave.
+        self.send_replies(cx);
+        let (inner, tx) = self.driver.receive(cx)?;
+        Some((
+            RxToken {
+                inner,
+                ports: self.ports,
+                requests: &mut self.requests,
+                advertisement: &mut self.advertisement,
+                mac: self.mac,
+                counters: self.counters,
+            },
+            TxToken {
+                inner: tx,
+                counters: self.counters,
+            },
+        ))
+    }
+
+    fn transmit(&mut self, cx: &mut Context<'_>) -> Option<Self::TxToken<'_>> {
+        Some(TxToken {
+            inner: self.driver.transmit(cx)?,
+            counters: self.counters,
+        })
+    }
+
+    fn link_state(&mut self, cx: &mut Context<'_>) -> LinkState {
+        self.driver.link_state(cx)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.driver.capabilities()
+    }
+
+    fn hardware_address(&self) -> HardwareAddress {
+        self.driver.hardware_address()
+    }
+}
+
+/// A received frame, not yet looked at.
+pub(super) struct RxToken<'a, T> {
+    inner: T,
+    ports: [u16; 2],
+    requests: &'a mut FrameSender,
+    advertisement: &'a mut Option<[u8; ANSWER_LEN]>,
+    mac: [u8; 6],
+    counters: &'a MuxCounters,
+}
+
+impl<T: embassy_net_driver::RxToken> embassy_net_driver::RxToken for RxToken<'_, T> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, f: F) -> R {
+        self.inner.consume(|bytes| {
+            bump(&self.counters.rx);
+            if !is_udp_to(bytes, self.ports) {
+                let mut answer = [0; ANSWER_LEN];
+                if answer_solicitation(bytes, self.mac, &mut answer).is_some() {
+                    *self.advertisement = Some(answer);
+                }
+                return f(bytes);
+            }
+            match self.requests.try_send() {
+                Some(slot) => {
+                    slot.length = bytes.len().min(FRAME);
+                    if let (Some(to), Some(from)) =
+                        (slot.bytes.get_mut(..slot.length), bytes.get(..slot.length))
+                    {
+                        to.copy_from_slice(from);
+                    }
+                    self.requests.send_done();
+                    bump(&self.counters.door);
+                }
+                None => bump(&self.counters.door_dropped),
+            }
+            // The stack has to be given something for its token: a frame of
+            // no bytes, which it ignores.
+            f(&mut [])
+        })
+    }
+}
+
+/// The right to send a frame.
+pub(super) struct TxToken<'a, T> {
+    inner: T,
+    counters: &'a MuxCounters,
+}
+
+impl<T: embassy_net_driver::TxToken> embassy_net_driver::TxToken for TxToken<'_, T> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, f: F) -> R {
+        bump(&self.counters.tx);
+        self.inner.consume(length, f)
+    }
+}
+
+/// Is this an unfragmented IPv4/UDP frame to one of `ports`? A look at five
+/// fields; every frame passes here.
+#[inline]
+fn is_udp_to(frame: &[u8], ports: [u16; 2]) -> bool {
+    let Some(&[.., hi, lo, v_ihl]) = frame.first_chunk::<{ ETHERNET + 1 }>() else {
+        return false;
+    };
+    if [hi, lo] != [0x08, 0x00]
+        || v_ihl >> 4 != 4
+        || frame.get(ETHERNET + 9) != Some(&17)
+        // More fragments to come, or not the first.
+        || frame.get(ETHERNET + 6).is_none_or(|b| b & 0x3F != 0)
+        || frame.get(ETHERNET + 7) != Some(&0)
+    {
+        return false;
+    }
+    let udp = ETHERNET + usize::from(v_ihl & 0x0F) * 4;
+    matches!(frame.get(udp + 2..udp + 4), Some(&[hi, lo])
+        if ports.contains(&u16::from_be_bytes([hi, lo])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::Ipv4Addr;
+    use farrier_dhcp::frame::{HEADER_LEN, Header, emit};
+
+    fn made() -> [u8; 60] {
+        let mut frame = [0; 60];
+        let header = Header {
+            src_mac: [2; 6],
+            dst_mac: [4; 6],
+            src: Ipv4Addr::new(10, 0, 0, 2),
+            dst: Ipv4Addr::BROADCAST,
+            src_port: 68,
+            dst_port: 67,
+        };
+        emit(&mut frame, &header, 60 - HEADER_LEN).unwrap();
+        frame
+    }
+
+    #[test]
+    fn the_doors_ports_are_told_from_others() {
+        assert!(is_udp_to(&made(), [67, 8470]));
+        assert!(is_udp_to(&made(), [8470, 67]));
+        assert!(!is_udp_to(&made(), [68, 69]));
+    }
+
+    #[test]
+    fn fragments_and_other_protocols_are_left_to_the_stack() {
+        for (at, value) in [(12, 0x86), (14, 0x60), (20, 0x20), (21, 3), (23, 6)] {
+            let mut frame = made();
+            frame[at] = value;
+            assert!(!is_udp_to(&frame, [67, 67]), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn short_frames_do_no_harm() {
+        for length in 0..38 {
+            assert!(!is_udp_to(&made()[..length], [67, 67]));
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! TFTP: a listener on port 69, and a set of workers with one socket each,
+//! so that a transfer has its own transfer id (port) and a silent peer holds
+//! up nobody else. The protocol is `farrier-tftp`'s; which file a machine
+//! gets, the brain's.
+
+use core::cell::{Cell, RefCell};
+use core::net::SocketAddrV4;
+
+use embassy_futures::select::{Either, select};
+use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use embassy_sync::signal::Signal;
+use embassy_time::{Duration, Instant, Timer, with_timeout};
+use farrier_core::Door;
+use farrier_tftp::name::normalise;
+use farrier_tftp::server::{Action, Limits, Outcome, Transfer};
+use farrier_tftp::wire::{
+    DATA_HEADER_LEN, ErrorCode, ErrorReply, Mode, Options, Packet, Request, emit_data_header,
+};
+use heapless::{String, Vec};
+
+use crate::brain::Served;
+use crate::net::{Udp, UdpBuffers, UdpError};
+use crate::{Board, Context};
+
+/// The well-known port.
+const PORT: u16 = 69;
+/// Longest request that is read: the options of real clients take under 100
+/// bytes, names as much.
+const REQUEST: usize = 256;
+/// Longest file name, in the form that the brain is asked with.
+const NAME: usize = 80;
+/// Longest text that is served from memory: a line or two that lead a boot
+/// program to HTTP.
+const TEXT: usize = 160;
+/// Longest packet that is sent: a block that fills an Ethernet frame.
+const PACKET: usize = DATA_HEADER_LEN + 1468;
+
+/// A packet that could not be queued for so long counts as lost on the wire:
+/// the peer's hardware address is not known yet, or never will be.
+const QUEUE_LIMIT: Duration = Duration::from_secs(2);
+/// How long a last packet may take to leave.
+const FLUSH_LIMIT: Duration = Duration::from_millis(500);
+
+/// Memory of the listener's socket: a storm of requests, one short answer.
+pub type ListenerBuffers = UdpBuffers<768, 128, 8, 2>;
+/// Longest option acknowledgement.
+const OACK: usize = 64;
+/// Memory of a worker's socket: acknowledgements, one packet at a time. The
+/// stack's ring starts at its front again when a packet is queued whole into
+/// an empty one ([`Udp::send`]); written in place, it would not, and a block
+/// behind a short packet would wait for room for ever.
+pub type WorkerBuffers = UdpBuffers<128, PACKET, 3, 1>;
+
+/// Most workers.
+const WORKERS: usize = 32;
+
+/// What the listener hands to a worker: a read request without its text.
+#[derive(Debug)]
+struct Job {
+    peer: SocketAddrV4,
+    name: String<NAME>,
+    mode: Mode,
+    options: Options,
+}
+
+impl Job {
+    /// Takes a request over, its name normalised; `None` for a name that no
+    /// file can have.
+    fn new(peer: SocketAddrV4, request: &Request<'_>) -> Option<Self> {
+        let mut room = [0; NAME];
+        Some(Self {
+            peer,
+            name: String::try_from(normalise(request.name, &mut room)?).ok()?,
+            mode: request.mode,
+            options: request.options,
+        })
+    }
+}
+
+/// What has happened since start. All wrap.
+#[derive(Debug, Default)]
+pub struct TftpCounters {
+    /// Transfers that ended with every byte acknowledged.
+    pub complete: Cell<u32>,
+    /// Requests for the size alone.
+    pub probes: Cell<u32>,
+    /// Transfers that ended otherwise.
+    pub failed: Cell<u32>,
+    /// Requests that found every worker busy.
+    pub busy: Cell<u32>,
+    /// Packets to port 69 that are no readable request.
+    pub malformed: Cell<u32>,
+}
+
+pub(crate) fn bump(counter: &Cell<u32>) {
+    counter.set(counter.get().wrapping_add(1));
+}
+
+/// Meeting point of listener and workers; at most [`WORKERS`] of them.
+pub struct Tftp {
+    /// The job that is being handed over.
+    job: RefCell<Option<Job>>,
+    /// Says that it was taken.
+    taken: Signal<NoopRawMutex, ()>,
+    /// Calls one worker each. Not one channel for all of them: embassy's
+    /// channels remember one waiting task, and several that wait would wake
+    /// one another without end.
+    calls: [Signal<NoopRawMutex, ()>; WORKERS],
+    /// Workers that have started.
+    workers: Cell<usize>,
+    /// Places of the workers that wait for a call.
+    idle: RefCell<Vec<usize, WORKERS>>,
+    /// Peers that are being served: a client that repeats its request is not
+    /// served twice.
+    active: RefCell<Vec<SocketAddrV4, WORKERS>>,
+    /// Counters.
+    pub counters: TftpCounters,
+}
+
+impl core::fmt::Debug for Tftp {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Tftp")
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tftp {
+    pub(crate) fn new() -> Self {
+        Self {
+            job: RefCell::new(None),
+            taken: Signal::new(),
+            calls: [const { Signal::new() }; WORKERS],
+            workers: Cell::new(0),
+            idle: RefCell::new(Vec::new()),
+            active: RefCell::new(Vec::new()),
+            counters: TftpCounters::default(),
+        }
+    }
+}
+
+impl Tftp {
+    /// Gives a job to an idle worker, if there is one.
+    async fn hand_over(&self, job: Job) -> bool {
+        let Some(worker) = self.idle.borrow_mut().pop() else {
+            return false;
+        };
+        let Some(call) = self.calls.get(worker) else {
+            return false;
+        };
+        self.job.replace(Some(job));
+        call.signal(());
+        self.taken.wait().await;
+        true
+    }
+
+    /// Waits for the listener's call.
+    async fn next_job(&self, me: usize) -> Job {
+        loop {
+            // As many places as calls.
+            let listed = self.idle.borrow_mut().push(me).is_ok();
+            match self.calls.get(me) {
+                Some(call) if listed => call.wait().await,
+                // More workers than places: this one has nothing to do.
+                _ => core::future::pending().await,
+            }
+            if let Some(job) = self.job.take() {
+                self.taken.signal(());
+                return job;
+            }
+        }
+    }
+}
+
+/// Where the bytes of a transfer come from.
+enum Source {
+    Text(usize),
+    Device(u64, u64),
+}
+
+impl Source {
+    fn length(&self) -> u64 {
+        match self {
+            Source::Text(length) => *length as u64,
+            Source::Device(_, length) => *length,
+        }
+    }
+}
+
+impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, D> {
+    /// Takes requests on port 69 and finds workers for them.
+    pub async fn run_tftp_listener(&self, buffers: &'static mut ListenerBuffers) -> ! {
+        let mut socket = Udp::new(self.network, buffers);
+        if socket.bind(PORT).is_err() {
+            log::error!("TFTP: port {PORT} is taken");
+        }
+        let tftp = &self.tftp;
+        let mut packet = [0; REQUEST];
+        loop {
+            let (length, peer) = match socket.receive(&mut packet).await {
+                Ok(received) => received,
+                Err(_) => {
+                    bump(&tftp.counters.malformed);
+                    continue;
+                }
+            };
+            let bytes = packet.get(..length).unwrap_or_default();
+            let refused = match Packet::parse(bytes) {
+                Ok(Packet::Rrq(request)) => {
+                    if tftp.active.borrow().contains(&peer) {
+                        continue;
+                    }
+                    match Job::new(peer, &request) {
+                        None => ErrorReply::NOT_FOUND,
+                        Some(job) => {
+                            if tftp.hand_over(job).await {
+                                continue;
+                            }
+                            bump(&tftp.counters.busy);
+                            ErrorReply::BUSY
+                        }
+                    }
+                }
+                Ok(Packet::Wrq(_)) => ErrorReply::READ_ONLY,
+                _ => {
+                    bump(&tftp.counters.malformed);
+                    continue;
+                }
+            };
+            answer(&mut socket, peer, &refused).await;
+        }
+    }
+
+    /// Serves one transfer after the other.
+    pub async fn run_tftp_worker(&self, buffers: &'static mut WorkerBuffers) -> ! {
+        let mut socket = Udp::new(self.network, buffers);
+        let tftp = &self.tftp;
+        let me = tftp.workers.replace(tftp.workers.get() + 1);
+        loop {
+            let job = tftp.next_job(me).await;
+            // As long as workers, of which there are no more than places.
+            let listed = tftp.active.borrow_mut().push(job.peer).is_ok();
+            // A port of its own: the transfer's id.
+            if socket.bind(0).is_ok() {
+                self.transfer(&mut socket, &job).await;
+                // Closing drops what is queued, be it an error's text.
+                if with_timeout(FLUSH_LIMIT, socket.flush()).await.is_err() {
+                    log::debug!("TFTP: {} does not answer ARP", job.peer);
+                }
+            }
+            socket.close();
+            if listed {
+                tftp.active.borrow_mut().retain(|peer| *peer != job.peer);
+            }
+        }
+    }
+
+    async fn transfer(&self, socket: &mut Udp, job: &Job) {
+        let path = job.name.as_str();
+        let peer = *job.peer.ip();
+        let mut text = [0; TEXT];
+        let source = match self.open_file(Door::Tftp, peer, path, &mut text).await {
+            Served::Text(length) => Ok(Source::Text(length)),
+            Served::Slot(at, length) => Ok(Source::Device(at, length)),
+            Served::Asset(name) => match self.store.find(&name).await {
+                Ok(Some(entry)) if entry.kind.is_served() => {
+                    Ok(Source::Device(entry.offset, entry.len))
+                }
+                _ => Err(ErrorReply::NOT_FOUND),
+            },
+            Served::NotFound => Err(ErrorReply::NOT_FOUND),
+            Served::Busy => Err(ErrorReply::BUSY),
+        };
+        let request = Request {
+            name: path,
+            mode: job.mode,
+            options: job.options,
+        };
+        let started = source.and_then(|source| {
+            let (now, limits) = (Instant::now().as_millis(), Limits::default());
+            let transfer = Transfer::new(now, &request, source.length(), &limits)?;
+            Ok((source, transfer))
+        });
+        let (source, mut transfer) = match started {
+            Ok(started) => started,
+            Err(refused) => {
+                answer(socket, job.peer, &refused).await;
+                return;
+            }
+        };
+        let outcome = self
+            .exchange(socket, job.peer, &mut transfer, &source, &text)
+            .await;
+        let counters = &self.tftp.counters;
+        match outcome {
+            Outcome::Complete => bump(&counters.complete),
+            Outcome::Probe => {
+                bump(&counters.probes);
+                return;
+            }
+            _ => {
+                bump(&counters.failed);
+                log::info!("TFTP: {path} to {}: {outcome:?}", job.peer);
+            }
+        }
+        let complete = outcome == Outcome::Complete;
+        self.sent(peer, path, transfer.acked_len(), complete).await;
+    }
+
+    /// Sends and receives until the transfer is over.
+    async fn exchange(
+        &self,
+        socket: &mut Udp,
+        peer: SocketAddrV4,
+        transfer: &mut Transfer,
+        source: &Source,
+        text: &[u8],
+    ) -> Outcome {
+        loop {
+            let sent = match transfer.poll(Instant::now().as_millis()) {
+                Action::Done(outcome) => return outcome,
+                Action::SendOack => {
+                    let mut packet = [0; OACK];
+                    let length = transfer.emit_oack(&mut packet).unwrap_or(0);
+                    let oack = packet.get(..length).unwrap_or_default();
+                    with_timeout(QUEUE_LIMIT, socket.send(oack, peer))
+                        .await
+                        .unwrap_or(Ok(()))
+                }
+                Action::SendData { block, offset, len } => {
+                    let data = (block, offset, len);
+                    let sending = self.send_block(socket, peer, source, text, data);
+                    with_timeout(QUEUE_LIMIT, sending).await.unwrap_or(Ok(()))
+                }
+                Action::Wait(until) => {
+                    let received = select(
+                        socket.receive_with(|packet, from| {
+                            if from == peer {
+                                transfer.process(packet);
+                            }
+                            from
+                        }),
+                        Timer::at(Instant::from_millis(until)),
+                    )
+                    .await;
+                    if let Either::First(stranger) = received
+                        && stranger != peer
+                    {
+                        answer(socket, stranger, &ErrorReply::UNKNOWN_TID).await;
+                    }
+                    Ok(())
+                }
+            };
+            if sent.is_err() {
+                transfer.abort();
+            }
+        }
+    }
+
+    async fn send_block(
+        &self,
+        socket: &mut Udp,
+        peer: SocketAddrV4,
+        source: &Source,
+        text: &[u8],
+        (block, offset, len): (u16, u64, usize),
+    ) -> Result<(), UdpError> {
+        let mut head = [0; DATA_HEADER_LEN];
+        emit_data_header(&mut head, block).map_err(|_| UdpError::TooLong)?;
+        match source {
+            Source::Text(_) => {
+                let mut packet = [0; DATA_HEADER_LEN + TEXT];
+                // A text is shorter than memory is long.
+                let start = offset as usize;
+                let bytes = text.get(start..start + len).unwrap_or_default();
+                let (front, body) = packet.split_at_mut(DATA_HEADER_LEN);
+                front.copy_from_slice(&head);
+                for (to, from) in body.iter_mut().zip(bytes) {
+                    *to = *from;
+                }
+                let packet = packet.get(..DATA_HEADER_LEN + len).unwrap_or_default();
+                socket.send(packet, peer).await
+            }
+            Source::Device(at, _) => {
+                // Room first, so that the store is not locked while waiting.
+                socket.writable().await;
+                match self.store.read(at + offset, len).await {
+                    Ok(mut piece) if piece.len() == len => {
+                        socket.send(piece.with_head(head), peer).await
+                    }
+                    _ => {
+                        log::error!("TFTP: the store can not be read");
+                        answer(
+                            socket,
+                            peer,
+                            &ErrorReply {
+                                code: ErrorCode::NOT_DEFINED,
+                                message: "the store can not be read",
+                            },
+                        )
+                        .await;
+                        Err(UdpError::NoRoute)
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Sends an error; a peer that can not be reached does not hear of it.
+async fn answer(socket: &mut Udp, peer: SocketAddrV4, error: &ErrorReply) {
+    let mut packet = [0; 64];
+    if let Ok(length) = error.emit(&mut packet) {
+        let bytes = packet.get(..length).unwrap_or_default();
+        let sent = with_timeout(FLUSH_LIMIT, socket.send(bytes, peer)).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            log::debug!("TFTP: no way to {peer}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Farrier as a process on a Linux host: the same firmware, on a port of a
+//! virtual switch or on a TAP device, with a file as its block device. What
+//! lives here: the command line and the host's parts. Everything else is in
+//! `farrier-firmware`.
+//!
+//! Console lines go to standard output, as they do from a board's UART. The
+//! process ends with a status other than 0 when it can not start or when the
+//! cable is pulled.
+
+mod console;
+mod host;
+mod wire;
+
+/// Constants out of `board.toml`.
+mod board {
+    include!(concat!(env!("OUT_DIR"), "/board.rs"));
+}
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use embassy_executor::Executor;
+use farrier_firmware::brain::{Console, Volatile};
+use farrier_firmware::{Board, Parts};
+use static_cell::StaticCell;
+
+use host::{File, HostEntropy};
+use wire::Wire;
+
+/// Farrier, the rack's network-boot appliance, as a process.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Unix socket of a virtual switch that speaks QEMU's stream framing.
+    #[arg(long, conflicts_with = "tap", required_unless_present = "tap")]
+    switch: Option<PathBuf>,
+    /// TAP device to make or to take.
+    #[arg(long)]
+    tap: Option<String>,
+    /// File with the asset store.
+    #[arg(long)]
+    store: PathBuf,
+    /// Ethernet address.
+    #[arg(long, default_value = "02:fa:44:1e:00:01", value_parser = wire::parse_mac)]
+    mac: [u8; 6],
+}
+
+/// This board.
+struct Linux;
+
+impl Board for Linux {
+    type Net = Wire;
+    type Blocks = File;
+    type Entropy = HostEntropy;
+    type Records = Volatile;
+    type Power = Console;
+}
+
+farrier_firmware::program! {
+    board: Linux,
+    nodes: board::NODES,
+    leases: board::LEASES,
+    disks: board::DISKS,
+    tftp_transfers: board::TFTP_TRANSFERS,
+    http_connections: board::HTTP_CONNECTIONS,
+}
+
+static EXECUTOR: StaticCell<Executor> = StaticCell::new();
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    console::start();
+    log::info!("linux: start");
+    let net = match (&arguments.switch, &arguments.tap) {
+        (Some(path), _) => Wire::switch(path, arguments.mac)
+            .with_context(|| format!("no switch at {}", path.display()))?,
+        (None, Some(name)) => {
+            Wire::tap(name, arguments.mac).with_context(|| format!("no TAP device {name}"))?
+        }
+        (None, None) => unreachable!("clap asks for one of them"),
+    };
+    let blocks = File::open(&arguments.store)
+        .with_context(|| format!("no store at {}", arguments.store.display()))?;
+    let entropy = HostEntropy::open().context("the host has no /dev/urandom")?;
+    let executor = EXECUTOR.init(Executor::new());
+    executor.run(|spawner| {
+        spawn(
+            spawner,
+            Parts {
+                net,
+                blocks,
+                entropy,
+                records: Volatile,
+                power: Console,
+            },
+        );
+    })
+}

@@ -1,0 +1,174 @@
+//! Farrier on the Arm MPS2+ AN500 (Cortex-M7), real or in QEMU.
+//!
+//! What lives here: reset, clock, console, interrupts, and the parts that
+//! the firmware is put on - Ethernet chip, block device, entropy. Addresses
+//! come from `board.toml` through the build script. Everything else is in
+//! `farrier-firmware`.
+#![no_std]
+#![no_main]
+
+mod executor;
+mod mmio;
+mod semihost;
+mod stack;
+mod time;
+mod uart;
+
+/// Constants out of `board.toml`.
+mod board {
+    include!(concat!(env!("OUT_DIR"), "/board.rs"));
+}
+
+use core::panic::PanicInfo;
+
+use cortex_m::peripheral::{NVIC, SCB};
+use cortex_m_rt::{ExceptionFrame, entry, exception};
+use embassy_time::Timer;
+use farrier_firmware::brain::{Console, Volatile};
+use farrier_firmware::{Board, Parts};
+use farrier_lan9118::{Buffers, Lan9118, Shared};
+use static_cell::ConstStaticCell;
+
+use mmio::Registers;
+
+/// The Ethernet chip's registers, for the driver and for its interrupt.
+// SAFETY: the address is the board's LAN9118 (board.toml), which has no DMA.
+const NIC: Registers = unsafe { Registers::new(board::NIC_BASE) };
+
+static NIC_SHARED: Shared = Shared::new();
+static NIC_BUFFERS: ConstStaticCell<Buffers> = ConstStaticCell::new(Buffers::new());
+
+/// An interrupt line of this chip.
+#[derive(Clone, Copy)]
+struct Line(u16);
+
+// SAFETY: the numbers come from board.toml and are below the 240 lines that
+// a Cortex-M7 may have.
+unsafe impl cortex_m::interrupt::InterruptNumber for Line {
+    fn number(self) -> u16 {
+        self.0
+    }
+}
+
+#[entry]
+fn main() -> ! {
+    stack::paint();
+    time::start();
+    uart::start();
+    // SAFETY: the handler below knows the line, and no critical section is
+    // open that unmasking could break.
+    unsafe { NVIC::unmask(Line(board::TIMER_IRQ)) };
+    log::info!("{}: reset", board::NAME);
+
+    let net = match Lan9118::new(NIC, &NIC_SHARED, NIC_BUFFERS.take(), board::MAC) {
+        Ok(net) => net,
+        Err(error) => panic!("Ethernet: {error:?}"),
+    };
+    // Not before: until it is set up, the chip holds the line active.
+    // SAFETY: as above.
+    unsafe { NVIC::unmask(Line(board::NIC_IRQ)) };
+    let mut line = [0; 256];
+    let path = semihost::argument("store", &mut line).unwrap_or(board::STORE_FILE);
+    let store = match semihost::File::open_store(path) {
+        Ok(store) => store,
+        Err(refused) => panic!("store {path}: {refused}"),
+    };
+    let entropy = match semihost::Entropy::open() {
+        Ok(entropy) => entropy,
+        Err(refused) => panic!("entropy: {refused}"),
+    };
+    let tell_load = semihost::argument("load", &mut line).is_some();
+    executor::run(|spawner| {
+        spawner.spawn(watch_stack().expect("spawned once"));
+        if tell_load {
+            spawner.spawn(watch_load().expect("spawned once"));
+        }
+        spawn(
+            spawner,
+            Parts {
+                net,
+                blocks: store,
+                entropy,
+                records: Volatile,
+                power: Console,
+            },
+        );
+    })
+}
+
+/// This board.
+struct An500;
+
+impl Board for An500 {
+    type Net = Lan9118<Registers>;
+    type Blocks = semihost::File;
+    type Entropy = semihost::Entropy;
+    type Records = Volatile;
+    type Power = Console;
+}
+
+farrier_firmware::program! {
+    board: An500,
+    nodes: board::NODES,
+    leases: board::LEASES,
+    disks: board::DISKS,
+    tftp_transfers: board::TFTP_TRANSFERS,
+    http_connections: board::HTTP_CONNECTIONS,
+}
+
+/// Says on the console how deep the stack has been, whenever it went deeper.
+#[embassy_executor::task]
+async fn watch_stack() -> ! {
+    let mut deepest = 0;
+    loop {
+        Timer::after_secs(2).await;
+        let used = stack::used();
+        if used > deepest {
+            deepest = used;
+            log::info!("stack: {used} of {} bytes used", stack::reserved());
+        }
+    }
+}
+
+/// Says on the console every second how long the processor has been awake so
+/// far, for benchmarks; asked for with `load=1` on the command line.
+#[embassy_executor::task]
+async fn watch_load() -> ! {
+    loop {
+        Timer::after_secs(1).await;
+        let nanoseconds = 1_000_000_000 / board::CLOCK_HZ;
+        log::info!("busy: {} counts of {nanoseconds} ns", executor::busy());
+    }
+}
+
+/// All interrupts: two are used.
+#[exception]
+unsafe fn DefaultHandler(number: i16) {
+    match u16::try_from(number) {
+        Ok(board::TIMER_IRQ) => time::on_interrupt(),
+        Ok(board::NIC_IRQ) => farrier_lan9118::on_interrupt(&NIC, &NIC_SHARED),
+        _ => panic!("interrupt {number} was never enabled"),
+    }
+}
+
+#[exception]
+unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+    // SAFETY: read-only look at the fault status registers; nothing else
+    // runs after a hard fault.
+    let scb = unsafe { &*SCB::PTR };
+    uart::line(format_args!(
+        "hard fault: pc {:#010x} lr {:#010x} cfsr {:#010x} bfar {:#010x}",
+        frame.pc(),
+        frame.lr(),
+        scb.cfsr.read(),
+        scb.bfar.read()
+    ));
+    semihost::exit(false)
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    cortex_m::interrupt::disable();
+    uart::line(format_args!("{info}"));
+    semihost::exit(false)
+}

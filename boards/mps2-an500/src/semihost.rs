@@ -1,0 +1,168 @@
+//! What the emulator or the debug probe does for the program: files, the
+//! command line, the exit status (Arm semihosting, ARM DUI 0471, chapter 8).
+//!
+//! The store of this board is a file on the other side. AN500 has no SD
+//! card that QEMU 7.2 could emulate, so this is what there is; it stands
+//! where an SD or eMMC driver stands on a product board.
+
+use core::fmt;
+
+use aligned::{A4, Aligned};
+use block_device_driver::BlockDevice;
+use cortex_m_semihosting::{nr, syscall};
+
+const SECTOR: usize = 512;
+const OPEN_READ: usize = 1;
+const OPEN_READ_WRITE: usize = 3;
+
+/// The other side refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused;
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the semihosting host refused")
+    }
+}
+
+/// An open file of the host.
+#[derive(Debug)]
+pub struct File {
+    handle: usize,
+    length: u64,
+}
+
+impl File {
+    /// Opens a file; `path` is cut at 127 bytes.
+    fn open(path: &str, mode: usize) -> Result<Self, Refused> {
+        let mut name = [0u8; 128];
+        for (to, from) in name.iter_mut().take(127).zip(path.bytes()) {
+            *to = from;
+        }
+        let block = [name.as_ptr() as usize, mode, path.len().min(127)];
+        // SAFETY: the parameter block of SYS_OPEN is a pointer to a
+        // NUL-terminated name, a mode, and the name's length.
+        let handle = unsafe { syscall(nr::OPEN, &block) };
+        if handle == usize::MAX {
+            return Err(Refused);
+        }
+        // SAFETY: SYS_FLEN takes the handle.
+        let length = unsafe { syscall(nr::FLEN, &[handle]) };
+        Ok(Self {
+            handle,
+            // 32 bits of length: files over 4 GiB show as shorter.
+            length: if length == usize::MAX {
+                0
+            } else {
+                length as u64
+            },
+        })
+    }
+
+    /// Opens a store for reading and writing.
+    pub fn open_store(path: &str) -> Result<Self, Refused> {
+        Self::open(path, OPEN_READ_WRITE)
+    }
+
+    fn seek(&self, at: u64) -> Result<(), Refused> {
+        let at = usize::try_from(at).map_err(|_| Refused)?;
+        // SAFETY: SYS_SEEK takes the handle and an absolute position.
+        match unsafe { syscall(nr::SEEK, &[self.handle, at]) } {
+            0 => Ok(()),
+            _ => Err(Refused),
+        }
+    }
+
+    fn read_exact(&self, to: &mut [u8]) -> Result<(), Refused> {
+        let block = [self.handle, to.as_mut_ptr() as usize, to.len()];
+        // SAFETY: SYS_READ fills at most `len` bytes at the pointer, which
+        // is `to`, borrowed for the call.
+        match unsafe { syscall(nr::READ, &block) } {
+            0 => Ok(()),
+            _ => Err(Refused),
+        }
+    }
+
+    fn write_all(&self, from: &[u8]) -> Result<(), Refused> {
+        let block = [self.handle, from.as_ptr() as usize, from.len()];
+        // SAFETY: SYS_WRITE reads `len` bytes at the pointer, which is
+        // `from`.
+        match unsafe { syscall(nr::WRITE, &block) } {
+            0 => Ok(()),
+            _ => Err(Refused),
+        }
+    }
+}
+
+impl BlockDevice<SECTOR> for File {
+    type Error = Refused;
+    type Align = A4;
+
+    async fn read(
+        &mut self,
+        sector: u32,
+        to: &mut [Aligned<A4, [u8; SECTOR]>],
+    ) -> Result<(), Refused> {
+        self.seek(u64::from(sector) * SECTOR as u64)?;
+        self.read_exact(block_device_driver::blocks_to_slice_mut(to))
+    }
+
+    async fn write(
+        &mut self,
+        sector: u32,
+        from: &[Aligned<A4, [u8; SECTOR]>],
+    ) -> Result<(), Refused> {
+        self.seek(u64::from(sector) * SECTOR as u64)?;
+        self.write_all(block_device_driver::blocks_to_slice(from))
+    }
+
+    async fn size(&mut self) -> Result<u64, Refused> {
+        Ok(self.length)
+    }
+}
+
+/// Entropy out of the host's `/dev/urandom`. **For the emulator only**: it
+/// is as good as the host, and a probe on Windows has none. A product board
+/// has a generator of its own; a program that finds none must not run, since
+/// its keys and tickets would be guessable.
+#[derive(Debug)]
+pub struct Entropy(File);
+
+impl Entropy {
+    /// Opens the host's source.
+    pub fn open() -> Result<Self, Refused> {
+        File::open("/dev/urandom", OPEN_READ).map(Self)
+    }
+}
+
+impl farrier_core::rack::Entropy for Entropy {
+    /// Fills `to`, or stops the program: there is no going on without.
+    fn fill(&mut self, to: &mut [u8]) {
+        self.0
+            .read_exact(to)
+            .expect("host entropy was there at start");
+    }
+}
+
+/// The value of the word `key=value` on the command line, if there is one.
+pub fn argument<'a>(key: &str, line: &'a mut [u8; 256]) -> Option<&'a str> {
+    let mut block = [line.as_mut_ptr() as usize, line.len() - 1];
+    // SAFETY: SYS_GET_CMDLINE writes at most `len` bytes at the pointer and
+    // the length that it wrote into the block.
+    let code = unsafe { cortex_m_semihosting::syscall1(nr::GET_CMDLINE, &raw mut block as usize) };
+    if code != 0 {
+        return None;
+    }
+    let length = line.iter().position(|byte| *byte == 0)?;
+    let text = core::str::from_utf8(line.get(..length)?).ok()?;
+    text.split(' ')
+        .find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+}
+
+/// Ends the program with a status that the emulator makes its own.
+pub fn exit(ok: bool) -> ! {
+    cortex_m_semihosting::debug::exit(if ok { Ok(()) } else { Err(()) });
+    loop {
+        cortex_m::asm::wfi();
+    }
+}

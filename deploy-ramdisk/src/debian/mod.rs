@@ -1,0 +1,251 @@
+//! The Debian 12 tenant image: a raw disk that boots by BIOS and by UEFI and
+//! is made an instance of by cloud-init.
+//!
+//! This module holds the recipe and its order; [`disk`] lays partitions and
+//! boot loaders around the finished root file system. The recipe's data - the
+//! packages, what dpkg leaves out, the files laid over them - are plain files
+//! in `deploy-ramdisk/debian/`.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::{Report, Tools, publish, run, short_hex};
+
+mod disk;
+
+/// The release that is installed.
+const SUITE: &str = "bookworm";
+/// Name of the image, without version.
+pub const NAME: &str = "debian-12";
+/// UUID of the root file system. It is part of the recipe, so that a rebuild
+/// differs only in what Debian changed.
+const ROOT_UUID: &str = "6f4c1d52-0f6e-4c5b-9d1a-8a4a6c1b7e12";
+/// Room in the root file system beyond its files, for what is written before
+/// cloud-init has grown it to the disk.
+const SLACK: u64 = 48 << 20;
+/// Increased when the code here changes what is built.
+const RECIPE: u32 = 1;
+
+const PACKAGES: &str = include_str!("../../debian/packages.txt");
+const DPKG_CONF: &str = include_str!("../../debian/dpkg.conf");
+const CUSTOMIZE: &str = include_str!("../../debian/customize.sh");
+const ROOT_FS: &str = include_str!("../../debian/root-fs.sh");
+
+/// A file laid over the packages' files.
+struct Overlay {
+    path: &'static str,
+    mode: u32,
+    text: &'static str,
+}
+
+macro_rules! overlay {
+    ($mode:literal, $path:literal) => {
+        Overlay {
+            path: $path,
+            mode: $mode,
+            text: include_str!(concat!("../../debian/overlay/", $path)),
+        }
+    };
+}
+
+const OVERLAY: &[Overlay] = &[
+    overlay!(0o644, "boot/grub/grub.cfg"),
+    overlay!(0o644, "etc/fstab"),
+    overlay!(0o644, "etc/tiny-initramfs/tiny-initramfs.conf"),
+    overlay!(0o644, "etc/cloud/ds-identify.cfg"),
+    overlay!(0o644, "etc/cloud/cloud.cfg.d/90_datasource.cfg"),
+    overlay!(0o644, "etc/cloud/cloud.cfg.d/91_first_boot.cfg"),
+    overlay!(0o644, "etc/systemd/system/farrier-instance.service"),
+    overlay!(
+        0o644,
+        "etc/systemd/system/systemd-resolved.service.d/after-cloud-init.conf"
+    ),
+    overlay!(0o755, "usr/local/sbin/farrier-instance"),
+];
+
+/// Builds the image, or finds the one that this recipe built before, and
+/// returns the path of the raw disk in `cache`.
+///
+/// Takes about two minutes and 2 GB of temporary space; downloads about 120 MB
+/// of packages. Works as root and as an ordinary user (with user namespaces).
+///
+/// # Errors
+/// A tool is missing or fails, packages cannot be fetched, or the disk is full.
+pub fn build(tools: &Tools, cache: &Path, report: Report<'_>) -> Result<PathBuf> {
+    fs::create_dir_all(cache).with_context(|| format!("cannot make {}", cache.display()))?;
+    let finished = cache.join(format!("{NAME}-{}.raw", recipe_hash()));
+    if finished.exists() {
+        return Ok(finished);
+    }
+    let work = cache.join(format!("{NAME}.work"));
+    if work.exists() {
+        fs::remove_dir_all(&work).context("cannot clear an earlier, interrupted build")?;
+    }
+    fs::create_dir(&work)?;
+
+    report("installing Debian's packages into a folder");
+    let tree = install(tools, &work)?;
+    report("writing the root file system");
+    let root_fs = write_root_fs(tools, &tree, &work.join("root.ext4"))?;
+    fs::remove_file(&tree)?;
+    report("laying out the disk and its boot loaders");
+    let raw = work.join("disk.raw");
+    disk::assemble(tools, &root_fs, &raw, &work)?;
+    publish(&raw, &finished)?;
+    fs::remove_dir_all(&work)?;
+    Ok(finished)
+}
+
+/// Sixteen hex digits that name everything which decides the image's content
+/// here; what Debian publishes may still change underneath.
+fn recipe_hash() -> String {
+    let mut hash = Sha256::new();
+    hash.update(RECIPE.to_le_bytes());
+    let texts = [SUITE, ROOT_UUID, PACKAGES, DPKG_CONF, CUSTOMIZE, ROOT_FS];
+    for text in texts
+        .into_iter()
+        .chain(OVERLAY.iter().flat_map(|file| [file.path, file.text]))
+    {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    }
+    for file in OVERLAY {
+        hash.update(file.mode.to_le_bytes());
+    }
+    short_hex(hash)
+}
+
+/// Whether files of other owners can be made directly.
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
+}
+
+/// Installs and customises Debian; returns a tar file of the root, whose
+/// ownership is right whoever ran this.
+fn install(tools: &Tools, work: &Path) -> Result<PathBuf> {
+    let overlay = work.join("overlay.tar");
+    write_overlay(&overlay)?;
+    let tree = work.join("root.tar");
+
+    crate::data_file(tools, "/usr/share/keyrings/debian-archive-keyring.gpg")?;
+    let mode = if is_root() { "root" } else { "unshare" };
+    if mode == "unshare" {
+        // mmdebstrap runs it.
+        tools("newuidmap")?;
+    }
+    let packages: Vec<&str> = PACKAGES.split_whitespace().collect();
+    let mut command = tools("mmdebstrap")?;
+    command
+        .args(["--quiet", "--variant=minbase", "--format=tar"])
+        .arg(format!("--mode={mode}"))
+        .arg(format!("--include={}", packages.join(",")))
+        // Each by itself: in a namespace a user's own files may not be readable.
+        .args(dpkg_options().map(|option| format!("--dpkgopt={option}")))
+        // Without it a package that merges /usr pulls in all of Perl.
+        .arg("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr")
+        // Before the kernel's installation, which makes the initramfs.
+        .arg(format!("--essential-hook=tar-in {} /", overlay.display()))
+        // As text, for the same reason.
+        .arg(format!("--customize-hook={CUSTOMIZE}"))
+        .arg(SUITE)
+        .arg(&tree);
+    run(&mut command).context("Debian could not be installed into a folder")?;
+    Ok(tree)
+}
+
+/// What dpkg leaves out, an option a line, without comments.
+fn dpkg_options() -> impl Iterator<Item = &'static str> {
+    DPKG_CONF
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// The overlay as a tar file owned by root, whatever the checkout's modes are.
+fn write_overlay(path: &Path) -> Result<()> {
+    let mut archive = tar::Builder::new(File::create(path)?);
+    for file in OVERLAY {
+        let text = file.text.replace("@ROOT_UUID@", ROOT_UUID);
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(file.mode);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_size(text.len() as u64);
+        archive.append_data(&mut header, file.path, text.as_bytes())?;
+    }
+    archive.into_inner()?.flush()?;
+    Ok(())
+}
+
+/// Makes the root file system out of the tar file. The unpacked files exist in
+/// a temporary folder only while mke2fs copies them, as root or as the root of
+/// a user namespace, so that their owners are right.
+fn write_root_fs(tools: &Tools, tree: &Path, root_fs: &Path) -> Result<PathBuf> {
+    // The script runs them.
+    tools("tar")?;
+    let mke2fs = tools("mke2fs")?;
+    let mut command = if is_root() {
+        tools("sh")?
+    } else {
+        let mut helper = tools("mmdebstrap")?;
+        helper
+            .arg("--unshare-helper")
+            .arg(tools("sh")?.get_program());
+        helper
+    };
+    let output = command
+        .args(["-c", ROOT_FS, "root-fs"])
+        .arg(mke2fs.get_program())
+        .arg(ROOT_UUID)
+        .arg(SLACK.to_string())
+        .stdin(File::open(tree)?)
+        .stdout(File::create(root_fs)?)
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("sh does not start")?
+        .wait_with_output()?;
+    if !output.status.success() {
+        bail!(
+            "the root file system could not be written: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(root_fs.to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_overlay_file_is_complete_once_the_uuid_is_in() {
+        for file in OVERLAY {
+            let text = file.text.replace("@ROOT_UUID@", ROOT_UUID);
+            assert!(!text.contains("UUID@"), "{}", file.path);
+            assert!(text.ends_with('\n'), "{}", file.path);
+        }
+    }
+
+    #[test]
+    fn dpkg_is_given_options_only() {
+        assert!(dpkg_options().count() > 50);
+        for option in dpkg_options() {
+            let path = option
+                .strip_prefix("path-exclude=/")
+                .or_else(|| option.strip_prefix("path-include=/"));
+            assert!(
+                path.is_some_and(|path| !path.contains(char::is_whitespace)),
+                "{option}"
+            );
+        }
+    }
+}

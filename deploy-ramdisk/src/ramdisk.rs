@@ -1,0 +1,237 @@
+//! The ramdisk: agent, kernel modules and their index as a compressed
+//! initramfs, and the keys of one appliance as a small second archive.
+//!
+//! The kernel unpacks archives one after the other, so the big part is the same
+//! for every appliance and is kept, and the part with the keys is made anew.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+
+use crate::{Report, cpio::Archive, kernel::Kernel, modules::Modules, publish};
+
+/// Level of the compressor: the highest that needs no more than the usual
+/// window of 8 MiB on the server.
+const LEVEL: i32 = 19;
+/// Increased when the code here changes what is built.
+const RECIPE: u32 = 2;
+
+/// For which machines a ramdisk has drivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Flavour {
+    /// Virtual machines, and the devices that QEMU imitates.
+    Virtual,
+    /// Servers: Debian's storage and wired network drivers. Cards that want
+    /// firmware files from the system get none: Debian's own archive has none.
+    Hardware,
+}
+
+impl Flavour {
+    /// Name in files and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Virtual => "virtual",
+            Self::Hardware => "hardware",
+        }
+    }
+
+    /// Most bytes that the compressed ramdisk may have.
+    pub fn budget(self) -> u64 {
+        match self {
+            Self::Virtual => 3 << 20,
+            Self::Hardware => 16 << 20,
+        }
+    }
+
+    /// Whether a module is wanted for its own sake, by its path.
+    fn wants(self, path: &str) -> bool {
+        match self {
+            Self::Virtual => {
+                let file = path.rsplit('/').next().unwrap_or(path);
+                VIRTUAL.contains(&file.trim_end_matches(".ko"))
+            }
+            Self::Hardware => {
+                let path = path.trim_start_matches("kernel/");
+                HARDWARE.iter().any(|start| path.starts_with(start))
+                    && !NOT_HARDWARE.iter().any(|start| path.starts_with(start))
+            }
+        }
+    }
+}
+
+const VIRTUAL: &[&str] = &[
+    "virtio_pci",
+    "virtio_mmio",
+    "virtio_net",
+    "virtio_blk",
+    "virtio_scsi",
+    "e1000",
+    "e1000e",
+    "ahci",
+    "sd_mod",
+    "nvme",
+];
+
+/// Below `kernel/`: folders and files whose drivers servers boot with.
+const HARDWARE: &[&str] = &[
+    "drivers/ata/",
+    "drivers/block/",
+    "drivers/hv/",
+    "drivers/message/",
+    "drivers/net/ethernet/",
+    "drivers/net/hyperv/",
+    "drivers/net/mdio/",
+    "drivers/net/phy/",
+    "drivers/net/virtio_net.ko",
+    "drivers/net/vmxnet3/",
+    "drivers/net/xen-netfront.ko",
+    "drivers/nvme/host/",
+    "drivers/scsi/",
+    "drivers/virtio/",
+    "drivers/xen/",
+];
+
+/// Of those what no server boots with: software devices, targets, old buses,
+/// laptop cards.
+const NOT_HARDWARE: &[&str] = &[
+    "drivers/block/aoe/",
+    "drivers/block/drbd/",
+    "drivers/block/floppy.ko",
+    "drivers/block/nbd.ko",
+    "drivers/block/null_blk/",
+    "drivers/block/pktcdvd.ko",
+    "drivers/block/rbd.ko",
+    "drivers/block/rnbd/",
+    "drivers/block/zram/",
+    "drivers/hv/hv_balloon.ko",
+    "drivers/net/ethernet/8390/",
+    "drivers/net/ethernet/dec/",
+    "drivers/net/ethernet/fujitsu/",
+    "drivers/net/ethernet/stmicro/",
+    "drivers/net/ethernet/xircom/",
+    "drivers/nvme/host/nvme-fc.ko",
+    "drivers/nvme/host/nvme-rdma.ko",
+    "drivers/nvme/host/nvme-tcp.ko",
+    "drivers/scsi/ch.ko",
+    "drivers/scsi/fcoe/",
+    "drivers/scsi/iscsi_tcp.ko",
+    "drivers/scsi/osst.ko",
+    "drivers/scsi/pcmcia/",
+    "drivers/scsi/qla2xxx/tcm_qla2xxx.ko",
+    "drivers/scsi/scsi_debug.ko",
+    "drivers/scsi/st.ko",
+    "drivers/virtio/virtio_input.ko",
+    "drivers/xen/xen-scsiback.ko",
+];
+
+/// Public keys that the agent believes, 32 bytes each.
+#[derive(Debug, Clone, Copy)]
+pub struct Trust {
+    /// The appliance's Noise key (x25519).
+    pub appliance_session: [u8; 32],
+    /// The appliance's key for orders (ed25519).
+    pub appliance_orders: [u8; 32],
+    /// The operator's key for images (ed25519).
+    pub operator: [u8; 32],
+}
+
+impl Trust {
+    /// The initramfs archive with these keys: `/etc/farrier/appliance.x25519`,
+    /// `appliance.ed25519` and `operator.ed25519`, as raw bytes. Not
+    /// compressed; a multiple of 512 bytes.
+    pub fn archive(&self) -> Vec<u8> {
+        let mut archive = Archive::new();
+        archive.file(
+            "etc/farrier/appliance.x25519",
+            0o444,
+            &self.appliance_session,
+        );
+        archive.file(
+            "etc/farrier/appliance.ed25519",
+            0o444,
+            &self.appliance_orders,
+        );
+        archive.file("etc/farrier/operator.ed25519", 0o444, &self.operator);
+        archive.finish()
+    }
+}
+
+/// Builds the ramdisk of `flavour` without keys, or finds the one that was
+/// built before, and returns its path in `cache`. Its length is a multiple of
+/// 512, so that another archive may follow it directly.
+///
+/// `agent` is the statically linked agent. `/init` is the agent;
+/// `/lib/modules/<release>` holds the modules with their signatures, and
+/// `modules.{alias,dep,softdep,builtin}`.
+///
+/// # Errors
+/// A file can't be read or written, or the ramdisk exceeds its budget.
+pub fn build(
+    kernel: &Kernel,
+    flavour: Flavour,
+    agent: &Path,
+    cache: &Path,
+    report: Report<'_>,
+) -> Result<PathBuf> {
+    let agent = fs::read(agent).with_context(|| format!("cannot read {}", agent.display()))?;
+    let finished = cache.join(format!(
+        "ramdisk-{}-{}.img",
+        flavour.name(),
+        recipe_hash(kernel, flavour, &agent)
+    ));
+    if !finished.exists() {
+        report("choosing kernel modules");
+        let archive = fill(kernel, flavour, &agent)?;
+        report("compressing the ramdisk");
+        let mut image = zstd::bulk::compress(&archive, LEVEL)?;
+        image.resize(image.len().next_multiple_of(512), 0);
+        let unfinished = finished.with_extension("unfinished");
+        fs::write(&unfinished, image)?;
+        publish(&unfinished, &finished)?;
+    }
+    let size = fs::metadata(&finished)?.len();
+    ensure!(
+        size <= flavour.budget(),
+        "the {} ramdisk has {size} bytes, {} are allowed",
+        flavour.name(),
+        flavour.budget()
+    );
+    Ok(finished)
+}
+
+fn fill(kernel: &Kernel, flavour: Flavour, agent: &[u8]) -> Result<Vec<u8>> {
+    let modules = Modules::read(&kernel.modules)?;
+    let selection = modules.select(|path| flavour.wants(path));
+    let mut archive = Archive::new();
+    for folder in ["dev", "etc", "proc", "run", "sys", "tmp"] {
+        archive.folder(folder);
+    }
+    // The kernel opens it for PID 1 before anything is mounted.
+    archive.character_device("dev/console", 0o600, 5, 1);
+    archive.file("init", 0o755, agent);
+    let base = format!("lib/modules/{}", kernel.release);
+    for (name, text) in modules.index(&selection) {
+        archive.file(&format!("{base}/{name}"), 0o644, text.as_bytes());
+    }
+    for (path, file) in modules.files(&selection) {
+        archive.file(&format!("{base}/{path}"), 0o644, &fs::read(file)?);
+    }
+    Ok(archive.finish())
+}
+
+fn recipe_hash(kernel: &Kernel, flavour: Flavour, agent: &[u8]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(RECIPE.to_le_bytes());
+    hash.update(LEVEL.to_le_bytes());
+    hash.update(flavour.name());
+    hash.update(format!("{}\n{}\n", kernel.release, kernel.version));
+    for list in [VIRTUAL, HARDWARE, NOT_HARDWARE] {
+        hash.update(list.join("\n"));
+    }
+    hash.update(agent);
+    crate::short_hex(hash)
+}

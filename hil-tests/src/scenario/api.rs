@@ -1,0 +1,89 @@
+//! A client of the appliance's HTTP API, as far as scenarios need one.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::Response;
+
+/// How long one request may take. An emulated appliance that serves images
+/// to several servers answers late, not never.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The API version that is asked for: the newest that the appliance has.
+const VERSION: (&str, &str) = ("X-OpenStack-Ironic-API-Version", "latest");
+
+/// A client of one appliance.
+#[derive(Debug, Clone)]
+pub struct Api {
+    agent: Agent,
+    base: String,
+}
+
+impl Api {
+    /// A client of the appliance at `base`, such as `http://127.0.0.1:8080`.
+    pub fn new(base: &str) -> Self {
+        let config = Agent::config_builder()
+            .timeout_global(Some(PATIENCE))
+            .http_status_as_error(false)
+            .build();
+        Self {
+            agent: config.into(),
+            base: base.to_owned(),
+        }
+    }
+
+    /// Reads a resource.
+    ///
+    /// # Errors
+    /// No answer, or one that is no success; the error has its words.
+    pub fn get(&self, path: &str) -> Result<Value> {
+        let request = self.agent.get(self.url(path)).header(VERSION.0, VERSION.1);
+        answer("GET", path, request.call())
+    }
+
+    /// Replaces a resource, such as a node's provision state.
+    ///
+    /// # Errors
+    /// As [`Api::get`].
+    pub fn put(&self, path: &str, body: &Value) -> Result<Value> {
+        let request = self.agent.put(self.url(path)).header(VERSION.0, VERSION.1);
+        answer("PUT", path, request.send_json(body))
+    }
+
+    /// Changes a resource by a JSON patch (RFC 6902).
+    ///
+    /// # Errors
+    /// As [`Api::get`].
+    pub fn patch(&self, path: &str, body: &Value) -> Result<Value> {
+        let request = self
+            .agent
+            .patch(self.url(path))
+            .header(VERSION.0, VERSION.1);
+        answer("PATCH", path, request.send_json(body))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+}
+
+fn answer(
+    method: &str,
+    path: &str,
+    result: Result<Response<ureq::Body>, ureq::Error>,
+) -> Result<Value> {
+    let mut response = result.with_context(|| format!("{method} {path}"))?;
+    let status = response.status();
+    let text = response
+        .body_mut()
+        .read_to_string()
+        .with_context(|| format!("{method} {path}: the body"))?;
+    if !status.is_success() {
+        bail!("{method} {path}: {status}: {text}");
+    }
+    if text.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_str(&text).with_context(|| format!("{method} {path}: {text}"))
+}

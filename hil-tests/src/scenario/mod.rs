@@ -1,0 +1,7 @@
+//! The vocabulary of scenarios: a whole rack, and the appliance's API.
+
+mod api;
+mod rack;
+
+pub use api::Api;
+pub use rack::{Bench, Rack, StoreWriter};

@@ -1,0 +1,206 @@
+//! A whole rack: switch, appliance, servers, and a door for the operator.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use std::{fmt, fs, thread};
+
+use anyhow::{Context, Result, bail};
+
+use super::Api;
+use crate::Tools;
+use crate::door::{Door, DoorConfig};
+use crate::qemu::{Appliance, ApplianceSpec, Server, ServerSpec};
+use crate::switch::{Mac, Switch, SwitchConfig};
+
+/// How long the appliance may take from power-on to its first answer.
+const APPLIANCE_START: Duration = Duration::from_secs(60);
+
+/// With this variable set, every frame of a rack goes into `rack.pcap` in its
+/// folder.
+const CAPTURE: &str = "FARRIER_CAPTURE";
+
+/// Writes an asset store to a path.
+pub type StoreWriter = Arc<dyn Fn(&Path) -> Result<()> + Send + Sync>;
+
+/// The parts that racks are built of, made by whoever runs the scenarios.
+#[derive(Clone)]
+pub struct Bench {
+    /// Finds outside programs.
+    pub tools: Tools,
+    /// Name of the image that scenarios deploy.
+    pub image: String,
+    /// Each rack gets a folder of its own in here.
+    pub work: PathBuf,
+    /// The appliance's address on the rack's network.
+    pub address: Ipv4Addr,
+    /// Length of that network's prefix.
+    pub prefix: u8,
+    /// Writes a fresh asset store to a path.
+    pub write_store: StoreWriter,
+    /// The appliance with the asset store at a path.
+    pub appliance: Arc<dyn Fn(&Path) -> ApplianceSpec + Send + Sync>,
+}
+
+impl fmt::Debug for Bench {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bench")
+            .field("image", &self.image)
+            .field("work", &self.work)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Bench {
+    /// Builds a rack and powers its appliance on; the servers stay off.
+    ///
+    /// # Errors
+    /// A part can't be made, or the appliance does not come up.
+    pub fn rack(&self, name: &str, servers: Vec<ServerSpec>) -> Result<Rack> {
+        fs::create_dir_all(&self.work)?;
+        let directory = tempfile::Builder::new()
+            .prefix(&format!("{name}-"))
+            .tempdir_in(&self.work)?
+            .keep();
+        let switch = Switch::start(SwitchConfig::default())?;
+        if std::env::var_os(CAPTURE).is_some() {
+            switch.capture(&directory.join("rack.pcap"))?;
+        }
+        let store = directory.join("store.img");
+        (self.write_store)(&store).context("writing the asset store")?;
+        let spec = (self.appliance)(&store).in_directory(&directory);
+        let appliance = Appliance::new(spec, &switch, &directory, &self.tools)?;
+        let door = Door::open(
+            switch.add_host_port("operator")?,
+            DoorConfig {
+                mac: Mac([0x02, 0xFA, 0x44, 0x1E, 0xFF, 0x01]),
+                // Pools begin well above it.
+                address: Ipv4Addr::from_bits(self.address.to_bits() + 1),
+                prefix: self.prefix,
+                target: SocketAddrV4::new(self.address, 80),
+            },
+        )?;
+        let servers = servers
+            .into_iter()
+            .map(|spec| Server::new(spec, &switch, &directory, &self.tools))
+            .collect::<Result<_>>()?;
+        let rack = Rack {
+            servers,
+            api: Api::new(&door.url()),
+            door,
+            appliance,
+            switch,
+            directory,
+            keep: AtomicBool::new(false),
+        };
+        rack.start_appliance()?;
+        Ok(rack)
+    }
+}
+
+/// A rack with power. Dropping it ends every machine and removes its folder,
+/// unless somebody wanted to [`keep`](Rack::keep) that.
+#[derive(Debug)]
+pub struct Rack {
+    // Dropped in this order: machines, then what they hang on.
+    servers: Vec<Server>,
+    appliance: Appliance,
+    api: Api,
+    door: Door,
+    switch: Switch,
+    directory: PathBuf,
+    keep: AtomicBool,
+}
+
+impl Rack {
+    fn start_appliance(&self) -> Result<()> {
+        self.appliance.start()?;
+        let end = Instant::now() + APPLIANCE_START;
+        while let Err(error) = self.api.get("/v1/nodes") {
+            if !self.appliance.is_running() || Instant::now() > end {
+                self.keep();
+                bail!(
+                    "the appliance does not answer ({error:#}):\n{}",
+                    self.appliance.console().tail()
+                );
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+        Ok(())
+    }
+
+    /// The servers.
+    pub fn servers(&self) -> &[Server] {
+        &self.servers
+    }
+
+    /// One of the servers.
+    ///
+    /// # Errors
+    /// There are not so many.
+    pub fn server(&self, index: usize) -> Result<&Server> {
+        self.servers
+            .get(index)
+            .with_context(|| format!("the rack has no server {index}"))
+    }
+
+    /// The appliance.
+    pub fn appliance(&self) -> &Appliance {
+        &self.appliance
+    }
+
+    /// The appliance's API.
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// The same as a URL on localhost.
+    pub fn door_url(&self) -> String {
+        self.door.url()
+    }
+
+    /// The switch.
+    pub fn switch(&self) -> &Switch {
+        &self.switch
+    }
+
+    /// The folder with disks, stores and logs.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// How many files a server has asked for by TFTP.
+    pub fn tftp_requests(&self, server: &Server) -> u64 {
+        self.switch.traffic(server.mac()).tftp_requests
+    }
+
+    /// Leaves the rack's folder when the rack is gone, for a look at the
+    /// logs; disks and the store go all the same.
+    pub fn keep(&self) -> &Path {
+        self.keep.store(true, Ordering::Relaxed);
+        &self.directory
+    }
+}
+
+impl Drop for Rack {
+    fn drop(&mut self) {
+        for server in &self.servers {
+            server.power_off();
+        }
+        self.appliance.kill();
+        if !self.keep.load(Ordering::Relaxed) {
+            // What can't be removed is only in the way.
+            let _left = fs::remove_dir_all(&self.directory);
+            return;
+        }
+        let disks = self
+            .servers
+            .iter()
+            .flat_map(|server| (0..server.spec().disks.len()).map(|index| server.disk(index)));
+        for large in disks.chain([self.directory.join("store.img")]) {
+            let _left = fs::remove_file(large);
+        }
+    }
+}

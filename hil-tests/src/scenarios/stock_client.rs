@@ -1,0 +1,171 @@
+//! The stock `baremetal` command line of python-ironicclient does the main
+//! job, with a config drive out of a folder, as OpenStack's operators make
+//! it: a gzipped ISO 9660 image.
+
+use crate::job::{self, Patience, Tenant, Walk, Watch};
+use crate::qemu::ServerSpec;
+use crate::scenario::Bench;
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What the client is installed from.
+const PACKAGES: [&str; 1] = ["python-ironicclient==6.3.0"];
+
+/// The scenario.
+pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
+    let client = Client::install(bench, watch)?;
+    let spec = job::small_disk(ServerSpec::bios("stock", 1));
+    let rack = bench.rack("stock-client", vec![spec])?;
+    let server = rack.server(0)?;
+    let patience = Patience::default();
+    let mut walk = Walk::power_on(server, rack.api(), patience, watch)?;
+    let baremetal = |arguments: &[&str]| client.run(bench, &rack.door_url(), arguments);
+
+    let list = baremetal(&["node", "list", "--format", "json"])?;
+    let node = walk.node.clone();
+    // Older releases of the client's table library print column heads.
+    let names_node = |n: &Value| n["uuid"] == node.as_str() || n["UUID"] == node.as_str();
+    ensure!(
+        list.as_array().is_some_and(|l| l.iter().any(names_node)),
+        "the list misses the node: {list}"
+    );
+    baremetal(&["node", "set", &node, "--name", "stock"])?;
+    baremetal(&["node", "manage", "stock", "--wait", "60"])?;
+    baremetal(&["node", "inspect", "stock", "--wait", "300"])?;
+    let inventory = rack.directory().join("inventory.json");
+    let file = inventory.to_string_lossy();
+    baremetal(&["node", "inventory", "save", "stock", "--file", &file])?;
+    let inventory: Value = serde_json::from_slice(&fs::read(&inventory)?)?;
+    ensure!(
+        inventory["inventory"]["system_vendor"]["serial_number"]
+            == server.spec().identity.serial.as_str(),
+        "the inventory is another machine's: {inventory}"
+    );
+    baremetal(&["node", "provide", "stock", "--wait", "600"])?;
+    walk.look()?;
+
+    let tenant = Tenant::new("stock", 1, server.mac());
+    let folder = config_folder(rack.directory(), &tenant)?;
+    baremetal(&[
+        "node",
+        "set",
+        "stock",
+        "--instance-uuid",
+        &tenant.uuid,
+        "--instance-info",
+        &format!("image_source={}", bench.image),
+    ])?;
+    let mark = server.console().mark();
+    baremetal(&[
+        "node",
+        "deploy",
+        "stock",
+        "--config-drive",
+        &folder.to_string_lossy(),
+        "--wait",
+        "1200",
+    ])?;
+    server
+        .console()
+        .wait_for(mark, &tenant.proof(), patience.instance)?;
+    let shown = baremetal(&["node", "show", "stock", "--format", "json"])?;
+    ensure!(shown["provision_state"] == "active", "not active: {shown}");
+
+    // A verb that the state has not: the client shows the appliance's words.
+    let refused = baremetal(&["node", "provide", "stock"]);
+    let words = refused
+        .err()
+        .map(|error| format!("{error:#}"))
+        .unwrap_or_default();
+    ensure!(
+        words.contains("active"),
+        "the refusal does not name the state: {words}"
+    );
+
+    baremetal(&["node", "undeploy", "stock"])?;
+    walk.wait_for("clean wait", Duration::from_secs(30))?;
+    server.power_cycle()?;
+    walk.wait_for("available", patience.boot + patience.clean)?;
+    walk.read_disks(&tenant)?;
+    ensure!(
+        walk.report.residue_bytes == 0,
+        "{} bytes are left",
+        walk.report.residue_bytes
+    );
+    Ok(())
+}
+
+/// A folder as `--config-drive` takes it.
+fn config_folder(directory: &Path, tenant: &Tenant) -> Result<PathBuf> {
+    let folder = directory.join("config-drive");
+    let latest = folder.join("openstack/latest");
+    fs::create_dir_all(&latest)?;
+    let drive = tenant.config_drive();
+    fs::write(
+        latest.join("meta_data.json"),
+        drive["meta_data"].to_string(),
+    )?;
+    fs::write(
+        latest.join("network_data.json"),
+        drive["network_data"].to_string(),
+    )?;
+    let user_data = drive["user_data"].as_str().context("user data is a text")?;
+    fs::write(latest.join("user_data"), user_data)?;
+    Ok(folder)
+}
+
+/// The client in a Python environment of its own.
+struct Client {
+    program: PathBuf,
+}
+
+impl Client {
+    fn install(bench: &Bench, watch: &dyn Watch) -> Result<Self> {
+        let environment = bench.work.join("../stock-client");
+        let program = environment.join("bin/baremetal");
+        let done = environment.join("installed");
+        if fs::read_to_string(&done).is_ok_and(|text| text == PACKAGES.join(" ")) {
+            return Ok(Client { program });
+        }
+        watch.say("client", "installing python-ironicclient");
+        // The program that makes the ISO image, found by the client itself.
+        (bench.tools)("mkisofs")?;
+        (bench.tools)("/usr/lib/python3.11/ensurepip/__init__.py")?;
+        let mut venv = (bench.tools)("python3")?;
+        output_of(venv.args(["-m", "venv", "--clear"]).arg(&environment))?;
+        // The folder's own pip: the system need not have one.
+        let mut pip = (bench.tools)("env")?;
+        pip.arg(environment.join("bin/python"));
+        output_of(pip.args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))?;
+        fs::write(done, PACKAGES.join(" "))?;
+        Ok(Client { program })
+    }
+
+    /// Runs the client against the appliance; what it printed as JSON, or
+    /// null.
+    fn run(&self, bench: &Bench, url: &str, arguments: &[&str]) -> Result<Value> {
+        let mut command = (bench.tools)("env")?;
+        command
+            .args(["OS_AUTH_TYPE=none", &format!("OS_ENDPOINT={url}")])
+            .arg(&self.program)
+            .args(arguments);
+        let printed = output_of(&mut command)
+            .with_context(|| format!("baremetal {}", arguments.join(" ")))?;
+        Ok(serde_json::from_str(&printed).unwrap_or(Value::Null))
+    }
+}
+
+fn output_of(command: &mut std::process::Command) -> Result<String> {
+    let output = command.stdin(std::process::Stdio::null()).output()?;
+    if !output.status.success() {
+        bail!(
+            "{}\n{}",
+            String::from_utf8_lossy(&output.stdout).trim(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

@@ -1,0 +1,331 @@
+//! What a frame goes through inside the switch, without sockets or threads.
+//!
+//! Here live MAC learning, flooding, the bounded queue of each port, the
+//! counters, and the order in which faults, hooks, observers and captures see
+//! a frame. Bytes on Unix sockets are in `pump`; in-process ports in `host`.
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::faults::{Faults, Lane};
+use super::observe::{Mac, ObserverSink, Seen, Traffic};
+use super::pcap::PcapWriter;
+use super::{Frame, Hook, PortId, Verdict};
+
+/// Shortest frame accepted: two addresses and an EtherType. Emulated NICs do
+/// not pad to 60 bytes, so that is no error here.
+const MIN_FRAME: usize = 14;
+/// Longest frame accepted, in bytes without FCS: a 9,000-byte jumbo frame
+/// with one 802.1Q tag.
+pub(crate) const MAX_FRAME: usize = 9_018;
+
+/// Why frames of a port were not delivered, counted by cause.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Drops {
+    /// Shorter than an Ethernet header, or longer than a jumbo frame.
+    pub bad_length: u64,
+    /// The source address was a group address.
+    pub bad_source: u64,
+    /// A seeded loss on this port.
+    pub fault: u64,
+    /// A hook decided so.
+    pub hook: u64,
+    /// The destination lives on the port that the frame came from.
+    pub same_port: u64,
+    /// No peer was connected to the port that the frame would leave by.
+    pub no_link: u64,
+    /// The queue of the port that the frame would leave by was full.
+    pub queue_full: u64,
+}
+
+impl Drops {
+    /// All causes together.
+    pub fn total(&self) -> u64 {
+        let Self {
+            bad_length,
+            bad_source,
+            fault,
+            hook,
+            same_port,
+            no_link,
+            queue_full,
+        } = *self;
+        bad_length + bad_source + fault + hook + same_port + no_link + queue_full
+    }
+}
+
+/// What one port has carried. "In" is from the peer into the switch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Frames that the peer sent.
+    pub frames_in: u64,
+    /// Their bytes, Ethernet header included, FCS not.
+    pub bytes_in: u64,
+    /// Frames handed to the peer.
+    pub frames_out: u64,
+    /// Their bytes.
+    pub bytes_out: u64,
+    /// Frames duplicated by a fault, both directions.
+    pub duplicated: u64,
+    /// Frames held back by a fault so that later ones overtook them.
+    pub reordered: u64,
+    /// Frames that did not get through.
+    pub drops: Drops,
+    /// Times that a peer connected.
+    pub connects: u64,
+}
+
+pub(crate) struct Port {
+    pub name: String,
+    pub counters: Counters,
+    pub queue: VecDeque<Frame>,
+    queued_bytes: usize,
+    queue_limit: usize,
+    pub linked: bool,
+    lane_in: Lane,
+    lane_out: Lane,
+    pcap: Option<PcapWriter>,
+    /// Whether the pump carries the frames out; otherwise a host port does.
+    socket: bool,
+    /// Made readable when the queue goes from empty to not empty.
+    wake: Arc<OwnedFd>,
+}
+
+impl Port {
+    /// Takes the oldest frame that waits for the peer.
+    pub fn pop(&mut self) -> Option<Frame> {
+        let frame = self.queue.pop_front()?;
+        self.queued_bytes -= frame.len();
+        self.counters.frames_out += 1;
+        self.counters.bytes_out += frame.len() as u64;
+        Some(frame)
+    }
+
+    /// A new peer begins with an empty queue; the old one's frames are gone.
+    pub fn set_linked(&mut self, linked: bool) {
+        self.linked = linked;
+        self.counters.drops.no_link += self.queue.len() as u64;
+        self.queue.clear();
+        self.queued_bytes = 0;
+        if linked {
+            self.counters.connects += 1;
+        }
+    }
+}
+
+pub(crate) struct Fabric {
+    pub ports: Vec<Port>,
+    seed: u64,
+    ageing: Duration,
+    macs: HashMap<Mac, (PortId, Instant)>,
+    pub hooks: Vec<(u64, Hook)>,
+    pub observers: Vec<ObserverSink>,
+    pub traffic: HashMap<Mac, Traffic>,
+    pcap: Option<PcapWriter>,
+    /// The pump flushes every queue before it sleeps, so frames that it moves
+    /// itself need not wake it.
+    pub in_pump: bool,
+}
+
+impl Fabric {
+    pub fn new(seed: u64, ageing: Duration) -> Self {
+        Self {
+            ports: Vec::new(),
+            seed,
+            ageing,
+            macs: HashMap::new(),
+            hooks: Vec::new(),
+            observers: Vec::new(),
+            traffic: HashMap::new(),
+            pcap: None,
+            in_pump: false,
+        }
+    }
+
+    pub fn add_port(
+        &mut self,
+        name: &str,
+        queue_limit: usize,
+        socket: bool,
+        wake: Arc<OwnedFd>,
+    ) -> PortId {
+        let id = PortId(self.ports.len());
+        // Each lane has a generator of its own, so faults on one port do not
+        // depend on what passes through another.
+        let lane = |direction: u64| {
+            Lane::new(
+                self.seed ^ ((id.0 as u64) << 1 | direction).wrapping_mul(0x9E37_79B9_7F4A_7C15),
+            )
+        };
+        self.ports.push(Port {
+            name: name.to_owned(),
+            counters: Counters::default(),
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            queue_limit,
+            linked: false,
+            lane_in: lane(0),
+            lane_out: lane(1),
+            pcap: None,
+            socket,
+            wake,
+        });
+        id
+    }
+
+    pub fn set_faults(&mut self, port: PortId, inward: Faults, outward: Faults) {
+        self.ports[port.0].lane_in.faults = inward;
+        self.ports[port.0].lane_out.faults = outward;
+    }
+
+    pub fn set_pcap(&mut self, port: Option<PortId>, writer: Option<PcapWriter>) {
+        match port {
+            Some(port) => self.ports[port.0].pcap = writer,
+            None => self.pcap = writer,
+        }
+    }
+
+    /// The port behind which an address was last heard, unless that was too
+    /// long ago.
+    pub fn port_of(&self, mac: Mac, now: Instant) -> Option<PortId> {
+        let (port, heard) = self.macs.get(&mac)?;
+        (now.duration_since(*heard) < self.ageing).then_some(*port)
+    }
+
+    /// One frame from the peer of `port`.
+    pub fn ingress(&mut self, port: PortId, frame: Vec<u8>, now: Instant) {
+        let state = &mut self.ports[port.0];
+        state.counters.frames_in += 1;
+        state.counters.bytes_in += frame.len() as u64;
+        if !(MIN_FRAME..=MAX_FRAME).contains(&frame.len()) {
+            state.counters.drops.bad_length += 1;
+            return;
+        }
+        if let Some(pcap) = &mut state.pcap {
+            pcap.write(&frame);
+        }
+        if state.lane_in.is_clean() {
+            self.switch(port, frame, now);
+            return;
+        }
+        let out = state.lane_in.pass(frame.into(), now);
+        count_lane(&mut state.counters, &out);
+        for frame in out.frames {
+            self.switch(port, frame.to_vec(), now);
+        }
+    }
+
+    fn switch(&mut self, port: PortId, mut frame: Vec<u8>, now: Instant) {
+        for (_, hook) in &mut self.hooks {
+            if hook(port, &mut frame) == Verdict::Drop {
+                self.ports[port.0].counters.drops.hook += 1;
+                return;
+            }
+        }
+        // A hook may have shortened it.
+        let (Some(destination), Some(source)) = (Mac::at(&frame, 0), Mac::at(&frame, 6)) else {
+            self.ports[port.0].counters.drops.bad_length += 1;
+            return;
+        };
+        if source.is_group() {
+            self.ports[port.0].counters.drops.bad_source += 1;
+            return;
+        }
+        self.macs.insert(source, (port, now));
+        let frame: Frame = frame.into();
+        let seen = Seen::new(port, source, destination, now, frame.clone());
+        self.traffic.entry(source).or_default().count(&seen);
+        self.observers.retain_mut(|observer| observer.offer(&seen));
+        if let Some(pcap) = &mut self.pcap {
+            pcap.write(&frame);
+        }
+
+        match self
+            .port_of(destination, now)
+            .filter(|_| !destination.is_group())
+        {
+            Some(to) if to == port => self.ports[port.0].counters.drops.same_port += 1,
+            Some(to) => self.egress(to, frame, now),
+            None => {
+                for to in (0..self.ports.len()).map(PortId).filter(|to| *to != port) {
+                    self.egress(to, frame.clone(), now);
+                }
+            }
+        }
+    }
+
+    fn egress(&mut self, port: PortId, frame: Frame, now: Instant) {
+        let state = &mut self.ports[port.0];
+        if state.lane_out.is_clean() {
+            self.enqueue(port, frame);
+            return;
+        }
+        let out = state.lane_out.pass(frame, now);
+        count_lane(&mut state.counters, &out);
+        for frame in out.frames {
+            self.enqueue(port, frame);
+        }
+    }
+
+    fn enqueue(&mut self, port: PortId, frame: Frame) {
+        let in_pump = self.in_pump;
+        let state = &mut self.ports[port.0];
+        if !state.linked {
+            state.counters.drops.no_link += 1;
+            return;
+        }
+        if state.queued_bytes + frame.len() > state.queue_limit {
+            state.counters.drops.queue_full += 1;
+            return;
+        }
+        if let Some(pcap) = &mut state.pcap {
+            pcap.write(&frame);
+        }
+        state.queued_bytes += frame.len();
+        state.queue.push_back(frame);
+        if state.queue.len() == 1 && !(in_pump && state.socket) {
+            super::signal(&state.wake);
+        }
+    }
+
+    /// Lets go of frames that a reordering fault held back for long enough.
+    /// Returns when to come again.
+    pub fn release_held(&mut self, now: Instant) -> Option<Instant> {
+        let mut next: Option<Instant> = None;
+        for port in (0..self.ports.len()).map(PortId) {
+            if let Some(frame) = self.ports[port.0].lane_in.release(now) {
+                self.switch(port, frame.to_vec(), now);
+            }
+            if let Some(frame) = self.ports[port.0].lane_out.release(now) {
+                self.enqueue(port, frame);
+            }
+            let state = &self.ports[port.0];
+            let held = state
+                .lane_in
+                .held_until()
+                .into_iter()
+                .chain(state.lane_out.held_until());
+            next = held.chain(next).min();
+        }
+        next
+    }
+
+    pub fn flush_captures(&mut self) {
+        for pcap in self
+            .ports
+            .iter_mut()
+            .filter_map(|port| port.pcap.as_mut())
+            .chain(self.pcap.as_mut())
+        {
+            pcap.flush();
+        }
+    }
+}
+
+fn count_lane(counters: &mut Counters, passed: &super::faults::Passed) {
+    counters.drops.fault += u64::from(passed.lost);
+    counters.duplicated += u64::from(passed.duplicated);
+    counters.reordered += u64::from(passed.held);
+}

@@ -1,0 +1,50 @@
+//! Where a reply goes (RFC 2131 §4.1): a rule over two messages, with no
+//! sockets and no state.
+
+use core::net::Ipv4Addr;
+
+use crate::wire::{MessageType, Reply, Request};
+
+/// Destination of a reply. Its source is the server's port 67.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// To port 67 of the relay with this address (`giaddr`).
+    Relay(Ipv4Addr),
+    /// To port 68 of the client, which has this address (`ciaddr`) and answers
+    /// ARP for it.
+    Unicast(Ipv4Addr),
+    /// To 255.255.255.255 port 68, on the network that the request came from.
+    Broadcast,
+    /// To port 68 of an address that the client does not answer ARP for yet:
+    /// a frame straight to its hardware address.
+    RawUnicast {
+        /// The client's `chaddr`.
+        mac: [u8; 6],
+        /// The `yiaddr` it is given.
+        ip: Ipv4Addr,
+    },
+}
+
+/// Decides where `reply`, the answer to `request`, is sent.
+///
+/// An answer that gives no address to a client that has none (NAK, or an ACK
+/// to an INFORM without `ciaddr`) is broadcast: nothing else would reach it.
+#[must_use]
+pub fn reply_route(request: &Request<'_>, reply: &Reply<'_>) -> Route {
+    if !request.giaddr.is_unspecified() {
+        return Route::Relay(request.giaddr);
+    }
+    if reply.message_type == MessageType::Nak {
+        return Route::Broadcast;
+    }
+    if !request.ciaddr.is_unspecified() {
+        return Route::Unicast(request.ciaddr);
+    }
+    if request.broadcast || reply.yiaddr.is_unspecified() {
+        return Route::Broadcast;
+    }
+    Route::RawUnicast {
+        mac: request.chaddr,
+        ip: reply.yiaddr,
+    }
+}

@@ -1,0 +1,311 @@
+//! What a PXE, UEFI HTTP Boot or iPXE client says about itself: options 60,
+//! 77, 93 and 175. What to boot because of it is decided elsewhere.
+
+use super::option::SubOptions;
+
+/// A client system architecture (option 93; IANA "Processor Architecture
+/// Types"). Any number can come; the known ones have names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Arch(pub u16);
+
+impl Arch {
+    /// x86 BIOS.
+    pub const BIOS: Self = Self(0);
+    /// IA32 UEFI.
+    pub const IA32_UEFI: Self = Self(6);
+    /// x86-64 UEFI.
+    pub const X64_UEFI: Self = Self(7);
+    /// Registered for EFI byte code, sent by x86-64 UEFI in practice: RFC 4578
+    /// had the two numbers the other way round (its errata 4625).
+    pub const X64_UEFI_BC: Self = Self(9);
+    /// 32-bit ARM UEFI.
+    pub const ARM32_UEFI: Self = Self(10);
+    /// 64-bit ARM UEFI.
+    pub const ARM64_UEFI: Self = Self(11);
+    /// IA32 UEFI, HTTP Boot.
+    pub const IA32_HTTP: Self = Self(15);
+    /// x86-64 UEFI, HTTP Boot.
+    pub const X64_HTTP: Self = Self(16);
+    /// 32-bit ARM UEFI, HTTP Boot.
+    pub const ARM32_HTTP: Self = Self(18);
+    /// 64-bit ARM UEFI, HTTP Boot.
+    pub const ARM64_HTTP: Self = Self(19);
+    /// x86 BIOS, HTTP boot.
+    pub const BIOS_HTTP: Self = Self(20);
+
+    /// The processor and firmware that a boot file has to fit.
+    #[must_use]
+    pub const fn platform(self) -> Platform {
+        match self {
+            Self::BIOS | Self::BIOS_HTTP => Platform::Bios,
+            Self::IA32_UEFI | Self::IA32_HTTP => Platform::Ia32,
+            Self::X64_UEFI | Self::X64_UEFI_BC | Self::X64_HTTP => Platform::X64,
+            Self::ARM32_UEFI | Self::ARM32_HTTP => Platform::Arm32,
+            Self::ARM64_UEFI | Self::ARM64_HTTP => Platform::Arm64,
+            Self(_) => Platform::Other,
+        }
+    }
+
+    /// Whether the client boots by HTTP, so that its boot file is a URL.
+    #[must_use]
+    pub const fn is_http(self) -> bool {
+        matches!(
+            self,
+            Self::IA32_HTTP
+                | Self::X64_HTTP
+                | Self::ARM32_HTTP
+                | Self::ARM64_HTTP
+                | Self::BIOS_HTTP
+        )
+    }
+}
+
+/// The processor and firmware that a boot file has to fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Platform {
+    /// x86 BIOS.
+    Bios,
+    /// IA32 UEFI.
+    Ia32,
+    /// x86-64 UEFI.
+    X64,
+    /// 32-bit ARM UEFI.
+    Arm32,
+    /// 64-bit ARM UEFI.
+    Arm64,
+    /// One that Farrier has no boot file for.
+    Other,
+}
+
+/// Option 93: architectures in the client's order of preference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ArchList<'a>(pub &'a [u8]);
+
+impl<'a> ArchList<'a> {
+    /// The architectures; an odd last byte is left out.
+    pub fn iter(self) -> impl Iterator<Item = Arch> + use<'a> {
+        self.0
+            .as_chunks()
+            .0
+            .iter()
+            .map(|pair| Arch(u16::from_be_bytes(*pair)))
+    }
+
+    /// The most preferred one.
+    #[must_use]
+    pub fn first(self) -> Option<Arch> {
+        self.iter().next()
+    }
+}
+
+/// The UNDI version inside a class identifier, `UNDI:yyyzzz`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Undi {
+    /// `yyy`, 0 to 999.
+    pub major: u16,
+    /// `zzz`, 0 to 999.
+    pub minor: u16,
+}
+
+/// What option 60 says about the client.
+///
+/// The forms are `PXEClient:Arch:xxxxx:UNDI:yyyzzz` (PXE 2.1 §2.2) and
+/// `HTTPClient:Arch:xxxxx:UNDI:yyyzzz` (UEFI 2.10 §24.7.3.1); either may be
+/// cut after its first word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientClass {
+    /// A PXE client, iPXE included.
+    Pxe {
+        /// Architecture, where given.
+        arch: Option<Arch>,
+        /// UNDI version, where given.
+        undi: Option<Undi>,
+    },
+    /// A UEFI HTTP Boot client.
+    Http {
+        /// Architecture, where given.
+        arch: Option<Arch>,
+    },
+    /// No option 60, or another word in it.
+    Other,
+}
+
+impl ClientClass {
+    /// Reads the value of option 60.
+    #[must_use]
+    pub fn parse(value: &[u8]) -> Self {
+        let mut words = value.split(|b| *b == b':');
+        let name = words.next().unwrap_or(&[]);
+        // Some ROMs end the bare word with NUL.
+        let name = name.strip_suffix(b"\0").unwrap_or(name);
+        let mut arch = None;
+        let mut undi = None;
+        while let (Some(key), Some(value)) = (words.next(), words.next()) {
+            match key {
+                b"Arch" => arch = decimal(value).and_then(|n| u16::try_from(n).ok()).map(Arch),
+                b"UNDI" => {
+                    undi = value.split_at_checked(3).and_then(|(major, minor)| {
+                        let minor = minor.strip_suffix(b"\0").unwrap_or(minor);
+                        Some(Undi {
+                            major: u16::try_from(decimal(major)?).ok()?,
+                            minor: u16::try_from(decimal(minor)?).ok().filter(|n| *n < 1000)?,
+                        })
+                    });
+                }
+                _ => {}
+            }
+        }
+        match name {
+            b"PXEClient" => Self::Pxe { arch, undi },
+            b"HTTPClient" => Self::Http { arch },
+            _ => Self::Other,
+        }
+    }
+
+    /// The architecture, where the class names one.
+    #[must_use]
+    pub const fn arch(self) -> Option<Arch> {
+        match self {
+            Self::Pxe { arch, .. } | Self::Http { arch } => arch,
+            Self::Other => None,
+        }
+    }
+}
+
+/// A decimal number of at most 9 digits, so that it cannot overflow.
+fn decimal(digits: &[u8]) -> Option<u32> {
+    if digits.is_empty() || digits.len() > 9 {
+        return None;
+    }
+    digits.iter().try_fold(0, |sum, digit| {
+        digit
+            .is_ascii_digit()
+            .then(|| sum * 10 + u32::from(digit - b'0'))
+    })
+}
+
+/// Whether option 77 says iPXE: as the raw string that iPXE sends, or as an
+/// entry of RFC 3004's list.
+#[must_use]
+pub fn is_ipxe_user_class(value: &[u8]) -> bool {
+    const NAME: &[u8] = b"iPXE";
+    if value == NAME {
+        return true;
+    }
+    let mut rest = value;
+    while let [len, tail @ ..] = rest {
+        let Some((entry, tail)) = tail.split_at_checked(usize::from(*len)) else {
+            return false;
+        };
+        if entry == NAME {
+            return true;
+        }
+        rest = tail;
+    }
+    false
+}
+
+/// What an iPXE build can do, from option 175 (iPXE `src/include/ipxe/
+/// features.h` and `dhcp.h`). A feature sub-option holds its version; version
+/// 0 counts as absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct IpxeFeatures {
+    bits: u32,
+    /// iPXE's version, sub-option 0xeb: major, minor, patch.
+    pub version: Option<[u8; 3]>,
+    /// The NIC's bus and numbers, sub-option 0xb1: type (1 is PCI), vendor,
+    /// device.
+    pub bus_id: Option<(u8, u16, u16)>,
+}
+
+/// Feature codes lie between these two.
+const FEATURE_FIRST: u8 = 0x10;
+const FEATURE_LAST: u8 = 0x2f;
+
+macro_rules! features {
+    ($($(#[$doc:meta])* $name:ident = $code:literal;)*) => {
+        impl IpxeFeatures {
+            $($(#[$doc])*
+            #[must_use]
+            pub const fn $name(&self) -> bool {
+                self.has($code)
+            })*
+        }
+    };
+}
+
+features! {
+    /// PXE API extensions.
+    pxe_ext = 0x10;
+    /// iSCSI.
+    iscsi = 0x11;
+    /// ATA over Ethernet.
+    aoe = 0x12;
+    /// HTTP.
+    http = 0x13;
+    /// HTTPS.
+    https = 0x14;
+    /// TFTP.
+    tftp = 0x15;
+    /// FTP.
+    ftp = 0x16;
+    /// Name resolution.
+    dns = 0x17;
+    /// Linux kernel images.
+    bzimage = 0x18;
+    /// Multiboot images.
+    multiboot = 0x19;
+    /// PXE boot images.
+    pxe = 0x21;
+    /// ELF images.
+    elf = 0x22;
+    /// COMBOOT images.
+    comboot = 0x23;
+    /// UEFI images.
+    efi = 0x24;
+    /// Fibre Channel over Ethernet.
+    fcoe = 0x25;
+    /// VLANs.
+    vlan = 0x26;
+    /// Menus.
+    menu = 0x27;
+    /// NFS.
+    nfs = 0x29;
+}
+
+impl IpxeFeatures {
+    /// Reads the value of option 175.
+    #[must_use]
+    pub fn parse(value: &[u8]) -> Self {
+        let mut features = Self::default();
+        for sub in SubOptions::encapsulated(value) {
+            match (sub.code, sub.data) {
+                (FEATURE_FIRST..=FEATURE_LAST, [1..=255, ..]) => {
+                    features.bits |= 1 << (sub.code - FEATURE_FIRST);
+                }
+                (0xeb, [major, minor, patch]) => features.version = Some([*major, *minor, *patch]),
+                (0xb1, [bus, v0, v1, d0, d1]) => {
+                    let vendor = u16::from_be_bytes([*v0, *v1]);
+                    features.bus_id = Some((*bus, vendor, u16::from_be_bytes([*d0, *d1])));
+                }
+                _ => {}
+            }
+        }
+        features
+    }
+
+    /// Whether the feature with this sub-option code is advertised.
+    #[must_use]
+    pub const fn has(&self, code: u8) -> bool {
+        code >= FEATURE_FIRST
+            && code <= FEATURE_LAST
+            && self.bits & (1 << (code - FEATURE_FIRST)) != 0
+    }
+
+    /// Whether this build can carry on by itself: it fetches over HTTP and
+    /// runs a Linux kernel or a UEFI image. Otherwise Farrier chains its own.
+    #[must_use]
+    pub const fn is_usable(&self) -> bool {
+        self.http() && (self.bzimage() || self.efi())
+    }
+}

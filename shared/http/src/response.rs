@@ -1,0 +1,244 @@
+//! Response heads: a status and the few headers that replies from here have.
+
+use crate::{Selection, Version};
+use core::fmt::{self, Write};
+
+/// The interim reply to a request with `Expect: 100-continue`, whole.
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// The buffer does not hold the head, or an extra header holds a control
+/// character (which would let its author write headers of their own).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BufferTooSmall;
+
+/// A status code, 100 to 599.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Status(pub u16);
+
+impl Status {
+    /// Here it is.
+    pub const OK: Self = Self(200);
+    /// It was made.
+    pub const CREATED: Self = Self(201);
+    /// It has begun; look again later.
+    pub const ACCEPTED: Self = Self(202);
+    /// Done; there is nothing to say.
+    pub const NO_CONTENT: Self = Self(204);
+    /// Here is the part that was asked for.
+    pub const PARTIAL_CONTENT: Self = Self(206);
+    /// The request makes no sense.
+    pub const BAD_REQUEST: Self = Self(400);
+    /// Not for you.
+    pub const FORBIDDEN: Self = Self(403);
+    /// No such thing.
+    pub const NOT_FOUND: Self = Self(404);
+    /// The thing can't do this.
+    pub const METHOD_NOT_ALLOWED: Self = Self(405);
+    /// Not in a form, or version, that the client takes.
+    pub const NOT_ACCEPTABLE: Self = Self(406);
+    /// The client took too long.
+    pub const REQUEST_TIMEOUT: Self = Self(408);
+    /// The thing is in another state.
+    pub const CONFLICT: Self = Self(409);
+    /// The body is too long.
+    pub const CONTENT_TOO_LARGE: Self = Self(413);
+    /// The target is too long.
+    pub const URI_TOO_LONG: Self = Self(414);
+    /// The body is in a format that is not taken here.
+    pub const UNSUPPORTED_MEDIA_TYPE: Self = Self(415);
+    /// The range lies outside.
+    pub const RANGE_NOT_SATISFIABLE: Self = Self(416);
+    /// The expectation is not met.
+    pub const EXPECTATION_FAILED: Self = Self(417);
+    /// The head is too long.
+    pub const HEADER_FIELDS_TOO_LARGE: Self = Self(431);
+    /// Something is broken here.
+    pub const INTERNAL_SERVER_ERROR: Self = Self(500);
+    /// Never heard of it.
+    pub const NOT_IMPLEMENTED: Self = Self(501);
+    /// Not now; there is no room.
+    pub const SERVICE_UNAVAILABLE: Self = Self(503);
+    /// A version that is not spoken.
+    pub const VERSION_NOT_SUPPORTED: Self = Self(505);
+
+    /// The words behind the number (RFC 9110, section 15); `Status` for
+    /// numbers without a name above.
+    pub const fn reason(self) -> &'static str {
+        match self.0 {
+            200 => "OK",
+            201 => "Created",
+            202 => "Accepted",
+            204 => "No Content",
+            206 => "Partial Content",
+            400 => "Bad Request",
+            403 => "Forbidden",
+            404 => "Not Found",
+            405 => "Method Not Allowed",
+            406 => "Not Acceptable",
+            408 => "Request Timeout",
+            409 => "Conflict",
+            413 => "Content Too Large",
+            414 => "URI Too Long",
+            415 => "Unsupported Media Type",
+            416 => "Range Not Satisfiable",
+            417 => "Expectation Failed",
+            431 => "Request Header Fields Too Large",
+            500 => "Internal Server Error",
+            501 => "Not Implemented",
+            503 => "Service Unavailable",
+            505 => "HTTP Version Not Supported",
+            _ => "Status",
+        }
+    }
+}
+
+/// How the reply's end is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// So many bytes follow. (For the reply to `HEAD`: would follow.)
+    Length(u64),
+    /// Chunks follow, see [`crate::chunked`]. Not for clients of HTTP/1.0.
+    Chunked,
+    /// Bytes follow until the connection is closed: what a client of
+    /// HTTP/1.0 gets where the length is not known beforehand.
+    UntilClose,
+    /// Nothing follows and nothing is said of it: status 204.
+    Nothing,
+}
+
+impl Framing {
+    /// For a body whose length is not known beforehand: chunks where the
+    /// client knows them.
+    pub const fn streamed(version: Version) -> Self {
+        match version {
+            Version::Http11 => Self::Chunked,
+            Version::Http10 => Self::UntilClose,
+        }
+    }
+}
+
+/// A response head.
+#[derive(Debug, Clone, Copy)]
+pub struct ResponseHead<'a> {
+    status: Status,
+    framing: Framing,
+    keep_alive: bool,
+    content_type: &'a str,
+    selection: Option<Selection>,
+    extra: &'a [(&'a str, &'a str)],
+}
+
+impl<'a> ResponseHead<'a> {
+    /// A head of this status, without a body, that closes the connection.
+    pub const fn new(status: Status) -> Self {
+        Self {
+            status,
+            framing: Framing::Length(0),
+            keep_alive: false,
+            content_type: "",
+            selection: None,
+            extra: &[],
+        }
+    }
+
+    /// How the body's end is told. [`Framing::UntilClose`] overrides
+    /// [`ResponseHead::keep_alive`].
+    #[must_use]
+    pub const fn framing(mut self, framing: Framing) -> Self {
+        self.framing = framing;
+        self
+    }
+
+    /// Whether the connection lives on after this reply.
+    #[must_use]
+    pub const fn keep_alive(mut self, keep_alive: bool) -> Self {
+        self.keep_alive = keep_alive;
+        self
+    }
+
+    /// The body's media type; none where empty.
+    #[must_use]
+    pub const fn content_type(mut self, content_type: &'a str) -> Self {
+        self.content_type = content_type;
+        self
+    }
+
+    /// Adds `Accept-Ranges` and, where it is due, `Content-Range`.
+    #[must_use]
+    pub const fn selection(mut self, selection: Selection) -> Self {
+        self.selection = Some(selection);
+        self
+    }
+
+    /// Further headers, name and value.
+    #[must_use]
+    pub const fn extra(mut self, extra: &'a [(&'a str, &'a str)]) -> Self {
+        self.extra = extra;
+        self
+    }
+
+    /// Writes the head, blank line included; gives its length.
+    ///
+    /// # Errors
+    ///
+    /// [`BufferTooSmall`]; 256 bytes hold any head without extra headers.
+    pub fn emit(&self, buffer: &mut [u8]) -> Result<usize, BufferTooSmall> {
+        let mut out = Sink { buffer, used: 0 };
+        self.write(&mut out).map_err(|_| BufferTooSmall)?;
+        Ok(out.used)
+    }
+
+    fn write(&self, out: &mut Sink<'_>) -> fmt::Result {
+        write!(
+            out,
+            "HTTP/1.1 {} {}\r\n",
+            self.status.0,
+            self.status.reason()
+        )?;
+        match self.framing {
+            Framing::Length(length) => write!(out, "Content-Length: {length}\r\n")?,
+            Framing::Chunked => out.write_str("Transfer-Encoding: chunked\r\n")?,
+            Framing::UntilClose | Framing::Nothing => {}
+        }
+        if !self.content_type.is_empty() {
+            write_header(out, "Content-Type", self.content_type)?;
+        }
+        if let Some(selection) = self.selection {
+            out.write_str("Accept-Ranges: bytes\r\n")?;
+            if !matches!(selection, Selection::Whole { .. }) {
+                write!(out, "Content-Range: {selection}\r\n")?;
+            }
+        }
+        for (name, value) in self.extra {
+            write_header(out, name, value)?;
+        }
+        // Said in both cases: a client of HTTP/1.0 takes silence for "close".
+        out.write_str(if self.keep_alive && self.framing != Framing::UntilClose {
+            "Connection: keep-alive\r\n\r\n"
+        } else {
+            "Connection: close\r\n\r\n"
+        })
+    }
+}
+
+fn write_header(out: &mut Sink<'_>, name: &str, value: &str) -> fmt::Result {
+    if name.bytes().chain(value.bytes()).any(|byte| byte < b' ') {
+        return Err(fmt::Error);
+    }
+    write!(out, "{name}: {value}\r\n")
+}
+
+struct Sink<'b> {
+    buffer: &'b mut [u8],
+    used: usize,
+}
+
+impl Write for Sink<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.used.checked_add(text.len()).ok_or(fmt::Error)?;
+        let room = self.buffer.get_mut(self.used..end).ok_or(fmt::Error)?;
+        room.copy_from_slice(text.as_bytes());
+        self.used = end;
+        Ok(())
+    }
+}

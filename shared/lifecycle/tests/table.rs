@@ -1,0 +1,193 @@
+//! The state machine against its data: `data/provision-states.csv` and
+//! `data/provision-transitions.csv`.
+
+use std::collections::BTreeMap;
+
+use farrier_lifecycle::{Event, State, Unknown, Verb};
+
+const STATES: &str = include_str!("../data/provision-states.csv");
+const TRANSITIONS: &str = include_str!("../data/provision-transitions.csv");
+
+fn rows(csv: &'static str) -> impl Iterator<Item = [&'static str; 3]> {
+    csv.lines().skip(1).map(|line| {
+        let mut cells = line.split(',');
+        let row = std::array::from_fn(|_| cells.next().expect("three cells"));
+        assert_eq!(cells.next(), None, "{line}");
+        row
+    })
+}
+
+fn state(name: &str) -> State {
+    name.parse()
+        .unwrap_or_else(|Unknown| panic!("no state {name:?}"))
+}
+
+#[test]
+fn states_are_those_of_the_data() {
+    let mut seen = 0;
+    for [name, stable, target] in rows(STATES) {
+        let state = state(name);
+        assert_eq!(state.is_stable(), stable == "yes", "{name}");
+        assert_eq!(state.target().map_or("", State::as_str), target, "{name}");
+        seen += 1;
+    }
+    assert_eq!(seen, State::ALL.len());
+}
+
+#[test]
+fn every_transition_and_no_other() {
+    let table: BTreeMap<(&str, &str), &str> = rows(TRANSITIONS)
+        .map(|[from, event, to]| ((from, event), to))
+        .collect();
+    assert_eq!(table.len(), 93);
+    for (from, event) in table.keys() {
+        state(from);
+        event
+            .parse::<Event>()
+            .unwrap_or_else(|Unknown| panic!("no event {event:?}"));
+    }
+    for from in State::ALL {
+        for event in Event::ALL {
+            let expected = table.get(&(from.as_str(), event.as_str())).copied();
+            assert_eq!(
+                from.next(event).map(State::as_str),
+                expected,
+                "{from}, {event}"
+            );
+        }
+    }
+}
+
+#[test]
+fn numbers_and_names_round_trip() {
+    for (number, state) in State::ALL.into_iter().enumerate() {
+        assert_eq!(state as usize, number);
+        assert_eq!(State::from_number(number as u8), Some(state));
+        assert_eq!(state.as_str().parse(), Ok(state));
+    }
+    assert_eq!(State::from_number(30), None);
+    assert_eq!("Active".parse::<State>(), Err(Unknown));
+    for (number, event) in Event::ALL.into_iter().enumerate() {
+        assert_eq!(event as usize, number);
+        assert_eq!(event.as_str().parse(), Ok(event));
+    }
+    for (number, verb) in Verb::ALL.into_iter().enumerate() {
+        assert_eq!(verb as usize, number);
+        assert_eq!(verb.as_str().parse(), Ok(verb));
+    }
+    assert_eq!("deploy".parse(), Ok(Verb::Active));
+    assert_eq!("undeploy".parse(), Ok(Verb::Deleted));
+    assert_eq!("done".parse::<Verb>(), Err(Unknown));
+}
+
+#[test]
+fn kinds_do_not_overlap() {
+    for state in State::ALL {
+        let waits = !state.is_busy() && !state.is_hold() && state.deadline().is_some();
+        let kinds = [
+            state.is_stable() && state != State::Error,
+            state.is_busy(),
+            state.is_failure(),
+            state.is_hold(),
+            waits,
+        ];
+        assert_eq!(kinds.iter().filter(|k| **k).count(), 1, "{state}");
+    }
+}
+
+#[test]
+fn every_state_under_way_has_a_deadline_that_leads_to_its_failure() {
+    for state in State::ALL {
+        let resting = state.is_stable() || state.is_failure() || state.is_hold();
+        match state.deadline() {
+            None => assert!(resting, "{state}"),
+            Some(deadline) => {
+                assert!(!resting, "{state}");
+                assert!(deadline.millis >= 60_000, "{state}");
+                assert_eq!(state.next(deadline.expired), state.failure(), "{state}");
+            }
+        }
+    }
+}
+
+#[test]
+fn failure_is_where_fail_or_abort_leads() {
+    for state in State::ALL {
+        if let Some(failure) = state.failure() {
+            let fail = state.next(Event::Fail).or(state.next(Event::Abort));
+            assert_eq!(Some(failure), fail, "{state}");
+        } else {
+            assert_eq!(state.next(Event::Fail), None, "{state}");
+        }
+    }
+}
+
+#[test]
+fn no_state_is_a_dead_end() {
+    // Every state but the busy and waiting ones takes a verb; those have a
+    // deadline.
+    for state in State::ALL {
+        let verbs = Verb::ALL.into_iter().any(|v| state.event(v).is_some());
+        assert!(verbs || state.deadline().is_some(), "{state}");
+    }
+}
+
+#[test]
+fn verbs_are_refused_while_the_appliance_works() {
+    assert_eq!(State::Deleting.event(Verb::Clean), None);
+    assert_eq!(State::Cleaning.event(Verb::Manage), None);
+    assert_eq!(State::Cleaning.next(Event::Manage), Some(State::Manageable));
+    assert_eq!(
+        State::CleanWait.event(Verb::Abort),
+        Some(Event::Abort),
+        "a wait can be broken off"
+    );
+    assert_eq!(State::Active.event(Verb::Active), None);
+    assert_eq!(State::Active.event(Verb::Deleted), Some(Event::Delete));
+}
+
+#[test]
+fn restart_fails_what_was_under_way() {
+    let changed: Vec<_> = State::ALL
+        .into_iter()
+        .filter(|s| s.after_restart() != *s)
+        .map(|s| (s.as_str(), s.after_restart().as_str()))
+        .collect();
+    assert_eq!(
+        changed,
+        [
+            ("verifying", "enroll"),
+            ("inspecting", "inspect failed"),
+            ("cleaning", "clean failed"),
+            ("deploying", "deploy failed"),
+            ("deleting", "error"),
+            ("adopting", "adopt failed"),
+            ("rescuing", "rescue failed"),
+            ("unrescuing", "unrescue failed"),
+            ("servicing", "service failed"),
+        ]
+    );
+}
+
+#[test]
+fn lookups_are_answered_only_where_an_agent_was_sent_for() {
+    let names: Vec<_> = State::ALL
+        .into_iter()
+        .filter(|s| s.answers_lookup())
+        .map(State::as_str)
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "inspecting",
+            "inspect wait",
+            "cleaning",
+            "clean wait",
+            "deploying",
+            "wait call-back",
+            "rescuing",
+            "rescue wait",
+            "service wait",
+        ]
+    );
+}

@@ -1,0 +1,229 @@
+//! The agent's side of the handshake and of the sealed session.
+//!
+//! No retries and no time in here: [`crate::conversation`] has them. This
+//! module makes datagrams and opens them.
+
+use core::fmt;
+
+use heapless::Vec;
+
+use crate::{
+    message::{Hello, Reply, Request, Welcome},
+    noise::{Initiator, SessionKeys},
+    server::{
+        HandshakeError, MAX_HELLO, MAX_INIT, MAX_WELCOME, PROLOGUE, SessionError, gate_mac,
+        open_copy, seal_message,
+    },
+    ticket::{Ticket, TicketId},
+    wire::{
+        Datagram, INIT_HEAD_LEN, INIT_NOISE_AT, KIND_INIT, KIND_REQUEST, REPLY_HEAD_LEN,
+        REQUEST_HEAD_LEN, SessionId, emit,
+    },
+};
+
+/// Random bytes of one handshake, from the kernel's generator.
+#[derive(Clone)]
+pub struct Randoms {
+    /// The agent's X25519 secret, made fresh at each boot.
+    pub static_secret: [u8; 32],
+    /// The ephemeral secret of this handshake.
+    pub ephemeral: [u8; 32],
+}
+
+impl fmt::Debug for Randoms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Randoms(..)")
+    }
+}
+
+/// A handshake under way: one datagram, to be repeated until it is answered.
+pub struct Handshake {
+    noise: Initiator,
+    ticket: TicketId,
+    datagram: Vec<u8, MAX_INIT>,
+}
+
+impl Handshake {
+    /// Makes the init datagram. `appliance` is the appliance's X25519 public
+    /// key. Fails where that key is no good point, not with honest input.
+    pub fn new(
+        appliance: &[u8; 32],
+        ticket: &Ticket,
+        hello: &Hello,
+        randoms: &Randoms,
+    ) -> Result<Self, HandshakeError> {
+        let mut datagram = Vec::new();
+        datagram
+            .resize_default(MAX_INIT)
+            .map_err(|_| HandshakeError::NoRoom)?;
+        let (head, rest) = datagram.split_at_mut(INIT_HEAD_LEN);
+        let (mac, message) = rest.split_at_mut(INIT_NOISE_AT - INIT_HEAD_LEN);
+        emit(head, &[&[KIND_INIT], &ticket.id.0]).ok_or(HandshakeError::NoRoom)?;
+
+        let mut prologue = [0; PROLOGUE.len() + INIT_HEAD_LEN];
+        emit(&mut prologue, &[PROLOGUE, head]).ok_or(HandshakeError::NoRoom)?;
+        let mut noise = Initiator::new(
+            &prologue,
+            &randoms.static_secret,
+            &randoms.ephemeral,
+            appliance,
+        )
+        .map_err(|_| HandshakeError::Forged)?;
+
+        let mut payload = [0; MAX_HELLO];
+        let (secret, rest) = payload.split_at_mut(ticket.secret.len());
+        secret.copy_from_slice(&ticket.secret);
+        let hello = postcard::to_slice(hello, rest).map_err(|_| HandshakeError::NoRoom)?;
+        let payload_len = ticket.secret.len() + hello.len();
+        let payload = payload.get(..payload_len).ok_or(HandshakeError::NoRoom)?;
+        let len = noise
+            .write(payload, message)
+            .map_err(|_| HandshakeError::Forged)?;
+        let message = message.get(..len).ok_or(HandshakeError::NoRoom)?;
+        mac.copy_from_slice(&gate_mac(ticket, message).ok_or(HandshakeError::NoRoom)?);
+        datagram.truncate(INIT_NOISE_AT + len);
+        Ok(Self {
+            noise,
+            ticket: ticket.id,
+            datagram,
+        })
+    }
+
+    /// The init datagram. Send exactly this again where no answer comes.
+    pub fn datagram(&self) -> &[u8] {
+        &self.datagram
+    }
+
+    /// The ticket that this handshake uses.
+    pub fn ticket(&self) -> TicketId {
+        self.ticket
+    }
+
+    /// Reads the appliance's response. After an error the handshake is as it
+    /// was before: anybody can send a wrong response.
+    pub fn process(&self, response: &[u8]) -> Result<(Session, Welcome), HandshakeError> {
+        let Ok(Datagram::Response { session, noise }) = Datagram::parse(response) else {
+            return Err(HandshakeError::Malformed);
+        };
+        let mut payload = [0; MAX_WELCOME];
+        let (keys, len) = self
+            .noise
+            .read(noise, &mut payload)
+            .map_err(|_| HandshakeError::Forged)?;
+        let (id, welcome) = payload
+            .get(..len)
+            .and_then(|p| p.split_first_chunk::<4>())
+            .ok_or(HandshakeError::Malformed)?;
+        if *id != session.0.to_le_bytes() {
+            return Err(HandshakeError::Forged);
+        }
+        let welcome = postcard::from_bytes(welcome).map_err(|_| HandshakeError::Malformed)?;
+        Ok((Session::new(keys, session), welcome))
+    }
+}
+
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake")
+            .field("ticket", &self.ticket)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The agent's end of a session. One request is under way at a time.
+pub struct Session {
+    keys: SessionKeys,
+    id: SessionId,
+    counter: u64,
+    answered: bool,
+    heard: u64,
+}
+
+impl Session {
+    fn new(keys: SessionKeys, id: SessionId) -> Self {
+        Self {
+            keys,
+            id,
+            counter: 0,
+            answered: true,
+            heard: 0,
+        }
+    }
+
+    /// The session's name.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Counter of the last request; 0 before the first.
+    pub fn counter(&self) -> u64 {
+        self.counter
+    }
+
+    /// Seals a new request under the next counter into `out` and returns its
+    /// length. A repeat is not sealed anew: send the same bytes again.
+    pub fn seal_request(
+        &mut self,
+        request: &Request<'_>,
+        out: &mut [u8],
+    ) -> Result<usize, SessionError> {
+        let counter = self.counter.checked_add(1).ok_or(SessionError::Order)?;
+        let room = out.len().min(crate::MAX_DATAGRAM);
+        let out = out.get_mut(..room).ok_or(SessionError::NoRoom)?;
+        emit(
+            out,
+            &[
+                &[KIND_REQUEST],
+                &self.id.0.to_le_bytes(),
+                &counter.to_le_bytes(),
+            ],
+        )
+        .ok_or(SessionError::NoRoom)?;
+        // Counted also where sealing fails halfway: a counter may stay
+        // unused, it may not be used twice.
+        self.counter = counter;
+        self.answered = false;
+        seal_message(&self.keys.requests, counter, REQUEST_HEAD_LEN, request, out)
+    }
+
+    /// Opens the answer to the last request; `buffer` holds the plain text
+    /// afterwards. An answer to an earlier request, a second answer to the
+    /// same one, and a forged one are errors and change nothing.
+    pub fn open_reply<'b>(
+        &mut self,
+        datagram: &[u8],
+        buffer: &'b mut [u8],
+    ) -> Result<Reply<'b>, SessionError> {
+        let Ok(Datagram::Reply {
+            session,
+            counter,
+            number,
+            sealed,
+        }) = Datagram::parse(datagram)
+        else {
+            return Err(SessionError::NotOurs);
+        };
+        if session != self.id {
+            return Err(SessionError::NotOurs);
+        }
+        if counter != self.counter || self.answered || number <= self.heard {
+            return Err(SessionError::Old);
+        }
+        let head = datagram
+            .get(..REPLY_HEAD_LEN)
+            .ok_or(SessionError::NotOurs)?;
+        let plain = open_copy(&self.keys.replies, number, head, sealed, buffer)?;
+        self.heard = number;
+        self.answered = true;
+        postcard::from_bytes(plain).map_err(|_| SessionError::Malformed)
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id)
+            .field("counter", &self.counter)
+            .finish_non_exhaustive()
+    }
+}

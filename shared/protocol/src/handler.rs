@@ -1,0 +1,190 @@
+//! The one trait behind which the work of an agent is done, and the driver
+//! that couples it to a [`Conversation`].
+//!
+//! The agent that runs as PID 1, the agent in the simulator and the agents
+//! of tests implement [`AgentHandler`]; what they say and when they say it
+//! again is the same code for all of them. The caller owns socket and clock:
+//! ```text
+//! loop {
+//!     match driver.poll(now) {
+//!         Turn::Transmit(datagram) => send it and poll again,
+//!         Turn::Until(time) => wait for a datagram until then,
+//!         Turn::Over => stop,
+//!     }
+//!     on a datagram: driver.process(now, datagram)
+//! }
+//! ```
+
+use crate::{
+    conversation::{Conversation, Event, Lost, Poll},
+    message::{Fact, Failure, Farewell, Order, Progress, Refusal, Welcome},
+};
+
+/// What an agent can do. Times are milliseconds of one monotonic clock.
+///
+/// Work that takes long belongs on a thread of the handler's own: `begin`
+/// starts it, `poll` looks how it goes. No function may block.
+pub trait AgentHandler {
+    /// The session stands.
+    fn established(&mut self, now: u64, welcome: &Welcome);
+
+    /// Begin to carry out an order. It is verified: signed by the appliance,
+    /// for this node, this boot, and newer than every order before. That
+    /// its disks are there is for the handler to check.
+    fn begin(&mut self, now: u64, order: &Order);
+
+    /// What is there to say? Called again and again while an order is under
+    /// way; `None` means nothing now. A [`Work::Fact`] is taken only when
+    /// the one before it is stored.
+    fn poll(&mut self, now: u64) -> Option<Work>;
+
+    /// The appliance does not take a statement; the order counts as failed
+    /// and what is still to be said of it is not asked for any more.
+    fn refused(&mut self, now: u64, refusal: Refusal);
+
+    /// The appliance knows that the agent leaves (or can't be told): do it.
+    fn leave(&mut self, now: u64, farewell: Farewell);
+
+    /// The conversation is over without an order to leave.
+    fn lost(&mut self, now: u64, lost: Lost);
+}
+
+/// Something that a handler has to say.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is no heap to box it on, and one lives at a time"
+)]
+pub enum Work {
+    /// How far it has come. Told at most once a second, the latest counts.
+    Progress(Progress),
+    /// A fact, to be signed, sent and kept as evidence.
+    Fact(Fact),
+    /// The order is carried out and all its facts are told.
+    Finished,
+    /// The order did not succeed: tells the failure and ends the order.
+    Failed(Failure),
+    /// The order is carried out by leaving: tell the appliance, then call
+    /// [`AgentHandler::leave`].
+    Leave(Farewell),
+}
+
+/// What the caller of a [`Driver`] does next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn<'a> {
+    /// Send this datagram to the appliance, then poll again.
+    Transmit(&'a [u8]),
+    /// Nothing to send: poll again at this time, or when a datagram has
+    /// come, or when the handler may have something to say.
+    Until(u64),
+    /// The conversation is over.
+    Over,
+}
+
+/// A conversation and the handler that works for it.
+#[derive(Debug)]
+pub struct Driver<H> {
+    conversation: Conversation,
+    handler: H,
+    /// The order is carried out once its last statement is stored.
+    finishing: bool,
+}
+
+impl<H: AgentHandler> Driver<H> {
+    /// Couples the two; nothing is sent yet.
+    pub fn new(conversation: Conversation, handler: H) -> Self {
+        Self {
+            conversation,
+            handler,
+            finishing: false,
+        }
+    }
+
+    /// The handler.
+    pub fn handler(&self) -> &H {
+        &self.handler
+    }
+
+    /// The handler, to be changed from outside.
+    pub fn handler_mut(&mut self) -> &mut H {
+        &mut self.handler
+    }
+
+    /// The conversation.
+    pub fn conversation(&self) -> &Conversation {
+        &self.conversation
+    }
+
+    /// Takes in a datagram that came from the appliance's address.
+    pub fn process(&mut self, now: u64, datagram: &[u8]) {
+        if let Some(event) = self.conversation.process(now, datagram) {
+            self.tell(now, event);
+        }
+    }
+
+    /// Asks the handler, and says what to do next.
+    pub fn poll(&mut self, now: u64) -> Turn<'_> {
+        self.gather(now);
+        // Twice at the most: an event ends the conversation.
+        let event = match self.conversation.poll(now) {
+            Poll::Event(event) => event,
+            Poll::Until(time) => return Turn::Until(time),
+            Poll::Over => return Turn::Over,
+            Poll::Transmit => return Turn::Transmit(self.conversation.datagram()),
+        };
+        self.tell(now, event);
+        Turn::Over
+    }
+
+    /// Lets the handler say as much as the conversation takes.
+    fn gather(&mut self, now: u64) {
+        while self.conversation.is_working() && !self.conversation.is_reporting() {
+            if self.finishing {
+                self.finishing = false;
+                self.conversation.finish(now);
+                return;
+            }
+            match self.handler.poll(now) {
+                None => return,
+                Some(Work::Progress(progress)) => {
+                    self.conversation.progress(progress);
+                    return;
+                }
+                Some(Work::Fact(fact)) => self.report(fact),
+                Some(Work::Failed(failure)) => {
+                    self.report(Fact::Failure(failure));
+                    self.finishing = true;
+                }
+                Some(Work::Finished) => self.finishing = true,
+                Some(Work::Leave(farewell)) => {
+                    self.conversation.leave(farewell);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn report(&mut self, fact: Fact) {
+        // Can't fail: nothing is being reported, and every fact fits (the
+        // sizes are asserted at compile time).
+        let reported = self.conversation.report(fact);
+        debug_assert!(reported.is_ok(), "{reported:?}");
+    }
+
+    fn tell(&mut self, now: u64, event: Event) {
+        match event {
+            Event::Established(welcome) => self.handler.established(now, &welcome),
+            Event::Order(order) => {
+                self.finishing = false;
+                self.handler.begin(now, &order);
+            }
+            Event::Stored(_) => {}
+            Event::Refused(refusal) => {
+                self.finishing = false;
+                self.handler.refused(now, refusal);
+            }
+            Event::Gone(farewell) => self.handler.leave(now, farewell),
+            Event::Lost(lost) => self.handler.lost(now, lost),
+        }
+    }
+}

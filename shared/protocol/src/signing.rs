@@ -1,0 +1,223 @@
+//! Who signs what: orders by the appliance, statements by the agent.
+//!
+//! A signature is ed25519 (RFC 8032) over a domain and the SHA-256 of the
+//! body, so a signed order can never pass for a signed statement or for
+//! anything that another program signs with the same key. Verification is
+//! strict: keys and commitments of small order are refused.
+
+use core::fmt;
+
+use ed25519_dalek::{Signature, Signer, VerifyingKey};
+use serde::Serialize;
+
+use crate::{
+    MAX_STATEMENT,
+    crypto::sha256,
+    message::{BootId, NodeId, Order, Statement},
+    summary,
+};
+
+/// Bytes of a signature.
+pub const SIGNATURE_LEN: usize = 64;
+
+/// What a signature is for. Each is a prefix of what is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Domain {
+    /// An appliance's [`Order`].
+    Order,
+    /// An agent's [`Statement`].
+    Statement,
+}
+
+impl Domain {
+    const fn prefix(self) -> &'static [u8; 32] {
+        match self {
+            Self::Order => b"farrier order v1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+            Self::Statement => b"farrier statement v1\0\0\0\0\0\0\0\0\0\0\0\0",
+        }
+    }
+}
+
+/// A secret ed25519 key: the appliance's order key or an agent's boot key.
+#[derive(Clone)]
+pub struct SecretKey(ed25519_dalek::SigningKey);
+
+/// A public ed25519 key, as 32 bytes that have not been looked at yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PublicKey(pub [u8; 32]);
+
+/// Why something signed is not taken. Numbered for counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SigningError {
+    /// The key is no point of the curve, or of small order.
+    Key = 0,
+    /// The signature does not hold, or is not 64 bytes long.
+    Signature = 1,
+    /// The body does not parse, or there is something behind it.
+    Malformed = 2,
+    /// A buffer is too short.
+    NoRoom = 3,
+    /// It names another node or boot.
+    NotOurs = 4,
+}
+
+impl SecretKey {
+    /// The key of 32 random bytes (RFC 8032, section 5.1.5).
+    pub fn from_bytes(secret: &[u8; 32]) -> Self {
+        Self(ed25519_dalek::SigningKey::from_bytes(secret))
+    }
+
+    /// The public half.
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key().to_bytes())
+    }
+
+    /// Signs `body` for `domain`.
+    pub fn sign(&self, domain: Domain, body: &[u8]) -> [u8; SIGNATURE_LEN] {
+        self.0.sign(&signed_bytes(domain, body)).to_bytes()
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SecretKey").field(&self.public()).finish()
+    }
+}
+
+impl PublicKey {
+    /// Whether `signature` is this key's over `body` for `domain`.
+    pub fn verify(
+        &self,
+        domain: Domain,
+        body: &[u8],
+        signature: &[u8],
+    ) -> Result<(), SigningError> {
+        let key = VerifyingKey::from_bytes(&self.0).map_err(|_| SigningError::Key)?;
+        let signature = Signature::from_slice(signature).map_err(|_| SigningError::Signature)?;
+        key.verify_strict(&signed_bytes(domain, body), &signature)
+            .map_err(|_| SigningError::Signature)
+    }
+}
+
+fn signed_bytes(domain: Domain, body: &[u8]) -> [u8; 64] {
+    let mut bytes = [0; 64];
+    let (prefix, hash) = bytes.split_at_mut(32);
+    prefix.copy_from_slice(domain.prefix());
+    hash.copy_from_slice(&sha256(&[body]));
+    bytes
+}
+
+/// Encodes an order into `buffer` and signs it: the two fields of
+/// [`crate::message::Reply::Order`]. [`crate::size::ORDER`] bytes
+/// are always enough.
+pub fn sign_order<'b>(
+    key: &SecretKey,
+    order: &Order,
+    buffer: &'b mut [u8],
+) -> Result<(&'b [u8], [u8; SIGNATURE_LEN]), SigningError> {
+    let body = &*postcard::to_slice(order, buffer).map_err(|_| SigningError::NoRoom)?;
+    Ok((body, key.sign(Domain::Order, body)))
+}
+
+/// Verifies an order of the appliance and reads it. That it is meant for
+/// this node and this boot is checked here; that its counter is not an older
+/// one, and that its disks are there, by the caller.
+pub fn verify_order(
+    appliance: &PublicKey,
+    node: NodeId,
+    boot: BootId,
+    body: &[u8],
+    signature: &[u8],
+) -> Result<Order, SigningError> {
+    appliance.verify(Domain::Order, body, signature)?;
+    let order: Order = decode(body)?;
+    if order.node != node || order.boot != boot {
+        return Err(SigningError::NotOurs);
+    }
+    Ok(order)
+}
+
+/// Encodes a statement into `buffer` with its signature behind it, as it
+/// travels in parts and is kept. At most [`MAX_STATEMENT`] bytes.
+pub fn sign_statement<'b>(
+    key: &SecretKey,
+    statement: &Statement,
+    buffer: &'b mut [u8],
+) -> Result<&'b [u8], SigningError> {
+    sign_encoded(key, Domain::Statement, statement, buffer)
+}
+
+/// Verifies a signed statement and reads it. `node` and `boot` are those of
+/// the session that it came through, `boot_key` the one that was given in
+/// the handshake.
+pub fn verify_statement(
+    boot_key: &PublicKey,
+    node: NodeId,
+    boot: BootId,
+    signed: &[u8],
+) -> Result<Statement, SigningError> {
+    let statement: Statement = decode(statement_body(boot_key, signed)?)?;
+    if statement.node != node || statement.boot != boot {
+        return Err(SigningError::NotOurs);
+    }
+    Ok(statement)
+}
+
+/// As [`verify_statement`], for those who can not afford the stack that a
+/// whole statement takes.
+pub fn verify_statement_summary(
+    boot_key: &PublicKey,
+    node: NodeId,
+    boot: BootId,
+    signed: &[u8],
+) -> Result<summary::Statement, SigningError> {
+    let statement: summary::Statement = decode(statement_body(boot_key, signed)?)?;
+    if statement.node != node || statement.boot != boot {
+        return Err(SigningError::NotOurs);
+    }
+    Ok(statement)
+}
+
+/// The encoded statement inside a signed one, once the signature holds.
+fn statement_body<'a>(boot_key: &PublicKey, signed: &'a [u8]) -> Result<&'a [u8], SigningError> {
+    if signed.len() > MAX_STATEMENT {
+        return Err(SigningError::Malformed);
+    }
+    let (body, signature) = signed
+        .split_last_chunk::<SIGNATURE_LEN>()
+        .ok_or(SigningError::Malformed)?;
+    boot_key.verify(Domain::Statement, body, signature)?;
+    Ok(body)
+}
+
+fn sign_encoded<'b>(
+    key: &SecretKey,
+    domain: Domain,
+    value: &impl Serialize,
+    buffer: &'b mut [u8],
+) -> Result<&'b [u8], SigningError> {
+    let room = buffer
+        .len()
+        .min(MAX_STATEMENT)
+        .checked_sub(SIGNATURE_LEN)
+        .ok_or(SigningError::NoRoom)?;
+    let body_room = buffer.get_mut(..room).ok_or(SigningError::NoRoom)?;
+    let len = postcard::to_slice(value, body_room)
+        .map_err(|_| SigningError::NoRoom)?
+        .len();
+    let end = len + SIGNATURE_LEN;
+    let signed = buffer.get_mut(..end).ok_or(SigningError::NoRoom)?;
+    let (body, signature) = signed.split_at_mut(len);
+    signature.copy_from_slice(&key.sign(domain, body));
+    Ok(signed)
+}
+
+/// The whole of `body`, nothing behind it: one value has one encoding that
+/// is signed.
+fn decode<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, SigningError> {
+    match postcard::take_from_bytes(body) {
+        Ok((value, [])) => Ok(value),
+        _ => Err(SigningError::Malformed),
+    }
+}

@@ -1,0 +1,84 @@
+//! Largest encoded sizes of the messages, in bytes, and the compile-time
+//! proof that each fits where it travels.
+//!
+//! `postcard` writes integers of more than 8 bits as varints of 7 bits a
+//! byte, byte arrays as they are, strings and lists with a length in front.
+//! The tests of this module encode the largest value of every message and
+//! compare; a field added to a message without its size here fails there.
+
+use crate::{
+    MAX_STATEMENT, PART_LEN,
+    message::{MAX_DISKS, MAX_NICS},
+    server::{MAX_HELLO, MAX_WELCOME},
+    signing::SIGNATURE_LEN,
+    wire::{MAX_REPLY, MAX_REQUEST},
+};
+
+const U16: usize = 3;
+const U32: usize = 5;
+const U64: usize = 10;
+const BOOL: usize = 1;
+const VARIANT: usize = 1;
+const NODE: usize = 16;
+const MAC: usize = 6;
+
+/// A string of at most `n` bytes.
+const fn string(n: usize) -> usize {
+    bytes(n)
+}
+
+/// A list of at most `n` bytes.
+const fn bytes(n: usize) -> usize {
+    n + if n < 128 { 1 } else { 2 }
+}
+
+/// [`crate::message::Hello`].
+pub const HELLO: usize = U16 + U16 + 32 + MAC + 16 + VARIANT;
+/// [`crate::message::Welcome`].
+pub const WELCOME: usize = U16 + NODE + U64;
+/// [`crate::message::Request::Part`], the longest request.
+pub const REQUEST: usize = VARIANT + U32 + U16 + U16 + bytes(PART_LEN);
+/// [`crate::message::DiskId`].
+pub const DISK_ID: usize = string(40) + U64;
+/// [`crate::message::Deploy`].
+pub const DEPLOY: usize = DISK_ID + 32 + 2 * string(96) + BOOL + string(96) + U32 + 32 + VARIANT;
+/// The disks and the method of [`crate::message::Task::Erase`].
+pub const ERASE: usize = 1 + MAX_DISKS * DISK_ID + VARIANT;
+/// [`crate::message::Order`].
+pub const ORDER: usize = NODE + U64 + U32 + VARIANT + if DEPLOY > ERASE { DEPLOY } else { ERASE };
+/// [`crate::message::Reply::Order`], the longest reply.
+pub const REPLY: usize = VARIANT + bytes(ORDER) + bytes(SIGNATURE_LEN);
+/// [`crate::message::Disk`].
+pub const DISK: usize = DISK_ID
+    + string(16)
+    + string(40)
+    + string(16)
+    + string(40)
+    + string(16)
+    + string(64)
+    + BOOL
+    + U16
+    + 2 * BOOL;
+/// [`crate::message::Nic`].
+pub const NIC: usize =
+    string(16) + MAC + string(24) + U32 + BOOL + 4 + 2 * U16 + BOOL + 2 * string(40);
+/// [`crate::message::Inspection`].
+pub const INSPECTION: usize = 4 * string(64)
+    + 16
+    + VARIANT
+    + (U16 + string(64) + string(16) + U32)
+    + U32
+    + U32
+    + (1 + MAX_DISKS * DISK)
+    + (1 + MAX_NICS * NIC)
+    + BOOL;
+/// [`crate::message::Statement`] with the longest fact, an inspection.
+pub const STATEMENT: usize = NODE + U64 + U32 + U32 + VARIANT + INSPECTION;
+
+const _: () = {
+    assert!(24 + HELLO <= MAX_HELLO);
+    assert!(4 + WELCOME <= MAX_WELCOME);
+    assert!(REQUEST <= MAX_REQUEST);
+    assert!(REPLY <= MAX_REPLY);
+    assert!(STATEMENT + SIGNATURE_LEN <= MAX_STATEMENT);
+};

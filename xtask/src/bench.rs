@@ -1,0 +1,275 @@
+//! `cargo xtask bench`: figures of the firmware in instructions of its
+//! Cortex-M7, each beside what it is held against. They are counted, not
+//! timed, so a slow or busy machine gives the same ones. A bench fails only
+//! when it could not measure.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use farrier_core::boot::PROGRAM_X64;
+use farrier_core::config::{CONFIG_ASSET, Config, IDENTITY_ASSET, Identity, OPERATOR_KEY_ASSET};
+use farrier_deploy_ramdisk::ipxe;
+use farrier_hil_tests::bench::{Meter, dhcp, tftp};
+use farrier_hil_tests::qemu::ApplianceSpec;
+use farrier_hil_tests::scenario::{Bench, Rack};
+use farrier_hil_tests::switch::Mac;
+use farrier_protocol::signing;
+use farrier_store::Kind;
+use serde::Serialize;
+
+use crate::board::{Board, Firmware};
+use crate::progress::Spinner;
+use crate::sizes::Figure;
+use crate::store::{self, Asset};
+use crate::{target_folder, tools, workspace};
+
+/// The board whose instructions are counted.
+const BOARD: &str = "mps2-an500";
+const UNIT: &str = "instructions";
+
+/// What to measure.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// One bench; all without a name.
+    name: Option<Name>,
+    /// Write every figure to this file too, as JSON.
+    #[arg(long)]
+    report: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// A DHCP exchange: DISCOVER, OFFER, REQUEST, ACK.
+    Dhcp,
+    /// A TFTP block of 1468 bytes.
+    Tftp,
+}
+
+#[derive(Serialize)]
+struct Report {
+    ok: bool,
+    figures: Vec<Figure>,
+}
+
+/// Carries out `cargo xtask bench`.
+///
+/// # Errors
+/// Something does not build or run, or a client was not served properly.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    tools::ensure(&["qemu-system-arm", "/usr/lib/ipxe/snponly.efi"])?;
+    let (bench, program) = prepare()?;
+    let mut figures = Vec::new();
+    // A rack each: one bench's leases must not slow down the other.
+    if arguments.name.is_none_or(|name| name == Name::Dhcp) {
+        let rack = bench.rack("bench-dhcp", Vec::new())?;
+        figures.extend(dhcp(&rack).with_context(|| logs(&rack))?);
+    }
+    if arguments.name.is_none_or(|name| name == Name::Tftp) {
+        let rack = bench.rack("bench-tftp", Vec::new())?;
+        figures.extend(tftp(&bench, &rack, &program).with_context(|| logs(&rack))?);
+    }
+    for figure in &figures {
+        println!(
+            "{:<62} {:>9.0} {} = {:>5.2} × {} ({:.0})",
+            figure.name,
+            figure.value,
+            figure.unit,
+            figure.ratio,
+            figure.baseline,
+            figure.baseline_value,
+        );
+    }
+    if let Some(path) = &arguments.report {
+        let report = Report { ok: true, figures };
+        fs::write(path, serde_json::to_string_pretty(&report)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Keeps what a rack has logged, and says where.
+fn logs(rack: &Rack) -> String {
+    format!("logs are in {}", rack.keep().display())
+}
+
+/// The same count beside each of its baselines.
+fn figures(name: &str, value: f64, baselines: &[(&str, f64)]) -> Vec<Figure> {
+    baselines
+        .iter()
+        .map(|(baseline, baseline_value)| Figure {
+            name: name.to_owned(),
+            value,
+            unit: UNIT,
+            baseline: (*baseline).to_owned(),
+            baseline_value: *baseline_value,
+            ratio: value / baseline_value,
+        })
+        .collect()
+}
+
+/// Servers that boot, and other clients: they fill half of the board's leases
+/// each.
+const CLIENTS: u8 = 48;
+/// Of them, those that are there when there are few.
+const FEW: u8 = 10;
+/// Exchanges that a count is divided by.
+const EXCHANGES: u8 = 200;
+
+fn dhcp(rack: &Rack) -> Result<Vec<Figure>> {
+    let spinner = Spinner::start("DHCP");
+    let port = rack.switch().add_host_port("clients")?;
+    let mut clients = dhcp::Clients::new(&port);
+    let meter = Meter::new(rack)?;
+    // Nobody who is counted is a stranger: a lease is renewed, not made, and
+    // nobody becomes a node.
+    spinner.step("few leases");
+    clients.meet(dhcp::Kind::Booting, FEW)?;
+    let few = cost(&meter, &mut clients, dhcp::Kind::Booting, FEW)?;
+    spinner.step("a full table");
+    clients.meet(dhcp::Kind::Booting, CLIENTS)?;
+    clients.meet(dhcp::Kind::Other, CLIENTS)?;
+    let booting = cost(&meter, &mut clients, dhcp::Kind::Booting, CLIENTS)?;
+    let other = cost(&meter, &mut clients, dhcp::Kind::Other, CLIENTS)?;
+    spinner.done(&format!("{EXCHANGES} exchanges of each kind"));
+
+    let baselines = [
+        ("dnsmasq at 100 leases, lease file included", 570_000.0),
+        ("goal, durable lease included", 60_000.0),
+    ];
+    let mut all = figures(
+        "DHCP exchange of a booting server, 96 leases in RAM",
+        booting,
+        &baselines,
+    );
+    all.extend(figures(
+        "DHCP exchange of another client, 96 leases in RAM",
+        other,
+        &baselines,
+    ));
+    all.extend(figures(
+        "DHCP exchange of a booting server, 96 leases in RAM",
+        booting,
+        &[("the same at 10 leases", few)],
+    ));
+    Ok(all)
+}
+
+/// Instructions of one exchange of clients that the appliance knows.
+fn cost(
+    meter: &Meter<'_>,
+    clients: &mut dhcp::Clients<'_>,
+    kind: dhcp::Kind,
+    among: u8,
+) -> Result<f64> {
+    let (count, ()) = meter.count(|| {
+        for exchange in 0..EXCHANGES {
+            clients.exchange(kind, exchange % among)?;
+        }
+        Ok(())
+    })?;
+    Ok(count / f64::from(EXCHANGES))
+}
+
+/// A block that fills an Ethernet frame.
+const BLOCK: u16 = 1468;
+/// Transfers that a count is divided by.
+const TRANSFERS: u32 = 5;
+
+fn tftp(bench: &Bench, rack: &Rack, program: &[u8]) -> Result<Vec<Figure>> {
+    let spinner = Spinner::start("TFTP");
+    let mut client = tftp::Client::new(
+        rack.switch().add_host_port("client")?,
+        Mac([0x52, 0x54, 0x00, 0xBE, 0x02, 0]),
+        // The door's is one above the appliance's; pools begin behind.
+        std::net::Ipv4Addr::from_bits(bench.address.to_bits() + 2),
+        bench.prefix,
+        bench.address,
+    );
+    let meter = Meter::new(rack)?;
+    let mut all = Vec::new();
+    for window in [1, 4] {
+        spinner.step(&format!("window {window}"));
+        let mut fetch = || client.fetch(PROGRAM_X64, program, BLOCK, window);
+        // Addresses are learnt by the first.
+        fetch()?;
+        let (count, blocks) = meter.count(|| {
+            let mut blocks = 0;
+            for _ in 0..TRANSFERS {
+                blocks += fetch()?.blocks;
+            }
+            Ok(blocks)
+        })?;
+        all.extend(figures(
+            &format!("TFTP block of {BLOCK} bytes, window {window}"),
+            count / f64::from(blocks),
+            &[
+                ("dnsmasq's user instructions, kernel not counted", 4_283.0),
+                ("goal", 2_500.0),
+            ],
+        ));
+    }
+    spinner.done(&format!(
+        "{TRANSFERS} transfers of {} bytes with each window, requests included",
+        program.len()
+    ));
+    Ok(all)
+}
+
+/// Builds the firmware, and a rack's parts without what only servers need.
+/// Also gives the boot program that is served.
+fn prepare() -> Result<(Bench, Vec<u8>)> {
+    let board = Board::named(&workspace(), BOARD)?;
+    let spinner = Spinner::start(format!("firmware {BOARD}"));
+    let Firmware { elf, .. } = board.build(&workspace(), &target_folder(), &tools::command)?;
+    spinner.done("built");
+    let emulator = board.emulator.context("the board has no emulator")?;
+    let arguments: Vec<String> = emulator.arguments.iter().map(|a| tell_load(a)).collect();
+    let program = ipxe::programs(&tools::as_fn())?
+        .into_iter()
+        .find(|program| program.name == PROGRAM_X64)
+        .context("there is no boot program for x86-64")?
+        .bytes;
+    let (config, served) = (Config::default(), program.clone());
+    let bench = Bench {
+        tools: tools::as_fn(),
+        image: String::new(),
+        work: target_folder().join("rigs"),
+        address: config.address,
+        prefix: config.prefix,
+        write_store: Arc::new(move |path| write_store(path, &config, &served)),
+        appliance: Arc::new(move |store| {
+            ApplianceSpec::emulated(&emulator.program, &arguments, &elf, store).with_icount(0)
+        }),
+    };
+    Ok((bench, program))
+}
+
+/// An argument of the emulator, with the firmware's command line lengthened by
+/// the word that makes it say its load.
+fn tell_load(argument: &str) -> String {
+    argument.replace("arg=store={store}", "arg=store={store},arg=load=1")
+}
+
+/// A store with one boot program. Its keys are always the same: they guard
+/// nothing, and a run is to be like the one before.
+fn write_store(path: &Path, config: &Config, program: &[u8]) -> Result<()> {
+    let identity = Identity {
+        noise: [1; 32],
+        signing: [2; 32],
+    };
+    let operator = signing::SecretKey::from_bytes(&[3; 32]).public().0;
+    let assets = [
+        Asset::bytes(CONFIG_ASSET, Kind::Config, postcard::to_stdvec(config)?),
+        Asset::bytes(
+            IDENTITY_ASSET,
+            Kind::Identity,
+            postcard::to_stdvec(&identity)?,
+        ),
+        Asset::bytes(OPERATOR_KEY_ASSET, Kind::OperatorKey, operator.to_vec()),
+        Asset::bytes(PROGRAM_X64, Kind::Public, program.to_vec()),
+    ];
+    store::write(path, &assets, 1)
+}

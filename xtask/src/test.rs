@@ -1,0 +1,188 @@
+//! `cargo xtask test`: everything that must hold, from formatting to whole
+//! servers in QEMU.
+
+use crate::board::Board;
+use crate::demo::bench;
+use crate::{target_folder, tools, workspace};
+use anyhow::{Result, bail};
+use clap::Subcommand;
+use farrier_hil_tests::scenarios::{self, Scenario};
+use std::process::Command;
+use std::time::Instant;
+
+/// What to test.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Formatting, lints, unit and property tests, firmware builds and their
+    /// budgets: minutes.
+    Fast,
+    /// The scenarios with whole servers in QEMU.
+    Qemu,
+    /// One scenario; without a name, a list of them.
+    Scenario {
+        /// Its name.
+        name: Option<String>,
+        /// The appliance's board.
+        #[arg(long, default_value = "mps2-an500")]
+        board: String,
+    },
+}
+
+/// Carries out `cargo xtask test`.
+pub fn run(arguments: Arguments) -> Result<()> {
+    let mut tally = Tally::default();
+    match arguments.what {
+        None => {
+            fast(&mut tally);
+            qemu(&mut tally, &standing(), "mps2-an500");
+        }
+        Some(What::Fast) => fast(&mut tally),
+        Some(What::Qemu) => qemu(&mut tally, &standing(), "mps2-an500"),
+        Some(What::Scenario { name: None, .. }) => {
+            for scenario in &scenarios::ALL {
+                println!("{:<14} {}", scenario.name, scenario.about);
+                if let Some(why) = scenario.by_name_only {
+                    println!("{:<14} (by name only: {why})", "");
+                }
+            }
+            return Ok(());
+        }
+        Some(What::Scenario {
+            name: Some(name),
+            board,
+        }) => {
+            let found: Vec<_> = scenarios::ALL
+                .iter()
+                .filter(|s| s.name == name)
+                .copied()
+                .collect();
+            if found.is_empty() {
+                bail!("no scenario {name}; `cargo xtask test scenario` lists them");
+            }
+            qemu(&mut tally, &found, &board);
+        }
+    }
+    tally.close()
+}
+
+/// What passed and what did not; everything is tried, and told together at
+/// the end.
+#[derive(Default)]
+struct Tally {
+    passed: Vec<(String, f64)>,
+    failed: Vec<(String, String)>,
+}
+
+impl Tally {
+    fn check(&mut self, name: &str, test: impl FnOnce() -> Result<()>) {
+        println!("== {name}");
+        let started = Instant::now();
+        let result = test();
+        let seconds = started.elapsed().as_secs_f64();
+        match result {
+            Ok(()) => {
+                println!("== {name}: passed in {seconds:.1} s");
+                self.passed.push((name.to_owned(), seconds));
+            }
+            Err(error) => {
+                println!("== {name}: FAILED after {seconds:.1} s: {error:#}");
+                self.failed.push((name.to_owned(), format!("{error:#}")));
+            }
+        }
+    }
+
+    fn close(self) -> Result<()> {
+        println!();
+        for (name, seconds) in &self.passed {
+            println!("passed  {seconds:>7.1} s  {name}");
+        }
+        for (name, error) in &self.failed {
+            println!("FAILED             {name}: {error}");
+        }
+        println!("{} passed, {} failed", self.passed.len(), self.failed.len());
+        if self.failed.is_empty() {
+            return Ok(());
+        }
+        bail!(
+            "{} of {} failed",
+            self.failed.len(),
+            self.passed.len() + self.failed.len()
+        )
+    }
+}
+
+fn cargo(arguments: &[&str]) -> Result<()> {
+    let mut command: Command = tools::command("cargo")?;
+    let status = command.current_dir(workspace()).args(arguments).status()?;
+    if !status.success() {
+        bail!("cargo {} ended with {status}", arguments.join(" "));
+    }
+    Ok(())
+}
+
+fn fast(tally: &mut Tally) {
+    tally.check("formatting", || cargo(&["fmt", "--all", "--check"]));
+    tally.check("lints", || {
+        cargo(&[
+            "clippy",
+            "--locked",
+            "--all-targets",
+            "--",
+            "--deny",
+            "warnings",
+        ])
+    });
+    tally.check("unit and property tests", || {
+        cargo(&["test", "--locked", "--quiet"])
+    });
+    let boards = match Board::all(&workspace()) {
+        Ok(boards) => boards,
+        Err(error) => return tally.check("boards", || Err(error)),
+    };
+    for board in boards {
+        tally.check(&format!("board {}", board.board.name), || {
+            let built = board.build(&workspace(), &target_folder(), &tools::command)?;
+            println!(
+                "flash {} bytes, RAM {} bytes",
+                built.flash_bytes, built.ram_bytes
+            );
+            Ok(())
+        });
+    }
+}
+
+/// The scenarios that run without being named. The others are told, with the
+/// reason.
+fn standing() -> Vec<Scenario> {
+    for scenario in &scenarios::ALL {
+        if let Some(why) = scenario.by_name_only {
+            println!("scenario {} runs by name only: {why}", scenario.name);
+        }
+    }
+    let all = scenarios::ALL.into_iter();
+    all.filter(|scenario| scenario.by_name_only.is_none())
+        .collect()
+}
+
+fn qemu(tally: &mut Tally, scenarios: &[Scenario], board: &str) {
+    let mut bench = None;
+    tally.check("parts for the virtual rack", || {
+        bench = Some(bench::prepare(board)?.bench);
+        Ok(())
+    });
+    let Some(bench) = bench else {
+        return;
+    };
+    let screen = crate::demo::watch::Screen::new(true);
+    for scenario in scenarios {
+        tally.check(&format!("scenario {}", scenario.name), || {
+            (scenario.run)(&bench, &screen)
+        });
+    }
+}
