@@ -63,10 +63,6 @@ const OVERLAY: &[Overlay] = &[
     overlay!(0o644, "etc/cloud/cloud.cfg.d/90_datasource.cfg"),
     overlay!(0o644, "etc/cloud/cloud.cfg.d/91_first_boot.cfg"),
     overlay!(0o644, "etc/systemd/system/farrier-instance.service"),
-    overlay!(
-        0o644,
-        "etc/systemd/system/systemd-resolved.service.d/after-cloud-init.conf"
-    ),
     overlay!(0o755, "usr/local/sbin/farrier-instance"),
 ];
 
