@@ -1,10 +1,10 @@
 //! Agents: their handshakes, their questions, their statements, and the
 //! orders that they are given.
 
-use crate::input::Endpoint;
-use crate::life::work;
 use crate::discover::is_real_uuid;
 use crate::flags::Flags;
+use crate::input::Endpoint;
+use crate::life::work;
 use crate::node::{Architecture, Hop, Issued, Job, Power, Written, cut};
 use crate::output::{Kept, Outputs};
 use crate::rack::{DiskSlot, PartSlot, REASSEMBLIES, Rack, count};

@@ -6,10 +6,10 @@
 
 use crate::input::Door;
 use crate::node::{Boot, Hop, Job, Node};
-use crate::steps::Step;
 use crate::output::{Outputs, Serve};
 use crate::rack::{Entropy, Rack, count};
 use crate::record::Record;
+use crate::steps::Step;
 use crate::time::Instant;
 use core::fmt::Write;
 use core::net::Ipv4Addr;

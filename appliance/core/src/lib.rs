@@ -65,6 +65,7 @@ mod discover;
 mod inventory;
 mod life;
 mod operator;
+mod reapply;
 mod refused;
 #[cfg(test)]
 mod walk;
