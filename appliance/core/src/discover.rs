@@ -125,7 +125,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     /// Deletes a node. Its place stays free until another node comes.
-    pub(crate) fn delete(&mut self, index: usize, out: &mut Outputs) -> Result<(), Refused> {
+    pub(crate) fn delete(
+        &mut self,
+        now: Instant,
+        index: usize,
+        out: &mut Outputs,
+    ) -> Result<(), Refused> {
         let node = self.nodes.get(index).ok_or(Refused::NoSuchNode)?;
         let state = node.state;
         if state.is_busy() {
@@ -150,6 +155,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if node.flags.has(Flags::ALLOCATED) || node.instance.instance_uuid.is_some() {
             return Err(Refused::Associated);
         }
+        self.end_tenant(now, index, out);
+        let Some(node) = self.nodes.get(index) else {
+            return Err(Refused::NoSuchNode);
+        };
         Record::Deleted { node: node.id }.emit(out);
         self.vacate(index);
         self.sweep_words(out);

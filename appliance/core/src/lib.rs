@@ -42,6 +42,7 @@
 extern crate std;
 
 pub mod api;
+pub mod book;
 pub mod boot;
 pub mod config;
 pub mod flags;
@@ -58,6 +59,7 @@ pub mod texts;
 pub mod time;
 pub mod timeline;
 
+mod addresses;
 mod agent;
 mod deadlines;
 mod dhcp;

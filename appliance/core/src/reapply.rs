@@ -107,6 +107,38 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     .is_ok(),
                 None => false,
             },
+            Record::Network { network, name } => {
+                let place = network.place;
+                self.book.set_network(now, network).is_ok()
+                    && self.texts.set(rack, Kind::Network(place), name).is_ok()
+            }
+            Record::NetworkGone { place } => {
+                self.book.remove_network(now, place).is_ok()
+                    && self.texts.set(rack, Kind::Network(place), "").is_ok()
+            }
+            Record::Address {
+                network,
+                mac,
+                address,
+                named,
+            } => self
+                .book
+                .put_back(now, network, mac, address, named, self.config.lease_secs),
+            Record::AddressGone { network, mac } => {
+                // How much of its rest is over nobody knows.
+                let rest = self.config.lease_secs;
+                self.book.take(now, network, mac, rest).is_some()
+            }
+            Record::TenantGone { node } => {
+                let rest = self.config.lease_secs;
+                match self.find(node).and_then(|index| self.nodes.get(index)) {
+                    Some(node) => {
+                        self.book.end_tenant(now, &node.macs, rest);
+                        true
+                    }
+                    None => false,
+                }
+            }
             Record::Deallocated { node } => self.on_place(node, Self::deallocated),
             _ => false,
         }

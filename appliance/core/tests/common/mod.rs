@@ -21,7 +21,7 @@ use farrier_protocol::ticket::Ticket;
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
-pub type TestRack = Rack<4, 16, 8>;
+pub type TestRack = Rack<8, 16, 16>;
 
 /// A generator that repeats: tests must be the same every time.
 pub struct Xorshift(pub u64);
