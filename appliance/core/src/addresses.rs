@@ -74,7 +74,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         network.place = match self.texts.find_network(name) {
             Some(PROVISIONING) => return Err(Refused::Network),
             Some(place) => place,
-            None => free().ok_or(Refused::Network)?,
+            None => free().ok_or(Refused::NetworksFull)?,
         };
         let kind = Kind::Network(network.place);
         if Texts::cost(name.len()) > self.texts.free() {
@@ -108,7 +108,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     fn tenants_network(&self, name: &str) -> Result<u8, Refused> {
         match self.texts.find_network(name) {
             Some(place) if place != PROVISIONING => Ok(place),
-            _ => Err(Refused::Network),
+            _ => Err(Refused::NoSuchNetwork),
         }
     }
 
@@ -121,7 +121,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         address: Option<Ipv4Addr>,
         out: &mut Outputs,
     ) -> Result<(), Refused> {
-        let place = self.texts.find_network(network).ok_or(Refused::Network)?;
+        let place = self
+            .texts
+            .find_network(network)
+            .ok_or(Refused::NoSuchNetwork)?;
         let fits = match (place, address) {
             // What is leased out can't be somebody's own as well.
             (PROVISIONING, Some(address)) => self.may_be_static(address),
@@ -173,11 +176,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         mac: Mac,
         out: &mut Outputs,
     ) -> Result<(), Refused> {
-        let place = self.texts.find_network(network).ok_or(Refused::Network)?;
+        let place = self
+            .texts
+            .find_network(network)
+            .ok_or(Refused::NoSuchNetwork)?;
         let rest = self.config.lease_secs;
         self.book
             .take(now, place, mac, rest)
-            .ok_or(Refused::NoSuchPort)?;
+            .ok_or(Refused::NoSuchAddress)?;
         Record::AddressGone {
             network: place,
             mac,

@@ -137,7 +137,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             let taken = |place: u8| self.flavors.iter().any(|flavor| flavor.place == place);
             (0..MAX_FLAVORS as u8).find(|place| !taken(*place))
         };
-        let place = known.or_else(free).ok_or(Refused::Flavor)?;
+        let place = known.or_else(free).ok_or(Refused::FlavorsFull)?;
         need.class = match class {
             "" => 0,
             class => self.intern(class, out)? + 1,
@@ -149,7 +149,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             .set(usize::from(RACK), Kind::Flavor(place), name)?;
         self.flavors.retain(|flavor| flavor.place != place);
         let flavor = Flavor { place, need };
-        self.flavors.push(flavor).map_err(|_| Refused::Flavor)?;
+        self.flavors
+            .push(flavor)
+            .map_err(|_| Refused::FlavorsFull)?;
         Record::Flavor { place, name, need }.emit(out);
         self.sweep_words(out);
         Ok(())
@@ -157,7 +159,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// Forgets a flavor. Allocations that it made stay.
     pub(crate) fn remove_flavor(&mut self, name: &str, out: &mut Outputs) -> Result<(), Refused> {
-        let flavor = *self.find_flavor(name).ok_or(Refused::Flavor)?;
+        let flavor = *self.find_flavor(name).ok_or(Refused::NoSuchFlavor)?;
         self.flavors.retain(|other| other.place != flavor.place);
         self.texts
             .set(usize::from(RACK), Kind::Flavor(flavor.place), "")?;

@@ -78,11 +78,18 @@ pub enum Refused {
     NoSuchAllocation,
     /// No available node is what the allocation asks for.
     NothingFits,
-    /// There is no such flavor, or no room for another one.
-    Flavor,
-    /// There is no such network, or no room for another one, or it can't be
-    /// where it was said to be.
+    /// There is no room for another flavor.
+    FlavorsFull,
+    /// There is no such flavor.
+    NoSuchFlavor,
+    /// There is no room for another network.
+    NetworksFull,
+    /// There is no such network.
+    NoSuchNetwork,
+    /// The network can't be where it was said to be, or is in use.
     Network,
+    /// The interface has no address on that network.
+    NoSuchAddress,
     /// The address lies outside of the network, or is somebody else's.
     AddressTaken,
     /// All addresses of the network, or all places of the address book, are

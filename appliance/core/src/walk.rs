@@ -58,21 +58,26 @@ const LOCKED: [State; 9] = [
     State::Servicing,
 ];
 
-struct Bench {
-    rack: Box<Rack<4, 4, 8>>,
+pub(crate) struct Bench {
+    pub(crate) rack: Box<Rack<4, 4, 8>>,
     out: Box<Outputs>,
     entropy: Count,
-    now: Instant,
+    pub(crate) now: Instant,
+    /// Every record so far, as it would lie in a journal.
+    pub(crate) records: Vec<Vec<u8>>,
+    key: u8,
 }
 
 impl Bench {
     /// A rack with one node in that state that lacks nothing.
-    fn new(state: State) -> Self {
+    pub(crate) fn new(state: State) -> Self {
         let mut bench = Bench {
             rack: Box::new(Rack::new()),
             out: Box::new(Outputs::new()),
             entropy: Count(0),
             now: Instant::from_millis(5000),
+            records: Vec::new(),
+            key: 0,
         };
         let identity = Identity {
             noise: [3; 32],
@@ -113,10 +118,19 @@ impl Bench {
         bench
     }
 
+    fn keep_records(&mut self) {
+        for output in self.out.iter() {
+            if let Output::Record(bytes) = output {
+                self.records.push(bytes.to_vec());
+            }
+        }
+    }
+
     fn step(&mut self, input: Input<'_>) -> Option<Result<(), Refused>> {
         self.rack
             .step(self.now, input, &mut self.entropy, &mut self.out);
         assert_eq!(self.out.lost(), 0);
+        self.keep_records();
         self.out.iter().find_map(|output| match output {
             Output::Answer(answer) => Some(answer),
             _ => None,
@@ -155,7 +169,7 @@ impl Bench {
     }
 
     /// A request to the API: the status, and the reply as text.
-    fn api(&mut self, method: &str, target: &str, body: &str) -> (u16, String) {
+    pub(crate) fn api(&mut self, method: &str, target: &str, body: &str) -> (u16, String) {
         let request = format!(
             "{method} {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
@@ -167,11 +181,17 @@ impl Bench {
         while let Piece::Data(mut data) = reader.next(&mut input).unwrap() {
             assert_eq!(exchange.push(&mut data), None);
         }
-        exchange.end([1; 32], &Facts::of(&self.rack, self.now));
+        self.key = self.key.wrapping_add(1);
+        exchange.end([self.key; 32], &Facts::of(&self.rack, self.now));
         while let Some(wish) = exchange.operator(&Facts::of(&self.rack, self.now)) {
             let (now, entropy) = (self.now, &mut self.entropy);
             self.rack
                 .step(now, Input::Operator(wish), entropy, &mut self.out);
+            for output in self.out.iter() {
+                if let Output::Record(bytes) = output {
+                    self.records.push(bytes.to_vec());
+                }
+            }
             let answer = self.out.iter().find_map(|output| match output {
                 Output::Answer(answer) => Some(answer),
                 _ => None,

@@ -3,7 +3,8 @@
 
 use super::ports::{port, ports};
 use super::render::{Cursor, Stage};
-use super::route::{Call, Target};
+use super::route::Call;
+use super::target::Target;
 use super::{Facts, Ident, Version, allocations, uuid};
 use crate::json::{Slice, Writer};
 use crate::node::Node;

@@ -62,9 +62,12 @@ impl Error {
     /// What the brain refused, said of a node.
     pub(super) fn refused(refused: Refused, node: Option<&Node>) -> Self {
         let status = match refused {
-            Refused::NoSuchNode | Refused::NoSuchPort | Refused::NoSuchAllocation => {
-                Status::NOT_FOUND
-            }
+            Refused::NoSuchNode
+            | Refused::NoSuchPort
+            | Refused::NoSuchAllocation
+            | Refused::NoSuchFlavor
+            | Refused::NoSuchNetwork
+            | Refused::NoSuchAddress => Status::NOT_FOUND,
             Refused::NameTaken
             | Refused::Locked(_)
             | Refused::NotDeployed(_)
@@ -80,6 +83,8 @@ impl Error {
             Refused::TextsFull
             | Refused::NodesFull
             | Refused::WordsFull
+            | Refused::FlavorsFull
+            | Refused::NetworksFull
             | Refused::AddressesFull => Status::SERVICE_UNAVAILABLE,
             _ => Status::BAD_REQUEST,
         };
@@ -93,7 +98,8 @@ impl Error {
                 return Self::new(
                     status,
                     format_args!(
-                        "The node is locked by host farrier, which is {state}: please retry                          after the current operation is completed."
+                        "The node is locked by host farrier, which is {state}: please retry \
+                         after the current operation is completed."
                     ),
                 );
             }
@@ -104,7 +110,9 @@ impl Error {
             Refused::Retired => "The node is retired: it is not offered or deployed again.",
             Refused::NoSteps => "This needs steps: clean_steps or service_steps.",
             Refused::BadStep => {
-                "A step is not one of that verb. There are collect_inventory, erase_devices,                  hold and reboot for clean; collect_inventory, hold and reboot for service;                  hold and reboot for active and rebuild."
+                "A step is not one of that verb. There are collect_inventory, erase_devices, \
+                 hold and reboot for clean; collect_inventory, hold and reboot for service; \
+                 hold and reboot for active and rebuild."
             }
             Refused::NotDeployed(state) => {
                 return Self::new(
@@ -116,7 +124,8 @@ impl Error {
                 "The node is available: take it back with manage before it is retired."
             }
             Refused::TextsFull => {
-                "The appliance has no room for another text: shorten or remove reasons, names                  or driver_info."
+                "The appliance has no room for another text: shorten or remove reasons, names \
+                 or driver_info."
             }
             Refused::NodesFull => "The appliance has no room for another node.",
             Refused::IdTaken => "There is a node or an allocation with that UUID.",
@@ -127,7 +136,9 @@ impl Error {
                 return Self::new(
                     status,
                     format_args!(
-                        "A node can't be deleted while it is {state}. It can be in enroll,                          manageable, available, adopt failed and inspect failed; in clean                          failed while it is in maintenance."
+                        "A node can't be deleted while it is {state}. It can be in enroll, \
+                         manageable, available, adopt failed and inspect failed; in clean \
+                         failed while it is in maintenance."
                     ),
                 );
             }
@@ -139,15 +150,21 @@ impl Error {
                 "The appliance knows as many different traits and resource classes as it can."
             }
             Refused::BadWord => {
-                "Traits and resource classes have letters, digits, '-', '.' and '_' only, at                  most 64 of them."
+                "Traits and resource classes have letters, digits, '-', '.' and '_' only, at \
+                 most 64 of them."
             }
             Refused::NoSuchAllocation => "The allocation could not be found.",
             Refused::NothingFits => {
-                "No available node is what the allocation asks for: neither in use, in                  maintenance nor retired, of that resource class and with these traits."
+                "No available node is what the allocation asks for: neither in use, in \
+                 maintenance nor retired, of that resource class and with these traits."
             }
-            Refused::Flavor => "There is no such flavor, or no room for another one.",
+            Refused::FlavorsFull => "The appliance has no room for another flavor.",
+            Refused::NoSuchFlavor => "The flavor could not be found.",
+            Refused::NetworksFull => "The appliance has no room for another network.",
+            Refused::NoSuchNetwork => "The network could not be found.",
+            Refused::NoSuchAddress => "The port has no address of its own on that network.",
             Refused::Network => {
-                "There is no such network, or no room for another one, or it is in use or                  overlaps another one."
+                "The network is in use, overlaps another one, or its pool does not lie on it."
             }
             Refused::AddressTaken => {
                 "The address lies outside of the network, or is somebody else's."

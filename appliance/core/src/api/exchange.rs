@@ -1,10 +1,12 @@
 //! One request and its reply, from the parsed head to the last byte sent.
 
+use super::changes::Changes;
 use super::form::Form;
-use super::patch::{Changes, Patch};
+use super::patch::Patch;
 use super::provision::{Provision, Wish};
 use super::render::{self, Cursor, MIN_BUFFER};
-use super::route::{self, Call, Ident, Target};
+use super::route::{self, Call};
+use super::target::{Ident, Target};
 use super::{Error, Facts, MAX_BODY, Refused, Version, version, wish};
 use crate::input::{Operator, StoredConfigDrive};
 use crate::steps::Steps;
@@ -49,12 +51,11 @@ enum Work {
     Provision(Provision),
     /// The body is read.
     Patch(Patch),
-    /// The body is read.
-    Form(Form),
+    /// The body is read; then the brain is to be asked, wish by wish: the
+    /// number of the next one.
+    Form(Form, Option<usize>),
     /// The brain is to be asked.
     Verb(Verb, Steps, Option<StoredConfigDrive>),
-    /// The brain is to be asked, wish by wish.
-    Wish(Form, usize),
     /// The brain is to be asked, wish by wish.
     Change(Changes, usize),
 }
@@ -116,7 +117,7 @@ impl Exchange {
             }
         }
         if wish::takes_form(&call.target) {
-            self.work = Work::Form(Form::new());
+            self.work = Work::Form(Form::new(), None);
         }
         self.call = Some(call);
         Ok(())
@@ -166,8 +167,8 @@ impl Exchange {
         let found = match &mut self.work {
             Work::Provision(provision) => provision.push(input),
             Work::Patch(patch) => patch.push(input).map(|()| None),
-            Work::Form(form) => form.push(input).map(|()| None),
-            Work::None | Work::Verb(..) | Work::Change(..) | Work::Wish(..) => Ok(None),
+            Work::Form(form, None) => form.push(input).map(|()| None),
+            Work::None | Work::Verb(..) | Work::Change(..) | Work::Form(..) => Ok(None),
         };
         let piece = found.unwrap_or_else(|error| {
             self.refuse(error);
@@ -202,12 +203,17 @@ impl Exchange {
     /// sealed the config drive; it is not looked at where there is none.
     pub fn end(&mut self, key: [u8; 32], facts: &Facts<'_>) {
         let wish = match &mut self.work {
-            Work::None | Work::Verb(..) | Work::Change(..) | Work::Wish(..) => return,
-            Work::Form(form) => match &mut self.call {
-                Some(call) => wish::finish(&mut call.target, form, &key, facts)
-                    .map(|()| Work::Wish(core::mem::replace(form, Form::new()), 0)),
-                None => return,
-            },
+            Work::None | Work::Verb(..) | Work::Change(..) => return,
+            Work::Form(form, number) => {
+                let Some(call) = &mut self.call else {
+                    return;
+                };
+                match wish::finish(&mut call.target, form, &key, facts) {
+                    Ok(()) => *number = Some(0),
+                    Err(error) => self.refuse(error),
+                }
+                return;
+            }
             Work::Provision(provision) => provision.finish().map(|wish| {
                 let Wish { verb, steps, drive } = wish;
                 let stored = |(length, format): (u32, ConfigDriveFormat)| StoredConfigDrive {
@@ -248,7 +254,7 @@ impl Exchange {
     /// its outputs out, hand the answer to [`Exchange::answered`], ask again.
     pub fn operator(&self, facts: &Facts<'_>) -> Option<Operator<'_>> {
         match &self.work {
-            Work::None | Work::Provision(_) | Work::Patch(_) | Work::Form(_) => None,
+            Work::None | Work::Provision(_) | Work::Patch(_) | Work::Form(_, None) => None,
             Work::Verb(verb, steps, config_drive) => Some(Operator::Steps {
                 node: self.node?.1,
                 verb: *verb,
@@ -258,7 +264,7 @@ impl Exchange {
             Work::Change(changes, number) => {
                 changes.operator(facts.nodes.get(self.node?.0)?, *number)
             }
-            Work::Wish(form, number) => {
+            Work::Form(form, Some(number)) => {
                 let target = &self.call.as_ref()?.target;
                 wish::operator(target, self.node.map(|(_, id)| id), form, *number, facts)
             }
@@ -270,7 +276,7 @@ impl Exchange {
         let node = self.node.and_then(|(place, _)| facts.nodes.get(place));
         match (answer, &mut self.work) {
             (Err(refused), _) => self.refuse(Error::refused(refused, node)),
-            (Ok(()), Work::Change(_, number) | Work::Wish(_, number)) => *number += 1,
+            (Ok(()), Work::Change(_, number) | Work::Form(_, Some(number))) => *number += 1,
             (Ok(()), _) => self.work = Work::None,
         }
     }

@@ -99,6 +99,7 @@
 
 mod allocations;
 mod book;
+mod changes;
 mod documents;
 mod error;
 mod exchange;
@@ -111,6 +112,7 @@ mod provision;
 mod render;
 mod route;
 pub mod status;
+mod target;
 mod text;
 pub mod uuid;
 pub mod version;
@@ -120,7 +122,8 @@ pub use crate::life::Refused;
 pub use error::Error;
 pub use exchange::{Exchange, REPLY_BUFFER};
 pub use render::{Cursor, MIN_BUFFER, check, render};
-pub use route::{Call, Ident, Target, is_ours, route};
+pub use route::{Call, is_ours, route};
+pub use target::{Ident, Target};
 pub use version::Version;
 
 use crate::book::Book;

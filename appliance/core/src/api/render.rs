@@ -10,7 +10,8 @@
 use super::fields::{self, Fields, NAMES};
 use super::inventory::{self, Inventory};
 use super::ports::{self, ports};
-use super::route::{Call, List, Target};
+use super::route::{Call, List};
+use super::target::Target;
 use super::{Error, Facts, Ident, documents, status, uuid};
 use super::{allocations, book};
 use crate::flags::Flags;

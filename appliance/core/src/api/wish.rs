@@ -2,7 +2,7 @@
 
 use super::allocations::{self, PARTS};
 use super::form::Form;
-use super::route::Target;
+use super::target::Target;
 use super::{Error, Facts, Ident, uuid};
 use crate::book::Network;
 use crate::flags::Mark;
