@@ -123,11 +123,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         lists: Pairs<'_>,
         out: &mut Outputs,
     ) -> Result<(), Refused> {
-        self.check_name(name, None).or_else(|refused| match refused {
-            // A node and a flavor may have one name.
-            Refused::NameTaken => Ok(()),
-            other => Err(other),
-        })?;
+        self.check_name(name, None)
+            .or_else(|refused| match refused {
+                // A node and a flavor may have one name.
+                Refused::NameTaken => Ok(()),
+                other => Err(other),
+            })?;
         if name.is_empty() || name.len() > NAME_LEN {
             return Err(Refused::BadName);
         }
@@ -193,10 +194,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if name.len() > NAME_LEN {
             return Err(Refused::TooLong);
         }
-        self.check_name(name, None).or_else(|refused| match refused {
-            Refused::NameTaken => Ok(()),
-            other => Err(other),
-        })?;
+        self.check_name(name, None)
+            .or_else(|refused| match refused {
+                Refused::NameTaken => Ok(()),
+                other => Err(other),
+            })?;
         let mut all = 0..self.nodes.len();
         let named = |index| self.texts.get(index, Kind::AllocationName) == name;
         if !name.is_empty() && all.any(named) {
@@ -222,9 +224,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             let mut candidates = lists.all("candidate_nodes").peekable();
             node.is_none_or(|only| only == of.id)
                 && (candidates.peek().is_none()
-                    || candidates.any(|name| {
-                        name == of.name || uuid::parse(name) == Some(of.id)
-                    }))
+                    || candidates.any(|name| name == of.name || uuid::parse(name) == Some(of.id)))
                 && index < usize::from(RACK)
         };
         let found = self

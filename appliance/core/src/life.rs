@@ -135,7 +135,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             // No boot, no write: what runs there goes on running.
             State::Adopting if live => {
                 node.last_error = cut("the deploy agent runs on the machine, no tenant's system");
-                self.event(now, index, Event::Fail, "there is nothing to take over", out);
+                self.event(
+                    now,
+                    index,
+                    Event::Fail,
+                    "there is nothing to take over",
+                    out,
+                );
             }
             State::Adopting => {
                 node.boot.session = None;
@@ -199,6 +205,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             debug_assert!(false, "{:?} has no {event:?}", node.state);
             return false;
         };
+        debug_assert!(
+            crate::restore::reason(reason) == reason,
+            "a restart does not know the reason {reason:?}"
+        );
         let from = node.state;
         node.state = next;
         node.since = now;

@@ -130,7 +130,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         out: &mut Outputs,
     ) -> Result<(), Refused> {
         if let Some(id) = info.instance_uuid
-            && self.find_by_instance(id).is_some_and(|other| other != index)
+            && self
+                .find_by_instance(id)
+                .is_some_and(|other| other != index)
         {
             return Err(Refused::InstanceTaken);
         }

@@ -184,7 +184,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             (Some(Step::Hold), State::Cleaning | State::Deploying | State::Servicing) => {
                 let rest = node.steps.rest();
                 self.set_steps(index, rest, out);
-                self.event(now, index, Event::Hold, "a hold step: waiting for unhold", out);
+                self.event(
+                    now,
+                    index,
+                    Event::Hold,
+                    "a hold step: waiting for unhold",
+                    out,
+                );
             }
             (Some(_), _) => {}
             (None, State::Cleaning) if node.flags.has(Flags::MANUAL_CLEAN) => {

@@ -217,10 +217,7 @@ impl Texts {
     }
 
     fn entries(&self) -> Entries<'_> {
-        Entries {
-            texts: self,
-            at: 0,
-        }
+        Entries { texts: self, at: 0 }
     }
 }
 

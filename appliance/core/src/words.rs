@@ -50,8 +50,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         let free = (0..MAX_WORDS).find(|place| self.texts.word(*place).is_empty());
         let place = free.ok_or(Refused::WordsFull)?;
-        self.texts
-            .set(usize::from(RACK), Kind::Word(place), word)?;
+        self.texts.set(usize::from(RACK), Kind::Word(place), word)?;
         Record::Word { place, word }.emit(out);
         Ok(place)
     }
@@ -60,9 +59,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(crate) fn sweep_words(&mut self, out: &mut Outputs) {
         for place in 0..MAX_WORDS {
             let bit = 1 << place;
-            let used = |node: &Node| {
-                (node.traits | node.wanted) & bit != 0 || node.class == place + 1
-            };
+            let used =
+                |node: &Node| (node.traits | node.wanted) & bit != 0 || node.class == place + 1;
             let needed = self.flavors.iter().any(|f| f.need.uses(place));
             if !needed
                 && !self.nodes.iter().any(used)

@@ -56,10 +56,7 @@ fn verbs() {
             "0 to 255",
         ),
         (r#"{"target":"clean"}"#, "needs steps"),
-        (
-            r#"{"target":"rescue"}"#,
-            "Possible: provide",
-        ),
+        (r#"{"target":"rescue"}"#, "Possible: provide"),
     ] {
         let reply = put(&mut lab, "rack-1", body);
         assert_eq!(reply.status, 400, "{body}");

@@ -79,10 +79,12 @@ pub(super) fn short(facts: &Facts<'_>, call: &Call, w: &mut Writer<Slice<'_>>) {
                 None => nothing(w),
             }
         }
-        Target::Port(id) | Target::NewPort(id) => match ports(facts, None).find(|(.., mac)| uuid::of_port(*mac) == *id) {
-            Some((_, node, mac)) => port(node, mac, true, w),
-            None => nothing(w),
-        },
+        Target::Port(id) | Target::NewPort(id) => {
+            match ports(facts, None).find(|(.., mac)| uuid::of_port(*mac) == *id) {
+                Some((_, node, mac)) => port(node, mac, true, w),
+                None => nothing(w),
+            }
+        }
         Target::Validate(ident) => match facts.find(ident) {
             Ok((_, node)) => validate(facts, node, w),
             Err(_) => nothing(w),

@@ -1,13 +1,13 @@
 //! One request and its reply, from the parsed head to the last byte sent.
 
+use super::form::Form;
 use super::patch::{Changes, Patch};
 use super::provision::{Provision, Wish};
 use super::render::{self, Cursor, MIN_BUFFER};
 use super::route::{self, Call, Ident, Target};
-use super::form::Form;
 use super::{Error, Facts, MAX_BODY, Refused, Version, version, wish};
-use crate::steps::Steps;
 use crate::input::{Operator, StoredConfigDrive};
+use crate::steps::Steps;
 use farrier_http::{BodyLength, Framing, Head, Method, ResponseHead, Status, chunked};
 use farrier_lifecycle::Verb;
 use farrier_protocol::message::{ConfigDriveFormat, NodeId};

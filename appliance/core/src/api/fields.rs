@@ -4,9 +4,9 @@
 //! Ironic gives a node that does not use them.
 
 use super::{Facts, uuid};
-use crate::json::{Slice, Writer};
 use crate::deadlines;
 use crate::flags::Flags;
+use crate::json::{Slice, Writer};
 use crate::node::{Hop, Node, Power};
 use crate::steps::Step;
 use crate::texts::Kind;
@@ -311,7 +311,8 @@ fn properties<'w, 'b>(node: &Node, w: &'w mut Writer<Slice<'b>>) -> &'w mut Writ
     w.object();
     if node.hardware.cpus > 0 {
         w.key("cpus").number(node.hardware.cpus);
-        w.key("cpu_arch").string(node.hardware.architecture.as_str());
+        w.key("cpu_arch")
+            .string(node.hardware.architecture.as_str());
         w.key("memory_mb").number(node.hardware.memory_mib);
         w.key("local_gb").number(node.hardware.local_gib);
     }

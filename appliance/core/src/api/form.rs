@@ -133,7 +133,11 @@ impl Form {
                 self.text.take(Event::Text(word));
                 self.keep()?;
             }
-            _ => return Err(Error::bad("The body is not an object of texts and numbers.")),
+            _ => {
+                return Err(Error::bad(
+                    "The body is not an object of texts and numbers.",
+                ));
+            }
         }
         Ok(())
     }
@@ -186,7 +190,10 @@ mod tests {
     #[test]
     fn what_is_refused() {
         let long = std::format!(r#"{{"name": "{}"}}"#, "x".repeat(97));
-        let much = std::format!(r#"{{"traits": [{}"x"]}}"#, r#""yyyyyyyyyyyyyyyyy","#.repeat(40));
+        let much = std::format!(
+            r#"{{"traits": [{}"x"]}}"#,
+            r#""yyyyyyyyyyyyyyyyy","#.repeat(40)
+        );
         for body in [
             "[]",
             "7",

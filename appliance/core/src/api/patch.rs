@@ -13,8 +13,8 @@ use crate::node::{
 };
 use crate::texts::{Kind, TEXT_MAX, Texts};
 use crate::words::WORD_LEN;
-use farrier_lifecycle::State;
 use farrier_http::Status;
+use farrier_lifecycle::State;
 use farrier_protocol::message::NodeId;
 use heapless::Vec;
 
@@ -340,12 +340,7 @@ impl Changes {
     /// Whether the brain will take the whole patch: asked beforehand, since
     /// a patch is carried out whole or not at all. (A name may still be
     /// refused; that wish comes first.)
-    pub(super) fn check(
-        &self,
-        facts: &Facts<'_>,
-        place: usize,
-        node: &Node,
-    ) -> Result<(), Error> {
+    pub(super) fn check(&self, facts: &Facts<'_>, place: usize, node: &Node) -> Result<(), Error> {
         let refused = |refused| Err(Error::refused(refused, Some(node)));
         let [maintenance, protected, retired] = self.marks;
         let only_maintenance = Changes {
@@ -387,9 +382,8 @@ impl Changes {
                 .iter()
                 .any(|info| info.key == key && info.value.is_empty())
         };
-        let new = |info: &&DriverInfo| {
-            !info.value.is_empty() && pairs().all(|(key, _)| key != info.key)
-        };
+        let new =
+            |info: &&DriverInfo| !info.value.is_empty() && pairs().all(|(key, _)| key != info.key);
         let kept = pairs().filter(|(key, _)| !removed(key));
         kept.count() + self.driver_info.iter().filter(new).count() <= MAX_DRIVER_INFO
     }

@@ -7,14 +7,14 @@
 //! stays well-formed though the rack changes meanwhile: nodes never leave
 //! their place, and each field is read when it is written.
 
+use super::allocations;
 use super::fields::{self, Fields, NAMES};
 use super::inventory::{self, Inventory};
 use super::ports::{self, ports};
-use super::allocations;
 use super::route::{Call, List, Target};
 use super::{Error, Facts, Ident, documents, status, uuid};
-use crate::json::{Slice, Writer};
 use crate::flags::Flags;
+use crate::json::{Slice, Writer};
 use crate::node::Node;
 
 /// Least bytes of a buffer to render into: holds the longest fragment.

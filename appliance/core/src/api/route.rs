@@ -308,15 +308,10 @@ pub fn route(
         ["v1", "conductors", "", ..] => reading(Target::Conductors)?,
         ["v1", "conductors", "farrier", "", ..] => reading(Target::Conductor)?,
         ["v1", kind, "", ..] => {
-            let kind = [
-                "chassis",
-                "portgroups",
-                "deploy_templates",
-                "shards",
-            ]
-            .into_iter()
-            .find(|known| *known == kind)
-            .ok_or_else(missing)?;
+            let kind = ["chassis", "portgroups", "deploy_templates", "shards"]
+                .into_iter()
+                .find(|known| *known == kind)
+                .ok_or_else(missing)?;
             reading(Target::Empty(kind))?
         }
         ["farrier", "v1", "status", "", ..] => reading(Target::Status)?,
@@ -352,9 +347,7 @@ fn of_node(method: Method, node: Ident, rest: &[&str]) -> Option<Target> {
         ["", ..] if method == Method::Patch => Target::Patch(node),
         ["", ..] if method == Method::Delete => Target::DeleteNode(node),
         ["traits", "", ..] if put => Target::SetTraits(node),
-        ["traits", "", ..] if method == Method::Delete => {
-            Target::Trait(node, String::new(), false)
-        }
+        ["traits", "", ..] if method == Method::Delete => Target::Trait(node, String::new(), false),
         ["traits", "", ..] => Target::Traits(node),
         ["traits", name, "", ..] if put || method == Method::Delete => {
             Target::Trait(node, String::try_from(*name).ok()?, put)
@@ -372,15 +365,9 @@ fn of_node(method: Method, node: Ident, rest: &[&str]) -> Option<Target> {
         ["inventory", "", ..] => Target::Inventory(node),
         ["ports", "", ..] => Target::Ports(Some(node)),
         [kind, "", ..] => {
-            let kind = [
-                "vifs",
-                "history",
-                "portgroups",
-                "bios",
-                "firmware",
-            ]
-            .into_iter()
-            .find(|known| known == kind)?;
+            let kind = ["vifs", "history", "portgroups", "bios", "firmware"]
+                .into_iter()
+                .find(|known| known == kind)?;
             Target::NodeEmpty(node, kind)
         }
         _ => return None,
@@ -408,11 +395,7 @@ fn list(target: &Target, query: &str, detail: bool) -> Result<(List, Option<Iden
     let mut owner = None;
     let listing = matches!(
         target,
-        Target::Nodes
-            | Target::Ports(_)
-            | Target::Status
-            | Target::Allocations
-            | Target::Empty(_)
+        Target::Nodes | Target::Ports(_) | Target::Status | Target::Allocations | Target::Empty(_)
     );
 
     for (key, value) in percent::pairs(query) {

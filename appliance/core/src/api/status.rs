@@ -36,11 +36,11 @@
 //! nodes; `next` is there only where a limit cut the list.
 
 use super::Facts;
-use crate::deadlines;
 use super::fields;
 use super::render::{self, Cursor, Stage};
 use super::route::Call;
 use super::uuid::{self, MacText};
+use crate::deadlines;
 use crate::json::{Slice, Writer};
 use crate::node::{Hop, Node, Power};
 use core::net::Ipv4Addr;
