@@ -12,9 +12,9 @@ use farrier_dhcp::route::Route;
 use farrier_protocol::message::NodeId;
 use heapless::String;
 
+use crate::assets::AssetStore;
 use crate::lines::{Show, error, info, warning};
 use crate::net::DoorSender;
-use crate::assets::AssetStore;
 use crate::records::Store;
 use crate::{Board, Context};
 
@@ -146,7 +146,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Brain<B, N, L, D>
                     // The length in front is part of the statement's place.
                     let length = u32::try_from(bytes.len()).unwrap_or(0).to_le_bytes();
                     if let Err(error) = store.write_slot(slot, part, 0, &[&length, bytes]).await {
-                        error!("a statement was not kept: {:?}", Show(error));
+                        error!("a statement was not kept: {}", Show(error));
                     }
                 }
                 Output::Power { node, wanted } => self.power.want(node, wanted),

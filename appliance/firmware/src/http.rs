@@ -225,7 +225,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 Ok(Some(entry)) if entry.kind.is_served() => (entry.offset, entry.len),
                 Ok(_) => return not_found(connection, next).await,
                 Err(error) => {
-                    error!("HTTP: {}: {:?}", path, Show(error));
+                    error!("HTTP: {}: {}", path, Show(error));
                     let status = Status::INTERNAL_SERVER_ERROR;
                     say(connection, status, false, "the store can not be read\n").await?;
                     return Ok(Next::Close);
@@ -275,7 +275,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             let piece = match self.store.read(at + *sent, left.min(room)).await {
                 Ok(piece) => piece,
                 Err(error) => {
-                    error!("HTTP: the store can not be read: {:?}", Show(error));
+                    error!("HTTP: the store can not be read: {}", Show(error));
                     return Err(TcpError);
                 }
             };

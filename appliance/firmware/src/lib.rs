@@ -168,13 +168,13 @@ macro_rules! program {
             )]
             use super::*;
             use $crate::aligned::{A4, Aligned};
+            use $crate::assets::BUFFER as PIECE_LEN;
             use $crate::embassy_executor::{self, Spawner};
             use $crate::farrier_core::{Outputs, Rack};
             use $crate::http::ConnectionBuffers;
             use $crate::net::{DoorReceiver, Resources, Runner};
             use $crate::start::{Memory, Running};
             use $crate::static_cell::{ConstStaticCell, StaticCell};
-            use $crate::assets::BUFFER as PIECE_LEN;
             use $crate::tftp::{ListenerBuffers, WorkerBuffers};
 
             type Context = $crate::Context<$board, { $nodes }, { $leases }, { $disks }>;

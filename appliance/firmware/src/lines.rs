@@ -10,7 +10,7 @@ compile_error!("a board's lines go through `defmt` or through `log`, not both");
 #[derive(Clone, Copy)]
 pub(crate) struct Show<T>(pub(crate) T);
 
-impl<T: core::fmt::Debug> core::fmt::Debug for Show<T> {
+impl<T: core::fmt::Debug> core::fmt::Display for Show<T> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         self.0.fmt(f)
     }

@@ -13,12 +13,12 @@ use farrier_store::{Entry, Kind};
 use heapless::String;
 
 use crate::api::{Desks, Statement};
+use crate::assets::{AssetStore, BUFFER, PIECE, StoreError};
 use crate::brain::Brain;
 use crate::door::DHCP_PORT;
 use crate::http::HttpCounters;
 use crate::lines::{Show, error, info};
 use crate::net::{self, Address, DoorReceiver, Resources, Runner, Started};
-use crate::assets::{AssetStore, BUFFER, PIECE, StoreError};
 use crate::tftp::Tftp;
 use crate::{Board, Context, Parts};
 
@@ -126,7 +126,7 @@ pub async fn start<
     };
     let images = learn_images(&mut brain, &store).await?;
     info!(
-        "{:?} is up: {} assets, {} images, room for {} nodes",
+        "{} is up: {} assets, {} images, room for {} nodes",
         Show(address.address),
         store.entries(),
         images,

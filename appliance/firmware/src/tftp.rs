@@ -246,7 +246,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 self.transfer(&mut socket, &job).await;
                 // Closing drops what is queued, be it an error's text.
                 if with_timeout(FLUSH_LIMIT, socket.flush()).await.is_err() {
-                    debug!("TFTP: {:?} does not answer ARP", Show(job.peer));
+                    debug!("TFTP: {} does not answer ARP", Show(job.peer));
                 }
             }
             socket.close();
@@ -301,7 +301,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             }
             _ => {
                 bump(&counters.failed);
-                info!("TFTP: {} to {:?}: {:?}", path, Show(job.peer), Show(outcome));
+                info!("TFTP: {} to {}: {}", path, Show(job.peer), Show(outcome));
             }
         }
         let complete = outcome == Outcome::Complete;
@@ -415,7 +415,7 @@ async fn answer(socket: &mut Udp, peer: SocketAddrV4, error: &ErrorReply) {
         let bytes = packet.get(..length).unwrap_or_default();
         let sent = with_timeout(FLUSH_LIMIT, socket.send(bytes, peer)).await;
         if !matches!(sent, Ok(Ok(()))) {
-            debug!("TFTP: no way to {:?}", Show(peer));
+            debug!("TFTP: no way to {}", Show(peer));
         }
     }
 }

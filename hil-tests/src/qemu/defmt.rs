@@ -52,12 +52,19 @@ impl Texts {
             Ok(frame) => {
                 let time = frame.display_timestamp().map(|at| at.to_string());
                 let level = frame.level().map_or("-", |level| level.as_str());
-                let module = locations.get(&frame.index()).map(|at| at.module.as_str());
+                // Behind the module stand the function and its closures.
+                let module = locations.get(&frame.index()).map(|at| {
+                    at.module
+                        .splitn(3, "::")
+                        .take(2)
+                        .collect::<Vec<_>>()
+                        .join("::")
+                });
                 format!(
                     "[{}] {} {}: {}\n",
                     time.unwrap_or_default(),
                     level.to_uppercase(),
-                    module.unwrap_or("?"),
+                    module.as_deref().unwrap_or("?"),
                     frame.display_message()
                 )
             }
