@@ -6,9 +6,8 @@
 //! all of that node comes later. One that was written by newer firmware is
 //! passed over and counted.
 
-use crate::durable::{TEXTS, bits, job_number};
+use crate::durable::{bits, job_number};
 use crate::flags::Flags;
-use crate::flavor::Flavor;
 use crate::input::StoredConfigDrive;
 use crate::lease::Client;
 use crate::life::work;
@@ -17,7 +16,6 @@ use crate::node::{
 };
 use crate::rack::{DiskSlot, Rack};
 use crate::record::Record;
-use crate::steps::Steps;
 use crate::texts::{Kind, RACK};
 use crate::time::Instant;
 use farrier_dhcp::wire::Identity;
@@ -158,7 +156,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             } => {
                 self.leases
                     .restore(now, Client::known(mac, key), address, seconds);
-                self.take_address(mac, address);
+                self.learn_address(mac, address);
             }
             // Of firmware before clients had fingerprints.
             Record::Lease {
@@ -168,54 +166,28 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             } => {
                 let client = Client::new(mac, &Identity::Hardware(mac.0));
                 self.leases.restore(now, client, address, seconds);
-                self.take_address(mac, address);
+                self.learn_address(mac, address);
             }
             Record::Unbound { address, declined } => {
                 self.leases.restore_end(now, address, declined);
             }
-            Record::Word { place, word } => {
-                let _full = self.texts.set(usize::from(RACK), Kind::Word(place), word);
+            Record::Network { network, name } => {
+                let kind = Kind::Network(network.place);
+                let _full = self.texts.set(usize::from(RACK), kind, name);
+                self.book.put_network(network);
             }
-            Record::Flavor { place, name, need } => {
-                let _full = self.texts.set(usize::from(RACK), Kind::Flavor(place), name);
-                self.flavors.retain(|flavor| flavor.place != place);
-                let _full = self.flavors.push(Flavor { place, need });
+            Record::NetworkGone { place } => {
+                let kind = Kind::Network(place);
+                let _fits = self.texts.set(usize::from(RACK), kind, "");
+                self.book.drop_network(place);
             }
-            Record::FlavorGone { place } => {
-                let _fits = self.texts.set(usize::from(RACK), Kind::Flavor(place), "");
-                self.flavors.retain(|flavor| flavor.place != place);
-            }
-            Record::Text { node, kind, text } => {
-                let kind = TEXTS.into_iter().find(|known| known.number() == kind);
-                if let Some((index, kind)) = self.find(node).zip(kind) {
-                    let _full = self.texts.set(index, kind, text);
-                }
-            }
-            Record::DriverInfo { node, key, value } => {
-                if let Some(index) = self.find(node) {
-                    let _full = self.texts.set_pair(index, Kind::DriverInfo, key, value);
-                }
-            }
-            Record::Allocated {
-                node,
-                allocation,
-                wanted,
-                name,
-                class,
+            Record::Rests {
+                network,
+                mac,
+                address,
             } => {
-                if let Some(index) = self.find(node) {
-                    let _full = self.allocated(index, allocation, name, class, wanted);
-                }
-            }
-            Record::Deallocated { node } => {
-                if let Some(index) = self.find(node) {
-                    self.deallocated(index);
-                }
-            }
-            Record::Deleted { node } => {
-                if let Some(index) = self.find(node) {
-                    self.vacate(index);
-                }
+                let rest = self.config.lease_secs;
+                self.book.put_resting(now, network, mac, address, rest);
             }
             Record::Disk {
                 node,
@@ -238,12 +210,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     }
                 }
             }
-            _ => self.take_up_node(record),
+            _ => self.take_up_node(now, record),
         }
     }
 
     /// Records that say one thing of one node.
-    fn take_up_node(&mut self, record: &Record<'_>) {
+    fn take_up_node(&mut self, now: Instant, record: &Record<'_>) {
         match *record {
             Record::Enrolled { node, mac } => {
                 if let Some((_, node)) = self.known(node) {
@@ -277,42 +249,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Record::Error { node, text } => {
                 if let Some((_, node)) = self.known(node) {
                     node.last_error = cut(text);
-                }
-            }
-            Record::Identity { node, uuid, serial } => {
-                if let Some((_, node)) = self.known(node) {
-                    node.system_uuid = uuid;
-                    node.serial = serial;
-                }
-            }
-            Record::Ports { node, macs } => {
-                if let Some((_, node)) = self.known(node) {
-                    node.macs.clear();
-                    let (macs, _) = macs.as_chunks::<6>();
-                    let _full = node
-                        .macs
-                        .extend(macs.iter().take(crate::node::MAX_MACS).map(|mac| Mac(*mac)));
-                }
-            }
-            Record::Flags { node, flags } => {
-                if let Some((_, node)) = self.known(node) {
-                    let lasting = flags & Flags::LASTING.bits();
-                    node.flags = Flags::from_bits(lasting);
-                }
-            }
-            Record::Steps { node, steps } => {
-                if let Some((_, node)) = self.known(node) {
-                    node.steps = Steps::from_bits(steps);
-                }
-            }
-            Record::Kind {
-                node,
-                traits,
-                class,
-            } => {
-                if let Some((_, node)) = self.known(node) {
-                    node.traits = traits;
-                    node.class = class;
                 }
             }
             Record::Wanted { node, wanted } => {
@@ -380,7 +316,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     });
                 }
             }
-            _ => self.take_up_boot(record),
+            _ => {
+                if !self.reapply(now, record) {
+                    self.take_up_boot(record);
+                }
+            }
         }
     }
 
@@ -488,7 +428,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    fn take_address(&mut self, mac: Mac, address: core::net::Ipv4Addr) {
+    fn learn_address(&mut self, mac: Mac, address: core::net::Ipv4Addr) {
         if let Some(index) = self.find_by_mac(mac)
             && let Some(node) = self.nodes.get_mut(index)
         {
