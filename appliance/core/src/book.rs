@@ -234,6 +234,42 @@ impl Book {
         Ok(address)
     }
 
+    /// Takes up a network of before a restart: its addresses may be known
+    /// already.
+    pub(crate) fn put_network(&mut self, network: Network) {
+        self.drop_network(network.place);
+        let _as_many_as_before = self.networks.push(network);
+    }
+
+    /// Forgets a network of before a restart.
+    pub(crate) fn drop_network(&mut self, place: u8) {
+        self.networks.retain(|known| known.place != place);
+    }
+
+    /// Takes up an address of before a restart that was resting. How much of
+    /// its rest is over nobody knows.
+    pub(crate) fn put_resting(
+        &mut self,
+        now: Instant,
+        network: u8,
+        mac: Mac,
+        address: Ipv4Addr,
+        rest_secs: u32,
+    ) {
+        let at = |e: &Entry| e.network == network && e.address == address;
+        if !self.entries.iter().any(at) {
+            let entry = Entry {
+                address,
+                rests_until: 0,
+                mac,
+                network,
+                named: false,
+            };
+            let _as_many_as_before = self.entries.push(entry);
+        }
+        self.rest(now, network, address, rest_secs);
+    }
+
     /// Puts an address back that was given before a restart. `false` where
     /// there is no room, or it has another owner.
     pub(crate) fn put_back(

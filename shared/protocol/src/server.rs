@@ -287,6 +287,44 @@ pub struct Session {
 const _: () = assert!(core::mem::size_of::<Session>() <= 96);
 
 impl Session {
+    /// The keys that open requests and seal replies, to be kept where a
+    /// session shall outlive a restart of the appliance.
+    pub fn keys(&self) -> (&[u8; 32], &[u8; 32]) {
+        (&self.requests, &self.replies)
+    }
+
+    /// Counter of the last request; 0 before the first.
+    pub fn heard(&self) -> u64 {
+        self.last
+    }
+
+    /// Takes up a session of an earlier run of the appliance. No reply may
+    /// be sealed before [`resumed`](Self::resumed).
+    pub fn resume(id: SessionId, requests: [u8; 32], replies: [u8; 32]) -> Self {
+        Session {
+            requests,
+            replies,
+            id,
+            dropped: 0,
+            last: 0,
+            sent: u64::MAX,
+        }
+    }
+
+    /// Refuses requests below this counter from now on. Requests between it
+    /// and the last one before a restart may come once more: they are
+    /// idempotent.
+    pub fn heard_at_least(&mut self, counter: u64) {
+        self.last = self.last.max(counter);
+    }
+
+    /// Goes on in a new run. `run` counts the appliance's starts, from 1,
+    /// and was never used before: no reply's number may come again under
+    /// the same key, and those of this run lie above those of all others.
+    pub fn resumed(&mut self, run: u32) {
+        self.sent = u64::from(run) << 40;
+    }
+
     /// The session's name.
     pub fn id(&self) -> SessionId {
         self.id
