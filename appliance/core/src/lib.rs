@@ -14,8 +14,8 @@
 //! 2. Turn every packet, request and completion into one [`Input`], call
 //!    `step`, and carry out the outputs **in their order**. An
 //!    [`Output::Record`] is to be durable before anything behind it leaves.
-//! 3. Call `step` with [`Input::Tick`] at [`Rack::wake_at`], and at least
-//!    once a second.
+//! 3. Call `step` with [`Input::Tick`] at [`Rack::wake_at`], asked anew after
+//!    every step; or once a second, without asking.
 //! 4. For the operator's HTTP API see [`api`]. For every other HTTP or TFTP
 //!    request send [`Input::Open`] and do what [`Output::Serve`] says.
 //!    Report the end of every transfer with [`Input::Sent`].

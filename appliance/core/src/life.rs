@@ -4,7 +4,7 @@
 //! what has to be true before one is taken, and what follows from it.
 
 use crate::input::{Operator, StoredConfigDrive};
-use crate::node::{DriverInfo, InstanceInfo, Job, Node, Power, cut};
+use crate::node::{AGENT_SILENT_MILLIS, DriverInfo, InstanceInfo, Job, Node, Power, cut};
 use crate::output::{Outputs, PowerWanted};
 use crate::rack::{Rack, count};
 use crate::record::Record;
@@ -72,6 +72,20 @@ pub(crate) fn work(state: State) -> Option<Work> {
         _ => return None,
     };
     Some(Work { job, agent_at_work })
+}
+
+/// When a node's wait ends or its agent is to be missed, if nothing comes
+/// before.
+pub(crate) fn due(node: &Node) -> Option<Instant> {
+    let needed = work(node.state).is_some_and(|work| work.agent_at_work) && !node.boot.imaged;
+    let missed = needed.then(|| {
+        let heard = node.boot.heard.unwrap_or(Instant::START);
+        heard.plus_millis(AGENT_SILENT_MILLIS)
+    });
+    match (node.deadline, missed) {
+        (Some(deadline), Some(missed)) => Some(deadline.min(missed)),
+        (deadline, missed) => deadline.or(missed),
+    }
 }
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {

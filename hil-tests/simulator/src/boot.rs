@@ -39,7 +39,7 @@ impl World {
         if (act == Act::On && !is_off) || (act == Act::Off && is_off) {
             return;
         }
-        machine.disk_first = from_disk;
+        machine.disk_first = from_disk || machine.stubborn;
         machine.revoke();
         machine.ip = Ipv4Addr::UNSPECIFIED;
         if act == Act::Off {
@@ -114,9 +114,9 @@ impl World {
             return;
         }
         self.trace(|| format!("machine {index}: boots its own disk"));
+        let tenancy = self.watch.tenancy(index);
         let machine = &mut self.machines[index];
         machine.disk_first = false;
-        let tenancy = machine.tenancy;
         // It leaves traces on every disk that it finds.
         for disk in &machine.disks {
             disk.tenant_writes(80 << 20, 8 << 20, tenancy);

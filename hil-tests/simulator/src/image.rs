@@ -4,6 +4,7 @@
 use std::sync::OnceLock;
 
 use farrier_core::input::Image;
+use farrier_core::rack::Entropy;
 use farrier_image::maker::{Options, SecretKey, make};
 use farrier_image::manifest::PublicKey;
 
@@ -40,9 +41,8 @@ fn raw() -> Vec<u8> {
         *byte = b"the tenant's system "[at % 20];
     }
     // The second chunk stays a hole.
-    for (at, byte) in raw.iter_mut().enumerate().skip(2 * 65536) {
-        *byte = (at as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0];
-    }
+    // What follows does not compress, so it is kept as it is.
+    crate::random::Random::new(1, 2).fill(&mut raw[2 * 65536..]);
     raw
 }
 

@@ -107,12 +107,12 @@ pub struct Machine {
     pub ip: Ipv4Addr,
     /// The next start is from its own disk, whatever the order was.
     pub disk_first: bool,
+    /// Whoever switches it never sees to its boot order.
+    pub stubborn: bool,
     /// Cut off from the network until then.
     pub cut_until: u64,
     /// Number of the wake-up that counts; earlier ones are void.
     pub wake: u64,
-    /// The tenancy that its disks belong to.
-    pub tenancy: u64,
     /// What its agents do with orders from now on.
     pub mood: Mood,
     /// Its agents send everything twice.
@@ -201,9 +201,9 @@ impl Machine {
             stage: Stage::Off,
             ip: Ipv4Addr::UNSPECIFIED,
             disk_first: false,
+            stubborn: false,
             cut_until: 0,
             wake: 0,
-            tenancy: 0,
             mood: Mood::Honest,
             twice: false,
         }

@@ -42,6 +42,7 @@ impl World {
     pub(crate) fn ramdisk(&mut self, index: usize, ticket: Ticket) {
         let machine = &mut self.machines[index];
         machine.ip = Ipv4Addr::UNSPECIFIED;
+        self.ramdisks += 1;
         let net = machine.client(b"farrier-agent");
         let (twice, mood) = (machine.twice, machine.mood);
         machine.stage = Stage::Ramdisk(Box::new(Ramdisk {
@@ -263,9 +264,12 @@ impl World {
         match (served, bytes) {
             (Some(Served::Asset(name)), Some(bytes)) if name == path => {
                 let mut bytes = bytes.to_vec();
-                if self
-                    .faults
-                    .strikes(Fault::WrongBytes, &mut self.random, 20_000)
+                let spoilt = self.spoil > 0;
+                self.spoil = self.spoil.saturating_sub(1);
+                if spoilt
+                    || self
+                        .faults
+                        .strikes(Fault::WrongBytes, &mut self.random, 20_000)
                 {
                     let at = self.random.below(bytes.len() as u64) as usize;
                     bytes[at] ^= 1 << self.random.below(8);

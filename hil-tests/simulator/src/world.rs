@@ -130,6 +130,10 @@ pub struct World {
     pub digest: Digest,
     /// Events so far.
     pub events: u64,
+    /// So many of the next pieces of an image are wrong.
+    pub spoil: u32,
+    /// Ramdisks that were started.
+    pub ramdisks: u64,
     /// How the last operator was answered.
     pub answer: Option<bool>,
     pub(crate) random: Random,
@@ -165,6 +169,8 @@ impl World {
             digest: Digest::default(),
             events: 0,
             answer: None,
+            spoil: 0,
+            ramdisks: 0,
             random,
             leave_at: vec![0; machines.len()],
             queue: BinaryHeap::new(),
