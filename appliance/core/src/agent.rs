@@ -527,13 +527,23 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.hardware.architecture = inspection.cpu.architecture.clone();
         let largest = inspection.disks.iter().map(|d| d.id.size).max();
         node.hardware.local_gib = u32::try_from(largest.unwrap_or(0) >> 30).unwrap_or(u32::MAX);
+        let job = work(node.state).map(|work| work.job);
         for nic in &inspection.nics {
-            if !node.macs.contains(&nic.mac) {
-                // More interfaces than fit stay in the inspection statement.
-                let _full = node.macs.push(nic.mac);
+            match self.find_by_mac(nic.mac) {
+                // The machine booted by this interface before it was known
+                // to be the same: an interface has one owner.
+                Some(other) if other != index => {
+                    self.warn(index, "an interface of this machine is another node's");
+                }
+                Some(_) => {}
+                None => {
+                    if let Some(node) = self.nodes.get_mut(index) {
+                        // More than fit stay in the inspection statement.
+                        let _full = node.macs.push(nic.mac);
+                    }
+                }
             }
         }
-        let job = work(node.state).map(|work| work.job);
         if full {
             count(&mut self.counters.disks_full);
             self.warn(index, "the appliance's table of disks is full");

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 use farrier_agent::agent::{open_all, open_one};
 use farrier_agent::work::deploy::{Context, finish};
-use farrier_agent::work::erase::{Erasure, window_for};
+use farrier_agent::work::erase::Erasure;
 use farrier_agent::work::stream::{Stream, Turn};
 use farrier_agent::work::verified::Verifier;
 use farrier_agent::work::{Meter, failure};
@@ -28,6 +28,8 @@ use crate::image;
 
 /// How much of the work is done in one go, in milliseconds of its time.
 const BATCH: u64 = 4_000;
+/// Bytes of one read-back: what an agent with a few disks takes.
+const WINDOW: u64 = 1 << 20;
 /// How long it takes to look at the hardware.
 const INSPECTING: u64 = 700;
 
@@ -366,11 +368,10 @@ impl Hands {
         match jobs {
             Err(failure) => self.end(Err(failure)),
             Ok(jobs) => {
-                let window = window_for(jobs.len());
                 let disks = jobs.iter().map(|job| job.device.clone()).collect();
                 let running = jobs
                     .into_iter()
-                    .map(|job| Erasure::new(job, least, window))
+                    .map(|job| Erasure::new(job, least, WINDOW))
                     .collect();
                 self.job = Job::Erase {
                     running,

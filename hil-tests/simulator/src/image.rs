@@ -32,7 +32,7 @@ pub struct Catalogue {
 
 /// A boot sector with a partition, text that compresses, a hole, and noise.
 fn raw() -> Vec<u8> {
-    let mut raw = vec![0; 3 * 65536 + 2048];
+    let mut raw = vec![0; 2 * 65536 + 2048];
     raw[446 + 4] = 0x83;
     raw[446 + 8..446 + 12].copy_from_slice(&128_u32.to_le_bytes());
     raw[446 + 12..446 + 16].copy_from_slice(&256_u32.to_le_bytes());

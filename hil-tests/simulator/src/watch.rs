@@ -338,7 +338,9 @@ impl Watch {
                     format!("node {slot} has not come to rest: {state}, {}", node.reason)
                 });
             }
-            if state.is_failure() && node.last_error.is_empty() {
+            // What an operator broke off needs no words.
+            let says = !node.last_error.is_empty() || node.reason.contains("operator");
+            if state.is_failure() && !says {
                 self.wrong(now, || {
                     format!("node {slot} is in {state} and does not say why")
                 });
