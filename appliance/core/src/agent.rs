@@ -1,12 +1,15 @@
 //! Agents: their handshakes, their questions, their statements, and the
 //! orders that they are given.
 
+use crate::discover::is_real_uuid;
+use crate::flags::Flags;
 use crate::input::Endpoint;
 use crate::life::work;
-use crate::node::{Hop, Issued, Job, Power, Written, cut};
+use crate::node::{Architecture, Hop, Issued, Job, Power, Written, cut};
 use crate::output::{Kept, Outputs};
 use crate::rack::{DiskSlot, PartSlot, REASSEMBLIES, Rack, count};
 use crate::record::Record;
+use crate::steps::Step;
 use crate::time::Instant;
 use farrier_lifecycle::{Event, State};
 use farrier_protocol::message::{
@@ -177,7 +180,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.boot.mode = Some(accepted.hello.boot_mode);
         node.boot.heard = Some(now);
         node.power = Power::On;
-        if node.system_uuid == [0; 16] {
+        if node.system_uuid == [0; 16] && is_real_uuid(&accepted.hello.system_uuid) {
             node.system_uuid = accepted.hello.system_uuid;
         }
         node.timeline.mark(Hop::Hello, now);
@@ -270,18 +273,28 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if node.boot.imaged {
             return Answer::Order(Job::Reboot);
         }
-        let Some(needed) = work(node.state) else {
+        let Some(at_work) = work(node.state) else {
             // Who has waited for minutes may wait for seconds more.
             let idle = u32::try_from(now.since(node.since) / 16).unwrap_or(u32::MAX);
             return Answer::Wait(idle.clamp(IDLE_MILLIS, IDLE_LONG_MILLIS));
         };
-        if !needed.agent_at_work {
+        if !at_work {
             self.event(now, index, Event::Resume, "the agent is at work", out);
         }
-        let inspected = self.nodes.get(index).is_some_and(|n| n.boot.inspected);
-        // Disks are named from what this very boot has seen.
-        let job = if inspected { needed.job } else { Job::Inspect };
-        Answer::Order(job)
+        self.proceed(now, index, out);
+        let Some(node) = self.nodes.get(index) else {
+            return Answer::Wait(IDLE_MILLIS);
+        };
+        if node.boot.imaged {
+            return Answer::Order(Job::Reboot);
+        }
+        let due = node.step().and_then(Step::job);
+        match due.filter(|_| work(node.state) == Some(true)) {
+            // Disks are named from what this very boot has seen.
+            Some(Job::Erase | Job::Deploy) if !node.boot.inspected => Answer::Order(Job::Inspect),
+            Some(job) => Answer::Order(job),
+            None => Answer::Wait(IDLE_MILLIS),
+        }
     }
 
     fn progress(&mut self, now: Instant, index: usize, progress: Progress) -> Answer {
@@ -313,12 +326,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Farewell::Reboot => Power::On,
             Farewell::PowerOff => Power::Off,
         };
-        node.boot.order = None;
-        if node.boot.imaged {
-            self.deployed(now, index, "the image is written and proven", out);
-        } else if let Some(needed) = work(node.state)
-            && needed.agent_at_work
-        {
+        let ordered = node.boot.order.take().map(|order| order.job);
+        let (steps, imaged, state) = (node.steps, node.boot.imaged, node.state);
+        if steps.first() == Some(Step::Reboot) && ordered == Some(Job::Reboot) {
+            self.set_steps(index, steps.rest(), out);
+        }
+        if imaged {
+            self.deployed(now, index, "all is done and proven", out);
+        } else if work(state) == Some(true) {
             self.event(
                 now,
                 index,
@@ -445,13 +460,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     node.boot.order = None;
                 }
                 if all != 0 && erased & all == all && state == State::Cleaning {
-                    self.event(
-                        now,
-                        index,
-                        Event::Done,
-                        "every disk is erased and verified",
-                        out,
-                    );
+                    self.set_flags(index, Flags::ERASED, true, out);
+                    self.step_done(now, index, out);
                 } else {
                     self.warn(
                         index,
@@ -472,10 +482,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                         refetched_chunks: proof.refetched_chunks,
                         peak_rss_kib: proof.peak_rss_kib,
                     });
-                    node.boot.imaged = true;
                     node.boot.order = None;
                     node.config_drive = None;
-                    node.reason = "the image is written; the machine restarts";
+                    self.step_done(now, index, out);
                 }
             }
             Fact::Failure(failure) => self.failed(now, index, failure, out),
@@ -507,6 +516,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let Ok(owner) = u16::try_from(index) else {
             return;
         };
+        if !self.identify(index, inspection, out) {
+            // What spoke is a part of another node: its machine has to boot
+            // as that one.
+            return;
+        }
         self.disks.retain(|slot| slot.node != owner);
         let mut full = false;
         for (place, disk) in inspection.disks.iter().enumerate() {
@@ -524,35 +538,25 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.boot.order = None;
         node.hardware.cpus = inspection.cpu.count;
         node.hardware.memory_mib = inspection.memory_mib;
-        node.hardware.architecture = inspection.cpu.architecture.clone();
+        node.hardware.architecture = Architecture::new(&inspection.cpu.architecture);
         let largest = inspection.disks.iter().map(|d| d.id.size).max();
         node.hardware.local_gib = u32::try_from(largest.unwrap_or(0) >> 30).unwrap_or(u32::MAX);
-        let job = work(node.state).map(|work| work.job);
-        for nic in &inspection.nics {
-            match self.find_by_mac(nic.mac) {
-                // The machine booted by this interface before it was known
-                // to be the same: an interface has one owner.
-                Some(other) if other != index => {
-                    self.warn(index, "an interface of this machine is another node's");
-                }
-                Some(_) => {}
-                None => {
-                    if let Some(node) = self.nodes.get_mut(index) {
-                        // More than fit stay in the inspection statement.
-                        let _full = node.macs.push(nic.mac);
-                    }
-                }
-            }
-        }
+        let (link, parts) = crate::inventory::parts(inspection);
+        node.hardware.link = link;
+        node.hardware.parts = parts;
+        let state = node.state;
+        let due = work(state).and_then(|_| node.step());
         if full {
             count(&mut self.counters.disks_full);
             self.warn(index, "the appliance's table of disks is full");
             self.fail(now, index, "no room for the node's disks", out);
-        } else if inspection.disks.is_empty() && matches!(job, Some(Job::Erase | Job::Deploy)) {
+        } else if inspection.disks.is_empty() && matches!(due, Some(Step::Erase | Step::Write)) {
             self.warn(index, "the machine has no disk that can be written");
             self.fail(now, index, "no disks", out);
-        } else if job == Some(Job::Inspect) {
+        } else if due == Some(Step::Inspect) && matches!(state, State::Inspecting) {
             self.event(now, index, Event::Done, "the hardware is known", out);
+        } else if due == Some(Step::Inspect) {
+            self.step_done(now, index, out);
         }
     }
 

@@ -5,10 +5,11 @@
 //! the ramdisk with a fresh ticket or the machine's own disk.
 
 use crate::input::Door;
-use crate::node::{Boot, Hop, Node};
+use crate::node::{Boot, Hop, Job, Node};
 use crate::output::{Outputs, Serve};
 use crate::rack::{Entropy, Rack, count};
 use crate::record::Record;
+use crate::steps::Step;
 use crate::time::Instant;
 use core::fmt::Write;
 use core::net::Ipv4Addr;
@@ -52,9 +53,13 @@ fn target(node: &Node) -> Target {
         | State::Rescue
         | State::Unrescuing
         | State::UnrescueFailed => Target::OwnDisk,
-        // Imaged and proven: this is the restart into the instance, also
+        // All is done and proven: this is the restart into the instance, also
         // when the agent's farewell was lost.
-        State::Deploying | State::WaitCallBack if node.boot.imaged => Target::OwnDisk,
+        State::Deploying | State::WaitCallBack | State::Servicing | State::ServiceWait
+            if node.boot.imaged =>
+        {
+            Target::OwnDisk
+        }
         _ => Target::Ramdisk,
     }
 }
@@ -151,7 +156,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             node.timeline.mark(Hop::LocalBoot, now);
             node.boot.session = None;
             node.boot.ticket = None;
-            if node.boot.imaged {
+            if node.boot.imaged || node.state == State::Unrescuing {
                 self.deployed(now, index, "the machine boots its own disk", out);
             }
             out.text_with(|room| {
@@ -225,7 +230,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let Some(node) = self.nodes.get_mut(index) else {
             return;
         };
-        let Some(working) = crate::life::work(node.state) else {
+        let Some(at_work) = crate::life::work(node.state) else {
+            return;
+        };
+        let ordered = node.boot.order.map(|order| order.job);
+        if node.steps.first() == Some(Step::Reboot) && ordered == Some(Job::Reboot) {
+            // The restart was a step, whether or not a farewell came.
+            let rest = node.steps.rest();
+            self.set_steps(index, rest, out);
+        }
+        let Some(node) = self.nodes.get_mut(index) else {
             return;
         };
         node.attempts = node.attempts.saturating_add(1);
@@ -234,7 +248,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 "the machine restarted {MAX_ATTEMPTS} times without finishing; look at its console"
             ));
             self.event(now, index, Event::Fail, "too many restarts", out);
-        } else if working.agent_at_work {
+        } else if at_work {
             self.event(
                 now,
                 index,

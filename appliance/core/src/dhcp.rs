@@ -1,6 +1,7 @@
 //! DHCP: who gets which address, and what it boots.
 
 use crate::boot;
+use crate::discover::is_real_uuid;
 use crate::lease::Client;
 use crate::node::{Hop, Node, Power};
 use crate::output::Outputs;
@@ -46,12 +47,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if let Some(node) = node.and_then(|n| self.nodes.get_mut(n)) {
             node.power = Power::On;
             if boots {
-                let hop = if request.is_ipxe() && node.timeline.reached(Hop::Address).is_some() {
-                    Hop::Ipxe
-                } else {
-                    Hop::Discover
-                };
+                // Behind a boot that came to its script, this is a new one.
+                let chained = node.timeline.reached(Hop::Address).is_some()
+                    && node.timeline.reached(Hop::Script).is_none();
+                let later = request.is_ipxe() && chained;
+                let hop = if later { Hop::Ipxe } else { Hop::Discover };
                 node.timeline.mark(hop, now);
+                if request.is_ipxe() && !later {
+                    node.timeline.rom_is_ipxe();
+                }
             }
         }
         let client = Client::new(mac, &request.identity());
@@ -85,6 +89,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         count(&mut self.counters.dhcp_offers);
+        if boots
+            && let Some(node) = self.find_by_mac(client.mac)
+            && let Some(node) = self.nodes.get_mut(node)
+            && node.timeline.reached(Hop::Ipxe).is_none()
+        {
+            node.timeline.mark(Hop::Offer, now);
+        }
         let mut reply = self.dhcp_reply(request, MessageType::Offer);
         reply.yiaddr = address;
         self.send(request, self.with_lease(reply), boots, out);
@@ -206,12 +217,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         entropy: &mut dyn Entropy,
         out: &mut Outputs,
     ) -> Option<usize> {
-        let uuid = request.uuid().filter(|uuid| *uuid != [0; 16]);
+        let uuid = request.uuid().filter(is_real_uuid);
         if let Some(uuid) = uuid
             && let Some(known) = self.nodes.iter().position(|n| n.system_uuid == uuid)
         {
-            let joined = self.nodes.get_mut(known)?.macs.push(mac).is_ok();
-            return joined.then_some(known);
+            self.add_port(known, mac).ok()?;
+            self.note_ports(known, out);
+            return Some(known);
         }
         let mut bytes = [0; 16];
         entropy.fill(&mut bytes);
@@ -221,15 +233,20 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let mut node = Node::discovered(NodeId(bytes), mac, now);
         node.system_uuid = uuid.unwrap_or_default();
         node.address = Ipv4Addr::UNSPECIFIED;
-        if self.nodes.push(node).is_err() {
-            count(&mut self.counters.nodes_full);
-            return None;
-        }
+        let index = self.add_node(node).ok()?;
         Record::Enrolled {
             node: NodeId(bytes),
             mac,
         }
         .emit(out);
-        Some(self.nodes.len() - 1)
+        if let Some(uuid) = uuid {
+            Record::Identity {
+                node: NodeId(bytes),
+                uuid,
+                serial: 0,
+            }
+            .emit(out);
+        }
+        Some(index)
     }
 }

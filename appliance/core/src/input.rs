@@ -1,6 +1,10 @@
 //! Facts that the glue tells the brain.
 
+use crate::flags::Mark;
+use crate::flavor::Need;
 use crate::node::InstanceInfo;
+use crate::steps::Steps;
+use crate::texts::Pairs;
 use core::net::Ipv4Addr;
 use farrier_lifecycle::Verb;
 use farrier_protocol::message::{ConfigDriveFormat, Mac, NodeId};
@@ -100,6 +104,94 @@ pub enum Operator<'a> {
         /// The config drive that came with it, sealed and stored already.
         config_drive: Option<StoredConfigDrive>,
     },
+    /// Bring the node into another state, by these steps.
+    Steps {
+        /// The node.
+        node: NodeId,
+        /// The verb.
+        verb: Verb,
+        /// The steps in their order. For a deployment, writing the image is
+        /// one of them.
+        steps: Steps,
+        /// The config drive that came with it, sealed and stored already.
+        config_drive: Option<StoredConfigDrive>,
+    },
+    /// Enrol a node of which nothing was seen yet.
+    Create {
+        /// Its identity.
+        node: NodeId,
+        /// Its name; empty for none.
+        name: &'a str,
+        /// Its serial number, by which its machine is known; empty for none.
+        serial: &'a str,
+    },
+    /// Delete the node.
+    Delete {
+        /// The node.
+        node: NodeId,
+    },
+    /// Give the node an interface.
+    Port {
+        /// The node.
+        node: NodeId,
+        /// The interface's address.
+        mac: Mac,
+    },
+    /// Take an interface from its node.
+    PortGone {
+        /// Its address.
+        mac: Mac,
+    },
+    /// Give the node a resource class; empty removes it.
+    Class {
+        /// The node.
+        node: NodeId,
+        /// The class.
+        name: &'a str,
+    },
+    /// Give the node a trait, or take it away.
+    Trait {
+        /// The node.
+        node: NodeId,
+        /// The trait; an empty one that is taken away is all of them.
+        name: &'a str,
+        /// Whether it is given.
+        on: bool,
+    },
+    /// Find a node and claim it.
+    Allocate(Allocate<'a>),
+    /// Give a claimed node back.
+    Deallocate {
+        /// The allocation.
+        allocation: NodeId,
+    },
+    /// Define a flavor.
+    Flavor {
+        /// Its name.
+        name: &'a str,
+        /// What it asks for, without resource class and traits.
+        need: Need,
+        /// Its resource class; empty for none.
+        class: &'a str,
+        /// Its `traits`.
+        lists: Pairs<'a>,
+    },
+    /// Forget a flavor.
+    FlavorGone {
+        /// Its name.
+        name: &'a str,
+    },
+    /// Set a mark of the node, or take it away.
+    Mark {
+        /// The node.
+        node: NodeId,
+        /// Which.
+        mark: Mark,
+        /// Whether it is to be set.
+        on: bool,
+        /// Why, in the operator's words; may be empty.
+        reason: &'a str,
+    },
     /// Give the node another name; empty removes it.
     Rename {
         /// The node.
@@ -123,6 +215,22 @@ pub enum Operator<'a> {
         /// The value.
         value: &'a str,
     },
+}
+
+/// What an allocation asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Allocate<'a> {
+    /// The allocation's identity.
+    pub id: NodeId,
+    /// Its name; empty for none.
+    pub name: &'a str,
+    /// A flavor, or a resource class.
+    pub class: &'a str,
+    /// The only node that would do, where there is one.
+    pub node: Option<NodeId>,
+    /// `traits` that the node must have, and `candidate_nodes`, by UUID or
+    /// name, that it must be one of where there are any.
+    pub lists: Pairs<'a>,
 }
 
 /// A config drive that lies sealed in its node's slot.

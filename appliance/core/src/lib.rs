@@ -44,6 +44,8 @@ extern crate std;
 pub mod api;
 pub mod boot;
 pub mod config;
+pub mod flags;
+pub mod flavor;
 pub mod input;
 pub mod json;
 pub mod lease;
@@ -51,11 +53,22 @@ pub mod node;
 pub mod output;
 pub mod rack;
 pub mod record;
+pub mod steps;
+pub mod texts;
 pub mod time;
+pub mod timeline;
 
 mod agent;
+mod deadlines;
 mod dhcp;
+mod discover;
+mod inventory;
 mod life;
+mod operator;
+mod refused;
+#[cfg(test)]
+mod walk;
+mod words;
 
 pub use config::{Config, Identity};
 pub use input::{Door, Endpoint, Input, Operator};

@@ -1,209 +1,173 @@
-//! The life cycle: operators' verbs, transitions, deadlines.
+//! The life cycle: operators' verbs, and transitions. Deadlines are in
+//! `deadlines`, other wishes of operators in `operator`.
 //!
 //! Which transition exists is `farrier_lifecycle`'s business. Here stands
 //! what has to be true before one is taken, and what follows from it.
 
-use crate::input::{Operator, StoredConfigDrive};
-use crate::node::{AGENT_SILENT_MILLIS, DriverInfo, InstanceInfo, Job, Node, Power, cut};
+use crate::flags::Flags;
+use crate::input::StoredConfigDrive;
+use crate::node::{InstanceInfo, Node, Power, cut};
 use crate::output::{Outputs, PowerWanted};
-use crate::rack::{Rack, count};
+use crate::rack::Rack;
 use crate::record::Record;
+use crate::steps::{Step, Steps};
 use crate::time::Instant;
 use farrier_lifecycle::{Event, State, Verb};
-use farrier_protocol::message::{DiskId, NodeId};
+use farrier_protocol::message::DiskId;
+
+pub use crate::refused::Refused;
 
 /// Room that a deployment needs beside the image: config drive, alignment,
 /// and the second partition table.
 pub(crate) const DEPLOY_MARGIN: u64 = 66 * 1024 * 1024;
 
-/// Why an operator's wish is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// There is no such node.
-    NoSuchNode,
-    /// The state has no such verb.
-    Verb {
-        /// The node's state.
-        state: State,
-        /// The verb.
-        verb: Verb,
-    },
-    /// This needs a driver that the appliance does not have.
-    NotSupported,
-    /// `instance_info/image_source` is not set.
-    NoImage,
-    /// No image of that name is in the asset store.
-    UnknownImage,
-    /// The node's last inspection found no disk, or there was none.
-    NoDisks,
-    /// No disk of the node is large enough for the image.
-    ImageTooLarge,
-    /// Another node has that name.
-    NameTaken,
-    /// A name has characters other than letters, digits, `-`, `.`, `_`, or
-    /// reads as a UUID.
-    BadName,
-    /// A value is longer than its field.
-    TooLong,
-    /// No room for another key of `driver_info`.
-    TooManyKeys,
-    /// What was to be changed is in use: the node is deployed or at work.
-    InUse(State),
-}
-
-/// What a state's agent has to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Work {
-    pub(crate) job: Job,
-    /// The state is the one in which the agent works, not the one in which
-    /// it is waited for.
-    pub(crate) agent_at_work: bool,
-}
-
-/// The work of a state, if it has any.
-pub(crate) fn work(state: State) -> Option<Work> {
-    let (job, agent_at_work) = match state {
-        State::Inspecting => (Job::Inspect, true),
-        State::InspectWait => (Job::Inspect, false),
-        State::Cleaning => (Job::Erase, true),
-        State::CleanWait => (Job::Erase, false),
-        State::Deploying => (Job::Deploy, true),
-        State::WaitCallBack => (Job::Deploy, false),
-        _ => return None,
-    };
-    Some(Work { job, agent_at_work })
-}
-
-/// When a node's wait ends or its agent is to be missed, if nothing comes
-/// before.
-pub(crate) fn due(node: &Node) -> Option<Instant> {
-    let needed = work(node.state).is_some_and(|work| work.agent_at_work) && !node.boot.imaged;
-    let missed = needed.then(|| {
-        let heard = node.boot.heard.unwrap_or(Instant::START);
-        heard.plus_millis(AGENT_SILENT_MILLIS)
-    });
-    match (node.deadline, missed) {
-        (Some(deadline), Some(missed)) => Some(deadline.min(missed)),
-        (deadline, missed) => deadline.or(missed),
+/// Whether an agent has to do something in a state, and if so, whether the
+/// state is the one in which it works (`true`) or the one in which it is
+/// waited for (`false`).
+pub(crate) const fn work(state: State) -> Option<bool> {
+    match state {
+        State::Inspecting | State::Cleaning | State::Deploying | State::Servicing => Some(true),
+        State::InspectWait | State::CleanWait | State::WaitCallBack | State::ServiceWait => {
+            Some(false)
+        }
+        _ => None,
     }
 }
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
-    pub(crate) fn operator(
-        &mut self,
-        now: Instant,
-        operator: Operator<'_>,
-        out: &mut Outputs,
-    ) -> Result<(), Refused> {
-        match operator {
-            Operator::Verb {
-                node,
-                verb,
-                config_drive,
-            } => self.verb(now, self.must_find(node)?, verb, config_drive, out),
-            Operator::Rename { node, name } => self.rename(self.must_find(node)?, name, out),
-            Operator::InstanceInfo { node, info } => {
-                self.set_instance(self.must_find(node)?, info, out)
-            }
-            Operator::DriverInfo { node, key, value } => {
-                self.set_driver_info(self.must_find(node)?, key, value)
-            }
-        }
-    }
-
-    fn must_find(&self, id: NodeId) -> Result<usize, Refused> {
-        self.find(id).ok_or(Refused::NoSuchNode)
-    }
-
-    fn verb(
+    pub(crate) fn verb(
         &mut self,
         now: Instant,
         index: usize,
         verb: Verb,
+        steps: Steps,
         config_drive: Option<StoredConfigDrive>,
         out: &mut Outputs,
     ) -> Result<(), Refused> {
-        let node = self.nodes.get(index).ok_or(Refused::NoSuchNode)?;
-        let refused = Refused::Verb {
-            state: node.state,
-            verb,
-        };
-        let event = node.state.event(verb).ok_or(refused)?;
-        if node.state.next(event).is_none() {
-            return Err(refused);
-        }
-        match event {
-            Event::Deploy | Event::Rebuild => {
-                self.can_deploy(index)?;
-                if let Some(node) = self.nodes.get_mut(index) {
-                    node.written = None;
-                    if config_drive.is_some() || event == Event::Deploy {
-                        node.config_drive = config_drive;
-                    }
-                }
+        let event = self.may(index, verb, steps)?;
+        let node = self.nodes.get_mut(index).ok_or(Refused::NoSuchNode)?;
+        if matches!(event, Event::Deploy | Event::Rebuild) {
+            node.written = None;
+            if config_drive.is_some() || event == Event::Deploy {
+                node.config_drive = config_drive;
             }
-            // Work that needs drivers or engines that are not here yet.
-            Event::Adopt
-            | Event::Clean
-            | Event::Hold
-            | Event::Rescue
-            | Event::Service
-            | Event::Unhold
-            | Event::Unrescue => return Err(Refused::NotSupported),
-            _ => {}
         }
-        if let Some(node) = self.nodes.get_mut(index) {
-            node.last_error.clear();
-            node.attempts = 0;
+        node.last_error.clear();
+        node.attempts = 0;
+        node.boot.order = None;
+        // Behind a hold the work goes on with the steps that it has.
+        if event != Event::Unhold {
+            let manual = event == Event::Clean;
+            self.set_flags(index, Flags::MANUAL_CLEAN, manual, out);
+            self.set_steps(index, steps, out);
         }
         self.event(now, index, event, "the operator asked for it", out);
         self.follow(now, index, out);
         Ok(())
     }
 
+    /// Whether the operator may ask for this now: the event that follows.
+    fn may(&self, index: usize, verb: Verb, steps: Steps) -> Result<Event, Refused> {
+        let node = self.nodes.get(index).ok_or(Refused::NoSuchNode)?;
+        let state = node.state;
+        if state.is_busy() {
+            return Err(Refused::Locked(state));
+        }
+        let event = state.event(verb).ok_or(Refused::Verb { state, verb })?;
+        let flags = node.flags;
+        match event {
+            Event::Delete | Event::Rebuild if flags.has(Flags::PROTECTED) => {
+                return Err(Refused::Protected);
+            }
+            Event::Deploy | Event::Rebuild | Event::Unrescue | Event::Service
+                if flags.has(Flags::MAINTENANCE) =>
+            {
+                return Err(Refused::Maintenance);
+            }
+            Event::Deploy | Event::Provide if flags.has(Flags::RETIRED) => {
+                return Err(Refused::Retired);
+            }
+            // The agent has no rescue system to start.
+            Event::Rescue => return Err(Refused::NotSupported),
+            Event::Clean | Event::Service if steps.is_empty() => return Err(Refused::NoSteps),
+            _ => {}
+        }
+        let fits = |step: Step| match event {
+            Event::Clean => step != Step::Write,
+            Event::Service => !matches!(step, Step::Write | Step::Erase),
+            Event::Deploy | Event::Rebuild => !matches!(step, Step::Erase | Step::Inspect),
+            _ => false,
+        };
+        if !steps.iter().all(fits) {
+            return Err(Refused::BadStep);
+        }
+        if matches!(event, Event::Deploy | Event::Rebuild) {
+            if !steps.is_empty() && steps.iter().filter(|s| *s == Step::Write).count() != 1 {
+                return Err(Refused::BadStep);
+            }
+            self.can_deploy(index)?;
+        }
+        Ok(event)
+    }
+
     /// What follows at once from a state that was just entered.
     fn follow(&mut self, now: Instant, index: usize, out: &mut Outputs) {
-        match self.nodes.get(index).map(|node| node.state) {
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        let live = node.agent_is_live(now);
+        match node.state {
             // Without a BMC there is nothing to verify a node's credentials
-            // against; its own boot packets have shown that it is there.
-            Some(State::Verifying) => {
-                self.event(
-                    now,
-                    index,
-                    Event::Done,
-                    "seen on the provisioning network",
-                    out,
-                );
+            // against.
+            State::Verifying => {
+                let reason = if node.flags.has(Flags::BY_HAND) && node.address.is_unspecified() {
+                    "enrolled by hand; nothing of it was seen yet"
+                } else {
+                    "seen on the provisioning network"
+                };
+                self.event(now, index, Event::Done, reason, out);
             }
-            Some(State::Deleting) => {
-                self.event(
-                    now,
-                    index,
-                    Event::Clean,
-                    "released; cleaning before anything else",
-                    out,
-                );
+            State::Deleting => {
+                let reason = "released; cleaning before anything else";
+                self.event(now, index, Event::Clean, reason, out);
                 self.follow(now, index, out);
             }
-            Some(state) if work(state).is_some_and(|work| work.agent_at_work) => {
-                let live = self
-                    .nodes
-                    .get(index)
-                    .is_some_and(|node| node.agent_is_live(now));
-                if !live {
-                    self.wait_for_machine(now, index, out);
-                }
+            // No boot, no write: what runs there goes on running.
+            State::Adopting if live => {
+                node.last_error = cut("the deploy agent runs on the machine, no tenant's system");
+                self.event(
+                    now,
+                    index,
+                    Event::Fail,
+                    "there is nothing to take over",
+                    out,
+                );
             }
+            State::Adopting => {
+                node.boot.session = None;
+                node.boot.ticket = None;
+                let reason = "adopted: its system runs on, untouched";
+                self.event(now, index, Event::Done, reason, out);
+            }
+            State::Unrescuing => {
+                node.boot.session = None;
+                node.boot.ticket = None;
+                node.reason = "restart the machine: it must start its own disk";
+                let id = node.id;
+                out.power(id, PowerWanted::Cycle);
+            }
+            state if work(state).is_some() && !live => self.wait_for_machine(now, index, out),
             _ => {}
         }
     }
 
     /// The work of a node needs an agent, and there is none: the machine has
     /// to boot from the network.
-    fn wait_for_machine(&mut self, now: Instant, index: usize, out: &mut Outputs) {
+    pub(crate) fn wait_for_machine(&mut self, now: Instant, index: usize, out: &mut Outputs) {
         let Some(node) = self.nodes.get(index) else {
             return;
         };
+        let at_work = work(node.state) == Some(true);
         let (wanted, reason) = if node.power == Power::Off {
             (
                 PowerWanted::On,
@@ -216,7 +180,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             )
         };
         let id = node.id;
-        self.event(now, index, Event::Wait, reason, out);
+        if at_work {
+            self.event(now, index, Event::Wait, reason, out);
+        } else if let Some(node) = self.nodes.get_mut(index) {
+            node.reason = reason;
+        }
         out.power(id, wanted);
     }
 
@@ -237,6 +205,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             debug_assert!(false, "{:?} has no {event:?}", node.state);
             return false;
         };
+        let from = node.state;
         node.state = next;
         node.since = now;
         node.reason = reason;
@@ -248,29 +217,66 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             reason,
         }
         .emit(out);
-        self.entered(index, next);
+        self.entered(index, from, next, out);
         true
     }
 
     /// What belongs to a state for as long as it lasts.
-    fn entered(&mut self, index: usize, state: State) {
+    fn entered(&mut self, index: usize, from: State, state: State, out: &mut Outputs) {
         let Some(node) = self.nodes.get_mut(index) else {
             return;
         };
         match state {
-            // The tenant is gone: forget the key of its secrets.
-            State::Cleaning | State::Available => {
-                if state == State::Available {
-                    node.attempts = 0;
-                }
+            State::Cleaning if from != State::CleanWait => {
+                node.flags.set(Flags::ERASED, false);
                 node.config_drive = None;
             }
-            State::Active | State::Manageable => node.attempts = 0,
+            State::Available => {
+                node.attempts = 0;
+                // The tenant is gone: forget the key of its secrets.
+                node.config_drive = None;
+                self.clear_clean_fault(index, out);
+            }
+            State::Active | State::Manageable => {
+                node.attempts = 0;
+                if from == State::Cleaning && node.flags.has(Flags::ERASED) {
+                    self.clear_clean_fault(index, out);
+                }
+            }
+            State::CleanFailed => self.clean_failed(index, out),
             State::Deleting => {
                 node.config_drive = None;
-                node.instance = InstanceInfo::default();
+                node.written = None;
+                self.end_instance(index, out);
             }
             _ => {}
+        }
+        let resting = state.is_stable() || state.is_failure();
+        if resting {
+            self.set_steps(index, Steps::NONE, out);
+            self.set_flags(index, Flags::MANUAL_CLEAN, false, out);
+        }
+    }
+
+    /// A node whose cleaning failed is nobody's until somebody has looked at
+    /// it, or another cleaning succeeds.
+    fn clean_failed(&mut self, index: usize, out: &mut Outputs) {
+        let maintained = self
+            .nodes
+            .get(index)
+            .is_none_or(|node| node.flags.has(Flags::MAINTENANCE));
+        if maintained {
+            return;
+        }
+        let both = Flags::MAINTENANCE.and(Flags::CLEAN_FAULT);
+        self.set_flags(index, both, true, out);
+    }
+
+    fn clear_clean_fault(&mut self, index: usize, out: &mut Outputs) {
+        let both = Flags::MAINTENANCE.and(Flags::CLEAN_FAULT);
+        let set = |node: &Node| node.flags.has(Flags::CLEAN_FAULT);
+        if self.nodes.get(index).is_some_and(set) {
+            self.set_flags(index, both, false, out);
         }
     }
 
@@ -287,10 +293,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         node.boot.imaged = false;
-        if node.state == State::WaitCallBack {
+        if matches!(node.state, State::WaitCallBack | State::ServiceWait) {
             self.event(now, index, Event::Resume, reason, out);
         }
-        self.event(now, index, Event::Done, reason, out);
+        let state = self.nodes.get(index).map(|node| node.state);
+        if let Some(State::Deploying | State::Servicing | State::Unrescuing) = state {
+            self.event(now, index, Event::Done, reason, out);
+        }
     }
 
     /// Ends a node's work in its failure state, with the reason for people
@@ -304,45 +313,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     ) {
         if let Some(node) = self.nodes.get_mut(index) {
             node.boot.order = None;
+            node.boot.imaged = false;
             if node.state.next(Event::Fail).is_some() {
                 self.event(now, index, Event::Fail, reason, out);
-            }
-        }
-    }
-
-    /// Ends waits whose time is over, at most a few a call: the others come
-    /// with the next tick.
-    pub(crate) fn look_at_deadlines(&mut self, now: Instant, out: &mut Outputs) {
-        for index in 0..self.nodes.len() {
-            if out.len() + 4 > crate::output::MAX_OUTPUTS {
-                self.next_tick = now;
-                return;
-            }
-            let Some(node) = self.nodes.get_mut(index) else {
-                return;
-            };
-            if node.deadline.is_some_and(|deadline| deadline <= now) {
-                count(&mut self.counters.deadlines);
-                let missing = node
-                    .timeline
-                    .last()
-                    .map_or("no packet of it was seen", crate::node::Hop::as_str);
-                let (state, reason) = (node.state.as_str(), node.reason);
-                node.set_error(format_args!(
-                    "{state} took too long ({reason}); last hop seen: {missing}"
-                ));
-                self.fail(now, index, "the deadline passed", out);
-                if let Some(node) = self.nodes.get_mut(index)
-                    && node.deadline.is_some_and(|deadline| deadline <= now)
-                {
-                    // A state without a way to fail keeps its error only.
-                    node.deadline = None;
-                }
-            } else if work(node.state).is_some_and(|work| work.agent_at_work)
-                && !node.boot.imaged
-                && !node.agent_is_live(now)
-            {
-                self.wait_for_machine(now, index, out);
             }
         }
     }
@@ -372,63 +345,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             .min_by_key(|disk| disk.size)
     }
 
-    fn rename(&mut self, index: usize, name: &str, out: &mut Outputs) -> Result<(), Refused> {
-        let looks_like_uuid = name.len() == 36 && name.bytes().filter(|b| *b == b'-').count() == 4;
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-        if looks_like_uuid || !name.bytes().all(allowed) {
-            return Err(Refused::BadName);
-        }
-        if self.find_by_name(name).is_some_and(|other| other != index) {
-            return Err(Refused::NameTaken);
-        }
-        let node = self.nodes.get_mut(index).ok_or(Refused::NoSuchNode)?;
-        node.name = name.try_into().map_err(|_| Refused::TooLong)?;
-        Record::Named {
-            node: node.id,
-            name,
-        }
-        .emit(out);
-        Ok(())
-    }
-
-    fn set_instance(
-        &mut self,
-        index: usize,
-        info: InstanceInfo,
-        out: &mut Outputs,
-    ) -> Result<(), Refused> {
-        let node = self.nodes.get_mut(index).ok_or(Refused::NoSuchNode)?;
-        if changes_in_use(node, &info) {
-            return Err(Refused::InUse(node.state));
-        }
-        Record::Instance {
-            node: node.id,
-            image: &info.image_source,
-        }
-        .emit(out);
-        node.instance = info;
-        Ok(())
-    }
-
-    fn set_driver_info(&mut self, index: usize, key: &str, value: &str) -> Result<(), Refused> {
-        let node = self.nodes.get_mut(index).ok_or(Refused::NoSuchNode)?;
-        if value.is_empty() {
-            node.driver_info.retain(|info| info.key != key);
-            return Ok(());
-        }
-        let info = DriverInfo {
-            key: key.try_into().map_err(|_| Refused::TooLong)?,
-            value: value.try_into().map_err(|_| Refused::TooLong)?,
-        };
-        if let Some(known) = node.driver_info.iter_mut().find(|i| i.key == key) {
-            *known = info;
-            return Ok(());
-        }
-        node.driver_info
-            .push(info)
-            .map_err(|_| Refused::TooManyKeys)
-    }
-
     /// Notes an error without changing the state: something to look at.
     pub(crate) fn warn(&mut self, index: usize, text: &str) {
         if let Some(node) = self.nodes.get_mut(index) {
@@ -440,11 +356,20 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 /// The image of a machine that is deployed or being deployed stays what it
 /// is.
 pub(crate) fn changes_in_use(node: &Node, info: &InstanceInfo) -> bool {
-    let deployed = matches!(
-        node.state,
-        State::Active | State::Deploying | State::WaitCallBack | State::Deleting
-    );
-    deployed
-        && (info.image_source != node.instance.image_source
-            || info.instance_uuid != node.instance.instance_uuid)
+    let in_use = node.state.is_busy()
+        || deployed(node.state) && !matches!(node.state, State::DeployFailed | State::Error);
+    let other = info.instance_uuid != node.instance.instance_uuid;
+    in_use && (other || info.image_source != node.instance.image_source)
+        || other && node.flags.has(Flags::ALLOCATED)
+}
+
+/// Whether a tenant's system is on the machine's disk, or is on its way
+/// there, or its leftovers were not erased yet.
+pub(crate) const fn deployed(state: State) -> bool {
+    matches!(state.target(), Some(State::Active | State::Rescue))
+        && !matches!(state, State::Adopting | State::AdoptFailed)
+        || matches!(
+            state,
+            State::Active | State::Rescue | State::Deleting | State::Error
+        )
 }

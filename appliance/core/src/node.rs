@@ -4,13 +4,21 @@
 //! and `agent`.
 
 use crate::Instant;
+use crate::flags::Flags;
 use crate::input::StoredConfigDrive;
+use crate::steps::Steps;
 use core::net::Ipv4Addr;
 use farrier_lifecycle::State;
 use farrier_protocol::message::{BootId, BootMode, Mac, NodeId, Progress};
 use farrier_protocol::server::Session;
 use farrier_protocol::ticket::Ticket;
-use heapless::{String, Vec};
+use heapless::{LenType, Vec};
+use serde::{Deserialize, Serialize};
+
+pub use crate::timeline::{HOPS, Hop, Timeline};
+
+/// A text of at most `N` bytes, 255 at the most, with a length of one byte.
+pub type String<const N: usize> = heapless::String<N, u8>;
 
 /// Longest name of a node in bytes.
 pub const NAME_LEN: usize = 48;
@@ -20,6 +28,10 @@ pub const MAX_MACS: usize = 8;
 pub const ERROR_LEN: usize = 160;
 /// Most keys of `driver_info`.
 pub const MAX_DRIVER_INFO: usize = 3;
+/// Longest key of `driver_info` in bytes.
+pub const DRIVER_KEY_LEN: usize = 24;
+/// Longest value of `driver_info` in bytes.
+pub const DRIVER_VALUE_LEN: usize = 40;
 /// An agent that was not heard for so long is taken for gone, in
 /// milliseconds.
 pub const AGENT_SILENT_MILLIS: u64 = 90_000;
@@ -35,15 +47,6 @@ pub struct InstanceInfo {
     pub instance_uuid: Option<NodeId>,
 }
 
-/// One pair of `driver_info`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DriverInfo {
-    /// The key.
-    pub key: String<24>,
-    /// The value.
-    pub value: String<40>,
-}
-
 /// Whether a machine runs, by evidence: its packets and its farewells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Power {
@@ -54,122 +57,6 @@ pub enum Power {
     On,
     /// Its agent said that it powers off.
     Off,
-}
-
-/// The steps of a network boot, in their order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Hop {
-    /// The firmware's (or the boot ROM's) first DHCP packet.
-    Discover = 0,
-    /// An address was acknowledged.
-    Address = 1,
-    /// The network-boot program was sent whole.
-    Program = 2,
-    /// iPXE asked for an address of its own.
-    Ipxe = 3,
-    /// The boot script was sent.
-    Script = 4,
-    /// The kernel was sent whole.
-    Kernel = 5,
-    /// The ramdisk was sent whole.
-    Ramdisk = 6,
-    /// The agent's handshake was accepted.
-    Hello = 7,
-    /// The agent was given its first order.
-    Order = 8,
-    /// The machine was sent to its own disk.
-    LocalBoot = 9,
-}
-
-/// How many hops there are.
-pub const HOPS: usize = 10;
-
-impl Hop {
-    /// All hops, in order.
-    pub const ALL: [Hop; HOPS] = [
-        Hop::Discover,
-        Hop::Address,
-        Hop::Program,
-        Hop::Ipxe,
-        Hop::Script,
-        Hop::Kernel,
-        Hop::Ramdisk,
-        Hop::Hello,
-        Hop::Order,
-        Hop::LocalBoot,
-    ];
-
-    /// The hop's name in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Hop::Discover => "dhcp discover",
-            Hop::Address => "dhcp ack",
-            Hop::Program => "boot program",
-            Hop::Ipxe => "ipxe dhcp",
-            Hop::Script => "boot script",
-            Hop::Kernel => "kernel",
-            Hop::Ramdisk => "ramdisk",
-            Hop::Hello => "agent hello",
-            Hop::Order => "first order",
-            Hop::LocalBoot => "local boot",
-        }
-    }
-}
-
-/// When each hop of the present boot was reached.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Timeline {
-    started: Instant,
-    /// Milliseconds since `started`, plus 1; 0 for a hop not reached.
-    at: [u32; HOPS],
-}
-
-impl Timeline {
-    /// An empty timeline.
-    pub const fn new() -> Self {
-        Timeline {
-            started: Instant::START,
-            at: [0; HOPS],
-        }
-    }
-
-    /// Notes the first time that a hop is reached. A DHCP hop after the
-    /// script starts the timeline of a new boot.
-    pub fn mark(&mut self, hop: Hop, now: Instant) {
-        let over = self.reached(Hop::Script).is_some();
-        let empty = self.at == [0; HOPS];
-        if empty || (over && matches!(hop, Hop::Discover | Hop::Ipxe)) {
-            *self = Timeline {
-                started: now,
-                at: [0; HOPS],
-            };
-        }
-        let millis = u32::try_from(now.since(self.started)).unwrap_or(u32::MAX - 1);
-        if let Some(at) = self.at.get_mut(hop as usize)
-            && *at == 0
-        {
-            *at = millis.saturating_add(1);
-        }
-    }
-
-    /// When the boot started: its first hop.
-    pub fn started(&self) -> Instant {
-        self.started
-    }
-
-    /// Milliseconds from the first hop to this one.
-    pub fn reached(&self, hop: Hop) -> Option<u32> {
-        self.at.get(hop as usize).and_then(|at| at.checked_sub(1))
-    }
-
-    /// The last hop that was reached.
-    pub fn last(&self) -> Option<Hop> {
-        Hop::ALL
-            .into_iter()
-            .rev()
-            .find(|hop| self.reached(*hop).is_some())
-    }
 }
 
 /// What an order is for; the exact task is made when it is signed.
@@ -211,7 +98,9 @@ pub struct Boot {
     pub mode: Option<BootMode>,
     /// The agent has reported the hardware in this boot.
     pub inspected: bool,
-    /// The image was written in this boot and proven.
+    /// All that was to be done in this boot is done (for a deployment: the
+    /// image is written and proven), and the machine is to start its own
+    /// disk.
     pub imaged: bool,
     /// The order that is being carried out.
     pub order: Option<Issued>,
@@ -269,6 +158,73 @@ pub struct Written {
     pub peak_rss_kib: u32,
 }
 
+/// The architecture of processors, as Linux names it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Architecture {
+    /// Not inspected yet.
+    #[default]
+    Unknown,
+    /// `x86_64`.
+    X86_64,
+    /// `aarch64`.
+    Aarch64,
+    /// Another one.
+    Other,
+}
+
+impl Architecture {
+    /// The one of that name.
+    pub fn new(name: &str) -> Self {
+        match name {
+            "" => Self::Unknown,
+            "x86_64" => Self::X86_64,
+            "aarch64" => Self::Aarch64,
+            _ => Self::Other,
+        }
+    }
+
+    /// The name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "",
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Parts of a machine that flavors ask for, one bit each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parts(pub u8);
+
+impl Parts {
+    /// A disk that spins.
+    pub const HDD: Parts = Parts(1);
+    /// A disk that does not spin.
+    pub const SSD: Parts = Parts(2);
+    /// A disk behind NVMe.
+    pub const NVME: Parts = Parts(4);
+    /// An InfiniBand interface.
+    pub const INFINIBAND: Parts = Parts(8);
+    /// An Ethernet interface that can do RDMA (RoCE).
+    pub const ROCE: Parts = Parts(16);
+    /// A TPM 2.0.
+    pub const TPM2: Parts = Parts(32);
+
+    /// Whether all of these are there.
+    pub const fn has(self, parts: Parts) -> bool {
+        self.0 & parts.0 == parts.0
+    }
+
+    /// Adds these.
+    pub const fn add(&mut self, parts: Parts, there: bool) {
+        if there {
+            self.0 |= parts.0;
+        }
+    }
+}
+
 /// Quantities of a node's hardware, from its last inspection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hardware {
@@ -278,8 +234,13 @@ pub struct Hardware {
     pub memory_mib: u32,
     /// Size of the largest disk in GiB.
     pub local_gib: u32,
-    /// `x86_64` or `aarch64`.
-    pub architecture: String<16>,
+    /// The processors' architecture.
+    pub architecture: Architecture,
+    /// Speed of the fastest interface that has a carrier, in units of
+    /// 100 Mbit/s; 0 where unknown.
+    pub link: u16,
+    /// What else was found.
+    pub parts: Parts,
     /// Bytes of the inspection statement in the node's slot; 0 for none.
     pub statement_len: u16,
 }
@@ -292,7 +253,7 @@ pub struct Node {
     /// Its name; empty for none.
     pub name: String<NAME_LEN>,
     /// Its interfaces; the first is the one that it was discovered by.
-    pub macs: Vec<Mac, MAX_MACS>,
+    pub macs: Vec<Mac, MAX_MACS, u8>,
     /// SMBIOS UUID, as DHCP option 97 or the agent tells it; zero for none.
     pub system_uuid: [u8; 16],
     /// Its provision state.
@@ -324,27 +285,46 @@ pub struct Node {
     pub written: Option<Written>,
     /// The config drive of that deployment.
     pub config_drive: Option<StoredConfigDrive>,
-    /// How to reach its BMC, kept for drivers and shown to operators.
-    pub driver_info: Vec<DriverInfo, MAX_DRIVER_INFO>,
+    /// What operators have set, and what the present work has come to.
+    pub flags: Flags,
+    /// The steps of the present work that are still to come; empty where
+    /// the state implies them.
+    pub steps: Steps,
+    /// Its traits, by their places in the vocabulary.
+    pub traits: u32,
+    /// Traits that its allocation asked for.
+    pub wanted: u32,
+    /// Its resource class, by its place in the vocabulary plus 1; 0 for
+    /// none.
+    pub class: u8,
+    /// Fingerprint of its serial number; 0 for none that tells it apart.
+    pub serial: u32,
 }
 
 impl Node {
     /// A node that was just discovered.
     pub fn discovered(id: NodeId, mac: Mac, now: Instant) -> Self {
-        let mut macs = Vec::new();
+        let mut node = Node::enrolled(id, now);
         // One address always fits: MAX_MACS is not 0.
-        let _fits = macs.push(mac);
+        let _fits = node.macs.push(mac);
+        node.reason = "discovered by its first boot packet";
+        node.power = Power::On;
+        node
+    }
+
+    /// A node that an operator enrols: nothing of it was seen.
+    pub fn enrolled(id: NodeId, now: Instant) -> Self {
         Node {
             id,
             name: String::new(),
-            macs,
+            macs: Vec::new(),
             system_uuid: [0; 16],
             state: State::Enroll,
             since: now,
-            reason: "discovered by its first boot packet",
+            reason: "enrolled by an operator",
             deadline: None,
             last_error: String::new(),
-            power: Power::On,
+            power: Power::Unknown,
             address: Ipv4Addr::UNSPECIFIED,
             timeline: Timeline::new(),
             boot: Boot::none(),
@@ -353,8 +333,19 @@ impl Node {
             instance: InstanceInfo::default(),
             written: None,
             config_drive: None,
-            driver_info: Vec::new(),
+            flags: Flags::NONE,
+            steps: Steps::NONE,
+            traits: 0,
+            wanted: 0,
+            class: 0,
+            serial: 0,
         }
+    }
+
+    /// Whether there is no node in this place: it was deleted, and others
+    /// have kept their places.
+    pub fn is_vacant(&self) -> bool {
+        self.flags.has(Flags::VACANT)
     }
 
     /// Whether an agent is at work in it now.
@@ -377,9 +368,9 @@ impl Node {
 }
 
 /// Writes as much as fits and drops the rest.
-struct Cut<'a, const N: usize>(&'a mut String<N>);
+struct Cut<'a, L: LenType, const N: usize>(&'a mut heapless::String<N, L>);
 
-impl<const N: usize> core::fmt::Write for Cut<'_, N> {
+impl<L: LenType, const N: usize> core::fmt::Write for Cut<'_, L, N> {
     fn write_str(&mut self, s: &str) -> core::fmt::Result {
         for c in s.chars() {
             if self.0.push(c).is_err() {
@@ -392,8 +383,8 @@ impl<const N: usize> core::fmt::Write for Cut<'_, N> {
 
 /// Makes a bounded string out of a text, cut at a character where it is too
 /// long.
-pub fn cut<const N: usize>(text: &str) -> String<N> {
-    let mut out = String::new();
+pub fn cut<const N: usize, L: LenType>(text: &str) -> heapless::String<N, L> {
+    let mut out = heapless::String::new();
     // `Cut` never fails.
     let _never = core::fmt::Write::write_str(&mut Cut(&mut out), text);
     out

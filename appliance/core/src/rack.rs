@@ -1,10 +1,12 @@
 //! The table of everything, and `step`.
 
 use crate::config::{Config, ConfigError, Identity};
+use crate::flavor::{Flavor, MAX_FLAVORS};
 use crate::input::{Image, Input};
 use crate::lease::Leases;
 use crate::node::Node;
 use crate::output::{Kept, Outputs};
+use crate::texts::Texts;
 use crate::time::Instant;
 use core::net::Ipv4Addr;
 use farrier_protocol::message::{DiskId, Mac, NodeId};
@@ -71,6 +73,10 @@ pub struct Counters {
     pub files_refused: u32,
     /// States that ran into their deadline.
     pub deadlines: u32,
+    /// Interfaces that found no room in their node.
+    pub ports_full: u32,
+    /// Inventories that claim an interface or an identity of a node in use.
+    pub identity_conflicts: u32,
 }
 
 pub(crate) fn count(counter: &mut u32) {
@@ -112,6 +118,8 @@ pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) nodes: Vec<Node, N>,
     pub(crate) disks: Vec<DiskSlot, D>,
     pub(crate) leases: Leases<L>,
+    pub(crate) texts: Texts,
+    pub(crate) flavors: Vec<Flavor, MAX_FLAVORS, u8>,
     pub(crate) images: Vec<Image, MAX_IMAGES>,
     pub(crate) parts: [PartSlot; REASSEMBLIES],
     pub(crate) counters: Counters,
@@ -153,6 +161,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             nodes: Vec::new(),
             disks: Vec::new(),
             leases: Leases::new(),
+            texts: Texts::new(),
+            flavors: Vec::new(),
             images: Vec::new(),
             parts: [PartSlot::EMPTY; REASSEMBLIES],
             counters: Counters {
@@ -172,6 +182,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 statements_refused: 0,
                 files_refused: 0,
                 deadlines: 0,
+                ports_full: 0,
+                identity_conflicts: 0,
             },
             next_tick: Instant::START,
             last_boot: 0,
@@ -247,7 +259,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// but not more often than once in [`TICK_MILLIS`]. A later step may
     /// bring it forward.
     pub fn wake_at(&self) -> Instant {
-        let due = self.nodes.iter().filter_map(crate::life::due).min();
+        let due = self
+            .nodes
+            .iter()
+            .filter_map(crate::deadlines::wakes_at)
+            .min();
         due.map_or(self.next_tick.plus_millis(IDLE_MILLIS), |due| {
             due.max(self.next_tick)
         })
@@ -263,15 +279,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         &self.counters
     }
 
-    /// The nodes, in the order of their discovery. A node's place is its
-    /// slot in the asset store.
+    /// The places of nodes, in the order of their discovery. A node's place
+    /// is its slot in the asset store; places of deleted nodes are
+    /// [vacant](Node::is_vacant) until a new node takes them.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
     /// A node's place.
     pub fn find(&self, id: NodeId) -> Option<usize> {
-        self.nodes.iter().position(|node| node.id == id)
+        self.nodes
+            .iter()
+            .position(|node| node.id == id && !node.is_vacant())
     }
 
     /// The place of the node of that name.
@@ -284,6 +303,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// The place of the node that has this interface.
     pub fn find_by_mac(&self, mac: Mac) -> Option<usize> {
         self.nodes.iter().position(|node| node.macs.contains(&mac))
+    }
+
+    /// The texts of operators.
+    pub fn texts(&self) -> &Texts {
+        &self.texts
     }
 
     /// The images that can be deployed.

@@ -4,6 +4,7 @@
 //! never reordered. The glue hands it to a store behind a trait and makes
 //! it durable before it carries out what follows in the same step.
 
+use crate::flavor::Need;
 use crate::output::Outputs;
 use core::net::Ipv4Addr;
 use farrier_protocol::message::{BootId, Mac, NodeId};
@@ -82,6 +83,115 @@ pub enum Record<'a> {
         node: NodeId,
         /// The image's name.
         image: &'a str,
+    },
+    /// A node has other flags.
+    Flags {
+        /// The node.
+        node: NodeId,
+        /// All of them: the bits of [`crate::flags::Flags`].
+        flags: u16,
+    },
+    /// A text of a node is another one.
+    Text {
+        /// The node.
+        node: NodeId,
+        /// Which: the number of [`crate::texts::Kind`].
+        kind: u8,
+        /// The text; empty for none.
+        text: &'a str,
+    },
+    /// A key of a node's driver info has another value.
+    DriverInfo {
+        /// The node.
+        node: NodeId,
+        /// The key.
+        key: &'a str,
+        /// The value; empty where the key is gone.
+        value: &'a str,
+    },
+    /// A node's work has these steps still to come.
+    Steps {
+        /// The node.
+        node: NodeId,
+        /// The bits of [`crate::steps::Steps`].
+        steps: u32,
+    },
+    /// A word of the vocabulary has a place.
+    Word {
+        /// The place.
+        place: u8,
+        /// The word; empty where the place is free again.
+        word: &'a str,
+    },
+    /// A node is of another kind.
+    Kind {
+        /// The node.
+        node: NodeId,
+        /// Its traits, by places in the vocabulary.
+        traits: u32,
+        /// Its resource class, by its place plus 1.
+        class: u8,
+    },
+    /// A flavor was defined.
+    Flavor {
+        /// Its place.
+        place: u8,
+        /// Its name.
+        name: &'a str,
+        /// What it asks for.
+        need: Need,
+    },
+    /// A flavor is gone.
+    FlavorGone {
+        /// Its place.
+        place: u8,
+    },
+    /// An allocation has a node.
+    Allocated {
+        /// The node.
+        node: NodeId,
+        /// The allocation: the node's instance from now on.
+        allocation: NodeId,
+        /// The traits that were asked for.
+        wanted: u32,
+        /// The allocation's name; empty for none.
+        name: &'a str,
+        /// The resource class or flavor that was asked for.
+        class: &'a str,
+    },
+    /// No allocation has the node any more.
+    Deallocated {
+        /// The node.
+        node: NodeId,
+    },
+    /// An operator has enrolled a node.
+    Created {
+        /// The node.
+        node: NodeId,
+        /// Fingerprint of its serial number; 0 where none was told.
+        serial: u32,
+    },
+    /// What tells the machine of a node from others.
+    Identity {
+        /// The node.
+        node: NodeId,
+        /// SMBIOS UUID; zero for none.
+        uuid: [u8; 16],
+        /// Fingerprint of the serial number; 0 for none.
+        serial: u32,
+    },
+    /// A node has these interfaces, and no others.
+    Ports {
+        /// The node.
+        node: NodeId,
+        /// Their addresses, one behind the other.
+        #[serde(borrow)]
+        macs: &'a [u8],
+    },
+    /// A node is gone.
+    Deleted {
+        /// The node.
+        node: NodeId,
     },
 }
 

@@ -41,12 +41,22 @@ fn verbs() {
         ),
         (
             r#"{"target":"active","deploy_steps":[{"step":"x"}]}"#,
-            "Steps",
+            "Writing the image needs no step",
         ),
         (
             r#"{"target":"clean","clean_steps":[{"step":"erase_devices","args":{"a":1}}]}"#,
-            "without arguments",
+            "no arguments",
         ),
+        (
+            r#"{"target":"clean","service_steps":[{"step":"hold"}]}"#,
+            "belong to service",
+        ),
+        (
+            r#"{"target":"clean","clean_steps":[{"step":"hold","priority":256}]}"#,
+            "0 to 255",
+        ),
+        (r#"{"target":"clean"}"#, "needs steps"),
+        (r#"{"target":"rescue"}"#, "Possible: provide"),
     ] {
         let reply = put(&mut lab, "rack-1", body);
         assert_eq!(reply.status, 400, "{body}");
@@ -59,10 +69,22 @@ fn verbs() {
         r#"{"clean_steps": [{"interface": "deploy", "step": "erase_devices", "args": {}}],
             "disable_ramdisk": false, "deploy_steps": [], "runbook": null, "target": "clean"}"#,
     );
-    // Understood, and refused by the brain: nodes are cleaned on the way to
-    // available only.
-    assert_eq!(reply.status, 400);
-    assert!(reply.fault().contains("no driver or engine"));
+    assert_eq!((reply.status, reply.body), (202, Value::Null));
+    assert_eq!(lab.state(0), State::Cleaning);
+    let node = get(&mut lab, "/v1/nodes/rack-1");
+    assert_eq!(node["clean_step"]["step"], "erase_devices");
+    assert_eq!(node["reservation"], "farrier");
+    // The appliance is at work: everybody else waits.
+    let reply = put(&mut lab, "rack-1", r#"{"target": "provide"}"#);
+    assert_eq!(reply.status, 409);
+    assert!(reply.fault().contains("locked by host farrier"));
+    lab.pass(100);
+    put(&mut lab, "rack-1", r#"{"target": "abort"}"#);
+    assert_eq!(lab.state(0), State::CleanFailed);
+    let node = get(&mut lab, "/v1/nodes/rack-1");
+    assert_eq!(node["fault"], "clean failure");
+    assert_eq!(node["maintenance"], true);
+    put(&mut lab, "rack-1", r#"{"target": "manage"}"#);
     lab.pass(100);
     let reply = put(&mut lab, "rack-1", r#"{"target": "provide"}"#);
     assert_eq!((reply.status, reply.body), (202, Value::Null));

@@ -290,9 +290,7 @@ fn a_verb_that_the_state_has_not_is_refused() {
         assert!(lab.verb(0, verb).unwrap_err().contains("Verb"), "{verb:?}");
     }
     assert_eq!(lab.verb(0, Verb::Manage), Ok(()));
-    for verb in [Verb::Adopt, Verb::Clean] {
-        assert_eq!(lab.verb(0, verb), Err("NotSupported".into()));
-    }
+    assert_eq!(lab.verb(0, Verb::Clean), Err("NoSteps".into()));
 }
 
 #[test]

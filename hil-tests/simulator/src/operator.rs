@@ -7,7 +7,7 @@ use farrier_lifecycle::{State, Verb};
 
 use crate::faults::Fault;
 use crate::image;
-use crate::machine::{Stage, text};
+use crate::machine::Stage;
 use crate::world::{Act, Event, HOUR, World};
 
 impl World {
@@ -33,7 +33,7 @@ impl World {
             return false;
         };
         let info = InstanceInfo {
-            image_source: text(image::NAME),
+            image_source: image::NAME.try_into().unwrap_or_default(),
             ..InstanceInfo::default()
         };
         self.answer = None;

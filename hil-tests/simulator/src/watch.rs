@@ -31,6 +31,14 @@ struct Seen {
     macs: usize,
 }
 
+impl Seen {
+    /// Of a place in the table that nobody has.
+    const NOTHING: Seen = Seen {
+        state: State::Enroll,
+        macs: 0,
+    };
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Watch {
@@ -191,6 +199,14 @@ impl Watch {
         appliance: &Appliance,
         machines: &[Machine],
     ) {
+        if node.is_vacant() {
+            if let Some(place) = self.seen.get_mut(slot) {
+                *place = Seen::NOTHING;
+            } else {
+                self.seen.push(Seen::NOTHING);
+            }
+            return;
+        }
         // Every wait has a deadline, and it is kept.
         let deadline = node.deadline.map(farrier_core::Instant::millis);
         if node.state.deadline().is_some() {
@@ -230,8 +246,9 @@ impl Watch {
 
     /// No node and no interface twice.
     fn owners(&mut self, now: u64, nodes: &[Node]) {
-        for (slot, node) in nodes.iter().enumerate() {
-            for other in &nodes[..slot] {
+        let known = nodes.iter().enumerate().filter(|(_, n)| !n.is_vacant());
+        for (slot, node) in known {
+            for other in nodes[..slot].iter().filter(|other| !other.is_vacant()) {
                 if node.id == other.id {
                     self.wrong(now, || format!("two nodes are {:?}", node.id));
                 }
@@ -331,7 +348,8 @@ impl Watch {
             }
         }
         let nodes = appliance.rack.nodes();
-        for (slot, node) in nodes.iter().enumerate() {
+        let known = nodes.iter().enumerate().filter(|(_, n)| !n.is_vacant());
+        for (slot, node) in known {
             let state = node.state;
             if !(state.is_stable() || state.is_failure() || state.is_hold()) {
                 self.wrong(now, || {

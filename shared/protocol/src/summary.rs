@@ -34,6 +34,87 @@ impl<'de, const N: usize> Deserialize<'de> for Skipped<N> {
     }
 }
 
+/// The first four bytes of a text of at most `N`, zeros behind a shorter
+/// one: enough to know a family of drivers or of devices by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start<const N: usize>(pub [u8; 4]);
+
+impl<const N: usize> Start<N> {
+    /// Whether the text begins so; at most four bytes are compared.
+    pub fn is(self, start: &str) -> bool {
+        self.0
+            .iter()
+            .zip(start.bytes())
+            .all(|(own, wanted)| *own == wanted)
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for Start<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&str>::deserialize(deserializer)?;
+        if text.len() > N {
+            return Err(serde::de::Error::invalid_length(
+                text.len(),
+                &"a shorter text",
+            ));
+        }
+        let mut start = [0; 4];
+        start
+            .iter_mut()
+            .zip(text.bytes())
+            .for_each(|(own, byte)| *own = byte);
+        Ok(Self(start))
+    }
+}
+
+/// The fingerprint of a text of at most `N` bytes, see [`fingerprint`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint<const N: usize>(pub u32);
+
+impl<'de, const N: usize> Deserialize<'de> for Fingerprint<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&str>::deserialize(deserializer)?;
+        if text.len() > N {
+            return Err(serde::de::Error::invalid_length(
+                text.len(),
+                &"a shorter text",
+            ));
+        }
+        Ok(Self(fingerprint(text)))
+    }
+}
+
+/// Serial numbers that boards bear whose makers gave them none.
+const NO_SERIALS: [&str; 10] = [
+    "none",
+    "not specified",
+    "not available",
+    "to be filled by o.e.m.",
+    "default string",
+    "system serial number",
+    "0123456789",
+    "123456789",
+    "chassis serial number",
+    "unknown",
+];
+
+/// A number that stands for a serial number: FNV-1a of it without
+/// surrounding blanks and without regard to case. 0 where it tells nothing:
+/// empty, a filler, or one character over and over.
+pub fn fingerprint(serial: &str) -> u32 {
+    let serial = serial.trim();
+    let filler = NO_SERIALS
+        .iter()
+        .any(|filler| filler.eq_ignore_ascii_case(serial));
+    let first = serial.bytes().next();
+    if filler || serial.bytes().all(|byte| Some(byte) == first) {
+        return 0;
+    }
+    serial.bytes().fold(0x811c_9dc5, |hash: u32, byte| {
+        (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
+    })
+}
+
 /// See [`crate::message::Statement`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Statement {
@@ -73,7 +154,8 @@ pub enum Fact {
 pub struct Inspection {
     vendor: Skipped<64>,
     product: Skipped<64>,
-    serial: Skipped<64>,
+    /// SMBIOS system serial number.
+    pub serial: Fingerprint<64>,
     /// SMBIOS system UUID.
     pub system_uuid: [u8; 16],
     firmware: Skipped<64>,
@@ -109,13 +191,15 @@ pub struct Cpu {
 pub struct Disk {
     /// How orders name it.
     pub id: DiskId,
-    name: Skipped<16>,
+    /// Kernel name.
+    pub name: Start<16>,
     model: Skipped<40>,
     vendor: Skipped<16>,
     wwn: Skipped<40>,
     hctl: Skipped<16>,
     by_path: Skipped<64>,
-    rotational: bool,
+    /// Whether it spins.
+    pub rotational: bool,
     block_size: u16,
     erase: EraseAbilities,
 }
@@ -123,12 +207,16 @@ pub struct Disk {
 /// See [`crate::message::Nic`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Nic {
-    name: Skipped<16>,
+    /// Kernel name.
+    pub name: Start<16>,
     /// Address.
     pub mac: Mac,
-    driver: Skipped<24>,
-    speed_mbps: u32,
-    carrier: bool,
+    /// Driver.
+    pub driver: Start<24>,
+    /// Speed in Mbit/s; 0 where unknown.
+    pub speed_mbps: u32,
+    /// Whether there is a carrier.
+    pub carrier: bool,
     ipv4: [u8; 4],
     pci: [u16; 2],
     lldp: Option<LldpNeighbour>,
@@ -144,6 +232,16 @@ struct LldpNeighbour {
 mod tests {
     use super::*;
     use crate::message;
+
+    #[test]
+    fn fillers_have_no_fingerprint() {
+        for filler in ["", "  ", "0", "00000000", "None", "Default string"] {
+            assert_eq!(fingerprint(filler), 0, "{filler:?}");
+        }
+        assert_ne!(fingerprint("CZ1234"), 0);
+        assert_eq!(fingerprint("cz1234 "), fingerprint("CZ1234"));
+        assert_ne!(fingerprint("CZ1234"), fingerprint("CZ1235"));
+    }
 
     fn text<const N: usize>() -> String<N> {
         core::iter::repeat_n('x', N).collect()

@@ -4,7 +4,7 @@
 use super::ports::{port, ports};
 use super::render::{Cursor, Stage};
 use super::route::{Call, Target};
-use super::{Facts, Version, uuid};
+use super::{Facts, Ident, Version, allocations, uuid};
 use crate::json::{Slice, Writer};
 use crate::node::Node;
 
@@ -54,10 +54,37 @@ pub(super) fn short(facts: &Facts<'_>, call: &Call, w: &mut Writer<Slice<'_>>) {
             }
             w.end_object();
         }
-        Target::Port(id) => match ports(facts, None).find(|(.., mac)| uuid::of_port(*mac) == *id) {
-            Some((_, node, mac)) => port(node, mac, true, w),
+        Target::Traits(ident) => {
+            w.object().key("traits").array();
+            if let Ok((_, node)) = facts.find(ident) {
+                for word in facts.texts.words(node.traits) {
+                    w.string(word);
+                }
+            }
+            w.end_array().end_object();
+        }
+        Target::Allocation(ident) => match allocations::find(facts, ident) {
+            Some(found) => allocations::one(facts, found, w),
             None => nothing(w),
         },
+        Target::NewAllocation(id) => match allocations::find(facts, &Ident::Uuid(*id)) {
+            Some(found) => allocations::one(facts, found, w),
+            None => nothing(w),
+        },
+        Target::NodeAllocation(ident) => {
+            let own = facts.find(ident).map_or(usize::MAX, |(place, _)| place);
+            let mut all = allocations::allocations(facts);
+            match all.find(|(place, ..)| *place == own) {
+                Some(found) => allocations::one(facts, found, w),
+                None => nothing(w),
+            }
+        }
+        Target::Port(id) | Target::NewPort(id) => {
+            match ports(facts, None).find(|(.., mac)| uuid::of_port(*mac) == *id) {
+                Some((_, node, mac)) => port(node, mac, true, w),
+                None => nothing(w),
+            }
+        }
         Target::Validate(ident) => match facts.find(ident) {
             Ok((_, node)) => validate(facts, node, w),
             Err(_) => nothing(w),

@@ -62,14 +62,97 @@ impl Error {
     /// What the brain refused, said of a node.
     pub(super) fn refused(refused: Refused, node: Option<&Node>) -> Self {
         let status = match refused {
-            Refused::NoSuchNode => Status::NOT_FOUND,
-            Refused::NameTaken => Status::CONFLICT,
+            Refused::NoSuchNode | Refused::NoSuchPort | Refused::NoSuchAllocation => {
+                Status::NOT_FOUND
+            }
+            Refused::NameTaken
+            | Refused::Locked(_)
+            | Refused::NotDeployed(_)
+            | Refused::Offered
+            | Refused::IdTaken
+            | Refused::MacTaken
+            | Refused::NotDeletable(_)
+            | Refused::Associated
+            | Refused::InstanceTaken
+            | Refused::NothingFits
+            | Refused::AddressTaken => Status::CONFLICT,
+            Refused::Protected | Refused::Retired => Status::FORBIDDEN,
+            Refused::TextsFull
+            | Refused::NodesFull
+            | Refused::WordsFull
+            | Refused::AddressesFull => Status::SERVICE_UNAVAILABLE,
             _ => Status::BAD_REQUEST,
         };
         let text = match refused {
             Refused::NoSuchNode => "The node could not be found.",
             Refused::Verb { state, verb } => return Self::verb(state, verb.as_str()),
-            Refused::NotSupported => "This appliance has no driver or engine for that.",
+            Refused::NotSupported => {
+                "This needs an ability that the agent does not have: it has no rescue system."
+            }
+            Refused::Locked(state) => {
+                return Self::new(
+                    status,
+                    format_args!(
+                        "The node is locked by host farrier, which is {state}: please retry                          after the current operation is completed."
+                    ),
+                );
+            }
+            Refused::Protected => {
+                "The node is protected: it is neither released nor rebuilt nor deleted."
+            }
+            Refused::Maintenance => "The node is in maintenance: end that first.",
+            Refused::Retired => "The node is retired: it is not offered or deployed again.",
+            Refused::NoSteps => "This needs steps: clean_steps or service_steps.",
+            Refused::BadStep => {
+                "A step is not one of that verb. There are collect_inventory, erase_devices,                  hold and reboot for clean; collect_inventory, hold and reboot for service;                  hold and reboot for active and rebuild."
+            }
+            Refused::NotDeployed(state) => {
+                return Self::new(
+                    status,
+                    format_args!("Only a node that is deployed is protected; it is {state}."),
+                );
+            }
+            Refused::Offered => {
+                "The node is available: take it back with manage before it is retired."
+            }
+            Refused::TextsFull => {
+                "The appliance has no room for another text: shorten or remove reasons, names                  or driver_info."
+            }
+            Refused::NodesFull => "The appliance has no room for another node.",
+            Refused::IdTaken => "There is a node or an allocation with that UUID.",
+            Refused::MacTaken => "Another node has a port with that address.",
+            Refused::TooManyPorts => "The node has no room for another port.",
+            Refused::NoSuchPort => "The port could not be found.",
+            Refused::NotDeletable(state) => {
+                return Self::new(
+                    status,
+                    format_args!(
+                        "A node can't be deleted while it is {state}. It can be in enroll,                          manageable, available, adopt failed and inspect failed; in clean                          failed while it is in maintenance."
+                    ),
+                );
+            }
+            Refused::Associated => {
+                "The node belongs to an instance or an allocation: end that first."
+            }
+            Refused::InstanceTaken => "Another node has that instance_uuid.",
+            Refused::WordsFull => {
+                "The appliance knows as many different traits and resource classes as it can."
+            }
+            Refused::BadWord => {
+                "Traits and resource classes have letters, digits, '-', '.' and '_' only, at                  most 64 of them."
+            }
+            Refused::NoSuchAllocation => "The allocation could not be found.",
+            Refused::NothingFits => {
+                "No available node is what the allocation asks for: neither in use, in                  maintenance nor retired, of that resource class and with these traits."
+            }
+            Refused::Flavor => "There is no such flavor, or no room for another one.",
+            Refused::Network => {
+                "There is no such network, or no room for another one, or it is in use or                  overlaps another one."
+            }
+            Refused::AddressTaken => {
+                "The address lies outside of the network, or is somebody else's."
+            }
+            Refused::AddressesFull => "No address of the network is free.",
             Refused::NoImage => {
                 "No image is chosen: set instance_info/image_source to the name of an image \
                  in the appliance's store."

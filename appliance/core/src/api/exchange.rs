@@ -1,11 +1,13 @@
 //! One request and its reply, from the parsed head to the last byte sent.
 
+use super::form::Form;
 use super::patch::{Changes, Patch};
-use super::provision::Provision;
+use super::provision::{Provision, Wish};
 use super::render::{self, Cursor, MIN_BUFFER};
 use super::route::{self, Call, Ident, Target};
-use super::{Error, Facts, MAX_BODY, Refused, Version, version};
+use super::{Error, Facts, MAX_BODY, Refused, Version, version, wish};
 use crate::input::{Operator, StoredConfigDrive};
+use crate::steps::Steps;
 use farrier_http::{BodyLength, Framing, Head, Method, ResponseHead, Status, chunked};
 use farrier_lifecycle::Verb;
 use farrier_protocol::message::{ConfigDriveFormat, NodeId};
@@ -47,8 +49,12 @@ enum Work {
     Provision(Provision),
     /// The body is read.
     Patch(Patch),
+    /// The body is read.
+    Form(Form),
     /// The brain is to be asked.
-    Verb(Verb, Option<StoredConfigDrive>),
+    Verb(Verb, Steps, Option<StoredConfigDrive>),
+    /// The brain is to be asked, wish by wish.
+    Wish(Form, usize),
     /// The brain is to be asked, wish by wish.
     Change(Changes, usize),
 }
@@ -109,6 +115,9 @@ impl Exchange {
                 _ => {}
             }
         }
+        if wish::takes_form(&call.target) {
+            self.work = Work::Form(Form::new());
+        }
         self.call = Some(call);
         Ok(())
     }
@@ -157,7 +166,8 @@ impl Exchange {
         let found = match &mut self.work {
             Work::Provision(provision) => provision.push(input),
             Work::Patch(patch) => patch.push(input).map(|()| None),
-            Work::None | Work::Verb(..) | Work::Change(..) => Ok(None),
+            Work::Form(form) => form.push(input).map(|()| None),
+            Work::None | Work::Verb(..) | Work::Change(..) | Work::Wish(..) => Ok(None),
         };
         let piece = found.unwrap_or_else(|error| {
             self.refuse(error);
@@ -192,19 +202,29 @@ impl Exchange {
     /// sealed the config drive; it is not looked at where there is none.
     pub fn end(&mut self, key: [u8; 32], facts: &Facts<'_>) {
         let wish = match &mut self.work {
-            Work::None | Work::Verb(..) | Work::Change(..) => return,
-            Work::Provision(provision) => provision.finish().map(|(verb, drive)| {
+            Work::None | Work::Verb(..) | Work::Change(..) | Work::Wish(..) => return,
+            Work::Form(form) => match &mut self.call {
+                Some(call) => wish::finish(&mut call.target, form, &key, facts)
+                    .map(|()| Work::Wish(core::mem::replace(form, Form::new()), 0)),
+                None => return,
+            },
+            Work::Provision(provision) => provision.finish().map(|wish| {
+                let Wish { verb, steps, drive } = wish;
                 let stored = |(length, format): (u32, ConfigDriveFormat)| StoredConfigDrive {
                     length,
                     key,
                     format,
                 };
-                Work::Verb(verb, drive.map(stored))
+                Work::Verb(verb, steps, drive.map(stored))
             }),
             Work::Patch(patch) => {
-                let node = self.node.and_then(|(place, _)| facts.nodes.get(place));
-                patch.finish().and_then(|changes| match node {
-                    Some(node) => changes.check(node).map(|()| Work::Change(changes, 0)),
+                let found = self
+                    .node
+                    .and_then(|(place, _)| Some((place, facts.nodes.get(place)?)));
+                patch.finish().and_then(|changes| match found {
+                    Some((place, node)) => changes
+                        .check(facts, place, node)
+                        .map(|()| Work::Change(changes, 0)),
                     None => Err(Error::refused(Refused::NoSuchNode, None)),
                 })
             }
@@ -219,7 +239,7 @@ impl Exchange {
     /// text. Known behind [`Exchange::end`].
     pub fn config_drive(&self) -> Option<u32> {
         match &self.work {
-            Work::Verb(_, Some(drive)) => Some(drive.length),
+            Work::Verb(_, _, Some(drive)) => Some(drive.length),
             _ => None,
         }
     }
@@ -227,15 +247,21 @@ impl Exchange {
     /// What the brain is to be asked next, if anything: take the step, carry
     /// its outputs out, hand the answer to [`Exchange::answered`], ask again.
     pub fn operator(&self, facts: &Facts<'_>) -> Option<Operator<'_>> {
-        let (place, id) = self.node?;
         match &self.work {
-            Work::None | Work::Provision(_) | Work::Patch(_) => None,
-            Work::Verb(verb, config_drive) => Some(Operator::Verb {
-                node: id,
+            Work::None | Work::Provision(_) | Work::Patch(_) | Work::Form(_) => None,
+            Work::Verb(verb, steps, config_drive) => Some(Operator::Steps {
+                node: self.node?.1,
                 verb: *verb,
+                steps: *steps,
                 config_drive: *config_drive,
             }),
-            Work::Change(changes, number) => changes.operator(facts.nodes.get(place)?, *number),
+            Work::Change(changes, number) => {
+                changes.operator(facts.nodes.get(self.node?.0)?, *number)
+            }
+            Work::Wish(form, number) => {
+                let target = &self.call.as_ref()?.target;
+                wish::operator(target, self.node.map(|(_, id)| id), form, *number, facts)
+            }
         }
     }
 
@@ -244,7 +270,7 @@ impl Exchange {
         let node = self.node.and_then(|(place, _)| facts.nodes.get(place));
         match (answer, &mut self.work) {
             (Err(refused), _) => self.refuse(Error::refused(refused, node)),
-            (Ok(()), Work::Change(_, number)) => *number += 1,
+            (Ok(()), Work::Change(_, number) | Work::Wish(_, number)) => *number += 1,
             (Ok(()), _) => self.work = Work::None,
         }
     }
@@ -258,15 +284,15 @@ impl Exchange {
     pub fn status(&self) -> Status {
         match (&self.outcome, self.call.as_ref().map(|call| &call.target)) {
             (Err(error), _) => error.status,
-            (Ok(()), Some(Target::Provision(_))) => Status::ACCEPTED,
-            (Ok(()), _) => Status::OK,
+            (Ok(()), Some(target)) => target.status(),
+            (Ok(()), None) => Status::OK,
         }
     }
 
     fn framing(&self) -> Framing {
         match (&self.outcome, self.call.as_ref().map(|call| &call.target)) {
             (Err(error), _) => Framing::Length(error.length() as u64),
-            (Ok(()), Some(Target::Provision(_))) => Framing::Length(0),
+            (Ok(()), Some(target)) if !target.has_reply() => Framing::Length(0),
             (Ok(()), _) => Framing::streamed(self.http),
         }
     }

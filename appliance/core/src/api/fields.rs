@@ -4,8 +4,13 @@
 //! Ironic gives a node that does not use them.
 
 use super::{Facts, uuid};
+use crate::deadlines;
+use crate::flags::Flags;
 use crate::json::{Slice, Writer};
 use crate::node::{Hop, Node, Power};
+use crate::steps::Step;
+use crate::texts::Kind;
+use farrier_lifecycle::State;
 
 /// All fields of a node, in the order in which they are shown.
 pub(super) const NAMES: [&str; 62] = [
@@ -115,10 +120,17 @@ impl Fields {
 }
 
 /// Writes one field of a node, key and value.
-pub(super) fn write(facts: &Facts<'_>, node: &Node, place: usize, w: &mut Writer<Slice<'_>>) {
+pub(super) fn write(
+    facts: &Facts<'_>,
+    index: usize,
+    node: &Node,
+    place: usize,
+    w: &mut Writer<Slice<'_>>,
+) {
     let Some(name) = NAMES.get(place) else {
         return;
     };
+    let text = |kind| facts.texts.get(index, kind);
     w.key(name);
     match *name {
         "uuid" => w.text(uuid::Text(node.id.0)),
@@ -140,7 +152,7 @@ pub(super) fn write(facts: &Facts<'_>, node: &Node, place: usize, w: &mut Writer
         },
         "instance_info" => instance_info(node, w),
         "driver" | "conductor" => w.string("farrier"),
-        "driver_info" => driver_info(node, w),
+        "driver_info" => driver_info(facts, index, w),
         "driver_internal_info" => driver_internal_info(facts, node, w),
         "properties" => properties(node, w),
         "reservation" if node.state.is_busy() => w.string("farrier"),
@@ -149,11 +161,36 @@ pub(super) fn write(facts: &Facts<'_>, node: &Node, place: usize, w: &mut Writer
             None => w.null(),
         },
         "conductor_group" => w.string(""),
-        "maintenance" | "protected" | "retired" | "console_enabled" => w.bool(false),
+        "maintenance" => w.bool(node.flags.has(Flags::MAINTENANCE)),
+        "protected" => w.bool(node.flags.has(Flags::PROTECTED)),
+        "retired" => w.bool(node.flags.has(Flags::RETIRED)),
+        "maintenance_reason" => match text(Kind::MaintenanceReason) {
+            "" if node.flags.has(Flags::CLEAN_FAULT) => {
+                w.string("Cleaning failed: the disks may hold a former tenant's data.")
+            }
+            reason => w.string_or_null(reason),
+        },
+        "protected_reason" => w.string_or_null(text(Kind::ProtectedReason)),
+        "retired_reason" => w.string_or_null(text(Kind::RetiredReason)),
+        "fault" if node.flags.has(Flags::CLEAN_FAULT) => w.string("clean failure"),
+        "console_enabled" => w.bool(false),
         "automated_clean" => w.bool(true),
-        "traits" => w.array().end_array(),
-        "extra" | "clean_step" | "deploy_step" | "service_step" | "raid_config"
-        | "target_raid_config" | "network_data" => w.object().end_object(),
+        "traits" => {
+            w.array();
+            for word in facts.texts.words(node.traits) {
+                w.string(word);
+            }
+            w.end_array()
+        }
+        "resource_class" => w.string_or_null(facts.texts.class(node.class)),
+        "allocation_uuid" => match node.instance.instance_uuid {
+            Some(id) if node.flags.has(Flags::ALLOCATED) => w.text(uuid::Text(id.0)),
+            _ => w.null(),
+        },
+        "clean_step" => step(node, State::Available, w),
+        "deploy_step" => step(node, State::Deploying, w),
+        "service_step" => step(node, State::Servicing, w),
+        "extra" | "raid_config" | "target_raid_config" | "network_data" => w.object().end_object(),
         "boot_interface" => w.string("ipxe"),
         "deploy_interface" => w.string("direct"),
         "inspect_interface" => w.string("agent"),
@@ -205,12 +242,40 @@ fn instance_info<'w, 'b>(node: &Node, w: &'w mut Writer<Slice<'b>>) -> &'w mut W
     w.end_object()
 }
 
-fn driver_info<'w, 'b>(node: &Node, w: &'w mut Writer<Slice<'b>>) -> &'w mut Writer<Slice<'b>> {
+fn driver_info<'w, 'b>(
+    facts: &Facts<'_>,
+    index: usize,
+    w: &'w mut Writer<Slice<'b>>,
+) -> &'w mut Writer<Slice<'b>> {
     w.object();
-    for info in &node.driver_info {
-        let secret = info.key.contains("password") || info.key.contains("secret");
-        let value = if secret { "******" } else { &info.value };
-        w.key(&info.key).string(value);
+    for (key, value) in facts.texts.pairs(index, Kind::DriverInfo) {
+        let secret = key.contains("password") || key.contains("secret");
+        let value = if secret { "******" } else { value };
+        w.key(key).string(value);
+    }
+    w.end_object()
+}
+
+/// The step that is due, in the field of the work that it belongs to:
+/// `kind` is one of that work's states.
+fn step<'w, 'b>(
+    node: &Node,
+    kind: State,
+    w: &'w mut Writer<Slice<'b>>,
+) -> &'w mut Writer<Slice<'b>> {
+    let at_work = match node.state {
+        State::Cleaning | State::CleanWait | State::CleanHold => State::Available,
+        State::Deploying | State::WaitCallBack | State::DeployHold => State::Deploying,
+        State::Servicing | State::ServiceWait | State::ServiceHold => State::Servicing,
+        _ => return w.object().end_object(),
+    };
+    w.object();
+    if at_work == kind
+        && let Some(step) = node.step()
+    {
+        w.key("interface").string_or_null(Step::interface(step));
+        w.key("step").string(step.as_str());
+        w.key("args").object().end_object();
     }
     w.end_object()
 }
@@ -230,6 +295,11 @@ fn driver_internal_info<'w, 'b>(
             .number(deadline.since(facts.now) / 1000);
     }
     w.key("agent_is_live").bool(node.agent_is_live(facts.now));
+    if let Some((hop, until)) = deadlines::due(node, facts.now) {
+        w.key("next_hop").string(hop.as_str());
+        w.key("next_hop_seconds")
+            .number(until.since(facts.now) / 1000);
+    }
     match node.timeline.last() {
         Some(hop) => w.key("last_hop").string(Hop::as_str(hop)),
         None => w,
@@ -241,7 +311,8 @@ fn properties<'w, 'b>(node: &Node, w: &'w mut Writer<Slice<'b>>) -> &'w mut Writ
     w.object();
     if node.hardware.cpus > 0 {
         w.key("cpus").number(node.hardware.cpus);
-        w.key("cpu_arch").string(&node.hardware.architecture);
+        w.key("cpu_arch")
+            .string(node.hardware.architecture.as_str());
         w.key("memory_mb").number(node.hardware.memory_mib);
         w.key("local_gb").number(node.hardware.local_gib);
     }

@@ -58,13 +58,24 @@
 //! | `GET /v1/nodes/{node}` | one, by UUID or name; `fields` |
 //! | `GET /v1/nodes/{node}/states`, `/validate`, `/ports` | |
 //! | `GET /v1/nodes/{node}/inventory` | of the last inspection; 404 before it |
-//! | `GET /v1/nodes/{node}/traits`, `/vifs`, `/history`, … | empty |
-//! | `PUT /v1/nodes/{node}/states/provision` | 202; `target`, `configdrive` (a string or an object, ≤ [`MAX_CONFIG_DRIVE`]) |
+//! | `GET /v1/nodes/{node}/traits`, `/allocation` | |
+//! | `GET /v1/nodes/{node}/vifs`, `/history`, … | empty |
+//! | `POST /v1/nodes` | 201 and the node; `driver`, `name`, `uuid`, `resource_class`, `driver_info`, `properties/serial_number` |
+//! | `DELETE /v1/nodes/{node}` | 204 |
+//! | `PUT`, `DELETE /v1/nodes/{node}/maintenance` | 202; `reason` |
+//! | `PUT`, `DELETE /v1/nodes/{node}/traits`, `/traits/{trait}` | 204; `traits` |
+//! | `POST /v1/ports`, `DELETE /v1/ports/{port}` | 201 and the port, 204; `node_uuid`, `address` |
+//! | `POST /v1/allocations` | 201 and the allocation, 409 where nothing fits; `name`, `uuid`, `resource_class` (a flavor or a class), `traits`, `candidate_nodes`, `node` |
+//! | `GET /v1/allocations`, `/v1/allocations/{allocation}` | by UUID or name |
+//! | `DELETE /v1/allocations/{allocation}`, `/v1/nodes/{node}/allocation` | 204 |
+//! | `GET /farrier/v1/flavors` | the flavors |
+//! | `PUT`, `DELETE /farrier/v1/flavors/{flavor}` | 204; `resource_class`, `traits`, `cpus`, `memory_mb`, `local_gb`, `link_mbps`, `parts` (of `hdd`, `ssd`, `nvme`, `infiniband`, `roce`, `tpm2`) |
+//! | `PUT /v1/nodes/{node}/states/provision` | 202; `target`, `configdrive` (a string or an object, ≤ [`MAX_CONFIG_DRIVE`]), `clean_steps`, `deploy_steps`, `service_steps` |
 //! | `PUT /v1/nodes/{node}/states/power` | 400: there is no power driver |
-//! | `PATCH /v1/nodes/{node}` | the node; `name`, `instance_uuid`, `instance_info` (`image_source`, `display_name`), `driver_info` |
+//! | `PATCH /v1/nodes/{node}` | the node; `name`, `instance_uuid`, `instance_info` (`image_source`, `display_name`), `driver_info`, `resource_class`, `maintenance`, `protected`, `retired` and their reasons |
 //! | `GET /v1/ports`, `/v1/ports/{port}` | interfaces; `node`, `limit`, `marker` |
 //! | `GET /v1/drivers`, `/v1/conductors` | one, `farrier` |
-//! | `GET /v1/chassis`, `/v1/allocations`, … | empty |
+//! | `GET /v1/chassis`, … | empty |
 //! | `GET /farrier/v1/status` | see [`status`] |
 //! | `GET /farrier/v1/images` | the images of the store: name, version, bytes |
 //!
@@ -76,16 +87,19 @@
 //! - Fields are not held back from clients of older microversions.
 //! - `power_state` is null where nothing is known, and otherwise told by the
 //!   machine's own packets.
-//! - Nodes are neither created nor deleted by requests.
+//! - An allocation is found or refused at once: none is ever `allocating`
+//!   or in `error`.
 #![allow(
     clippy::result_large_err,
     reason = "an error carries its sentence, there is no heap to put it on, and requests are rare"
 )]
 
+mod allocations;
 mod documents;
 mod error;
 mod exchange;
 mod fields;
+mod form;
 mod inventory;
 mod patch;
 mod ports;
@@ -96,6 +110,7 @@ pub mod status;
 mod text;
 pub mod uuid;
 pub mod version;
+mod wish;
 
 pub use crate::life::Refused;
 pub use error::Error;
@@ -104,9 +119,11 @@ pub use render::{Cursor, MIN_BUFFER, check, render};
 pub use route::{Call, Ident, Target, is_ours, route};
 pub use version::Version;
 
+use crate::flavor::Flavor;
 use crate::input::Image;
 use crate::node::Node;
 use crate::rack::{Counters, Rack};
+use crate::texts::Texts;
 use crate::time::Instant;
 
 /// Longest config drive in bytes of its JSON text, as it stands in the
@@ -125,6 +142,8 @@ pub struct Facts<'a> {
     nodes: &'a [Node],
     images: &'a [Image],
     counters: &'a Counters,
+    texts: &'a Texts,
+    flavors: &'a [Flavor],
     /// Addresses in the pool, and how many of them are bound.
     leases: (usize, usize),
 }
@@ -140,13 +159,16 @@ impl<'a> Facts<'a> {
             nodes: rack.nodes(),
             images: rack.images(),
             counters: rack.counters(),
+            texts: rack.texts(),
+            flavors: rack.flavors(),
             leases: rack.lease_usage(now),
         }
     }
 
     /// A node and its place.
     fn find(&self, ident: &Ident) -> Result<(usize, &'a Node), Error> {
-        let mut nodes = self.nodes.iter().enumerate();
+        let nodes = self.nodes.iter().enumerate();
+        let mut nodes = nodes.filter(|(_, node)| !node.is_vacant());
         let found = match ident {
             Ident::Uuid(id) => nodes.find(|(_, node)| node.id == *id),
             Ident::Name(name) => nodes.find(|(_, node)| node.name == *name),

@@ -3,14 +3,20 @@
 //! shall be changed.
 
 use super::text::Text;
-use super::{Error, MAX_PATCH, uuid};
+use super::{Error, Facts, MAX_PATCH, uuid};
+use crate::flags::Mark;
 use crate::input::Operator;
 use crate::json::{Event, Reader};
-use crate::life::{Refused, changes_in_use};
-use crate::node::{DriverInfo, InstanceInfo, MAX_DRIVER_INFO, NAME_LEN, Node};
+use crate::life::{Refused, changes_in_use, deployed};
+use crate::node::{
+    DRIVER_KEY_LEN, DRIVER_VALUE_LEN, InstanceInfo, MAX_DRIVER_INFO, NAME_LEN, Node, String,
+};
+use crate::texts::{Kind, TEXT_MAX, Texts};
+use crate::words::WORD_LEN;
 use farrier_http::Status;
+use farrier_lifecycle::State;
 use farrier_protocol::message::NodeId;
-use heapless::{String, Vec};
+use heapless::Vec;
 
 /// Longest value in a patch, in bytes.
 const VALUE_LEN: usize = 160;
@@ -25,7 +31,25 @@ pub(super) struct Changes {
     display_name: Option<String<NAME_LEN>>,
     instance_uuid: Option<Option<NodeId>>,
     driver_info: Vec<DriverInfo, MAX_DRIVER_INFO>,
+    class: Option<String<WORD_LEN>>,
+    /// By [`MARKS`].
+    marks: [Option<bool>; 3],
+    reason: Option<(Mark, String<TEXT_MAX>)>,
 }
+
+/// One pair of `driver_info`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct DriverInfo {
+    key: String<DRIVER_KEY_LEN>,
+    value: String<DRIVER_VALUE_LEN>,
+}
+
+/// The marks of a node, and the fields that set them.
+const MARKS: [(Mark, &str, &str); 3] = [
+    (Mark::Maintenance, "maintenance", "maintenance_reason"),
+    (Mark::Protected, "protected", "protected_reason"),
+    (Mark::Retired, "retired", "retired_reason"),
+];
 
 /// The body so far.
 #[derive(Debug)]
@@ -220,15 +244,43 @@ impl Changes {
                     .push(info)
                     .map_err(|_| unfit("too many keys of driver_info at once."))?;
             }
+            (key, "") if MARKS.iter().any(|(_, on, why)| key == *on || key == *why) => {
+                self.mark(key, text).ok_or_else(|| {
+                    unfit("marks are true or false, and one reason is told at a time.")
+                })?;
+            }
             ("properties", _) => {
                 return Err(unfit("properties come from the inspection of the node."));
             }
-            ("extra" | "traits" | "resource_class" | "description" | "owner" | "lessee", _) => {
+            ("resource_class", "") => {
+                let class = String::try_from(text).map_err(|_| unfit("the class is too long."))?;
+                self.class = Some(class);
+            }
+            ("extra" | "traits" | "description" | "owner" | "lessee", _) => {
                 return Err(unfit("this appliance does not keep that field."));
             }
             _ => return Err(unfit("that field can't be changed.")),
         }
         Ok(())
+    }
+
+    /// Takes the value of a mark or of its reason.
+    fn mark(&mut self, key: &str, text: &str) -> Option<()> {
+        for ((mark, on, why), wanted) in MARKS.iter().zip(&mut self.marks) {
+            if key == *on {
+                *wanted = Some(match text {
+                    "true" | "True" => true,
+                    "" | "false" | "False" => false,
+                    _ => return None,
+                });
+            } else if key == *why {
+                if self.reason.as_ref().is_some_and(|(other, _)| other != mark) {
+                    return None;
+                }
+                self.reason = Some((*mark, String::try_from(text).ok()?));
+            }
+        }
+        Some(())
     }
 
     fn instance_info(&mut self, key: &str, value: &str) -> Result<(), Error> {
@@ -288,36 +340,58 @@ impl Changes {
     /// Whether the brain will take the whole patch: asked beforehand, since
     /// a patch is carried out whole or not at all. (A name may still be
     /// refused; that wish comes first.)
-    pub(super) fn check(&self, node: &Node) -> Result<(), Error> {
+    pub(super) fn check(&self, facts: &Facts<'_>, place: usize, node: &Node) -> Result<(), Error> {
+        let refused = |refused| Err(Error::refused(refused, Some(node)));
+        let [maintenance, protected, retired] = self.marks;
+        let only_maintenance = Changes {
+            marks: [maintenance, None, None],
+            reason: self.reason.clone().filter(|(m, _)| *m == Mark::Maintenance),
+            ..Changes::default()
+        };
+        if node.state.is_busy() && *self != only_maintenance {
+            return refused(Refused::Locked(node.state));
+        }
+        if protected == Some(true) && !deployed(node.state) {
+            return refused(Refused::NotDeployed(node.state));
+        }
+        if retired == Some(true) && node.state == State::Available {
+            return refused(Refused::Offered);
+        }
+        let reason = self.reason.iter().map(|(_, reason)| reason.len());
+        let pairs = self.pairs(false).map(|i| i.key.len() + 1 + i.value.len());
+        let needed: usize = reason.chain(pairs).map(Texts::cost).sum();
+        if needed > facts.texts.free() {
+            return refused(Refused::TextsFull);
+        }
         if let Some(info) = self.instance(node)
             && changes_in_use(node, &info)
         {
             return Err(Error::refused(Refused::InUse(node.state), Some(node)));
         }
-        if !self.driver_info_fits(node) {
+        if !self.driver_info_fits(facts, place) {
             return Err(Error::refused(Refused::TooManyKeys, Some(node)));
         }
         Ok(())
     }
 
     /// Whether the brain has room for all keys of `driver_info`.
-    fn driver_info_fits(&self, node: &Node) -> bool {
+    fn driver_info_fits(&self, facts: &Facts<'_>, place: usize) -> bool {
+        let pairs = || facts.texts.pairs(place, Kind::DriverInfo);
         let removed = |key: &str| {
             self.driver_info
                 .iter()
                 .any(|info| info.key == key && info.value.is_empty())
         };
-        let new = |info: &&DriverInfo| {
-            !info.value.is_empty() && node.driver_info.iter().all(|known| known.key != info.key)
-        };
-        let kept = node.driver_info.iter().filter(|info| !removed(&info.key));
+        let new =
+            |info: &&DriverInfo| !info.value.is_empty() && pairs().all(|(key, _)| key != info.key);
+        let kept = pairs().filter(|(key, _)| !removed(key));
         kept.count() + self.driver_info.iter().filter(new).count() <= MAX_DRIVER_INFO
     }
 
     /// The wish of that number for the brain, in an order in which only the
     /// first can be refused. `None` behind the last.
     pub(super) fn operator(&self, node: &Node, number: usize) -> Option<Operator<'_>> {
-        let id = node.id;
+        let (id, flags) = (node.id, node.flags);
         let name = self.name.as_deref();
         let rename = name.map(|name| Operator::Rename { node: id, name });
         let info = self.instance(node);
@@ -329,7 +403,28 @@ impl Changes {
             key: &info.key,
             value: &info.value,
         });
-        rename.into_iter().chain(instance).chain(driver).nth(number)
+        let class = self.class.as_ref();
+        let class = class.map(|name| Operator::Class { node: id, name });
+        let marks = MARKS.iter().zip(self.marks).filter_map(move |(mark, on)| {
+            let (mark, ..) = *mark;
+            let reason = self.reason.as_ref().filter(|(of, _)| *of == mark);
+            if on.is_none() && reason.is_none() {
+                return None;
+            }
+            Some(Operator::Mark {
+                node: id,
+                mark,
+                on: on.unwrap_or(flags.has(mark.flag())),
+                reason: reason.map_or("", |(_, reason)| reason),
+            })
+        });
+        rename
+            .into_iter()
+            .chain(instance)
+            .chain(class)
+            .chain(marks)
+            .chain(driver)
+            .nth(number)
     }
 
     fn pairs(&self, gone: bool) -> impl Iterator<Item = &DriverInfo> {

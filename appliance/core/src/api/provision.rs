@@ -8,10 +8,12 @@
 use super::text::Text;
 use super::{Error, MAX_CONFIG_DRIVE};
 use crate::json::{Event, Reader};
+use crate::steps::{MAX_STEPS, Step, Steps, WRITE_PRIORITY};
 use core::str::FromStr;
 use farrier_http::Status;
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::ConfigDriveFormat;
+use heapless::Vec;
 
 /// The body so far.
 #[derive(Debug)]
@@ -26,6 +28,31 @@ pub(super) struct Provision {
     drive: Option<ConfigDriveFormat>,
     drive_len: u32,
     seen_drive: bool,
+    /// The verb whose list of steps was read, by its key.
+    listed: Option<Verb>,
+    /// Steps with their priorities, in the order in which they were named.
+    steps: Vec<(Step, u8), MAX_STEPS, u8>,
+    step: OneStep,
+    /// Within the key of a step.
+    in_key: bool,
+}
+
+/// What the body wishes.
+#[derive(Debug)]
+pub(super) struct Wish {
+    pub(super) verb: Verb,
+    pub(super) steps: Steps,
+    /// Length and format of the config drive.
+    pub(super) drive: Option<(u32, ConfigDriveFormat)>,
+}
+
+/// One step as far as it was read.
+#[derive(Debug, Clone, Copy, Default)]
+struct OneStep {
+    step: Option<Step>,
+    /// Whether an interface was named that has none of the steps.
+    foreign: bool,
+    priority: u8,
 }
 
 /// What the reader is within.
@@ -37,8 +64,8 @@ enum Now {
     Drive,
     DriveText,
     DriveObject,
-    /// A list of steps; `true` where some may be named.
-    Steps(bool),
+    /// A list of steps.
+    Steps,
     /// A value that must say nothing.
     Nothing,
 }
@@ -55,6 +82,10 @@ impl Provision {
             drive: None,
             drive_len: 0,
             seen_drive: false,
+            listed: None,
+            steps: Vec::new(),
+            step: OneStep::default(),
+            in_key: false,
         }
     }
 
@@ -84,9 +115,8 @@ impl Provision {
         }
     }
 
-    /// Tells that the body is complete. Gives the verb, and length and
-    /// format of the config drive.
-    pub(super) fn finish(&mut self) -> Result<(Verb, Option<(u32, ConfigDriveFormat)>), Error> {
+    /// Tells that the body is complete.
+    pub(super) fn finish(&mut self) -> Result<Wish, Error> {
         self.reader.finish()?;
         let target = self
             .target
@@ -102,7 +132,43 @@ impl Provision {
                 format_args!("A configdrive belongs to active or rebuild, not to {verb}."),
             ));
         }
-        Ok((verb, drive))
+        Ok(Wish {
+            verb,
+            steps: self.queue(verb)?,
+            drive,
+        })
+    }
+
+    /// The steps in the order of their priorities, highest first; those of
+    /// the same priority as they were named. Writing the image is one of a
+    /// deployment's.
+    fn queue(&mut self, verb: Verb) -> Result<Steps, Error> {
+        let deploys = matches!(verb, Verb::Active | Verb::Rebuild);
+        match self.listed {
+            None => return Ok(Steps::NONE),
+            Some(Verb::Active) if deploys => {}
+            Some(listed) if listed == verb => {}
+            Some(_) if self.steps.is_empty() => return Ok(Steps::NONE),
+            Some(listed) => {
+                return Err(Error::new(
+                    Status::BAD_REQUEST,
+                    format_args!("The steps of the body belong to {listed}, not to {verb}."),
+                ));
+            }
+        }
+        let many = || Error::bad("There are more steps than a node has room for.");
+        if deploys && !self.steps.is_empty() {
+            // Behind others of the same priority.
+            let write = (Step::Write, WRITE_PRIORITY);
+            self.steps.push(write).map_err(|_| many())?;
+        }
+        let mut queue = Steps::NONE;
+        for priority in (0..=u8::MAX).rev() {
+            for (step, _) in self.steps.iter().filter(|(_, p)| *p == priority) {
+                queue = queue.with(*step).ok_or_else(many)?;
+            }
+        }
+        Ok(queue)
     }
 
     fn count(&mut self, length: usize) -> Result<(), Error> {
@@ -159,7 +225,7 @@ impl Provision {
                 Event::Text(_) | Event::Char(_) => self.value.take(event),
                 _ => return Err(Error::bad("The target is a string.")),
             },
-            Now::Steps(some) => self.steps(some, event)?,
+            Now::Steps => self.steps(event)?,
             Now::Nothing => match event {
                 Event::Null | Event::Bool(false) => self.now = Now::Top,
                 _ => return Err(self.unfit()),
@@ -176,8 +242,9 @@ impl Provision {
                 self.now = match self.key.get() {
                     Some("target") => Now::Target,
                     Some("configdrive") => Now::Drive,
-                    Some("clean_steps") => Now::Steps(true),
-                    Some("deploy_steps" | "service_steps") => Now::Steps(false),
+                    Some("clean_steps") => self.list(Verb::Clean)?,
+                    Some("deploy_steps") => self.list(Verb::Active)?,
+                    Some("service_steps") => self.list(Verb::Service)?,
                     Some("rescue_password" | "runbook" | "disable_ramdisk") => Now::Nothing,
                     _ => return Err(self.unfit()),
                 }
@@ -205,45 +272,76 @@ impl Provision {
         Ok(())
     }
 
-    /// Cleaning has one step, and it may be named. Choosing others would
-    /// need engines that are not here.
-    fn steps(&mut self, some: bool, event: Event<'_>) -> Result<(), Error> {
+    /// A list of steps begins.
+    fn list(&mut self, verb: Verb) -> Result<Now, Error> {
+        match self.listed.replace(verb) {
+            None => Ok(Now::Steps),
+            Some(_) => Err(Error::bad("The body brings two lists of steps.")),
+        }
+    }
+
+    fn steps(&mut self, event: Event<'_>) -> Result<(), Error> {
         let depth = self.reader.depth();
+        let key = self.key.get().unwrap_or("");
         match event {
             Event::Null if depth == 1 => self.now = Now::Top,
             Event::ArrayEnd if depth == 1 => self.now = Now::Top,
             Event::ArrayStart if depth == 2 => {}
-            Event::ObjectStart | Event::ObjectEnd if some && depth <= 4 => {}
-            Event::KeyStart if depth == 3 => self.key.clear(),
-            Event::StringStart if depth == 3 => self.value.clear(),
-            Event::KeyEnd => {
-                if !matches!(self.key.get(), Some("interface" | "step" | "args")) {
+            Event::ObjectStart if depth == 3 => self.step = OneStep::default(),
+            Event::ObjectEnd if depth == 2 => self.one_step()?,
+            Event::ObjectStart | Event::ObjectEnd if depth <= 4 && key == "args" => {}
+            Event::Null if depth == 3 && matches!(key, "interface" | "args") => {}
+            Event::KeyStart if depth == 3 => {
+                self.key.clear();
+                self.in_key = true;
+            }
+            Event::StringStart | Event::NumberStart if depth == 3 => self.value.clear(),
+            Event::KeyEnd if depth == 3 => {
+                if !matches!(key, "interface" | "step" | "args" | "priority") {
                     return Err(self.unfit());
                 }
-                self.value.clear();
+                self.in_key = false;
             }
-            // Between KeyStart and KeyEnd the pieces are the key's, but one
-            // field for both is enough: a key is judged before its value
-            // comes.
-            Event::Text(_) | Event::Char(_) if depth == 3 => {
-                self.value.take(event);
-                self.key.take(event);
-            }
-            Event::StringEnd if depth == 3 => {
-                if !matches!(self.value.get(), Some("deploy" | "erase_devices")) {
-                    return Err(Error::bad(
-                        "The only step is erase_devices of the interface deploy.",
-                    ));
-                }
+            Event::Text(_) | Event::Char(_) if depth == 3 => match self.in_key {
+                true => self.key.take(event),
+                false => self.value.take(event),
+            },
+            Event::StringEnd if depth == 3 => match (key, self.value.get().unwrap_or("")) {
+                ("interface", "deploy" | "") => {}
+                ("interface", _) => self.step.foreign = true,
+                ("step", name) => self.step.step = Step::chosen(name),
+                _ => return Err(self.unfit()),
+            },
+            Event::NumberEnd if depth == 3 && key == "priority" => {
+                let priority = self.value.get().and_then(|text| text.parse().ok());
+                let unfit = || Error::bad("A priority is a number of 0 to 255.");
+                self.step.priority = priority.ok_or_else(unfit)?;
             }
             _ => {
                 return Err(Error::bad(
-                    "Steps can't be chosen here: leave them out, or name erase_devices of the \
-                     interface deploy without arguments.",
+                    "A step has interface, step and priority, and no arguments.",
                 ));
             }
         }
         Ok(())
+    }
+
+    fn one_step(&mut self) -> Result<(), Error> {
+        let OneStep {
+            step,
+            foreign,
+            priority,
+        } = self.step;
+        let known = step.filter(|step| !foreign && *step != Step::Write);
+        let step = known.ok_or_else(|| {
+            Error::bad(
+                "There are the steps erase_devices and collect_inventory of the interface \
+                 deploy, hold and reboot. Writing the image needs no step.",
+            )
+        })?;
+        self.steps
+            .push((step, priority))
+            .map_err(|_| Error::bad("There are more steps than a node has room for."))
     }
 
     fn unfit(&self) -> Error {

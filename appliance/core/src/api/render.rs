@@ -7,11 +7,13 @@
 //! stays well-formed though the rack changes meanwhile: nodes never leave
 //! their place, and each field is read when it is written.
 
+use super::allocations;
 use super::fields::{self, Fields, NAMES};
 use super::inventory::{self, Inventory};
 use super::ports::{self, ports};
 use super::route::{Call, List, Target};
-use super::{Error, Facts, documents, status, uuid};
+use super::{Error, Facts, Ident, documents, status, uuid};
+use crate::flags::Flags;
 use crate::json::{Slice, Writer};
 use crate::node::Node;
 
@@ -88,7 +90,7 @@ pub fn check(facts: &Facts<'_>, call: &Call) -> Result<(), Error> {
             ));
         }
     }
-    if let Target::Port(port) = call.target
+    if let Target::Port(port) | Target::DeletePort(port) = call.target
         && ports(facts, None).all(|(_, _, mac)| uuid::of_port(mac) != port)
     {
         return Err(Error::new(
@@ -96,11 +98,29 @@ pub fn check(facts: &Facts<'_>, call: &Call) -> Result<(), Error> {
             format_args!("Port {} could not be found.", uuid::Text(port.0)),
         ));
     }
+    let allocation = match &call.target {
+        Target::Allocation(ident) | Target::DeleteAllocation(ident) => {
+            Some((allocations::find(facts, ident).is_some(), ident))
+        }
+        Target::NodeAllocation(ident) | Target::DeleteNodeAllocation(ident) => {
+            let (own, _) = facts.find(ident)?;
+            let mut all = allocations::allocations(facts);
+            Some((all.any(|(place, ..)| place == own), ident))
+        }
+        _ => None,
+    };
+    if let Some((false, ident)) = allocation {
+        return Err(Error::new(
+            farrier_http::Status::NOT_FOUND,
+            format_args!("Allocation {ident} could not be found."),
+        ));
+    }
     let Some(marker) = call.list.marker else {
         return Ok(());
     };
     let known = match call.target {
         Target::Ports(_) => ports(facts, None).any(|(_, _, mac)| uuid::of_port(mac) == marker),
+        Target::Allocations => true,
         _ => facts.nodes.iter().any(|node| node.id == marker),
     };
     known.then_some(()).ok_or_else(|| {
@@ -169,6 +189,12 @@ fn fragment(
         Target::Images => documents::images(facts, at, w),
         Target::Status => status::fragment(facts, call, at, w),
         Target::Inventory(_) => inventory::fragment(inventory, at, w),
+        Target::NewNode(id) => {
+            let node = facts.find(&Ident::Uuid(*id)).ok();
+            one_node(facts, node, Fields::ALL, at, w);
+        }
+        Target::Allocations => allocations::list(facts, at, w),
+        Target::Flavors => allocations::flavors(facts, at, w),
         _ => {
             documents::short(facts, call, w);
             at.stage = Stage::End;
@@ -209,7 +235,14 @@ pub(super) fn start(facts: &Facts<'_>, list: &List) -> usize {
 
 fn next_node(facts: &Facts<'_>, list: &List, from: usize) -> Option<usize> {
     let fits = |node: &Node| {
-        !list.nothing
+        !node.is_vacant()
+            && !list.nothing
+            && list
+                .maintenance
+                .is_none_or(|on| node.flags.has(Flags::MAINTENANCE) == on)
+            && list
+                .retired
+                .is_none_or(|on| node.flags.has(Flags::RETIRED) == on)
             && list.state.is_none_or(|state| node.state == state)
             && list
                 .instance
@@ -240,7 +273,7 @@ fn nodes(facts: &Facts<'_>, call: &Call, at: &mut Cursor, w: &mut Writer<Slice<'
             let node = facts.nodes.get(at.item);
             match node.and_then(|node| Some((node, call.list.fields.next(at.part)?))) {
                 Some((node, place)) => {
-                    fields::write(facts, node, place, w);
+                    fields::write(facts, at.item, node, place, w);
                     at.part = place + 1;
                 }
                 None => {
@@ -285,10 +318,16 @@ fn more(facts: &Facts<'_>, call: &Call, at: &Cursor, w: &mut Writer<Slice<'_>>) 
                     }
                 }
             }
-            match list.associated {
-                Some(yes) => write!(f, "&associated={yes}"),
-                None => Ok(()),
+            for (key, filter) in [
+                ("associated", list.associated),
+                ("maintenance", list.maintenance),
+                ("retired", list.retired),
+            ] {
+                if let Some(yes) = filter {
+                    write!(f, "&{key}={yes}")?;
+                }
             }
+            Ok(())
         }
     }
     if next_node(facts, &call.list, at.item).is_none() {
@@ -319,9 +358,9 @@ fn one_node(
         at.stage = Stage::Item;
         return;
     }
-    match node.and_then(|(_, node)| Some((node, fields.next(at.part)?))) {
-        Some((node, place)) => {
-            fields::write(facts, node, place, w);
+    match node.and_then(|(index, node)| Some((index, node, fields.next(at.part)?))) {
+        Some((index, node, place)) => {
+            fields::write(facts, index, node, place, w);
             at.part = place + 1;
         }
         None => {
@@ -343,6 +382,9 @@ fn states() -> Fields {
         "boot_mode",
         "secure_boot",
         "console_enabled",
+        "clean_step",
+        "deploy_step",
+        "service_step",
         "raid_config",
         "target_raid_config",
     ]

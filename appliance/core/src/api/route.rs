@@ -2,13 +2,13 @@
 //! of it, and which part of a list.
 
 use super::fields::Fields;
-use super::{Error, Version, uuid};
-use crate::node::NAME_LEN;
+use super::{Error, Version, uuid, wish};
+use crate::node::{NAME_LEN, String};
+use crate::words::WORD_LEN;
 use core::str::FromStr;
 use farrier_http::{Method, Status, percent};
 use farrier_lifecycle::State;
 use farrier_protocol::message::NodeId;
-use heapless::String;
 
 /// How a path names a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,12 +82,65 @@ pub enum Target {
     Provision(Ident),
     /// `PUT /v1/nodes/{node}/states/power`
     Power(Ident),
+    /// `PUT` (`true`) and `DELETE` of `/v1/nodes/{node}/maintenance`
+    Maintenance(Ident, bool),
+    /// `POST /v1/nodes`; the identity is known once the body was read.
+    NewNode(NodeId),
+    /// `DELETE /v1/nodes/{node}`
+    DeleteNode(Ident),
+    /// `POST /v1/ports`; as above.
+    NewPort(NodeId),
+    /// `DELETE /v1/ports/{port}`
+    DeletePort(NodeId),
+    /// `GET /v1/nodes/{node}/traits`
+    Traits(Ident),
+    /// `PUT /v1/nodes/{node}/traits`
+    SetTraits(Ident),
+    /// `PUT` (`true`) and `DELETE` of `/v1/nodes/{node}/traits/{trait}`, and
+    /// `DELETE` of all, with an empty name.
+    Trait(Ident, String<WORD_LEN>, bool),
+    /// `GET /v1/allocations`
+    Allocations,
+    /// `GET /v1/allocations/{allocation}`
+    Allocation(Ident),
+    /// `GET /v1/nodes/{node}/allocation`
+    NodeAllocation(Ident),
+    /// `POST /v1/allocations`; the identity is known once the body was read.
+    NewAllocation(NodeId),
+    /// `DELETE /v1/allocations/{allocation}`
+    DeleteAllocation(Ident),
+    /// `DELETE /v1/nodes/{node}/allocation`
+    DeleteNodeAllocation(Ident),
+    /// `GET /farrier/v1/flavors`
+    Flavors,
+    /// `PUT /farrier/v1/flavors/{flavor}`
+    PutFlavor(String<NAME_LEN>),
+    /// `DELETE /farrier/v1/flavors/{flavor}`
+    DeleteFlavor(String<NAME_LEN>),
 }
 
 impl Target {
-    /// Whether the request has a body that says what is wanted.
-    pub const fn has_body(&self) -> bool {
+    /// Whether the request wants something changed; a target that does not
+    /// is for reading.
+    pub(super) const fn changes(&self) -> bool {
         matches!(self, Self::Patch(_) | Self::Provision(_) | Self::Power(_))
+            || wish::takes_form(self)
+    }
+
+    /// The status of a reply to a request that was carried out.
+    pub const fn status(&self) -> Status {
+        match self {
+            Self::Provision(_) | Self::Maintenance(..) => Status::ACCEPTED,
+            Self::NewNode(_) | Self::NewPort(_) | Self::NewAllocation(_) => Status::CREATED,
+            Self::Patch(_) => Status::OK,
+            _ if wish::takes_form(self) => Status::NO_CONTENT,
+            _ => Status::OK,
+        }
+    }
+
+    /// Whether that reply has a body.
+    pub const fn has_reply(&self) -> bool {
+        !matches!(self.status(), Status::ACCEPTED | Status::NO_CONTENT)
     }
 
     /// The node that is meant, where it is one.
@@ -101,7 +154,14 @@ impl Target {
             | Self::Ports(Some(node))
             | Self::Patch(node)
             | Self::Provision(node)
-            | Self::Power(node) => Some(node),
+            | Self::Power(node)
+            | Self::Maintenance(node, _)
+            | Self::DeleteNode(node)
+            | Self::Traits(node)
+            | Self::SetTraits(node)
+            | Self::Trait(node, ..)
+            | Self::NodeAllocation(node)
+            | Self::DeleteNodeAllocation(node) => Some(node),
             _ => None,
         }
     }
@@ -116,7 +176,14 @@ impl Target {
             | Self::Ports(Some(node))
             | Self::Patch(node)
             | Self::Provision(node)
-            | Self::Power(node) => Some(node),
+            | Self::Power(node)
+            | Self::Maintenance(node, _)
+            | Self::DeleteNode(node)
+            | Self::Traits(node)
+            | Self::SetTraits(node)
+            | Self::Trait(node, ..)
+            | Self::NodeAllocation(node)
+            | Self::DeleteNodeAllocation(node) => Some(node),
             _ => None,
         }
     }
@@ -132,7 +199,9 @@ pub(super) struct List {
     pub(super) state: Option<State>,
     pub(super) instance: Option<NodeId>,
     pub(super) associated: Option<bool>,
-    /// A filter that no node passes, as `maintenance=true`.
+    pub(super) maintenance: Option<bool>,
+    pub(super) retired: Option<bool>,
+    /// A filter that no node passes, as `driver=ipmi`.
     pub(super) nothing: bool,
 }
 
@@ -145,6 +214,8 @@ impl List {
         state: None,
         instance: None,
         associated: None,
+        maintenance: None,
+        retired: None,
         nothing: false,
     };
 }
@@ -199,19 +270,23 @@ pub fn route(
     let target = match parts {
         ["", ..] => reading(Target::Root)?,
         ["v1", "", ..] => reading(Target::V1)?,
-        ["v1", "nodes", "", ..] if method == Method::Post => {
-            return Err(Error::bad(
-                "Nodes are not created by hand: a machine becomes a node with its first boot \
-                 packet on the provisioning network.",
-            ));
+        ["v1", "nodes", "", ..] if method == Method::Post => Target::NewNode(NodeId([0; 16])),
+        ["v1", "ports", "", ..] if method == Method::Post => Target::NewPort(NodeId([0; 16])),
+        ["v1", "allocations", "", ..] if method == Method::Post => {
+            Target::NewAllocation(NodeId([0; 16]))
         }
+        ["v1", "allocations", "", ..] => reading(Target::Allocations)?,
+        ["v1", "allocations", name, "", ..] if method == Method::Delete => {
+            Target::DeleteAllocation(ident(name)?)
+        }
+        ["v1", "allocations", name, "", ..] => reading(Target::Allocation(ident(name)?))?,
         ["v1", "nodes", "", ..] => reading(Target::Nodes)?,
         ["v1", "nodes", "detail", "", ..] if get => {
             detail = true;
             Target::Nodes
         }
         ["v1", "nodes", node, rest @ ..] => match of_node(method, ident(node)?, &rest) {
-            Some(target) if target.has_body() => target,
+            Some(target) if target.changes() => target,
             Some(target) => reading(target)?,
             None => return Err(missing()),
         },
@@ -222,27 +297,34 @@ pub fn route(
         }
         ["v1", "ports", port, "", ..] => {
             let port = uuid::parse(port).ok_or_else(|| Error::not_found("Port", port))?;
-            reading(Target::Port(port))?
+            if method == Method::Delete {
+                Target::DeletePort(port)
+            } else {
+                reading(Target::Port(port))?
+            }
         }
         ["v1", "drivers", "", ..] => reading(Target::Drivers)?,
         ["v1", "drivers", "farrier", "", ..] => reading(Target::Driver)?,
         ["v1", "conductors", "", ..] => reading(Target::Conductors)?,
         ["v1", "conductors", "farrier", "", ..] => reading(Target::Conductor)?,
         ["v1", kind, "", ..] => {
-            let kind = [
-                "chassis",
-                "allocations",
-                "portgroups",
-                "deploy_templates",
-                "shards",
-            ]
-            .into_iter()
-            .find(|known| *known == kind)
-            .ok_or_else(missing)?;
+            let kind = ["chassis", "portgroups", "deploy_templates", "shards"]
+                .into_iter()
+                .find(|known| *known == kind)
+                .ok_or_else(missing)?;
             reading(Target::Empty(kind))?
         }
         ["farrier", "v1", "status", "", ..] => reading(Target::Status)?,
         ["farrier", "v1", "images", "", ..] => reading(Target::Images)?,
+        ["farrier", "v1", "flavors", "", ..] => reading(Target::Flavors)?,
+        ["farrier", "v1", "flavors", name, "", ..] => {
+            let name = String::try_from(name).map_err(|_| missing())?;
+            match method {
+                Method::Put => Target::PutFlavor(name),
+                Method::Delete => Target::DeleteFlavor(name),
+                _ => return Err(wrong()),
+            }
+        }
         _ => return Err(missing()),
     };
     let (list, port_owner) = list(&target, query, detail)?;
@@ -263,25 +345,29 @@ fn of_node(method: Method, node: Ident, rest: &[&str]) -> Option<Target> {
     let put = method == Method::Put;
     Some(match rest {
         ["", ..] if method == Method::Patch => Target::Patch(node),
+        ["", ..] if method == Method::Delete => Target::DeleteNode(node),
+        ["traits", "", ..] if put => Target::SetTraits(node),
+        ["traits", "", ..] if method == Method::Delete => Target::Trait(node, String::new(), false),
+        ["traits", "", ..] => Target::Traits(node),
+        ["traits", name, "", ..] if put || method == Method::Delete => {
+            Target::Trait(node, String::try_from(*name).ok()?, put)
+        }
+        ["allocation", "", ..] if method == Method::Delete => Target::DeleteNodeAllocation(node),
+        ["allocation", "", ..] => Target::NodeAllocation(node),
         ["", ..] => Target::Node(node),
         ["states", "", ..] => Target::States(node),
         ["states", "provision", "", ..] if put => Target::Provision(node),
         ["states", "power", "", ..] if put => Target::Power(node),
+        ["maintenance", "", ..] if put => Target::Maintenance(node, true),
+        ["maintenance", "", ..] if method == Method::Delete => Target::Maintenance(node, false),
         ["states", "provision" | "power", "", ..] => Target::States(node),
         ["validate", "", ..] => Target::Validate(node),
         ["inventory", "", ..] => Target::Inventory(node),
         ["ports", "", ..] => Target::Ports(Some(node)),
         [kind, "", ..] => {
-            let kind = [
-                "traits",
-                "vifs",
-                "history",
-                "portgroups",
-                "bios",
-                "firmware",
-            ]
-            .into_iter()
-            .find(|known| known == kind)?;
+            let kind = ["vifs", "history", "portgroups", "bios", "firmware"]
+                .into_iter()
+                .find(|known| known == kind)?;
             Target::NodeEmpty(node, kind)
         }
         _ => return None,
@@ -309,7 +395,7 @@ fn list(target: &Target, query: &str, detail: bool) -> Result<(List, Option<Iden
     let mut owner = None;
     let listing = matches!(
         target,
-        Target::Nodes | Target::Ports(_) | Target::Status | Target::Empty(_)
+        Target::Nodes | Target::Ports(_) | Target::Status | Target::Allocations | Target::Empty(_)
     );
 
     for (key, value) in percent::pairs(query) {
@@ -361,11 +447,14 @@ fn list(target: &Target, query: &str, detail: bool) -> Result<(List, Option<Iden
             "associated" if *target == Target::Nodes => {
                 list.associated = Some(boolean(value).ok_or_else(unfit)?);
             }
-            "maintenance" | "retired" if *target == Target::Nodes => {
-                list.nothing |= boolean(value).ok_or_else(unfit)?;
+            "maintenance" if *target == Target::Nodes => {
+                list.maintenance = Some(boolean(value).ok_or_else(unfit)?);
+            }
+            "retired" if *target == Target::Nodes => {
+                list.retired = Some(boolean(value).ok_or_else(unfit)?);
             }
             "driver" if *target == Target::Nodes => list.nothing |= value != "farrier",
-            _ if !listing || matches!(target, Target::Empty(_)) => {}
+            _ if !listing || matches!(target, Target::Empty(_) | Target::Allocations) => {}
             _ => {
                 return Err(Error::new(
                     Status::BAD_REQUEST,

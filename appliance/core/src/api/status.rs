@@ -14,6 +14,7 @@
 //!     "agent": true, "agent_heard_ms": 300,
 //!     "boot_age_ms": 31000,
 //!     "hops": [ { "name": "dhcp discover", "ms": 0 }, … ],
+//!     "next_hop": { "name": "kernel", "deadline_ms": 290000, "late": false },
 //!     "progress": { "step": "erase", "done": 1048576, "total": 2097152,
 //!                   "rate": 104857600, "peak_rss_kib": 9120 },
 //!     "written": { "image_bytes": 1073741824, "fetched_bytes": 268435456,
@@ -26,7 +27,9 @@
 //! All times are milliseconds: `uptime_ms` since the appliance's reset,
 //! `state_ms` since the state began, `deadline_ms` from now (null where the
 //! state has none), `boot_age_ms` since the first hop of the present boot,
-//! each hop's `ms` from that first hop. Rates are bytes a second. `progress`
+//! each hop's `ms` from that first hop (to one part in 2048). `next_hop` is
+//! the hop that the work at hand waits for, null where it waits for none; its
+//! `deadline_ms` is from now, and `late` where that time is over. Rates are bytes a second. `progress`
 //! is null where no order is being carried out, `written` until an image was
 //! proven to be on the disk. `boots` counts boots since
 //! the present work began. `?limit=` and `?marker=` (a UUID) page through the
@@ -37,6 +40,7 @@ use super::fields;
 use super::render::{self, Cursor, Stage};
 use super::route::Call;
 use super::uuid::{self, MacText};
+use crate::deadlines;
 use crate::json::{Slice, Writer};
 use crate::node::{Hop, Node, Power};
 use core::net::Ipv4Addr;
@@ -123,6 +127,8 @@ fn counters(facts: &Facts<'_>, w: &mut Writer<Slice<'_>>) {
         ("statements_refused", c.statements_refused),
         ("files_refused", c.files_refused),
         ("deadlines", c.deadlines),
+        ("ports_full", c.ports_full),
+        ("identity_conflicts", c.identity_conflicts),
     ] {
         w.key(name).number(value);
     }
@@ -187,6 +193,17 @@ fn hops(facts: &Facts<'_>, node: &Node, w: &mut Writer<Slice<'_>>) {
         }
     }
     w.end_array();
+    w.key("next_hop");
+    match deadlines::due(node, facts.now) {
+        Some((hop, until)) => {
+            w.object().key("name").string(hop.as_str());
+            w.key("deadline_ms").number(until.since(facts.now));
+            w.key("late").bool(until <= facts.now).end_object();
+        }
+        None => {
+            w.null();
+        }
+    }
 }
 
 fn progress(node: &Node, w: &mut Writer<Slice<'_>>) {

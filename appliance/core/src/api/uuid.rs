@@ -56,6 +56,23 @@ pub fn parse(text: &str) -> Option<NodeId> {
     digits.next().is_none().then_some(NodeId(id))
 }
 
+/// Reads an address: six pairs of hexadecimal digits with colons or hyphens.
+pub fn parse_mac(text: &str) -> Option<Mac> {
+    let mut mac = [0; 6];
+    let mut parts = text.split([':', '-']);
+    for byte in &mut mac {
+        let part = parts.next().filter(|part| part.len() == 2)?;
+        *byte = u8::from_str_radix(part, 16).ok()?;
+    }
+    parts.next().is_none().then_some(Mac(mac))
+}
+
+/// The address of the port with this UUID.
+pub fn mac_of_port(id: NodeId) -> Option<Mac> {
+    let (_, mac) = id.0.split_last_chunk::<6>()?;
+    Some(Mac(*mac)).filter(|mac| of_port(*mac) == id)
+}
+
 /// The UUID of the port with this address: version 8 (RFC 9562, section
 /// 5.8), made of a fixed head and the address itself, so that it needs no
 /// table and stays the same.

@@ -1,0 +1,118 @@
+//! Allocations, as Ironic shows them, and our own flavors.
+
+use super::render::{Cursor, Stage};
+use super::{Facts, Ident, fields, uuid};
+use crate::flags::Flags;
+use crate::flavor::Flavor;
+use crate::json::{Slice, Writer};
+use crate::node::{Node, Parts};
+use crate::texts::Kind;
+use farrier_protocol::message::NodeId;
+
+/// All allocations: the node's place, the node, the allocation.
+pub(super) fn allocations<'a>(
+    facts: &Facts<'a>,
+) -> impl Iterator<Item = (usize, &'a Node, NodeId)> + use<'a> {
+    facts
+        .nodes
+        .iter()
+        .enumerate()
+        .filter(|(_, node)| !node.is_vacant() && node.flags.has(Flags::ALLOCATED))
+        .filter_map(|(place, node)| Some((place, node, node.instance.instance_uuid?)))
+}
+
+/// The allocation of that UUID or name.
+pub(super) fn find<'a>(facts: &Facts<'a>, ident: &Ident) -> Option<(usize, &'a Node, NodeId)> {
+    let facts = *facts;
+    allocations(&facts).find(|(place, _, id)| match ident {
+        Ident::Uuid(wanted) => id == wanted,
+        Ident::Name(name) => facts.texts.get(*place, Kind::AllocationName) == name,
+    })
+}
+
+pub(super) fn list(facts: &Facts<'_>, at: &mut Cursor, w: &mut Writer<Slice<'_>>) {
+    if at.stage == Stage::Head {
+        w.object().key("allocations").array();
+        at.stage = Stage::Item;
+    } else if let Some(found) = allocations(facts).nth(at.item) {
+        one(facts, found, w);
+        at.item += 1;
+    } else {
+        w.end_array().end_object();
+        at.stage = Stage::End;
+    }
+}
+
+pub(super) fn one(
+    facts: &Facts<'_>,
+    (place, node, id): (usize, &Node, NodeId),
+    w: &mut Writer<Slice<'_>>,
+) {
+    let text = |kind| facts.texts.get(place, kind);
+    w.object().key("uuid").text(uuid::Text(id.0));
+    w.key("name").string_or_null(text(Kind::AllocationName));
+    w.key("node_uuid").text(uuid::Text(node.id.0));
+    // What can't be had is refused at once: none waits, and none fails.
+    w.key("state").string("active");
+    w.key("last_error").null();
+    w.key("resource_class")
+        .string_or_null(text(Kind::AllocationClass));
+    w.key("traits").array();
+    for word in facts.texts.words(node.wanted) {
+        w.string(word);
+    }
+    w.end_array();
+    w.key("candidate_nodes").array().end_array();
+    w.key("extra").object().end_object();
+    for key in ["owner", "created_at", "updated_at"] {
+        w.key(key).null();
+    }
+    w.key("links");
+    fields::links(w, "allocations", id.0).end_object();
+}
+
+pub(super) fn flavors(facts: &Facts<'_>, at: &mut Cursor, w: &mut Writer<Slice<'_>>) {
+    if at.stage == Stage::Head {
+        w.object().key("flavors").array();
+        at.stage = Stage::Item;
+    } else if let Some(found) = facts.flavors.get(at.item) {
+        flavor(facts, found, w);
+        at.item += 1;
+    } else {
+        w.end_array().end_object();
+        at.stage = Stage::End;
+    }
+}
+
+/// Kinds of parts, as requests and replies name them.
+pub(super) const PARTS: [(&str, Parts); 6] = [
+    ("hdd", Parts::HDD),
+    ("ssd", Parts::SSD),
+    ("nvme", Parts::NVME),
+    ("infiniband", Parts::INFINIBAND),
+    ("roce", Parts::ROCE),
+    ("tpm2", Parts::TPM2),
+];
+
+fn flavor(facts: &Facts<'_>, flavor: &Flavor, w: &mut Writer<Slice<'_>>) {
+    let need = &flavor.need;
+    w.object().key("name").string(flavor.name(facts.texts));
+    w.key("resource_class")
+        .string_or_null(facts.texts.class(need.class));
+    w.key("traits").array();
+    for word in facts.texts.words(need.traits) {
+        w.string(word);
+    }
+    w.end_array();
+    w.key("cpus").number(need.cpus);
+    w.key("memory_mb").number(need.memory_mib);
+    w.key("local_gb").number(need.local_gib);
+    w.key("link_mbps").number(u32::from(need.link) * 100);
+    w.key("parts").array();
+    for (name, part) in PARTS {
+        if need.parts.has(part) {
+            w.string(name);
+        }
+    }
+    w.end_array().end_object();
+}

@@ -1,0 +1,313 @@
+//! What a request with a short body, or with none, wishes of the brain.
+
+use super::allocations::{self, PARTS};
+use super::form::Form;
+use super::route::Target;
+use super::{Error, Facts, Ident, uuid};
+use crate::flags::Mark;
+use crate::flavor::Need;
+use crate::input::{Allocate, Operator};
+use crate::life::Refused;
+use crate::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, MAX_DRIVER_INFO};
+use crate::texts::Texts;
+use crate::words::{MAX_WORDS, WORD_LEN};
+use farrier_http::Status;
+use farrier_protocol::message::{Mac, NodeId};
+
+/// Whether a request's body is a [`Form`], or there is none and the brain is
+/// asked nevertheless.
+pub(super) const fn takes_form(target: &Target) -> bool {
+    matches!(
+        target,
+        Target::Maintenance(..)
+            | Target::NewNode(_)
+            | Target::DeleteNode(_)
+            | Target::NewPort(_)
+            | Target::DeletePort(_)
+            | Target::SetTraits(_)
+            | Target::Trait(..)
+            | Target::NewAllocation(_)
+            | Target::DeleteAllocation(_)
+            | Target::DeleteNodeAllocation(_)
+            | Target::PutFlavor(_)
+            | Target::DeleteFlavor(_)
+    )
+}
+
+/// Looks at a body that is complete. New things get their identity in
+/// `target`: the one in the body, or one made of the random bytes.
+pub(super) fn finish(
+    target: &mut Target,
+    form: &mut Form,
+    random: &[u8; 32],
+    facts: &Facts<'_>,
+) -> Result<(), Error> {
+    let known: &[&str] = match target {
+        Target::Maintenance(_, true) => &["reason"],
+        Target::NewNode(_) => &[
+            "driver",
+            "name",
+            "uuid",
+            "resource_class",
+            "driver_info/",
+            "properties/serial_number",
+        ],
+        Target::NewPort(_) => &["node_uuid", "address", "pxe_enabled"],
+        Target::SetTraits(_) => &["traits"],
+        Target::NewAllocation(_) => &[
+            "name",
+            "uuid",
+            "resource_class",
+            "traits",
+            "candidate_nodes",
+            "node",
+        ],
+        Target::PutFlavor(_) => &[
+            "resource_class",
+            "traits",
+            "cpus",
+            "memory_mb",
+            "local_gb",
+            "link_mbps",
+            "parts",
+        ],
+        _ => &[],
+    };
+    form.finish(known)?;
+    match target {
+        Target::NewNode(id) => {
+            *id = identity(form, random)?;
+            new_node(form, facts)?;
+        }
+        Target::NewAllocation(id) => {
+            *id = identity(form, random)?;
+            if form.get("resource_class").is_empty() && form.get("node").is_empty() {
+                return Err(Error::bad("An allocation needs a resource_class."));
+            }
+            let named = Some(form.get("node")).filter(|node| !node.is_empty());
+            if let Some(node) = named
+                && find(facts, node).is_none()
+            {
+                return Err(Error::not_found("Node", node));
+            }
+        }
+        Target::NewPort(id) => {
+            let bad = || Error::bad("A port needs an address: six pairs of hexadecimal digits.");
+            let mac = uuid::parse_mac(form.get("address")).ok_or_else(bad)?;
+            *id = uuid::of_port(mac);
+            let node = form.get("node_uuid");
+            if uuid::parse(node).is_none() {
+                return Err(Error::bad("A port needs a node_uuid."));
+            }
+        }
+        Target::PutFlavor(_) => {
+            need(form)?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn identity(form: &Form, random: &[u8; 32]) -> Result<NodeId, Error> {
+    match form.get("uuid") {
+        "" => {
+            let (bytes, _) = random.split_first_chunk::<16>().unwrap_or((&[1; 16], &[]));
+            let mut bytes = *bytes;
+            // RFC 9562: version 4, variant 10.
+            bytes[6] = bytes[6] & 0x0f | 0x40;
+            bytes[8] = bytes[8] & 0x3f | 0x80;
+            Ok(NodeId(bytes))
+        }
+        text => uuid::parse(text).ok_or_else(|| Error::bad("uuid is no UUID.")),
+    }
+}
+
+/// Everything but the name and the UUID of a new node is looked at ahead, so
+/// that it is made whole or not at all.
+fn new_node(form: &Form, facts: &Facts<'_>) -> Result<(), Error> {
+    match form.get("driver") {
+        "farrier" => {}
+        "" => return Err(Error::bad("A node needs a driver: farrier.")),
+        other => {
+            return Err(Error::new(
+                Status::BAD_REQUEST,
+                format_args!("There is no driver {other:?} here, only farrier."),
+            ));
+        }
+    }
+    let info = || driver_info(form);
+    let long = info().any(|(k, v)| k.len() > DRIVER_KEY_LEN || v.len() > DRIVER_VALUE_LEN);
+    if long {
+        return Err(Error::refused(Refused::TooLong, None));
+    }
+    if info().count() > MAX_DRIVER_INFO {
+        return Err(Error::refused(Refused::TooManyKeys, None));
+    }
+    let class = form.get("resource_class");
+    let known = class.is_empty() || facts.texts.find_word(class).is_some();
+    if !known {
+        if class.len() > WORD_LEN {
+            return Err(Error::refused(Refused::BadWord, None));
+        }
+        if (0..MAX_WORDS).all(|place| !facts.texts.word(place).is_empty()) {
+            return Err(Error::refused(Refused::WordsFull, None));
+        }
+    }
+    let pairs = info().map(|(key, value)| key.len() + 1 + value.len());
+    let needed: usize = pairs.chain([class.len()]).map(Texts::cost).sum();
+    if needed > facts.texts.free() {
+        return Err(Error::refused(Refused::TextsFull, None));
+    }
+    Ok(())
+}
+
+fn driver_info(form: &Form) -> impl Iterator<Item = (&str, &str)> {
+    form.pairs()
+        .filter_map(|(key, value)| Some((key.strip_prefix("driver_info/")?, value)))
+}
+
+/// The quantities and parts of a flavor.
+fn need(form: &Form) -> Result<Need, Error> {
+    let number = |key: &str| match form.get(key) {
+        "" => Ok(0),
+        text => text.parse::<u32>().map_err(|_| {
+            Error::new(
+                Status::BAD_REQUEST,
+                format_args!("{key} is a whole number."),
+            )
+        }),
+    };
+    let short = |key: &str, value: u32| {
+        u16::try_from(value).map_err(|_| {
+            Error::new(
+                Status::BAD_REQUEST,
+                format_args!("{key} is larger than any machine."),
+            )
+        })
+    };
+    let mut need = Need {
+        memory_mib: number("memory_mb")?,
+        local_gib: number("local_gb")?,
+        cpus: short("cpus", number("cpus")?)?,
+        link: short("link_mbps", number("link_mbps")?.div_ceil(100))?,
+        ..Need::default()
+    };
+    for name in form.all("parts") {
+        let part = PARTS.iter().find(|(known, _)| *known == name);
+        let unknown = || {
+            Error::bad("The parts that are known are hdd, ssd, nvme, infiniband, roce and tpm2.")
+        };
+        need.parts.add(part.ok_or_else(unknown)?.1, true);
+    }
+    Ok(need)
+}
+
+fn find(facts: &Facts<'_>, name: &str) -> Option<NodeId> {
+    let found = facts.nodes.iter().find(|node| {
+        !node.is_vacant() && (node.name == name || uuid::parse(name) == Some(node.id))
+    });
+    found.filter(|_| !name.is_empty()).map(|node| node.id)
+}
+
+/// The wish of that number for the brain; `None` behind the last.
+pub(super) fn operator<'f>(
+    target: &'f Target,
+    node: Option<NodeId>,
+    form: &'f Form,
+    number: usize,
+    facts: &Facts<'_>,
+) -> Option<Operator<'f>> {
+    if number > 0 {
+        return later(target, node, form, number - 1);
+    }
+    let gone = |ident: &Ident| {
+        let allocation = match (allocations::find(facts, ident), ident) {
+            (Some((_, _, id)), _) => id,
+            (None, Ident::Uuid(id)) => *id,
+            (None, Ident::Name(_)) => NodeId([0; 16]),
+        };
+        Operator::Deallocate { allocation }
+    };
+    Some(match target {
+        Target::Maintenance(_, on) => Operator::Mark {
+            node: node?,
+            mark: Mark::Maintenance,
+            on: *on,
+            reason: form.get("reason"),
+        },
+        Target::NewNode(id) => Operator::Create {
+            node: *id,
+            name: form.get("name"),
+            serial: form.get("properties/serial_number"),
+        },
+        Target::DeleteNode(_) => Operator::Delete { node: node? },
+        Target::NewPort(_) => Operator::Port {
+            node: uuid::parse(form.get("node_uuid"))?,
+            mac: uuid::parse_mac(form.get("address"))?,
+        },
+        Target::DeletePort(id) => Operator::PortGone {
+            mac: uuid::mac_of_port(*id).unwrap_or(Mac([0; 6])),
+        },
+        Target::SetTraits(_) => Operator::Trait {
+            node: node?,
+            name: "",
+            on: false,
+        },
+        Target::Trait(_, name, on) => Operator::Trait {
+            node: node?,
+            name,
+            on: *on,
+        },
+        Target::NewAllocation(id) => Operator::Allocate(Allocate {
+            id: *id,
+            name: form.get("name"),
+            class: form.get("resource_class"),
+            node: find(facts, form.get("node")),
+            lists: form.lists(),
+        }),
+        Target::DeleteAllocation(ident) => gone(ident),
+        Target::DeleteNodeAllocation(_) => {
+            let all = allocations::allocations(facts);
+            let mut own = all.filter(|(_, of, _)| Some(of.id) == node);
+            let allocation = own.next().map_or(NodeId([0; 16]), |(_, _, id)| id);
+            Operator::Deallocate { allocation }
+        }
+        Target::PutFlavor(name) => Operator::Flavor {
+            name,
+            need: need(form).ok()?,
+            class: form.get("resource_class"),
+            lists: form.lists(),
+        },
+        Target::DeleteFlavor(name) => Operator::FlavorGone { name },
+        _ => return None,
+    })
+}
+
+/// Wishes behind the first.
+fn later<'f>(
+    target: &'f Target,
+    node: Option<NodeId>,
+    form: &'f Form,
+    number: usize,
+) -> Option<Operator<'f>> {
+    match target {
+        Target::NewNode(id) => {
+            let class = Some(form.get("resource_class")).filter(|class| !class.is_empty());
+            let class = class.map(|name| Operator::Class { node: *id, name });
+            let info = driver_info(form).map(|(key, value)| Operator::DriverInfo {
+                node: *id,
+                key,
+                value,
+            });
+            class.into_iter().chain(info).nth(number)
+        }
+        Target::SetTraits(_) => form.all("traits").nth(number).and_then(|name| {
+            Some(Operator::Trait {
+                node: node?,
+                name,
+                on: true,
+            })
+        }),
+        _ => None,
+    }
+}

@@ -1,0 +1,111 @@
+//! Deadlines: what is waited for until when, and what comes when the time
+//! is over.
+
+use crate::life::work;
+use crate::node::{AGENT_SILENT_MILLIS, Hop, Node, Power};
+use crate::output::Outputs;
+use crate::rack::{Rack, count};
+use crate::time::Instant;
+
+/// The hop of its boot that a node's work waits for, and until when: the
+/// hop's own limit, and never later than the state's deadline. `None` where
+/// no boot is waited for.
+pub fn due(node: &Node, now: Instant) -> Option<(Hop, Instant)> {
+    work(node.state)?;
+    if node.boot.imaged || node.agent_is_live(now) && node.boot.order.is_some() {
+        return None;
+    }
+    let (hop, until) = node.timeline.due(awaited_since(node, now))?;
+    let until = node.deadline.map_or(until, |deadline| deadline.min(until));
+    Some((hop, until))
+}
+
+/// Since when a boot counts for the work at hand. A machine that runs the
+/// agent already needs no other one.
+fn awaited_since(node: &Node, now: Instant) -> Instant {
+    if node.agent_is_live(now) {
+        Instant::START
+    } else {
+        node.since
+    }
+}
+
+/// When a node's wait ends or its agent is to be missed, if nothing comes
+/// before.
+pub(crate) fn wakes_at(node: &Node) -> Option<Instant> {
+    let needed = work(node.state) == Some(true) && !node.boot.imaged;
+    let missed = needed.then(|| {
+        let heard = node.boot.heard.unwrap_or(Instant::START);
+        heard.plus_millis(AGENT_SILENT_MILLIS)
+    });
+    match (node.deadline, missed) {
+        (Some(deadline), Some(missed)) => Some(deadline.min(missed)),
+        (deadline, missed) => deadline.or(missed),
+    }
+}
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// Ends waits whose time is over, at most a few a call: the others come
+    /// with the next tick.
+    pub(crate) fn look_at_deadlines(&mut self, now: Instant, out: &mut Outputs) {
+        for index in 0..self.nodes.len() {
+            // What one node can need: three records and a wish for power.
+            if out.len() + 5 > crate::output::MAX_OUTPUTS {
+                self.next_tick = now;
+                return;
+            }
+            let Some(node) = self.nodes.get_mut(index) else {
+                return;
+            };
+            if node.is_vacant() {
+                continue;
+            }
+            if node.deadline.is_some_and(|deadline| deadline <= now) {
+                count(&mut self.counters.deadlines);
+                self.expired(now, index, out);
+            } else if work(node.state) == Some(true)
+                && !node.boot.imaged
+                && !node.agent_is_live(now)
+            {
+                self.wait_for_machine(now, index, out);
+            }
+        }
+    }
+
+    fn expired(&mut self, now: Instant, index: usize, out: &mut Outputs) {
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        let (state, reason) = (node.state.as_str(), node.reason);
+        let missing = node.timeline.due(awaited_since(node, now));
+        match missing.map(|(hop, _)| hop) {
+            // The agent is there and does not get on, or there is none to be
+            // waited for.
+            _ if node.boot.order.is_some() || work(node.state).is_none() => {
+                node.set_error(format_args!("{state} took too long ({reason})"));
+            }
+            Some(Hop::Discover) => {
+                // There is no evidence any more that it runs at all.
+                node.power = Power::Unknown;
+                node.set_error(format_args!(
+                    "{state} took too long ({reason}); missing: dhcp discover, no packet of \
+                     the machine was seen"
+                ));
+            }
+            Some(hop) => node.set_error(format_args!(
+                "{state} took too long ({reason}); missing: {}",
+                hop.as_str()
+            )),
+            None => node.set_error(format_args!(
+                "{state} took too long ({reason}); missing: the agent's report"
+            )),
+        }
+        self.fail(now, index, "the deadline passed", out);
+        if let Some(node) = self.nodes.get_mut(index)
+            && node.deadline.is_some_and(|deadline| deadline <= now)
+        {
+            // A state without a way to fail keeps its error only.
+            node.deadline = None;
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! How machines become nodes, how their interfaces find together, and how
+//! nodes go.
+//!
+//! A machine is known by the addresses of its interfaces, by its SMBIOS UUID
+//! (DHCP option 97, the agent's hello and inventory) and by its serial
+//! number. An interface belongs to one node at a time. Two nodes that turn
+//! out to be one machine become one, as long as nobody has done anything
+//! with one of them; otherwise both stay, and the conflict is told.
+
+use crate::flags::Flags;
+use crate::life::deployed;
+use crate::node::{Boot, Hardware, MAX_MACS, Node, Power};
+use crate::output::Outputs;
+use crate::rack::{Rack, count};
+use crate::record::Record;
+use crate::refused::Refused;
+use crate::time::Instant;
+use farrier_lifecycle::State;
+use farrier_protocol::message::{Mac, NodeId};
+use farrier_protocol::summary::Inspection;
+
+/// Most nodes that one inventory joins.
+const MAX_JOINS: u8 = 3;
+
+/// UUIDs that boards bear whose makers gave them none: they tell no machine
+/// from another.
+pub(crate) fn is_real_uuid(uuid: &[u8; 16]) -> bool {
+    // As AMI's and others' boards leave the factory, in both byte orders.
+    const FILLERS: [[u8; 16]; 2] = [
+        [3, 0, 2, 0, 4, 0, 5, 0, 0, 6, 0, 7, 0, 8, 0, 9],
+        [0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0, 8, 0, 9],
+    ];
+    let [first, rest @ ..] = uuid;
+    rest.iter().any(|byte| byte != first) && !FILLERS.contains(uuid)
+}
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// Puts a new node into the first free place.
+    pub(crate) fn add_node(&mut self, node: Node) -> Result<usize, Refused> {
+        if let Some(index) = self.nodes.iter().position(Node::is_vacant)
+            && let Some(place) = self.nodes.get_mut(index)
+        {
+            *place = node;
+            return Ok(index);
+        }
+        if self.nodes.push(node).is_err() {
+            count(&mut self.counters.nodes_full);
+            return Err(Refused::NodesFull);
+        }
+        Ok(self.nodes.len() - 1)
+    }
+
+    /// Enrols a node that nothing was seen of yet.
+    pub(crate) fn create(
+        &mut self,
+        now: Instant,
+        id: NodeId,
+        name: &str,
+        serial: u32,
+        out: &mut Outputs,
+    ) -> Result<(), Refused> {
+        if self.find(id).is_some() || id.0 == [0; 16] {
+            return Err(Refused::IdTaken);
+        }
+        self.check_name(name, None)?;
+        let mut node = Node::enrolled(id, now);
+        node.name = name.try_into().map_err(|_| Refused::TooLong)?;
+        node.serial = serial;
+        node.flags.set(Flags::BY_HAND, true);
+        self.add_node(node)?;
+        Record::Created { node: id, serial }.emit(out);
+        if !name.is_empty() {
+            Record::Named { node: id, name }.emit(out);
+        }
+        Record::Flags {
+            node: id,
+            flags: Flags::BY_HAND.bits(),
+        }
+        .emit(out);
+        Ok(())
+    }
+
+    /// Gives a node an interface, which is not written down yet.
+    pub(crate) fn add_port(&mut self, index: usize, mac: Mac) -> Result<(), Refused> {
+        if self.find_by_mac(mac).is_some() {
+            return Err(Refused::MacTaken);
+        }
+        let node = self.nodes.get_mut(index).ok_or(Refused::NoSuchNode)?;
+        node.macs.push(mac).map_err(|_| {
+            count(&mut self.counters.ports_full);
+            Refused::TooManyPorts
+        })?;
+        Ok(())
+    }
+
+    /// Writes down which interfaces a node has.
+    pub(crate) fn note_ports(&self, index: usize, out: &mut Outputs) {
+        if let Some(node) = self.nodes.get(index) {
+            let mut bytes = [0; MAX_MACS * 6];
+            let (all, _) = bytes.as_chunks_mut::<6>();
+            all.iter_mut()
+                .zip(&node.macs)
+                .for_each(|(bytes, mac)| *bytes = mac.0);
+            let macs = bytes.get(..node.macs.len() * 6).unwrap_or_default();
+            Record::Ports {
+                node: node.id,
+                macs,
+            }
+            .emit(out);
+        }
+    }
+
+    /// Takes an interface from its node.
+    pub(crate) fn remove_port(&mut self, mac: Mac, out: &mut Outputs) -> Result<(), Refused> {
+        let index = self.find_by_mac(mac).ok_or(Refused::NoSuchPort)?;
+        let node = self.nodes.get_mut(index).ok_or(Refused::NoSuchPort)?;
+        if node.state.is_busy() {
+            return Err(Refused::Locked(node.state));
+        }
+        if deployed(node.state) {
+            return Err(Refused::InUse(node.state));
+        }
+        node.macs.retain(|own| *own != mac);
+        self.note_ports(index, out);
+        Ok(())
+    }
+
+    /// Deletes a node. Its place stays free until another node comes.
+    pub(crate) fn delete(&mut self, index: usize, out: &mut Outputs) -> Result<(), Refused> {
+        let node = self.nodes.get(index).ok_or(Refused::NoSuchNode)?;
+        let state = node.state;
+        if state.is_busy() {
+            return Err(Refused::Locked(state));
+        }
+        if node.flags.has(Flags::PROTECTED) {
+            return Err(Refused::Protected);
+        }
+        let maintained = node.flags.has(Flags::MAINTENANCE);
+        let deletable = match state {
+            State::Enroll
+            | State::Manageable
+            | State::Available
+            | State::AdoptFailed
+            | State::InspectFailed => true,
+            State::CleanFailed => maintained,
+            _ => false,
+        };
+        if !deletable {
+            return Err(Refused::NotDeletable(state));
+        }
+        if node.flags.has(Flags::ALLOCATED) || node.instance.instance_uuid.is_some() {
+            return Err(Refused::Associated);
+        }
+        Record::Deleted { node: node.id }.emit(out);
+        self.vacate(index);
+        self.sweep_words(out);
+        Ok(())
+    }
+
+    /// Empties a node's place and everything that hangs on it.
+    pub(crate) fn vacate(&mut self, index: usize) {
+        if let Some(node) = self.nodes.get_mut(index) {
+            // In place: a whole node is much for the stack.
+            node.id = NodeId([0; 16]);
+            node.name.clear();
+            node.macs.clear();
+            node.system_uuid = [0; 16];
+            node.serial = 0;
+            node.state = State::Enroll;
+            node.deadline = None;
+            node.last_error.clear();
+            node.boot = Boot::none();
+            node.hardware = Hardware::default();
+            node.instance = crate::node::InstanceInfo::default();
+            node.written = None;
+            node.config_drive = None;
+            node.steps = crate::steps::Steps::NONE;
+            node.traits = 0;
+            node.wanted = 0;
+            node.class = 0;
+            node.flags = Flags::VACANT;
+        }
+        self.texts.forget(index);
+        self.disks.retain(|slot| usize::from(slot.node) != index);
+        for slot in &mut self.parts {
+            if slot.owner == Some(index) {
+                slot.owner = None;
+            }
+        }
+        while self.nodes.last().is_some_and(Node::is_vacant) {
+            self.nodes.pop();
+        }
+    }
+
+    /// Learns who a machine is from its inventory, and joins what belongs
+    /// to it. `false` where the node that spoke has become part of another
+    /// one and is gone.
+    pub(crate) fn identify(
+        &mut self,
+        index: usize,
+        inspection: &Inspection,
+        out: &mut Outputs,
+    ) -> bool {
+        let Some(node) = self.nodes.get_mut(index) else {
+            return false;
+        };
+        let serial = inspection.serial.0;
+        let uuid = Some(inspection.system_uuid).filter(is_real_uuid);
+        let before = (node.system_uuid, node.serial);
+        let ports = node.macs.clone();
+        if serial != 0 {
+            node.serial = serial;
+        }
+        if let Some(uuid) = uuid.filter(|_| node.system_uuid == [0; 16]) {
+            node.system_uuid = uuid;
+        }
+        // Each costs a record of this step; what is left over comes with the
+        // next inventory.
+        let mut joins = MAX_JOINS;
+        let mut stays = index;
+        if let Some(twin) = self.twin(index) {
+            joins -= 1;
+            stays = self.join(index, twin, out);
+        }
+        for nic in &inspection.nics {
+            match self.find_by_mac(nic.mac) {
+                Some(own) if own == stays => {}
+                Some(other) if joins > 0 && stays == index => {
+                    joins -= 1;
+                    stays = self.join(index, other, out);
+                }
+                Some(_) => {}
+                // More interfaces than fit stay in the inventory, and count.
+                None => {
+                    let _full = self.add_port(stays, nic.mac);
+                }
+            }
+        }
+        if let Some(node) = self.nodes.get(stays) {
+            if (node.system_uuid, node.serial) != before || stays != index {
+                Record::Identity {
+                    node: node.id,
+                    uuid: node.system_uuid,
+                    serial: node.serial,
+                }
+                .emit(out);
+            }
+            if node.macs != ports || stays != index {
+                self.note_ports(stays, out);
+            }
+        }
+        stays == index
+    }
+
+    /// Another node that says it is the same machine: by its UUID, or by a
+    /// serial number that nothing speaks against.
+    fn twin(&self, index: usize) -> Option<usize> {
+        let own = self.nodes.get(index)?;
+        self.nodes.iter().enumerate().find_map(|(other, node)| {
+            let same_uuid = own.system_uuid == node.system_uuid && is_real_uuid(&own.system_uuid);
+            let open = !is_real_uuid(&own.system_uuid) || !is_real_uuid(&node.system_uuid);
+            let same_serial = own.serial == node.serial && own.serial != 0 && open;
+            (other != index && !node.is_vacant() && (same_uuid || same_serial)).then_some(other)
+        })
+    }
+
+    /// Makes one node of two that are one machine. The one that an operator
+    /// enrolled stays; of two discovered ones, the one whose agent speaks.
+    /// Gives the one that stays.
+    fn join(&mut self, index: usize, other: usize, out: &mut Outputs) -> usize {
+        let untouched = |rack: &Self, of: usize| {
+            rack.nodes.get(of).is_some_and(|node| {
+                node.state == State::Enroll
+                    && node.name.is_empty()
+                    && node.instance == crate::node::InstanceInfo::default()
+                    && node.flags == Flags::NONE
+            })
+        };
+        let (stays, goes) = if untouched(self, other) {
+            (index, other)
+        } else if untouched(self, index)
+            && self
+                .nodes
+                .get(other)
+                .is_some_and(|node| node.flags.has(Flags::BY_HAND))
+        {
+            (other, index)
+        } else {
+            count(&mut self.counters.identity_conflicts);
+            self.warn(
+                index,
+                "another node says that it is this machine, and both are in use",
+            );
+            return index;
+        };
+        let Some(gone) = self.nodes.get(goes) else {
+            return index;
+        };
+        let (id, macs, uuid, serial) = (gone.id, gone.macs.clone(), gone.system_uuid, gone.serial);
+        Record::Deleted { node: id }.emit(out);
+        self.vacate(goes);
+        for mac in macs {
+            let _full = self.add_port(stays, mac);
+        }
+        if let Some(node) = self.nodes.get_mut(stays) {
+            if node.system_uuid == [0; 16] {
+                node.system_uuid = uuid;
+            }
+            if node.serial == 0 {
+                node.serial = serial;
+            }
+            node.power = Power::On;
+        }
+        stays
+    }
+}

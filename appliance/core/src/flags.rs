@@ -1,0 +1,105 @@
+//! Flags of a node, one bit each: what operators have set, and what the
+//! present work has come to.
+
+/// A set of flags. The bits are for records: never reordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags(u16);
+
+impl Flags {
+    /// None.
+    pub const NONE: Flags = Flags(0);
+    /// Hands off: never offered, and not deployed.
+    pub const MAINTENANCE: Flags = Flags(1);
+    /// Neither released, nor rebuilt, nor deleted.
+    pub const PROTECTED: Flags = Flags(1 << 1);
+    /// On its way out: never offered again; cleaning leads to manageable.
+    pub const RETIRED: Flags = Flags(1 << 2);
+    /// Cleaning failed: Ironic's fault `clean failure`. Set together with
+    /// maintenance, and ends with it or with a cleaning that succeeds.
+    pub const CLEAN_FAULT: Flags = Flags(1 << 3);
+    /// An allocation has the node; its UUID is the instance's.
+    pub const ALLOCATED: Flags = Flags(1 << 4);
+    /// Enrolled by an operator and not by its first packet.
+    pub const BY_HAND: Flags = Flags(1 << 5);
+    /// The cleaning at hand was asked for by `clean`, and leads back to
+    /// manageable.
+    pub const MANUAL_CLEAN: Flags = Flags(1 << 6);
+    /// Every disk was erased and certified in the cleaning at hand.
+    pub const ERASED: Flags = Flags(1 << 7);
+    /// There is no node in this place any more.
+    pub const VACANT: Flags = Flags(1 << 8);
+
+    /// Whether all of these are set.
+    pub const fn has(self, flags: Flags) -> bool {
+        self.0 & flags.0 == flags.0
+    }
+
+    /// Sets or clears all of these.
+    pub const fn set(&mut self, flags: Flags, on: bool) {
+        if on {
+            self.0 |= flags.0;
+        } else {
+            self.0 &= !flags.0;
+        }
+    }
+
+    /// These and those.
+    #[must_use]
+    pub const fn and(self, flags: Flags) -> Flags {
+        Flags(self.0 | flags.0)
+    }
+
+    /// The bits, for a record.
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// The set with these bits.
+    pub const fn from_bits(bits: u16) -> Self {
+        Flags(bits)
+    }
+
+    /// What a new life of the node (a `Record::Flags` of before a restart)
+    /// may keep: all that an operator or a fault has set.
+    pub const LASTING: Flags = Flags(
+        Self::MAINTENANCE.0
+            | Self::PROTECTED.0
+            | Self::RETIRED.0
+            | Self::CLEAN_FAULT.0
+            | Self::ALLOCATED.0
+            | Self::BY_HAND.0
+            | Self::MANUAL_CLEAN.0
+            | Self::ERASED.0,
+    );
+}
+
+/// A flag that operators set, with a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// [`Flags::MAINTENANCE`].
+    Maintenance,
+    /// [`Flags::PROTECTED`].
+    Protected,
+    /// [`Flags::RETIRED`].
+    Retired,
+}
+
+impl Mark {
+    /// The flag.
+    pub const fn flag(self) -> Flags {
+        match self {
+            Self::Maintenance => Flags::MAINTENANCE,
+            Self::Protected => Flags::PROTECTED,
+            Self::Retired => Flags::RETIRED,
+        }
+    }
+
+    /// The kind of its reason.
+    pub const fn reason(self) -> crate::texts::Kind {
+        match self {
+            Self::Maintenance => crate::texts::Kind::MaintenanceReason,
+            Self::Protected => crate::texts::Kind::ProtectedReason,
+            Self::Retired => crate::texts::Kind::RetiredReason,
+        }
+    }
+}

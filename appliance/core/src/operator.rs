@@ -1,0 +1,273 @@
+//! What operators wish of a node besides verbs: names, instances, driver
+//! info, flags.
+
+use crate::flags::{Flags, Mark};
+use crate::input::Operator;
+use crate::life::{changes_in_use, deployed};
+use crate::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, InstanceInfo, MAX_DRIVER_INFO};
+use crate::output::Outputs;
+use crate::rack::Rack;
+use crate::record::Record;
+use crate::refused::Refused;
+use crate::steps::Steps;
+use crate::texts::{Full, Kind, TEXT_MAX};
+use crate::time::Instant;
+use farrier_lifecycle::State;
+use farrier_protocol::message::NodeId;
+use farrier_protocol::summary::fingerprint;
+
+impl From<Full> for Refused {
+    fn from(_: Full) -> Self {
+        Refused::TextsFull
+    }
+}
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    pub(crate) fn operator(
+        &mut self,
+        now: Instant,
+        operator: Operator<'_>,
+        out: &mut Outputs,
+    ) -> Result<(), Refused> {
+        match operator {
+            Operator::Verb {
+                node,
+                verb,
+                config_drive,
+            } => {
+                let index = self.must_find(node)?;
+                self.verb(now, index, verb, Steps::NONE, config_drive, out)
+            }
+            Operator::Steps {
+                node,
+                verb,
+                steps,
+                config_drive,
+            } => self.verb(now, self.must_find(node)?, verb, steps, config_drive, out),
+            Operator::Rename { node, name } => self.rename(self.unlocked(node)?, name, out),
+            Operator::InstanceInfo { node, info } => {
+                self.set_instance(self.must_find(node)?, info, out)
+            }
+            Operator::DriverInfo { node, key, value } => {
+                self.set_driver_info(self.unlocked(node)?, key, value, out)
+            }
+            Operator::Create { node, name, serial } => {
+                self.create(now, node, name, fingerprint(serial), out)
+            }
+            Operator::Delete { node } => self.delete(self.must_find(node)?, out),
+            Operator::Port { node, mac } => {
+                let index = self.unlocked(node)?;
+                self.add_port(index, mac)?;
+                self.note_ports(index, out);
+                Ok(())
+            }
+            Operator::PortGone { mac } => self.remove_port(mac, out),
+            Operator::Class { node, name } => self.set_class(self.unlocked(node)?, name, out),
+            Operator::Trait { node, name, on } => {
+                self.set_trait(self.unlocked(node)?, name, on, out)
+            }
+            Operator::Allocate(request) => self.allocate(&request, out),
+            Operator::Deallocate { allocation } => self.deallocate(allocation, out),
+            Operator::Flavor {
+                name,
+                need,
+                class,
+                lists,
+            } => self.set_flavor(name, need, class, lists, out),
+            Operator::FlavorGone { name } => self.remove_flavor(name, out),
+            Operator::Mark {
+                node,
+                mark,
+                on,
+                reason,
+            } => self.mark(self.must_find(node)?, mark, on, reason, out),
+        }
+    }
+
+    pub(crate) fn must_find(&self, id: NodeId) -> Result<usize, Refused> {
+        self.find(id).ok_or(Refused::NoSuchNode)
+    }
+
+    /// A node that the appliance itself is not at work on.
+    pub(crate) fn unlocked(&self, id: NodeId) -> Result<usize, Refused> {
+        let index = self.must_find(id)?;
+        match self.nodes.get(index) {
+            Some(node) if node.state.is_busy() => Err(Refused::Locked(node.state)),
+            Some(_) => Ok(index),
+            None => Err(Refused::NoSuchNode),
+        }
+    }
+
+    fn rename(&mut self, index: usize, name: &str, out: &mut Outputs) -> Result<(), Refused> {
+        self.check_name(name, Some(index))?;
+        let node = self.nodes.get_mut(index).ok_or(Refused::NoSuchNode)?;
+        node.name = name.try_into().map_err(|_| Refused::TooLong)?;
+        Record::Named {
+            node: node.id,
+            name,
+        }
+        .emit(out);
+        Ok(())
+    }
+
+    /// Whether a node (`None`: a new one) may have this name.
+    pub(crate) fn check_name(&self, name: &str, of: Option<usize>) -> Result<(), Refused> {
+        let looks_like_uuid = name.len() == 36 && name.bytes().filter(|b| *b == b'-').count() == 4;
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        if looks_like_uuid || !name.bytes().all(allowed) {
+            return Err(Refused::BadName);
+        }
+        match self.find_by_name(name) {
+            Some(other) if Some(other) != of => Err(Refused::NameTaken),
+            _ => Ok(()),
+        }
+    }
+
+    fn set_instance(
+        &mut self,
+        index: usize,
+        info: InstanceInfo,
+        out: &mut Outputs,
+    ) -> Result<(), Refused> {
+        if let Some(id) = info.instance_uuid
+            && self
+                .find_by_instance(id)
+                .is_some_and(|other| other != index)
+        {
+            return Err(Refused::InstanceTaken);
+        }
+        let node = self.nodes.get_mut(index).ok_or(Refused::NoSuchNode)?;
+        if changes_in_use(node, &info) {
+            return Err(Refused::InUse(node.state));
+        }
+        Record::Instance {
+            node: node.id,
+            image: &info.image_source,
+        }
+        .emit(out);
+        node.instance = info;
+        Ok(())
+    }
+
+    /// The place of the node that has this instance.
+    pub(crate) fn find_by_instance(&self, id: NodeId) -> Option<usize> {
+        self.nodes
+            .iter()
+            .position(|node| !node.is_vacant() && node.instance.instance_uuid == Some(id))
+    }
+
+    /// The tenant's use is over: the node belongs to no instance and no
+    /// allocation any more.
+    pub(crate) fn end_instance(&mut self, index: usize, out: &mut Outputs) {
+        self.deallocated(index);
+        if let Some(node) = self.nodes.get_mut(index) {
+            node.instance = InstanceInfo::default();
+            Record::Deallocated { node: node.id }.emit(out);
+            Record::Instance {
+                node: node.id,
+                image: "",
+            }
+            .emit(out);
+        }
+    }
+
+    fn set_driver_info(
+        &mut self,
+        index: usize,
+        key: &str,
+        value: &str,
+        out: &mut Outputs,
+    ) -> Result<(), Refused> {
+        let node = self.nodes.get(index).ok_or(Refused::NoSuchNode)?;
+        if key.len() > DRIVER_KEY_LEN || value.len() > DRIVER_VALUE_LEN {
+            return Err(Refused::TooLong);
+        }
+        let kind = Kind::DriverInfo;
+        let others = self.texts.pairs(index, kind).filter(|(k, _)| *k != key);
+        let others = others.count();
+        if !value.is_empty() && others >= MAX_DRIVER_INFO {
+            return Err(Refused::TooManyKeys);
+        }
+        self.texts.set_pair(index, kind, key, value)?;
+        Record::DriverInfo {
+            node: node.id,
+            key,
+            value,
+        }
+        .emit(out);
+        Ok(())
+    }
+
+    /// Sets or takes away a mark. The reason is kept as long as the mark.
+    fn mark(
+        &mut self,
+        index: usize,
+        mark: Mark,
+        on: bool,
+        reason: &str,
+        out: &mut Outputs,
+    ) -> Result<(), Refused> {
+        let node = self.nodes.get(index).ok_or(Refused::NoSuchNode)?;
+        let state = node.state;
+        // An operator may say "hands off" at any time; the other marks are
+        // changes like all others.
+        if state.is_busy() && mark != Mark::Maintenance {
+            return Err(Refused::Locked(state));
+        }
+        match mark {
+            Mark::Protected if on && !deployed(state) => {
+                return Err(Refused::NotDeployed(state));
+            }
+            Mark::Retired if on && state == State::Available => return Err(Refused::Offered),
+            _ => {}
+        }
+        if reason.len() > TEXT_MAX {
+            return Err(Refused::TooLong);
+        }
+        let reason = if on { reason } else { "" };
+        self.set_text(index, mark.reason(), reason, out)?;
+        let mut flags = mark.flag();
+        if mark == Mark::Maintenance && !on {
+            // Who ends the maintenance has looked at the fault.
+            flags = flags.and(Flags::CLEAN_FAULT);
+        }
+        self.set_flags(index, flags, on, out);
+        Ok(())
+    }
+
+    /// Sets or clears flags, and writes down what changed.
+    pub(crate) fn set_flags(&mut self, index: usize, flags: Flags, on: bool, out: &mut Outputs) {
+        if let Some(node) = self.nodes.get_mut(index) {
+            let before = node.flags;
+            node.flags.set(flags, on);
+            if node.flags != before {
+                Record::Flags {
+                    node: node.id,
+                    flags: node.flags.bits(),
+                }
+                .emit(out);
+            }
+        }
+    }
+
+    /// Replaces a text of a node, and writes it down where it changed.
+    pub(crate) fn set_text(
+        &mut self,
+        index: usize,
+        kind: Kind,
+        text: &str,
+        out: &mut Outputs,
+    ) -> Result<(), Refused> {
+        let node = self.nodes.get(index).ok_or(Refused::NoSuchNode)?;
+        if self.texts.get(index, kind) != text {
+            self.texts.set(index, kind, text)?;
+            Record::Text {
+                node: node.id,
+                kind: kind.number(),
+                text,
+            }
+            .emit(out);
+        }
+        Ok(())
+    }
+}

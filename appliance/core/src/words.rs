@@ -1,0 +1,131 @@
+//! The vocabulary: traits and resource classes, each kept once for the whole
+//! rack and known to nodes by its place.
+
+use crate::flags::Flags;
+use crate::node::Node;
+use crate::output::Outputs;
+use crate::rack::Rack;
+use crate::record::Record;
+use crate::refused::Refused;
+use crate::texts::{Kind, RACK, Texts};
+
+/// Most words. Traits of a node are a set of bits in one `u32`.
+pub const MAX_WORDS: u8 = 32;
+/// Longest word in bytes.
+pub const WORD_LEN: usize = 64;
+
+impl Texts {
+    /// The word in that place; empty where there is none.
+    pub fn word(&self, place: u8) -> &str {
+        self.get(usize::from(RACK), Kind::Word(place))
+    }
+
+    /// The place of a word.
+    pub fn find_word(&self, word: &str) -> Option<u8> {
+        (0..MAX_WORDS).find(|place| !word.is_empty() && self.word(*place) == word)
+    }
+
+    /// The words of a set, in the order of their places.
+    pub fn words(&self, set: u32) -> impl Iterator<Item = &str> {
+        (0..MAX_WORDS)
+            .filter(move |place| set >> place & 1 == 1)
+            .map(|place| self.word(place))
+    }
+
+    /// The resource class of that number (a place plus 1); empty for 0.
+    pub fn class(&self, number: u8) -> &str {
+        number.checked_sub(1).map_or("", |place| self.word(place))
+    }
+}
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// The place of a word, which gets one where it has none.
+    pub(crate) fn intern(&mut self, word: &str, out: &mut Outputs) -> Result<u8, Refused> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        if word.is_empty() || word.len() > WORD_LEN || !word.bytes().all(allowed) {
+            return Err(Refused::BadWord);
+        }
+        if let Some(place) = self.texts.find_word(word) {
+            return Ok(place);
+        }
+        let free = (0..MAX_WORDS).find(|place| self.texts.word(*place).is_empty());
+        let place = free.ok_or(Refused::WordsFull)?;
+        self.texts.set(usize::from(RACK), Kind::Word(place), word)?;
+        Record::Word { place, word }.emit(out);
+        Ok(place)
+    }
+
+    /// Forgets words that nothing uses any more.
+    pub(crate) fn sweep_words(&mut self, out: &mut Outputs) {
+        for place in 0..MAX_WORDS {
+            let bit = 1 << place;
+            let used =
+                |node: &Node| (node.traits | node.wanted) & bit != 0 || node.class == place + 1;
+            let needed = self.flavors.iter().any(|f| f.need.uses(place));
+            if !needed
+                && !self.nodes.iter().any(used)
+                && !self.texts.word(place).is_empty()
+                // Removing always fits.
+                && self.texts.set(usize::from(RACK), Kind::Word(place), "").is_ok()
+            {
+                Record::Word { place, word: "" }.emit(out);
+            }
+        }
+    }
+
+    /// Gives a node a trait, or takes it away; an empty name takes away all.
+    pub(crate) fn set_trait(
+        &mut self,
+        index: usize,
+        word: &str,
+        on: bool,
+        out: &mut Outputs,
+    ) -> Result<(), Refused> {
+        let bit = match (self.texts.find_word(word), on) {
+            (_, false) if word.is_empty() => u32::MAX,
+            (Some(place), _) => 1 << place,
+            (None, true) => 1 << self.intern(word, out)?,
+            (None, false) => 0,
+        };
+        let node = self.nodes.get_mut(index).ok_or(Refused::NoSuchNode)?;
+        if on {
+            node.traits |= bit;
+        } else {
+            node.traits &= !bit;
+        }
+        self.kind_changed(index, out);
+        Ok(())
+    }
+
+    /// Gives a node its resource class; empty for none.
+    pub(crate) fn set_class(
+        &mut self,
+        index: usize,
+        word: &str,
+        out: &mut Outputs,
+    ) -> Result<(), Refused> {
+        let class = match word {
+            "" => 0,
+            word => self.intern(word, out)? + 1,
+        };
+        let node = self.nodes.get_mut(index).ok_or(Refused::NoSuchNode)?;
+        if node.flags.has(Flags::ALLOCATED) && node.class != class {
+            return Err(Refused::Associated);
+        }
+        node.class = class;
+        self.kind_changed(index, out);
+        Ok(())
+    }
+
+    fn kind_changed(&mut self, index: usize, out: &mut Outputs) {
+        if let Some(node) = self.nodes.get(index) {
+            Record::Kind {
+                node: node.id,
+                traits: node.traits,
+                class: node.class,
+            }
+            .emit(out);
+        }
+        self.sweep_words(out);
+    }
+}

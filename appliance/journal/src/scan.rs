@@ -1,0 +1,223 @@
+//! Reading: frames in their order, over whatever lies between them.
+
+use embedded_storage_async::nor_flash::NorFlash;
+
+use crate::format::{self, FRAME_OVERHEAD, Found, Frame, Header};
+use crate::{Journal, MAX_WORD};
+
+/// Bytes that are read at once: a multiple of every word's length.
+const WINDOW: usize = 160;
+
+/// Where a frame lies: the sector's number and the offset in it. Later ones
+/// are greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Spot {
+    pub(crate) sector: u32,
+    pub(crate) offset: u32,
+}
+
+impl Spot {
+    pub(crate) fn behind(self, bytes: u32) -> Spot {
+        Spot {
+            offset: self.offset + bytes,
+            ..self
+        }
+    }
+}
+
+/// Where the scan is, and what it has seen.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scan {
+    pub(crate) spot: Spot,
+    /// The last sector of the journal.
+    pub(crate) last: u32,
+    /// The sector's header was looked at.
+    entered: bool,
+    /// Between frames lies something that is neither frame nor erased.
+    in_garbage: bool,
+    /// How many such places there are.
+    pub(crate) garbage: u32,
+    /// Sectors without their header.
+    pub(crate) missing: u32,
+    /// End of the last word of the present sector that is not erased.
+    pub(crate) frontier: u32,
+}
+
+impl Scan {
+    pub(crate) fn new(first: u32, last: u32) -> Self {
+        Scan {
+            spot: Spot {
+                sector: first,
+                offset: 0,
+            },
+            last,
+            entered: false,
+            in_garbage: false,
+            garbage: 0,
+            missing: 0,
+            frontier: 0,
+        }
+    }
+
+    fn next_sector(&mut self) {
+        self.spot.sector += 1;
+        self.spot.offset = 0;
+        self.entered = false;
+    }
+}
+
+impl<F: NorFlash> Journal<F> {
+    pub(crate) async fn header(&mut self, sector: u32) -> Result<Found, F::Error> {
+        let mut bytes = [0; Header::LEN];
+        let at = self.place(sector);
+        self.flash.read(at, &mut bytes).await?;
+        Ok(Header::read(&bytes))
+    }
+
+    /// The next frame that is whole.
+    pub(crate) async fn next(
+        &mut self,
+        scan: &mut Scan,
+    ) -> Result<Option<(Spot, Frame)>, F::Error> {
+        // Reads as often as there are words; most of them are over with the
+        // first comparison.
+        let mut window = [0; WINDOW];
+        let mut window_at = u32::MAX;
+        loop {
+            if scan.spot.sector > scan.last {
+                return Ok(None);
+            }
+            if !scan.entered {
+                let found = self.header(scan.spot.sector).await?;
+                if !matches!(found, Found::Header(h) if h.sector == scan.spot.sector) {
+                    scan.missing += 1;
+                    scan.next_sector();
+                    continue;
+                }
+                scan.entered = true;
+                scan.in_garbage = false;
+                scan.spot.offset = Header::LEN as u32;
+                scan.frontier = Header::LEN as u32;
+                window_at = u32::MAX;
+            }
+            let Spot { sector, offset } = scan.spot;
+            if offset >= Self::SECTOR {
+                // The frontier of the last sector is of interest, its end is
+                // not.
+                if sector == scan.last {
+                    return Ok(None);
+                }
+                scan.next_sector();
+                continue;
+            }
+            if offset < window_at || offset + 4 > window_at + WINDOW as u32 {
+                let length = (Self::SECTOR - offset).min(WINDOW as u32);
+                window = [0xff; WINDOW];
+                let at = self.place(sector) + offset;
+                let room = window.get_mut(..length as usize).unwrap_or_default();
+                self.flash.read(at, room).await?;
+                window_at = offset;
+            }
+            let from = (offset - window_at) as usize;
+            let step = Self::WORD;
+            let word = window.get(from..from + step as usize).unwrap_or_default();
+            if word.len() == step as usize && word.iter().all(|b| *b == 0xff) {
+                scan.spot.offset += step;
+                scan.in_garbage = false;
+                continue;
+            }
+            let head = window
+                .get(from..from + 4)
+                .and_then(|b| b.first_chunk::<4>())
+                .copied();
+            let frame = head
+                .and_then(Frame::read)
+                .filter(|frame| offset + frame.size(Self::WORD) <= Self::SECTOR);
+            let mut touched = offset + Self::WORD;
+            if let Some(frame) = frame {
+                let end = offset + frame.size(Self::WORD);
+                if self.verify(sector, offset, frame).await {
+                    scan.spot.offset = end;
+                    scan.frontier = scan.frontier.max(end);
+                    scan.in_garbage = false;
+                    return Ok(Some((Spot { sector, offset }, frame)));
+                }
+                // Torn somewhere behind its head. Words of it may have been
+                // programmed and read as erased: ones are bytes as well.
+                if !scan.in_garbage {
+                    touched = end;
+                }
+            }
+            if !scan.in_garbage {
+                scan.in_garbage = true;
+                scan.garbage += 1;
+            }
+            scan.spot.offset += Self::WORD;
+            scan.frontier = scan.frontier.max(touched);
+        }
+    }
+
+    /// Whether the frame that lies there is whole.
+    pub(crate) async fn verify(&mut self, sector: u32, offset: u32, frame: Frame) -> bool {
+        let start = self.place(sector) + offset;
+        let length = u32::from(frame.body) + FRAME_OVERHEAD;
+        let end = length - 4;
+        let mut digest = format::digest(sector);
+        let mut stored = [0; 4];
+        let mut window = [0; WINDOW];
+        let mut at = 0;
+        while at < length {
+            let size = (length - at)
+                .min(WINDOW as u32)
+                .next_multiple_of(Self::WORD) as usize;
+            let Some(room) = window.get_mut(..size) else {
+                return false;
+            };
+            if self.flash.read(start + at, room).await.is_err() {
+                return false;
+            }
+            if at == 0 && !room.starts_with(&frame.to_bytes()) {
+                return false;
+            }
+            let bytes = room.get(..(length - at) as usize).unwrap_or(room);
+            let covered = (end.saturating_sub(at) as usize).min(bytes.len());
+            let (body, crc) = bytes.split_at(covered);
+            digest.update(body);
+            let crc_from = (at + covered as u32).saturating_sub(end) as usize;
+            for (to, from) in stored.iter_mut().skip(crc_from).zip(crc) {
+                *to = *from;
+            }
+            at += size as u32;
+        }
+        digest.finalize() == u32::from_le_bytes(stored)
+    }
+
+    /// Reads bytes of a frame that is known to be whole.
+    pub(crate) async fn read(
+        &mut self,
+        spot: Spot,
+        from: u32,
+        to: &mut [u8],
+    ) -> Result<(), F::Error> {
+        let mut done = 0;
+        while done < to.len() {
+            let at = self.place(spot.sector) + spot.offset + from + done as u32;
+            let aligned = at / Self::WORD * Self::WORD;
+            let skip = (at - aligned) as usize;
+            let mut window = [0; WINDOW];
+            let size = (skip + to.len() - done)
+                .next_multiple_of(Self::WORD as usize)
+                .min(WINDOW / MAX_WORD * MAX_WORD);
+            let room = window.get_mut(..size).unwrap_or_default();
+            self.flash.read(aligned, room).await?;
+            let bytes = room.get(skip..).unwrap_or_default();
+            let rest = to.get_mut(done..).unwrap_or_default();
+            let count = bytes.len().min(rest.len());
+            for (to, from) in rest.iter_mut().zip(bytes) {
+                *to = *from;
+            }
+            done += count;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,389 @@
+//! A NOR flash chip in memory that keeps the rules of a real one, and whose
+//! power can be cut at any word.
+//!
+//! It refuses what a chip would not do or what flash with error correction
+//! forbids - setting bits without an erase, programming a word twice - and
+//! counts that in [`SimFlash::broken_rules`]. Every program of a word and
+//! every erase of a sector is one *operation*; [`SimFlash::cut_after`] ends
+//! the power at one of them.
+
+use std::vec;
+use std::vec::Vec;
+
+use embedded_storage_async::nor_flash::{
+    ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
+};
+
+/// What a power cut does to the operation that it meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// The operation does not happen at all.
+    Clean,
+    /// Some of its bits change, as the seed says; what they are stays so.
+    Torn(u64),
+    /// Some of its bits change, and some of those read differently from one
+    /// read to the next until they are erased.
+    Weak(u64),
+}
+
+/// The chip refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SimError {
+    /// There is no power.
+    PowerCut,
+    /// The address is outside or between words.
+    Address,
+    /// A rule of NOR flash was broken.
+    Rule,
+    /// This sector is worn out.
+    Worn,
+}
+
+impl NorFlashError for SimError {
+    fn kind(&self) -> NorFlashErrorKind {
+        match self {
+            SimError::Address => NorFlashErrorKind::OutOfBounds,
+            _ => NorFlashErrorKind::Other,
+        }
+    }
+}
+
+/// One change of the chip's contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// A word was programmed.
+    Program {
+        /// Its address.
+        at: u32,
+        /// Its bytes.
+        word: Vec<u8>,
+    },
+    /// A sector was erased.
+    Erase {
+        /// Its address.
+        at: u32,
+    },
+}
+
+/// The chip: words of `WORD` bytes, sectors of `SECTOR` bytes.
+#[derive(Debug, Clone)]
+pub struct SimFlash<const WORD: usize, const SECTOR: usize> {
+    bytes: Vec<u8>,
+    /// Whether each word was programmed, or touched, since its erase.
+    touched: Vec<bool>,
+    /// Bits that read at random.
+    weak: Vec<(usize, u8)>,
+    erases: Vec<u32>,
+    /// Erases that a sector stands; then it holds nothing any more.
+    endurance: u32,
+    log: Option<Vec<Operation>>,
+    operations: u64,
+    cut: Option<(u64, Cut)>,
+    off: bool,
+    random: u64,
+    broken_rules: u32,
+}
+
+impl<const WORD: usize, const SECTOR: usize> SimFlash<WORD, SECTOR> {
+    /// An erased chip with so many sectors.
+    pub fn new(sectors: usize) -> Self {
+        SimFlash {
+            bytes: vec![0xff; sectors * SECTOR],
+            touched: vec![false; sectors * SECTOR / WORD],
+            weak: Vec::new(),
+            erases: vec![0; sectors],
+            endurance: u32::MAX,
+            log: None,
+            operations: 0,
+            cut: None,
+            off: false,
+            random: 0x9e37_79b9_7f4a_7c15,
+            broken_rules: 0,
+        }
+    }
+
+    /// A chip that holds these bytes.
+    pub fn with_bytes(bytes: &[u8]) -> Self {
+        let mut flash = Self::new(bytes.len() / SECTOR);
+        let length = flash.bytes.len();
+        flash.bytes.copy_from_slice(&bytes[..length]);
+        for (touched, word) in flash.touched.iter_mut().zip(bytes.chunks(WORD)) {
+            *touched = word.iter().any(|b| *b != 0xff);
+        }
+        flash
+    }
+
+    /// All bytes, weak bits as they were programmed.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Ends the power at the operation after so many more.
+    pub fn cut_after(&mut self, operations: u64, cut: Cut) {
+        self.cut = Some((self.operations + operations, cut));
+    }
+
+    /// The power comes back; no cut is planned.
+    pub fn power_on(&mut self) {
+        self.off = false;
+        self.cut = None;
+    }
+
+    /// Whether the power is off.
+    pub fn is_off(&self) -> bool {
+        self.off
+    }
+
+    /// Operations since the chip was made.
+    pub fn operations(&self) -> u64 {
+        self.operations
+    }
+
+    /// Rules that were broken.
+    pub fn broken_rules(&self) -> u32 {
+        self.broken_rules
+    }
+
+    /// Erases of the most erased sector.
+    pub fn wear(&self) -> u32 {
+        self.erases.iter().copied().max().unwrap_or(0)
+    }
+
+    /// How many erases a sector stands.
+    pub fn set_endurance(&mut self, erases: u32) {
+        self.endurance = erases;
+    }
+
+    /// Notes operations from here on; [`take_log`](Self::take_log) has them.
+    pub fn start_log(&mut self) {
+        self.log = Some(Vec::new());
+    }
+
+    /// The operations since [`start_log`](Self::start_log).
+    pub fn take_log(&mut self) -> Vec<Operation> {
+        self.log.take().unwrap_or_default()
+    }
+
+    /// Carries an operation out, or what a cut leaves of it.
+    pub fn apply(&mut self, operation: &Operation, cut: Option<Cut>) {
+        if cut == Some(Cut::Clean) {
+            return;
+        }
+        match operation {
+            Operation::Program { at, word } => self.program(*at as usize, word, cut),
+            Operation::Erase { at } => self.wipe(*at as usize, cut),
+        }
+    }
+
+    /// Flips a bit: the chip has lost it.
+    pub fn rot(&mut self, bit: usize) {
+        if let Some(byte) = self.bytes.get_mut(bit / 8) {
+            *byte ^= 1 << (bit % 8);
+        }
+    }
+
+    /// Whether the operation that is due now takes place; `Some` is what a
+    /// cut leaves of it.
+    fn power(&mut self) -> Result<Option<Cut>, SimError> {
+        if self.off {
+            return Err(SimError::PowerCut);
+        }
+        let now = self.operations;
+        self.operations += 1;
+        if let Some((at, cut)) = self.cut
+            && now >= at
+        {
+            self.off = true;
+            return Ok(Some(cut));
+        }
+        Ok(None)
+    }
+
+    fn program(&mut self, at: usize, word: &[u8], cut: Option<Cut>) {
+        let mut bits = Bits::of(cut);
+        self.touched[at / WORD] = true;
+        for (place, wanted) in (at..).zip(word) {
+            let clear = self.bytes[place] & !wanted;
+            let (done, weak) = bits.choose(clear);
+            self.bytes[place] &= !done;
+            if weak != 0 {
+                self.weak.push((place, weak));
+            }
+        }
+    }
+
+    fn wipe(&mut self, at: usize, cut: Option<Cut>) {
+        let mut bits = Bits::of(cut);
+        self.weak
+            .retain(|(place, _)| !(at..at + SECTOR).contains(place));
+        for place in at..at + SECTOR {
+            let set = !self.bytes[place];
+            let (done, weak) = bits.choose(set);
+            self.bytes[place] |= done;
+            if weak != 0 {
+                self.weak.push((place, weak));
+            }
+        }
+        self.touched[at / WORD..(at + SECTOR) / WORD].fill(cut.is_some());
+        self.erases[at / SECTOR] += 1;
+    }
+
+    fn broken(&mut self) -> SimError {
+        self.broken_rules += 1;
+        SimError::Rule
+    }
+}
+
+/// Which bits of a torn operation change.
+struct Bits {
+    random: Option<Xorshift>,
+    weak: bool,
+}
+
+impl Bits {
+    fn of(cut: Option<Cut>) -> Self {
+        let (random, weak) = match cut {
+            None | Some(Cut::Clean) => (None, false),
+            Some(Cut::Torn(seed)) => (Some(Xorshift::new(seed)), false),
+            Some(Cut::Weak(seed)) => (Some(Xorshift::new(seed)), true),
+        };
+        Bits { random, weak }
+    }
+
+    /// Of these bits, the ones that change, and the ones that are weak.
+    fn choose(&mut self, bits: u8) -> (u8, u8) {
+        let Some(random) = &mut self.random else {
+            return (bits, 0);
+        };
+        let [a, b, c, ..] = random.next().to_le_bytes();
+        // Cuts come early, late, and in the middle.
+        let done = bits
+            & match random.next() % 3 {
+                0 => a & b & c,
+                1 => a,
+                _ => a | b | c,
+            };
+        let weak = if self.weak { bits & b & c } else { 0 };
+        (done, weak)
+    }
+}
+
+/// A small generator: the same bits for the same seed.
+#[derive(Debug, Clone, Copy)]
+struct Xorshift(u64);
+
+impl Xorshift {
+    fn new(seed: u64) -> Self {
+        Xorshift(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+impl<const WORD: usize, const SECTOR: usize> ErrorType for SimFlash<WORD, SECTOR> {
+    type Error = SimError;
+}
+
+impl<const WORD: usize, const SECTOR: usize> ReadNorFlash for SimFlash<WORD, SECTOR> {
+    const READ_SIZE: usize = 1;
+
+    async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SimError> {
+        if self.off {
+            return Err(SimError::PowerCut);
+        }
+        let at = offset as usize;
+        let end = at + bytes.len();
+        bytes.copy_from_slice(self.bytes.get(at..end).ok_or(SimError::Address)?);
+        for (place, mask) in &self.weak {
+            if let Some(byte) = place.checked_sub(at).and_then(|p| bytes.get_mut(p)) {
+                let mut random = Xorshift(self.random);
+                *byte ^= random.next() as u8 & mask;
+                self.random = random.0;
+            }
+        }
+        Ok(())
+    }
+
+    fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+impl<const WORD: usize, const SECTOR: usize> NorFlash for SimFlash<WORD, SECTOR> {
+    const WRITE_SIZE: usize = WORD;
+    const ERASE_SIZE: usize = SECTOR;
+
+    async fn erase(&mut self, from: u32, to: u32) -> Result<(), SimError> {
+        let (from, to) = (from as usize, to as usize);
+        if from > to
+            || to > self.bytes.len()
+            || !from.is_multiple_of(SECTOR)
+            || !to.is_multiple_of(SECTOR)
+        {
+            return Err(SimError::Address);
+        }
+        for at in (from..to).step_by(SECTOR) {
+            let cut = self.power()?;
+            let operation = Operation::Erase { at: at as u32 };
+            if self.erases[at / SECTOR] >= self.endurance {
+                return Err(SimError::Worn);
+            }
+            self.apply(&operation, cut);
+            if let Some(log) = &mut self.log {
+                log.push(operation);
+            }
+            if cut.is_some() {
+                return Err(SimError::PowerCut);
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SimError> {
+        let at = offset as usize;
+        if !at.is_multiple_of(WORD)
+            || !bytes.len().is_multiple_of(WORD)
+            || at + bytes.len() > self.bytes.len()
+        {
+            return Err(SimError::Address);
+        }
+        for (at, word) in (at..).step_by(WORD).zip(bytes.chunks(WORD)) {
+            let now = &self.bytes[at..at + WORD];
+            let sets = now.iter().zip(word).any(|(now, new)| !now & new != 0);
+            if self.touched[at / WORD] || sets {
+                return Err(self.broken());
+            }
+            let cut = self.power()?;
+            let operation = Operation::Program {
+                at: at as u32,
+                word: word.to_vec(),
+            };
+            self.apply(&operation, cut);
+            if let Some(log) = &mut self.log {
+                log.push(operation);
+            }
+            if cut.is_some() {
+                return Err(SimError::PowerCut);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs a future that never waits, as those on simulated flash do.
+///
+/// # Panics
+/// Where it waits.
+pub fn now<T>(future: impl Future<Output = T>) -> T {
+    let mut future = core::pin::pin!(future);
+    let mut context = core::task::Context::from_waker(core::task::Waker::noop());
+    match future.as_mut().poll(&mut context) {
+        core::task::Poll::Ready(value) => value,
+        core::task::Poll::Pending => unreachable!("simulated flash does not wait"),
+    }
+}
