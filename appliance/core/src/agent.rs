@@ -521,6 +521,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             // as that one.
             return;
         }
+        if self.twin(index).is_some() {
+            // Both are in use, and the other one's tenant may be on these
+            // disks: nothing is done to them under this name.
+            self.fail(now, index, "another node is this machine", out);
+            return;
+        }
         self.disks.retain(|slot| slot.node != owner);
         let mut full = false;
         for (place, disk) in inspection.disks.iter().enumerate() {

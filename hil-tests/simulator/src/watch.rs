@@ -285,7 +285,7 @@ impl Watch {
                     *tenancy = self.tenancies;
                 }
             }
-            State::Active if !matches!(from, State::Active) => {
+            State::Active if matches!(from, State::Deploying | State::WaitCallBack) => {
                 self.deployed += 1;
                 self.handed_over(now, slot, machine);
             }
