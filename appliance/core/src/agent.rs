@@ -74,7 +74,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    fn find_by_session(&self, session: SessionId) -> Option<usize> {
+    pub(crate) fn find_by_session(&self, session: SessionId) -> Option<usize> {
         self.nodes.iter().position(|node| {
             node.boot
                 .session
@@ -97,6 +97,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             });
             return;
         };
+        let mut fresh = SessionId(self.last_session.wrapping_add(1));
+        // Sessions of before a restart keep their names.
+        while self.find_by_session(fresh).is_some() {
+            fresh = SessionId(fresh.0.wrapping_add(1));
+        }
         let Some(node) = self.nodes.get_mut(index) else {
             return;
         };
@@ -133,8 +138,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 return;
             }
             None => {
-                self.last_session = self.last_session.wrapping_add(1);
-                SessionId(self.last_session)
+                self.last_session = fresh.0;
+                fresh
             }
         };
         let welcome = Welcome {
@@ -210,6 +215,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 return;
             }
         };
+        if node.boot.heard.is_none() && work(node.state) == Some(true) {
+            // It comes back with the facts of its session after a restart of
+            // the appliance: its work goes on.
+            node.reason = "the agent is at work";
+            node.deadline = node.state.deadline().map(|d| now.plus_millis(d.millis));
+        }
         node.boot.heard = Some(now);
         let answer = match request {
             None => Answer::Refused(Refusal::Malformed),

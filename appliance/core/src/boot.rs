@@ -8,7 +8,6 @@ use crate::input::Door;
 use crate::node::{Boot, Hop, Job, Node};
 use crate::output::{Outputs, Serve};
 use crate::rack::{Entropy, Rack, count};
-use crate::record::Record;
 use crate::steps::Step;
 use crate::time::Instant;
 use core::fmt::Write;
@@ -179,11 +178,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             ticket: Some(ticket),
             ..Boot::none()
         };
-        Record::Boot {
-            node: node.id,
-            boot: node.boot.id,
-        }
-        .emit(out);
         let (address, port) = (self.config.address, self.config.agent_port);
         let options = self.config.kernel_options.as_str();
         let mac = node.macs.first().copied().unwrap_or(Mac([0; 6])).0;

@@ -60,15 +60,25 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             if node.is_vacant() {
                 continue;
             }
-            if node.deadline.is_some_and(|deadline| deadline <= now) {
-                count(&mut self.counters.deadlines);
-                self.expired(now, index, out);
-            } else if work(node.state) == Some(true)
+            // After a restart of the appliance an agent has its deadline to
+            // come back.
+            let proves = node.boot.session.is_some() && node.boot.heard.is_none();
+            let over = node.deadline.is_some_and(|deadline| deadline <= now);
+            let silent = work(node.state) == Some(true)
                 && !node.boot.imaged
                 && !node.agent_is_live(now)
-            {
+                && !proves;
+            if !over && !silent {
+                continue;
+            }
+            let before = self.marks(index);
+            if over {
+                count(&mut self.counters.deadlines);
+                self.expired(now, index, out);
+            } else {
                 self.wait_for_machine(now, index, out);
             }
+            self.note(index, &before, out);
         }
     }
 

@@ -62,10 +62,19 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         match request.message_type {
             MessageType::Discover => self.discovered(now, client, &request, boots, out),
             MessageType::Request => self.requested(now, client, &request, boots, out),
-            MessageType::Release => self.leases.release(now, client, request.ciaddr),
+            MessageType::Release => {
+                let address = request.ciaddr;
+                if self.leases.release(now, client, address) {
+                    let declined = false;
+                    Record::Unbound { address, declined }.emit(out);
+                }
+            }
             MessageType::Decline => {
-                if let Some(address) = request.requested_ip {
-                    self.leases.decline(now, client, address);
+                if let Some(address) = request.requested_ip
+                    && self.leases.decline(now, client, address)
+                {
+                    let declined = true;
+                    Record::Unbound { address, declined }.emit(out);
                 }
             }
             MessageType::Inform => {
@@ -130,8 +139,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         }
         count(&mut self.counters.dhcp_acks);
-        Record::Lease {
+        Record::Bound {
             mac: client.mac,
+            key: client.key(),
             address,
             seconds,
         }
@@ -234,6 +244,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.system_uuid = uuid.unwrap_or_default();
         node.address = Ipv4Addr::UNSPECIFIED;
         let index = self.add_node(node).ok()?;
+        self.note_place(index, out);
         Record::Enrolled {
             node: NodeId(bytes),
             mac,

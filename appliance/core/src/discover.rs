@@ -67,7 +67,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.name = name.try_into().map_err(|_| Refused::TooLong)?;
         node.serial = serial;
         node.flags.set(Flags::BY_HAND, true);
-        self.add_node(node)?;
+        let index = self.add_node(node)?;
+        self.note_place(index, out);
         Record::Created { node: id, serial }.emit(out);
         if !name.is_empty() {
             Record::Named { node: id, name }.emit(out);

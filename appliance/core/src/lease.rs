@@ -38,6 +38,21 @@ impl Client {
     }
 }
 
+impl Client {
+    /// The fingerprint of its identity, for a record.
+    pub(crate) fn key(&self) -> [u8; 8] {
+        self.key.to_le_bytes()
+    }
+
+    /// The client of a record.
+    pub(crate) fn known(mac: Mac, key: [u8; 8]) -> Self {
+        Client {
+            mac,
+            key: u64::from_le_bytes(key),
+        }
+    }
+}
+
 /// FNV-1a, 64 bits: spreads identities. Nothing depends on its strength:
 /// a collision needs the same MAC as well.
 struct Fnv(u64);
@@ -81,6 +96,19 @@ pub enum LeaseError {
     Exhausted,
     /// The address is not the client's.
     NotYours,
+}
+
+/// What is durable of one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    Bound {
+        client: Client,
+        address: Ipv4Addr,
+        seconds: u32,
+    },
+    Declined {
+        address: Ipv4Addr,
+    },
 }
 
 /// The leases of one pool of at most `L` addresses.
@@ -199,8 +227,9 @@ impl<const L: usize> Leases<L> {
         Ok(())
     }
 
-    /// Ends a client's lease. The address stays reserved for it.
-    pub fn release(&mut self, now: Instant, client: Client, address: Ipv4Addr) {
+    /// Ends a client's lease. The address stays reserved for it. `false`
+    /// where it is not the client's.
+    pub fn release(&mut self, now: Instant, client: Client, address: Ipv4Addr) -> bool {
         if let Some(index) = self
             .index(address)
             .filter(|i| self.find(client) == Some(*i))
@@ -211,7 +240,9 @@ impl<const L: usize> Leases<L> {
                 until: now,
                 bound: false,
             };
+            return true;
         }
+        false
     }
 
     /// Takes an address out of use for [`DECLINED_MILLIS`]: its client found
@@ -229,6 +260,65 @@ impl<const L: usize> Leases<L> {
             };
         }
         true
+    }
+
+    /// Takes up a lease of before a restart. How much of it is over nobody
+    /// knows: it is given its whole time again.
+    pub(crate) fn restore(
+        &mut self,
+        now: Instant,
+        client: Client,
+        address: Ipv4Addr,
+        seconds: u32,
+    ) {
+        if let Some(index) = self.index(address)
+            && let Some(slot) = self.slots.get_mut(index)
+        {
+            *slot = Slot::Held {
+                client,
+                until: now.plus_millis(u64::from(seconds) * 1000),
+                bound: true,
+            };
+        }
+    }
+
+    /// The end of a lease of before a restart.
+    pub(crate) fn restore_end(&mut self, now: Instant, address: Ipv4Addr, declined: bool) {
+        if let Some(index) = self.index(address)
+            && let Some(slot) = self.slots.get_mut(index)
+        {
+            *slot = match *slot {
+                _ if declined => Slot::Declined {
+                    until: now.plus_millis(DECLINED_MILLIS),
+                },
+                Slot::Held { client, .. } => Slot::Held {
+                    client,
+                    until: now,
+                    bound: false,
+                },
+                other => other,
+            };
+        }
+    }
+
+    /// What a record says of the address in this place of the pool: its
+    /// lease with the seconds that are left of it, or that it is declined.
+    /// Offers are promises of a moment and no records.
+    pub(crate) fn told(&self, now: Instant, index: usize) -> Option<Told> {
+        let address = self.address(index);
+        match self.pool().get(index)? {
+            Slot::Held {
+                client,
+                until,
+                bound: true,
+            } => Some(Told::Bound {
+                client: *client,
+                address,
+                seconds: u32::try_from(until.since(now).div_ceil(1000)).unwrap_or(u32::MAX),
+            }),
+            Slot::Declined { until } if *until > now => Some(Told::Declined { address }),
+            _ => None,
+        }
     }
 
     /// Whose address this is.

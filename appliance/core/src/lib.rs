@@ -16,6 +16,9 @@
 //!    [`Output::Record`] is to be durable before anything behind it leaves.
 //! 3. Call `step` with [`Input::Tick`] at [`Rack::wake_at`], asked anew after
 //!    every step; or once a second, without asking.
+//!    For a rack that outlives a restart: [`Rack::restore`] every record of
+//!    the journal after `configure`, then [`Rack::restored`]; and let the
+//!    journal take what is present from [`Rack::snapshot`].
 //! 4. For the operator's HTTP API see [`api`]. For every other HTTP or TFTP
 //!    request send [`Input::Open`] and do what [`Output::Serve`] says.
 //!    Report the end of every transfer with [`Input::Sent`].
@@ -62,10 +65,12 @@ mod agent;
 mod deadlines;
 mod dhcp;
 mod discover;
+mod durable;
 mod inventory;
 mod life;
 mod operator;
 mod refused;
+mod restore;
 #[cfg(test)]
 mod walk;
 mod words;

@@ -205,6 +205,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             debug_assert!(false, "{:?} has no {event:?}", node.state);
             return false;
         };
+        debug_assert!(
+            crate::restore::reason(reason) == reason,
+            "a restart does not know the reason {reason:?}"
+        );
         let from = node.state;
         node.state = next;
         node.since = now;

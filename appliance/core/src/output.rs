@@ -95,11 +95,20 @@ pub enum Serve<'a> {
 }
 
 /// The outputs of one step, with room of their own for their bytes.
+///
+/// Records come first, whenever they were put in: whatever a step does, all
+/// that it changed is durable before any of it shows.
 #[derive(Debug)]
 pub struct Outputs {
     items: heapless::Vec<Item, MAX_OUTPUTS>,
+    /// Texts and frames from the front; records from the end, each in front
+    /// of its length.
     arena: [u8; ARENA_LEN],
     used: usize,
+    /// Bytes of records at the arena's end.
+    recorded: u16,
+    /// How many records these are.
+    records: u8,
     /// Outputs that found no room: a broken bound, counted and visible.
     lost: u32,
 }
@@ -112,7 +121,6 @@ struct Span {
 
 #[derive(Debug, Clone, Copy)]
 enum Item {
-    Record(Span),
     Dhcp(Route, Span),
     Agent(Endpoint, Span),
     Keep(usize, SlotPart, Kept),
@@ -138,6 +146,8 @@ impl Outputs {
             items: heapless::Vec::new(),
             arena: [0; ARENA_LEN],
             used: 0,
+            recorded: 0,
+            records: 0,
             lost: 0,
         }
     }
@@ -146,6 +156,8 @@ impl Outputs {
     pub fn clear(&mut self) {
         self.items.clear();
         self.used = 0;
+        self.recorded = 0;
+        self.records = 0;
     }
 
     /// How many outputs found no room since the start. Not 0 is a bug.
@@ -153,10 +165,27 @@ impl Outputs {
         self.lost
     }
 
+    /// The records of the step, in their order: durable together, or not at
+    /// all.
+    pub fn records(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        let mut end = ARENA_LEN;
+        let from = ARENA_LEN - usize::from(self.recorded);
+        core::iter::from_fn(move || {
+            let place = end.checked_sub(1).filter(|place| *place >= from)?;
+            let start = place.checked_sub(usize::from(*self.arena.get(place)?))?;
+            end = start;
+            self.arena.get(start..place)
+        })
+    }
+
     /// The outputs, in the order in which they are to be carried out.
     pub fn iter(&self) -> impl Iterator<Item = Output<'_>> {
+        self.records().map(Output::Record).chain(self.effects())
+    }
+
+    /// The outputs behind the records.
+    pub fn effects(&self) -> impl Iterator<Item = Output<'_>> {
         self.items.iter().map(|item| match *item {
-            Item::Record(s) => Output::Record(self.bytes(s)),
             Item::Dhcp(route, s) => Output::Dhcp {
                 route,
                 payload: self.bytes(s),
@@ -184,12 +213,12 @@ impl Outputs {
 
     /// How many outputs there are.
     pub fn len(&self) -> usize {
-        self.items.len()
+        self.items.len() + usize::from(self.records)
     }
 
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.len() == 0
     }
 
     fn bytes(&self, span: Span) -> &[u8] {
@@ -207,7 +236,8 @@ impl Outputs {
         item: impl FnOnce(Span) -> Item,
     ) -> bool {
         let start = self.used;
-        let room = self.arena.get_mut(start..).unwrap_or_default();
+        let end = ARENA_LEN - usize::from(self.recorded);
+        let room = self.arena.get_mut(start..end).unwrap_or_default();
         let room_len = room.len();
         let span = write(room).filter(|len| *len <= room_len).and_then(|len| {
             Some(Span {
@@ -243,8 +273,25 @@ impl Outputs {
         }
     }
 
-    pub(crate) fn record_with(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) {
-        self.put(write, Item::Record);
+    /// Adds a record, unless the step has the same one already.
+    pub(crate) fn record(&mut self, record: &[u8]) {
+        if self.records().any(|known| known == record) {
+            return;
+        }
+        let end = ARENA_LEN - usize::from(self.recorded);
+        let start = end.checked_sub(record.len() + 1);
+        if let Some(start) = start.filter(|start| *start >= self.used)
+            && let Some([room @ .., length]) = self.arena.get_mut(start..end)
+            && let Ok(len) = u8::try_from(record.len())
+        {
+            room.copy_from_slice(record);
+            *length = len;
+            self.recorded += u16::from(len) + 1;
+            self.records = self.records.saturating_add(1);
+            return;
+        }
+        self.lost = self.lost.saturating_add(1);
+        debug_assert!(false, "outputs of one step must fit");
     }
 
     pub(crate) fn dhcp_with(

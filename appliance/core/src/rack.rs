@@ -232,6 +232,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         out: &mut Outputs,
     ) {
         out.clear();
+        let touched = self.touched(&input);
+        let before = touched.map(|index| (index, self.marks(index)));
         match input {
             Input::Tick => {}
             Input::Image(image) => self.learn_image(image),
@@ -248,6 +250,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 let answer = self.operator(now, operator, out);
                 out.answer(answer);
             }
+        }
+        if let Some((index, before)) = before {
+            self.note(index, &before, out);
         }
         if now >= self.next_tick {
             self.next_tick = now.plus_millis(TICK_MILLIS);

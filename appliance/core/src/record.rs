@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 /// Longest encoded record in bytes.
 pub const MAX_RECORD: usize = 128;
+/// Bytes of a node's last error that outlive a restart.
+pub const ERROR_KEPT: usize = 108;
 
 /// One thing that happened and must not be forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,12 +195,167 @@ pub enum Record<'a> {
         /// The node.
         node: NodeId,
     },
+    /// A place of the table of nodes has this node.
+    Place {
+        /// The place: the node's slot in the asset store.
+        place: u16,
+        /// The node.
+        node: NodeId,
+    },
+    /// A node's last error is another one.
+    Error {
+        /// The node.
+        node: NodeId,
+        /// The error, cut to what fits; empty for none.
+        text: &'a str,
+    },
+    /// A node was given the ramdisk, with a ticket: all earlier boots of it
+    /// are over.
+    Booted {
+        /// The node.
+        node: NodeId,
+        /// The new boot.
+        boot: BootId,
+        /// Identity and secret of its ticket.
+        ticket: [u8; 32],
+    },
+    /// The agent of a boot has shown itself.
+    Agent {
+        /// The node.
+        node: NodeId,
+        /// The boot.
+        boot: BootId,
+        /// Verifies its statements.
+        boot_key: [u8; 32],
+        /// Tells its handshake from another one.
+        digest: [u8; 16],
+        /// How the firmware started it: 0 for BIOS, 1 for UEFI.
+        mode: u8,
+    },
+    /// The session of that agent.
+    Session {
+        /// The node.
+        node: NodeId,
+        /// The boot.
+        boot: BootId,
+        /// The session's name.
+        session: u32,
+        /// Opens requests.
+        requests: [u8; 32],
+        /// Seals replies.
+        replies: [u8; 32],
+    },
+    /// How far the present boot has come.
+    Work {
+        /// The node.
+        node: NodeId,
+        /// The boot.
+        boot: BootId,
+        /// Counter and number of the order that is being carried out.
+        order: Option<(u32, u8)>,
+        /// Counter of the last order.
+        last_order: u32,
+        /// Counter of the last statement that was accepted.
+        last_statement: u32,
+        /// Counter of the last request, at least; 0 for none.
+        heard: u64,
+        /// Disks that were certified as erased.
+        erased: u16,
+        /// Boots since the work began.
+        attempts: u8,
+        /// Bits: inspected, imaged, left, has a ticket, has a session.
+        flags: u8,
+    },
+    /// What a node's hardware is.
+    Hardware {
+        /// The node.
+        node: NodeId,
+        /// Logical processors.
+        cpus: u16,
+        /// Memory in MiB.
+        memory_mib: u32,
+        /// Size of the largest disk in GiB.
+        local_gib: u32,
+        /// Number of the architecture.
+        architecture: u8,
+        /// Speed of the fastest interface.
+        link: u16,
+        /// What else there is.
+        parts: u8,
+        /// Bytes of the inspection statement in the node's slot.
+        statement_len: u16,
+    },
+    /// A disk of a node's last inspection; of no bytes where there is none.
+    Disk {
+        /// The node.
+        node: NodeId,
+        /// Its place in the inspection.
+        place: u8,
+        /// Its serial number.
+        serial: &'a str,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// How a node's instance is called.
+    InstanceName {
+        /// The node.
+        node: NodeId,
+        /// For people; empty for none.
+        name: &'a str,
+        /// Its UUID.
+        uuid: Option<NodeId>,
+    },
+    /// The config drive of a node's deployment: length, key and the number
+    /// of its format.
+    ConfigDrive {
+        /// The node.
+        node: NodeId,
+        /// `None` where the key is forgotten.
+        drive: Option<(u32, [u8; 32], u8)>,
+    },
+    /// What was proven of a node's deployment: bytes of the image, bytes
+    /// fetched, chunks fetched again, the agent's memory in KiB.
+    Written {
+        /// The node.
+        node: NodeId,
+        /// `None` where nothing was.
+        written: Option<(u64, u64, u32, u32)>,
+    },
+    /// Traits that a node's allocation asked for.
+    Wanted {
+        /// The node.
+        node: NodeId,
+        /// By places in the vocabulary.
+        wanted: u32,
+    },
+    /// An address was given to a client or prolonged.
+    Bound {
+        /// The client's hardware address.
+        mac: Mac,
+        /// Fingerprint of the client's whole identity.
+        key: [u8; 8],
+        /// The address.
+        address: Ipv4Addr,
+        /// For how many seconds.
+        seconds: u32,
+    },
+    /// An address is not bound any more.
+    Unbound {
+        /// The address.
+        address: Ipv4Addr,
+        /// Its client found a stranger there: nobody may have it for a while.
+        declined: bool,
+    },
 }
 
 impl Record<'_> {
     /// Writes the record into the outputs.
     pub(crate) fn emit(&self, out: &mut Outputs) {
-        out.record_with(|room| postcard::to_slice(self, room).ok().map(|used| used.len()));
+        let mut room = [0; MAX_RECORD];
+        match postcard::to_slice(self, &mut room) {
+            Ok(record) => out.record(record),
+            Err(_) => debug_assert!(false, "records are at most MAX_RECORD long"),
+        }
     }
 }
 
@@ -277,7 +434,27 @@ mod tests {
                 image: core::str::from_utf8(&[b'x'; 64]).unwrap(),
             },
         ];
-        for record in all {
+        let session = [
+            Record::Session {
+                node,
+                boot,
+                session: u32::MAX,
+                requests: [0xff; 32],
+                replies: [0xff; 32],
+            },
+            Record::Agent {
+                node,
+                boot,
+                boot_key: [0xff; 32],
+                digest: [0xff; 16],
+                mode: 1,
+            },
+            Record::Error {
+                node,
+                text: core::str::from_utf8(&[b'x'; ERROR_KEPT]).unwrap(),
+            },
+        ];
+        for record in all.into_iter().chain(session) {
             assert!(postcard::to_slice(&record, &mut buf).is_ok(), "{record:?}");
         }
     }

@@ -278,6 +278,9 @@ impl World {
             self.faults.count(Fault::Partition);
             return None;
         }
+        if self.appliance.is_down() {
+            return None;
+        }
         // A connection that breaks.
         if self.faults.strikes(Fault::Loss, &mut self.random, 10_000) {
             return None;
@@ -287,8 +290,9 @@ impl World {
         let served = self
             .appliance
             .open(self.now, door, peer, path, &mut effects);
+        let answered = !self.appliance.is_down();
         self.carry_out(effects);
-        Some(served)
+        answered.then_some(served)
     }
 }
 

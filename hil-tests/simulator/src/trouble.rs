@@ -2,6 +2,7 @@
 //! person's today, a BMC's with its bad habits.
 
 use farrier_core::output::PowerWanted;
+use farrier_journal::sim::Cut;
 use farrier_protocol::message::NodeId;
 
 use crate::faults::Fault;
@@ -10,8 +11,9 @@ use crate::world::{Act, Event, World};
 
 /// What strikes by itself. The others strike where they belong: a datagram
 /// on its way, an order that is begun.
-const SUDDEN: [Fault; 8] = [
+const SUDDEN: [Fault; 9] = [
     Fault::Partition,
+    Fault::AppliancePower,
     Fault::ServerPower,
     Fault::AgentRestart,
     Fault::AgentTwice,
@@ -76,6 +78,14 @@ impl World {
         let place = (word % machine.disks.len() as u64) as usize;
         match fault {
             Fault::Partition => machine.cut_until = now + 1_000 + word % 1_200_000,
+            Fault::AppliancePower => {
+                if self.appliance.is_down() {
+                    return;
+                }
+                self.appliance.plan_cut(word % 400, cut(word >> 16));
+                // Counted when it happens.
+                return;
+            }
             Fault::ServerPower => {
                 let off = word.is_multiple_of(4);
                 self.switch(index, if off { Act::Off } else { Act::Cycle }, false);
@@ -130,5 +140,45 @@ impl World {
             _ => return,
         }
         self.faults.count(fault);
+    }
+
+    /// The appliance's power is gone; it comes back.
+    pub(crate) fn power_lost(&mut self) {
+        if self.restarting {
+            return;
+        }
+        self.restarting = true;
+        self.faults.count(Fault::AppliancePower);
+        self.trace(|| "the appliance loses power".into());
+        let pause = self.random.between(2_000, 200_000);
+        self.at(pause, Event::Restart);
+    }
+
+    /// The appliance starts, and may lose power while it does.
+    pub(crate) fn restart(&mut self) {
+        self.restarting = false;
+        let stumbles = self.random.below(3);
+        for _ in 0..stumbles {
+            let (operations, word) = (self.random.below(40), self.random.word());
+            if self.faults.may(Fault::AppliancePower) {
+                self.faults.count(Fault::AppliancePower);
+                self.appliance.stumble(operations, cut(word));
+            }
+        }
+        self.trace(|| "the appliance starts again".into());
+        if let Err(why) = self.appliance.start(self.now) {
+            self.watch.violation.get_or_insert((self.now, why));
+            return;
+        }
+        self.carry_out(Vec::new());
+    }
+}
+
+/// How a cut meets the word that is being written.
+fn cut(word: u64) -> Cut {
+    match word % 3 {
+        0 => Cut::Clean,
+        1 => Cut::Torn(word),
+        _ => Cut::Weak(word),
     }
 }

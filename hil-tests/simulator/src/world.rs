@@ -87,6 +87,8 @@ pub(crate) enum Event {
     Power(usize, Act, bool),
     /// Something goes wrong.
     Strike,
+    /// The appliance has power again.
+    Restart,
 }
 
 struct Due {
@@ -142,6 +144,7 @@ pub struct World {
     queue: BinaryHeap<Reverse<Due>>,
     numbers: u64,
     tick_at: u64,
+    pub(crate) restarting: bool,
     scratch: Vec<Effect>,
 }
 
@@ -176,6 +179,7 @@ impl World {
             queue: BinaryHeap::new(),
             numbers: 0,
             tick_at: u64::MAX,
+            restarting: false,
             scratch: Vec::new(),
             machines,
             options,
@@ -290,11 +294,18 @@ impl World {
                 self.digest.add(7);
                 self.strike();
             }
+            Event::Restart => {
+                self.digest.add(8);
+                self.restart();
+            }
         }
     }
 
     /// One step of the brain, with everything that follows.
     pub(crate) fn step(&mut self, input: Input<'_>) {
+        if self.appliance.is_down() {
+            return;
+        }
         let mut effects = std::mem::take(&mut self.scratch);
         self.watch.input(&input);
         self.appliance.step(self.now, input, &mut effects);
@@ -325,11 +336,14 @@ impl World {
             }
         }
         self.scratch = effects;
+        if self.appliance.is_down() {
+            self.power_lost();
+        }
         self.schedule_tick();
     }
 
     fn schedule_tick(&mut self) {
-        let at = self.appliance.wake_at().max(self.now + 1);
+        let at = self.appliance.wake_at().max(self.now.saturating_add(1));
         if at < self.tick_at {
             self.tick_at = at;
             self.at(at - self.now, Event::Tick);
@@ -345,6 +359,9 @@ impl World {
     }
 
     fn up(&mut self, mac: Mac, packet: &Packet) {
+        if self.appliance.is_down() {
+            return;
+        }
         match packet {
             Packet::Dhcp(payload) => {
                 self.digest.add_bytes(payload);

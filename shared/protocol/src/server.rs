@@ -287,6 +287,46 @@ pub struct Session {
 const _: () = assert!(core::mem::size_of::<Session>() <= 96);
 
 impl Session {
+    /// The keys that open requests and seal replies, to be kept where a
+    /// session shall outlive a restart of the appliance.
+    pub fn keys(&self) -> (&[u8; 32], &[u8; 32]) {
+        (&self.requests, &self.replies)
+    }
+
+    /// Counter of the last request; 0 before the first.
+    pub fn heard(&self) -> u64 {
+        self.last
+    }
+
+    /// Refuses requests below this counter from now on.
+    pub fn heard_at_least(&mut self, counter: u64) {
+        self.last = self.last.max(counter);
+    }
+
+    /// Takes up a session of an earlier run of the appliance.
+    ///
+    /// `heard` is a counter that the last request had at least. Requests
+    /// between it and the last one may come once more: they are idempotent.
+    /// `run` counts the appliance's starts, from 1, and was never used
+    /// before: no reply's number may come again under the same key, and
+    /// those of this run lie above those of all others.
+    pub fn resume(
+        id: SessionId,
+        requests: [u8; 32],
+        replies: [u8; 32],
+        heard: u64,
+        run: u32,
+    ) -> Self {
+        Session {
+            requests,
+            replies,
+            id,
+            dropped: 0,
+            last: heard,
+            sent: u64::from(run) << 40,
+        }
+    }
+
     /// The session's name.
     pub fn id(&self) -> SessionId {
         self.id

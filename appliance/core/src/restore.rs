@@ -1,0 +1,494 @@
+//! After a restart: reading records back, and what follows from the time
+//! that nobody knows.
+//!
+//! Records come in the order in which they were written, and may begin in
+//! the middle: one about a node that is not known yet says nothing, since
+//! all of that node comes later. One that was written by newer firmware is
+//! passed over and counted.
+
+use crate::durable::{TEXTS, bits, job_number};
+use crate::flags::Flags;
+use crate::flavor::Flavor;
+use crate::input::StoredConfigDrive;
+use crate::lease::Client;
+use crate::life::work;
+use crate::node::{
+    AGENT_SILENT_MILLIS, Architecture, Boot, Issued, Job, Node, Parts, Written, cut,
+};
+use crate::rack::{DiskSlot, Rack};
+use crate::record::Record;
+use crate::steps::Steps;
+use crate::texts::{Kind, RACK};
+use crate::time::Instant;
+use farrier_dhcp::wire::Identity;
+use farrier_lifecycle::State;
+use farrier_protocol::message::{BootId, BootMode, ConfigDriveFormat, DiskId, Mac, NodeId};
+use farrier_protocol::server::Session;
+use farrier_protocol::ticket::Ticket;
+use farrier_protocol::wire::SessionId;
+
+/// Why a node that was at work is not any more, where its agent does not
+/// come back.
+const RESTARTED: &str = "the appliance restarted; its agent has to come back";
+
+/// Every reason that a state may have: a record has the words, a node points
+/// to them.
+const REASONS: [&str; 34] = [
+    RESTARTED,
+    "a hold step: waiting for unhold",
+    "adopted: its system runs on, untouched",
+    "all is done and proven",
+    "another node is this machine",
+    "certificates are missing",
+    "clean, and retired: not offered again",
+    "discovered by its first boot packet",
+    "enrolled by an operator",
+    "enrolled by hand; nothing of it was seen yet",
+    "every disk is erased and verified",
+    "no disks",
+    "no room for the node's disks",
+    "power the machine on: it must boot from the network",
+    "released; cleaning before anything else",
+    "restart the machine: it must boot from the network",
+    "restart the machine: it must start its own disk",
+    "seen on the provisioning network",
+    "the agent is at work",
+    "the agent left; waiting for it to come back",
+    "the agent reported a failure",
+    "the clean steps are done",
+    "the deadline passed",
+    "the hardware is known",
+    "the image is written and proven",
+    "the image is written; the machine restarts",
+    "the machine boots its own disk",
+    "the machine restarted; waiting for its agent",
+    "the operator asked for it",
+    "the order can't be given",
+    "the proof names another image",
+    "the service steps are done; the machine restarts",
+    "there is nothing to take over",
+    "too many restarts",
+];
+/// Of a record with other words than these.
+const UNKNOWN: &str = "as before the appliance restarted";
+
+/// The reason with these words.
+pub(crate) fn reason(words: &str) -> &'static str {
+    let known = REASONS.iter().find(|reason| **reason == words);
+    known.copied().unwrap_or(UNKNOWN)
+}
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// Takes up a record of before the restart. To be called after
+    /// [`configure`](Self::configure) and before the first
+    /// [`step`](Self::step), with all records in their order.
+    ///
+    /// `run` counts the starts of the appliance and was never used before.
+    /// Returns whether the record was understood.
+    pub fn restore(&mut self, now: Instant, run: u32, record: &[u8]) -> bool {
+        match postcard::from_bytes::<Record<'_>>(record) {
+            Ok(record) => {
+                self.take_up(now, run, &record);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Ends the taking up. What was at work has until its deadline to prove
+    /// that it goes on; what can't becomes its failure state with the first
+    /// ticks. All other waits begin anew, since nobody knows how long the
+    /// restart took.
+    pub fn restored(&mut self, now: Instant) {
+        self.disks
+            .sort_unstable_by_key(|slot| (slot.node, slot.place));
+        for node in &mut self.nodes {
+            if node.is_vacant() {
+                continue;
+            }
+            self.last_boot = self.last_boot.max(node.boot.id.0);
+            node.since = now;
+            node.boot.heard = None;
+            node.deadline = node.state.deadline().map(|d| now.plus_millis(d.millis));
+            if node.boot.imaged {
+                continue;
+            }
+            let goes_on = node.boot.session.is_some() && !node.boot.left;
+            match (node.state, work(node.state)) {
+                (_, Some(true)) if goes_on => {
+                    node.deadline = Some(now.plus_millis(AGENT_SILENT_MILLIS));
+                    node.reason = RESTARTED;
+                }
+                (_, Some(true))
+                | (State::Verifying | State::Deleting | State::Adopting | State::Rescuing, _) => {
+                    node.deadline = Some(now);
+                    node.reason = RESTARTED;
+                }
+                _ => {}
+            }
+        }
+        while self.nodes.last().is_some_and(Node::is_vacant) {
+            self.nodes.pop();
+        }
+        self.next_tick = now;
+    }
+
+    fn known(&mut self, id: NodeId) -> Option<(usize, &mut Node)> {
+        let index = self.find(id)?;
+        self.nodes.get_mut(index).map(|node| (index, node))
+    }
+
+    fn boot_of(&mut self, id: NodeId, boot: BootId) -> Option<&mut Node> {
+        let (_, node) = self.known(id)?;
+        (node.boot.id == boot).then_some(node)
+    }
+
+    fn take_up(&mut self, now: Instant, run: u32, record: &Record<'_>) {
+        match *record {
+            Record::Place { place, node } => self.take_place(now, usize::from(place), node),
+            Record::Bound {
+                mac,
+                key,
+                address,
+                seconds,
+            } => {
+                self.leases
+                    .restore(now, Client::known(mac, key), address, seconds);
+                self.take_address(mac, address);
+            }
+            // Of firmware before clients had fingerprints.
+            Record::Lease {
+                mac,
+                address,
+                seconds,
+            } => {
+                let client = Client::new(mac, &Identity::Hardware(mac.0));
+                self.leases.restore(now, client, address, seconds);
+                self.take_address(mac, address);
+            }
+            Record::Unbound { address, declined } => {
+                self.leases.restore_end(now, address, declined);
+            }
+            Record::Word { place, word } => {
+                let _full = self.texts.set(usize::from(RACK), Kind::Word(place), word);
+            }
+            Record::Flavor { place, name, need } => {
+                let _full = self.texts.set(usize::from(RACK), Kind::Flavor(place), name);
+                self.flavors.retain(|flavor| flavor.place != place);
+                let _full = self.flavors.push(Flavor { place, need });
+            }
+            Record::FlavorGone { place } => {
+                let _fits = self.texts.set(usize::from(RACK), Kind::Flavor(place), "");
+                self.flavors.retain(|flavor| flavor.place != place);
+            }
+            Record::Text { node, kind, text } => {
+                let kind = TEXTS.into_iter().find(|known| known.number() == kind);
+                if let Some((index, kind)) = self.find(node).zip(kind) {
+                    let _full = self.texts.set(index, kind, text);
+                }
+            }
+            Record::DriverInfo { node, key, value } => {
+                if let Some(index) = self.find(node) {
+                    let _full = self.texts.set_pair(index, Kind::DriverInfo, key, value);
+                }
+            }
+            Record::Allocated {
+                node,
+                allocation,
+                wanted,
+                name,
+                class,
+            } => {
+                if let Some(index) = self.find(node) {
+                    let _full = self.allocated(index, allocation, name, class, wanted);
+                }
+            }
+            Record::Deallocated { node } => {
+                if let Some(index) = self.find(node) {
+                    self.deallocated(index);
+                }
+            }
+            Record::Deleted { node } => {
+                if let Some(index) = self.find(node) {
+                    self.vacate(index);
+                }
+            }
+            Record::Disk {
+                node,
+                place,
+                serial,
+                size,
+            } => {
+                if let Some(index) = self.find(node)
+                    && let Ok(owner) = u16::try_from(index)
+                {
+                    self.disks
+                        .retain(|slot| slot.node != owner || slot.place != place);
+                    if size > 0 {
+                        let id = DiskId {
+                            serial: cut(serial),
+                            size,
+                        };
+                        let node = owner;
+                        let _full = self.disks.push(DiskSlot { node, place, id });
+                    }
+                }
+            }
+            _ => self.take_up_node(run, record),
+        }
+    }
+
+    /// Records that say one thing of one node.
+    fn take_up_node(&mut self, run: u32, record: &Record<'_>) {
+        match *record {
+            Record::Enrolled { node, mac } => {
+                if let Some((_, node)) = self.known(node) {
+                    node.macs.clear();
+                    let _fits = node.macs.push(mac);
+                    node.reason = reason("discovered by its first boot packet");
+                }
+            }
+            Record::Created { node, serial } => {
+                if let Some((_, node)) = self.known(node) {
+                    node.serial = serial;
+                }
+            }
+            Record::Named { node, name } => {
+                if let Some((_, node)) = self.known(node) {
+                    node.name = cut(name);
+                }
+            }
+            Record::State {
+                node,
+                state,
+                reason: words,
+            } => {
+                if let Some((_, node)) = self.known(node)
+                    && let Some(state) = State::from_number(state)
+                {
+                    node.state = state;
+                    node.reason = reason(words);
+                }
+            }
+            Record::Error { node, text } => {
+                if let Some((_, node)) = self.known(node) {
+                    node.last_error = cut(text);
+                }
+            }
+            Record::Identity { node, uuid, serial } => {
+                if let Some((_, node)) = self.known(node) {
+                    node.system_uuid = uuid;
+                    node.serial = serial;
+                }
+            }
+            Record::Ports { node, macs } => {
+                if let Some((_, node)) = self.known(node) {
+                    node.macs.clear();
+                    let (macs, _) = macs.as_chunks::<6>();
+                    let _full = node
+                        .macs
+                        .extend(macs.iter().take(crate::node::MAX_MACS).map(|mac| Mac(*mac)));
+                }
+            }
+            Record::Flags { node, flags } => {
+                if let Some((_, node)) = self.known(node) {
+                    let lasting = flags & Flags::LASTING.bits();
+                    node.flags = Flags::from_bits(lasting);
+                }
+            }
+            Record::Steps { node, steps } => {
+                if let Some((_, node)) = self.known(node) {
+                    node.steps = Steps::from_bits(steps);
+                }
+            }
+            Record::Kind {
+                node,
+                traits,
+                class,
+            } => {
+                if let Some((_, node)) = self.known(node) {
+                    node.traits = traits;
+                    node.class = class;
+                }
+            }
+            Record::Wanted { node, wanted } => {
+                if let Some((_, node)) = self.known(node) {
+                    node.wanted = wanted;
+                }
+            }
+            Record::Hardware {
+                node,
+                cpus,
+                memory_mib,
+                local_gib,
+                architecture,
+                link,
+                parts,
+                statement_len,
+            } => {
+                if let Some((_, node)) = self.known(node) {
+                    node.hardware = crate::node::Hardware {
+                        cpus,
+                        memory_mib,
+                        local_gib,
+                        architecture: match architecture {
+                            1 => Architecture::X86_64,
+                            2 => Architecture::Aarch64,
+                            0 => Architecture::Unknown,
+                            _ => Architecture::Other,
+                        },
+                        link,
+                        parts: Parts(parts),
+                        statement_len,
+                    };
+                }
+            }
+            Record::Instance { node, image } => {
+                if let Some((_, node)) = self.known(node) {
+                    node.instance.image_source = cut(image);
+                }
+            }
+            Record::InstanceName { node, name, uuid } => {
+                if let Some((_, node)) = self.known(node) {
+                    node.instance.display_name = cut(name);
+                    node.instance.instance_uuid = uuid;
+                }
+            }
+            Record::ConfigDrive { node, drive } => {
+                if let Some((_, node)) = self.known(node) {
+                    node.config_drive = drive.map(|(length, key, format)| StoredConfigDrive {
+                        length,
+                        key,
+                        format: match format {
+                            1 => ConfigDriveFormat::GzipBase64,
+                            _ => ConfigDriveFormat::Json,
+                        },
+                    });
+                }
+            }
+            Record::Written { node, written } => {
+                if let Some((_, node)) = self.known(node) {
+                    node.written = written.map(|(image, fetched, refetched, rss)| Written {
+                        image_bytes: image,
+                        fetched_bytes: fetched,
+                        refetched_chunks: refetched,
+                        peak_rss_kib: rss,
+                    });
+                }
+            }
+            _ => self.take_up_boot(run, record),
+        }
+    }
+
+    /// Records of a node's present boot.
+    fn take_up_boot(&mut self, run: u32, record: &Record<'_>) {
+        match *record {
+            Record::Booted { node, boot, ticket } => {
+                if let Some((_, node)) = self.known(node)
+                    && node.boot.id != boot
+                {
+                    node.boot = Boot {
+                        id: boot,
+                        ticket: Some(Ticket::from_random(ticket)),
+                        ..Boot::none()
+                    };
+                }
+            }
+            Record::Agent {
+                node,
+                boot,
+                boot_key,
+                digest,
+                mode,
+            } => {
+                if let Some(node) = self.boot_of(node, boot) {
+                    node.boot.boot_key = boot_key;
+                    node.boot.init_digest = digest;
+                    node.boot.mode = Some(match mode {
+                        1 => BootMode::Uefi,
+                        _ => BootMode::Bios,
+                    });
+                }
+            }
+            Record::Session {
+                node,
+                boot,
+                session,
+                requests,
+                replies,
+            } => {
+                if let Some(node) = self.boot_of(node, boot) {
+                    let id = SessionId(session);
+                    let session = Session::resume(id, requests, replies, 0, run);
+                    node.boot.session = Some(session);
+                }
+            }
+            Record::Work {
+                node,
+                boot,
+                order,
+                last_order,
+                last_statement,
+                heard,
+                erased,
+                attempts,
+                flags,
+            } => {
+                let Some(node) = self.boot_of(node, boot) else {
+                    return;
+                };
+                node.attempts = attempts;
+                let boot = &mut node.boot;
+                boot.order = order.and_then(|(counter, number)| {
+                    let all = [Job::Inspect, Job::Erase, Job::Deploy, Job::Reboot];
+                    let job = all.into_iter().find(|job| job_number(*job) == number)?;
+                    Some(Issued { counter, job })
+                });
+                boot.last_order = last_order;
+                boot.last_statement = last_statement;
+                boot.erased = erased;
+                boot.inspected = flags & bits::INSPECTED != 0;
+                boot.imaged = flags & bits::IMAGED != 0;
+                boot.left = flags & bits::LEFT != 0;
+                if flags & bits::TICKET == 0 {
+                    boot.ticket = None;
+                }
+                if flags & bits::SESSION == 0 {
+                    boot.session = None;
+                }
+                if let Some(session) = &mut boot.session {
+                    session.heard_at_least(heard);
+                }
+            }
+            // Evidence; of older firmware.
+            _ => {}
+        }
+    }
+
+    fn take_place(&mut self, now: Instant, place: usize, id: NodeId) {
+        if let Some(elsewhere) = self.find(id).filter(|index| *index != place) {
+            self.vacate(elsewhere);
+        }
+        if self.nodes.get(place).is_none_or(|node| node.id != id) {
+            self.vacate(place);
+            while self.nodes.len() <= place {
+                let mut vacant = Node::enrolled(NodeId([0; 16]), now);
+                vacant.flags = Flags::VACANT;
+                if self.nodes.push(vacant).is_err() {
+                    return;
+                }
+            }
+            if let Some(node) = self.nodes.get_mut(place) {
+                *node = Node::enrolled(id, now);
+            }
+        }
+    }
+
+    fn take_address(&mut self, mac: Mac, address: core::net::Ipv4Addr) {
+        if let Some(index) = self.find_by_mac(mac)
+            && let Some(node) = self.nodes.get_mut(index)
+        {
+            node.address = address;
+        }
+    }
+}
