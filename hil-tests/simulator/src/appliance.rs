@@ -124,10 +124,11 @@ impl Appliance {
 
     /// Plans to cut the power at the so many-th word that is written from now
     /// on.
-    pub fn plan_cut(&mut self, operations: u64, cut: Cut) {
+    pub fn plan_cut(&mut self, now: u64, operations: u64, cut: Cut) {
         if let Some(journal) = &mut self.journal {
             journal.flash_mut().cut_after(operations, cut);
             self.planned = true;
+            self.before = self.facts(now);
         }
     }
 
@@ -200,10 +201,35 @@ impl Appliance {
         while let Some((place, len)) = self.rack.snapshot(clock, from, &mut room) {
             from = place + 1;
             if let Ok(record) = postcard::from_bytes::<Record<'_>>(&room[..len]) {
-                let text = format!("{record:?}");
-                if !text.starts_with("Lease") && !text.starts_with("Declined") {
-                    facts.push(text);
-                }
+                // What was heard of a session is written now and then only.
+                let record = match record {
+                    Record::Lease { .. } | Record::Bound { .. } => {
+                        continue;
+                    }
+                    Record::Work {
+                        node,
+                        boot,
+                        order,
+                        last_order,
+                        last_statement,
+                        heard: _,
+                        erased,
+                        attempts,
+                        flags,
+                    } => Record::Work {
+                        node,
+                        boot,
+                        order,
+                        last_order,
+                        last_statement,
+                        heard: 0,
+                        erased,
+                        attempts,
+                        flags,
+                    },
+                    record => record,
+                };
+                facts.push(format!("{record:?}"));
             }
         }
         facts
@@ -242,9 +268,6 @@ impl Appliance {
     /// Lets the brain take a fact in; what follows is put into `effects`.
     pub fn step(&mut self, now: u64, input: Input<'_>, effects: &mut Vec<Effect>) {
         let clock = self.clock(now);
-        if self.planned {
-            self.before = self.facts(now);
-        }
         let Some(journal) = &mut self.journal else {
             return;
         };
@@ -285,6 +308,12 @@ impl Appliance {
                 Output::Record(_) | Output::Keep { .. } => continue,
             });
         }
+        if self.planned && self.out.records().next().is_some() {
+            self.before = self.facts(now);
+        }
+        let Some(journal) = &mut self.journal else {
+            return;
+        };
         let rack = &self.rack;
         let tended = journal.tend(|place, room| rack.snapshot(clock, place, room));
         if at_once(tended).is_err() && journal.flash().is_off() {
