@@ -371,6 +371,53 @@ fn find<'a>(disks: &'a [Disk], id: &DiskId, step: Step) -> Result<&'a Disk, Fail
     }
 }
 
+/// The disks that an order to erase names, opened. All of them are found and
+/// opened before the first byte is touched.
+///
+/// # Errors
+/// The failure to report.
+pub fn open_all<D: BlockDevice>(
+    disks: &[Disk],
+    wanted: &[DiskId],
+    open: impl Fn(&Disk) -> io::Result<D>,
+) -> Result<Vec<erase::Job<D>>, Failure> {
+    if wanted.is_empty() {
+        return Err(failure(Step::Erase, Reason::NoDisks, "no disk is named"));
+    }
+    let mut jobs = Vec::new();
+    for id in wanted {
+        let (disk, device) = open_one(disks, id, Step::Erase, &open)?;
+        jobs.push(erase::Job {
+            id: id.clone(),
+            abilities: disk.erase,
+            device,
+        });
+    }
+    Ok(jobs)
+}
+
+/// The disk of that identity, opened for writing.
+///
+/// # Errors
+/// The failure to report.
+pub fn open_one<'a, D: BlockDevice>(
+    disks: &'a [Disk],
+    id: &DiskId,
+    step: Step,
+    open: impl Fn(&Disk) -> io::Result<D>,
+) -> Result<(&'a Disk, D), Failure> {
+    let disk = find(disks, id, step)?;
+    let device = open(disk).map_err(|error| failure(step, Reason::DiskWrite, error))?;
+    if device.size() != id.size {
+        return Err(failure(
+            step,
+            Reason::DiskMissing,
+            format_args!("disk {} has another size now", id.serial),
+        ));
+    }
+    Ok((disk, device))
+}
+
 fn erase_disks<M: Machine>(
     machine: &M,
     wanted: &[DiskId],
@@ -378,30 +425,7 @@ fn erase_disks<M: Machine>(
     meter: &Meter,
     say: &Sender<Work>,
 ) -> Result<(), Failure> {
-    let disks = machine.inspect().disks;
-    if wanted.is_empty() {
-        return Err(failure(Step::Erase, Reason::NoDisks, "no disk is named"));
-    }
-    // All of them are found and opened before the first byte is touched.
-    let mut jobs = Vec::new();
-    for id in wanted {
-        let disk = find(&disks, id, Step::Erase)?;
-        let device = machine
-            .open(disk)
-            .map_err(|error| failure(Step::Erase, Reason::DiskWrite, error))?;
-        if device.size() != id.size {
-            return Err(failure(
-                Step::Erase,
-                Reason::DiskMissing,
-                format_args!("disk {} has another size now", id.serial),
-            ));
-        }
-        jobs.push(erase::Job {
-            id: id.clone(),
-            abilities: disk.erase,
-            device,
-        });
-    }
+    let jobs = open_all(&machine.inspect().disks, wanted, |disk| machine.open(disk))?;
     let say_certificate = std::sync::Mutex::new(say.clone());
     let failures = erase::erase_all(jobs, least, meter, &|certificate| {
         if let Ok(say) = say_certificate.lock() {
@@ -426,17 +450,7 @@ fn deploy_image<M: Machine>(
     say: &Sender<Work>,
 ) -> Result<(), Failure> {
     let disks = machine.inspect().disks;
-    let disk = find(&disks, &order.disk, Step::Write)?;
-    let device = machine
-        .open(disk)
-        .map_err(|error| failure(Step::Write, Reason::DiskWrite, error))?;
-    if device.size() != order.disk.size {
-        return Err(failure(
-            Step::Write,
-            Reason::DiskMissing,
-            format_args!("disk {} has another size now", order.disk.serial),
-        ));
-    }
+    let (_, device) = open_one(&disks, &order.disk, Step::Write, |disk| machine.open(disk))?;
     let context = deploy::Context {
         image_key: settings.image_key,
         door: settings.door,

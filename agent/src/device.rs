@@ -5,7 +5,9 @@
 //! devices of their own that lie, fail, or are short.
 
 use std::io;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
+
+use crate::engine::zero::first_nonzero_run;
 
 /// Alignment of every buffer that is read into or written from: enough for
 /// direct I/O on disks with blocks up to 4 KiB.
@@ -59,9 +61,38 @@ pub trait BlockDevice: Send + Sync {
     /// # Errors
     /// The host's, for instance when a partition is in use.
     fn reread_partitions(&self) -> io::Result<()>;
+
+    /// Reads as much as `buffer` holds from `offset` and looks for bytes that
+    /// aren't zero: the first run of blocks with such bytes, from the start of
+    /// the buffer. A device whose content is known without reading it, as that
+    /// of a simulated disk of many gigabytes, answers by itself.
+    ///
+    /// # Errors
+    /// The device's.
+    fn find_nonzero(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Option<Range<usize>>> {
+        // A driver that fills nothing and says that it did must not pass.
+        let unit = (self.block_size() as usize).max(1);
+        buffer
+            .iter_mut()
+            .step_by(unit)
+            .for_each(|byte| *byte = 0xa5);
+        self.read_at(offset, buffer)?;
+        Ok(first_nonzero_run(buffer, unit))
+    }
+
+    /// Writes as many zeroes as `buffer` holds at `offset`.
+    ///
+    /// # Errors
+    /// The device's.
+    fn overwrite(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        buffer.fill(0);
+        self.write_at(offset, buffer)
+    }
 }
 
-impl<T: BlockDevice + ?Sized> BlockDevice for Box<T> {
+macro_rules! behind {
+    ($($pointer:ty),*) => {$(
+impl<T: BlockDevice + ?Sized> BlockDevice for $pointer {
     fn size(&self) -> u64 {
         (**self).size()
     }
@@ -86,7 +117,17 @@ impl<T: BlockDevice + ?Sized> BlockDevice for Box<T> {
     fn reread_partitions(&self) -> io::Result<()> {
         (**self).reread_partitions()
     }
+    fn find_nonzero(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Option<Range<usize>>> {
+        (**self).find_nonzero(offset, buffer)
+    }
+    fn overwrite(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        (**self).overwrite(offset, buffer)
+    }
 }
+    )*};
+}
+
+behind!(Box<T>, &T);
 
 /// Bytes on the heap that start at a multiple of [`ALIGN`].
 pub struct AlignedBuffer {

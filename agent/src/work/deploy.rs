@@ -10,19 +10,17 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use farrier_image::manifest::PublicKey;
-use farrier_image::transfer::{Action, Source, Stats, Transfer, TransferError};
+use farrier_image::transfer::{Source, Stats};
 use farrier_protocol::message::{Deploy, Failure, ImageProof, NodeId, Reason, Step};
 
 use super::drive;
 use super::fetch::{Door, FetchError};
+use super::stream::{Stream, Turn};
 use super::verified::{Verifier, WriteError};
 use super::{Meter, failure};
 use crate::device::{AlignedBuffer, BlockDevice};
 use crate::engine::partitions::{Geometry, Table};
 
-/// Largest chunk that is taken: four of them have to fit into 24 MiB beside
-/// everything else.
-const MAX_CHUNK: u32 = 4 << 20;
 /// Longest pause between two attempts at fetching the same bytes.
 const MAX_BACKOFF: Duration = Duration::from_secs(15);
 
@@ -188,7 +186,7 @@ fn deliver(
 /// Streams the image. Gives what was done and the bytes of the image.
 fn write_image<D: BlockDevice>(
     order: &Deploy,
-    disk: &mut Verifier<'_, D>,
+    disk: &mut Verifier<D>,
     context: &Context<'_>,
 ) -> Result<(Stats, u64), Failure> {
     let (job_sender, jobs) = sync_channel::<Job>(1);
@@ -228,154 +226,52 @@ fn write_image<D: BlockDevice>(
 /// Follows the transfer engine to its end.
 fn stream<D: BlockDevice>(
     order: &Deploy,
-    disk: &mut Verifier<'_, D>,
+    disk: &mut Verifier<D>,
     context: &Context<'_>,
     fetcher: &mut Fetcher,
 ) -> Result<(Stats, u64), Failure> {
-    let meter = context.meter;
-    let device = disk.device();
-    let block = u64::from(device.block_size());
-    let mut transfer = Transfer::new(context.image_key, Some(order.manifest_root), device.size());
-    let mut decoder = zstd_safe::DCtx::create();
-    let mut wire = Vec::new();
-    let mut raw = AlignedBuffer::new(0);
-    // Length of the chunk in `raw`, padded to whole blocks.
-    let mut raw_length = 0;
-    let mut is_decoded = false;
-    let mut started = false;
-    let mut last_error: Option<FetchError> = None;
-    let mut attempts = 0;
-    // A hole that was seen to be zero needs no second look.
-    let mut seen_zero = None;
-    let mut zeroed_before = None;
-    meter.enter(Step::Write, 0);
+    let mut stream = Stream::new(order, disk.device().size(), context.image_key);
     loop {
-        let action = transfer
-            .action()
-            .map_err(|error| transfer_failure(error, last_error.as_ref()))?;
-        // What the engine makes of a result shows in its next action.
-        let _told = match action {
-            Action::Fetch {
+        match stream.step(disk, context.meter)? {
+            Turn::Fetch {
                 source,
                 offset,
-                len,
+                length,
             } => {
-                fetcher.give_back(std::mem::take(&mut wire));
-                match fetcher.get(source, offset, len) {
+                fetcher.give_back(stream.take_buffer());
+                match fetcher.get(source, offset, length) {
                     Ok(bytes) => {
-                        wire = bytes;
-                        is_decoded = false;
-                        attempts = 0;
-                        let told = transfer.fetched(&wire);
-                        if !started && let Some(header) = transfer.header() {
-                            started = true;
-                            if header.chunk_size() > MAX_CHUNK {
-                                return Err(failure(
-                                    Step::Write,
-                                    Reason::Resources,
-                                    "the image's chunks are larger than 4 MiB",
-                                ));
-                            }
-                            meter.enter(Step::Write, header.raw_size);
-                            let size = header.raw_len(0) as u64;
-                            raw = AlignedBuffer::new(size.next_multiple_of(block) as usize);
-                        }
-                        told
+                        stream.fetched(bytes, disk, context.meter)?;
+                        ahead(&stream, fetcher);
                     }
                     Err((buffer, error)) => {
                         fetcher.give_back(buffer);
-                        last_error = error.or(last_error);
-                        attempts += 1;
-                        meter.touch();
-                        std::thread::sleep(backoff(attempts));
-                        transfer.fetch_failed()
+                        context.meter.touch();
+                        std::thread::sleep(stream.fetch_failed(error));
                     }
                 }
             }
-            Action::Decode { raw_len } => {
-                ahead(&transfer, fetcher);
-                let slot = raw.get_mut(..raw_len as usize).unwrap_or_default();
-                let decoded = decoder.decompress(slot, &wire);
-                is_decoded = true;
-                transfer.decoded((decoded == Ok(raw_len as usize)).then_some(&*slot))
-            }
-            Action::Write { offset, len } => {
-                ahead(&transfer, fetcher);
-                let length = len as usize;
-                raw_length = length.next_multiple_of(block as usize);
-                let slot = raw.get_mut(..raw_length).unwrap_or_default();
-                // Raw chunks come straight from the wire.
-                let (chunk, padding) = slot.split_at_mut(length.min(slot.len()));
-                if !is_decoded && chunk.len() == wire.len() {
-                    chunk.copy_from_slice(&wire);
-                }
-                padding.fill(0);
-                device.write_at(offset, slot).map_err(|error| {
-                    write_failure(Step::Write, &WriteError::Write { at: offset, error })
-                })?;
-                transfer.written()
-            }
-            Action::Zero { offset, len } => {
-                ahead(&transfer, fetcher);
-                let length = u64::from(len).next_multiple_of(block);
-                let already = disk.holds_zeroes(offset, length).map_err(|error| {
-                    write_failure(Step::Write, &WriteError::Read { at: offset, error })
-                })?;
-                if already {
-                    seen_zero = Some(offset);
-                } else {
-                    // What did not work once is done by hand.
-                    let by_hand = zeroed_before == Some(offset);
-                    zeroed_before = Some(offset);
-                    disk.write_zeroes(offset, length, by_hand)
-                        .map_err(|error| {
-                            write_failure(Step::Write, &WriteError::Write { at: offset, error })
-                        })?;
-                }
-                transfer.written()
-            }
-            Action::ReadBack { offset, len, hole } => {
-                let length = u64::from(len).next_multiple_of(block);
-                let equal = if hole {
-                    if seen_zero.take() == Some(offset) {
-                        Ok(true)
-                    } else {
-                        disk.holds_zeroes(offset, length)
-                    }
-                } else {
-                    disk.holds(offset, raw.get(..raw_length).unwrap_or_default())
-                };
-                let equal = equal.map_err(|error| {
-                    write_failure(Step::VerifyImage, &WriteError::Read { at: offset, error })
-                })?;
-                let told = transfer.compared(equal);
-                meter.set_done(transfer.stats().verified_bytes);
-                told
-            }
-            Action::Done => break,
-        };
+            Turn::Again => ahead(&stream, fetcher),
+            Turn::Done => return Ok(stream.done()),
+        }
     }
-    let size = transfer.header().map_or(0, |header| header.raw_size);
-    Ok((*transfer.stats(), size))
 }
 
 /// Begins the fetch that comes next, while the chunk at hand is dealt with.
-fn ahead(transfer: &Transfer, fetcher: &mut Fetcher) {
-    if let Some(Action::Fetch {
-        source,
-        offset,
-        len,
-    }) = transfer.upcoming()
-    {
-        fetcher.begin(source, offset, len);
+fn ahead(stream: &Stream, fetcher: &mut Fetcher) {
+    if let Some((source, offset, length)) = stream.upcoming() {
+        fetcher.begin(source, offset, length);
     }
 }
 
 /// Fits the partition table to the disk and adds the config drive. Gives the
 /// hash of the config drive's text, zeroes where there is none.
-fn finish<D: BlockDevice>(
+///
+/// # Errors
+/// The failure to report.
+pub fn finish<D: BlockDevice>(
     order: &Deploy,
-    disk: &mut Verifier<'_, D>,
+    disk: &mut Verifier<D>,
     context: &Context<'_>,
 ) -> Result<[u8; 32], Failure> {
     let device = disk.device();
@@ -448,39 +344,5 @@ pub(super) fn write_failure(step: Step, error: &WriteError) -> Failure {
         WriteError::Write { .. } => failure(step, Reason::DiskWrite, error),
         WriteError::Read { .. } => failure(step, Reason::DiskRead, error),
         WriteError::Differs { .. } => failure(step, Reason::ReadBack, error),
-    }
-}
-
-fn transfer_failure(error: TransferError, fetch: Option<&FetchError>) -> Failure {
-    match error {
-        TransferError::Manifest(why) => failure(
-            Step::Write,
-            Reason::BadManifest,
-            format_args!("the image's manifest is refused: {why:?}"),
-        ),
-        TransferError::TooLarge => failure(
-            Step::Write,
-            Reason::ImageTooLarge,
-            "the image is larger than the disk",
-        ),
-        TransferError::Chunk(chunk) => failure(
-            Step::Write,
-            Reason::BadChunk,
-            format_args!("chunk {chunk} has a wrong hash, however often it is fetched"),
-        ),
-        TransferError::ReadBack(chunk) => failure(
-            Step::VerifyImage,
-            Reason::ReadBack,
-            format_args!("chunk {chunk} reads back differently from what was written, twice"),
-        ),
-        TransferError::Fetch => match fetch {
-            Some(why) => failure(Step::Write, Reason::Fetch, why),
-            None => failure(Step::Write, Reason::Fetch, "the image can't be fetched"),
-        },
-        TransferError::Sequence => failure(
-            Step::Write,
-            Reason::Other,
-            "the agent took a wrong step while it followed the manifest",
-        ),
     }
 }

@@ -175,7 +175,7 @@ impl Prepared<'_> {
     pub(super) fn write<D: BlockDevice>(
         self,
         door: &mut Door,
-        disk: &mut Verifier<'_, D>,
+        disk: &mut Verifier<D>,
         (offset, length): (u64, u64),
         meter: &Meter,
     ) -> Result<(), Failure> {
@@ -197,7 +197,7 @@ impl Prepared<'_> {
 /// Pours a stream into a partition, zeroes behind its end.
 fn pour<D: BlockDevice>(
     mut from: impl Read,
-    disk: &mut Verifier<'_, D>,
+    disk: &mut Verifier<D>,
     offset: u64,
     length: u64,
     meter: &Meter,

@@ -11,7 +11,6 @@ use farrier_protocol::message::{
 use super::{Meter, failure};
 use crate::device::{AlignedBuffer, BlockDevice};
 use crate::engine::erase::{Action, Ladder, Outcome, Range, Verdict, WINDOW};
-use crate::engine::zero::first_nonzero_run;
 
 /// A disk to erase.
 #[derive(Debug)]
@@ -26,7 +25,7 @@ pub struct Job<D> {
 
 /// Bytes per device that are in memory at a time. Many disks share the
 /// memory that the agent allows itself.
-fn window_for(jobs: usize) -> u64 {
+pub fn window_for(jobs: usize) -> u64 {
     match jobs {
         0..=2 => WINDOW,
         3..=6 => WINDOW / 4,
@@ -58,7 +57,7 @@ pub fn erase_all<D: BlockDevice>(
                 .stack_size(crate::STACK);
             let spawned = thread.spawn_scoped(scope, move || {
                 let mut was_verifying = false;
-                erase(&job, least, window, |ladder| {
+                erase(job, least, window, |ladder| {
                     let (done, size) = ladder.progress();
                     let before = if ladder.is_verifying() { size } else { 0 };
                     if ladder.is_verifying() && !was_verifying {
@@ -94,41 +93,80 @@ pub fn erase_all<D: BlockDevice>(
     })
 }
 
-/// Erases one disk; `watch` is called after every action.
+/// The erasure of one disk, one command at a time: whoever has a thread to
+/// spare calls [`Erasure::step`] until it is over, whoever has none calls it
+/// when time has come.
+#[derive(Debug)]
+pub struct Erasure<D> {
+    job: Job<D>,
+    ladder: Ladder,
+    buffer: AlignedBuffer,
+    /// Why the last command failed, for people.
+    latest: Option<io::Error>,
+}
+
+impl<D: BlockDevice> Erasure<D> {
+    /// Nothing is done yet. `window` bytes of the disk are in memory at a
+    /// time.
+    pub fn new(job: Job<D>, least: EraseMethod, window: u64) -> Self {
+        let ladder = Ladder::new(job.device.size(), job.abilities, least).with_window(window);
+        Self {
+            job,
+            ladder,
+            buffer: AlignedBuffer::new(usize::try_from(window).unwrap_or(0)),
+            latest: None,
+        }
+    }
+
+    /// How far it has come.
+    pub fn ladder(&self) -> &Ladder {
+        &self.ladder
+    }
+
+    /// Gives the disk one command. How it ended, once it has; the
+    /// certificate's `millis` are left to the caller.
+    pub fn step(&mut self) -> Option<Result<EraseCertificate, Failure>> {
+        let device = &self.job.device;
+        let result = match self.ladder.action() {
+            Action::Discard(range) => done(device.discard(range.start, range.length)),
+            Action::WriteZeroes(range) => done(device.write_zeroes(range.start, range.length)),
+            Action::Overwrite(range) => done(overwrite(device, range, &mut self.buffer)),
+            Action::Flush => done(device.flush()),
+            Action::Read(range) => look(device, range, &mut self.buffer),
+            Action::Finished(verdict) => {
+                // Partitions that the kernel still knows are gone now; that
+                // it can't forget them is no fault of the erasure.
+                if let Err(error) = device.reread_partitions() {
+                    self.latest.get_or_insert(error);
+                }
+                return Some(conclude(&self.job, verdict, self.latest.as_ref()));
+            }
+        };
+        self.ladder.advance(result.unwrap_or_else(|error| {
+            self.latest = Some(error);
+            Outcome::Failed
+        }));
+        None
+    }
+}
+
+/// Erases one disk; `watch` is called after every command.
 fn erase<D: BlockDevice>(
-    job: &Job<D>,
+    job: Job<D>,
     least: EraseMethod,
     window: u64,
     mut watch: impl FnMut(&Ladder),
 ) -> Result<EraseCertificate, Failure> {
     let began = Instant::now();
-    let device = &job.device;
-    let mut ladder = Ladder::new(device.size(), job.abilities, least).with_window(window);
-    let mut buffer = AlignedBuffer::new(usize::try_from(window).unwrap_or(0));
-    // Why the last command failed, for people.
-    let mut latest: Option<io::Error> = None;
+    let mut erasure = Erasure::new(job, least, window);
     loop {
-        let action = ladder.action();
-        let result = match action {
-            Action::Discard(range) => done(device.discard(range.start, range.length)),
-            Action::WriteZeroes(range) => done(device.write_zeroes(range.start, range.length)),
-            Action::Overwrite(range) => done(overwrite(device, range, &mut buffer)),
-            Action::Flush => done(device.flush()),
-            Action::Read(range) => look(device, range, &mut buffer),
-            Action::Finished(verdict) => {
-                // Partitions that the kernel still knows are gone now; that
-                // it can't forget them is no fault of the erasure.
-                if let Err(error) = device.reread_partitions() {
-                    latest.get_or_insert(error);
-                }
-                return conclude(job, verdict, latest.as_ref(), began);
-            }
-        };
-        ladder.advance(result.unwrap_or_else(|error| {
-            latest = Some(error);
-            Outcome::Failed
-        }));
-        watch(&ladder);
+        if let Some(ended) = erasure.step() {
+            return ended.map(|certificate| EraseCertificate {
+                millis: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+                ..certificate
+            });
+        }
+        watch(erasure.ladder());
     }
 }
 
@@ -136,7 +174,6 @@ fn conclude<D>(
     job: &Job<D>,
     verdict: Verdict,
     latest: Option<&io::Error>,
-    began: Instant,
 ) -> Result<EraseCertificate, Failure> {
     let serial = &job.id.serial;
     let because = || latest.map(|error| format!(": {error}")).unwrap_or_default();
@@ -150,7 +187,7 @@ fn conclude<D>(
             method,
             verified_bytes: verified,
             repaired_bytes: repaired,
-            millis: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            millis: 0,
         }),
         Verdict::NotEmpty { at } => Err(failure(
             Step::VerifyErase,
@@ -186,9 +223,7 @@ fn overwrite(
     range: Range,
     buffer: &mut AlignedBuffer,
 ) -> io::Result<()> {
-    let zeroes = slice(buffer, range)?;
-    zeroes.fill(0);
-    device.write_at(range.start, zeroes)
+    device.overwrite(range.start, slice(buffer, range)?)
 }
 
 fn look(
@@ -196,15 +231,7 @@ fn look(
     range: Range,
     buffer: &mut AlignedBuffer,
 ) -> io::Result<Outcome> {
-    let bytes = slice(buffer, range)?;
-    // A driver that fills nothing and says that it did must not pass.
-    let unit = device.block_size() as usize;
-    bytes
-        .iter_mut()
-        .step_by(unit.max(1))
-        .for_each(|byte| *byte = 0xa5);
-    device.read_at(range.start, bytes)?;
-    let run = first_nonzero_run(bytes, unit);
+    let run = device.find_nonzero(range.start, slice(buffer, range)?)?;
     Ok(run.map_or(Outcome::Done, |run| {
         Outcome::NotZero(Range {
             start: range.start + run.start as u64,

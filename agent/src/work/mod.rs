@@ -8,6 +8,7 @@ pub mod deploy;
 pub mod drive;
 pub mod erase;
 pub mod fetch;
+pub mod stream;
 pub mod verified;
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -21,7 +22,9 @@ use crate::engine::inventory::text;
 /// read by the one that talks.
 #[derive(Debug)]
 pub struct Meter {
-    began: Instant,
+    /// `None` where time is told, see [`Meter::tell`].
+    began: Option<Instant>,
+    told: AtomicU64,
     step: AtomicU8,
     done: AtomicU64,
     total: AtomicU64,
@@ -44,7 +47,16 @@ impl Meter {
     /// A meter at the beginning of `step`.
     pub fn new(step: Step) -> Self {
         Self {
-            began: Instant::now(),
+            began: Some(Instant::now()),
+            ..Self::told(step)
+        }
+    }
+
+    /// The same without a clock: time passes when [`Meter::tell`] says so.
+    pub fn told(step: Step) -> Self {
+        Self {
+            began: None,
+            told: AtomicU64::new(0),
             step: AtomicU8::new(step as u8),
             done: AtomicU64::new(0),
             total: AtomicU64::new(0),
@@ -106,7 +118,16 @@ impl Meter {
 
     /// Milliseconds since the meter was made.
     pub fn millis(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        match self.began {
+            Some(began) => u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            None => self.told.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Tells a meter without a clock how many milliseconds have passed since
+    /// it was made.
+    pub fn tell(&self, millis: u64) {
+        self.told.store(millis, Ordering::Relaxed);
     }
 }
 

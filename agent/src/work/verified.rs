@@ -38,20 +38,20 @@ pub enum WriteError {
 }
 
 /// A device with the buffers that verifying needs.
-pub struct Verifier<'a, D> {
-    device: &'a D,
+pub struct Verifier<D> {
+    device: D,
     window: AlignedBuffer,
 }
 
-impl<D> std::fmt::Debug for Verifier<'_, D> {
+impl<D> std::fmt::Debug for Verifier<D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Verifier").finish_non_exhaustive()
     }
 }
 
-impl<'a, D: BlockDevice> Verifier<'a, D> {
+impl<D: BlockDevice> Verifier<D> {
     /// For this device.
-    pub fn new(device: &'a D) -> Self {
+    pub fn new(device: D) -> Self {
         Self {
             device,
             window: AlignedBuffer::new(ZERO_WINDOW.max(WINDOW)),
@@ -59,8 +59,8 @@ impl<'a, D: BlockDevice> Verifier<'a, D> {
     }
 
     /// The device.
-    pub fn device(&self) -> &'a D {
-        self.device
+    pub fn device(&self) -> &D {
+        &self.device
     }
 
     /// Whether the disk holds exactly `bytes` at `offset`; whole blocks.

@@ -30,6 +30,9 @@ use sha2::{Digest, Sha256};
 
 /// How often an idle agent asks for work, in milliseconds.
 const IDLE_MILLIS: u32 = 2_000;
+/// The same once it has been idle for long: three times within the silence
+/// after which it counts as gone.
+const IDLE_LONG_MILLIS: u32 = 30_000;
 /// When an agent is to come again while all places for statements are
 /// taken, in milliseconds.
 const BUSY_MILLIS: u32 = 500;
@@ -282,7 +285,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return Answer::Order(Job::Reboot);
         }
         let Some(at_work) = work(node.state) else {
-            return Answer::Wait(IDLE_MILLIS);
+            // Who has waited for minutes may wait for seconds more.
+            let idle = u32::try_from(now.since(node.since) / 16).unwrap_or(u32::MAX);
+            return Answer::Wait(idle.clamp(IDLE_MILLIS, IDLE_LONG_MILLIS));
         };
         if !at_work {
             self.event(now, index, Event::Resume, "the agent is at work", out);
@@ -525,6 +530,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if !self.identify(index, inspection, out) {
             // What spoke is a part of another node: its machine has to boot
             // as that one.
+            return;
+        }
+        if self.twin(index).is_some() {
+            // Both are in use, and the other one's tenant may be on these
+            // disks: nothing is done to them under this name.
+            self.fail(now, index, "another node is this machine", out);
             return;
         }
         self.disks.retain(|slot| slot.node != owner);

@@ -2,7 +2,7 @@
 //! is over.
 
 use crate::life::work;
-use crate::node::{Hop, Node, Power};
+use crate::node::{AGENT_SILENT_MILLIS, Hop, Node, Power};
 use crate::output::Outputs;
 use crate::rack::{Rack, count};
 use crate::time::Instant;
@@ -27,6 +27,20 @@ fn awaited_since(node: &Node, now: Instant) -> Instant {
         Instant::START
     } else {
         node.since
+    }
+}
+
+/// When a node's wait ends or its agent is to be missed, if nothing comes
+/// before.
+pub(crate) fn wakes_at(node: &Node) -> Option<Instant> {
+    let needed = work(node.state) == Some(true) && !node.boot.imaged;
+    let missed = needed.then(|| {
+        let heard = node.boot.heard.unwrap_or(Instant::START);
+        heard.plus_millis(AGENT_SILENT_MILLIS)
+    });
+    match (node.deadline, missed) {
+        (Some(deadline), Some(missed)) => Some(deadline.min(missed)),
+        (deadline, missed) => deadline.or(missed),
     }
 }
 

@@ -262,7 +262,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// Another node that says it is the same machine: by its UUID, or by a
     /// serial number that nothing speaks against.
-    fn twin(&self, index: usize) -> Option<usize> {
+    pub(crate) fn twin(&self, index: usize) -> Option<usize> {
         let own = self.nodes.get(index)?;
         self.nodes.iter().enumerate().find_map(|(other, node)| {
             let same_uuid = own.system_uuid == node.system_uuid && is_real_uuid(&own.system_uuid);

@@ -14,8 +14,8 @@
 //! 2. Turn every packet, request and completion into one [`Input`], call
 //!    `step`, and carry out the outputs **in their order**. An
 //!    [`Output::Record`] is to be durable before anything behind it leaves.
-//! 3. Call `step` with [`Input::Tick`] at [`Rack::wake_at`], and at least
-//!    once a second.
+//! 3. Call `step` with [`Input::Tick`] at [`Rack::wake_at`], asked anew after
+//!    every step; or once a second, without asking.
 //!    For a rack that outlives a restart: [`Rack::restore`] every record of
 //!    the journal after `configure`, then [`Rack::restored`]; and let the
 //!    journal take what is present from [`Rack::snapshot`].

@@ -23,6 +23,8 @@ pub const MAX_IMAGES: usize = 8;
 pub const REASSEMBLIES: usize = 2;
 /// How often deadlines are looked at, in milliseconds.
 pub const TICK_MILLIS: u64 = 1000;
+/// When nothing is due, [`Rack::wake_at`] is so much later, in milliseconds.
+const IDLE_MILLIS: u64 = 3_600_000;
 
 /// A source of random bytes. The brain has none of its own.
 pub trait Entropy {
@@ -261,9 +263,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    /// When [`Input::Tick`] is due next.
+    /// When [`Input::Tick`] is due next: at the first deadline of any node,
+    /// but not more often than once in [`TICK_MILLIS`]. A later step may
+    /// bring it forward.
     pub fn wake_at(&self) -> Instant {
-        self.next_tick
+        let due = self
+            .nodes
+            .iter()
+            .filter_map(crate::deadlines::wakes_at)
+            .min();
+        due.map_or(self.next_tick.plus_millis(IDLE_MILLIS), |due| {
+            due.max(self.next_tick)
+        })
     }
 
     /// The configuration.

@@ -31,11 +31,12 @@ const RESTARTED: &str = "the appliance restarted; its agent has to come back";
 
 /// Every reason that a state may have: a record has the words, a node points
 /// to them.
-const REASONS: [&str; 33] = [
+const REASONS: [&str; 34] = [
     RESTARTED,
     "a hold step: waiting for unhold",
     "adopted: its system runs on, untouched",
     "all is done and proven",
+    "another node is this machine",
     "certificates are missing",
     "clean, and retired: not offered again",
     "discovered by its first boot packet",

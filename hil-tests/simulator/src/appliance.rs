@@ -1,0 +1,341 @@
+//! The appliance: the shipping brain with simulated hands, over the shipping
+//! journal on a simulated flash chip. Facts go in, and what shall happen
+//! comes out, in its order and in owned bytes, once its records are durable.
+//!
+//! Its power can be cut at any word that the journal writes. What comes back
+//! after that is compared with what was there before, record by record.
+
+use core::net::Ipv4Addr;
+
+use farrier_core::output::PowerWanted;
+use farrier_core::record::Record;
+use farrier_core::{
+    Config, Door, Endpoint, Identity, Input, Instant, Output, Outputs, Rack, Serve,
+};
+use farrier_dhcp::route::Route;
+use farrier_journal::Journal;
+use farrier_journal::sim::{Cut, SimFlash, now as at_once};
+use farrier_protocol::message::{Mac, NodeId};
+
+use crate::image;
+use crate::random::Random;
+
+/// The brain with the tables of the microcontroller's firmware.
+pub type Brain = Rack<48, 96, 96>;
+
+/// The appliance's keys: the same in every rack, they guard nothing.
+pub const IDENTITY: Identity = Identity {
+    noise: [3; 32],
+    signing: [4; 32],
+};
+
+/// The flash chip: words of 8 bytes, sectors of 4 KiB.
+type Flash = SimFlash<8, 4096>;
+/// Sectors of the chip.
+const SECTORS: usize = 64;
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Send a DHCP reply to this interface, or to all.
+    Dhcp(Option<Mac>, Vec<u8>),
+    /// Send a datagram to an agent.
+    Agent(Endpoint, Vec<u8>),
+    /// Switch a machine.
+    Power(NodeId, PowerWanted),
+    /// Tell the operator.
+    Answer(bool),
+}
+
+/// What a machine that asked for a file gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Served {
+    /// A text.
+    Text(String),
+    /// The asset of that name.
+    Asset(String),
+    /// Nothing.
+    Nothing,
+}
+
+/// See the module.
+pub struct Appliance {
+    /// The brain.
+    pub rack: Box<Brain>,
+    out: Box<Outputs>,
+    entropy: Random,
+    /// When it was started, in the rack's time, less what its clock jumped.
+    zero: u64,
+    /// The journal; `None` while there is no power.
+    journal: Option<Journal<Flash>>,
+    /// The chip while there is no power.
+    flash: Option<Flash>,
+    /// A cut is planned: each step is compared with what a restart finds.
+    planned: bool,
+    /// What is durable for sure, and what the last step would add.
+    before: Vec<String>,
+    after: Vec<String>,
+    /// Steps of the brain so far.
+    pub steps: u64,
+    /// Starts after the first one.
+    pub restarts: u64,
+    /// Steps whose effects were withheld, as their records could not be
+    /// written.
+    pub withheld: u64,
+    /// What the last step said is to be served.
+    served: Served,
+}
+
+impl std::fmt::Debug for Appliance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Appliance")
+            .field("steps", &self.steps)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Appliance {
+    /// A new appliance, started at this time.
+    pub fn new(now: u64, seed: u64) -> Self {
+        let mut appliance = Appliance {
+            rack: Box::new(Rack::new()),
+            out: Box::new(Outputs::new()),
+            entropy: Random::new(seed, 1),
+            zero: now,
+            journal: None,
+            flash: Some(Flash::new(SECTORS)),
+            planned: false,
+            before: Vec::new(),
+            after: Vec::new(),
+            steps: 0,
+            restarts: 0,
+            withheld: 0,
+            served: Served::Nothing,
+        };
+        let started = appliance.start(now);
+        assert_eq!(started, Ok(()), "an empty chip takes a journal");
+        appliance
+    }
+
+    /// Whether it has no power.
+    pub fn is_down(&self) -> bool {
+        self.journal.is_none()
+    }
+
+    /// Plans to cut the power at the so many-th word that is written from now
+    /// on.
+    pub fn plan_cut(&mut self, now: u64, operations: u64, cut: Cut) {
+        if let Some(journal) = &mut self.journal {
+            journal.flash_mut().cut_after(operations, cut);
+            self.planned = true;
+            self.before = self.facts(now);
+        }
+    }
+
+    /// The power is there again, and goes away once more while the journal is
+    /// mounted.
+    pub fn stumble(&mut self, operations: u64, cut: Cut) {
+        let layout = self.rack.layout();
+        if let Some(flash) = &mut self.flash {
+            flash.power_on();
+            flash.cut_after(operations, cut);
+            // It fails, or it gets through before the cut: both may be.
+            let _mounted = at_once(Journal::mount(&mut *flash, layout, |_| {}));
+        }
+    }
+
+    /// The power is there: the journal is read back.
+    ///
+    /// # Errors
+    /// What is not as it was, or why nothing can be read.
+    pub fn start(&mut self, now: u64) -> Result<(), String> {
+        let Some(mut flash) = self.flash.take() else {
+            return Ok(());
+        };
+        flash.power_on();
+        self.zero = now;
+        *self.rack = Rack::new();
+        let configured = self
+            .rack
+            .configure(Config::default(), &IDENTITY, &mut self.entropy);
+        assert_eq!(configured, Ok(()), "the default configuration is sound");
+        let layout = self.rack.layout();
+        let mut records: Vec<Vec<u8>> = Vec::new();
+        let mounted = at_once(Journal::mount(flash, layout, |record| {
+            records.push(record.to_vec());
+        }));
+        let (journal, report) = mounted.map_err(|error| format!("no journal: {error:?}"))?;
+        let clock = self.clock(now);
+        for record in &records {
+            if !self.rack.restore(clock, journal.run(), record) {
+                return Err("a record of the journal is not understood".into());
+            }
+        }
+        self.journal = Some(journal);
+        let found = self.facts(now);
+        let planned = std::mem::take(&mut self.planned);
+        if planned && found != self.before && found != self.after {
+            let lost = self.before.iter().find(|fact| !found.contains(fact));
+            let alive = found.iter().find(|fact| !self.before.contains(fact));
+            return Err(format!(
+                "a restart changed what was durable: lost {lost:?}, came to life {alive:?}"
+            ));
+        }
+        if planned && report.damaged > 0 {
+            return Err("a power cut shows as damage of the flash".into());
+        }
+        self.rack.restored(clock);
+        self.restarts += u64::from(planned);
+        let mut none = Vec::new();
+        self.step(now, Input::Image(&image::catalogue().entry), &mut none);
+        Ok(())
+    }
+
+    /// Everything durable of the rack, as texts, but for leases: what is left
+    /// of their time depends on when one asks.
+    fn facts(&self, now: u64) -> Vec<String> {
+        let clock = self.clock(now);
+        let mut facts = Vec::new();
+        let mut room = [0; farrier_core::record::MAX_RECORD];
+        let mut from = 0;
+        while let Some((place, len)) = self.rack.snapshot(clock, from, &mut room) {
+            from = place + 1;
+            if let Ok(record) = postcard::from_bytes::<Record<'_>>(&room[..len]) {
+                // What was heard of a session is written now and then only.
+                let record = match record {
+                    Record::Lease { .. } | Record::Bound { .. } => {
+                        continue;
+                    }
+                    Record::Work {
+                        node,
+                        boot,
+                        order,
+                        last_order,
+                        last_statement,
+                        heard: _,
+                        erased,
+                        attempts,
+                        flags,
+                    } => Record::Work {
+                        node,
+                        boot,
+                        order,
+                        last_order,
+                        last_statement,
+                        heard: 0,
+                        erased,
+                        attempts,
+                        flags,
+                    },
+                    record => record,
+                };
+                facts.push(format!("{record:?}"));
+            }
+        }
+        facts
+    }
+
+    fn power_fails(&mut self, now: u64) {
+        self.after = self.facts(now);
+        self.flash = self.journal.take().map(Journal::into_flash);
+        self.served = Served::Nothing;
+    }
+
+    /// The appliance's own clock.
+    pub fn clock(&self, now: u64) -> Instant {
+        Instant::from_millis(now.saturating_sub(self.zero))
+    }
+
+    /// Lets the appliance's clock jump ahead.
+    pub fn jump(&mut self, now: u64, millis: u64) {
+        // Not before its own start: then it is as if it had started earlier.
+        self.zero = self.zero.saturating_sub(millis.min(now));
+    }
+
+    /// When the brain wants to be called, in the rack's time.
+    pub fn wake_at(&self) -> u64 {
+        if self.is_down() {
+            return u64::MAX;
+        }
+        self.rack.wake_at().millis().saturating_add(self.zero)
+    }
+
+    /// Outputs that found no room.
+    pub fn lost(&self) -> u32 {
+        self.out.lost()
+    }
+
+    /// Lets the brain take a fact in; what follows is put into `effects`.
+    pub fn step(&mut self, now: u64, input: Input<'_>, effects: &mut Vec<Effect>) {
+        let clock = self.clock(now);
+        let Some(journal) = &mut self.journal else {
+            return;
+        };
+        self.steps += 1;
+        self.rack
+            .step(clock, input, &mut self.entropy, &mut self.out);
+        if at_once(journal.append(self.out.records())).is_err() {
+            // What is not written down has not happened: nobody is told.
+            self.withheld += 1;
+            if journal.flash().is_off() {
+                self.power_fails(now);
+            }
+            return;
+        }
+        for output in self.out.iter() {
+            effects.push(match output {
+                Output::Dhcp { route, payload } => {
+                    let to = match route {
+                        Route::RawUnicast { mac, .. } => Some(Mac(mac)),
+                        // To whoever has that address: the world knows.
+                        Route::Unicast(_) | Route::Broadcast | Route::Relay(_) => None,
+                    };
+                    Effect::Dhcp(to, payload.to_vec())
+                }
+                Output::Agent { to, datagram } => Effect::Agent(to, datagram.to_vec()),
+                Output::Power { node, wanted } => Effect::Power(node, wanted),
+                Output::Answer(answer) => Effect::Answer(answer.is_ok()),
+                Output::Serve(serve) => {
+                    self.served = match serve {
+                        Serve::Text(text) => {
+                            Served::Text(String::from_utf8_lossy(text).into_owned())
+                        }
+                        Serve::Asset(name) => Served::Asset(name.to_owned()),
+                        Serve::Slot { .. } | Serve::NotFound | Serve::Busy => Served::Nothing,
+                    };
+                    continue;
+                }
+                Output::Record(_) | Output::Keep { .. } => continue,
+            });
+        }
+        if self.planned && self.out.records().next().is_some() {
+            self.before = self.facts(now);
+        }
+        let Some(journal) = &mut self.journal else {
+            return;
+        };
+        let rack = &self.rack;
+        let tended = journal.tend(|place, room| rack.snapshot(clock, place, room));
+        if at_once(tended).is_err() && journal.flash().is_off() {
+            // What was appended is durable.
+            let served = std::mem::replace(&mut self.served, Served::Nothing);
+            self.power_fails(now);
+            self.before = self.after.clone();
+            self.served = served;
+        }
+    }
+
+    /// Asks for a file.
+    pub fn open(
+        &mut self,
+        now: u64,
+        door: Door,
+        peer: Ipv4Addr,
+        path: &str,
+        effects: &mut Vec<Effect>,
+    ) -> Served {
+        self.served = Served::Nothing;
+        self.step(now, Input::Open { door, peer, path }, effects);
+        std::mem::replace(&mut self.served, Served::Nothing)
+    }
+}

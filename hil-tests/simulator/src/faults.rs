@@ -1,0 +1,238 @@
+//! What can go wrong, how often it does, and how often it did.
+
+use crate::random::Random;
+
+/// A kind of fault. Each is counted whenever it strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Fault {
+    /// A datagram vanishes.
+    Loss,
+    /// A datagram arrives twice.
+    Duplicate,
+    /// A datagram is overtaken by later ones.
+    Reorder,
+    /// A bit of a datagram flips and its checksum does not tell.
+    Corrupt,
+    /// A server is cut off from the network for a while.
+    Partition,
+    /// A strange DHCP server answers first.
+    RogueDhcp,
+    /// The appliance loses power.
+    AppliancePower,
+    /// A server loses power, or is reset.
+    ServerPower,
+    /// Blocks of the appliance's flash can't be erased any more.
+    FlashWear,
+    /// Bits of the appliance's flash flip.
+    BitRot,
+    /// An agent takes an order and does nothing.
+    AgentHang,
+    /// An agent says what is not so, where the appliance can tell.
+    AgentLie,
+    /// An agent crashes and its server starts anew.
+    AgentRestart,
+    /// An agent sends everything twice.
+    AgentTwice,
+    /// Another machine uses an agent's ticket.
+    TicketThief,
+    /// A BMC accepts an order and does nothing.
+    BmcNothing,
+    /// A BMC forgets the boot order: the old disk boots.
+    BmcBootOrder,
+    /// A BMC acts late.
+    BmcLate,
+    /// A BMC never acts.
+    BmcNever,
+    /// A disk fails while it is written.
+    DiskFails,
+    /// A disk acknowledges and does not erase.
+    DiskLies,
+    /// Bytes of an image are wrong on their way.
+    WrongBytes,
+    /// Operators ask for things that contradict each other.
+    OperatorConflict,
+    /// The appliance's clock jumps ahead.
+    ClockJump,
+    /// All servers start at once.
+    AllAtOnce,
+}
+
+/// How many kinds there are.
+pub const KINDS: usize = 25;
+
+impl Fault {
+    /// Every kind.
+    pub const ALL: [Fault; KINDS] = [
+        Fault::Loss,
+        Fault::Duplicate,
+        Fault::Reorder,
+        Fault::Corrupt,
+        Fault::Partition,
+        Fault::RogueDhcp,
+        Fault::AppliancePower,
+        Fault::ServerPower,
+        Fault::FlashWear,
+        Fault::BitRot,
+        Fault::AgentHang,
+        Fault::AgentLie,
+        Fault::AgentRestart,
+        Fault::AgentTwice,
+        Fault::TicketThief,
+        Fault::BmcNothing,
+        Fault::BmcBootOrder,
+        Fault::BmcLate,
+        Fault::BmcNever,
+        Fault::DiskFails,
+        Fault::DiskLies,
+        Fault::WrongBytes,
+        Fault::OperatorConflict,
+        Fault::ClockJump,
+        Fault::AllAtOnce,
+    ];
+
+    /// Its name on command lines and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Fault::Loss => "loss",
+            Fault::Duplicate => "duplicate",
+            Fault::Reorder => "reorder",
+            Fault::Corrupt => "corrupt",
+            Fault::Partition => "partition",
+            Fault::RogueDhcp => "rogue-dhcp",
+            Fault::AppliancePower => "appliance-power",
+            Fault::ServerPower => "server-power",
+            Fault::FlashWear => "flash-wear",
+            Fault::BitRot => "bit-rot",
+            Fault::AgentHang => "agent-hang",
+            Fault::AgentLie => "agent-lie",
+            Fault::AgentRestart => "agent-restart",
+            Fault::AgentTwice => "agent-twice",
+            Fault::TicketThief => "ticket-thief",
+            Fault::BmcNothing => "bmc-nothing",
+            Fault::BmcBootOrder => "bmc-boot-order",
+            Fault::BmcLate => "bmc-late",
+            Fault::BmcNever => "bmc-never",
+            Fault::DiskFails => "disk-fails",
+            Fault::DiskLies => "disk-lies",
+            Fault::WrongBytes => "wrong-bytes",
+            Fault::OperatorConflict => "operator-conflict",
+            Fault::ClockJump => "clock-jump",
+            Fault::AllAtOnce => "all-at-once",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn named(name: &str) -> Option<Fault> {
+        Self::ALL.into_iter().find(|fault| fault.name() == name)
+    }
+}
+
+/// A set of kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kinds(u32);
+
+impl Kinds {
+    /// No kind.
+    pub const NONE: Kinds = Kinds(0);
+    /// All kinds.
+    pub const ALL: Kinds = Kinds((1 << KINDS) - 1);
+
+    /// Whether a kind is in it.
+    pub const fn has(self, fault: Fault) -> bool {
+        self.0 & (1 << fault as u8) != 0
+    }
+
+    /// The set with one kind more.
+    #[must_use]
+    pub const fn with(self, fault: Fault) -> Self {
+        Kinds(self.0 | 1 << fault as u8)
+    }
+
+    /// The set without one kind.
+    #[must_use]
+    pub const fn without(self, fault: Fault) -> Self {
+        Kinds(self.0 & !(1 << fault as u8))
+    }
+
+    /// The kinds that are not in it.
+    pub fn missing(self) -> impl Iterator<Item = Fault> {
+        Fault::ALL
+            .into_iter()
+            .filter(move |fault| !self.has(*fault))
+    }
+}
+
+/// The faults of one rack: which may strike, and how often each did.
+#[derive(Debug, Clone)]
+pub struct Faults {
+    kinds: Kinds,
+    counts: [u64; KINDS],
+}
+
+impl Faults {
+    /// Nothing has struck.
+    pub fn new(kinds: Kinds) -> Self {
+        Faults {
+            kinds,
+            counts: [0; KINDS],
+        }
+    }
+
+    /// From now on nothing strikes.
+    pub fn stop(&mut self) {
+        self.kinds = Kinds::NONE;
+    }
+
+    /// Whether a kind may strike.
+    pub fn may(&self, fault: Fault) -> bool {
+        self.kinds.has(fault)
+    }
+
+    /// Strikes in `parts` of a million cases, and is counted then.
+    pub fn strikes(&mut self, fault: Fault, random: &mut Random, parts: u64) -> bool {
+        // Drawn in any case: without one kind, the others stay as they are.
+        let strikes = random.chance(parts) && self.may(fault);
+        if strikes {
+            self.count(fault);
+        }
+        strikes
+    }
+
+    /// It has struck.
+    pub fn count(&mut self, fault: Fault) {
+        self.counts[fault as usize] += 1;
+    }
+
+    /// How often each kind did.
+    pub fn counts(&self) -> &[u64; KINDS] {
+        &self.counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_again_and_differ() {
+        for (place, fault) in Fault::ALL.into_iter().enumerate() {
+            assert_eq!(fault as usize, place);
+            assert_eq!(Fault::named(fault.name()), Some(fault));
+        }
+        assert_eq!(Fault::named("none"), None);
+    }
+
+    #[test]
+    fn only_what_may_strikes_and_all_that_strikes_is_counted() {
+        let mut faults = Faults::new(Kinds::NONE.with(Fault::Loss));
+        let mut random = Random::new(1, 1);
+        for _ in 0..1000 {
+            let _hit = faults.strikes(Fault::Loss, &mut random, 500_000);
+            assert!(!faults.strikes(Fault::Corrupt, &mut random, 1_000_000));
+        }
+        let count = faults.counts()[Fault::Loss as usize];
+        assert!((400..600).contains(&count));
+        assert_eq!(Kinds::ALL.without(Fault::Loss).missing().count(), 1);
+    }
+}

@@ -1,0 +1,84 @@
+//! The image that simulated racks deploy: small, but cut, compressed, hashed
+//! and signed as any other. Made once for all racks of a process.
+
+use std::sync::OnceLock;
+
+use farrier_core::input::Image;
+use farrier_core::rack::Entropy;
+use farrier_image::maker::{Options, SecretKey, make};
+use farrier_image::manifest::PublicKey;
+
+/// The image's name.
+pub const NAME: &str = "debian12";
+/// Path of the manifest, as the brain tells agents.
+pub const MANIFEST: &str = "/images/debian12/manifest";
+/// Path of the data.
+pub const DATA: &str = "/images/debian12/data";
+
+/// An image, as it is served and as it lies on a disk.
+#[derive(Debug)]
+pub struct Catalogue {
+    /// What the brain is told.
+    pub entry: Image,
+    /// The operator's public key, which agents are built with.
+    pub key: PublicKey,
+    /// Bytes of the manifest file.
+    pub manifest: Vec<u8>,
+    /// Bytes of the data file.
+    pub data: Vec<u8>,
+    /// Bytes on the disk.
+    pub raw: Vec<u8>,
+}
+
+/// A boot sector with a partition, text that compresses, a hole, and noise.
+fn raw() -> Vec<u8> {
+    let mut raw = vec![0; 2 * 65536 + 2048];
+    raw[446 + 4] = 0x83;
+    raw[446 + 8..446 + 12].copy_from_slice(&128_u32.to_le_bytes());
+    raw[446 + 12..446 + 16].copy_from_slice(&256_u32.to_le_bytes());
+    raw[510..512].copy_from_slice(&[0x55, 0xaa]);
+    for (at, byte) in raw.iter_mut().enumerate().take(65536).skip(512) {
+        *byte = b"the tenant's system "[at % 20];
+    }
+    // The second chunk stays a hole.
+    // What follows does not compress, so it is kept as it is.
+    crate::random::Random::new(1, 2).fill(&mut raw[2 * 65536..]);
+    raw
+}
+
+fn build() -> Catalogue {
+    let raw = raw();
+    let secret = SecretKey::from_bytes(&[42; 32]);
+    let options = Options {
+        chunk_shift: 16,
+        threads: std::num::NonZero::new(1),
+        ..Options::new(NAME, 1)
+    };
+    let mut data = Vec::new();
+    let made = make(&raw[..], &mut data, &options, &secret, |_| {})
+        .unwrap_or_else(|error| panic!("the image can't be made: {error}"));
+    Catalogue {
+        entry: Image {
+            name: text(NAME),
+            version: 1,
+            raw_size: made.header.raw_size,
+            root: made.root,
+            manifest_path: text(MANIFEST),
+            data_path: text(DATA),
+        },
+        key: secret.public(),
+        manifest: made.manifest,
+        data,
+        raw,
+    }
+}
+
+fn text<const N: usize>(text: &str) -> heapless::String<N> {
+    text.try_into().unwrap_or_default()
+}
+
+/// The image.
+pub fn catalogue() -> &'static Catalogue {
+    static MADE: OnceLock<Catalogue> = OnceLock::new();
+    MADE.get_or_init(build)
+}

@@ -1,0 +1,39 @@
+//! A rack in virtual time, to find out what the brain does on its worst
+//! days.
+//!
+//! The brain is the shipping one, and so are the agents' conversation, DHCP
+//! client, erase ladder, image stream and partition table, the boot
+//! messages' code, and all cryptography. Simulated are servers (firmware,
+//! ROM, disks), the network, power and those who switch it, and operators.
+//! Everything follows from a seed: a run is repeated bit by bit from it, and
+//! a digest over all events proves that.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`world`] | time, the queue of events, the network |
+//! | `boot`, `ramdisk` | what servers do until a system runs, and then |
+//! | [`hands`] | an agent's hands: the shipping engines in virtual time |
+//! | [`machine`], [`disk`] | a server, and disks that take no memory |
+//! | [`appliance`] | the brain |
+//! | `operator`, `trouble` | people, and what goes wrong by itself |
+//! | [`faults`] | all kinds of faults, with their counts |
+//! | [`watch`] | what must never be |
+//! | [`scenario`] | field faults, each told as a story |
+//! | [`run`] | many seeds, shrinking, the report |
+
+pub mod appliance;
+pub mod disk;
+pub mod faults;
+pub mod hands;
+pub mod image;
+pub mod machine;
+pub mod random;
+pub mod run;
+pub mod scenario;
+pub mod watch;
+pub mod world;
+
+mod boot;
+mod operator;
+mod ramdisk;
+mod trouble;

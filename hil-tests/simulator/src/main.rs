@@ -1,0 +1,198 @@
+//! `farrier-sim`: simulates racks; `cargo xtask sim` runs it.
+
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use farrier_simulator::faults::{Fault, Kinds};
+use farrier_simulator::run::{Report, command, run, run_all, shrink};
+use farrier_simulator::scenario;
+use farrier_simulator::world::Options;
+
+const USAGE: &str = "farrier-sim [--seed S] [--seeds N] [--nodes N] [--hours H] [--threads N]
+    [--without KIND,...] [--only KIND,...] [--seed-file FILE] [--report FILE] [--trace]
+farrier-sim --scenario NAME | --scenario all | --list";
+
+struct Wishes {
+    options: Options,
+    seed: Option<u64>,
+    seeds: u64,
+    threads: usize,
+    seed_file: Option<String>,
+    report: Option<String>,
+    scenario: Option<String>,
+}
+
+fn kinds(list: &str, start: Kinds, change: fn(Kinds, Fault) -> Kinds) -> Result<Kinds, String> {
+    if list == "all" {
+        return Ok(Fault::ALL.into_iter().fold(start, change));
+    }
+    list.split(',').try_fold(start, |kinds, name| {
+        Fault::named(name)
+            .map(|fault| change(kinds, fault))
+            .ok_or_else(|| format!("no fault {name}"))
+    })
+}
+
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Wishes, String> {
+    let mut wishes = Wishes {
+        options: Options::new(0),
+        seed: None,
+        seeds: 1,
+        threads: std::thread::available_parallelism().map_or(1, |n| n.get().min(2)),
+        seed_file: None,
+        report: None,
+        scenario: None,
+    };
+    while let Some(name) = arguments.next() {
+        if name == "--trace" {
+            wishes.options.trace = true;
+            continue;
+        }
+        if name == "--list" {
+            wishes.scenario = Some(String::new());
+            continue;
+        }
+        let value = arguments.next().ok_or(USAGE)?;
+        let number = || value.parse::<u64>().map_err(|_| format!("{name} {value}?"));
+        match name.as_str() {
+            "--seed" => wishes.seed = Some(number()?),
+            "--seeds" => wishes.seeds = number()?,
+            "--nodes" => wishes.options.nodes = number()?.clamp(1, 48) as usize,
+            "--hours" => wishes.options.hours = number()?,
+            "--threads" => wishes.threads = number()?.max(1) as usize,
+            "--without" => {
+                wishes.options.kinds = kinds(&value, wishes.options.kinds, Kinds::without)?;
+            }
+            "--only" => wishes.options.kinds = kinds(&value, Kinds::NONE, Kinds::with)?,
+            "--seed-file" => wishes.seed_file = Some(value),
+            "--report" => wishes.report = Some(value),
+            "--scenario" => wishes.scenario = Some(value),
+            _ => return Err(USAGE.to_owned()),
+        }
+    }
+    Ok(wishes)
+}
+
+/// The seeds: those of the file, then as many as asked for from the first one
+/// on, which is fresh where none is given.
+fn seeds(wishes: &Wishes) -> Result<Vec<u64>, String> {
+    let mut seeds = Vec::new();
+    if let Some(path) = &wishes.seed_file {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+        for line in text.lines() {
+            let word = line.split('#').next().unwrap_or_default().trim();
+            if !word.is_empty() {
+                seeds.push(word.parse().map_err(|_| format!("{path}: {word}?"))?);
+            }
+        }
+    }
+    let first = wishes.seed.unwrap_or_else(|| {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH);
+        time.map_or(1, |time| time.as_secs() % 1_000_000_000)
+    });
+    seeds.extend((0..wishes.seeds).map(|n| first.wrapping_add(n)));
+    Ok(seeds)
+}
+
+fn scenarios(name: &str) -> bool {
+    let mut ok = true;
+    let mut found = false;
+    for scenario in scenario::ALL {
+        if name.is_empty() {
+            println!("{:<28} {}", scenario.name, scenario.about);
+            found = true;
+        } else if name == scenario.name || name == "all" {
+            found = true;
+            match (scenario.tell)() {
+                Ok(()) => println!("passed  {}", scenario.name),
+                Err(why) => {
+                    ok = false;
+                    println!("FAILED  {}: {why}", scenario.name);
+                }
+            }
+        }
+    }
+    if !found {
+        println!("no scenario {name}; --list shows them");
+    }
+    ok && found
+}
+
+fn simulate(wishes: &Wishes) -> Result<bool, String> {
+    let seeds = seeds(wishes)?;
+    println!(
+        "{} seeds from {}, {} nodes, {} hours and rest, {} threads",
+        seeds.len(),
+        seeds.first().copied().unwrap_or_default(),
+        wishes.options.nodes,
+        wishes.options.hours,
+        wishes.threads,
+    );
+    let began = Instant::now();
+    let outcomes = run_all(wishes.options, &seeds, wishes.threads, &|outcome| {
+        if let Some((at, what)) = &outcome.violation {
+            println!(
+                "seed {}: after {} s: {what}",
+                outcome.options.seed,
+                at / 1000
+            );
+        }
+    });
+    let mut report = Report::new(&outcomes, began);
+    for (place, outcome) in outcomes
+        .iter()
+        .filter(|outcome| outcome.violation.is_some())
+        .take(3)
+        .enumerate()
+    {
+        let small = shrink(outcome, 60);
+        let what = small.violation.as_ref().map_or("", |(_, what)| what);
+        println!("shrunk: {what}\n    {}", command(&small.options));
+        if let Some(violation) = report.violations.get_mut(place) {
+            *violation = (command(&small.options), what.to_owned());
+        }
+    }
+    for (fault, count) in Fault::ALL.into_iter().zip(report.faults) {
+        println!("{:<20} {count:>12}", fault.name());
+    }
+    println!(
+        "{} events, {} steps of the brain, {} transitions, {} cleaned, {} deployed",
+        report.events, report.steps, report.transitions, report.cleaned, report.deployed
+    );
+    println!(
+        "{:.0} s simulated in {:.2} s: {:.0} x real time; replay hash {:016x}; {} violations",
+        report.simulated_seconds,
+        report.wall_seconds,
+        report.speedup(),
+        report.replay_hash,
+        report.violations.len(),
+    );
+    if let Some(path) = &wishes.report {
+        std::fs::write(path, report.json()).map_err(|error| format!("{path}: {error}"))?;
+    }
+    Ok(report.violations.is_empty())
+}
+
+fn main() -> ExitCode {
+    let result = parse(std::env::args().skip(1)).and_then(|wishes| match &wishes.scenario {
+        Some(name) => Ok(scenarios(name)),
+        None if wishes.options.trace => {
+            let seed = wishes.seed.unwrap_or(0);
+            let outcome = run(Options {
+                seed,
+                ..wishes.options
+            });
+            println!("{outcome:?}");
+            Ok(outcome.violation.is_none())
+        }
+        None => simulate(&wishes),
+    });
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Systems that run: the ramdisk with its agent, and tenants. DHCP client,
+//! conversation and engines are the shipping ones.
+
+use core::net::Ipv4Addr;
+
+use farrier_core::{Door, Endpoint, Input};
+use farrier_dhcp::client::{Action, Client, Event as Lease};
+use farrier_image::transfer::Source;
+use farrier_protocol::client::Randoms;
+use farrier_protocol::conversation::{Config, Conversation};
+use farrier_protocol::handler::{Driver, Turn};
+use farrier_protocol::message::{BootMode, Farewell, Hello, Mac, Task};
+use farrier_protocol::server::Keys;
+use farrier_protocol::signing::{PublicKey, SecretKey};
+use farrier_protocol::ticket::Ticket;
+
+use crate::appliance::{IDENTITY, Served};
+use crate::faults::Fault;
+use crate::hands::{Hands, LIES, Mood, Wanted};
+use crate::image;
+use crate::machine::{Ramdisk, Stage};
+use crate::world::{Packet, World};
+
+/// UDP port of agents.
+const PORT: u16 = 40_000;
+/// A crashed agent's machine restarts after a pause, as its PID 1 does it.
+const GIVE_UP: u64 = 30_000;
+
+/// The appliance's public keys, as the ramdisk is built with them.
+fn keys() -> &'static ([u8; 32], PublicKey) {
+    static KEYS: std::sync::OnceLock<([u8; 32], PublicKey)> = std::sync::OnceLock::new();
+    KEYS.get_or_init(|| {
+        (
+            *Keys::new(IDENTITY.noise, [0; 32]).public(),
+            SecretKey::from_bytes(&IDENTITY.signing).public(),
+        )
+    })
+}
+
+impl World {
+    /// The ramdisk's first process runs.
+    pub(crate) fn ramdisk(&mut self, index: usize, ticket: Ticket) {
+        let machine = &mut self.machines[index];
+        machine.ip = Ipv4Addr::UNSPECIFIED;
+        self.ramdisks += 1;
+        let net = machine.client(b"farrier-agent");
+        let (twice, mood) = (machine.twice, machine.mood);
+        machine.stage = Stage::Ramdisk(Box::new(Ramdisk {
+            net,
+            ticket,
+            driver: None,
+            arriving: None,
+            twice,
+            mood,
+        }));
+        self.wake_in(index, 0);
+    }
+
+    /// The ramdisk's programs go on.
+    pub(crate) fn run_ramdisk(&mut self, index: usize) {
+        let stage = std::mem::replace(&mut self.machines[index].stage, Stage::Stuck);
+        let Stage::Ramdisk(mut ramdisk) = stage else {
+            self.machines[index].stage = stage;
+            return;
+        };
+        let net_due = self.run_client(index, &mut ramdisk.net);
+        if ramdisk.driver.is_none() && ramdisk.net.lease().is_some() {
+            ramdisk.driver = Some(self.agent(index, &ramdisk));
+        }
+        let due = match &mut ramdisk.driver {
+            None => Some(net_due),
+            Some(_) => self
+                .run_agent(index, &mut ramdisk)
+                .map(|due| due.min(net_due)),
+        };
+        match due {
+            Some(due) => {
+                let machine = &mut self.machines[index];
+                // A step of the brain on the way may have switched it.
+                if matches!(machine.stage, Stage::Stuck) {
+                    machine.stage = Stage::Ramdisk(ramdisk);
+                    let delay = due.saturating_sub(self.now).max(1);
+                    self.wake_in(index, delay);
+                }
+            }
+            None => self.agent_ended(index, &ramdisk),
+        }
+    }
+
+    /// A tenant's system goes on: all that is seen of it is its address.
+    pub(crate) fn run_tenant(&mut self, index: usize) {
+        let stage = std::mem::replace(&mut self.machines[index].stage, Stage::Stuck);
+        let Stage::Tenant(mut client) = stage else {
+            self.machines[index].stage = stage;
+            return;
+        };
+        let due = self.run_client(index, &mut client);
+        self.machines[index].stage = Stage::Tenant(client);
+        let delay = due.saturating_sub(self.now).max(1);
+        self.wake_in(index, delay);
+    }
+
+    /// Lets a DHCP client act; when it wants to act again.
+    fn run_client(&mut self, index: usize, client: &mut Client<'static>) -> u64 {
+        let mut buffer = [0; 700];
+        loop {
+            let random = self.random.word() as u32;
+            match client.poll(self.now, random, &mut buffer) {
+                Ok(Action::Send { len, .. }) => {
+                    self.transmit_up(index, &Packet::Dhcp(buffer[..len].to_vec()));
+                }
+                Ok(Action::Wait(until)) if until > self.now => return until,
+                Ok(Action::Wait(_)) => {}
+                Ok(Action::Expired) => self.machines[index].ip = Ipv4Addr::UNSPECIFIED,
+                Err(_) => return u64::MAX,
+            }
+        }
+    }
+
+    fn agent(&mut self, index: usize, ramdisk: &Ramdisk) -> Driver<Hands> {
+        let random = self.random.bytes();
+        let conversation = self.conversation(index, ramdisk.ticket);
+        if self
+            .faults
+            .strikes(Fault::TicketThief, &mut self.random, 20_000)
+        {
+            self.thief(index, ramdisk.ticket);
+        }
+        let machine = &self.machines[index];
+        let mut hands = Hands::new(
+            machine.disks.clone(),
+            machine.inspection.clone(),
+            machine.rate,
+            random,
+        );
+        hands.mood = ramdisk.mood;
+        if self
+            .faults
+            .strikes(Fault::AgentHang, &mut self.random, 20_000)
+        {
+            hands.mood = Mood::Hangs;
+        } else if self
+            .faults
+            .strikes(Fault::AgentLie, &mut self.random, 30_000)
+        {
+            hands.mood = self.random.pick(&LIES);
+        }
+        Driver::new(conversation, hands)
+    }
+
+    fn conversation(&mut self, index: usize, ticket: Ticket) -> Conversation {
+        let machine = &self.machines[index];
+        let (appliance, orders) = *keys();
+        let made = Conversation::new(Config {
+            appliance,
+            orders,
+            ticket,
+            hello: Hello {
+                version_min: 0,
+                version_max: 0,
+                boot_key: [0; 32],
+                boot_mac: machine.mac(),
+                system_uuid: machine.uuid,
+                boot_mode: BootMode::Bios,
+            },
+            boot_key: SecretKey::from_bytes(&self.random.bytes()),
+            randoms: Randoms {
+                static_secret: self.random.bytes(),
+                ephemeral: self.random.bytes(),
+            },
+        });
+        made.unwrap_or_else(|error| panic!("the appliance's key is a good one: {error:?}"))
+    }
+
+    /// Another machine has read the ticket and is as quick as its owner.
+    pub(crate) fn thief(&mut self, index: usize, ticket: Ticket) {
+        let mut conversation = self.conversation(index, ticket);
+        if conversation.poll(self.now) == farrier_protocol::conversation::Poll::Transmit {
+            let stranger = Endpoint {
+                mac: Mac([0x66, 0, 0, 0, 0, 200]),
+                ip: Ipv4Addr::new(172, 22, 0, 240),
+                port: PORT,
+            };
+            let datagram = conversation.datagram().to_vec();
+            let delay = self.random.below(8);
+            let packet = Packet::Agent(stranger, datagram);
+            self.at(delay, crate::world::Event::Up(stranger.mac, packet));
+        }
+    }
+
+    /// Lets an agent act; when it wants to act again, or `None` when it is
+    /// over.
+    fn run_agent(&mut self, index: usize, ramdisk: &mut Ramdisk) -> Option<u64> {
+        let now = self.now;
+        let from = Endpoint {
+            mac: self.machines[index].mac(),
+            ip: self.machines[index].ip,
+            port: PORT,
+        };
+        let driver = ramdisk.driver.as_mut()?;
+        if ramdisk.arriving.as_ref().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, bytes)) = ramdisk.arriving.take()
+        {
+            driver.handler_mut().fetched(now, bytes);
+        }
+        // The work begins in the next poll, once it is known what is allowed.
+        if let Some(order) = driver.handler_mut().begun.take() {
+            self.trace(|| format!("machine {index}: order {:?}", order.task));
+            self.ordered(index, &order);
+        }
+        loop {
+            let due = match driver.poll(now) {
+                Turn::Transmit(datagram) => {
+                    let packet = Packet::Agent(from, datagram.to_vec());
+                    self.transmit_up(index, &packet);
+                    if ramdisk.twice {
+                        self.faults.count(Fault::AgentTwice);
+                        self.transmit_up(index, &packet);
+                    }
+                    continue;
+                }
+                Turn::Until(due) => due,
+                Turn::Over => return None,
+            };
+            if let Some(wanted) = driver.handler().wanted
+                && ramdisk.arriving.is_none()
+            {
+                ramdisk.arriving = Some(self.fetch_range(index, wanted));
+            }
+            let arrives = ramdisk.arriving.as_ref().map_or(u64::MAX, |(at, _)| *at);
+            return Some(due.min(driver.handler().due).min(arrives));
+        }
+    }
+
+    /// An agent has taken an order: its disks may be written from now on,
+    /// and no other.
+    fn ordered(&mut self, index: usize, order: &farrier_protocol::message::Order) {
+        self.machines[index].revoke();
+        let destroys = match &order.task {
+            Task::Erase { disks, .. } => disks.as_slice(),
+            Task::Deploy(deploy) => std::slice::from_ref(&deploy.disk),
+            Task::Inspect | Task::Reboot | Task::PowerOff => return,
+        };
+        for id in destroys {
+            if let Some(disk) = self.machines[index].disk(id) {
+                disk.permit(true);
+            }
+        }
+        self.watch
+            .destroys(self.now, &self.appliance, &self.machines[index]);
+    }
+
+    fn fetch_range(&mut self, index: usize, wanted: Wanted) -> (u64, Option<Vec<u8>>) {
+        let (path, file) = match wanted.source {
+            Source::Manifest => (image::MANIFEST, &image::catalogue().manifest),
+            Source::Data => (image::DATA, &image::catalogue().data),
+        };
+        let path = path.trim_start_matches('/');
+        let served = self.fetch(index, Door::Http, path);
+        let start = usize::try_from(wanted.offset).unwrap_or(usize::MAX);
+        let bytes = start
+            .checked_add(wanted.length as usize)
+            .and_then(|end| file.get(start..end));
+        match (served, bytes) {
+            (Some(Served::Asset(name)), Some(bytes)) if name == path => {
+                let mut bytes = bytes.to_vec();
+                let spoilt = self.spoil > 0;
+                self.spoil = self.spoil.saturating_sub(1);
+                if spoilt
+                    || self
+                        .faults
+                        .strikes(Fault::WrongBytes, &mut self.random, 20_000)
+                {
+                    let at = self.random.below(bytes.len() as u64) as usize;
+                    bytes[at] ^= 1 << self.random.below(8);
+                }
+                let peer = self.machines[index].ip;
+                self.step(Input::Sent {
+                    peer,
+                    path,
+                    bytes: bytes.len() as u64,
+                    complete: true,
+                });
+                let takes = 5 + bytes.len() as u64 / 1_000;
+                (self.now + takes, Some(bytes))
+            }
+            // A door that does not answer is noticed by its silence.
+            _ => (self.now + 10_000, None),
+        }
+    }
+
+    fn agent_ended(&mut self, index: usize, ramdisk: &Ramdisk) {
+        let left = ramdisk.driver.as_ref().and_then(|d| d.handler().left);
+        self.trace(|| format!("machine {index}: the agent ends: {left:?}"));
+        self.machines[index].revoke();
+        match left {
+            Some(Farewell::Reboot) => self.start(index),
+            Some(Farewell::PowerOff) => {
+                let machine = &mut self.machines[index];
+                machine.stage = Stage::Off;
+                machine.wake += 1;
+            }
+            None => self.give_up(index),
+        }
+    }
+
+    /// An agent that can't go on says so on its console and restarts its
+    /// machine.
+    pub(crate) fn give_up(&mut self, index: usize) {
+        self.machines[index].revoke();
+        self.machines[index].stage = Stage::Stuck;
+        self.wake_in(index, GIVE_UP);
+    }
+
+    /// A datagram reaches a machine, whatever runs there by now.
+    pub(crate) fn down(&mut self, index: usize, packet: &Packet) {
+        let now = self.now;
+        let machine = &mut self.machines[index];
+        match (&mut machine.stage, packet) {
+            (Stage::Dhcp(dhcp), Packet::Dhcp(payload)) => {
+                let dhcp = dhcp.clone();
+                self.boot_reply(index, dhcp, payload);
+            }
+            (Stage::Ramdisk(ramdisk), Packet::Dhcp(payload)) => {
+                let event = ramdisk.net.process(now, payload);
+                let ip = ramdisk.net.lease().map(|lease| lease.ip);
+                machine.ip = ip.unwrap_or(Ipv4Addr::UNSPECIFIED);
+                if event != Lease::Ignored {
+                    self.run_ramdisk(index);
+                }
+            }
+            (Stage::Tenant(client), Packet::Dhcp(payload)) => {
+                let event = client.process(now, payload);
+                machine.ip = client
+                    .lease()
+                    .map_or(Ipv4Addr::UNSPECIFIED, |lease| lease.ip);
+                if event != Lease::Ignored {
+                    self.run_tenant(index);
+                }
+            }
+            (Stage::Ramdisk(ramdisk), Packet::Agent(to, datagram)) => {
+                if to.ip == machine.ip
+                    && let Some(driver) = &mut ramdisk.driver
+                {
+                    driver.process(now, datagram);
+                    self.run_ramdisk(index);
+                }
+            }
+            _ => {}
+        }
+    }
+}

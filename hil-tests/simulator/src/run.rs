@@ -1,0 +1,303 @@
+//! Many racks: seeds on threads, failing ones shrunk, figures for a report.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use crate::faults::{Fault, KINDS, Kinds};
+use crate::random::Digest;
+use crate::world::{BEGIN, HOUR, Options, REST, World};
+
+/// What came of one rack.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// What was simulated.
+    pub options: Options,
+    /// Digest of everything that happened.
+    pub digest: u64,
+    /// Events.
+    pub events: u64,
+    /// Steps of the brain.
+    pub steps: u64,
+    /// Changes of nodes' states.
+    pub transitions: u64,
+    /// Nodes that became active, and available.
+    pub deployed: u64,
+    /// Nodes that became available.
+    pub cleaned: u64,
+    /// How often each fault struck.
+    pub faults: [u64; KINDS],
+    /// The rack's milliseconds.
+    pub millis: u64,
+    /// What was wrong: after how many milliseconds, and what.
+    pub violation: Option<(u64, String)>,
+}
+
+/// Simulates one rack. A panic anywhere in it is a violation.
+pub fn run(options: Options) -> Outcome {
+    let mut world = World::new(options);
+    let lived = catch_unwind(AssertUnwindSafe(|| world.live()));
+    let mut violation = world.watch.violation.take();
+    if let Err(panic) = lived {
+        let text = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap_or_default();
+        violation = Some((world.now, format!("panic: {text}")));
+    }
+    Outcome {
+        options,
+        digest: world.digest.value(),
+        events: world.events,
+        steps: world.appliance.steps,
+        transitions: world.watch.transitions,
+        deployed: world.watch.deployed,
+        cleaned: world.watch.cleaned,
+        faults: *world.faults.counts(),
+        millis: world.now - BEGIN,
+        violation: violation.map(|(at, what)| (at - BEGIN, what)),
+    }
+}
+
+/// Simulates these seeds, as many at a time as `threads`; `progress` is told
+/// each outcome as it comes. The result is in the order of the seeds.
+pub fn run_all(
+    base: Options,
+    seeds: &[u64],
+    threads: usize,
+    progress: &(impl Fn(&Outcome) + Sync),
+) -> Vec<Outcome> {
+    let next = AtomicU64::new(0);
+    let outcomes = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads.clamp(1, seeds.len().max(1)) {
+            scope.spawn(|| {
+                loop {
+                    let place = next.fetch_add(1, Ordering::Relaxed) as usize;
+                    let Some(&seed) = seeds.get(place) else {
+                        return;
+                    };
+                    let outcome = run(Options { seed, ..base });
+                    progress(&outcome);
+                    if let Ok(mut outcomes) = outcomes.lock() {
+                        outcomes.push((place, outcome));
+                    }
+                }
+            });
+        }
+    });
+    let mut outcomes = outcomes.into_inner().unwrap_or_default();
+    outcomes.sort_by_key(|(place, _)| *place);
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+/// Makes a failing run smaller as long as it goes on to fail: fewer hours,
+/// fewer servers, fewer kinds of faults. At most `tries` runs.
+pub fn shrink(failing: &Outcome, mut tries: u32) -> Outcome {
+    let mut best = failing.clone();
+    let mut attempt = |options: Options, best: &mut Outcome| {
+        if tries == 0 || options == best.options {
+            return false;
+        }
+        tries -= 1;
+        let outcome = run(options);
+        let fails = outcome.violation.is_some();
+        if fails {
+            *best = outcome;
+        }
+        fails
+    };
+    // Faults stop right after it happened, or even before.
+    let hours = best
+        .violation
+        .as_ref()
+        .map_or(best.options.hours, |(at, _)| at.div_ceil(HOUR));
+    attempt(
+        Options {
+            hours: hours.min(best.options.hours),
+            ..best.options
+        },
+        &mut best,
+    );
+    for nodes in [1, 2, 4, 8, 16, 32] {
+        if nodes < best.options.nodes
+            && attempt(
+                Options {
+                    nodes,
+                    ..best.options
+                },
+                &mut best,
+            )
+        {
+            break;
+        }
+    }
+    for fault in Fault::ALL {
+        if best.options.kinds.has(fault) {
+            let kinds = best.options.kinds.without(fault);
+            attempt(
+                Options {
+                    kinds,
+                    ..best.options
+                },
+                &mut best,
+            );
+        }
+    }
+    let mut hours = best.options.hours / 2;
+    while hours > 0 {
+        if !attempt(
+            Options {
+                hours,
+                ..best.options
+            },
+            &mut best,
+        ) {
+            break;
+        }
+        hours /= 2;
+    }
+    best
+}
+
+/// The command that repeats a run.
+pub fn command(options: &Options) -> String {
+    let mut command = format!(
+        "cargo xtask sim --seed {} --nodes {} --hours {}",
+        options.seed, options.nodes, options.hours
+    );
+    if options.kinds == Kinds::NONE {
+        command.push_str(" --without all");
+    } else if options.kinds != Kinds::ALL {
+        let missing: Vec<&str> = options.kinds.missing().map(Fault::name).collect();
+        command.push_str(" --without ");
+        command.push_str(&missing.join(","));
+    }
+    command
+}
+
+/// All runs together.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Runs.
+    pub seeds: usize,
+    /// Seconds of all racks together.
+    pub simulated_seconds: f64,
+    /// Seconds that it took.
+    pub wall_seconds: f64,
+    /// Events.
+    pub events: u64,
+    /// Steps of the brain.
+    pub steps: u64,
+    /// Changes of nodes' states.
+    pub transitions: u64,
+    /// Deployments that were finished.
+    pub deployed: u64,
+    /// Cleanings that were finished.
+    pub cleaned: u64,
+    /// How often each fault struck.
+    pub faults: [u64; KINDS],
+    /// What was wrong: the command that repeats it, and what.
+    pub violations: Vec<(String, String)>,
+    /// Digest over the digests of all runs.
+    pub replay_hash: u64,
+}
+
+impl Report {
+    /// Sums up; `began` is when the first run did.
+    pub fn new(outcomes: &[Outcome], began: Instant) -> Self {
+        let mut digest = Digest::default();
+        let mut faults = [0; KINDS];
+        for outcome in outcomes {
+            digest.add(outcome.digest);
+            for (sum, count) in faults.iter_mut().zip(outcome.faults) {
+                *sum += count;
+            }
+        }
+        let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
+        Report {
+            seeds: outcomes.len(),
+            simulated_seconds: sum(|o| o.millis) as f64 / 1000.0,
+            wall_seconds: began.elapsed().as_secs_f64(),
+            events: sum(|o| o.events),
+            steps: sum(|o| o.steps),
+            transitions: sum(|o| o.transitions),
+            deployed: sum(|o| o.deployed),
+            cleaned: sum(|o| o.cleaned),
+            faults,
+            violations: outcomes
+                .iter()
+                .filter_map(|outcome| {
+                    let (_, what) = outcome.violation.as_ref()?;
+                    Some((command(&outcome.options), what.clone()))
+                })
+                .collect(),
+            replay_hash: digest.value(),
+        }
+    }
+
+    /// How much faster than time.
+    pub fn speedup(&self) -> f64 {
+        self.simulated_seconds / self.wall_seconds.max(1e-9)
+    }
+
+    /// As JSON.
+    pub fn json(&self) -> String {
+        let faults: Vec<String> = Fault::ALL
+            .into_iter()
+            .zip(self.faults)
+            .map(|(fault, count)| format!("    \"{}\": {count}", fault.name()))
+            .collect();
+        let violations: Vec<String> = self
+            .violations
+            .iter()
+            .map(|(command, what)| {
+                format!(
+                    "    {{ \"command\": {}, \"what\": {} }}",
+                    quote(command),
+                    quote(what)
+                )
+            })
+            .collect();
+        format!(
+            "{{\n  \"ok\": {},\n  \"seeds\": {},\n  \"simulated_seconds\": {:.3},\n  \
+             \"wall_seconds\": {:.3},\n  \"speedup\": {:.0},\n  \"events\": {},\n  \
+             \"steps\": {},\n  \"transitions\": {},\n  \"deployed\": {},\n  \"cleaned\": {},\n  \
+             \"faults\": {{\n{}\n  }},\n  \"violations\": [\n{}\n  ],\n  \
+             \"replay_hash\": \"{:016x}\"\n}}\n",
+            self.violations.is_empty(),
+            self.seeds,
+            self.simulated_seconds,
+            self.wall_seconds,
+            self.speedup(),
+            self.events,
+            self.steps,
+            self.transitions,
+            self.deployed,
+            self.cleaned,
+            faults.join(",\n"),
+            violations.join(",\n"),
+            self.replay_hash,
+        )
+    }
+}
+
+fn quote(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Hours that a rack lives in all.
+pub fn whole_hours(options: &Options) -> u64 {
+    options.hours + REST / HOUR
+}

@@ -1,0 +1,203 @@
+//! Stories of one server and its operator.
+
+use super::*;
+
+pub(super) fn a_life() -> Told {
+    let mut world = manageable(1)?;
+    ask(&mut world, 0, Verb::Inspect)?;
+    until(&mut world, 0, State::Manageable)?;
+    ask(&mut world, 0, Verb::Provide)?;
+    until(&mut world, 0, State::Available)?;
+    deploy(&mut world)?;
+    pass(&mut world, HOUR)?;
+    must(world.machines[0].is_bootable(), "there is nothing to boot")?;
+    ask(&mut world, 0, Verb::Deleted)?;
+    until(&mut world, 0, State::Available)?;
+    must(world.ramdisks == 2, "two boots are enough for a life")
+}
+
+pub(super) fn failed_clean() -> Told {
+    // Agents that say less, or more, than what is so; then a broken disk.
+    let lies = [
+        Mood::ClaimsDone,
+        Mood::WithholdsCertificate,
+        Mood::CertifiesPart,
+        Mood::CertifiesStranger,
+        Mood::CriesWolf,
+    ];
+    for lie in lies {
+        let mut world = manageable(2)?;
+        let disk = world.machines[0].disks[0].clone();
+        disk.tenant_writes(1 << 20, 1 << 20, 99);
+        mood(&mut world, lie);
+        ask(&mut world, 0, Verb::Provide)?;
+        until(&mut world, 0, State::CleanFailed)?;
+        must(!error_of(&world).is_empty(), "the failure has no reason")?;
+        // Only a cleaning that holds brings it back.
+        must(
+            !world.verb(0, Verb::Active),
+            "a node that failed cleaning is deployed",
+        )?;
+        mood(&mut world, Mood::Honest);
+        ask(&mut world, 0, Verb::Manage)?;
+        ask(&mut world, 0, Verb::Provide)?;
+        until(&mut world, 0, State::Available)?;
+    }
+    let mut world = manageable(2)?;
+    let disk = world.machines[0].disks[0].clone();
+    disk.tenant_writes(1 << 20, 1 << 20, 99);
+    disk.damage(|damage| damage.unwritable = Some(5 << 20));
+    ask(&mut world, 0, Verb::Provide)?;
+    until(&mut world, 0, State::CleanFailed)?;
+    must(
+        error_of(&world).contains("can't be erased"),
+        "the broken disk is not named",
+    )
+}
+
+pub(super) fn old_disk_boots() -> Told {
+    let mut world = active(3)?;
+    world.machines[0].stubborn = true;
+    ask(&mut world, 0, Verb::Deleted)?;
+    is(&world, 0, State::CleanWait)?;
+    until(&mut world, 0, State::CleanFailed)?;
+    must(
+        world.machines[0].disks.iter().any(|d| d.holds_tenant()),
+        "the tenant's data should still be there",
+    )?;
+    // Once the machine obeys, it is cleaned like any other.
+    world.machines[0].stubborn = false;
+    ask(&mut world, 0, Verb::Manage)?;
+    ask(&mut world, 0, Verb::Provide)?;
+    until(&mut world, 0, State::Available)
+}
+
+pub(super) fn boots_again() -> Told {
+    let mut world = active(4)?;
+    let ramdisks = world.ramdisks;
+    for _ in 0..5 {
+        restart(&mut world);
+        pass(&mut world, 10 * 60_000)?;
+        is(&world, 0, State::Active)?;
+        must(
+            matches!(world.machines[0].stage, Stage::Tenant(_)),
+            "the tenant's system does not run",
+        )?;
+    }
+    must(
+        world.ramdisks == ramdisks,
+        "the installer came to a tenant's machine",
+    )
+}
+
+pub(super) fn wait_without_end() -> Told {
+    // The agent takes its order, tells how far it is, and gets no further.
+    let mut world = manageable(5)?;
+    mood(&mut world, Mood::Hangs);
+    ask(&mut world, 0, Verb::Provide)?;
+    until(&mut world, 0, State::CleanFailed)?;
+    must(
+        error_of(&world).contains("took too long"),
+        "the failure does not say what was waited for",
+    )?;
+    // The machine never comes.
+    let mut world = active(5)?;
+    world.switch(0, Act::Off, false);
+    world.machines[0].cut_until = u64::MAX;
+    ask(&mut world, 0, Verb::Deleted)?;
+    let began = world.now;
+    until(&mut world, 0, State::CleanFailed)?;
+    must(
+        world.now - began < 35 * 60_000,
+        "half an hour is enough to wait for a machine",
+    )
+}
+
+pub(super) fn wrong_clock() -> Told {
+    const WEEKS: u64 = 50 * 24 * HOUR;
+    // In peace: everything goes on as before.
+    let mut world = available(6)?;
+    world.watch.clock_jumped(WEEKS);
+    world.appliance.jump(world.now, WEEKS);
+    pass(&mut world, HOUR)?;
+    deploy(&mut world)?;
+    // In the middle of work: it may fail, with words, and goes on after.
+    ask(&mut world, 0, Verb::Deleted)?;
+    until(&mut world, 0, State::Cleaning)?;
+    world.watch.clock_jumped(WEEKS);
+    world.appliance.jump(world.now, WEEKS);
+    pass(&mut world, 2 * HOUR)?;
+    if world.state(0) == Some(State::CleanFailed) {
+        must(!error_of(&world).is_empty(), "the failure has no reason")?;
+        ask(&mut world, 0, Verb::Manage)?;
+        ask(&mut world, 0, Verb::Provide)?;
+    }
+    until(&mut world, 0, State::Available)
+}
+
+pub(super) fn wrong_image() -> Told {
+    // Some pieces are wrong: they are fetched again.
+    for spoilt in 1..8 {
+        let mut world = available(7)?;
+        world.spoil = spoilt;
+        must(world.choose_image(0), "the image is not taken")?;
+        ask(&mut world, 0, Verb::Active)?;
+        let end = world.now + HOUR;
+        while world.now < end
+            && !matches!(world.state(0), Some(State::Active | State::DeployFailed))
+        {
+            pass(&mut world, 1_000)?;
+        }
+        let written = world.appliance.rack.nodes()[0].written;
+        match world.state(0) {
+            Some(State::Active) => must(
+                written.is_some_and(|written| written.refetched_chunks > 0),
+                "wrong pieces were not noticed",
+            )?,
+            _ => is(&world, 0, State::DeployFailed)?,
+        }
+    }
+    // All are: the deployment fails and says so.
+    let mut world = available(7)?;
+    world.spoil = u32::MAX;
+    must(world.choose_image(0), "the image is not taken")?;
+    ask(&mut world, 0, Verb::Active)?;
+    until(&mut world, 0, State::DeployFailed)?;
+    must(
+        error_of(&world).contains("manifest"),
+        "the failure does not name the manifest",
+    )
+}
+
+pub(super) fn power_forced() -> Told {
+    let mut world = active(8)?;
+    world.switch(0, Act::Off, false);
+    // Power that is switched on would show as a packet, or to the watch.
+    pass(&mut world, 24 * HOUR)?;
+    is(&world, 0, State::Active)?;
+    must(
+        matches!(world.machines[0].stage, Stage::Off),
+        "the machine was switched on",
+    )
+}
+
+pub(super) fn quick_server() -> Told {
+    // The wish comes at every moment of a boot, and just as well before it.
+    for moment in 0..40 {
+        let mut world = active(9)?;
+        world.machines[0].post = 0;
+        ask(&mut world, 0, Verb::Deleted)?;
+        until(&mut world, 0, State::Available)?;
+        ask(&mut world, 0, Verb::Manage)?;
+        restart(&mut world);
+        pass(&mut world, moment * 700)?;
+        let ramdisks = world.ramdisks;
+        ask(&mut world, 0, Verb::Provide)?;
+        until(&mut world, 0, State::Available)?;
+        must(
+            world.ramdisks <= ramdisks + 2,
+            "the machine was restarted more than once",
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! Stories of the network: addresses, tickets, strangers.
+
+use farrier_core::Input;
+use farrier_dhcp::wire::{MessageType, Request};
+use farrier_protocol::message::Mac;
+
+use super::*;
+use crate::boot::appliance_address;
+use crate::faults::Fault;
+
+/// A stranger on the network asks for an address and takes what it is
+/// offered.
+fn stranger(world: &mut World, number: u16) {
+    let [high, low] = number.to_be_bytes();
+    let mac = [0x66, 0, 0, 1, high, low];
+    let first = farrier_core::Config::default().pool_first.to_bits();
+    // It does not wait for the offer: it asks for every address in turn.
+    let wish = std::net::Ipv4Addr::from_bits(first + u32::from(number) % 96);
+    for kind in [MessageType::Discover, MessageType::Request] {
+        let mut request = Request::new(kind, 77, mac);
+        request.requested_ip = Some(wish);
+        if kind == MessageType::Request {
+            request.server_id = Some(appliance_address());
+        }
+        let mut buffer = [0; 400];
+        if let Ok(len) = request.emit(&mut buffer) {
+            world.step(Input::Dhcp {
+                from: Mac(mac),
+                payload: &buffer[..len],
+            });
+        }
+    }
+}
+
+pub(super) fn addresses() -> Told {
+    // The first packets are lost: the machine comes anyway.
+    let mut world = quiet(1, 10);
+    world.machines[0].cut_until = world.now + 10 * 60_000;
+    until(&mut world, 0, State::Enroll)?;
+
+    // More clients than addresses, again and again, while servers renew.
+    let mut world = quiet(24, 10);
+    pass(&mut world, 30 * 60_000)?;
+    must(
+        world.appliance.rack.nodes().len() == 24,
+        "not every machine was discovered",
+    )?;
+    for round in 0..20 {
+        for number in 0..200 {
+            stranger(&mut world, round * 7 + number);
+        }
+        pass(&mut world, 90_000)?;
+    }
+    must(
+        world.appliance.rack.counters().pool_exhausted > 0,
+        "the pool should have been exhausted",
+    )?;
+    // Servers that have an address keep it; the others come when leases end.
+    pass(&mut world, HOUR)?;
+    let lost = world
+        .machines
+        .iter()
+        .filter(|machine| !matches!(machine.stage, Stage::Ramdisk(_)))
+        .count();
+    must(lost == 0, "a machine did not come back")
+}
+
+pub(super) fn ticket_twice() -> Told {
+    let mut world = manageable(11)?;
+    // Until the agent stands.
+    pass(&mut world, 5 * 60_000)?;
+    let Stage::Ramdisk(ramdisk) = &world.machines[0].stage else {
+        return Err("no ramdisk runs".into());
+    };
+    let ticket = ramdisk.ticket;
+    let ramdisks = world.ramdisks;
+    ask(&mut world, 0, Verb::Provide)?;
+    for _ in 0..20 {
+        world.thief(0, ticket);
+        pass(&mut world, 900)?;
+    }
+    until(&mut world, 0, State::Available)?;
+    must(
+        world.ramdisks == ramdisks,
+        "the thief cost the agent its session",
+    )?;
+    must(
+        world.appliance.rack.counters().ticket_reused > 0,
+        "the second use of the ticket was not counted",
+    )?;
+    must(
+        error_of(&world).contains("second machine"),
+        "the operator is not told of the thief",
+    )?;
+
+    // Datagrams are lost, repeated, late and broken all the while.
+    for seed in 20..26 {
+        let mut world = manageable(seed)?;
+        for fault in [
+            Fault::Loss,
+            Fault::Duplicate,
+            Fault::Reorder,
+            Fault::Corrupt,
+            Fault::AgentTwice,
+        ] {
+            let kinds = world.options.kinds.with(fault);
+            world.options.kinds = kinds;
+            world.faults = crate::faults::Faults::new(kinds);
+        }
+        world.machines[0].twice = true;
+        ask(&mut world, 0, Verb::Provide)?;
+        until(&mut world, 0, State::Available)?;
+        deploy(&mut world)?;
+    }
+    Ok(())
+}
+
+pub(super) fn wrong_server() -> Told {
+    // The watch reads every reply of a whole life.
+    let mut world = active(12)?;
+    // A stranger answers first, in one boot of a few: the machine comes all
+    // the same.
+    world.faults = crate::faults::Faults::new(Kinds::NONE.with(Fault::RogueDhcp));
+    for _ in 0..20 {
+        ask(&mut world, 0, Verb::Deleted)?;
+        until(&mut world, 0, State::Available)?;
+        deploy(&mut world)?;
+        pass(&mut world, 5 * 60_000)?;
+    }
+    Ok(())
+}

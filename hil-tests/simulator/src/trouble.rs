@@ -1,0 +1,184 @@
+//! Faults that strike out of nowhere, and hands that switch machines: a
+//! person's today, a BMC's with its bad habits.
+
+use farrier_core::output::PowerWanted;
+use farrier_journal::sim::Cut;
+use farrier_protocol::message::NodeId;
+
+use crate::faults::Fault;
+use crate::machine::Stage;
+use crate::world::{Act, Event, World};
+
+/// What strikes by itself. The others strike where they belong: a datagram
+/// on its way, an order that is begun.
+const SUDDEN: [Fault; 9] = [
+    Fault::Partition,
+    Fault::AppliancePower,
+    Fault::ServerPower,
+    Fault::AgentRestart,
+    Fault::AgentTwice,
+    Fault::DiskFails,
+    Fault::DiskLies,
+    Fault::ClockJump,
+    Fault::AllAtOnce,
+];
+
+impl World {
+    /// The brain wants a machine to be switched. Whoever does it is slow and
+    /// not to be relied on.
+    pub(crate) fn power_wanted(&mut self, node: NodeId, wanted: PowerWanted) {
+        let Some(node) = self.appliance.rack.find(node) else {
+            return;
+        };
+        let Some(index) = self.appliance.rack.nodes()[node]
+            .macs
+            .iter()
+            .find_map(|mac| self.owner(*mac))
+        else {
+            return;
+        };
+        self.trace(|| format!("machine {index}: power wanted {wanted:?}"));
+        let act = match wanted {
+            PowerWanted::On => Act::On,
+            PowerWanted::Cycle => Act::Cycle,
+        };
+        let random = &mut self.random;
+        let mut delay = random.between(5_000, 240_000);
+        if self.faults.strikes(Fault::BmcNothing, random, 20_000)
+            || self.faults.strikes(Fault::BmcNever, random, 10_000)
+        {
+            return;
+        }
+        if self.faults.strikes(Fault::BmcLate, random, 30_000) {
+            delay += random.between(10 * 60_000, 50 * 60_000);
+        }
+        let from_disk = self.faults.strikes(Fault::BmcBootOrder, random, 30_000);
+        self.at(delay, Event::Power(index, act, from_disk));
+    }
+
+    /// Something goes wrong, and the next thing is not far.
+    pub(crate) fn strike(&mut self) {
+        let pause = self.random.between(10_000, 400_000);
+        let fault = self.random.pick(&SUDDEN);
+        let index = self.random.below(self.machines.len() as u64) as usize;
+        let word = self.random.word();
+        if self.faults.may(fault) {
+            self.afflict(fault, index, word);
+        }
+        if self.options.operators {
+            self.at(pause, Event::Strike);
+        }
+    }
+
+    /// A fault strikes a machine now; `word` makes it differ from others of
+    /// its kind.
+    pub fn afflict(&mut self, fault: Fault, index: usize, word: u64) {
+        let now = self.now;
+        let machine = &mut self.machines[index];
+        let place = (word % machine.disks.len() as u64) as usize;
+        match fault {
+            Fault::Partition => machine.cut_until = now + 1_000 + word % 1_200_000,
+            Fault::AppliancePower => {
+                if self.appliance.is_down() {
+                    return;
+                }
+                self.appliance.plan_cut(now, word % 100, cut(word >> 16));
+                // Counted when it happens.
+                return;
+            }
+            Fault::ServerPower => {
+                let off = word.is_multiple_of(4);
+                self.switch(index, if off { Act::Off } else { Act::Cycle }, false);
+                if off {
+                    let later = 60_000 + word % 3_600_000;
+                    self.at(later, Event::Power(index, Act::On, false));
+                }
+            }
+            Fault::AgentRestart => {
+                if !matches!(machine.stage, Stage::Ramdisk(_)) {
+                    return;
+                }
+                self.give_up(index);
+            }
+            Fault::AgentTwice => {
+                // Counted where it does so.
+                machine.twice = !machine.twice;
+                return;
+            }
+            Fault::DiskFails => {
+                // Most disks are replaced before the next one fails.
+                let fail = word.is_multiple_of(2);
+                machine.disks[place].damage(|damage| {
+                    damage.dies_after = fail.then_some(word % (96 << 20));
+                });
+                if !fail {
+                    return;
+                }
+            }
+            Fault::DiskLies => machine.disks[place].damage(|damage| {
+                damage.ignores_discard = word & 1 != 0;
+                damage.ignores_zeroes = word & 2 != 0;
+            }),
+            Fault::ClockJump => {
+                // Rarely: it ends every lease and every wait at once.
+                if !word.is_multiple_of(8) {
+                    return;
+                }
+                let millis = 1_000 + word % 1_800_000;
+                self.watch.clock_jumped(millis);
+                self.appliance.jump(now, millis);
+                self.trace(|| format!("the appliance's clock jumps by {millis} ms"));
+            }
+            Fault::AllAtOnce => {
+                if !word.is_multiple_of(16) {
+                    return;
+                }
+                for index in 0..self.machines.len() {
+                    self.at(0, Event::Power(index, Act::Cycle, false));
+                }
+            }
+            _ => return,
+        }
+        self.faults.count(fault);
+    }
+
+    /// The appliance's power is gone; it comes back.
+    pub(crate) fn power_lost(&mut self) {
+        if self.restarting {
+            return;
+        }
+        self.restarting = true;
+        self.faults.count(Fault::AppliancePower);
+        self.trace(|| "the appliance loses power".into());
+        let pause = self.random.between(2_000, 200_000);
+        self.at(pause, Event::Restart);
+    }
+
+    /// The appliance starts, and may lose power while it does.
+    pub(crate) fn restart(&mut self) {
+        self.restarting = false;
+        let stumbles = self.random.below(3);
+        for _ in 0..stumbles {
+            let (operations, word) = (self.random.below(40), self.random.word());
+            if self.faults.may(Fault::AppliancePower) {
+                self.faults.count(Fault::AppliancePower);
+                self.appliance.stumble(operations, cut(word));
+            }
+        }
+        self.trace(|| "the appliance starts again".into());
+        if let Err(why) = self.appliance.start(self.now) {
+            self.watch.violation.get_or_insert((self.now, why));
+            return;
+        }
+        self.carry_out(Vec::new());
+    }
+}
+
+/// How a cut meets the word that is being written.
+fn cut(word: u64) -> Cut {
+    match word % 3 {
+        0 => Cut::Clean,
+        1 => Cut::Torn(word),
+        _ => Cut::Weak(word),
+    }
+}

@@ -1,0 +1,398 @@
+//! What must never be, looked for after every step of the brain.
+//!
+//! The first thing that is wrong ends a simulation: what follows it proves
+//! nothing. Looked at is what can be seen from outside - what the brain
+//! answers and shows, and what lies on disks - and not how it came to it.
+
+use std::collections::BTreeMap;
+
+use core::net::Ipv4Addr;
+use farrier_core::node::Node;
+use farrier_core::{Config, Input};
+use farrier_dhcp::wire::{MessageType, Reply, Request};
+use farrier_lifecycle::State;
+use farrier_protocol::message::Mac;
+
+use crate::appliance::{Appliance, Effect};
+use crate::boot::appliance_address;
+use crate::image;
+use crate::machine::{Machine, Stage};
+
+/// Longest wait that any state may promise.
+const LONGEST_WAIT: u64 = 60 * 60_000;
+/// How long after its deadline a wait may last: the brain looks once a
+/// second.
+const GRACE: u64 = 2_000;
+
+/// What was seen of a node last.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    state: State,
+    macs: usize,
+}
+
+impl Seen {
+    /// Of a place in the table that nobody has.
+    const NOTHING: Seen = Seen {
+        state: State::Enroll,
+        macs: 0,
+    };
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Watch {
+    /// What is wrong, and when it was seen. The first counts.
+    pub violation: Option<(u64, String)>,
+    /// Changes of state that were seen.
+    pub transitions: u64,
+    /// Nodes that became `active`.
+    pub deployed: u64,
+    /// Nodes that became `available`.
+    pub cleaned: u64,
+    seen: Vec<Seen>,
+    /// Who was promised an address, and until when in the rack's time.
+    promised: BTreeMap<Ipv4Addr, (Mac, u64)>,
+    tenancies: u64,
+    /// The tenancy of each machine's node.
+    tenancy: Vec<u64>,
+}
+
+impl Watch {
+    /// Nothing was seen yet.
+    pub fn new(machines: usize) -> Self {
+        Watch {
+            violation: None,
+            transitions: 0,
+            deployed: 0,
+            cleaned: 0,
+            seen: Vec::new(),
+            promised: BTreeMap::new(),
+            tenancies: 0,
+            tenancy: vec![0; machines],
+        }
+    }
+
+    /// The tenancy that a machine's node is in.
+    pub fn tenancy(&self, machine: usize) -> u64 {
+        self.tenancy.get(machine).copied().unwrap_or(0)
+    }
+
+    fn wrong(&mut self, now: u64, what: impl FnOnce() -> String) {
+        if self.violation.is_none() {
+            self.violation = Some((now, what()));
+        }
+    }
+
+    /// The appliance's clock jumped ahead: what it promised ends earlier.
+    pub fn clock_jumped(&mut self, millis: u64) {
+        for (_, until) in self.promised.values_mut() {
+            *until = until.saturating_sub(millis);
+        }
+    }
+
+    /// A fact that the brain is about to be told: clients may give addresses
+    /// back.
+    pub fn input(&mut self, input: &Input<'_>) {
+        let Input::Dhcp { payload, .. } = input else {
+            return;
+        };
+        let Ok(request) = Request::parse(payload) else {
+            return;
+        };
+        let given_back = match request.message_type {
+            MessageType::Release => request.ciaddr,
+            MessageType::Decline => request.requested_ip.unwrap_or(Ipv4Addr::UNSPECIFIED),
+            _ => return,
+        };
+        let mac = Mac(request.chaddr);
+        if self
+            .promised
+            .get(&given_back)
+            .is_some_and(|(owner, _)| *owner == mac)
+        {
+            self.promised.remove(&given_back);
+        }
+    }
+
+    /// What the brain has made of a fact.
+    pub fn step(
+        &mut self,
+        now: u64,
+        appliance: &Appliance,
+        machines: &[Machine],
+        effects: &[Effect],
+    ) {
+        for effect in effects {
+            match effect {
+                Effect::Dhcp(_, payload) => self.dhcp(now, payload),
+                Effect::Power(node, _) => {
+                    let nodes = appliance.rack.nodes();
+                    let waits = nodes
+                        .iter()
+                        .find(|n| n.id == *node)
+                        .is_some_and(|node| waits_for_machine(node.state));
+                    if !waits {
+                        self.wrong(now, || {
+                            "a machine is to be switched that nobody waits for".into()
+                        });
+                    }
+                }
+                Effect::Agent(..) | Effect::Answer(_) => {}
+            }
+        }
+        if appliance.lost() != 0 {
+            self.wrong(now, || "an output of the brain found no room".into());
+        }
+        let clock = appliance.clock(now).millis();
+        for (slot, node) in appliance.rack.nodes().iter().enumerate() {
+            self.node(now, clock, slot, node, appliance, machines);
+        }
+    }
+
+    fn dhcp(&mut self, now: u64, payload: &[u8]) {
+        let Ok(reply) = Reply::parse(payload) else {
+            self.wrong(now, || "a DHCP reply does not parse".into());
+            return;
+        };
+        let own = appliance_address();
+        if reply.server_id != own || reply.next_server.is_some_and(|server| server != own) {
+            self.wrong(now, || "a DHCP reply names a wrong server".into());
+        }
+        if let Some(url) = reply
+            .boot_file
+            .and_then(|file| file.strip_prefix(b"http://"))
+            && !url.starts_with(format!("{own}/").as_bytes())
+        {
+            self.wrong(now, || "a boot file lies on a wrong server".into());
+        }
+        let seconds = match (reply.message_type, reply.lease_secs) {
+            (MessageType::Ack, Some(seconds)) => seconds,
+            (MessageType::Offer, Some(_)) => 0,
+            _ => return,
+        };
+        let (address, mac) = (reply.yiaddr, Mac(reply.chaddr));
+        if address == own || !Config::default().on_link(address) {
+            self.wrong(now, || format!("{address} is no address to give away"));
+        }
+        if let Some((owner, until)) = self.promised.get(&address)
+            && *owner != mac
+            && *until > now
+        {
+            let owner = *owner;
+            self.wrong(now, || {
+                format!("{address} is promised to {mac:?} and still belongs to {owner:?}")
+            });
+        }
+        if seconds > 0 {
+            let until = now + u64::from(seconds) * 1000;
+            self.promised.insert(address, (mac, until));
+        }
+    }
+
+    fn node(
+        &mut self,
+        now: u64,
+        clock: u64,
+        slot: usize,
+        node: &Node,
+        appliance: &Appliance,
+        machines: &[Machine],
+    ) {
+        if node.is_vacant() {
+            if let Some(place) = self.seen.get_mut(slot) {
+                *place = Seen::NOTHING;
+            } else {
+                self.seen.push(Seen::NOTHING);
+            }
+            return;
+        }
+        // Every wait has a deadline, and it is kept.
+        let deadline = node.deadline.map(farrier_core::Instant::millis);
+        if node.state.deadline().is_some() {
+            match deadline {
+                None => self.wrong(now, || {
+                    format!("node {slot} waits without end in {}", node.state)
+                }),
+                Some(at) if at + GRACE < clock => self.wrong(now, || {
+                    format!("node {slot} is in {} beyond its deadline", node.state)
+                }),
+                Some(at) if at > clock + LONGEST_WAIT => self.wrong(now, || {
+                    format!("node {slot} may stay in {} too long", node.state)
+                }),
+                Some(_) => {}
+            }
+        }
+        let seen = Seen {
+            state: node.state,
+            macs: node.macs.len(),
+        };
+        let Some(last) = self.seen.get(slot).copied() else {
+            self.seen.push(seen);
+            self.owners(now, appliance.rack.nodes());
+            return;
+        };
+        if last.macs != seen.macs {
+            self.owners(now, appliance.rack.nodes());
+        }
+        if last.state != seen.state {
+            self.transitions += 1;
+            self.changed(now, slot, last.state, node, machines);
+        }
+        if let Some(place) = self.seen.get_mut(slot) {
+            *place = seen;
+        }
+    }
+
+    /// No node and no interface twice.
+    fn owners(&mut self, now: u64, nodes: &[Node]) {
+        let known = nodes.iter().enumerate().filter(|(_, n)| !n.is_vacant());
+        for (slot, node) in known {
+            for other in nodes[..slot].iter().filter(|other| !other.is_vacant()) {
+                if node.id == other.id {
+                    self.wrong(now, || format!("two nodes are {:?}", node.id));
+                }
+                if let Some(mac) = node.macs.iter().find(|mac| other.macs.contains(mac)) {
+                    self.wrong(now, || format!("{mac:?} belongs to two nodes"));
+                }
+            }
+        }
+    }
+
+    fn changed(&mut self, now: u64, slot: usize, from: State, node: &Node, machines: &[Machine]) {
+        let machine = machines
+            .iter()
+            .find(|machine| node.macs.iter().any(|mac| machine.macs.contains(mac)));
+        let Some(machine) = machine else {
+            return;
+        };
+        match node.state {
+            State::Available => {
+                self.cleaned += 1;
+                if let Some(place) = machine.disks.iter().position(|disk| !disk.is_empty()) {
+                    self.wrong(now, || {
+                        format!(
+                            "node {slot} is available (after {from}) and disk {place} of machine \
+                             {} is not empty",
+                            machine.index
+                        )
+                    });
+                }
+            }
+            State::Deploying | State::WaitCallBack if from == State::Available => {
+                self.tenancies += 1;
+                if let Some(tenancy) = self.tenancy.get_mut(machine.index) {
+                    *tenancy = self.tenancies;
+                }
+            }
+            State::Active if matches!(from, State::Deploying | State::WaitCallBack) => {
+                self.deployed += 1;
+                self.handed_over(now, slot, machine);
+            }
+            _ => {}
+        }
+    }
+
+    /// A machine goes to its tenant: with the image, the whole image, and
+    /// nothing of the tenant before.
+    fn handed_over(&mut self, now: u64, slot: usize, machine: &Machine) {
+        let tenancy = self.tenancy(machine.index);
+        if machine
+            .disks
+            .iter()
+            .any(|disk| disk.holds_others_than(tenancy))
+        {
+            self.wrong(now, || {
+                format!("node {slot} goes to a tenant with another tenant's data")
+            });
+        }
+        let raw = &image::catalogue().raw;
+        let written = machine
+            .disks
+            .iter()
+            .any(|disk| disk.peek(0, raw.len()) == *raw);
+        if !written {
+            self.wrong(now, || {
+                format!("node {slot} is active and its image is on no disk")
+            });
+        }
+    }
+
+    /// An agent has begun an order that destroys.
+    pub fn destroys(&mut self, now: u64, appliance: &Appliance, machine: &Machine) {
+        let rack = &appliance.rack;
+        let node = machine.macs.iter().find_map(|mac| rack.find_by_mac(*mac));
+        let state = node
+            .and_then(|slot| rack.nodes().get(slot))
+            .map(|n| n.state);
+        if let Some(State::Active | State::Rescue | State::Adopting) | None = state {
+            self.wrong(now, || {
+                format!(
+                    "machine {} is told to destroy its disks while its node is in {state:?}",
+                    machine.index
+                )
+            });
+        }
+    }
+
+    /// The last look, long after faults and operators stopped.
+    pub fn at_rest(&mut self, now: u64, appliance: &Appliance, machines: &[Machine]) {
+        for machine in machines {
+            if machine.disks.iter().any(|disk| disk.strays() > 0) {
+                self.wrong(now, || {
+                    format!(
+                        "a disk of machine {} was written that no order named",
+                        machine.index
+                    )
+                });
+            }
+        }
+        let nodes = appliance.rack.nodes();
+        let known = nodes.iter().enumerate().filter(|(_, n)| !n.is_vacant());
+        for (slot, node) in known {
+            let state = node.state;
+            if !(state.is_stable() || state.is_failure() || state.is_hold()) {
+                self.wrong(now, || {
+                    format!("node {slot} has not come to rest: {state}, {}", node.reason)
+                });
+            }
+            // What an operator broke off needs no words.
+            let says = !node.last_error.is_empty() || node.reason.contains("operator");
+            if state.is_failure() && !says {
+                self.wrong(now, || {
+                    format!("node {slot} is in {state} and does not say why")
+                });
+            }
+            // A session without an agent behind it is a leak once the agent
+            // had time to be missed.
+            let agent = machines.iter().any(|machine| {
+                matches!(machine.stage, Stage::Ramdisk(_))
+                    && node.macs.iter().any(|mac| machine.macs.contains(mac))
+            });
+            if node.agent_is_live(appliance.clock(now)) && !agent {
+                self.wrong(now, || format!("node {slot} keeps an agent that is gone"));
+            }
+        }
+        let (_, bound) = appliance.rack.lease_usage(appliance.clock(now));
+        let running = machines
+            .iter()
+            .filter(|machine| !matches!(machine.stage, Stage::Off))
+            .count();
+        // ROM and system of a machine may each hold one, on either interface.
+        if bound > 4 * running {
+            self.wrong(now, || format!("{bound} leases for {running} machines"));
+        }
+    }
+}
+
+/// Whether a node's state is one in which its machine is asked to start.
+fn waits_for_machine(state: State) -> bool {
+    matches!(
+        state,
+        State::InspectWait
+            | State::CleanWait
+            | State::WaitCallBack
+            | State::RescueWait
+            | State::ServiceWait
+    )
+}

@@ -1,0 +1,430 @@
+//! A rack in virtual time: who is there, what happens next, and the network
+//! between them. Events come off a queue; time jumps from one to the next,
+//! so that nothing costs nothing.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use farrier_core::{Endpoint, Input};
+use farrier_protocol::message::Mac;
+
+use crate::appliance::{Appliance, Effect};
+use crate::faults::{Fault, Faults, Kinds};
+use crate::machine::Machine;
+use crate::random::{Digest, Random};
+use crate::watch::Watch;
+
+/// When every simulation begins: far enough from zero for clocks to jump.
+pub const BEGIN: u64 = 1 << 40;
+/// After faults and operators stop, every node has to come to rest within
+/// this time: each chain of deadlines is shorter.
+pub const REST: u64 = 4 * HOUR;
+/// An hour in milliseconds.
+pub const HOUR: u64 = 3_600_000;
+
+/// What is simulated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Everything follows from it.
+    pub seed: u64,
+    /// Servers, 1 to 48.
+    pub nodes: usize,
+    /// Hours of the rack's time with faults and operators; [`REST`] follows.
+    pub hours: u64,
+    /// What may go wrong.
+    pub kinds: Kinds,
+    /// Whether operators act by themselves; scenarios act in their place.
+    pub operators: bool,
+    /// Tell what happens.
+    pub trace: bool,
+}
+
+impl Options {
+    /// A rack of that seed with everything in it.
+    pub fn new(seed: u64) -> Self {
+        Options {
+            seed,
+            nodes: 48,
+            hours: 24,
+            kinds: Kinds::ALL,
+            operators: true,
+            trace: false,
+        }
+    }
+}
+
+/// A datagram on its way.
+#[derive(Debug, Clone)]
+pub(crate) enum Packet {
+    Dhcp(Vec<u8>),
+    Agent(Endpoint, Vec<u8>),
+}
+
+/// What somebody or something does to a machine's power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// On, where it is off.
+    On,
+    /// Off and on again.
+    Cycle,
+    /// Off.
+    Off,
+}
+
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A datagram reaches the appliance, sent by this interface.
+    Up(Mac, Packet),
+    /// A datagram reaches a machine.
+    Down(usize, Packet),
+    /// A machine goes on.
+    Wake(usize, u64),
+    /// The brain wants to be called.
+    Tick,
+    /// An operator looks at a node.
+    Operator(usize),
+    /// A machine is switched; with `true` it forgets its boot order.
+    Power(usize, Act, bool),
+    /// Something goes wrong.
+    Strike,
+    /// The appliance has power again.
+    Restart,
+}
+
+struct Due {
+    at: u64,
+    number: u64,
+    event: Event,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.number) == (other.at, other.number)
+    }
+}
+impl Eq for Due {}
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+/// See the module.
+pub struct World {
+    /// What was asked for.
+    pub options: Options,
+    /// The rack's time in milliseconds.
+    pub now: u64,
+    /// The appliance.
+    pub appliance: Appliance,
+    /// The servers.
+    pub machines: Vec<Machine>,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// Who looks that nothing impossible happens.
+    pub watch: Watch,
+    /// Of everything that happened.
+    pub digest: Digest,
+    /// Events so far.
+    pub events: u64,
+    /// So many of the next pieces of an image are wrong.
+    pub spoil: u32,
+    /// Ramdisks that were started.
+    pub ramdisks: u64,
+    /// How the last operator was answered.
+    pub answer: Option<bool>,
+    pub(crate) random: Random,
+    /// When each node's tenant leaves.
+    pub(crate) leave_at: Vec<u64>,
+    queue: BinaryHeap<Reverse<Due>>,
+    numbers: u64,
+    tick_at: u64,
+    pub(crate) restarting: bool,
+    scratch: Vec<Effect>,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World")
+            .field("now", &self.now)
+            .field("events", &self.events)
+            .finish_non_exhaustive()
+    }
+}
+
+impl World {
+    /// A rack whose machines are about to be switched on.
+    pub fn new(options: Options) -> Self {
+        let mut random = Random::new(options.seed, 0);
+        let machines: Vec<Machine> = (0..options.nodes.clamp(1, 48))
+            .map(|index| Machine::new(index, &mut random))
+            .collect();
+        let mut world = World {
+            now: BEGIN,
+            appliance: Appliance::new(BEGIN, options.seed),
+            faults: Faults::new(options.kinds),
+            watch: Watch::new(machines.len()),
+            digest: Digest::default(),
+            events: 0,
+            answer: None,
+            spoil: 0,
+            ramdisks: 0,
+            random,
+            leave_at: vec![0; machines.len()],
+            queue: BinaryHeap::new(),
+            numbers: 0,
+            tick_at: u64::MAX,
+            restarting: false,
+            scratch: Vec::new(),
+            machines,
+            options,
+        };
+        for index in 0..world.machines.len() {
+            let delay = world.random.below(10 * 60_000);
+            world.at(delay, Event::Power(index, Act::On, false));
+            if options.operators {
+                let delay = world.random.below(20 * 60_000);
+                world.at(delay, Event::Operator(index));
+            }
+        }
+        world.at(60_000, Event::Strike);
+        world.schedule_tick();
+        world
+    }
+
+    /// Something happens that much later.
+    pub(crate) fn at(&mut self, delay: u64, event: Event) {
+        self.numbers += 1;
+        self.queue.push(Reverse(Due {
+            at: self.now.saturating_add(delay),
+            number: self.numbers,
+            event,
+        }));
+    }
+
+    /// Tells what happens, where somebody wants to know.
+    pub(crate) fn trace(&self, text: impl FnOnce() -> String) {
+        if self.options.trace {
+            let millis = self.now - BEGIN;
+            println!("{:>6}.{:03} {}", millis / 1000, millis % 1000, text());
+        }
+    }
+
+    /// Lets the rack live until then, or until something impossible happens.
+    pub fn run_until(&mut self, end: u64) {
+        while self.watch.violation.is_none() {
+            let Some(due) = self.queue.peek().map(|due| due.0.at) else {
+                break;
+            };
+            if due > end {
+                break;
+            }
+            let Some(Reverse(due)) = self.queue.pop() else {
+                break;
+            };
+            self.now = due.at;
+            self.happens(due.event);
+        }
+        self.now = self.now.max(end);
+    }
+
+    /// The whole life of a rack: hours with faults, then peace, then the last
+    /// look.
+    pub fn live(&mut self) {
+        self.run_until(BEGIN + self.options.hours * HOUR);
+        self.stop_faults();
+        self.options.operators = false;
+        self.run_until(self.now + REST);
+        if self.watch.violation.is_none() {
+            self.watch
+                .at_rest(self.now, &self.appliance, &self.machines);
+        }
+    }
+
+    /// From now on nothing goes wrong any more.
+    pub fn stop_faults(&mut self) {
+        self.faults.stop();
+        for machine in &mut self.machines {
+            machine.cut_until = 0;
+            machine.disk_first = false;
+        }
+    }
+
+    fn happens(&mut self, event: Event) {
+        // Void wake-ups are no events.
+        match &event {
+            Event::Wake(index, number) if self.machines[*index].wake != *number => return,
+            Event::Tick if self.tick_at != self.now => return,
+            _ => {}
+        }
+        self.events += 1;
+        self.digest.add(self.now);
+        match event {
+            Event::Up(mac, packet) => {
+                self.digest.add(1);
+                self.up(mac, &packet);
+            }
+            Event::Down(index, packet) => {
+                self.digest.add(2 | (index as u64) << 8);
+                self.down(index, &packet);
+            }
+            Event::Wake(index, _) => {
+                self.digest.add(3 | (index as u64) << 8);
+                self.wake(index);
+            }
+            Event::Tick => {
+                self.digest.add(4);
+                self.tick_at = u64::MAX;
+                self.step(Input::Tick);
+            }
+            Event::Operator(slot) => {
+                self.digest.add(5 | (slot as u64) << 8);
+                self.operator(slot);
+            }
+            Event::Power(index, act, from_disk) => {
+                self.digest.add(6 | (index as u64) << 8);
+                self.switch(index, act, from_disk);
+            }
+            Event::Strike => {
+                self.digest.add(7);
+                self.strike();
+            }
+            Event::Restart => {
+                self.digest.add(8);
+                self.restart();
+            }
+        }
+    }
+
+    /// One step of the brain, with everything that follows.
+    pub(crate) fn step(&mut self, input: Input<'_>) {
+        if self.appliance.is_down() {
+            return;
+        }
+        let mut effects = std::mem::take(&mut self.scratch);
+        self.watch.input(&input);
+        self.appliance.step(self.now, input, &mut effects);
+        self.carry_out(effects);
+    }
+
+    /// Carries out what the brain wants, and looks at what it did.
+    pub(crate) fn carry_out(&mut self, mut effects: Vec<Effect>) {
+        self.watch
+            .step(self.now, &self.appliance, &self.machines, &effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Dhcp(to, payload) => {
+                    self.digest.add_bytes(&payload);
+                    self.dhcp_down(to, &payload);
+                }
+                Effect::Agent(to, datagram) => {
+                    self.digest.add_bytes(&datagram);
+                    if let Some(index) = self.owner(to.mac) {
+                        self.transmit_down(index, &Packet::Agent(to, datagram));
+                    }
+                }
+                Effect::Power(node, wanted) => self.power_wanted(node, wanted),
+                Effect::Answer(granted) => {
+                    self.digest.add(u64::from(granted));
+                    self.answer = Some(granted);
+                }
+            }
+        }
+        self.scratch = effects;
+        if self.appliance.is_down() {
+            self.power_lost();
+        }
+        self.schedule_tick();
+    }
+
+    fn schedule_tick(&mut self) {
+        let at = self.appliance.wake_at().max(self.now.saturating_add(1));
+        if at < self.tick_at {
+            self.tick_at = at;
+            self.at(at - self.now, Event::Tick);
+        }
+    }
+
+    /// The machine with this interface.
+    pub(crate) fn owner(&self, mac: Mac) -> Option<usize> {
+        // The last byte is the machine's number; strangers have others.
+        let index = usize::from(mac.0[5]).checked_sub(1)?;
+        let machine = self.machines.get(index)?;
+        machine.macs.contains(&mac).then_some(index)
+    }
+
+    fn up(&mut self, mac: Mac, packet: &Packet) {
+        if self.appliance.is_down() {
+            return;
+        }
+        match packet {
+            Packet::Dhcp(payload) => {
+                self.digest.add_bytes(payload);
+                self.step(Input::Dhcp { from: mac, payload });
+            }
+            Packet::Agent(from, datagram) => {
+                self.digest.add_bytes(datagram);
+                self.step(Input::Agent {
+                    from: *from,
+                    datagram,
+                });
+            }
+        }
+    }
+
+    fn dhcp_down(&mut self, to: Option<Mac>, payload: &[u8]) {
+        // Replies that are not for one interface reach all of them; the one
+        // whose address stands in them is the one that listens.
+        let chaddr = payload.get(28..34).and_then(|mac| mac.try_into().ok());
+        if let Some(index) = to.or(chaddr.map(Mac)).and_then(|mac| self.owner(mac)) {
+            self.transmit_down(index, &Packet::Dhcp(payload.to_vec()));
+        }
+    }
+
+    /// Sends a datagram to the appliance, with what the network makes of it.
+    pub(crate) fn transmit_up(&mut self, index: usize, packet: &Packet) {
+        let mac = self.machines[index].mac();
+        self.transmit(index, packet, |packet| Event::Up(mac, packet));
+    }
+
+    /// Sends a datagram to a machine, with what the network makes of it.
+    pub(crate) fn transmit_down(&mut self, index: usize, packet: &Packet) {
+        self.transmit(index, packet, |packet| Event::Down(index, packet));
+    }
+
+    fn transmit(&mut self, index: usize, packet: &Packet, event: impl Fn(Packet) -> Event) {
+        if self.machines[index].cut_until > self.now {
+            self.faults.count(Fault::Partition);
+            return;
+        }
+        let random = &mut self.random;
+        if self.faults.strikes(Fault::Loss, random, 10_000) {
+            return;
+        }
+        let mut delay = 1 + random.below(3);
+        if self.faults.strikes(Fault::Reorder, random, 5_000) {
+            delay += random.between(5, 900);
+        }
+        let again = self.faults.strikes(Fault::Duplicate, random, 5_000);
+        let mut packet = packet.clone();
+        if self.faults.strikes(Fault::Corrupt, random, 2_000) {
+            let bytes = match &mut packet {
+                Packet::Dhcp(bytes) | Packet::Agent(_, bytes) => bytes,
+            };
+            let at = random.below(bytes.len() as u64) as usize;
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= 1 << random.below(8);
+            }
+        }
+        if again {
+            let later = delay + random.below(400);
+            self.at(later, event(packet.clone()));
+        }
+        self.at(delay, event(packet));
+    }
+}
