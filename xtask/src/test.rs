@@ -40,16 +40,13 @@ pub fn run(arguments: Arguments) -> Result<()> {
     match arguments.what {
         None => {
             fast(&mut tally);
-            qemu(&mut tally, &standing(), "mps2-an500");
+            qemu(&mut tally, &scenarios::ALL, "mps2-an500");
         }
         Some(What::Fast) => fast(&mut tally),
-        Some(What::Qemu) => qemu(&mut tally, &standing(), "mps2-an500"),
+        Some(What::Qemu) => qemu(&mut tally, &scenarios::ALL, "mps2-an500"),
         Some(What::Scenario { name: None, .. }) => {
             for scenario in &scenarios::ALL {
                 println!("{:<14} {}", scenario.name, scenario.about);
-                if let Some(why) = scenario.by_name_only {
-                    println!("{:<14} (by name only: {why})", "");
-                }
             }
             return Ok(());
         }
@@ -155,19 +152,6 @@ fn fast(tally: &mut Tally) {
             Ok(())
         });
     }
-}
-
-/// The scenarios that run without being named. The others are told, with the
-/// reason.
-fn standing() -> Vec<Scenario> {
-    for scenario in &scenarios::ALL {
-        if let Some(why) = scenario.by_name_only {
-            println!("scenario {} runs by name only: {why}", scenario.name);
-        }
-    }
-    let all = scenarios::ALL.into_iter();
-    all.filter(|scenario| scenario.by_name_only.is_none())
-        .collect()
 }
 
 fn qemu(tally: &mut Tally, scenarios: &[Scenario], board: &str) {

@@ -83,12 +83,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// [`configure`](Self::configure) and before the first
     /// [`step`](Self::step), with all records in their order.
     ///
-    /// `run` counts the starts of the appliance and was never used before.
     /// Returns whether the record was understood.
-    pub fn restore(&mut self, now: Instant, run: u32, record: &[u8]) -> bool {
+    pub fn restore(&mut self, now: Instant, record: &[u8]) -> bool {
         match postcard::from_bytes::<Record<'_>>(record) {
             Ok(record) => {
-                self.take_up(now, run, &record);
+                self.take_up(now, &record);
                 true
             }
             Err(_) => false,
@@ -99,7 +98,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// that it goes on; what can't becomes its failure state with the first
     /// ticks. All other waits begin anew, since nobody knows how long the
     /// restart took.
-    pub fn restored(&mut self, now: Instant) {
+    ///
+    /// `run` counts the starts of the appliance, from 1, and was never used
+    /// before.
+    pub fn restored(&mut self, now: Instant, run: u32) {
         self.disks
             .sort_unstable_by_key(|slot| (slot.node, slot.place));
         for node in &mut self.nodes {
@@ -109,6 +111,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             self.last_boot = self.last_boot.max(node.boot.id.0);
             node.since = now;
             node.boot.heard = None;
+            if let Some(session) = &mut node.boot.session {
+                session.resumed(run);
+            }
             node.deadline = node.state.deadline().map(|d| now.plus_millis(d.millis));
             if node.boot.imaged {
                 continue;
@@ -143,7 +148,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         (node.boot.id == boot).then_some(node)
     }
 
-    fn take_up(&mut self, now: Instant, run: u32, record: &Record<'_>) {
+    fn take_up(&mut self, now: Instant, record: &Record<'_>) {
         match *record {
             Record::Place { place, node } => self.take_place(now, usize::from(place), node),
             Record::Bound {
@@ -234,12 +239,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     }
                 }
             }
-            _ => self.take_up_node(run, record),
+            _ => self.take_up_node(record),
         }
     }
 
     /// Records that say one thing of one node.
-    fn take_up_node(&mut self, run: u32, record: &Record<'_>) {
+    fn take_up_node(&mut self, record: &Record<'_>) {
         match *record {
             Record::Enrolled { node, mac } => {
                 if let Some((_, node)) = self.known(node) {
@@ -376,12 +381,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     });
                 }
             }
-            _ => self.take_up_boot(run, record),
+            _ => self.take_up_boot(record),
         }
     }
 
     /// Records of a node's present boot.
-    fn take_up_boot(&mut self, run: u32, record: &Record<'_>) {
+    fn take_up_boot(&mut self, record: &Record<'_>) {
         match *record {
             Record::Booted { node, boot, ticket } => {
                 if let Some((_, node)) = self.known(node)
@@ -419,7 +424,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             } => {
                 if let Some(node) = self.boot_of(node, boot) {
                     let id = SessionId(session);
-                    let session = Session::resume(id, requests, replies, 0, run);
+                    let session = Session::resume(id, requests, replies);
                     node.boot.session = Some(session);
                 }
             }

@@ -231,6 +231,7 @@ fn status() {
     assert_eq!(status["uptime_ms"], lab.now);
     assert_eq!(status["leases"]["bound"], 2);
     assert!(status["counters"]["sessions"].as_u64().unwrap() > 0);
+    assert_eq!(status["services"]["http_connections"], u32::MAX);
     let node = &status["nodes"][0];
     assert_eq!(node["state"], "manageable");
     assert_eq!(node["mac"], "52:54:00:00:00:01");

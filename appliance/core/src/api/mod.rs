@@ -135,6 +135,12 @@ pub const MAX_PATCH: usize = 2048;
 /// around it.
 pub const MAX_BODY: u64 = MAX_CONFIG_DRIVE as u64 + 4096;
 
+/// What the services around the brain have counted.
+pub trait Services: core::fmt::Debug {
+    /// Reports every counter by a name that is the program's own.
+    fn counters(&self, report: &mut dyn FnMut(&'static str, u32));
+}
+
 /// What the API sees of the rack. Cheap: make a new one for every call.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
@@ -146,6 +152,7 @@ pub struct Facts<'a> {
     flavors: &'a [Flavor],
     /// Addresses in the pool, and how many of them are bound.
     leases: (usize, usize),
+    services: Option<&'a dyn Services>,
 }
 
 impl<'a> Facts<'a> {
@@ -162,6 +169,16 @@ impl<'a> Facts<'a> {
             texts: rack.texts(),
             flavors: rack.flavors(),
             leases: rack.lease_usage(now),
+            services: None,
+        }
+    }
+
+    /// With the counters of the services around the brain, for the status.
+    #[must_use]
+    pub fn with_services(self, services: &'a dyn Services) -> Self {
+        Self {
+            services: Some(services),
+            ..self
         }
     }
 

@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of the rig")]
 
 use crate::common::*;
-use farrier_core::api::{Exchange, Facts, REPLY_BUFFER};
+use farrier_core::api::{Exchange, Facts, REPLY_BUFFER, Services};
 use farrier_core::node::Node;
 use farrier_core::{Input, Instant, Output};
 use farrier_http::{Body, Head, Piece};
@@ -30,6 +30,28 @@ impl Reply {
         let envelope = self.body["error_message"].as_str().expect("an envelope");
         let inner: Value = serde_json::from_str(envelope).unwrap();
         inner["faultstring"].as_str().unwrap().to_owned()
+    }
+}
+
+/// Services whose counters are all about to wrap: the longest text that
+/// there can be.
+#[derive(Debug)]
+struct FullServices;
+
+impl Services for FullServices {
+    fn counters(&self, report: &mut dyn FnMut(&'static str, u32)) {
+        for name in [
+            "mux_door_dropped",
+            "mux_solicitations",
+            "http_connections",
+            "tftp_malformed",
+        ]
+        .into_iter()
+        .cycle()
+        .take(20)
+        {
+            report(name, u32::MAX);
+        }
     }
 }
 
@@ -73,7 +95,7 @@ pub fn exchange(lab: &mut Lab, request: &[u8], cut: usize, room: usize) -> Reply
         });
         exchange.answered(answer.unwrap(), &Facts::of(&lab.rack, now));
     }
-    let facts = Facts::of(&lab.rack, now);
+    let facts = Facts::of(&lab.rack, now).with_services(&FullServices);
     let statement = match exchange.inspection(&facts) {
         Some((slot, length)) => {
             assert!(length > 0);
