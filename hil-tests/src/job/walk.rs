@@ -272,6 +272,31 @@ impl<'r> Walk<'r> {
         }
     }
 
+    /// Waits until the agent's work in `state` moves.
+    ///
+    /// # Errors
+    /// The state is not reached, is left before its work was seen to move,
+    /// or nothing moves in time.
+    pub fn wait_busy(&mut self, state: &str, wait: Duration) -> Result<()> {
+        self.wait_for(state, wait)?;
+        let end = Instant::now() + wait;
+        loop {
+            let status = self.status()?;
+            if status["progress"]["done"]
+                .as_u64()
+                .is_some_and(|done| done > 0)
+            {
+                return Ok(());
+            }
+            ensure!(
+                status["state"] == state,
+                "{state} ended before it could be cut: {status}"
+            );
+            ensure!(Instant::now() < end, "no progress in {state}: {status}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Takes the node under management, inspects it, and checks that the
     /// inventory is the machine's.
     ///

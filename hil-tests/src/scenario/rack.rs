@@ -131,6 +131,17 @@ impl Rack {
         Ok(())
     }
 
+    /// Cuts the appliance's power, gives it back after `dark`, and waits
+    /// until it answers.
+    ///
+    /// # Errors
+    /// It does not come up again.
+    pub fn restart_appliance(&self, dark: Duration) -> Result<()> {
+        self.appliance.kill();
+        thread::sleep(dark);
+        self.start_appliance()
+    }
+
     /// The servers.
     pub fn servers(&self) -> &[Server] {
         &self.servers

@@ -4,6 +4,7 @@
 //! A scenario brings no parts: a [`Bench`] has them, built by whoever runs
 //! it. It may run beside others; everything of it is in a folder of its own.
 
+mod appliance_restart;
 mod bit_flip;
 mod main_job;
 mod power_cycle;
@@ -25,7 +26,7 @@ pub struct Scenario {
 }
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 6] = [
+pub const ALL: [Scenario; 7] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
@@ -45,6 +46,11 @@ pub const ALL: [Scenario; 6] = [
         name: "power-cycle",
         about: "a server loses power in every step and carries on; its neighbour notices nothing",
         run: power_cycle::run,
+    },
+    Scenario {
+        name: "appliance-restart",
+        about: "the appliance loses power in the middle of everything, and nothing is lost",
+        run: appliance_restart::run,
     },
     Scenario {
         name: "bit-flip",

@@ -7,7 +7,7 @@ use crate::qemu::{Server, ServerSpec};
 use crate::scenario::{Bench, Rack};
 use anyhow::{Result, bail, ensure};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The scenario.
 pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
@@ -59,14 +59,14 @@ fn cycle(bench: &Bench, rack: &Rack, server: &Server, watch: &dyn Watch) -> Resu
 
     // While disks are erased.
     walk.verb("provide")?;
-    busy(&mut walk, "cleaning", patience.boot)?;
+    walk.wait_busy("cleaning", patience.boot)?;
     cut(server, watch, "cleaning")?;
     walk.wait_for("available", patience.boot + patience.clean)?;
 
     // While the image is written.
     let tenant = Tenant::new("cycled", 1, server.mac());
     walk.start_deploy(&bench.image, &tenant)?;
-    busy(&mut walk, "deploying", patience.boot)?;
+    walk.wait_busy("deploying", patience.boot)?;
     let mark = server.console().mark();
     cut(server, watch, "deployment")?;
     walk.wait_for("active", patience.boot + patience.deploy)?;
@@ -93,7 +93,7 @@ fn cycle(bench: &Bench, rack: &Rack, server: &Server, watch: &dyn Watch) -> Resu
     // While it is cleaned after its release.
     walk.verb("deleted")?;
     server.power_cycle()?;
-    busy(&mut walk, "cleaning", patience.boot)?;
+    walk.wait_busy("cleaning", patience.boot)?;
     cut(server, watch, "cleaning after release")?;
     walk.wait_for("available", patience.boot + patience.clean)?;
     walk.read_disks(&tenant)?;
@@ -113,27 +113,6 @@ fn cycle(bench: &Bench, rack: &Rack, server: &Server, watch: &dyn Watch) -> Resu
         walk.report.states
     );
     Ok(())
-}
-
-/// Waits until the agent's work in `state` moves.
-fn busy(walk: &mut Walk<'_>, state: &str, wait: Duration) -> Result<()> {
-    walk.wait_for(state, wait)?;
-    let end = Instant::now() + wait;
-    loop {
-        let status = walk.status()?;
-        if status["progress"]["done"]
-            .as_u64()
-            .is_some_and(|done| done > 0)
-        {
-            return Ok(());
-        }
-        ensure!(
-            status["state"] == state,
-            "{state} ended before it could be cut: {status}"
-        );
-        ensure!(Instant::now() < end, "no progress in {state}: {status}");
-        thread::sleep(Duration::from_millis(100));
-    }
 }
 
 fn cut(server: &Server, watch: &dyn Watch, step: &str) -> Result<()> {
