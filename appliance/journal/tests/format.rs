@@ -10,8 +10,38 @@ use owner::{KEYS, Owner, Random, Small, record};
 
 /// A sector's header of version 1.
 const HEADER_V1: [u8; 32] = [
-    b'F', b'R', b'J', 1, 9, 0, 0, 0, 3, 0, 0, 0, 7, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    HEADER_CRC[0], HEADER_CRC[1], HEADER_CRC[2], HEADER_CRC[3],
+    b'F',
+    b'R',
+    b'J',
+    1,
+    9,
+    0,
+    0,
+    0,
+    3,
+    0,
+    0,
+    0,
+    7,
+    0,
+    0,
+    0,
+    0,
+    16,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    HEADER_CRC[0],
+    HEADER_CRC[1],
+    HEADER_CRC[2],
+    HEADER_CRC[3],
 ];
 const HEADER_CRC: [u8; 4] = HEADER_CRC_V1.to_le_bytes();
 const HEADER_CRC_V1: u32 = 0x47c0b136;
@@ -47,7 +77,21 @@ fn frame_of_version_1() {
 
 /// Two records in one frame: length, kind, index, records, CRC, padding.
 const FRAME_V1: [u8; 16] = [
-    6, 0, 1, 1, 3, 1, 2, 3, 1, 4, FRAME_CRC[0], FRAME_CRC[1], FRAME_CRC[2], FRAME_CRC[3], 0xff,
+    6,
+    0,
+    1,
+    1,
+    3,
+    1,
+    2,
+    3,
+    1,
+    4,
+    FRAME_CRC[0],
+    FRAME_CRC[1],
+    FRAME_CRC[2],
+    FRAME_CRC[3],
+    0xff,
     0xff,
 ];
 const FRAME_CRC: [u8; 4] = FRAME_CRC_V1.to_le_bytes();
@@ -55,7 +99,10 @@ const FRAME_CRC_V1: u32 = 0x26ba3b48;
 
 #[test]
 fn a_newer_version_is_refused_and_left_alone() {
-    let flash = Owner::mount(Small::<4>::new(4)).unwrap().journal.into_flash();
+    let flash = Owner::mount(Small::<4>::new(4))
+        .unwrap()
+        .journal
+        .into_flash();
     let mut bytes = flash.bytes().to_vec();
     let mut header = bytes[4096..4096 + 32].to_vec();
     header[3] = 2;
