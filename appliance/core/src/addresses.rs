@@ -200,6 +200,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             && self.book.end_tenant(now, &node.macs, rest) > 0
         {
             Record::TenantGone { node: node.id }.emit(out);
+            // Each by itself as well: a restart may not know the node's
+            // interfaces yet when it reads this.
+            for entry in self.book.entries() {
+                if !entry.is_held() && node.macs.contains(&entry.mac) {
+                    Record::Rests {
+                        network: entry.network,
+                        mac: entry.mac,
+                        address: entry.address,
+                    }
+                    .emit(out);
+                }
+            }
         }
     }
 }

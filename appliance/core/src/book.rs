@@ -246,6 +246,38 @@ impl Book {
         self.networks.retain(|known| known.place != place);
     }
 
+    /// Takes up an address of before a restart that an interface had. Others
+    /// that stand in its way rest longer than they had to: their time began
+    /// anew.
+    pub(crate) fn put_held(
+        &mut self,
+        now: Instant,
+        network: u8,
+        mac: Mac,
+        address: Ipv4Addr,
+        named: bool,
+        rest_secs: u32,
+    ) {
+        if let Some(own) = self.find(network, mac).filter(|own| *own != address) {
+            self.rest(now, network, own, rest_secs);
+        }
+        self.entries
+            .retain(|e| e.network != network || e.address != address);
+        if self.entries.is_full()
+            && let Some(rests) = self.entries.iter().position(|e| !e.is_held())
+        {
+            self.entries.remove(rests);
+        }
+        let entry = Entry {
+            address,
+            rests_until: 0,
+            mac,
+            network,
+            named,
+        };
+        let _as_many_as_before = self.entries.push(entry);
+    }
+
     /// Takes up an address of before a restart that was resting. How much of
     /// its rest is over nobody knows.
     pub(crate) fn put_resting(

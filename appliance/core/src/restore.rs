@@ -25,14 +25,9 @@ use farrier_protocol::server::Session;
 use farrier_protocol::ticket::Ticket;
 use farrier_protocol::wire::SessionId;
 
-/// Why a node that was at work is not any more, where its agent does not
-/// come back.
-const RESTARTED: &str = "the appliance restarted; its agent has to come back";
-
 /// Every reason that a state may have: a record has the words, a node points
 /// to them.
-const REASONS: [&str; 34] = [
-    RESTARTED,
+const REASONS: [&str; 33] = [
     "a hold step: waiting for unhold",
     "adopted: its system runs on, untouched",
     "all is done and proven",
@@ -120,12 +115,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             match (node.state, work(node.state)) {
                 (_, Some(true)) if goes_on => {
                     node.deadline = Some(now.plus_millis(AGENT_SILENT_MILLIS));
-                    node.reason = RESTARTED;
                 }
                 (_, Some(true))
                 | (State::Verifying | State::Deleting | State::Adopting | State::Rescuing, _) => {
                     node.deadline = Some(now);
-                    node.reason = RESTARTED;
                 }
                 _ => {}
             }
@@ -182,6 +175,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 let _fits = self.texts.set(usize::from(RACK), kind, "");
                 self.book.drop_network(place);
             }
+            Record::Address {
+                network,
+                mac,
+                address,
+                named,
+            } => {
+                let rest = self.config.lease_secs;
+                self.book.put_held(now, network, mac, address, named, rest);
+            }
+            // Its addresses are told one by one.
+            Record::TenantGone { .. } => {}
             Record::Rests {
                 network,
                 mac,

@@ -99,16 +99,18 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Brain<B, N, L, D>
         self.rack
             .step(now(), input, &mut self.entropy, self.outputs);
         let agent_port = self.rack.config().agent_port;
-        for output in self.outputs.iter() {
+        if self.records.append(self.outputs.records()).await.is_err() {
+            // What is not written down has not happened: nobody may be told,
+            // neither now nor by whoever looks at the outputs afterwards. A
+            // store that fails once takes nothing any more, so that nothing
+            // can be built on what is in RAM only.
+            error!("records lost, their effects are withheld until a restart");
+            self.outputs.clear();
+            return;
+        }
+        for output in self.outputs.effects() {
             match output {
-                Output::Record(record) => {
-                    if self.records.append(record).await.is_err() {
-                        // What is not written down has not happened: nobody
-                        // may be told.
-                        error!("record lost, its effects are withheld");
-                        return;
-                    }
-                }
+                Output::Record(_) => {}
                 Output::Dhcp { route, payload } => {
                     let neighbour = neighbour.unwrap_or(BROADCAST);
                     let (mac, ip, port) = match route {
@@ -152,6 +154,13 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Brain<B, N, L, D>
                 Output::Power { node, wanted } => self.power.want(node, wanted),
                 Output::Serve(_) | Output::Answer(_) => {}
             }
+        }
+        let (rack, now) = (&*self.rack, now());
+        let tended = self
+            .records
+            .tend(|from, room| rack.snapshot(now, from, room));
+        if tended.await.is_err() {
+            error!("the journal can not be kept bounded");
         }
     }
 }

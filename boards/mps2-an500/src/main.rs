@@ -8,6 +8,7 @@
 #![no_main]
 
 mod executor;
+mod flash;
 mod mmio;
 mod semihost;
 mod stack;
@@ -20,13 +21,14 @@ mod board {
 }
 
 use core::fmt::Write as _;
+use core::fmt::Write as _;
 use core::panic::PanicInfo;
 
 use cortex_m::peripheral::{NVIC, SCB};
 use cortex_m_rt::{ExceptionFrame, entry, exception};
 use embassy_time::Timer;
 use farrier_firmware::brain::Console;
-use farrier_firmware::records::Volatile;
+use farrier_firmware::records::OnFlash;
 use farrier_firmware::{Board, Parts};
 use farrier_lan9118::{Buffers, Lan9118, Shared};
 use static_cell::ConstStaticCell;
@@ -75,6 +77,22 @@ fn main() -> ! {
         Ok(store) => store,
         Err(refused) => panic!("store {path}: {refused}"),
     };
+    let mut beside = heapless::String::<128>::new();
+    let path = match semihost::argument("journal", &mut line) {
+        Some(path) => path,
+        None => {
+            let mut line = [0; 256];
+            let store = semihost::argument("store", &mut line).unwrap_or(board::STORE_FILE);
+            let fits = write!(beside, "{store}.journal");
+            fits.expect("the store's path is shorter");
+            beside.as_str()
+        }
+    };
+    // SAFETY: here, and once.
+    let journal = match unsafe { flash::Flash::open(path) } {
+        Ok(journal) => journal,
+        Err(refused) => panic!("journal {path}: {refused}"),
+    };
     let entropy = match semihost::Entropy::open() {
         Ok(entropy) => entropy,
         Err(refused) => panic!("entropy: {refused}"),
@@ -91,7 +109,7 @@ fn main() -> ! {
                 net,
                 blocks: store,
                 entropy,
-                records: Volatile,
+                records: OnFlash::new(journal),
                 power: Console,
             },
         );
@@ -105,7 +123,7 @@ impl Board for An500 {
     type Net = Lan9118<Registers>;
     type Blocks = semihost::File;
     type Entropy = semihost::Entropy;
-    type Store = Volatile;
+    type Store = OnFlash<flash::Flash>;
     type Power = Console;
 
     fn nic_counters(report: &mut dyn FnMut(&'static str, u32)) {

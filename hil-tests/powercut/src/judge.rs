@@ -29,6 +29,25 @@ pub struct Present {
 }
 
 impl Present {
+    /// Whether nothing differs but leases, which end with the time alone.
+    pub fn same_facts(&self, other: &Present) -> bool {
+        self.facts == other.facts
+    }
+
+    /// What this has and the other has not, for people.
+    pub fn beside(&self, other: &Present) -> String {
+        let facts = self.facts.iter().filter(|fact| !other.facts.contains(fact));
+        let facts: Vec<String> = facts
+            .map(|bytes| match postcard::from_bytes::<Record<'_>>(bytes) {
+                Ok(record) => format!("{record:?}"),
+                Err(_) => format!("{bytes:02x?}"),
+            })
+            .collect();
+        let leases = self.leases.keys();
+        let leases: Vec<_> = leases.filter(|at| !other.leases.contains_key(at)).collect();
+        format!("{facts:?} {leases:?}")
+    }
+
     /// Whether a fresh brain that found this knows all of `wanted`, and
     /// nothing else. A lease that is over may be there still: a restart does
     /// not know how long it took. One that was ended may not.
@@ -306,15 +325,8 @@ impl Judge<'_> {
             return;
         }
         tally.find(|| {
-            let name = |bytes: &Vec<u8>| match postcard::from_bytes::<Record<'_>>(bytes) {
-                Ok(record) => format!("{record:?}"),
-                Err(_) => format!("{bytes:02x?}"),
-            };
-            let (found, after) = (&found.facts, &self.after.facts);
-            let missing = after.iter().find(|record| !found.contains(record));
-            let extra = found.iter().find(|record| !after.contains(record));
-            let (missing, extra) = (missing.map(name), extra.map(name));
-            format!("{}: {missing:?} is missing, {extra:?} is there", what())
+            let (missing, extra) = (self.after.beside(found), found.beside(self.after));
+            format!("{}: {missing} is missing, {extra} is there", what())
         });
     }
 

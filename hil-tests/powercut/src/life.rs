@@ -151,11 +151,14 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
         }
         .cut_all::<WORD, S>(flash, &operations, &mut self.judging, &mut self.tally);
         // Leases end with the time alone.
-        if records.is_empty() && !before.agrees(&self.present, &self.ledger.ended) {
+        if records.is_empty() && !before.same_facts(&self.present) {
             self.tally.lost += 1;
-            self.tally
-                .findings
-                .push(format!("a change without a record at {}", self.now));
+            self.tally.findings.push(format!(
+                "a change without a record at {}: {} instead of {}",
+                self.now,
+                self.present.beside(&before),
+                before.beside(&self.present)
+            ));
         }
 
         let did = self
@@ -217,9 +220,12 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
         let (rack, store, found) = started.ok_or(Gone)?;
         if !found.agrees(&self.present, &self.ledger.ended) {
             self.tally.lost += 1;
-            self.tally
-                .findings
-                .push(format!("a restart at {} changed something", self.now));
+            self.tally.findings.push(format!(
+                "a restart at {} changed {} into {}",
+                self.now,
+                self.present.beside(&found),
+                found.beside(&self.present)
+            ));
         }
         self.rack = rack;
         self.store = store;
