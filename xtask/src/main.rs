@@ -11,6 +11,7 @@ mod dist;
 mod image;
 mod kit;
 mod progress;
+mod sim;
 mod sizes;
 mod store;
 mod test;
@@ -35,6 +36,11 @@ enum Task {
     Image(image::Arguments),
     /// Count the firmware's instructions for a DHCP exchange and a TFTP block.
     Bench(bench::Arguments),
+    /// Simulate racks in virtual time, with everything that goes wrong.
+    Sim(sim::Arguments),
+    /// Bring bugs into the brain and count those that tests and simulations
+    /// notice: hours.
+    Mutants(sim::Mutants),
     /// Show what firmware and ramdisks take of their budgets.
     Sizes(sizes::Arguments),
     /// Build all that a rack needs into one folder.
@@ -47,6 +53,8 @@ fn main() -> anyhow::Result<()> {
         Task::Test(arguments) => test::run(arguments),
         Task::Image(arguments) => image::run(arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Sim(arguments) => sim::run(&arguments),
+        Task::Mutants(arguments) => sim::mutants(&arguments),
         Task::Sizes(arguments) => sizes::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
     }

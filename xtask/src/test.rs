@@ -141,6 +141,7 @@ fn fast(tally: &mut Tally) {
     tally.check("unit and property tests", || {
         cargo(&["test", "--locked", "--quiet"])
     });
+    tally.check("simulated racks", crate::sim::short);
     let boards = match Board::all(&workspace()) {
         Ok(boards) => boards,
         Err(error) => return tally.check("boards", || Err(error)),

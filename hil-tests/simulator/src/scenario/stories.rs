@@ -201,3 +201,54 @@ pub(super) fn quick_server() -> Told {
     }
     Ok(())
 }
+
+/// Lets time pass until a node's work has ended, and whether it ended well.
+fn ended(world: &mut World, well: State) -> Result<bool, String> {
+    let end = world.now + 3 * HOUR;
+    loop {
+        pass(world, 1_000)?;
+        match world.state(0) {
+            Some(state) if state == well => return Ok(true),
+            Some(state) if state.is_failure() => {
+                must(!error_of(world).is_empty(), "the failure has no reason")?;
+                return Ok(false);
+            }
+            state if world.now > end => {
+                return Err(format!("the node stays in {state:?}"));
+            }
+            _ => {}
+        }
+    }
+}
+
+pub(super) fn restarts() -> Told {
+    use farrier_journal::sim::Cut;
+    let mut on = 0;
+    for moment in 0..48 {
+        let mut world = manageable(30 + moment % 4)?;
+        let cuts = [Cut::Clean, Cut::Torn(moment), Cut::Weak(moment)];
+        let cut = cuts[moment as usize % 3];
+        let (verb, work, well) = match moment % 3 {
+            0 => (Verb::Inspect, State::Inspecting, State::Manageable),
+            1 => (Verb::Provide, State::Cleaning, State::Available),
+            _ => (Verb::Active, State::Deploying, State::Active),
+        };
+        if verb == Verb::Active {
+            ask(&mut world, 0, Verb::Provide)?;
+            until(&mut world, 0, State::Available)?;
+            must(world.choose_image(0), "the image is not taken")?;
+        }
+        ask(&mut world, 0, verb)?;
+        until(&mut world, 0, work)?;
+        world.appliance.plan_cut(world.now, moment / 3 * 9, cut);
+        on += u64::from(ended(&mut world, well)?);
+        // It answers again, and whoever failed can be brought back.
+        pass(&mut world, HOUR)?;
+        if verb == Verb::Provide && world.state(0) == Some(State::CleanFailed) {
+            ask(&mut world, 0, Verb::Manage)?;
+            ask(&mut world, 0, Verb::Provide)?;
+            until(&mut world, 0, State::Available)?;
+        }
+    }
+    must(on >= 32, "too much work does not survive a restart")
+}
