@@ -82,6 +82,7 @@ fn main() {
     fs::write(out.join("memory.x"), memory_x(&board.memory)).expect("OUT_DIR is writable");
     println!("cargo:rustc-link-search={}", out.display());
     println!("cargo:rustc-link-arg-bins=-Tlink.x");
+    println!("cargo:rustc-link-arg-bins=-Tdefmt.x");
     // Frames of unwound functions are of no use where nothing unwinds.
     println!("cargo:rustc-link-arg-bins=--nmagic");
 }

@@ -62,7 +62,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let store = folder.join("store.img");
     kit.write_store(&store, &Config::default(), slots)?;
-    only_owner_reads(&store)?;
     println!("{}", folder.display());
     Ok(())
 }
@@ -70,11 +69,5 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to)
         .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
-    Ok(())
-}
-
-fn only_owner_reads(path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     Ok(())
 }

@@ -10,6 +10,7 @@ mod demo;
 mod dist;
 mod image;
 mod kit;
+mod powercut;
 mod progress;
 mod sim;
 mod sizes;
@@ -41,6 +42,8 @@ enum Task {
     /// Bring bugs into the brain and count those that tests and simulations
     /// notice: hours.
     Mutants(sim::Mutants),
+    /// Cut the power at every flash operation of a rack's life.
+    Powercut(powercut::Arguments),
     /// Show what firmware and ramdisks take of their budgets.
     Sizes(sizes::Arguments),
     /// Build all that a rack needs into one folder.
@@ -55,6 +58,7 @@ fn main() -> anyhow::Result<()> {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Sim(arguments) => sim::run(&arguments),
         Task::Mutants(arguments) => sim::mutants(&arguments),
+        Task::Powercut(arguments) => powercut::run(&arguments),
         Task::Sizes(arguments) => sizes::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
     }

@@ -8,6 +8,7 @@ use farrier_store::{Entry, Kind, SECTOR, lay_out};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Where an asset's bytes come from.
@@ -75,7 +76,19 @@ pub fn write(path: &Path, assets: &[Asset], slots: u32) -> Result<()> {
     }
     let superblock = lay_out(&mut entries, slots)?;
     let unfinished = path.with_extension("part");
-    let mut out = File::create(&unfinished).with_context(|| format!("{}", unfinished.display()))?;
+    // It holds the appliance's secret keys. A rest of an earlier run keeps
+    // its mode when it is opened again, so it goes first.
+    if let Err(error) = fs::remove_file(&unfinished)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error).with_context(|| format!("{}", unfinished.display()));
+    }
+    let mut out = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&unfinished)
+        .with_context(|| format!("{}", unfinished.display()))?;
     out.set_len(superblock.total_len)?;
     out.write_all(&superblock.emit())?;
     debug_assert_eq!(superblock.table_offset, SECTOR as u64);
@@ -118,6 +131,7 @@ impl Write for HashWriter {
 mod tests {
     use super::*;
     use farrier_store::{ENTRY_LEN, Superblock};
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn what_is_written_is_found_again() {
@@ -129,6 +143,8 @@ mod tests {
             Asset::bytes("config", Kind::Config, vec![1, 2, 3]),
         ];
         write(&path, &assets, 2).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
         let store = fs::read(&path).unwrap();
         let superblock = Superblock::parse(store[..SECTOR].try_into().unwrap()).unwrap();
         assert_eq!(store.len() as u64, superblock.total_len);

@@ -3,7 +3,7 @@
 
 use crate::board::Board;
 use crate::demo::bench;
-use crate::{target_folder, tools, workspace};
+use crate::{powercut, target_folder, tools, workspace};
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use farrier_hil_tests::scenarios::{self, Scenario};
@@ -40,16 +40,13 @@ pub fn run(arguments: Arguments) -> Result<()> {
     match arguments.what {
         None => {
             fast(&mut tally);
-            qemu(&mut tally, &standing(), "mps2-an500");
+            qemu(&mut tally, &scenarios::ALL, "mps2-an500");
         }
         Some(What::Fast) => fast(&mut tally),
-        Some(What::Qemu) => qemu(&mut tally, &standing(), "mps2-an500"),
+        Some(What::Qemu) => qemu(&mut tally, &scenarios::ALL, "mps2-an500"),
         Some(What::Scenario { name: None, .. }) => {
             for scenario in &scenarios::ALL {
                 println!("{:<14} {}", scenario.name, scenario.about);
-                if let Some(why) = scenario.by_name_only {
-                    println!("{:<14} (by name only: {why})", "");
-                }
             }
             return Ok(());
         }
@@ -142,6 +139,10 @@ fn fast(tally: &mut Tally) {
         cargo(&["test", "--locked", "--quiet"])
     });
     tally.check("simulated racks", crate::sim::short);
+    tally.check("power cuts", || {
+        let points = powercut::Arguments::short();
+        powercut::run(&points)
+    });
     let boards = match Board::all(&workspace()) {
         Ok(boards) => boards,
         Err(error) => return tally.check("boards", || Err(error)),
@@ -156,19 +157,6 @@ fn fast(tally: &mut Tally) {
             Ok(())
         });
     }
-}
-
-/// The scenarios that run without being named. The others are told, with the
-/// reason.
-fn standing() -> Vec<Scenario> {
-    for scenario in &scenarios::ALL {
-        if let Some(why) = scenario.by_name_only {
-            println!("scenario {} runs by name only: {why}", scenario.name);
-        }
-    }
-    let all = scenarios::ALL.into_iter();
-    all.filter(|scenario| scenario.by_name_only.is_none())
-        .collect()
 }
 
 fn qemu(tally: &mut Tally, scenarios: &[Scenario], board: &str) {

@@ -170,6 +170,26 @@ fn set_length(pattern: &[u8], byte: u8) -> Option<usize> {
     found.then_some(end + 1)
 }
 
+/// What the kernel command line sets for a module: its `module.name=value`
+/// words as `name=value`, in their order. The kernel keeps such words for
+/// whoever loads the module. Dash and underscore are the same in names of
+/// modules.
+pub fn parameters(cmdline: &str, module: &str) -> String {
+    let same = |name: &str| {
+        name.len() == module.len()
+            && name
+                .bytes()
+                .zip(module.bytes())
+                .all(|(a, b)| a == b || (matches!(a, b'-' | b'_') && matches!(b, b'-' | b'_')))
+    };
+    let own = cmdline.split_ascii_whitespace().filter_map(|word| {
+        let (name, parameter) = word.split_once('.')?;
+        // A dot in a value does not begin a parameter's name.
+        (same(name) && !name.contains('=')).then_some(parameter)
+    });
+    own.collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,5 +301,15 @@ kernel/crypto/crct10dif_common.ko:
             let open = format!("{text}*");
             prop_assert!(matches(open.as_bytes(), text.as_bytes()));
         }
+    }
+
+    #[test]
+    fn a_module_is_given_its_own_parameters() {
+        let line = "quiet nvme_core.io_timeout=3 farrier.port=1 nvme-core.multipath=N \
+                    nvme.poll_queues=2 root=nvme_core.x=1 usbcore.nousb";
+        assert_eq!(parameters(line, "nvme-core"), "io_timeout=3 multipath=N");
+        assert_eq!(parameters(line, "nvme"), "poll_queues=2");
+        assert_eq!(parameters(line, "usbcore"), "nousb");
+        assert_eq!(parameters(line, "ahci"), "");
     }
 }

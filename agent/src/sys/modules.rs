@@ -2,6 +2,7 @@
 //! all devices that are there, then for those that the kernel announces.
 
 use std::collections::HashSet;
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use rustix::system::{finit_module, uname};
 
 use super::console::say;
 use super::text;
-use crate::engine::modules::ModuleIndex;
+use crate::engine::modules::{ModuleIndex, parameters};
 
 /// Silence after which devices count as discovered, for now.
 const QUIET: Duration = Duration::from_millis(300);
@@ -143,6 +144,8 @@ fn next(socket: &OwnedFd) -> rustix::io::Result<Option<String>> {
 struct Loader {
     folder: PathBuf,
     index: ModuleIndex,
+    /// The kernel command line, which may hold parameters of modules.
+    cmdline: String,
     /// Aliases that were dealt with.
     seen: HashSet<String>,
     /// Files that were dealt with.
@@ -161,6 +164,7 @@ impl Loader {
         Self {
             folder,
             index,
+            cmdline: text("/proc/cmdline"),
             seen: HashSet::new(),
             loaded: HashSet::new(),
         }
@@ -204,10 +208,12 @@ impl Loader {
 
     fn load(&self, file: &str) {
         let name = file.rsplit('/').next().unwrap_or(file);
+        let parameters = parameters(&self.cmdline, name.split('.').next().unwrap_or(name));
         let result = File::open(self.folder.join(file))
             .map_err(|error| error.to_string())
             .and_then(|opened| {
-                finit_module(&opened, c"", 0).map_err(|error| match error {
+                let given = CString::new(&*parameters).map_err(|error| error.to_string())?;
+                finit_module(&opened, &given, 0).map_err(|error| match error {
                     Errno::EXIST => String::new(),
                     // Some drivers look whether their hardware is there and
                     // go away again.
@@ -216,7 +222,8 @@ impl Loader {
                 })
             });
         match result {
-            Ok(()) => say(&format!("module {name}")),
+            Ok(()) if parameters.is_empty() => say(&format!("module {name}")),
+            Ok(()) => say(&format!("module {name} {parameters}")),
             Err(why) if why.is_empty() => {}
             Err(why) => say(&format!("module {name} does not load: {why}")),
         }

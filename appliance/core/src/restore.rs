@@ -6,9 +6,8 @@
 //! all of that node comes later. One that was written by newer firmware is
 //! passed over and counted.
 
-use crate::durable::{TEXTS, bits, job_number};
+use crate::durable::{bits, job_number};
 use crate::flags::Flags;
-use crate::flavor::Flavor;
 use crate::input::StoredConfigDrive;
 use crate::lease::Client;
 use crate::life::work;
@@ -17,7 +16,6 @@ use crate::node::{
 };
 use crate::rack::{DiskSlot, Rack};
 use crate::record::Record;
-use crate::steps::Steps;
 use crate::texts::{Kind, RACK};
 use crate::time::Instant;
 use farrier_dhcp::wire::Identity;
@@ -83,12 +81,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// [`configure`](Self::configure) and before the first
     /// [`step`](Self::step), with all records in their order.
     ///
-    /// `run` counts the starts of the appliance and was never used before.
     /// Returns whether the record was understood.
-    pub fn restore(&mut self, now: Instant, run: u32, record: &[u8]) -> bool {
+    pub fn restore(&mut self, now: Instant, record: &[u8]) -> bool {
         match postcard::from_bytes::<Record<'_>>(record) {
             Ok(record) => {
-                self.take_up(now, run, &record);
+                self.take_up(now, &record);
                 true
             }
             Err(_) => false,
@@ -99,7 +96,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// that it goes on; what can't becomes its failure state with the first
     /// ticks. All other waits begin anew, since nobody knows how long the
     /// restart took.
-    pub fn restored(&mut self, now: Instant) {
+    ///
+    /// `run` counts the starts of the appliance, from 1, and was never used
+    /// before.
+    pub fn restored(&mut self, now: Instant, run: u32) {
         self.disks
             .sort_unstable_by_key(|slot| (slot.node, slot.place));
         for node in &mut self.nodes {
@@ -109,6 +109,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             self.last_boot = self.last_boot.max(node.boot.id.0);
             node.since = now;
             node.boot.heard = None;
+            if let Some(session) = &mut node.boot.session {
+                session.resumed(run);
+            }
             node.deadline = node.state.deadline().map(|d| now.plus_millis(d.millis));
             if node.boot.imaged {
                 continue;
@@ -143,7 +146,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         (node.boot.id == boot).then_some(node)
     }
 
-    fn take_up(&mut self, now: Instant, run: u32, record: &Record<'_>) {
+    fn take_up(&mut self, now: Instant, record: &Record<'_>) {
         match *record {
             Record::Place { place, node } => self.take_place(now, usize::from(place), node),
             Record::Bound {
@@ -154,7 +157,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             } => {
                 self.leases
                     .restore(now, Client::known(mac, key), address, seconds);
-                self.take_address(mac, address);
+                self.learn_address(mac, address);
             }
             // Of firmware before clients had fingerprints.
             Record::Lease {
@@ -164,54 +167,28 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             } => {
                 let client = Client::new(mac, &Identity::Hardware(mac.0));
                 self.leases.restore(now, client, address, seconds);
-                self.take_address(mac, address);
+                self.learn_address(mac, address);
             }
             Record::Unbound { address, declined } => {
                 self.leases.restore_end(now, address, declined);
             }
-            Record::Word { place, word } => {
-                let _full = self.texts.set(usize::from(RACK), Kind::Word(place), word);
+            Record::Network { network, name } => {
+                let kind = Kind::Network(network.place);
+                let _full = self.texts.set(usize::from(RACK), kind, name);
+                self.book.put_network(network);
             }
-            Record::Flavor { place, name, need } => {
-                let _full = self.texts.set(usize::from(RACK), Kind::Flavor(place), name);
-                self.flavors.retain(|flavor| flavor.place != place);
-                let _full = self.flavors.push(Flavor { place, need });
+            Record::NetworkGone { place } => {
+                let kind = Kind::Network(place);
+                let _fits = self.texts.set(usize::from(RACK), kind, "");
+                self.book.drop_network(place);
             }
-            Record::FlavorGone { place } => {
-                let _fits = self.texts.set(usize::from(RACK), Kind::Flavor(place), "");
-                self.flavors.retain(|flavor| flavor.place != place);
-            }
-            Record::Text { node, kind, text } => {
-                let kind = TEXTS.into_iter().find(|known| known.number() == kind);
-                if let Some((index, kind)) = self.find(node).zip(kind) {
-                    let _full = self.texts.set(index, kind, text);
-                }
-            }
-            Record::DriverInfo { node, key, value } => {
-                if let Some(index) = self.find(node) {
-                    let _full = self.texts.set_pair(index, Kind::DriverInfo, key, value);
-                }
-            }
-            Record::Allocated {
-                node,
-                allocation,
-                wanted,
-                name,
-                class,
+            Record::Rests {
+                network,
+                mac,
+                address,
             } => {
-                if let Some(index) = self.find(node) {
-                    let _full = self.allocated(index, allocation, name, class, wanted);
-                }
-            }
-            Record::Deallocated { node } => {
-                if let Some(index) = self.find(node) {
-                    self.deallocated(index);
-                }
-            }
-            Record::Deleted { node } => {
-                if let Some(index) = self.find(node) {
-                    self.vacate(index);
-                }
+                let rest = self.config.lease_secs;
+                self.book.put_resting(now, network, mac, address, rest);
             }
             Record::Disk {
                 node,
@@ -234,12 +211,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     }
                 }
             }
-            _ => self.take_up_node(run, record),
+            _ => self.take_up_node(now, record),
         }
     }
 
     /// Records that say one thing of one node.
-    fn take_up_node(&mut self, run: u32, record: &Record<'_>) {
+    fn take_up_node(&mut self, now: Instant, record: &Record<'_>) {
         match *record {
             Record::Enrolled { node, mac } => {
                 if let Some((_, node)) = self.known(node) {
@@ -273,42 +250,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Record::Error { node, text } => {
                 if let Some((_, node)) = self.known(node) {
                     node.last_error = cut(text);
-                }
-            }
-            Record::Identity { node, uuid, serial } => {
-                if let Some((_, node)) = self.known(node) {
-                    node.system_uuid = uuid;
-                    node.serial = serial;
-                }
-            }
-            Record::Ports { node, macs } => {
-                if let Some((_, node)) = self.known(node) {
-                    node.macs.clear();
-                    let (macs, _) = macs.as_chunks::<6>();
-                    let _full = node
-                        .macs
-                        .extend(macs.iter().take(crate::node::MAX_MACS).map(|mac| Mac(*mac)));
-                }
-            }
-            Record::Flags { node, flags } => {
-                if let Some((_, node)) = self.known(node) {
-                    let lasting = flags & Flags::LASTING.bits();
-                    node.flags = Flags::from_bits(lasting);
-                }
-            }
-            Record::Steps { node, steps } => {
-                if let Some((_, node)) = self.known(node) {
-                    node.steps = Steps::from_bits(steps);
-                }
-            }
-            Record::Kind {
-                node,
-                traits,
-                class,
-            } => {
-                if let Some((_, node)) = self.known(node) {
-                    node.traits = traits;
-                    node.class = class;
                 }
             }
             Record::Wanted { node, wanted } => {
@@ -376,12 +317,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     });
                 }
             }
-            _ => self.take_up_boot(run, record),
+            _ => {
+                if !self.reapply(now, record) {
+                    self.take_up_boot(record);
+                }
+            }
         }
     }
 
     /// Records of a node's present boot.
-    fn take_up_boot(&mut self, run: u32, record: &Record<'_>) {
+    fn take_up_boot(&mut self, record: &Record<'_>) {
         match *record {
             Record::Booted { node, boot, ticket } => {
                 if let Some((_, node)) = self.known(node)
@@ -419,7 +364,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             } => {
                 if let Some(node) = self.boot_of(node, boot) {
                     let id = SessionId(session);
-                    let session = Session::resume(id, requests, replies, 0, run);
+                    let session = Session::resume(id, requests, replies);
                     node.boot.session = Some(session);
                 }
             }
@@ -484,7 +429,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    fn take_address(&mut self, mac: Mac, address: core::net::Ipv4Addr) {
+    fn learn_address(&mut self, mac: Mac, address: core::net::Ipv4Addr) {
         if let Some(index) = self.find_by_mac(mac)
             && let Some(node) = self.nodes.get_mut(index)
         {

@@ -231,6 +231,7 @@ fn status() {
     assert_eq!(status["uptime_ms"], lab.now);
     assert_eq!(status["leases"]["bound"], 2);
     assert!(status["counters"]["sessions"].as_u64().unwrap() > 0);
+    assert_eq!(status["services"]["http_connections"], u32::MAX);
     let node = &status["nodes"][0];
     assert_eq!(node["state"], "manageable");
     assert_eq!(node["mac"], "52:54:00:00:00:01");
@@ -279,7 +280,7 @@ fn what_is_not_there() {
         ("GET", "/farrier/v1/wings", 404),
         ("PATCH", "/v1/nodes/rack-9", 404),
         ("PUT", "/v1/nodes/rack-9/states/provision", 404),
-        ("DELETE", "/v1/nodes/rack-1", 405),
+        ("DELETE", "/v1/nodes/rack-1", 400),
         ("POST", "/v1/nodes/rack-1", 405),
         ("DELETE", "/v1/nodes", 405),
         ("PUT", "/v1", 405),

@@ -18,10 +18,11 @@ use farrier_protocol::MAX_STATEMENT;
 use farrier_protocol::sealed::{Layout, MAX_PLAIN, PLAIN_PIECE, SEALED_PIECE};
 use farrier_store::SlotPart;
 
+use crate::assets::PIECE;
 use crate::brain::now;
 use crate::http::{HEAD, HEAD_LIMIT, Next, write};
+use crate::lines::warning;
 use crate::net::{Connection, TcpError};
-use crate::store::PIECE;
 use crate::{Board, Context};
 
 /// How long a request may hold its desk.
@@ -86,7 +87,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         match with_timeout(LIMIT, self.api_request(connection, buffer, filled)).await {
             Ok(result) => result,
             Err(_) => {
-                log::warn!("API: a request took longer than {} s", LIMIT.as_secs());
+                warning!("API: a request took longer than {} s", LIMIT.as_secs());
                 Err(TcpError)
             }
         }
@@ -269,7 +270,8 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         loop {
             let length = {
                 let brain = self.brain.lock().await;
-                exchange.reply(&Facts::of(brain.rack, now()), inspection, buffer)
+                let facts = Facts::of(brain.rack, now()).with_services(self);
+                exchange.reply(&facts, inspection, buffer)
             };
             match buffer.get(..length) {
                 Some(bytes @ [_, ..]) => write(connection, bytes).await?,

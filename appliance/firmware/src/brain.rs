@@ -12,37 +12,15 @@ use farrier_dhcp::route::Route;
 use farrier_protocol::message::NodeId;
 use heapless::String;
 
+use crate::assets::AssetStore;
+use crate::lines::{Show, error, info, warning};
 use crate::net::DoorSender;
-use crate::store::Store;
+use crate::records::Store;
 use crate::{Board, Context};
 
 const DHCP_SERVER: u16 = 67;
 const DHCP_CLIENT: u16 = 68;
 const BROADCAST: [u8; 6] = [0xFF; 6];
-
-/// Where records go before their effects leave. A journal on flash is one;
-/// [`Volatile`] is none.
-pub trait Records {
-    /// Writes a record down. When this returns, it is durable.
-    ///
-    /// # Errors
-    /// [`NotDurable`]; the caller then withholds the record's effects.
-    fn append(&mut self, record: &[u8]) -> impl Future<Output = Result<(), NotDurable>>;
-}
-
-/// A record could not be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotDurable;
-
-/// Forgets records: the rack is as durable as its RAM.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Volatile;
-
-impl Records for Volatile {
-    async fn append(&mut self, _record: &[u8]) -> Result<(), NotDurable> {
-        Ok(())
-    }
-}
 
 /// Whoever switches machines: a BMC, a power strip, a person.
 pub trait Power {
@@ -62,7 +40,10 @@ impl Power for Console {
             PowerWanted::On => "on",
             PowerWanted::Cycle => "off and on",
         };
-        log::info!("power: node {a:02x}{b:02x}{c:02x}{d:02x}… should be switched {wanted}");
+        info!(
+            "power: node {:02x}{:02x}{:02x}{:02x}… should be switched {}",
+            a, b, c, d, wanted
+        );
     }
 }
 
@@ -71,7 +52,7 @@ pub struct Brain<B: Board, const N: usize, const L: usize, const D: usize> {
     pub(crate) rack: &'static mut Rack<N, L, D>,
     pub(crate) outputs: &'static mut Outputs,
     pub(crate) entropy: B::Entropy,
-    pub(crate) records: B::Records,
+    pub(crate) records: B::Store,
     pub(crate) power: B::Power,
     pub(crate) sender: DoorSender,
 }
@@ -113,7 +94,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Brain<B, N, L, D>
         &mut self,
         input: Input<'_>,
         neighbour: Option<[u8; 6]>,
-        store: &Store<B::Blocks>,
+        store: &AssetStore<B::Blocks>,
     ) {
         self.rack
             .step(now(), input, &mut self.entropy, self.outputs);
@@ -124,7 +105,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Brain<B, N, L, D>
                     if self.records.append(record).await.is_err() {
                         // What is not written down has not happened: nobody
                         // may be told.
-                        log::error!("record lost, its effects are withheld");
+                        error!("record lost, its effects are withheld");
                         return;
                     }
                 }
@@ -143,7 +124,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Brain<B, N, L, D>
                         .await
                         .is_err()
                     {
-                        log::warn!("a DHCP reply did not fit a frame");
+                        warning!("a DHCP reply did not fit a frame");
                     }
                 }
                 Output::Agent { to, datagram } => {
@@ -153,7 +134,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Brain<B, N, L, D>
                         .send(agent_port, to.mac.0, address, datagram)
                         .await;
                     if sent.is_err() {
-                        log::warn!("an agent's reply did not fit a frame");
+                        warning!("an agent's reply did not fit a frame");
                     }
                 }
                 Output::Keep {
@@ -165,7 +146,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Brain<B, N, L, D>
                     // The length in front is part of the statement's place.
                     let length = u32::try_from(bytes.len()).unwrap_or(0).to_le_bytes();
                     if let Err(error) = store.write_slot(slot, part, 0, &[&length, bytes]).await {
-                        log::error!("a statement was not kept: {error:?}");
+                        error!("a statement was not kept: {}", Show(error));
                     }
                 }
                 Output::Power { node, wanted } => self.power.want(node, wanted),

@@ -15,6 +15,7 @@ use farrier_http::{
 use heapless::String;
 
 use crate::brain::Served;
+use crate::lines::{Show, debug, error};
 use crate::net::{Connection, TcpError};
 use crate::tftp::bump;
 use crate::{Board, Context};
@@ -224,7 +225,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 Ok(Some(entry)) if entry.kind.is_served() => (entry.offset, entry.len),
                 Ok(_) => return not_found(connection, next).await,
                 Err(error) => {
-                    log::error!("HTTP: {path}: {error:?}");
+                    error!("HTTP: {}: {}", path, Show(error));
                     let status = Status::INTERNAL_SERVER_ERROR;
                     say(connection, status, false, "the store can not be read\n").await?;
                     return Ok(Next::Close);
@@ -274,7 +275,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             let piece = match self.store.read(at + *sent, left.min(room)).await {
                 Ok(piece) => piece,
                 Err(error) => {
-                    log::error!("HTTP: the store can not be read: {error:?}");
+                    error!("HTTP: the store can not be read: {}", Show(error));
                     return Err(TcpError);
                 }
             };
@@ -335,7 +336,7 @@ async fn goodbye(connection: &mut Connection) {
         connection.flush().await
     };
     if !matches!(with_timeout(GOODBYE_LIMIT, rest).await, Ok(Ok(()))) {
-        log::debug!("HTTP: a peer left without goodbye");
+        debug!("HTTP: a peer left without goodbye");
     }
     connection.abort().await;
 }

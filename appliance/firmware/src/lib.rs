@@ -9,7 +9,7 @@
 //! | module | task |
 //! |---|---|
 //! | [`net`] | stack, L2 multiplexer, sockets |
-//! | [`store`] | assets and scratch slots on the block device |
+//! | [`assets`] | assets and scratch slots on the block device |
 //! | [`brain`] | one lock around rack and effects; deadlines |
 //! | [`door`] | DHCP and agent datagrams |
 //! | [`tftp`] | listener and workers |
@@ -23,12 +23,14 @@
 extern crate std;
 
 pub mod api;
+pub mod assets;
 pub mod brain;
 pub mod door;
 pub mod http;
+mod lines;
 pub mod net;
+pub mod records;
 pub mod start;
-pub mod store;
 pub mod tftp;
 
 #[doc(hidden)]
@@ -39,14 +41,16 @@ use block_device_driver::BlockDevice;
 use embassy_net_driver::Driver;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::Mutex;
+use farrier_core::api::Services;
 use farrier_core::rack::Entropy;
 use farrier_store::SECTOR;
 
 use api::{Desks, Statement};
-use brain::{Brain, Power, Records};
+use assets::AssetStore;
+use brain::{Brain, Power};
 use http::HttpCounters;
 use net::Network;
-use store::Store;
+use records::Store;
 use tftp::Tftp;
 
 /// A block device of 512-byte sectors.
@@ -63,9 +67,12 @@ pub trait Board: 'static {
     /// Source of random bytes; keys and tickets are made of them.
     type Entropy: Entropy;
     /// Where records go.
-    type Records: Records;
+    type Store: Store;
     /// Who switches machines.
     type Power: Power;
+
+    /// Reports what the network driver has counted; names begin with `nic_`.
+    fn nic_counters(report: &mut dyn FnMut(&'static str, u32));
 }
 
 /// A board's parts, ready to be used. The clock is embassy-time's driver,
@@ -78,7 +85,7 @@ pub struct Parts<B: Board> {
     /// Source of random bytes.
     pub entropy: B::Entropy,
     /// Where records go.
-    pub records: B::Records,
+    pub records: B::Store,
     /// Who switches machines.
     pub power: B::Power,
 }
@@ -97,7 +104,7 @@ pub struct Context<B: Board, const N: usize, const L: usize, const D: usize> {
     /// The rack and its hands.
     pub brain: Mutex<NoopRawMutex, Brain<B, N, L, D>>,
     /// Assets and slots.
-    pub store: Store<B::Blocks>,
+    pub store: AssetStore<B::Blocks>,
     /// TFTP's meeting point.
     pub tftp: Tftp,
     /// What HTTP has counted.
@@ -113,6 +120,31 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> core::fmt::Debug
 {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Context").finish_non_exhaustive()
+    }
+}
+
+impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Context<B, N, L, D> {
+    fn counters(&self, report: &mut dyn FnMut(&'static str, u32)) {
+        B::nic_counters(report);
+        let (mux, tftp, http) = (self.network.counters(), &self.tftp.counters, &self.http);
+        for (name, counter) in [
+            ("mux_rx", &mux.rx),
+            ("mux_tx", &mux.tx),
+            ("mux_door", &mux.door),
+            ("mux_door_dropped", &mux.door_dropped),
+            ("mux_solicitations", &mux.solicitations),
+            ("tftp_complete", &tftp.complete),
+            ("tftp_probes", &tftp.probes),
+            ("tftp_failed", &tftp.failed),
+            ("tftp_busy", &tftp.busy),
+            ("tftp_malformed", &tftp.malformed),
+            ("http_connections", &http.connections),
+            ("http_requests", &http.requests),
+            ("http_malformed", &http.malformed),
+            ("http_broken", &http.broken),
+        ] {
+            report(name, counter.get());
+        }
     }
 }
 
@@ -136,13 +168,13 @@ macro_rules! program {
             )]
             use super::*;
             use $crate::aligned::{A4, Aligned};
+            use $crate::assets::BUFFER as PIECE_LEN;
             use $crate::embassy_executor::{self, Spawner};
             use $crate::farrier_core::{Outputs, Rack};
             use $crate::http::ConnectionBuffers;
             use $crate::net::{DoorReceiver, Resources, Runner};
             use $crate::start::{Memory, Running};
             use $crate::static_cell::{ConstStaticCell, StaticCell};
-            use $crate::store::BUFFER as PIECE_LEN;
             use $crate::tftp::{ListenerBuffers, WorkerBuffers};
 
             type Context = $crate::Context<$board, { $nodes }, { $leases }, { $disks }>;

@@ -13,11 +13,12 @@ use farrier_store::{Entry, Kind};
 use heapless::String;
 
 use crate::api::{Desks, Statement};
+use crate::assets::{AssetStore, BUFFER, PIECE, StoreError};
 use crate::brain::Brain;
 use crate::door::DHCP_PORT;
 use crate::http::HttpCounters;
+use crate::lines::{Show, error, info};
 use crate::net::{self, Address, DoorReceiver, Resources, Runner, Started};
-use crate::store::{BUFFER, PIECE, Store, StoreError};
 use crate::tftp::Tftp;
 use crate::{Board, Context, Parts};
 
@@ -92,7 +93,7 @@ pub async fn start<
         statement,
         desks,
     } = memory;
-    let store = Store::open(parts.blocks, piece).await?;
+    let store = AssetStore::open(parts.blocks, piece).await?;
     let config: Config = decode(&store, Kind::Config).await?;
     let identity: Identity = decode(&store, Kind::Identity).await?;
     let mut entropy = parts.entropy;
@@ -124,10 +125,12 @@ pub async fn start<
         sender,
     };
     let images = learn_images(&mut brain, &store).await?;
-    log::info!(
-        "{} is up: {} assets, {images} images, room for {N} nodes",
-        address.address,
+    info!(
+        "{} is up: {} assets, {} images, room for {} nodes",
+        Show(address.address),
         store.entries(),
+        images,
+        N,
     );
     Ok(Running {
         context: Context {
@@ -159,7 +162,7 @@ fn configure<const N: usize, const L: usize, const D: usize>(
 }
 
 /// The first asset of a kind.
-async fn first<D: crate::Blocks>(store: &Store<D>, kind: Kind) -> Result<Entry, StartError> {
+async fn first<D: crate::Blocks>(store: &AssetStore<D>, kind: Kind) -> Result<Entry, StartError> {
     for place in 0..store.entries() {
         let entry = store.entry(place).await?;
         if entry.kind == kind {
@@ -171,7 +174,7 @@ async fn first<D: crate::Blocks>(store: &Store<D>, kind: Kind) -> Result<Entry, 
 
 /// Decodes the one asset of a kind out of its first piece.
 async fn decode<T: serde::de::DeserializeOwned, D: crate::Blocks>(
-    store: &Store<D>,
+    store: &AssetStore<D>,
     kind: Kind,
 ) -> Result<T, StartError> {
     let entry = first(store, kind).await?;
@@ -184,7 +187,7 @@ async fn decode<T: serde::de::DeserializeOwned, D: crate::Blocks>(
 /// how many are good.
 async fn learn_images<B: Board, const N: usize, const L: usize, const D: usize>(
     brain: &mut Brain<B, N, L, D>,
-    store: &Store<B::Blocks>,
+    store: &AssetStore<B::Blocks>,
 ) -> Result<u32, StartError> {
     let mut images = 0;
     for place in 0..store.entries() {
@@ -198,7 +201,7 @@ async fn learn_images<B: Board, const N: usize, const L: usize, const D: usize>(
                 images += 1;
             }
             // The others can still be deployed.
-            Err(why) => log::error!("image {}: {why}", entry.name()),
+            Err(why) => error!("image {}: {}", entry.name(), why),
         }
     }
     Ok(images)
@@ -206,7 +209,7 @@ async fn learn_images<B: Board, const N: usize, const L: usize, const D: usize>(
 
 /// Reads one manifest's header. The inner error is for the operator.
 async fn image<D: crate::Blocks>(
-    store: &Store<D>,
+    store: &AssetStore<D>,
     entry: &Entry,
 ) -> Result<Result<Image, &'static str>, StartError> {
     let key = match first(store, Kind::OperatorKey).await {
@@ -248,7 +251,7 @@ fn verified(key: &PublicKey, manifest: &[u8]) -> Option<(Header, [u8; 32])> {
 
 /// The image data of the same stem as a manifest.
 async fn data_of<D: crate::Blocks>(
-    store: &Store<D>,
+    store: &AssetStore<D>,
     manifest: &str,
 ) -> Result<Option<Entry>, StartError> {
     for place in 0..store.entries() {

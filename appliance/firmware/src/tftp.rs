@@ -19,6 +19,7 @@ use farrier_tftp::wire::{
 use heapless::{String, Vec};
 
 use crate::brain::Served;
+use crate::lines::{Show, debug, error, info};
 use crate::net::{Udp, UdpBuffers, UdpError};
 use crate::{Board, Context};
 
@@ -192,7 +193,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     pub async fn run_tftp_listener(&self, buffers: &'static mut ListenerBuffers) -> ! {
         let mut socket = Udp::new(self.network, buffers);
         if socket.bind(PORT).is_err() {
-            log::error!("TFTP: port {PORT} is taken");
+            error!("TFTP: port {} is taken", PORT);
         }
         let tftp = &self.tftp;
         let mut packet = [0; REQUEST];
@@ -245,7 +246,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 self.transfer(&mut socket, &job).await;
                 // Closing drops what is queued, be it an error's text.
                 if with_timeout(FLUSH_LIMIT, socket.flush()).await.is_err() {
-                    log::debug!("TFTP: {} does not answer ARP", job.peer);
+                    debug!("TFTP: {} does not answer ARP", Show(job.peer));
                 }
             }
             socket.close();
@@ -300,7 +301,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             }
             _ => {
                 bump(&counters.failed);
-                log::info!("TFTP: {path} to {}: {outcome:?}", job.peer);
+                info!("TFTP: {} to {}: {}", path, Show(job.peer), Show(outcome));
             }
         }
         let complete = outcome == Outcome::Complete;
@@ -389,7 +390,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                         socket.send(piece.with_head(head), peer).await
                     }
                     _ => {
-                        log::error!("TFTP: the store can not be read");
+                        error!("TFTP: the store can not be read");
                         answer(
                             socket,
                             peer,
@@ -414,7 +415,7 @@ async fn answer(socket: &mut Udp, peer: SocketAddrV4, error: &ErrorReply) {
         let bytes = packet.get(..length).unwrap_or_default();
         let sent = with_timeout(FLUSH_LIMIT, socket.send(bytes, peer)).await;
         if !matches!(sent, Ok(Ok(()))) {
-            log::debug!("TFTP: no way to {peer}");
+            debug!("TFTP: no way to {}", Show(peer));
         }
     }
 }

@@ -375,6 +375,60 @@ impl<const WORD: usize, const SECTOR: usize> NorFlash for SimFlash<WORD, SECTOR>
     }
 }
 
+/// A chip that outlives whoever uses it: a mount that is cut off takes its
+/// handle with it, and the chip stays.
+#[derive(Debug)]
+pub struct Shared<const WORD: usize, const SECTOR: usize>(
+    std::rc::Rc<core::cell::RefCell<SimFlash<WORD, SECTOR>>>,
+);
+
+impl<const WORD: usize, const SECTOR: usize> Clone for Shared<WORD, SECTOR> {
+    fn clone(&self) -> Self {
+        Shared(self.0.clone())
+    }
+}
+
+impl<const WORD: usize, const SECTOR: usize> Shared<WORD, SECTOR> {
+    /// A handle of this chip.
+    pub fn new(flash: SimFlash<WORD, SECTOR>) -> Self {
+        Shared(std::rc::Rc::new(core::cell::RefCell::new(flash)))
+    }
+
+    /// Looks at the chip, or plans what happens to it.
+    pub fn with<T>(&self, look: impl FnOnce(&mut SimFlash<WORD, SECTOR>) -> T) -> T {
+        look(&mut self.0.borrow_mut())
+    }
+}
+
+impl<const WORD: usize, const SECTOR: usize> ErrorType for Shared<WORD, SECTOR> {
+    type Error = SimError;
+}
+
+impl<const WORD: usize, const SECTOR: usize> ReadNorFlash for Shared<WORD, SECTOR> {
+    const READ_SIZE: usize = 1;
+
+    async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SimError> {
+        self.with(|flash| now(flash.read(offset, bytes)))
+    }
+
+    fn capacity(&self) -> usize {
+        self.with(|flash| flash.capacity())
+    }
+}
+
+impl<const WORD: usize, const SECTOR: usize> NorFlash for Shared<WORD, SECTOR> {
+    const WRITE_SIZE: usize = WORD;
+    const ERASE_SIZE: usize = SECTOR;
+
+    async fn erase(&mut self, from: u32, to: u32) -> Result<(), SimError> {
+        self.with(|flash| now(flash.erase(from, to)))
+    }
+
+    async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SimError> {
+        self.with(|flash| now(flash.write(offset, bytes)))
+    }
+}
+
 /// Runs a future that never waits, as those on simulated flash do.
 ///
 /// # Panics

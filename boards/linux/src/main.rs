@@ -17,11 +17,13 @@ mod board {
 }
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use embassy_executor::Executor;
-use farrier_firmware::brain::{Console, Volatile};
+use farrier_firmware::brain::Console;
+use farrier_firmware::records::Volatile;
 use farrier_firmware::{Board, Parts};
 use static_cell::StaticCell;
 
@@ -53,8 +55,14 @@ impl Board for Linux {
     type Net = Wire;
     type Blocks = File;
     type Entropy = HostEntropy;
-    type Records = Volatile;
+    type Store = Volatile;
     type Power = Console;
+
+    fn nic_counters(report: &mut dyn FnMut(&'static str, u32)) {
+        report("nic_rx", wire::RECEIVED.load(Relaxed));
+        report("nic_tx", wire::SENT.load(Relaxed));
+        report("nic_rx_dropped", wire::DROPPED.load(Relaxed));
+    }
 }
 
 farrier_firmware::program! {

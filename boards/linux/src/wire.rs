@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Context;
 use std::thread;
@@ -23,6 +24,13 @@ use embassy_sync::waitqueue::AtomicWaker;
 const MAX_FRAME: usize = 1514;
 /// Frames that may wait; more are dropped, as a NIC's ring would.
 const QUEUE: usize = 512;
+
+/// Frames handed to the stack. One process has one cable.
+pub static RECEIVED: AtomicU32 = AtomicU32::new(0);
+/// Frames written to the cable.
+pub static SENT: AtomicU32 = AtomicU32::new(0);
+/// Frames that found the queue full.
+pub static DROPPED: AtomicU32 = AtomicU32::new(0);
 
 /// What the reading thread and the stack's task share.
 struct Shared {
@@ -102,6 +110,8 @@ impl Wire {
                 let mut frames = theirs.frames.lock().unwrap_or_else(PoisonError::into_inner);
                 if frames.len() < QUEUE {
                     frames.push_back(bytes.to_vec());
+                } else {
+                    DROPPED.fetch_add(1, Relaxed);
                 }
                 drop(frames);
                 theirs.waker.wake();
@@ -133,6 +143,7 @@ impl Driver for Wire {
         // Registered before the look, so that no frame comes in between.
         self.shared.waker.register(cx.waker());
         let frame = self.pop()?;
+        RECEIVED.fetch_add(1, Relaxed);
         Some((RxToken(frame), TxToken(&mut self.sink)))
     }
 
@@ -187,6 +198,7 @@ impl embassy_net_driver::TxToken for TxToken<'_> {
         if let Err(error) = sent {
             pulled(&error);
         }
+        SENT.fetch_add(1, Relaxed);
         result
     }
 }

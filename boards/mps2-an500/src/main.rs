@@ -19,12 +19,14 @@ mod board {
     include!(concat!(env!("OUT_DIR"), "/board.rs"));
 }
 
+use core::fmt::Write as _;
 use core::panic::PanicInfo;
 
 use cortex_m::peripheral::{NVIC, SCB};
 use cortex_m_rt::{ExceptionFrame, entry, exception};
 use embassy_time::Timer;
-use farrier_firmware::brain::{Console, Volatile};
+use farrier_firmware::brain::Console;
+use farrier_firmware::records::Volatile;
 use farrier_firmware::{Board, Parts};
 use farrier_lan9118::{Buffers, Lan9118, Shared};
 use static_cell::ConstStaticCell;
@@ -58,7 +60,7 @@ fn main() -> ! {
     // SAFETY: the handler below knows the line, and no critical section is
     // open that unmasking could break.
     unsafe { NVIC::unmask(Line(board::TIMER_IRQ)) };
-    log::info!("{}: reset", board::NAME);
+    defmt::info!("{}: reset", board::NAME);
 
     let net = match Lan9118::new(NIC, &NIC_SHARED, NIC_BUFFERS.take(), board::MAC) {
         Ok(net) => net,
@@ -103,8 +105,18 @@ impl Board for An500 {
     type Net = Lan9118<Registers>;
     type Blocks = semihost::File;
     type Entropy = semihost::Entropy;
-    type Records = Volatile;
+    type Store = Volatile;
     type Power = Console;
+
+    fn nic_counters(report: &mut dyn FnMut(&'static str, u32)) {
+        let counters = NIC_SHARED.counters();
+        report("nic_rx", counters.rx);
+        report("nic_tx", counters.tx);
+        report("nic_rx_dropped", counters.rx_dropped);
+        report("nic_rx_errors", counters.rx_errors);
+        report("nic_tx_errors", counters.tx_errors);
+        report("nic_resets", counters.resets);
+    }
 }
 
 farrier_firmware::program! {
@@ -125,7 +137,7 @@ async fn watch_stack() -> ! {
         let used = stack::used();
         if used > deepest {
             deepest = used;
-            log::info!("stack: {used} of {} bytes used", stack::reserved());
+            defmt::info!("stack: {} of {} bytes used", used, stack::reserved());
         }
     }
 }
@@ -137,7 +149,7 @@ async fn watch_load() -> ! {
     loop {
         Timer::after_secs(1).await;
         let nanoseconds = 1_000_000_000 / board::CLOCK_HZ;
-        log::info!("busy: {} counts of {nanoseconds} ns", executor::busy());
+        defmt::info!("busy: {} counts of {} ns", executor::busy(), nanoseconds);
     }
 }
 
@@ -156,19 +168,27 @@ unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     // SAFETY: read-only look at the fault status registers; nothing else
     // runs after a hard fault.
     let scb = unsafe { &*SCB::PTR };
-    uart::line(format_args!(
+    last_words(format_args!(
         "hard fault: pc {:#010x} lr {:#010x} cfsr {:#010x} bfar {:#010x}",
         frame.pc(),
         frame.lr(),
         scb.cfsr.read(),
         scb.bfar.read()
-    ));
+    ))
+}
+
+/// Ends the program with plain text. Not on the UART: `defmt` may have been
+/// stopped in the middle of a frame.
+fn last_words(text: core::fmt::Arguments<'_>) -> ! {
+    // The console takes everything; an error could only be a formatter's.
+    let _cut = semihost::Console
+        .write_fmt(text)
+        .and_then(|()| semihost::Console.write_str("\n"));
     semihost::exit(false)
 }
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     cortex_m::interrupt::disable();
-    uart::line(format_args!("{info}"));
-    semihost::exit(false)
+    last_words(format_args!("{info}"))
 }

@@ -1,11 +1,11 @@
-//! Text lines on UART0 (CMSDK UART, DDI 0479, chapter 4.4), polled. What an
-//! operator or a test rig reads is plain text: no decoder, no second file.
-//! Lines are `[seconds.millis] level target: text`.
+//! UART0 (CMSDK UART, DDI 0479, chapter 4.4), polled: `defmt` frames, whose
+//! texts are in the ELF file. `defmt-print` shows them, and the test rig does
+//! the same by itself.
 
-use core::fmt::{self, Write};
+use core::convert::Infallible;
 
 use embassy_time::Instant;
-use log::{LevelFilter, Log, Metadata, Record};
+use static_cell::ConstStaticCell;
 
 use crate::board;
 use crate::mmio::Registers;
@@ -23,51 +23,34 @@ const CONTROL_TX: u32 = 1 << 0;
 // memory.
 const UART: Registers = unsafe { Registers::new(board::UART_BASE) };
 
-/// Turns the transmitter on and makes `log` write here.
+static TRANSMITTER: ConstStaticCell<Transmitter> = ConstStaticCell::new(Transmitter);
+
+defmt::timestamp!("{=u64:ms}", Instant::now().as_millis());
+
+/// Turns the transmitter on and makes `defmt` write here.
 pub fn start() {
     UART.write(DIVIDER, board::CLOCK_HZ / board::UART_BAUD);
     UART.write(CONTROL, CONTROL_TX);
-    if log::set_logger(&Lines).is_ok() {
-        log::set_max_level(LevelFilter::Info);
-    }
+    defmt_serial::defmt_serial(TRANSMITTER.take());
 }
 
-/// Writes a line, waiting for the transmitter.
-pub fn line(text: fmt::Arguments<'_>) {
-    // An error could only come from a formatter; the line is then cut short.
-    let _cut = Text.write_fmt(text).and_then(|()| Text.write_str("\n"));
+/// UART0's sending half.
+struct Transmitter;
+
+impl embedded_io::ErrorType for Transmitter {
+    type Error = Infallible;
 }
 
-struct Text;
-
-impl Write for Text {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
+impl embedded_io::Write for Transmitter {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        for byte in bytes {
             while UART.read(STATE) & STATE_TX_FULL != 0 {}
-            UART.write(DATA, u32::from(byte));
+            UART.write(DATA, u32::from(*byte));
         }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> Result<(), Infallible> {
         Ok(())
     }
-}
-
-struct Lines;
-
-impl Log for Lines {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        let now = Instant::now().as_millis();
-        line(format_args!(
-            "[{}.{:03}] {} {}: {}",
-            now / 1000,
-            now % 1000,
-            record.level().as_str(),
-            record.target(),
-            record.args()
-        ));
-    }
-
-    fn flush(&self) {}
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::arguments::escape;
+use super::defmt::Texts;
 use crate::console::Console;
 use crate::process::Process;
 use crate::switch::{PortId, Switch};
@@ -19,6 +20,8 @@ use crate::{Toolbox, Tools};
 #[derive(Debug, Clone)]
 pub struct ApplianceSpec {
     program: Program,
+    /// Where the texts of its console lines are.
+    elf: Option<PathBuf>,
     arguments: Vec<OsString>,
     directory: Option<PathBuf>,
 }
@@ -36,15 +39,16 @@ impl ApplianceSpec {
     /// has them - `{elf}` becomes the firmware, `{store}` the file behind its
     /// storage, and `{switch}` the socket of its port.
     pub fn emulated(emulator: &str, arguments: &[String], elf: &Path, store: &Path) -> Self {
-        let (elf, store) = (escape(elf), escape(store));
+        let (program, store) = (escape(elf), escape(store));
         let fill = |argument: &String| {
             argument
-                .replace("{elf}", &elf)
+                .replace("{elf}", &program)
                 .replace("{store}", &store)
                 .into()
         };
         Self {
             program: Program::Emulator(emulator.to_owned()),
+            elf: Some(elf.to_owned()),
             arguments: arguments.iter().map(fill).collect(),
             directory: None,
         }
@@ -60,6 +64,7 @@ impl ApplianceSpec {
         ];
         Self {
             program: Program::Built(program.to_owned()),
+            elf: None,
             arguments,
             directory: None,
         }
@@ -116,6 +121,7 @@ pub struct Appliance {
     port: PortId,
     socket: PathBuf,
     console: Console,
+    texts: Option<Texts>,
     tools: Toolbox,
     process: Mutex<Option<Process>>,
 }
@@ -125,19 +131,25 @@ impl Appliance {
     /// does not run yet.
     ///
     /// # Errors
-    /// The port or the log can't be made.
+    /// The port or the log can't be made, or the firmware's ELF file can't
+    /// be read.
     pub fn new(
         spec: ApplianceSpec,
         switch: &Switch,
         directory: &Path,
         tools: &Tools,
     ) -> Result<Self> {
+        let texts = match &spec.elf {
+            Some(elf) => Texts::of(elf)?,
+            None => None,
+        };
         let port = switch.add_port("appliance")?;
         Ok(Self {
             spec,
             port,
             socket: switch.socket_path(port),
             console: Console::new(&directory.join("appliance.log"))?,
+            texts,
             tools: Toolbox(tools.clone()),
             process: Mutex::default(),
         })
@@ -176,8 +188,11 @@ impl Appliance {
                 .stderr(Stdio::piped());
         })?;
         let child = process.child();
-        self.console
-            .attach(child.stdout.take().context("its standard output")?);
+        let output = child.stdout.take().context("its standard output")?;
+        match &self.texts {
+            Some(texts) => self.console.attach(texts.lines(output)),
+            None => self.console.attach(output),
+        }
         self.console
             .attach(child.stderr.take().context("its standard error")?);
         *self.process() = Some(process);

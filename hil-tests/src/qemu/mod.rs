@@ -7,6 +7,7 @@
 
 mod appliance;
 mod arguments;
+mod defmt;
 mod events;
 mod qmp;
 mod server;

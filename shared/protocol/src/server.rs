@@ -298,33 +298,31 @@ impl Session {
         self.last
     }
 
-    /// Refuses requests below this counter from now on.
-    pub fn heard_at_least(&mut self, counter: u64) {
-        self.last = self.last.max(counter);
-    }
-
-    /// Takes up a session of an earlier run of the appliance.
-    ///
-    /// `heard` is a counter that the last request had at least. Requests
-    /// between it and the last one may come once more: they are idempotent.
-    /// `run` counts the appliance's starts, from 1, and was never used
-    /// before: no reply's number may come again under the same key, and
-    /// those of this run lie above those of all others.
-    pub fn resume(
-        id: SessionId,
-        requests: [u8; 32],
-        replies: [u8; 32],
-        heard: u64,
-        run: u32,
-    ) -> Self {
+    /// Takes up a session of an earlier run of the appliance. No reply may
+    /// be sealed before [`resumed`](Self::resumed).
+    pub fn resume(id: SessionId, requests: [u8; 32], replies: [u8; 32]) -> Self {
         Session {
             requests,
             replies,
             id,
             dropped: 0,
-            last: heard,
-            sent: u64::from(run) << 40,
+            last: 0,
+            sent: u64::MAX,
         }
+    }
+
+    /// Refuses requests below this counter from now on. Requests between it
+    /// and the last one before a restart may come once more: they are
+    /// idempotent.
+    pub fn heard_at_least(&mut self, counter: u64) {
+        self.last = self.last.max(counter);
+    }
+
+    /// Goes on in a new run. `run` counts the appliance's starts, from 1,
+    /// and was never used before: no reply's number may come again under
+    /// the same key, and those of this run lie above those of all others.
+    pub fn resumed(&mut self, run: u32) {
+        self.sent = u64::from(run) << 40;
     }
 
     /// The session's name.

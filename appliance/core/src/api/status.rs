@@ -5,6 +5,7 @@
 //! {
 //!   "uptime_ms": 81234,
 //!   "counters": { "dhcp_offers": 4, "…": 0 },
+//!   "services": { "tftp_complete": 1, "nic_rx": 9123, "…": 0 },
 //!   "leases": { "pool": 200, "bound": 2 },
 //!   "nodes": [ {
 //!     "uuid": "…", "name": null, "mac": "52:54:00:…", "address": "172.22.0.20",
@@ -48,9 +49,14 @@ use farrier_protocol::message::Step;
 
 pub(super) fn fragment(facts: &Facts<'_>, call: &Call, at: &mut Cursor, w: &mut Writer<Slice<'_>>) {
     match at.stage {
-        Stage::Head => {
+        Stage::Head if at.part == 0 => {
             w.object().key("uptime_ms").number(facts.now.millis());
             counters(facts, w);
+            at.part = 1;
+        }
+        Stage::Head => {
+            services(facts, w);
+            at.part = 0;
             let (pool, bound) = facts.leases;
             w.key("leases").object();
             w.key("pool").number(pool as u64);
@@ -131,6 +137,17 @@ fn counters(facts: &Facts<'_>, w: &mut Writer<Slice<'_>>) {
         ("identity_conflicts", c.identity_conflicts),
     ] {
         w.key(name).number(value);
+    }
+    w.end_object();
+}
+
+/// The glue's own counters: network driver, multiplexer, TFTP, HTTP.
+fn services(facts: &Facts<'_>, w: &mut Writer<Slice<'_>>) {
+    w.key("services").object();
+    if let Some(services) = facts.services {
+        services.counters(&mut |name, value| {
+            w.key(name).number(value);
+        });
     }
     w.end_object();
 }

@@ -4,8 +4,9 @@
 #![allow(dead_code, reason = "each test file uses its own part of the rig")]
 
 use crate::common::*;
-use farrier_core::api::{Exchange, Facts, REPLY_BUFFER};
+use farrier_core::api::{Exchange, Facts, REPLY_BUFFER, Services};
 use farrier_core::node::Node;
+use farrier_core::rack::Entropy;
 use farrier_core::{Input, Instant, Output};
 use farrier_http::{Body, Head, Piece};
 use farrier_lifecycle::{State, Verb};
@@ -30,6 +31,28 @@ impl Reply {
         let envelope = self.body["error_message"].as_str().expect("an envelope");
         let inner: Value = serde_json::from_str(envelope).unwrap();
         inner["faultstring"].as_str().unwrap().to_owned()
+    }
+}
+
+/// Services whose counters are all about to wrap: the longest text that
+/// there can be.
+#[derive(Debug)]
+struct FullServices;
+
+impl Services for FullServices {
+    fn counters(&self, report: &mut dyn FnMut(&'static str, u32)) {
+        for name in [
+            "mux_door_dropped",
+            "mux_solicitations",
+            "http_connections",
+            "tftp_malformed",
+        ]
+        .into_iter()
+        .cycle()
+        .take(20)
+        {
+            report(name, u32::MAX);
+        }
     }
 }
 
@@ -60,7 +83,12 @@ pub fn exchange(lab: &mut Lab, request: &[u8], cut: usize, room: usize) -> Reply
             }
         }
     }
-    exchange.end([7; 32], &Facts::of(&lab.rack, now));
+    // Things that are made get an identity out of it.
+    let mut key = [7; 32];
+    if request.starts_with(b"POST") {
+        lab.entropy.fill(&mut key);
+    }
+    exchange.end(key, &Facts::of(&lab.rack, now));
     if let Some(length) = exchange.config_drive() {
         assert_eq!(length as usize, drive.len());
     }
@@ -73,7 +101,7 @@ pub fn exchange(lab: &mut Lab, request: &[u8], cut: usize, room: usize) -> Reply
         });
         exchange.answered(answer.unwrap(), &Facts::of(&lab.rack, now));
     }
-    let facts = Facts::of(&lab.rack, now);
+    let facts = Facts::of(&lab.rack, now).with_services(&FullServices);
     let statement = match exchange.inspection(&facts) {
         Some((slot, length)) => {
             assert!(length > 0);

@@ -47,6 +47,7 @@ extern crate std;
 
 mod regs;
 
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use core::task::Context;
 
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState};
@@ -143,6 +144,22 @@ pub struct Counters {
 /// a chip.
 pub struct Shared {
     waker: AtomicWaker,
+    counts: Counts,
+}
+
+/// [`Counters`] as the driver keeps them: it alone writes, so that loading
+/// and storing apart loses nothing.
+struct Counts {
+    rx: AtomicU32,
+    tx: AtomicU32,
+    rx_dropped: AtomicU32,
+    rx_errors: AtomicU32,
+    tx_errors: AtomicU32,
+    resets: AtomicU32,
+}
+
+fn count(counter: &AtomicU32, more: u32) {
+    counter.store(counter.load(Relaxed).wrapping_add(more), Relaxed);
 }
 
 impl core::fmt::Debug for Shared {
@@ -163,6 +180,29 @@ impl Shared {
     pub const fn new() -> Self {
         Self {
             waker: AtomicWaker::new(),
+            counts: Counts {
+                rx: AtomicU32::new(0),
+                tx: AtomicU32::new(0),
+                rx_dropped: AtomicU32::new(0),
+                rx_errors: AtomicU32::new(0),
+                tx_errors: AtomicU32::new(0),
+                resets: AtomicU32::new(0),
+            },
+        }
+    }
+
+    /// The chip's counters. What it dropped is up to date as of the last
+    /// time that its FIFO was found empty.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let counts = &self.counts;
+        Counters {
+            rx: counts.rx.load(Relaxed),
+            tx: counts.tx.load(Relaxed),
+            rx_dropped: counts.rx_dropped.load(Relaxed),
+            rx_errors: counts.rx_errors.load(Relaxed),
+            tx_errors: counts.tx_errors.load(Relaxed),
+            resets: counts.resets.load(Relaxed),
         }
     }
 }
@@ -210,7 +250,6 @@ pub struct Lan9118<B: Bus> {
     link: LinkStatus,
     /// Somebody waits for room in the TX FIFO.
     tx_waits: bool,
-    counters: Counters,
 }
 
 /// Link as last read from the PHY.
@@ -239,16 +278,9 @@ impl<B: Bus> Lan9118<B> {
             mac,
             link: LinkStatus::Down,
             tx_waits: false,
-            counters: Counters::default(),
         };
         this.start()?;
         Ok(this)
-    }
-
-    /// The counters, with the chip's own drop counter brought up to date.
-    pub fn counters(&mut self) -> Counters {
-        self.collect_drops();
-        self.counters
     }
 
     /// Whole bring-up; also the way out when the FIFOs have lost step.
@@ -389,7 +421,7 @@ impl<B: Bus> Lan9118<B> {
 
     fn collect_drops(&mut self) {
         let dropped = self.bus.read(RX_DROP);
-        self.counters.rx_dropped = self.counters.rx_dropped.wrapping_add(dropped);
+        count(&self.shared.counts.rx_dropped, dropped);
     }
 
     /// Handles everything that is not a frame: link changes, lost step.
@@ -399,7 +431,7 @@ impl<B: Bus> Lan9118<B> {
         let causes = self.bus.read(INT_STS) & !INT_TDFA;
         self.bus.write(INT_STS, causes);
         if causes & (INT_RXE | INT_TXE) != 0 {
-            self.counters.resets = self.counters.resets.wrapping_add(1);
+            count(&self.shared.counts.resets, 1);
             if self.start().is_err() {
                 self.link = LinkStatus::Down;
             }
@@ -408,9 +440,9 @@ impl<B: Bus> Lan9118<B> {
         if causes & INT_PHY != 0 && self.read_link().is_err() {
             self.link = LinkStatus::Down;
         }
-        if causes & INT_RXDFH != 0 {
-            self.collect_drops();
-        }
+        // Not only when its counter is half full, so that an operator sees
+        // the first drop.
+        self.collect_drops();
     }
 
     /// Is there a frame? Acknowledges and opens the interrupt when not.
@@ -441,7 +473,7 @@ impl<B: Bus> Lan9118<B> {
         let info = self.bus.read(TX_FIFO_INF);
         for _ in 0..(info >> 16) & 0xFF {
             if self.bus.read(TX_STATUS) & TX_STS_ERROR != 0 {
-                self.counters.tx_errors = self.counters.tx_errors.wrapping_add(1);
+                count(&self.shared.counts.tx_errors, 1);
             }
         }
         self.tx_waits = info & 0xFFFF < TX_ROOM;
@@ -469,7 +501,7 @@ impl<B: Bus> Lan9118<B> {
             match self.buffers.rx.get_mut(..whole) {
                 Some(buffer) if !bad && (14..=MAX_FRAME + 4).contains(&length) => {
                     self.bus.read_fifo(RX_DATA, buffer);
-                    self.counters.rx = self.counters.rx.wrapping_add(1);
+                    count(&self.shared.counts.rx, 1);
                     return Some(length);
                 }
                 _ => self.discard(words),
@@ -480,7 +512,7 @@ impl<B: Bus> Lan9118<B> {
 
     /// Throws away the frame at the head of the RX data FIFO.
     fn discard(&mut self, words: usize) {
-        self.counters.rx_errors = self.counters.rx_errors.wrapping_add(1);
+        count(&self.shared.counts.rx_errors, 1);
         // Fast-forward must not be used on fewer than four words.
         if words < 4 {
             for _ in 0..words {
@@ -520,7 +552,7 @@ impl<B: Bus> Driver for Lan9118<B> {
             TxToken {
                 bus: &self.bus,
                 buffer: &mut self.buffers.tx,
-                sent: &mut self.counters.tx,
+                sent: &self.shared.counts.tx,
             },
         ))
     }
@@ -529,7 +561,7 @@ impl<B: Bus> Driver for Lan9118<B> {
         self.tx_ready(cx).then_some(TxToken {
             bus: &self.bus,
             buffer: &mut self.buffers.tx,
-            sent: &mut self.counters.tx,
+            sent: &self.shared.counts.tx,
         })
     }
 
@@ -567,7 +599,7 @@ impl embassy_net_driver::RxToken for RxToken<'_> {
 pub struct TxToken<'a, B: Bus> {
     bus: &'a B,
     buffer: &'a mut [u8; BUFFER],
-    sent: &'a mut u32,
+    sent: &'a AtomicU32,
 }
 
 impl<B: Bus> embassy_net_driver::TxToken for TxToken<'_, B> {
@@ -581,7 +613,7 @@ impl<B: Bus> embassy_net_driver::TxToken for TxToken<'_, B> {
         self.bus.write(TX_DATA, size);
         let (words, _) = self.buffer.split_at(length.next_multiple_of(4));
         self.bus.write_fifo(TX_DATA, words);
-        *self.sent = self.sent.wrapping_add(1);
+        count(self.sent, 1);
         result
     }
 }

@@ -38,7 +38,7 @@ pub enum StoreError {
 
 /// The store: its layout, and the device behind a lock.
 #[derive(Debug)]
-pub struct Store<D> {
+pub struct AssetStore<D> {
     superblock: Superblock,
     device: Mutex<NoopRawMutex, Device<D>>,
 }
@@ -109,7 +109,7 @@ impl<D> Piece<'_, D> {
     }
 }
 
-impl<D: BlockDevice<SECTOR, Align = A4>> Store<D> {
+impl<D: BlockDevice<SECTOR, Align = A4>> AssetStore<D> {
     /// Reads the superblock and checks the table against its hash.
     ///
     /// # Errors

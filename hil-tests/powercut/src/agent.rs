@@ -1,0 +1,223 @@
+//! Deploy agents that speak the real protocol and do at once what they are
+//! told.
+
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+
+use farrier_core::{Endpoint, Identity};
+use farrier_protocol::client::Randoms;
+use farrier_protocol::conversation::{Config, Conversation, Lost};
+use farrier_protocol::handler::{AgentHandler, Driver, Work};
+use farrier_protocol::message::{
+    BootMode, Cpu, Disk, DiskId, EraseAbilities, EraseCertificate, Fact, Failure, Farewell, Hello,
+    ImageProof, Inspection, Mac, Order, Reason, Refusal, Step, Task, Welcome,
+};
+use farrier_protocol::server::Keys;
+use farrier_protocol::signing::SecretKey;
+use farrier_protocol::ticket::Ticket;
+
+/// The appliance's keys in every life.
+pub const IDENTITY: Identity = Identity {
+    noise: [3; 32],
+    signing: [4; 32],
+};
+/// A binary gigabyte.
+pub const GIB: u64 = 1 << 30;
+
+/// The Ethernet address of a machine.
+pub fn mac_of(machine: u8) -> Mac {
+    Mac([0x52, 0x54, 0, 0, 0, machine])
+}
+
+/// An agent in its machine.
+#[derive(Debug)]
+pub struct Agent {
+    /// Where it talks from.
+    pub endpoint: Endpoint,
+    /// Its side of the protocol.
+    pub driver: Driver<Hands>,
+}
+
+/// What an agent's hands do.
+#[derive(Debug, Default)]
+pub struct Hands {
+    machine: u8,
+    /// The next piece of work fails.
+    pub fail: bool,
+    /// It has said good-bye.
+    pub left: bool,
+    /// The appliance is silent for good.
+    pub lost: bool,
+    say: VecDeque<Work>,
+}
+
+impl Agent {
+    /// The agent that the boot script starts on a machine; `None` where the
+    /// script starts none.
+    pub fn new(machine: u8, address: Ipv4Addr, script: &str, salt: u8) -> Option<Self> {
+        let ticket = Ticket::from_command_line(script)?.ok()?;
+        let secret = [machine.wrapping_mul(31) ^ salt; 32];
+        let conversation = Conversation::new(Config {
+            appliance: *Keys::new(IDENTITY.noise, [0; 32]).public(),
+            orders: SecretKey::from_bytes(&IDENTITY.signing).public(),
+            ticket,
+            hello: Hello {
+                version_min: 0,
+                version_max: 0,
+                boot_key: [0; 32],
+                boot_mac: mac_of(machine),
+                system_uuid: uuid_of(machine),
+                boot_mode: BootMode::Uefi,
+            },
+            boot_key: SecretKey::from_bytes(&secret),
+            randoms: Randoms {
+                static_secret: secret,
+                ephemeral: [salt.wrapping_add(machine) | 1; 32],
+            },
+        })
+        .ok()?;
+        Some(Agent {
+            endpoint: Endpoint {
+                mac: mac_of(machine),
+                ip: address,
+                port: 8471,
+            },
+            driver: Driver::new(
+                conversation,
+                Hands {
+                    machine,
+                    ..Hands::default()
+                },
+            ),
+        })
+    }
+}
+
+fn uuid_of(machine: u8) -> [u8; 16] {
+    let mut uuid = [machine; 16];
+    uuid[0] = 7;
+    uuid
+}
+
+fn disks(machine: u8) -> Vec<DiskId> {
+    (0..1 + machine % 3)
+        .map(|n| DiskId {
+            serial: format!("S{machine}-{n}")
+                .as_str()
+                .try_into()
+                .unwrap_or_default(),
+            size: (8 + u64::from(n)) * GIB,
+        })
+        .collect()
+}
+
+impl AgentHandler for Hands {
+    fn established(&mut self, _now: u64, _welcome: &Welcome) {}
+
+    fn begin(&mut self, _now: u64, order: &Order) {
+        if self.fail && order.task != Task::Inspect {
+            self.fail = false;
+            self.say.push_back(Work::Failed(Failure {
+                step: Step::Write,
+                reason: Reason::BadManifest,
+                text: "a fault of this life".try_into().unwrap_or_default(),
+            }));
+            self.say.push_back(Work::Finished);
+            return;
+        }
+        match &order.task {
+            Task::Inspect => {
+                let inspection = inspection(self.machine);
+                self.say.push_back(Work::Fact(Fact::Inspection(inspection)));
+            }
+            Task::Erase { disks, least } => {
+                for disk in disks {
+                    self.say
+                        .push_back(Work::Fact(Fact::Erased(EraseCertificate {
+                            disk: disk.clone(),
+                            method: *least,
+                            verified_bytes: disk.size,
+                            repaired_bytes: 0,
+                            millis: 1,
+                        })));
+                }
+                self.say.push_back(Work::Fact(Fact::Done));
+            }
+            Task::Deploy(deploy) => {
+                self.say
+                    .push_back(Work::Fact(Fact::ImageWritten(ImageProof {
+                        disk: deploy.disk.clone(),
+                        manifest_root: deploy.manifest_root,
+                        image_bytes: GIB,
+                        fetched_bytes: GIB / 4,
+                        refetched_chunks: 0,
+                        config_drive: [0; 32],
+                        peak_rss_kib: 1,
+                        millis: 1,
+                    })));
+            }
+            Task::Reboot => {
+                self.say.push_back(Work::Leave(Farewell::Reboot));
+                return;
+            }
+            Task::PowerOff => {
+                self.say.push_back(Work::Leave(Farewell::PowerOff));
+                return;
+            }
+        }
+        self.say.push_back(Work::Finished);
+    }
+
+    fn poll(&mut self, _now: u64) -> Option<Work> {
+        self.say.pop_front()
+    }
+
+    fn refused(&mut self, _now: u64, _refusal: Refusal) {}
+
+    fn leave(&mut self, _now: u64, _farewell: Farewell) {
+        self.left = true;
+    }
+
+    fn lost(&mut self, _now: u64, _lost: Lost) {
+        self.lost = true;
+    }
+}
+
+fn inspection(machine: u8) -> Inspection {
+    Inspection {
+        vendor: "Farrier".try_into().unwrap_or_default(),
+        product: "Model".try_into().unwrap_or_default(),
+        serial: format!("M{machine}")
+            .as_str()
+            .try_into()
+            .unwrap_or_default(),
+        system_uuid: uuid_of(machine),
+        firmware: "UEFI".try_into().unwrap_or_default(),
+        boot_mode: BootMode::Uefi,
+        cpu: Cpu {
+            count: 8,
+            model: "virtual".try_into().unwrap_or_default(),
+            architecture: "x86_64".try_into().unwrap_or_default(),
+            mhz: 2000,
+        },
+        memory_mib: 8000,
+        physical_memory_mib: 8192,
+        disks: disks(machine)
+            .into_iter()
+            .map(|id| Disk {
+                id,
+                name: "sda".try_into().unwrap_or_default(),
+                model: "HARDDISK".try_into().unwrap_or_default(),
+                vendor: "ATA".try_into().unwrap_or_default(),
+                wwn: heapless::String::new(),
+                hctl: "0:0:0:0".try_into().unwrap_or_default(),
+                by_path: "pci-0000:00:1f.2-ata-1".try_into().unwrap_or_default(),
+                rotational: true,
+                block_size: 512,
+                erase: EraseAbilities::default(),
+            })
+            .collect(),
+        nics: heapless::Vec::new(),
+        tpm2: false,
+    }
+}
