@@ -136,8 +136,8 @@ fn build(tree: &Path, target: &Path) -> Result<PathBuf> {
 
 /// Shows that each story fails where the bug that it tells of is in the code.
 fn prove(wanted: &str) -> Result<()> {
-    let folder = target_folder().join("field-faults");
-    let (tree, target) = (folder.join("tree"), folder.join("target"));
+    // What others wrote is compiled once for both trees.
+    let (tree, target) = (target_folder().join("field-faults"), target_folder());
     let mut patches: Vec<PathBuf> = fs::read_dir(workspace().join(BUGS))?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<std::io::Result<_>>()?;

@@ -117,14 +117,14 @@ pub(super) fn wrong_clock() -> Told {
     const WEEKS: u64 = 50 * 24 * HOUR;
     // In peace: everything goes on as before.
     let mut world = available(6)?;
-    world.watch.clock_jumped(WEEKS);
+    world.watch.clock_jumped(world.now, WEEKS);
     world.appliance.jump(world.now, WEEKS);
     pass(&mut world, HOUR)?;
     deploy(&mut world)?;
     // In the middle of work: it may fail, with words, and goes on after.
     ask(&mut world, 0, Verb::Deleted)?;
     until(&mut world, 0, State::Cleaning)?;
-    world.watch.clock_jumped(WEEKS);
+    world.watch.clock_jumped(world.now, WEEKS);
     world.appliance.jump(world.now, WEEKS);
     pass(&mut world, 2 * HOUR)?;
     if world.state(0) == Some(State::CleanFailed) {
