@@ -12,6 +12,7 @@ mod image;
 mod kit;
 mod powercut;
 mod progress;
+mod sim;
 mod sizes;
 mod store;
 mod test;
@@ -36,6 +37,11 @@ enum Task {
     Image(image::Arguments),
     /// Count the firmware's instructions for a DHCP exchange and a TFTP block.
     Bench(bench::Arguments),
+    /// Simulate racks in virtual time, with everything that goes wrong.
+    Sim(sim::Arguments),
+    /// Bring bugs into the brain and count those that tests and simulations
+    /// notice: hours.
+    Mutants(sim::Mutants),
     /// Cut the power at every flash operation of a rack's life.
     Powercut(powercut::Arguments),
     /// Show what firmware and ramdisks take of their budgets.
@@ -50,6 +56,8 @@ fn main() -> anyhow::Result<()> {
         Task::Test(arguments) => test::run(arguments),
         Task::Image(arguments) => image::run(arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Sim(arguments) => sim::run(&arguments),
+        Task::Mutants(arguments) => sim::mutants(&arguments),
         Task::Powercut(arguments) => powercut::run(&arguments),
         Task::Sizes(arguments) => sizes::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),

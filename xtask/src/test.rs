@@ -138,6 +138,7 @@ fn fast(tally: &mut Tally) {
     tally.check("unit and property tests", || {
         cargo(&["test", "--locked", "--quiet"])
     });
+    tally.check("simulated racks", crate::sim::short);
     tally.check("power cuts", || {
         let points = powercut::Arguments::short();
         powercut::run(&points)

@@ -32,6 +32,9 @@ struct Entry {
     why: &'static str,
 }
 
+/// In place of a package: the program is built by `cargo install`.
+const CARGO_INSTALL: &str = "cargo install";
+
 const fn entry(name: &'static str, package: &'static str, why: &'static str) -> Entry {
     Entry { name, package, why }
 }
@@ -68,6 +71,16 @@ const TABLE: &[Entry] = &[
         "newuidmap",
         "uidmap",
         "lets an ordinary user build an image with root's files",
+    ),
+    entry(
+        "patch",
+        "patch",
+        "brings field faults into a copy of the tree",
+    ),
+    entry(
+        "cargo-mutants",
+        CARGO_INSTALL,
+        "brings bugs into the brain, for its judges to notice",
     ),
     entry("tar", "tar", "carries a root file system between steps"),
     entry("sh", "dash", "runs image steps inside a namespace"),
@@ -243,7 +256,13 @@ fn find(name: &str) -> Option<PathBuf> {
 /// Debian do not have there, and where half of the tools live that tools run.
 fn search_path() -> OsString {
     let given = env::var_os("PATH").unwrap_or_default();
+    // Where `cargo install` puts programs.
+    let cargo = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| {
+        let home = env::var_os("HOME").map(PathBuf::from)?;
+        Some(home.join(".cargo"))
+    });
     let folders: Vec<PathBuf> = env::split_paths(&given)
+        .chain(cargo.map(|cargo| cargo.join("bin")))
         .chain(["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from))
         .collect();
     // A folder with a colon in its name can't be in the path in the first place.
@@ -266,6 +285,10 @@ fn install(missing: &[&Entry]) -> Result<()> {
         .collect();
     let mut packages: Vec<&str> = Vec::new();
     for entry in &missing {
+        if entry.package == CARGO_INSTALL {
+            cargo_install(entry)?;
+            continue;
+        }
         if entry.package.is_empty() {
             bail!(
                 "{} is missing: {}; install Rust, https://rustup.rs",
@@ -304,6 +327,23 @@ fn install(missing: &[&Entry]) -> Result<()> {
         run_apt(&apt_get, ["update", "-q"])?;
         run_apt(&apt_get, arguments.iter().chain(&packages))
             .with_context(|| format!("could not install; try: {typed}"))?;
+    }
+    Ok(())
+}
+
+/// Builds a program of the Rust world. It goes where cargo puts its own
+/// programs.
+fn cargo_install(entry: &Entry) -> Result<()> {
+    eprintln!("Installing {} ({})", entry.name, entry.why);
+    let cargo = find("cargo").context("there is no cargo")?;
+    let status = Command::new(cargo)
+        .args(["install", "--locked", entry.name])
+        .status()?;
+    if !status.success() {
+        bail!(
+            "could not install; try: cargo install --locked {}",
+            entry.name
+        );
     }
     Ok(())
 }

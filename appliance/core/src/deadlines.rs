@@ -34,10 +34,13 @@ fn awaited_since(node: &Node, now: Instant) -> Instant {
 /// before.
 pub(crate) fn wakes_at(node: &Node) -> Option<Instant> {
     let needed = work(node.state) == Some(true) && !node.boot.imaged;
-    let missed = needed.then(|| {
-        let heard = node.boot.heard.unwrap_or(Instant::START);
-        heard.plus_millis(AGENT_SILENT_MILLIS)
-    });
+    let missed = match node.boot.heard {
+        _ if !needed => None,
+        Some(heard) => Some(heard.plus_millis(AGENT_SILENT_MILLIS)),
+        // After a restart of the appliance an agent has its deadline.
+        None if node.boot.session.is_some() => None,
+        None => Some(Instant::START),
+    };
     match (node.deadline, missed) {
         (Some(deadline), Some(missed)) => Some(deadline.min(missed)),
         (deadline, missed) => deadline.or(missed),

@@ -167,10 +167,11 @@ impl Appliance {
         let (journal, report) = mounted.map_err(|error| format!("no journal: {error:?}"))?;
         let clock = self.clock(now);
         for record in &records {
-            if !self.rack.restore(clock, journal.run(), record) {
+            if !self.rack.restore(clock, record) {
                 return Err("a record of the journal is not understood".into());
             }
         }
+        let run = journal.run();
         self.journal = Some(journal);
         let found = self.facts(now);
         let planned = std::mem::take(&mut self.planned);
@@ -184,7 +185,7 @@ impl Appliance {
         if planned && report.damaged > 0 {
             return Err("a power cut shows as damage of the flash".into());
         }
-        self.rack.restored(clock);
+        self.rack.restored(clock, run);
         self.restarts += u64::from(planned);
         let mut none = Vec::new();
         self.step(now, Input::Image(&image::catalogue().entry), &mut none);

@@ -58,7 +58,8 @@ impl World {
         machine.stage = Stage::Post;
         if machine.macs.len() > 1 {
             // Which interface wins is the firmware's whim.
-            machine.nic = usize::from(self.random.below(8) == 0);
+            let whim = usize::from(self.random.below(8) == 0);
+            machine.nic = machine.nic_wish.unwrap_or(whim);
         }
         let post = machine.post + self.random.below(5_000);
         self.wake_in(index, post);

@@ -89,6 +89,8 @@ pub struct Machine {
     pub macs: Vec<Mac>,
     /// The interface that it boots from.
     pub nic: usize,
+    /// The interface that it boots from, whatever its firmware's whim.
+    pub nic_wish: Option<usize>,
     /// Whether its ROM tells the UUID.
     pub tells_uuid: bool,
     /// SMBIOS UUID.
@@ -173,6 +175,7 @@ impl Machine {
         Machine {
             index,
             nic: 0,
+            nic_wish: None,
             tells_uuid: random.below(8) != 0,
             uuid,
             inspection: Inspection {

@@ -125,7 +125,7 @@ impl World {
                     return;
                 }
                 let millis = 1_000 + word % 1_800_000;
-                self.watch.clock_jumped(millis);
+                self.watch.clock_jumped(now, millis);
                 self.appliance.jump(now, millis);
                 self.trace(|| format!("the appliance's clock jumps by {millis} ms"));
             }

@@ -23,6 +23,9 @@ const LONGEST_WAIT: u64 = 60 * 60_000;
 /// How long after its deadline a wait may last: the brain looks once a
 /// second.
 const GRACE: u64 = 2_000;
+/// How long the brain may take to end all waits that a jump of its clock has
+/// passed over: it ends a few at a time.
+const LENIENT: u64 = 5_000;
 
 /// What was seen of a node last.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +54,8 @@ pub struct Watch {
     /// Nodes that became `available`.
     pub cleaned: u64,
     seen: Vec<Seen>,
+    /// Waits may last longer until then: their end was jumped over.
+    lenient_until: u64,
     /// Who was promised an address, and until when in the rack's time.
     promised: BTreeMap<Ipv4Addr, (Mac, u64)>,
     tenancies: u64,
@@ -67,6 +72,7 @@ impl Watch {
             deployed: 0,
             cleaned: 0,
             seen: Vec::new(),
+            lenient_until: 0,
             promised: BTreeMap::new(),
             tenancies: 0,
             tenancy: vec![0; machines],
@@ -85,7 +91,8 @@ impl Watch {
     }
 
     /// The appliance's clock jumped ahead: what it promised ends earlier.
-    pub fn clock_jumped(&mut self, millis: u64) {
+    pub fn clock_jumped(&mut self, now: u64, millis: u64) {
+        self.lenient_until = now + LENIENT;
         for (_, until) in self.promised.values_mut() {
             *until = until.saturating_sub(millis);
         }
@@ -214,9 +221,10 @@ impl Watch {
                 None => self.wrong(now, || {
                     format!("node {slot} waits without end in {}", node.state)
                 }),
-                Some(at) if at + GRACE < clock => self.wrong(now, || {
-                    format!("node {slot} is in {} beyond its deadline", node.state)
-                }),
+                Some(at) if at + GRACE < clock && now > self.lenient_until => self
+                    .wrong(now, || {
+                        format!("node {slot} is in {} beyond its deadline", node.state)
+                    }),
                 Some(at) if at > clock + LONGEST_WAIT => self.wrong(now, || {
                     format!("node {slot} may stay in {} too long", node.state)
                 }),

@@ -33,7 +33,7 @@ const fn story(name: &'static str, about: &'static str, tell: fn() -> Told) -> S
 }
 
 /// All of them.
-pub const ALL: [Scenario; 12] = [
+pub const ALL: [Scenario; 14] = [
     story(
         "a-life",
         "one server boots, is inspected, cleaned, deployed and released",
@@ -83,6 +83,16 @@ pub const ALL: [Scenario; 12] = [
         "wrong-image",
         "the bytes of an image are other than its manifest says",
         stories::wrong_image,
+    ),
+    story(
+        "port-moved",
+        "a machine comes by another of its ports and seems to be another one",
+        strangers::port_moved,
+    ),
+    story(
+        "restarts",
+        "the appliance loses power in the middle of everything",
+        stories::restarts,
     ),
     story(
         "power-forced",

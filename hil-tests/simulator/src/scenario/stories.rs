@@ -117,14 +117,14 @@ pub(super) fn wrong_clock() -> Told {
     const WEEKS: u64 = 50 * 24 * HOUR;
     // In peace: everything goes on as before.
     let mut world = available(6)?;
-    world.watch.clock_jumped(WEEKS);
+    world.watch.clock_jumped(world.now, WEEKS);
     world.appliance.jump(world.now, WEEKS);
     pass(&mut world, HOUR)?;
     deploy(&mut world)?;
     // In the middle of work: it may fail, with words, and goes on after.
     ask(&mut world, 0, Verb::Deleted)?;
     until(&mut world, 0, State::Cleaning)?;
-    world.watch.clock_jumped(WEEKS);
+    world.watch.clock_jumped(world.now, WEEKS);
     world.appliance.jump(world.now, WEEKS);
     pass(&mut world, 2 * HOUR)?;
     if world.state(0) == Some(State::CleanFailed) {
@@ -200,4 +200,55 @@ pub(super) fn quick_server() -> Told {
         )?;
     }
     Ok(())
+}
+
+/// Lets time pass until a node's work has ended, and whether it ended well.
+fn ended(world: &mut World, well: State) -> Result<bool, String> {
+    let end = world.now + 3 * HOUR;
+    loop {
+        pass(world, 1_000)?;
+        match world.state(0) {
+            Some(state) if state == well => return Ok(true),
+            Some(state) if state.is_failure() => {
+                must(!error_of(world).is_empty(), "the failure has no reason")?;
+                return Ok(false);
+            }
+            state if world.now > end => {
+                return Err(format!("the node stays in {state:?}"));
+            }
+            _ => {}
+        }
+    }
+}
+
+pub(super) fn restarts() -> Told {
+    use farrier_journal::sim::Cut;
+    let mut on = 0;
+    for moment in 0..48 {
+        let mut world = manageable(30 + moment % 4)?;
+        let cuts = [Cut::Clean, Cut::Torn(moment), Cut::Weak(moment)];
+        let cut = cuts[moment as usize % 3];
+        let (verb, work, well) = match moment % 3 {
+            0 => (Verb::Inspect, State::Inspecting, State::Manageable),
+            1 => (Verb::Provide, State::Cleaning, State::Available),
+            _ => (Verb::Active, State::Deploying, State::Active),
+        };
+        if verb == Verb::Active {
+            ask(&mut world, 0, Verb::Provide)?;
+            until(&mut world, 0, State::Available)?;
+            must(world.choose_image(0), "the image is not taken")?;
+        }
+        ask(&mut world, 0, verb)?;
+        until(&mut world, 0, work)?;
+        world.appliance.plan_cut(world.now, moment / 3 * 9, cut);
+        on += u64::from(ended(&mut world, well)?);
+        // It answers again, and whoever failed can be brought back.
+        pass(&mut world, HOUR)?;
+        if verb == Verb::Provide && world.state(0) == Some(State::CleanFailed) {
+            ask(&mut world, 0, Verb::Manage)?;
+            ask(&mut world, 0, Verb::Provide)?;
+            until(&mut world, 0, State::Available)?;
+        }
+    }
+    must(on >= 32, "too much work does not survive a restart")
 }

@@ -129,3 +129,32 @@ pub(super) fn wrong_server() -> Told {
     }
     Ok(())
 }
+
+pub(super) fn port_moved() -> Told {
+    let two_ports = |seed: &u64| quiet(1, *seed).machines[0].macs.len() == 2;
+    let seed = (1..100).find(two_ports).ok_or("no machine has two ports")?;
+    let mut world = quiet(1, seed);
+    world.machines[0].tells_uuid = false;
+    world.machines[0].nic_wish = Some(0);
+    until(&mut world, 0, State::Enroll)?;
+    ask(&mut world, 0, Verb::Manage)?;
+    // It comes by its other port before its inventory is known.
+    world.machines[0].nic_wish = Some(1);
+    restart(&mut world);
+    until(&mut world, 1, State::Enroll)?;
+    ask(&mut world, 1, Verb::Manage)?;
+    world.machines[0].nic_wish = Some(0);
+    restart(&mut world);
+    ask(&mut world, 0, Verb::Provide)?;
+    pass(&mut world, HOUR)?;
+    // It is one machine: it may not be given away under both names.
+    restart(&mut world);
+    world.machines[0].nic_wish = Some(1);
+    let second = world.verb(1, Verb::Provide);
+    pass(&mut world, HOUR)?;
+    let free = |slot| world.state(slot) == Some(State::Available);
+    must(
+        !(second && free(0) && free(1)),
+        "one machine is available twice",
+    )
+}

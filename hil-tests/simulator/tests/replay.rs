@@ -1,0 +1,60 @@
+//! A run is repeated bit by bit from its seed, and every story has its end.
+
+use farrier_simulator::faults::{Fault, Kinds};
+use farrier_simulator::run::{Report, command, run, run_all, shrink};
+use farrier_simulator::scenario;
+use farrier_simulator::world::Options;
+
+fn small(seed: u64) -> Options {
+    Options {
+        nodes: 6,
+        hours: 3,
+        ..Options::new(seed)
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    let seeds = [1, 2];
+    let twice = [1, 2].map(|threads| run_all(small(0), &seeds, threads, &|_| {}));
+    for (first, second) in twice[0].iter().zip(&twice[1]) {
+        assert_eq!(first.violation, None, "{}", command(&first.options));
+        assert_eq!(first.digest, second.digest, "seed {}", first.options.seed);
+        assert_eq!(first.events, second.events);
+        assert_eq!(first.faults, second.faults);
+    }
+    assert_ne!(twice[0][0].digest, twice[0][1].digest);
+    assert!(twice[0].iter().all(|outcome| outcome.cleaned > 0));
+}
+
+#[test]
+fn faults_strike_unless_they_may_not() {
+    let outcome = run(small(3));
+    assert!(outcome.faults[Fault::Loss as usize] > 0);
+    assert!(outcome.faults[Fault::Reorder as usize] > 0);
+    let outcome = run(Options {
+        kinds: Kinds::NONE,
+        ..small(3)
+    });
+    assert_eq!(outcome.faults.iter().sum::<u64>(), 0);
+    assert_eq!(outcome.violation, None);
+}
+
+#[test]
+fn a_failing_run_is_shrunk_and_told() {
+    // What fails here is the judge's own doing: no time at all to live.
+    let mut outcome = run(small(4));
+    outcome.violation = Some((1, "as the test wished".into()));
+    let told = Report::new(&[outcome.clone()], std::time::Instant::now());
+    assert!(told.json().contains("\"ok\": false"));
+    assert!(told.json().contains("--seed 4 --nodes 6 --hours 3"));
+    // A run that does not fail again stays as it is.
+    assert_eq!(shrink(&outcome, 3).options, outcome.options);
+}
+
+#[test]
+fn every_story_has_its_end() {
+    for scenario in scenario::ALL {
+        assert_eq!((scenario.tell)(), Ok(()), "{}", scenario.name);
+    }
+}

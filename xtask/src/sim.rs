@@ -1,0 +1,294 @@
+//! `cargo xtask sim`: racks in virtual time, with everything that goes wrong
+//! in them; and the proof that the simulator notices: patches that bring the
+//! bugs of the field into a copy of the tree. `cargo xtask mutants` asks the
+//! same of any bug.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+
+use crate::{target_folder, tools, workspace};
+
+/// Seeds that once failed, run in CI before fresh ones.
+const RECORDED: &str = "hil-tests/simulator/seeds.txt";
+/// Patches that each bring the bug of a scenario's name into the code.
+const BUGS: &str = "hil-tests/simulator/faults";
+
+/// What to simulate.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The first seed; a fresh one where none is given.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many racks, each with a seed of its own.
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
+    /// Servers of each rack, 1 to 48.
+    #[arg(long, default_value_t = 48)]
+    nodes: u64,
+    /// Hours of its time; four hours of peace follow.
+    #[arg(long, default_value_t = 24)]
+    hours: u64,
+    /// Racks at a time.
+    #[arg(long)]
+    threads: Option<u64>,
+    /// Kinds of faults that may not strike, with commas between; or `all`.
+    #[arg(long)]
+    without: Option<String>,
+    /// The only kinds that may.
+    #[arg(long)]
+    only: Option<String>,
+    /// Seeds to run before the others, one a line.
+    #[arg(long)]
+    seed_file: Option<PathBuf>,
+    /// Write every figure to this file too, as JSON.
+    #[arg(long)]
+    report: Option<PathBuf>,
+    /// Tell what happens; one seed.
+    #[arg(long)]
+    trace: bool,
+    /// Tell one story of a field fault, or `all`.
+    #[arg(long)]
+    scenario: Option<String>,
+    /// List the stories.
+    #[arg(long)]
+    list: bool,
+    /// Bring each bug of `hil-tests/simulator/faults` into a copy of the tree
+    /// and show that its story fails; or one by name.
+    #[arg(long, num_args = 0..=1, default_missing_value = "all")]
+    prove: Option<String>,
+}
+
+/// Carries out `cargo xtask sim`.
+///
+/// # Errors
+/// It does not build, or something happened that must never be.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(name) = &arguments.prove {
+        return prove(name);
+    }
+    let mut words: Vec<String> = Vec::new();
+    let mut word = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            words.extend([name.to_owned(), value]);
+        }
+    };
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string());
+    if arguments.scenario.is_some() {
+        word("--scenario", arguments.scenario.clone());
+    } else {
+        word("--seed", arguments.seed.map(|n| n.to_string()));
+        word("--seeds", Some(arguments.seeds.to_string()));
+        word("--nodes", Some(arguments.nodes.to_string()));
+        word("--hours", Some(arguments.hours.to_string()));
+        word("--threads", arguments.threads.map(|n| n.to_string()));
+        word("--without", arguments.without.clone());
+        word("--only", arguments.only.clone());
+        word("--seed-file", path(&arguments.seed_file));
+        word("--report", path(&arguments.report));
+    }
+    for (given, name) in [(arguments.trace, "--trace"), (arguments.list, "--list")] {
+        if given {
+            words.push(name.to_owned());
+        }
+    }
+    simulate(&words)
+}
+
+/// The simulation of `cargo xtask test fast`: what failed once, what never
+/// was tried, and every story.
+///
+/// # Errors
+/// As [`run`].
+pub fn short() -> Result<()> {
+    simulate(&["--scenario".into(), "all".into()])?;
+    let recorded = workspace().join(RECORDED).display().to_string();
+    let words = ["--seed-file", &recorded, "--seeds", "4", "--hours", "6"];
+    simulate(&words.map(str::to_owned))
+}
+
+fn simulate(words: &[String]) -> Result<()> {
+    let program = build(&workspace(), &target_folder())?;
+    let status = std::process::Command::new(program)
+        .args(words)
+        .status()
+        .context("the simulator does not start")?;
+    if !status.success() {
+        bail!("the simulation ended with {status}");
+    }
+    Ok(())
+}
+
+fn build(tree: &Path, target: &Path) -> Result<PathBuf> {
+    let status = tools::command("cargo")?
+        .current_dir(tree)
+        .env("CARGO_TARGET_DIR", target)
+        .args(["build", "--quiet", "--locked", "--profile", "sim"])
+        .args(["--package", "farrier-simulator"])
+        .status()?;
+    if !status.success() {
+        bail!("the simulator does not build: {status}");
+    }
+    Ok(target.join("sim/farrier-sim"))
+}
+
+/// Shows that each story fails where the bug that it tells of is in the code.
+fn prove(wanted: &str) -> Result<()> {
+    // What others wrote is compiled once for both trees.
+    let (tree, target) = (target_folder().join("field-faults"), target_folder());
+    let mut patches: Vec<PathBuf> = fs::read_dir(workspace().join(BUGS))?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<std::io::Result<_>>()?;
+    patches.sort();
+    let mut missed = Vec::new();
+    let mut tried = 0;
+    for patch in patches {
+        let name = patch.file_stem().unwrap_or_default().to_string_lossy();
+        if wanted != "all" && wanted != name {
+            continue;
+        }
+        tried += 1;
+        copy(&workspace(), &tree)?;
+        let status = tools::command("patch")?
+            .current_dir(&tree)
+            .args(["--quiet", "-p1", "-i"])
+            .arg(&patch)
+            .status()?;
+        if !status.success() {
+            bail!("{} does not apply any more", patch.display());
+        }
+        let output = std::process::Command::new(build(&tree, &target)?)
+            .args(["--scenario", &name])
+            .output()?;
+        let told = String::from_utf8_lossy(&output.stdout);
+        if output.status.code() == Some(1) {
+            println!("caught  {}", told.trim());
+        } else {
+            println!("MISSED  {name}");
+            missed.push(name.into_owned());
+        }
+    }
+    if tried == 0 {
+        bail!("no field fault {wanted} in {BUGS}");
+    }
+    if !missed.is_empty() {
+        bail!("not noticed: {}", missed.join(", "));
+    }
+    Ok(())
+}
+
+/// Makes `to` what `from` is, without what is built and what is hidden. Files
+/// that are the same stay untouched, so that little is compiled anew.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let hidden = name.to_string_lossy().starts_with('.') && name != ".cargo";
+        if hidden || name == "target" {
+            continue;
+        }
+        let target = to.join(&name);
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            let bytes = fs::read(entry.path())?;
+            if fs::read(&target).ok().as_ref() != Some(&bytes) {
+                fs::write(&target, bytes)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What to mutate.
+#[derive(clap::Args)]
+pub struct Mutants {
+    /// Write the figures to this file too, as JSON.
+    #[arg(long)]
+    report: Option<PathBuf>,
+    /// Only files that match this pattern, as `**/lease.rs`.
+    #[arg(long)]
+    file: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Caught {
+    ok: bool,
+    total: usize,
+    caught: usize,
+    missed: usize,
+    unviable: usize,
+    timeouts: usize,
+}
+
+/// Least share of the viable mutants that has to be caught, in percent.
+const LEAST: usize = 95;
+
+/// Carries out `cargo xtask mutants`.
+///
+/// # Errors
+/// It can't be run, or too many mutants live on.
+pub fn mutants(arguments: &Mutants) -> Result<()> {
+    tools::ensure(&["cargo-mutants"])?;
+    let output = target_folder().join("mutants");
+    fs::create_dir_all(&output)?;
+    let mut command = tools::command("cargo")?;
+    command
+        .current_dir(workspace())
+        .arg("mutants")
+        .args([
+            "--package",
+            "farrier-lifecycle",
+            "--package",
+            "farrier-core",
+        ])
+        // The judges: their own tests, and short simulations with every story.
+        .args([
+            "--test-package",
+            "farrier-lifecycle,farrier-core,farrier-simulator",
+        ])
+        .args(["--profile", "sim", "--no-shuffle", "--timeout", "300"])
+        .arg("--output")
+        .arg(&output);
+    if let Some(file) = &arguments.file {
+        command.args(["--file", file]);
+    }
+    // It ends with another number than 0 where mutants live on.
+    let status = command.status()?;
+    let lines = |name: &str| -> Result<usize> {
+        let path = output.join("mutants.out").join(name);
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cargo-mutants ended with {status}; no {}", path.display()))?;
+        Ok(text.lines().count())
+    };
+    let (caught, timeouts) = (lines("caught.txt")?, lines("timeout.txt")?);
+    let (missed, unviable) = (lines("missed.txt")?, lines("unviable.txt")?);
+    let viable = caught + timeouts + missed;
+    let report = Caught {
+        ok: viable > 0 && (caught + timeouts) * 100 >= viable * LEAST,
+        total: viable,
+        caught: caught + timeouts,
+        missed,
+        unviable,
+        timeouts,
+    };
+    println!(
+        "{} of {} viable mutants caught, {} of them by time; {} missed, {} do not compile",
+        report.caught, report.total, report.timeouts, report.missed, report.unviable
+    );
+    println!(
+        "the missed ones: {}",
+        output.join("mutants.out/missed.txt").display()
+    );
+    if let Some(path) = &arguments.report {
+        fs::write(path, serde_json::to_string_pretty(&report)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if !report.ok {
+        bail!("fewer than {LEAST} % of the viable mutants were caught");
+    }
+    Ok(())
+}
