@@ -287,7 +287,9 @@ impl<const L: usize> Leases<L> {
 
     fn index(&self, address: Ipv4Addr) -> Option<usize> {
         let offset = address.to_bits().checked_sub(self.first.to_bits())?;
-        usize::try_from(offset).ok().filter(|i| *i < self.slots.len())
+        usize::try_from(offset)
+            .ok()
+            .filter(|i| *i < self.slots.len())
     }
 
     fn address(&self, index: usize) -> Ipv4Addr {

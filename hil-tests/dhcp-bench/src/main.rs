@@ -40,8 +40,9 @@ fn run(words: &[String]) -> Result<(), String> {
             println!("{} sectors opened", server.opened());
             Ok(())
         }
-        Some("ask") => client::exchanges(small(1)?, small(2)?, small(3)?)
-            .map_err(|error| error.to_string()),
+        Some("ask") => {
+            client::exchanges(small(1)?, small(2)?, small(3)?).map_err(|error| error.to_string())
+        }
         Some("storms") => {
             let seen = storms::rage(number(1)?, number(2)?);
             println!(

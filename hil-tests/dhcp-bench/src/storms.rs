@@ -89,8 +89,13 @@ fn request(
     let who = random.next() % CLIENTS;
     let client = client(who);
     // Somewhere in the pool, or right beside it.
-    let wish = Ipv4Addr::from_bits(FIRST.to_bits() - 1 + (random.next() % (POOL as u64 + 2)) as u32);
-    let own = || promises.iter().position(|p| p.to == Some(who) && p.until > now);
+    let wish =
+        Ipv4Addr::from_bits(FIRST.to_bits() - 1 + (random.next() % (POOL as u64 + 2)) as u32);
+    let own = || {
+        promises
+            .iter()
+            .position(|p| p.to == Some(who) && p.until > now)
+    };
     // Clients ask for their own address more often than for another's.
     let asked = match own() {
         Some(own) if !random.next().is_multiple_of(4) => at_place(own),
