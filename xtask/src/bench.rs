@@ -1,7 +1,10 @@
 //! `cargo xtask bench`: figures of the firmware in instructions of its
-//! Cortex-M7, each beside what it is held against. They are counted, not
-//! timed, so a slow or busy machine gives the same ones. A bench fails only
-//! when it could not measure.
+//! Cortex-M7, and of DHCP at scale on the host (`scale`), each beside what it
+//! is held against. They are counted, not timed, so a slow or busy machine
+//! gives the same ones. A bench fails only when it could not measure, or when
+//! something was served wrongly.
+
+mod scale;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,6 +38,12 @@ const UNIT: &str = "instructions";
 pub struct Arguments {
     /// One bench; all without a name.
     name: Option<Name>,
+    /// Storms of random requests that DHCP's lease table stands first.
+    #[arg(long, default_value_t = 10_000_000)]
+    storms: u64,
+    /// Only what is counted on the host, without an emulated board.
+    #[arg(long)]
+    host_only: bool,
     /// Write every figure to this file too, as JSON.
     #[arg(long)]
     report: Option<PathBuf>,
@@ -59,17 +68,13 @@ struct Report {
 /// # Errors
 /// Something does not build or run, or a client was not served properly.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    tools::ensure(&["qemu-system-arm", "/usr/lib/ipxe/snponly.efi"])?;
-    let (bench, program) = prepare()?;
     let mut figures = Vec::new();
-    // A rack each: one bench's leases must not slow down the other.
-    if arguments.name.is_none_or(|name| name == Name::Dhcp) {
-        let rack = bench.rack("bench-dhcp", Vec::new())?;
-        figures.extend(dhcp(&rack).with_context(|| logs(&rack))?);
+    let wants = |name| arguments.name.is_none_or(|wanted| wanted == name);
+    if wants(Name::Dhcp) {
+        figures.extend(scale::run(arguments.storms)?);
     }
-    if arguments.name.is_none_or(|name| name == Name::Tftp) {
-        let rack = bench.rack("bench-tftp", Vec::new())?;
-        figures.extend(tftp(&bench, &rack, &program).with_context(|| logs(&rack))?);
+    if !arguments.host_only {
+        figures.extend(on_board(&wants)?);
     }
     for figure in &figures {
         println!(
@@ -88,6 +93,23 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
+}
+
+/// What is counted on the emulated board.
+fn on_board(wants: &dyn Fn(Name) -> bool) -> Result<Vec<Figure>> {
+    tools::ensure(&["qemu-system-arm", "/usr/lib/ipxe/snponly.efi"])?;
+    let (bench, program) = prepare()?;
+    let mut figures = Vec::new();
+    // A rack each: one bench's leases must not slow down the other.
+    if wants(Name::Dhcp) {
+        let rack = bench.rack("bench-dhcp", Vec::new())?;
+        figures.extend(dhcp(&rack).with_context(|| logs(&rack))?);
+    }
+    if wants(Name::Tftp) {
+        let rack = bench.rack("bench-tftp", Vec::new())?;
+        figures.extend(tftp(&bench, &rack, &program).with_context(|| logs(&rack))?);
+    }
+    Ok(figures)
 }
 
 /// Keeps what a rack has logged, and says where.

@@ -158,6 +158,19 @@ const TABLE: &[Entry] = &[
         "util-linux",
         "ends emulators together with what started them",
     ),
+    // Benches.
+    entry("valgrind", "valgrind", "counts instructions of programs"),
+    entry(
+        "dnsmasq",
+        "dnsmasq-base",
+        "DHCP server that the appliance is measured against",
+    ),
+    entry(
+        "kea-dhcp4",
+        "kea-dhcp4-server",
+        "DHCP server that the appliance is measured against",
+    ),
+    entry("ip", "iproute2", "makes networks for other DHCP servers"),
     // The stock client.
     entry("env", "coreutils", "sets the stock client's environment"),
     entry(

@@ -44,7 +44,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             None if boots => self.discover(now, mac, &request, entropy, out),
             None => None,
         };
-        if let Some(node) = node.and_then(|n| self.nodes.get_mut(n)) {
+        let mut booting = None;
+        if let Some(index) = node
+            && let Some(node) = self.nodes.get_mut(index)
+        {
+            booting = boots.then_some(index);
             node.power = Power::On;
             if boots {
                 // Behind a boot that came to its script, this is a new one.
@@ -60,8 +64,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         let client = Client::new(mac, &request.identity());
         match request.message_type {
-            MessageType::Discover => self.discovered(now, client, &request, boots, out),
-            MessageType::Request => self.requested(now, client, &request, boots, out),
+            MessageType::Discover => self.discovered(now, client, &request, boots, booting, out),
+            MessageType::Request => self.requested(now, client, &request, boots, booting, out),
             MessageType::Release => {
                 let address = request.ciaddr;
                 if self.leases.release(now, client, address) {
@@ -91,6 +95,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         client: Client,
         request: &Request<'_>,
         boots: bool,
+        booting: Option<usize>,
         out: &mut Outputs,
     ) {
         let address = match self.static_address(client.mac) {
@@ -104,9 +109,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             },
         };
         count(&mut self.counters.dhcp_offers);
-        if boots
-            && let Some(node) = self.find_by_mac(client.mac)
-            && let Some(node) = self.nodes.get_mut(node)
+        if let Some(node) = booting.and_then(|node| self.nodes.get_mut(node))
             && node.timeline.reached(Hop::Ipxe).is_none()
         {
             node.timeline.mark(Hop::Offer, now);
@@ -122,6 +125,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         client: Client,
         request: &Request<'_>,
         boots: bool,
+        booting: Option<usize>,
         out: &mut Outputs,
     ) {
         if request
@@ -156,10 +160,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             seconds,
         }
         .emit(out);
-        if boots
-            && let Some(node) = self.find_by_mac(client.mac)
-            && let Some(node) = self.nodes.get_mut(node)
-        {
+        if let Some(node) = booting.and_then(|node| self.nodes.get_mut(node)) {
             node.address = address;
             if !request.is_ipxe() || node.timeline.reached(Hop::Ipxe).is_none() {
                 node.timeline.mark(Hop::Address, now);

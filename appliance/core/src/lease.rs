@@ -6,10 +6,13 @@
 //! its lease has run out. When all are taken the request is refused and
 //! counted; nobody's address is taken away.
 
+mod slots;
+
 use crate::Instant;
 use core::net::Ipv4Addr;
 use farrier_dhcp::wire::Identity;
 use farrier_protocol::message::Mac;
+use slots::{Slots, State};
 
 /// How long an offer is held for its client, in milliseconds.
 pub const OFFER_MILLIS: u64 = 30_000;
@@ -73,22 +76,6 @@ impl Fnv {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Slot {
-    Free,
-    /// Promised or given until that time. A past `until` leaves the address
-    /// reserved for its client until another one needs it.
-    Held {
-        client: Client,
-        until: Instant,
-        bound: bool,
-    },
-    /// Somebody said that it is in use by a stranger.
-    Declined {
-        until: Instant,
-    },
-}
-
 /// Why a request for an address is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseError {
@@ -115,8 +102,7 @@ pub(crate) enum Told {
 #[derive(Debug)]
 pub struct Leases<const L: usize> {
     first: Ipv4Addr,
-    len: usize,
-    slots: [Slot; L],
+    slots: Slots<L>,
 }
 
 impl<const L: usize> Leases<L> {
@@ -124,25 +110,23 @@ impl<const L: usize> Leases<L> {
     pub const fn new() -> Self {
         Leases {
             first: Ipv4Addr::UNSPECIFIED,
-            len: 0,
-            slots: [Slot::Free; L],
+            slots: Slots::new(),
         }
     }
 
-    /// Gives the book its pool and forgets every lease.
-    pub fn configure(&mut self, first: Ipv4Addr, len: usize) {
+    /// Gives the book its pool and forgets every lease. The secrets are to
+    /// be random: whoever knows them can make requests slow.
+    pub fn configure(&mut self, first: Ipv4Addr, len: usize, secrets: [u64; 2]) {
         self.first = first;
-        self.len = len.min(L);
-        self.slots = [Slot::Free; L];
+        self.slots.reset(len, secrets);
     }
 
     /// How many addresses there are, and how many of them are bound now.
     pub fn usage(&self, now: Instant) -> (usize, usize) {
-        let bound = self
-            .pool()
-            .iter()
-            .filter(|slot| matches!(slot, Slot::Held { until, bound: true, .. } if *until > now));
-        (self.len, bound.count())
+        let bound = (0..self.slots.len())
+            .filter_map(|index| self.slots.get(index))
+            .filter(|slot| matches!(slot, State::Held { until, bound: true, .. } if *until > now));
+        (self.slots.len(), bound.count())
     }
 
     /// Finds an address for a client: its own, else the one that it wishes
@@ -157,42 +141,27 @@ impl<const L: usize> Leases<L> {
         client: Client,
         wish: Option<Ipv4Addr>,
     ) -> Result<Ipv4Addr, LeaseError> {
-        let index = self
-            .find(client)
-            .or_else(|| {
-                wish.and_then(|a| self.index(a))
-                    .filter(|i| self.takeable(now, *i))
-            })
-            .or_else(|| self.pool().iter().position(|s| matches!(s, Slot::Free)))
-            .or_else(|| self.longest_expired(now))
-            .ok_or(LeaseError::Exhausted)?;
-        let held_until = now.plus_millis(OFFER_MILLIS);
-        if let Some(slot) = self.slots.get_mut(index) {
-            *slot = match *slot {
+        if let Some(index) = self.slots.find(client) {
+            if let Some(State::Held { until, bound, .. }) = self.slots.get(index) {
+                let held_until = now.plus_millis(OFFER_MILLIS);
                 // An offer never shortens a lease that the client has.
-                Slot::Held {
-                    client: c,
-                    until,
-                    bound,
-                } if c == client && until > held_until => Slot::Held {
-                    client,
-                    until,
-                    bound,
-                },
-                Slot::Held {
-                    client: c, bound, ..
-                } if c == client => Slot::Held {
-                    client,
-                    until: held_until,
-                    bound,
-                },
-                _ => Slot::Held {
-                    client,
-                    until: held_until,
-                    bound: false,
-                },
-            };
+                if until < held_until {
+                    self.slots.hold(index, client, held_until, bound);
+                }
+            }
+            return Ok(self.address(index));
         }
+        let index = wish
+            .and_then(|a| self.index(a))
+            .filter(|i| self.takeable(now, *i))
+            .or_else(|| self.slots.unused())
+            .or_else(|| {
+                let (until, index) = self.slots.first_out()?;
+                (until <= now).then_some(index)
+            })
+            .ok_or(LeaseError::Exhausted)?;
+        self.slots
+            .hold(index, client, now.plus_millis(OFFER_MILLIS), false);
         Ok(self.address(index))
     }
 
@@ -210,56 +179,36 @@ impl<const L: usize> Leases<L> {
         seconds: u32,
     ) -> Result<(), LeaseError> {
         let index = self.index(address).ok_or(LeaseError::NotYours)?;
-        match self.find(client) {
+        match self.slots.find(client) {
             Some(own) if own == index => {}
             Some(_) => return Err(LeaseError::NotYours),
-            None if matches!(self.slots.get(index), Some(Slot::Free)) => {}
+            None if self.slots.get(index) == Some(State::Free) => {}
             None => return Err(LeaseError::NotYours),
         }
         let until = now.plus_millis(u64::from(seconds) * 1000);
-        if let Some(slot) = self.slots.get_mut(index) {
-            *slot = Slot::Held {
-                client,
-                until,
-                bound: true,
-            };
-        }
+        self.slots.hold(index, client, until, true);
         Ok(())
     }
 
     /// Ends a client's lease. The address stays reserved for it. `false`
     /// where it is not the client's.
     pub fn release(&mut self, now: Instant, client: Client, address: Ipv4Addr) -> bool {
-        if let Some(index) = self
-            .index(address)
-            .filter(|i| self.find(client) == Some(*i))
-            && let Some(slot) = self.slots.get_mut(index)
-        {
-            *slot = Slot::Held {
-                client,
-                until: now,
-                bound: false,
-            };
-            return true;
+        let own = self.own(client, address);
+        if let Some(index) = own {
+            self.slots.hold(index, client, now, false);
         }
-        false
+        own.is_some()
     }
 
     /// Takes an address out of use for [`DECLINED_MILLIS`]: its client found
     /// somebody else there. Only the client that holds it can say so.
     pub fn decline(&mut self, now: Instant, client: Client, address: Ipv4Addr) -> bool {
-        let Some(index) = self
-            .index(address)
-            .filter(|i| self.find(client) == Some(*i))
-        else {
-            return false;
-        };
-        if let Some(slot) = self.slots.get_mut(index) {
-            *slot = Slot::Declined {
-                until: now.plus_millis(DECLINED_MILLIS),
-            };
+        let own = self.own(client, address);
+        if let Some(index) = own {
+            let until = now.plus_millis(DECLINED_MILLIS);
+            self.slots.decline(index, until);
         }
-        true
+        own.is_some()
     }
 
     /// Takes up a lease of before a restart. How much of it is over nobody
@@ -271,33 +220,22 @@ impl<const L: usize> Leases<L> {
         address: Ipv4Addr,
         seconds: u32,
     ) {
-        if let Some(index) = self.index(address)
-            && let Some(slot) = self.slots.get_mut(index)
-        {
-            *slot = Slot::Held {
-                client,
-                until: now.plus_millis(u64::from(seconds) * 1000),
-                bound: true,
-            };
+        if let Some(index) = self.index(address) {
+            let until = now.plus_millis(u64::from(seconds) * 1000);
+            self.slots.hold(index, client, until, true);
         }
     }
 
     /// The end of a lease of before a restart.
     pub(crate) fn restore_end(&mut self, now: Instant, address: Ipv4Addr, declined: bool) {
-        if let Some(index) = self.index(address)
-            && let Some(slot) = self.slots.get_mut(index)
-        {
-            *slot = match *slot {
-                _ if declined => Slot::Declined {
-                    until: now.plus_millis(DECLINED_MILLIS),
-                },
-                Slot::Held { client, .. } => Slot::Held {
-                    client,
-                    until: now,
-                    bound: false,
-                },
-                other => other,
-            };
+        let Some(index) = self.index(address) else {
+            return;
+        };
+        if declined {
+            let until = now.plus_millis(DECLINED_MILLIS);
+            self.slots.decline(index, until);
+        } else if let Some(State::Held { client, .. }) = self.slots.get(index) {
+            self.slots.hold(index, client, now, false);
         }
     }
 
@@ -306,17 +244,17 @@ impl<const L: usize> Leases<L> {
     /// Offers are promises of a moment and no records.
     pub(crate) fn told(&self, now: Instant, index: usize) -> Option<Told> {
         let address = self.address(index);
-        match self.pool().get(index)? {
-            Slot::Held {
+        match self.slots.get(index)? {
+            State::Held {
                 client,
                 until,
                 bound: true,
             } => Some(Told::Bound {
-                client: *client,
+                client,
                 address,
                 seconds: u32::try_from(until.since(now).div_ceil(1000)).unwrap_or(u32::MAX),
             }),
-            Slot::Declined { until } if *until > now => Some(Told::Declined { address }),
+            State::Declined { until } if until > now => Some(Told::Declined { address }),
             _ => None,
         }
     }
@@ -324,7 +262,7 @@ impl<const L: usize> Leases<L> {
     /// Whose address this is.
     pub fn owner(&self, address: Ipv4Addr) -> Option<Mac> {
         match self.slots.get(self.index(address)?)? {
-            Slot::Held {
+            State::Held {
                 client,
                 bound: true,
                 ..
@@ -333,41 +271,25 @@ impl<const L: usize> Leases<L> {
         }
     }
 
-    fn pool(&self) -> &[Slot] {
-        self.slots.get(..self.len).unwrap_or_default()
-    }
-
-    fn find(&self, client: Client) -> Option<usize> {
-        self.pool()
-            .iter()
-            .position(|slot| matches!(slot, Slot::Held { client: c, .. } if *c == client))
+    /// The place of an address, if the client has it.
+    fn own(&self, client: Client, address: Ipv4Addr) -> Option<usize> {
+        self.index(address)
+            .filter(|index| self.slots.find(client) == Some(*index))
     }
 
     fn takeable(&self, now: Instant, index: usize) -> bool {
         match self.slots.get(index) {
-            Some(Slot::Free) => true,
-            Some(Slot::Held { until, .. } | Slot::Declined { until }) => *until <= now,
+            Some(State::Free) => true,
+            Some(State::Held { until, .. } | State::Declined { until }) => until <= now,
             None => false,
         }
     }
 
-    fn longest_expired(&self, now: Instant) -> Option<usize> {
-        self.pool()
-            .iter()
-            .enumerate()
-            .filter_map(|(i, slot)| match slot {
-                Slot::Held { until, .. } | Slot::Declined { until } if *until <= now => {
-                    Some((*until, i))
-                }
-                _ => None,
-            })
-            .min()
-            .map(|(_, i)| i)
-    }
-
     fn index(&self, address: Ipv4Addr) -> Option<usize> {
         let offset = address.to_bits().checked_sub(self.first.to_bits())?;
-        usize::try_from(offset).ok().filter(|i| *i < self.len)
+        usize::try_from(offset)
+            .ok()
+            .filter(|i| *i < self.slots.len())
     }
 
     fn address(&self, index: usize) -> Ipv4Addr {
@@ -383,144 +305,4 @@ impl<const L: usize> Default for Leases<L> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::HashMap;
-    use std::vec::Vec;
-
-    fn client(n: u8) -> Client {
-        let mac = [2, 0, 0, 0, 0, n];
-        Client::new(Mac(mac), &Identity::Hardware(mac))
-    }
-
-    fn book(len: usize) -> Leases<8> {
-        let mut leases = Leases::new();
-        leases.configure(Ipv4Addr::new(10, 0, 0, 10), len);
-        leases
-    }
-
-    fn at(seconds: u64) -> Instant {
-        Instant::from_millis(seconds * 1000)
-    }
-
-    #[test]
-    fn a_client_gets_the_same_address_again() {
-        let mut leases = book(8);
-        let a = leases.offer(at(0), client(1), None).unwrap();
-        leases.bind(at(0), client(1), a, 60).unwrap();
-        let b = leases.offer(at(1), client(2), None).unwrap();
-        assert_ne!(a, b);
-        assert_eq!(leases.offer(at(500), client(1), None), Ok(a));
-    }
-
-    #[test]
-    fn one_machine_may_have_two_identities() {
-        let mut leases = book(8);
-        let mac = [2, 0, 0, 0, 0, 1];
-        let rom = Client::new(Mac(mac), &Identity::ClientId(&[0, 9, 9]));
-        let a = leases.offer(at(0), rom, None).unwrap();
-        leases.bind(at(0), rom, a, 60).unwrap();
-        let b = leases.offer(at(0), client(1), None).unwrap();
-        assert_ne!(a, b);
-        assert_eq!(leases.owner(a), Some(Mac(mac)));
-    }
-
-    #[test]
-    fn a_full_pool_refuses_and_takes_nothing_away() {
-        let mut leases = book(2);
-        for n in 1..=2 {
-            let a = leases.offer(at(0), client(n), None).unwrap();
-            leases.bind(at(0), client(n), a, 60).unwrap();
-        }
-        assert_eq!(
-            leases.offer(at(59), client(3), None),
-            Err(LeaseError::Exhausted)
-        );
-        // The one that ran out first is given away, not before.
-        assert_eq!(
-            leases.offer(at(60), client(3), None),
-            Ok(Ipv4Addr::new(10, 0, 0, 10))
-        );
-    }
-
-    #[test]
-    fn an_offer_does_not_shorten_a_lease() {
-        let mut leases = book(1);
-        let a = leases.offer(at(0), client(1), None).unwrap();
-        leases.bind(at(0), client(1), a, 600).unwrap();
-        assert_eq!(leases.offer(at(1), client(1), None), Ok(a));
-        assert_eq!(
-            leases.offer(at(599), client(2), None),
-            Err(LeaseError::Exhausted)
-        );
-    }
-
-    #[test]
-    fn only_its_holder_can_decline_an_address() {
-        let mut leases = book(2);
-        let a = leases.offer(at(0), client(1), None).unwrap();
-        leases.bind(at(0), client(1), a, 60).unwrap();
-        assert!(!leases.decline(at(1), client(2), a));
-        assert!(leases.decline(at(1), client(1), a));
-        assert_ne!(leases.offer(at(2), client(1), Some(a)), Ok(a));
-        assert_eq!(leases.owner(a), None);
-    }
-
-    #[test]
-    fn addresses_outside_the_pool_are_nobodys() {
-        let mut leases = book(2);
-        for address in [Ipv4Addr::new(10, 0, 0, 9), Ipv4Addr::new(10, 0, 0, 12)] {
-            assert_eq!(
-                leases.bind(at(0), client(1), address, 60),
-                Err(LeaseError::NotYours)
-            );
-            assert_eq!(leases.owner(address), None);
-        }
-    }
-
-    proptest! {
-        /// Whatever clients do, no address has two bound owners whose leases
-        /// both live. The oracle is a plain map of what was acknowledged.
-        #[test]
-        fn never_two_owners(steps in proptest::collection::vec((0u8..6, 0u8..4, 0u8..8, 0u64..40), 1..200)) {
-            let mut leases = book(4);
-            let mut now = Instant::START;
-            let mut owned: HashMap<Ipv4Addr, (u8, Instant)> = HashMap::new();
-            for (who, what, wish, seconds) in steps {
-                now = now.plus_millis(seconds * 1000);
-                let wish = Ipv4Addr::new(10, 0, 0, 8 + wish);
-                match what {
-                    0 => {
-                        if let Ok(a) = leases.offer(now, client(who), Some(wish))
-                            && let Some((owner, until)) = owned.get(&a)
-                        {
-                            prop_assert!(*owner == who || *until <= now, "{a} offered twice");
-                        }
-                    }
-                    1 => {
-                        if leases.bind(now, client(who), wish, 60).is_ok() {
-                            if let Some((owner, until)) = owned.get(&wish) {
-                                prop_assert!(*owner == who || *until <= now, "{wish} bound twice");
-                            }
-                            owned.insert(wish, (who, now.plus_millis(60_000)));
-                        }
-                    }
-                    2 => {
-                        leases.release(now, client(who), wish);
-                        if owned.get(&wish).is_some_and(|(owner, _)| *owner == who) {
-                            owned.remove(&wish);
-                        }
-                    }
-                    _ => {
-                        if leases.decline(now, client(who), wish) {
-                            owned.remove(&wish);
-                        }
-                    }
-                }
-            }
-            let live: Vec<_> = owned.values().filter(|(_, until)| *until > now).collect();
-            prop_assert!(leases.usage(now).1 >= live.len());
-        }
-    }
-}
+mod tests;

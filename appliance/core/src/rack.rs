@@ -207,8 +207,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         config.check()?;
         let mut seed = [0; 32];
         entropy.fill(&mut seed);
-        self.leases
-            .configure(config.pool_first, usize::from(config.pool_len));
+        let mut secrets = [[0; 8]; 2];
+        entropy.fill(secrets.as_flattened_mut());
+        self.leases.configure(
+            config.pool_first,
+            usize::from(config.pool_len),
+            secrets.map(u64::from_le_bytes),
+        );
         // Numbers of earlier starts must not come again: they are signed
         // into orders and statements.
         let mut start = [0; 8];
