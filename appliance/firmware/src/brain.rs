@@ -4,6 +4,7 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
+use embassy_futures::block_on;
 use embassy_time::{Duration, Instant, Timer};
 use farrier_core::output::PowerWanted;
 
@@ -15,7 +16,7 @@ use heapless::String;
 use crate::assets::AssetStore;
 use crate::lines::{Show, error, info, warning};
 use crate::net::DoorSender;
-use crate::records::Store;
+use crate::records::{NotDurable, Store};
 use crate::{Board, Context};
 
 const DHCP_SERVER: u16 = 67;
@@ -99,7 +100,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Brain<B, N, L, D>
         self.rack
             .step(now(), input, &mut self.entropy, self.outputs);
         let agent_port = self.rack.config().agent_port;
-        if self.records.append(self.outputs.records()).await.is_err() {
+        if self.append().is_err() {
             // What is not written down has not happened: nobody may be told,
             // neither now nor by whoever looks at the outputs afterwards. A
             // store that fails once takes nothing any more, so that nothing
@@ -155,13 +156,28 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Brain<B, N, L, D>
                 Output::Serve(_) | Output::Answer(_) => {}
             }
         }
-        let (rack, now) = (&*self.rack, now());
-        let tended = self
-            .records
-            .tend(|from, room| rack.snapshot(now, from, room));
-        if tended.await.is_err() {
+        if self.tend().is_err() {
             error!("the journal can not be kept bounded");
         }
+    }
+
+    /// Makes the step's records durable. On the spot, not by waiting: what a
+    /// task keeps while it waits it keeps for ever, and each of the workers
+    /// would have room of its own for the journal's work. Flash that a
+    /// processor writes by itself holds it up anyway.
+    #[inline(never)]
+    fn append(&mut self) -> Result<(), NotDurable> {
+        block_on(self.records.append(self.outputs.records()))
+    }
+
+    /// Lets the store do what is due for it to stay bounded.
+    #[inline(never)]
+    fn tend(&mut self) -> Result<(), NotDurable> {
+        let (rack, now) = (&*self.rack, now());
+        block_on(
+            self.records
+                .tend(|from, room| rack.snapshot(now, from, room)),
+        )
     }
 }
 

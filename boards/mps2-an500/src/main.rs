@@ -21,7 +21,6 @@ mod board {
 }
 
 use core::fmt::Write as _;
-use core::fmt::Write as _;
 use core::panic::PanicInfo;
 
 use cortex_m::peripheral::{NVIC, SCB};
