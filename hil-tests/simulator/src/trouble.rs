@@ -127,6 +127,7 @@ impl World {
                 let millis = 1_000 + word % 1_800_000;
                 self.watch.clock_jumped(now, millis);
                 self.appliance.jump(now, millis);
+                self.schedule_tick();
                 self.trace(|| format!("the appliance's clock jumps by {millis} ms"));
             }
             Fault::AllAtOnce => {

@@ -342,7 +342,7 @@ impl World {
         self.schedule_tick();
     }
 
-    fn schedule_tick(&mut self) {
+    pub(crate) fn schedule_tick(&mut self) {
         let at = self.appliance.wake_at().max(self.now.saturating_add(1));
         if at < self.tick_at {
             self.tick_at = at;
