@@ -153,6 +153,10 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Brain<B, N, L, D>
                 Output::Serve(_) | Output::Answer(_) => {}
             }
         }
+        let rack = &*self.rack;
+        self.records
+            .tend(|from, room| rack.snapshot(now(), from, room))
+            .await;
     }
 }
 

@@ -13,6 +13,15 @@ pub trait Store {
     /// # Errors
     /// [`NotDurable`]; the caller then withholds the record's effects.
     fn append(&mut self, record: &[u8]) -> impl Future<Output = Result<(), NotDurable>>;
+
+    /// Does what is due for the store to stay bounded, when effects have
+    /// left. `state` is the brain's `snapshot`.
+    fn tend(
+        &mut self,
+        _state: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
+    ) -> impl Future<Output = ()> {
+        core::future::ready(())
+    }
 }
 
 /// A record could not be written.

@@ -7,6 +7,8 @@
 #![no_std]
 #![no_main]
 
+#[cfg(feature = "bench")]
+mod bench;
 mod executor;
 mod mmio;
 mod semihost;
@@ -26,11 +28,14 @@ use cortex_m::peripheral::{NVIC, SCB};
 use cortex_m_rt::{ExceptionFrame, entry, exception};
 use embassy_time::Timer;
 use farrier_firmware::brain::Console;
-use farrier_firmware::records::Volatile;
+#[cfg(not(feature = "bench"))]
+use farrier_firmware::records::Volatile as Records;
 use farrier_firmware::{Board, Parts};
 use farrier_lan9118::{Buffers, Lan9118, Shared};
 use static_cell::ConstStaticCell;
 
+#[cfg(feature = "bench")]
+use bench::Records;
 use mmio::Registers;
 
 /// The Ethernet chip's registers, for the driver and for its interrupt.
@@ -91,7 +96,7 @@ fn main() -> ! {
                 net,
                 blocks: store,
                 entropy,
-                records: Volatile,
+                records: Records::default(),
                 power: Console,
             },
         );
@@ -105,7 +110,7 @@ impl Board for An500 {
     type Net = Lan9118<Registers>;
     type Blocks = semihost::File;
     type Entropy = semihost::Entropy;
-    type Store = Volatile;
+    type Store = Records;
     type Power = Console;
 
     fn nic_counters(report: &mut dyn FnMut(&'static str, u32)) {
