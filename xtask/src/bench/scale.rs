@@ -36,7 +36,7 @@ const PACKAGE: &str = "farrier-dhcp-bench";
 const POOL_FIRST: Ipv4Addr = Ipv4Addr::new(10, 99, 1, 0);
 const POOL_LAST: Ipv4Addr = Ipv4Addr::new(10, 99, 47, 223);
 /// How long an instrumented server may take to start.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A server that is counted beside the appliance.
 #[derive(Clone, Copy, PartialEq, Eq)]
