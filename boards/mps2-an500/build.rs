@@ -16,6 +16,7 @@ struct Board {
     timer: Timer,
     nic: Nic,
     store: Store,
+    journal: Journal,
     tables: Tables,
 }
 
@@ -60,6 +61,14 @@ struct Nic {
 #[derive(Deserialize)]
 struct Store {
     file: String,
+}
+
+#[derive(Deserialize)]
+struct Journal {
+    base: u32,
+    size: usize,
+    sector: usize,
+    word: usize,
 }
 
 #[derive(Deserialize)]
@@ -171,6 +180,26 @@ fn constants(board: &Board) -> String {
         "&str",
         format!("{:?}", board.store.file),
     );
+    for (doc, name, value) in [
+        (
+            "Address of the journal's flash.",
+            "JOURNAL_BASE",
+            board.journal.base as usize,
+        ),
+        ("Bytes of it.", "JOURNAL_SIZE", board.journal.size),
+        (
+            "Bytes that are erased at once.",
+            "JOURNAL_SECTOR",
+            board.journal.sector,
+        ),
+        (
+            "Bytes that are programmed at once.",
+            "JOURNAL_WORD",
+            board.journal.word,
+        ),
+    ] {
+        put(doc, name, "usize", value.to_string());
+    }
     put(
         "Servers in the rack.",
         "NODES",

@@ -140,9 +140,9 @@ const LEASES: [u32; 4] = [10, 100, 1000, 10_000];
 /// Exchanges that a count is divided by.
 const EXCHANGES: u32 = 400;
 
-/// The variant of the board that counts: its table is larger than a rack's,
-/// and its records go into the journal, in RAM. What programming flash takes
-/// is thus not in the figures.
+/// The variant of the board that counts has a larger table than a rack's, and
+/// a larger journal. What the medium of its flash takes is the emulator's and
+/// not in the figures.
 fn dhcp(rack: &Rack) -> Result<Vec<Figure>> {
     let spinner = Spinner::start("DHCP");
     let port = rack.switch().add_host_port("clients")?;

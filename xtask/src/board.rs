@@ -23,19 +23,10 @@ pub struct Board {
     pub tables: Tables,
     /// How the program is started without hardware.
     pub emulator: Option<Emulator>,
-    /// A file of its folder whose values replace some of these, and a feature
-    /// that goes with it.
+    /// A file of its folder whose values replace some of these: not what
+    /// ships.
     #[serde(skip)]
-    pub variant: Option<Variant>,
-}
-
-/// A way to build a board that is not what ships.
-#[derive(Debug, Clone)]
-pub struct Variant {
-    /// The file.
-    pub file: PathBuf,
-    /// The feature of the board's package.
-    pub feature: String,
+    pub variant: Option<PathBuf>,
 }
 
 /// Names of a board.
@@ -127,8 +118,7 @@ impl Board {
         }
     }
 
-    /// The board with the values of `NAME.toml` beside its `board.toml`, and
-    /// with the feature of that name.
+    /// The board with the values of `NAME.toml` beside its `board.toml`.
     ///
     /// # Errors
     /// The file can not be read, or has other sections.
@@ -147,10 +137,7 @@ impl Board {
                 .extend(values.clone());
         }
         let mut board: Self = table.try_into()?;
-        board.variant = Some(Variant {
-            file,
-            feature: name.to_owned(),
-        });
+        board.variant = Some(file);
         Ok(board)
     }
 
@@ -170,20 +157,16 @@ impl Board {
             target => target.to_owned(),
         };
         let toolchain = Toolchain::find(&target, tool)?;
-        let feature = self
-            .variant
-            .as_ref()
-            .map(|variant| variant.feature.as_str());
         let build = Build {
             workspace,
             package: &self.board.package,
             profile: &self.board.profile,
-            features: feature.as_slice(),
+            features: &[],
             target_dir,
         };
         let mut command = toolchain.build(&build);
         if let Some(variant) = &self.variant {
-            command.env("FARRIER_BOARD_OVERLAY", &variant.file);
+            command.env("FARRIER_BOARD_OVERLAY", variant);
         }
         let output = command.output().context("cargo does not start")?;
         if !output.status.success() {

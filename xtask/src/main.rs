@@ -10,6 +10,7 @@ mod demo;
 mod dist;
 mod image;
 mod kit;
+mod powercut;
 mod progress;
 mod sizes;
 mod store;
@@ -35,6 +36,8 @@ enum Task {
     Image(image::Arguments),
     /// Count the firmware's instructions for a DHCP exchange and a TFTP block.
     Bench(bench::Arguments),
+    /// Cut the power at every flash operation of a rack's life.
+    Powercut(powercut::Arguments),
     /// Show what firmware and ramdisks take of their budgets.
     Sizes(sizes::Arguments),
     /// Build all that a rack needs into one folder.
@@ -47,6 +50,7 @@ fn main() -> anyhow::Result<()> {
         Task::Test(arguments) => test::run(arguments),
         Task::Image(arguments) => image::run(arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Powercut(arguments) => powercut::run(&arguments),
         Task::Sizes(arguments) => sizes::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
     }

@@ -3,7 +3,7 @@
 
 use crate::board::Board;
 use crate::demo::bench;
-use crate::{target_folder, tools, workspace};
+use crate::{powercut, target_folder, tools, workspace};
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use farrier_hil_tests::scenarios::{self, Scenario};
@@ -137,6 +137,10 @@ fn fast(tally: &mut Tally) {
     });
     tally.check("unit and property tests", || {
         cargo(&["test", "--locked", "--quiet"])
+    });
+    tally.check("power cuts", || {
+        let points = powercut::Arguments::short();
+        powercut::run(&points)
     });
     let boards = match Board::all(&workspace()) {
         Ok(boards) => boards,

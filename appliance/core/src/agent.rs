@@ -218,7 +218,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if node.boot.heard.is_none() && work(node.state) == Some(true) {
             // It comes back with the facts of its session after a restart of
             // the appliance: its work goes on.
-            node.reason = "the agent is at work";
             node.deadline = node.state.deadline().map(|d| now.plus_millis(d.millis));
         }
         node.boot.heard = Some(now);

@@ -89,6 +89,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let (state, reason) = (node.state.as_str(), node.reason);
         let missing = node.timeline.due(awaited_since(node, now));
         match missing.map(|(hop, _)| hop) {
+            // Nothing was heard since the restart: in such a state an agent
+            // is heard otherwise.
+            _ if work(node.state) == Some(true) && node.boot.heard.is_none() => {
+                node.set_error(format_args!(
+                    "the appliance restarted while the node was {state}, and its agent did not \
+                     come back"
+                ));
+            }
             // The agent is there and does not get on, or there is none to be
             // waited for.
             _ if node.boot.order.is_some() || work(node.state).is_none() => {

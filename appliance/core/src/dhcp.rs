@@ -98,9 +98,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         booting: Option<usize>,
         out: &mut Outputs,
     ) {
-        let Ok(address) = self.leases.offer(now, client, request.requested_ip) else {
-            count(&mut self.counters.pool_exhausted);
-            return;
+        let address = match self.static_address(client.mac) {
+            Some(address) => address,
+            None => match self.leases.offer(now, client, request.requested_ip) {
+                Ok(address) => address,
+                Err(_) => {
+                    count(&mut self.counters.pool_exhausted);
+                    return;
+                }
+            },
         };
         count(&mut self.counters.dhcp_offers);
         if let Some(node) = booting.and_then(|node| self.nodes.get_mut(node))
@@ -135,7 +141,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             None => request.ciaddr,
         };
         let seconds = self.config.lease_secs;
-        if self.leases.bind(now, client, address, seconds).is_err() {
+        let bound = match self.static_address(client.mac) {
+            Some(own) => own == address,
+            None => self.leases.bind(now, client, address, seconds).is_ok(),
+        };
+        if !bound {
             count(&mut self.counters.dhcp_naks);
             let mut reply = self.dhcp_reply(request, MessageType::Nak);
             reply.message = Some(b"this address is not yours here");

@@ -10,7 +10,7 @@
 use crate::flags::Flags;
 use crate::life::deployed;
 use crate::node::{Boot, Hardware, MAX_MACS, Node, Power};
-use crate::output::Outputs;
+use crate::output::{Outputs, PowerWanted};
 use crate::rack::{Rack, count};
 use crate::record::Record;
 use crate::refused::Refused;
@@ -30,8 +30,7 @@ pub(crate) fn is_real_uuid(uuid: &[u8; 16]) -> bool {
         [3, 0, 2, 0, 4, 0, 5, 0, 0, 6, 0, 7, 0, 8, 0, 9],
         [0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0, 8, 0, 9],
     ];
-    let [first, rest @ ..] = uuid;
-    rest.iter().any(|byte| byte != first) && !FILLERS.contains(uuid)
+    *uuid != [0; 16] && *uuid != [0xff; 16] && !FILLERS.contains(uuid)
 }
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
@@ -127,7 +126,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     /// Deletes a node. Its place stays free until another node comes.
-    pub(crate) fn delete(&mut self, index: usize, out: &mut Outputs) -> Result<(), Refused> {
+    pub(crate) fn delete(
+        &mut self,
+        now: Instant,
+        index: usize,
+        out: &mut Outputs,
+    ) -> Result<(), Refused> {
         let node = self.nodes.get(index).ok_or(Refused::NoSuchNode)?;
         let state = node.state;
         if state.is_busy() {
@@ -152,6 +156,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if node.flags.has(Flags::ALLOCATED) || node.instance.instance_uuid.is_some() {
             return Err(Refused::Associated);
         }
+        self.end_tenant(now, index, out);
+        let Some(node) = self.nodes.get(index) else {
+            return Err(Refused::NoSuchNode);
+        };
         Record::Deleted { node: node.id }.emit(out);
         self.vacate(index);
         self.sweep_words(out);
@@ -207,7 +215,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         let serial = inspection.serial.0;
         let uuid = Some(inspection.system_uuid).filter(is_real_uuid);
-        let before = (node.system_uuid, node.serial);
         let ports = node.macs.clone();
         if serial != 0 {
             node.serial = serial;
@@ -238,14 +245,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
         }
         if let Some(node) = self.nodes.get(stays) {
-            if (node.system_uuid, node.serial) != before || stays != index {
-                Record::Identity {
-                    node: node.id,
-                    uuid: node.system_uuid,
-                    serial: node.serial,
-                }
-                .emit(out);
+            // Also when nothing is new: an agent's hello may have told the
+            // UUID, and is answered before anything is written down.
+            Record::Identity {
+                node: node.id,
+                uuid: node.system_uuid,
+                serial: node.serial,
             }
+            .emit(out);
             if node.macs != ports || stays != index {
                 self.note_ports(stays, out);
             }
@@ -269,17 +276,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// enrolled stays; of two discovered ones, the one whose agent speaks.
     /// Gives the one that stays.
     fn join(&mut self, index: usize, other: usize, out: &mut Outputs) -> usize {
-        let untouched = |rack: &Self, of: usize| {
+        let untouched = |rack: &Self, of: usize, state: State| {
             rack.nodes.get(of).is_some_and(|node| {
-                node.state == State::Enroll
+                node.state == state
                     && node.name.is_empty()
                     && node.instance == crate::node::InstanceInfo::default()
                     && node.flags == Flags::NONE
             })
         };
-        let (stays, goes) = if untouched(self, other) {
+        let (stays, goes) = if untouched(self, other, State::Enroll) {
             (index, other)
-        } else if untouched(self, index)
+        } else if untouched(self, index, State::Inspecting)
             && self
                 .nodes
                 .get(other)
@@ -310,7 +317,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             if node.serial == 0 {
                 node.serial = serial;
             }
-            node.power = Power::On;
+            if stays == other {
+                // Its agent spoke for the node that went.
+                node.power = Power::On;
+                let id = node.id;
+                out.power(id, PowerWanted::Cycle);
+            }
         }
         stays
     }

@@ -6,6 +6,8 @@
 //! with what was before, part by part, so that no change can be forgotten
 //! to be written down. Reading records back is in `restore`.
 
+use crate::book::{MAX_ADDRESSES, MAX_NETWORKS};
+use crate::flavor::MAX_FLAVORS;
 use crate::input::{Input, Operator};
 use crate::lease::Told;
 use crate::node::{Architecture, Job, MAX_MACS, Node};
@@ -63,8 +65,11 @@ const MARKED: usize = DISK + MAX_DISKS;
 const DRIVER: usize = MARKED;
 /// Places of a snapshot for one node.
 const PARTS: usize = DRIVER + crate::node::MAX_DRIVER_INFO;
-/// Places for the rack itself: words and flavors.
-const OWN: usize = MAX_WORDS as usize + crate::flavor::MAX_FLAVORS;
+const WORDS: usize = MAX_WORDS as usize;
+const NETWORKS: usize = WORDS + MAX_FLAVORS;
+const BOOK: usize = NETWORKS + MAX_NETWORKS;
+/// Places for the rack itself: words, flavors, networks, address book.
+const OWN: usize = BOOK + MAX_ADDRESSES;
 
 /// Fingerprints of a node's parts.
 #[derive(Debug, Clone, Copy)]
@@ -143,7 +148,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 Operator::Create { .. }
                 | Operator::Allocate(_)
                 | Operator::Flavor { .. }
-                | Operator::FlavorGone { .. } => None,
+                | Operator::FlavorGone { .. }
+                | Operator::Network { .. }
+                | Operator::NetworkGone { .. }
+                | Operator::Address { .. }
+                | Operator::AddressGone { .. } => None,
             },
             Input::Tick | Input::Image(_) | Input::Dhcp { .. } | Input::Sent { .. } => None,
         }
@@ -273,21 +282,56 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         room.get(..length)
     }
 
-    /// A word or a flavor.
+    /// What belongs to no node.
     fn own(&self, place: usize) -> Option<Record<'_>> {
-        let words = usize::from(MAX_WORDS);
-        if place < words {
-            let place = u8::try_from(place).ok()?;
-            let word = self.texts.word(place);
-            return (!word.is_empty()).then_some(Record::Word { place, word });
+        let rack = usize::from(RACK);
+        match place {
+            BOOK.. => {
+                // From the last to the first: where one goes meanwhile, the
+                // others move to the front, and none is passed over.
+                let index = (MAX_ADDRESSES - 1).checked_sub(place - BOOK)?;
+                let entry = self.book.entries().get(index)?;
+                let (network, mac, address) = (entry.network, entry.mac, entry.address);
+                Some(if entry.is_held() {
+                    Record::Address {
+                        network,
+                        mac,
+                        address,
+                        named: entry.named,
+                    }
+                } else {
+                    Record::Rests {
+                        network,
+                        mac,
+                        address,
+                    }
+                })
+            }
+            NETWORKS.. => {
+                // Place 0 is the provisioning network, which is configured.
+                let number = place - NETWORKS + 1;
+                let mut all = self.book.networks().iter();
+                let network = *all.find(|network| usize::from(network.place) == number)?;
+                Some(Record::Network {
+                    network,
+                    name: self.texts.get(rack, Kind::Network(network.place)),
+                })
+            }
+            WORDS.. => {
+                let place = u8::try_from(place - WORDS).ok()?;
+                let flavor = self.flavors.iter().find(|flavor| flavor.place == place)?;
+                Some(Record::Flavor {
+                    place,
+                    name: self.texts.get(rack, Kind::Flavor(place)),
+                    need: flavor.need,
+                })
+            }
+            _ => {
+                let place = u8::try_from(place).ok()?;
+                let word = self.texts.word(place);
+                (!word.is_empty()).then_some(Record::Word { place, word })
+            }
         }
-        let place = u8::try_from(place - words).ok()?;
-        let flavor = self.flavors.iter().find(|flavor| flavor.place == place)?;
-        Some(Record::Flavor {
-            place,
-            name: self.texts.get(usize::from(RACK), Kind::Flavor(place)),
-            need: flavor.need,
-        })
     }
 
     fn lease(&self, now: Instant, index: usize) -> Option<Record<'_>> {
@@ -452,7 +496,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 wanted: node.wanted,
             },
             DRIVER.. => {
-                let pair = part.checked_sub(DRIVER)?;
+                // From the last to the first, as the address book.
+                let pair = (PARTS - 1).checked_sub(part)?;
                 let (key, value) = self.texts.pairs(index, Kind::DriverInfo).nth(pair)?;
                 Record::DriverInfo {
                     node: id,

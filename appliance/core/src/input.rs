@@ -1,5 +1,6 @@
 //! Facts that the glue tells the brain.
 
+use crate::book::Network;
 use crate::flags::Mark;
 use crate::flavor::Need;
 use crate::node::InstanceInfo;
@@ -175,6 +176,34 @@ pub enum Operator<'a> {
         class: &'a str,
         /// Its `traits`.
         lists: Pairs<'a>,
+    },
+    /// Define a tenants' network.
+    Network {
+        /// Its name.
+        name: &'a str,
+        /// What it is; its place does not matter.
+        network: Network,
+    },
+    /// Forget a tenants' network.
+    NetworkGone {
+        /// Its name.
+        name: &'a str,
+    },
+    /// Give an interface an address of its own.
+    Address {
+        /// The network's name.
+        network: &'a str,
+        /// The interface.
+        mac: Mac,
+        /// The address; `None` for one out of the network's pool.
+        address: Option<Ipv4Addr>,
+    },
+    /// Take an interface's own address back.
+    AddressGone {
+        /// The network's name.
+        network: &'a str,
+        /// The interface.
+        mac: Mac,
     },
     /// Forget a flavor.
     FlavorGone {

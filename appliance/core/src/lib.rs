@@ -45,6 +45,7 @@
 extern crate std;
 
 pub mod api;
+pub mod book;
 pub mod boot;
 pub mod config;
 pub mod flags;
@@ -61,6 +62,7 @@ pub mod texts;
 pub mod time;
 pub mod timeline;
 
+mod addresses;
 mod agent;
 mod deadlines;
 mod dhcp;
@@ -69,6 +71,7 @@ mod durable;
 mod inventory;
 mod life;
 mod operator;
+mod reapply;
 mod refused;
 mod restore;
 #[cfg(test)]

@@ -221,12 +221,19 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             reason,
         }
         .emit(out);
-        self.entered(index, from, next, out);
+        self.entered(now, index, from, next, out);
         true
     }
 
     /// What belongs to a state for as long as it lasts.
-    fn entered(&mut self, index: usize, from: State, state: State, out: &mut Outputs) {
+    fn entered(
+        &mut self,
+        now: Instant,
+        index: usize,
+        from: State,
+        state: State,
+        out: &mut Outputs,
+    ) {
         let Some(node) = self.nodes.get_mut(index) else {
             return;
         };
@@ -252,6 +259,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 node.config_drive = None;
                 node.written = None;
                 self.end_instance(index, out);
+                self.end_tenant(now, index, out);
             }
             _ => {}
         }

@@ -54,7 +54,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Operator::Create { node, name, serial } => {
                 self.create(now, node, name, fingerprint(serial), out)
             }
-            Operator::Delete { node } => self.delete(self.must_find(node)?, out),
+            Operator::Delete { node } => self.delete(now, self.must_find(node)?, out),
             Operator::Port { node, mac } => {
                 let index = self.unlocked(node)?;
                 self.add_port(index, mac)?;
@@ -75,6 +75,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 lists,
             } => self.set_flavor(name, need, class, lists, out),
             Operator::FlavorGone { name } => self.remove_flavor(name, out),
+            Operator::Network { name, network } => self.set_network(now, name, network, out),
+            Operator::NetworkGone { name } => self.remove_network(now, name, out),
+            Operator::Address {
+                network,
+                mac,
+                address,
+            } => self.give_address(now, network, mac, address, out),
+            Operator::AddressGone { network, mac } => self.take_address(now, network, mac, out),
             Operator::Mark {
                 node,
                 mark,

@@ -1,5 +1,6 @@
 //! The table of everything, and `step`.
 
+use crate::book::{Book, PROVISIONING};
 use crate::config::{Config, ConfigError, Identity};
 use crate::flavor::{Flavor, MAX_FLAVORS};
 use crate::input::{Image, Input};
@@ -119,6 +120,7 @@ pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) disks: Vec<DiskSlot, D>,
     pub(crate) leases: Leases<L>,
     pub(crate) texts: Texts,
+    pub(crate) book: Book,
     pub(crate) flavors: Vec<Flavor, MAX_FLAVORS, u8>,
     pub(crate) images: Vec<Image, MAX_IMAGES>,
     pub(crate) parts: [PartSlot; REASSEMBLIES],
@@ -162,6 +164,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             disks: Vec::new(),
             leases: Leases::new(),
             texts: Texts::new(),
+            book: Book::new(),
             flavors: Vec::new(),
             images: Vec::new(),
             parts: [PartSlot::EMPTY; REASSEMBLIES],
@@ -315,6 +318,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.nodes.iter().position(|node| node.macs.contains(&mac))
     }
 
+    /// The address book.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
     /// The texts of operators.
     pub fn texts(&self) -> &Texts {
         &self.texts
@@ -347,7 +355,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// The node that talks from this address.
     pub(crate) fn find_by_address(&self, address: Ipv4Addr) -> Option<usize> {
-        self.find_by_mac(self.leases.owner(address)?)
+        let named = self.book.owner(PROVISIONING, address);
+        self.find_by_mac(named.or_else(|| self.leases.owner(address))?)
     }
 
     pub(crate) fn image(&self, name: &str) -> Option<&Image> {

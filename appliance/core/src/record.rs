@@ -4,6 +4,7 @@
 //! never reordered. The glue hands it to a store behind a trait and makes
 //! it durable before it carries out what follows in the same step.
 
+use crate::book::Network;
 use crate::flavor::Need;
 use crate::output::Outputs;
 use core::net::Ipv4Addr;
@@ -195,6 +196,42 @@ pub enum Record<'a> {
         /// The node.
         node: NodeId,
     },
+    /// A tenants' network was defined.
+    Network {
+        /// What it is.
+        network: Network,
+        /// Its name.
+        name: &'a str,
+    },
+    /// A tenants' network is gone.
+    NetworkGone {
+        /// Its place.
+        place: u8,
+    },
+    /// An interface has an address of the book.
+    Address {
+        /// The network's place; 0 for the provisioning network.
+        network: u8,
+        /// The interface.
+        mac: Mac,
+        /// The address.
+        address: Ipv4Addr,
+        /// Whether it was named, and not picked out of the pool.
+        named: bool,
+    },
+    /// An interface has no address of the book any more on that network.
+    AddressGone {
+        /// The network's place.
+        network: u8,
+        /// The interface.
+        mac: Mac,
+    },
+    /// A tenant is gone, and with it what the node's interfaces were given
+    /// out of tenants' pools.
+    TenantGone {
+        /// The node.
+        node: NodeId,
+    },
     /// A place of the table of nodes has this node.
     Place {
         /// The place: the node's slot in the asset store.
@@ -338,6 +375,16 @@ pub enum Record<'a> {
         address: Ipv4Addr,
         /// For how many seconds.
         seconds: u32,
+    },
+    /// An address of the book is nobody's, and may not be given to anybody
+    /// for a while.
+    Rests {
+        /// The network's place.
+        network: u8,
+        /// The interface that had it.
+        mac: Mac,
+        /// The address.
+        address: Ipv4Addr,
     },
     /// An address is not bound any more.
     Unbound {

@@ -6,9 +6,8 @@
 //! all of that node comes later. One that was written by newer firmware is
 //! passed over and counted.
 
-use crate::durable::{TEXTS, bits, job_number};
+use crate::durable::{bits, job_number};
 use crate::flags::Flags;
-use crate::flavor::Flavor;
 use crate::input::StoredConfigDrive;
 use crate::lease::Client;
 use crate::life::work;
@@ -17,7 +16,6 @@ use crate::node::{
 };
 use crate::rack::{DiskSlot, Rack};
 use crate::record::Record;
-use crate::steps::Steps;
 use crate::texts::{Kind, RACK};
 use crate::time::Instant;
 use farrier_dhcp::wire::Identity;
@@ -27,14 +25,9 @@ use farrier_protocol::server::Session;
 use farrier_protocol::ticket::Ticket;
 use farrier_protocol::wire::SessionId;
 
-/// Why a node that was at work is not any more, where its agent does not
-/// come back.
-const RESTARTED: &str = "the appliance restarted; its agent has to come back";
-
 /// Every reason that a state may have: a record has the words, a node points
 /// to them.
-const REASONS: [&str; 34] = [
-    RESTARTED,
+const REASONS: [&str; 33] = [
     "a hold step: waiting for unhold",
     "adopted: its system runs on, untouched",
     "all is done and proven",
@@ -122,12 +115,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             match (node.state, work(node.state)) {
                 (_, Some(true)) if goes_on => {
                     node.deadline = Some(now.plus_millis(AGENT_SILENT_MILLIS));
-                    node.reason = RESTARTED;
                 }
                 (_, Some(true))
                 | (State::Verifying | State::Deleting | State::Adopting | State::Rescuing, _) => {
                     node.deadline = Some(now);
-                    node.reason = RESTARTED;
                 }
                 _ => {}
             }
@@ -159,7 +150,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             } => {
                 self.leases
                     .restore(now, Client::known(mac, key), address, seconds);
-                self.take_address(mac, address);
+                self.learn_address(mac, address);
             }
             // Of firmware before clients had fingerprints.
             Record::Lease {
@@ -169,54 +160,39 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             } => {
                 let client = Client::new(mac, &Identity::Hardware(mac.0));
                 self.leases.restore(now, client, address, seconds);
-                self.take_address(mac, address);
+                self.learn_address(mac, address);
             }
             Record::Unbound { address, declined } => {
                 self.leases.restore_end(now, address, declined);
             }
-            Record::Word { place, word } => {
-                let _full = self.texts.set(usize::from(RACK), Kind::Word(place), word);
+            Record::Network { network, name } => {
+                let kind = Kind::Network(network.place);
+                let _full = self.texts.set(usize::from(RACK), kind, name);
+                self.book.put_network(network);
             }
-            Record::Flavor { place, name, need } => {
-                let _full = self.texts.set(usize::from(RACK), Kind::Flavor(place), name);
-                self.flavors.retain(|flavor| flavor.place != place);
-                let _full = self.flavors.push(Flavor { place, need });
+            Record::NetworkGone { place } => {
+                let kind = Kind::Network(place);
+                let _fits = self.texts.set(usize::from(RACK), kind, "");
+                self.book.drop_network(place);
             }
-            Record::FlavorGone { place } => {
-                let _fits = self.texts.set(usize::from(RACK), Kind::Flavor(place), "");
-                self.flavors.retain(|flavor| flavor.place != place);
-            }
-            Record::Text { node, kind, text } => {
-                let kind = TEXTS.into_iter().find(|known| known.number() == kind);
-                if let Some((index, kind)) = self.find(node).zip(kind) {
-                    let _full = self.texts.set(index, kind, text);
-                }
-            }
-            Record::DriverInfo { node, key, value } => {
-                if let Some(index) = self.find(node) {
-                    let _full = self.texts.set_pair(index, Kind::DriverInfo, key, value);
-                }
-            }
-            Record::Allocated {
-                node,
-                allocation,
-                wanted,
-                name,
-                class,
+            Record::Address {
+                network,
+                mac,
+                address,
+                named,
             } => {
-                if let Some(index) = self.find(node) {
-                    let _full = self.allocated(index, allocation, name, class, wanted);
-                }
+                let rest = self.config.lease_secs;
+                self.book.put_held(now, network, mac, address, named, rest);
             }
-            Record::Deallocated { node } => {
-                if let Some(index) = self.find(node) {
-                    self.deallocated(index);
-                }
-            }
-            Record::Deleted { node } => {
-                if let Some(index) = self.find(node) {
-                    self.vacate(index);
-                }
+            // Its addresses are told one by one.
+            Record::TenantGone { .. } => {}
+            Record::Rests {
+                network,
+                mac,
+                address,
+            } => {
+                let rest = self.config.lease_secs;
+                self.book.put_resting(now, network, mac, address, rest);
             }
             Record::Disk {
                 node,
@@ -239,12 +215,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     }
                 }
             }
-            _ => self.take_up_node(record),
+            _ => self.take_up_node(now, record),
         }
     }
 
     /// Records that say one thing of one node.
-    fn take_up_node(&mut self, record: &Record<'_>) {
+    fn take_up_node(&mut self, now: Instant, record: &Record<'_>) {
         match *record {
             Record::Enrolled { node, mac } => {
                 if let Some((_, node)) = self.known(node) {
@@ -278,42 +254,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Record::Error { node, text } => {
                 if let Some((_, node)) = self.known(node) {
                     node.last_error = cut(text);
-                }
-            }
-            Record::Identity { node, uuid, serial } => {
-                if let Some((_, node)) = self.known(node) {
-                    node.system_uuid = uuid;
-                    node.serial = serial;
-                }
-            }
-            Record::Ports { node, macs } => {
-                if let Some((_, node)) = self.known(node) {
-                    node.macs.clear();
-                    let (macs, _) = macs.as_chunks::<6>();
-                    let _full = node
-                        .macs
-                        .extend(macs.iter().take(crate::node::MAX_MACS).map(|mac| Mac(*mac)));
-                }
-            }
-            Record::Flags { node, flags } => {
-                if let Some((_, node)) = self.known(node) {
-                    let lasting = flags & Flags::LASTING.bits();
-                    node.flags = Flags::from_bits(lasting);
-                }
-            }
-            Record::Steps { node, steps } => {
-                if let Some((_, node)) = self.known(node) {
-                    node.steps = Steps::from_bits(steps);
-                }
-            }
-            Record::Kind {
-                node,
-                traits,
-                class,
-            } => {
-                if let Some((_, node)) = self.known(node) {
-                    node.traits = traits;
-                    node.class = class;
                 }
             }
             Record::Wanted { node, wanted } => {
@@ -381,7 +321,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     });
                 }
             }
-            _ => self.take_up_boot(record),
+            _ => {
+                if !self.reapply(now, record) {
+                    self.take_up_boot(record);
+                }
+            }
         }
     }
 
@@ -489,7 +433,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    fn take_address(&mut self, mac: Mac, address: core::net::Ipv4Addr) {
+    fn learn_address(&mut self, mac: Mac, address: core::net::Ipv4Addr) {
         if let Some(index) = self.find_by_mac(mac)
             && let Some(node) = self.nodes.get_mut(index)
         {

@@ -234,9 +234,19 @@ fn the_stock_client_walks_a_node_through_its_life() {
     let refused = door.run(&["node", "power", "off", "web-1"]).unwrap_err();
     assert!(refused.contains("no power driver"), "{refused}");
     let refused = door
-        .run(&["node", "create", "--driver", "farrier"])
+        .run(&["node", "create", "--driver", "ipmi"])
         .unwrap_err();
-    assert!(refused.contains("first boot packet"), "{refused}");
+    assert!(refused.contains("no driver"), "{refused}");
+    let create = ["node", "create", "--driver", "farrier", "--name", "spare"];
+    door.run(&create).unwrap();
+    door.run(&["node", "maintenance", "set", "spare", "--reason", "new"])
+        .unwrap();
+    assert_eq!(door.json(&["node", "show", "spare"])["maintenance"], true);
+    door.run(&["node", "maintenance", "unset", "spare"])
+        .unwrap();
+    door.run(&["node", "add", "trait", "spare", "CUSTOM_GPU"])
+        .unwrap();
+    door.run(&["node", "delete", "spare"]).unwrap();
     let refused = door
         .run(&["node", "inventory", "save", "web-1"])
         .unwrap_err();

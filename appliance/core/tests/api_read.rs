@@ -280,7 +280,7 @@ fn what_is_not_there() {
         ("GET", "/farrier/v1/wings", 404),
         ("PATCH", "/v1/nodes/rack-9", 404),
         ("PUT", "/v1/nodes/rack-9/states/provision", 404),
-        ("DELETE", "/v1/nodes/rack-1", 405),
+        ("DELETE", "/v1/nodes/rack-1", 400),
         ("POST", "/v1/nodes/rack-1", 405),
         ("DELETE", "/v1/nodes", 405),
         ("PUT", "/v1", 405),

@@ -67,13 +67,13 @@ fn several_interfaces_of_one_uuid_are_one_node() {
 #[test]
 fn a_full_table_of_nodes_is_counted_and_disturbs_nobody() {
     let mut lab = Lab::new();
-    for mac in 1..=4 {
+    for mac in 1..=8 {
         lab.boot(mac);
     }
-    let lease = lab.dhcp(5, ipxe).expect("an address all the same");
+    let lease = lab.dhcp(9, ipxe).expect("an address all the same");
     assert_eq!(lab.open(lease.address, "boot.ipxe"), Did::NotFound);
     assert!(lab.rack.counters().nodes_full > 0);
-    assert_eq!(lab.rack.nodes().len(), 4);
+    assert_eq!(lab.rack.nodes().len(), 8);
     lab.boot(1);
 }
 

@@ -99,16 +99,18 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Brain<B, N, L, D>
         self.rack
             .step(now(), input, &mut self.entropy, self.outputs);
         let agent_port = self.rack.config().agent_port;
-        for output in self.outputs.iter() {
+        if self.records.append(self.outputs.records()).await.is_err() {
+            // What is not written down has not happened: nobody may be told,
+            // neither now nor by whoever looks at the outputs afterwards. A
+            // store that fails once takes nothing any more, so that nothing
+            // can be built on what is in RAM only.
+            error!("records lost, their effects are withheld until a restart");
+            self.outputs.clear();
+            return;
+        }
+        for output in self.outputs.effects() {
             match output {
-                Output::Record(record) => {
-                    if self.records.append(record).await.is_err() {
-                        // What is not written down has not happened: nobody
-                        // may be told.
-                        error!("record lost, its effects are withheld");
-                        return;
-                    }
-                }
+                Output::Record(_) => {}
                 Output::Dhcp { route, payload } => {
                     let neighbour = neighbour.unwrap_or(BROADCAST);
                     let (mac, ip, port) = match route {
@@ -153,10 +155,13 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Brain<B, N, L, D>
                 Output::Serve(_) | Output::Answer(_) => {}
             }
         }
-        let rack = &*self.rack;
-        self.records
-            .tend(|from, room| rack.snapshot(now(), from, room))
-            .await;
+        let (rack, now) = (&*self.rack, now());
+        let tended = self
+            .records
+            .tend(|from, room| rack.snapshot(now, from, room));
+        if tended.await.is_err() {
+            error!("the journal can not be kept bounded");
+        }
     }
 }
 
@@ -217,11 +222,8 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 brain.rack.wake_at()
             };
             let at = Instant::from_millis(at.millis());
-            // At least a millisecond of peace, whatever the brain says; at
-            // most a second, since other steps may bring forward what is due.
-            let now = Instant::now();
-            let at = at.clamp(now + Duration::from_millis(1), now + Duration::from_secs(1));
-            Timer::at(at).await;
+            // At least a millisecond of peace, whatever the brain says.
+            Timer::at(at.max(Instant::now() + Duration::from_millis(1))).await;
         }
     }
 }

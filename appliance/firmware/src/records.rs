@@ -1,30 +1,53 @@
-//! The seam to whatever keeps the brain's records.
+//! The seam to whatever keeps the brain's records, and the journal on flash
+//! behind it.
 //!
-//! The brain gives a record out in front of every effect that it covers;
-//! the glue appends it here and lets the effects go only when that has
+//! The brain gives its records out in front of the effects of a step; the
+//! glue appends them here and lets the effects go only when that has
 //! succeeded.
 
-/// Where records go before their effects leave. A journal on flash is one;
-/// [`Volatile`] trusts the RAM.
+use embedded_storage_async::nor_flash::NorFlash;
+use farrier_journal::Journal;
+
+use crate::lines::{Show, error, info, warning};
+
+/// Where records go before their effects leave: [`OnFlash`], or, where
+/// nothing is to outlive a reset, [`Volatile`].
 pub trait Store {
-    /// Writes a record down. When this returns, it is as durable as the
-    /// store can make it.
+    /// Opens the store and gives every record of before to `apply`, in
+    /// order. `layout` is [`farrier_core::Rack::layout`]. Returns the number
+    /// of this start, from 1, which no start before has had.
     ///
     /// # Errors
-    /// [`NotDurable`]; the caller then withholds the record's effects.
-    fn append(&mut self, record: &[u8]) -> impl Future<Output = Result<(), NotDurable>>;
+    /// [`NotDurable`]; the appliance does not start then.
+    fn open(
+        &mut self,
+        layout: u16,
+        apply: impl FnMut(&[u8]),
+    ) -> impl Future<Output = Result<u32, NotDurable>>;
 
-    /// Does what is due for the store to stay bounded, when effects have
-    /// left. `state` is the brain's `snapshot`.
+    /// Writes the records of one step down, all or none. When this returns,
+    /// they are as durable as the store can make them.
+    ///
+    /// # Errors
+    /// [`NotDurable`]; the caller then withholds the effects, and the store
+    /// takes nothing any more.
+    fn append<'a>(
+        &mut self,
+        records: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> impl Future<Output = Result<(), NotDurable>>;
+
+    /// Does what is due for the store to stay bounded, when the effects have
+    /// left. `state` is [`farrier_core::Rack::snapshot`].
+    ///
+    /// # Errors
+    /// [`NotDurable`], as above.
     fn tend(
         &mut self,
-        _state: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
-    ) -> impl Future<Output = ()> {
-        core::future::ready(())
-    }
+        state: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
+    ) -> impl Future<Output = Result<(), NotDurable>>;
 }
 
-/// A record could not be written.
+/// A record could not be written or read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotDurable;
 
@@ -34,7 +57,85 @@ pub struct NotDurable;
 pub struct Volatile;
 
 impl Store for Volatile {
-    async fn append(&mut self, _record: &[u8]) -> Result<(), NotDurable> {
+    async fn open(&mut self, _layout: u16, _apply: impl FnMut(&[u8])) -> Result<u32, NotDurable> {
+        Ok(1)
+    }
+
+    async fn append<'a>(
+        &mut self,
+        _records: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Result<(), NotDurable> {
         Ok(())
+    }
+
+    async fn tend(
+        &mut self,
+        _state: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
+    ) -> Result<(), NotDurable> {
+        Ok(())
+    }
+}
+
+/// The journal on a flash device.
+#[derive(Debug)]
+pub enum OnFlash<F> {
+    /// Not opened yet.
+    Closed(F),
+    /// Open.
+    Open(Journal<F>),
+    /// It could not be opened.
+    Lost,
+}
+
+impl<F: NorFlash> OnFlash<F> {
+    /// A journal that takes the whole of a device.
+    pub const fn new(flash: F) -> Self {
+        OnFlash::Closed(flash)
+    }
+}
+
+impl<F: NorFlash> Store for OnFlash<F> {
+    async fn open(&mut self, layout: u16, apply: impl FnMut(&[u8])) -> Result<u32, NotDurable> {
+        let OnFlash::Closed(flash) = core::mem::replace(self, OnFlash::Lost) else {
+            return Err(NotDurable);
+        };
+        match Journal::mount(flash, layout, apply).await {
+            Ok((journal, mounted)) => {
+                let (run, usage) = (journal.run(), journal.usage());
+                info!(
+                    "journal: start {}, {} records in {} of {} sectors",
+                    run, mounted.records, usage.used, usage.sectors
+                );
+                if mounted.damaged > 0 {
+                    warning!("journal: {} frames are missing", mounted.damaged);
+                }
+                *self = OnFlash::Open(journal);
+                Ok(run)
+            }
+            Err(why) => {
+                error!("journal: {}", Show(why));
+                Err(NotDurable)
+            }
+        }
+    }
+
+    async fn append<'a>(
+        &mut self,
+        records: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Result<(), NotDurable> {
+        let OnFlash::Open(journal) = self else {
+            return Err(NotDurable);
+        };
+        journal.append(records).await.map_err(|_| NotDurable)
+    }
+
+    async fn tend(
+        &mut self,
+        state: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
+    ) -> Result<(), NotDurable> {
+        let OnFlash::Open(journal) = self else {
+            return Err(NotDurable);
+        };
+        journal.tend(state).await.map_err(|_| NotDurable)
     }
 }

@@ -17,8 +17,9 @@ use crate::assets::{AssetStore, BUFFER, PIECE, StoreError};
 use crate::brain::Brain;
 use crate::door::DHCP_PORT;
 use crate::http::HttpCounters;
-use crate::lines::{Show, error, info};
+use crate::lines::{Show, error, info, warning};
 use crate::net::{self, Address, DoorReceiver, Resources, Runner, Started};
+use crate::records::Store;
 use crate::tftp::Tftp;
 use crate::{Board, Context, Parts};
 
@@ -27,6 +28,8 @@ use crate::{Board, Context, Parts};
 pub enum StartError {
     /// The store can not be read.
     Store(StoreError),
+    /// What the rack knew before the reset can not be read.
+    Records,
     /// The store has no asset of this kind.
     Missing(Kind),
     /// The asset of this kind does not decode.
@@ -98,6 +101,8 @@ pub async fn start<
     let identity: Identity = decode(&store, Kind::Identity).await?;
     let mut entropy = parts.entropy;
     configure(rack, config, &identity, &mut entropy)?;
+    let mut records = parts.records;
+    restore(rack, &mut records).await?;
     let config = rack.config();
     let agent_port = config.agent_port;
 
@@ -120,7 +125,7 @@ pub async fn start<
         rack,
         outputs,
         entropy,
-        records: parts.records,
+        records,
         power: parts.power,
         sender,
     };
@@ -145,6 +150,27 @@ pub async fn start<
         runner,
         receiver,
     })
+}
+
+/// Gives the rack back what it knew before the reset.
+async fn restore<S: Store, const N: usize, const L: usize, const D: usize>(
+    rack: &mut Rack<N, L, D>,
+    records: &mut S,
+) -> Result<(), StartError> {
+    let now = crate::brain::now();
+    let mut unknown = 0u32;
+    let layout = rack.layout();
+    let run = records
+        .open(layout, |record| {
+            unknown += u32::from(!rack.restore(now, record));
+        })
+        .await
+        .map_err(|_| StartError::Records)?;
+    if unknown > 0 {
+        warning!("{} records are of newer firmware, and passed over", unknown);
+    }
+    rack.restored(now, run);
+    Ok(())
 }
 
 /// Gives the rack its configuration. Apart from [`start`], as is

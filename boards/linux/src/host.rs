@@ -6,6 +6,9 @@ use std::path::Path;
 
 use aligned::{A4, Aligned};
 use block_device_driver::{BlockDevice, blocks_to_slice, blocks_to_slice_mut};
+use embedded_storage_async::nor_flash::{
+    ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
+};
 
 const SECTOR: usize = 512;
 
@@ -47,6 +50,83 @@ impl BlockDevice<SECTOR> for File {
 
     async fn size(&mut self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+}
+
+/// The journal's flash: a file of the host with the rules of NOR flash. What
+/// was written is on the host's disk before it counts as done.
+#[derive(Debug)]
+pub struct Flash(std::fs::File);
+
+impl Flash {
+    /// Size of a new file in bytes.
+    const SIZE: usize = 1 << 20;
+
+    /// Opens the file, or makes an erased one.
+    ///
+    /// # Errors
+    /// The host's.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = std::fs::File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        if file.metadata()?.len() != Self::SIZE as u64 {
+            file.set_len(0)?;
+            file.write_all_at(&vec![0xff; Self::SIZE], 0)?;
+            file.sync_all()?;
+        }
+        Ok(Flash(file))
+    }
+}
+
+/// The host refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostError(io::ErrorKind);
+
+impl From<io::Error> for HostError {
+    fn from(error: io::Error) -> Self {
+        HostError(error.kind())
+    }
+}
+
+impl NorFlashError for HostError {
+    fn kind(&self) -> NorFlashErrorKind {
+        NorFlashErrorKind::Other
+    }
+}
+
+impl ErrorType for Flash {
+    type Error = HostError;
+}
+
+impl ReadNorFlash for Flash {
+    const READ_SIZE: usize = 1;
+
+    async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), HostError> {
+        Ok(self.0.read_exact_at(bytes, u64::from(offset))?)
+    }
+
+    fn capacity(&self) -> usize {
+        Self::SIZE
+    }
+}
+
+impl NorFlash for Flash {
+    const WRITE_SIZE: usize = 8;
+    const ERASE_SIZE: usize = 4096;
+
+    async fn erase(&mut self, from: u32, to: u32) -> Result<(), HostError> {
+        let erased = vec![0xff; to.saturating_sub(from) as usize];
+        self.0.write_all_at(&erased, u64::from(from))?;
+        Ok(self.0.sync_data()?)
+    }
+
+    async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), HostError> {
+        self.0.write_all_at(bytes, u64::from(offset))?;
+        Ok(self.0.sync_data()?)
     }
 }
 

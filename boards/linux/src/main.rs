@@ -23,11 +23,11 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use embassy_executor::Executor;
 use farrier_firmware::brain::Console;
-use farrier_firmware::records::Volatile;
+use farrier_firmware::records::OnFlash;
 use farrier_firmware::{Board, Parts};
 use static_cell::StaticCell;
 
-use host::{File, HostEntropy};
+use host::{File, Flash, HostEntropy};
 use wire::Wire;
 
 /// Farrier, the rack's network-boot appliance, as a process.
@@ -43,6 +43,10 @@ struct Arguments {
     /// File with the asset store.
     #[arg(long)]
     store: PathBuf,
+    /// File that stands for the journal's flash; made where there is none.
+    /// Beside the store, with `.journal` behind its name, unless it is said.
+    #[arg(long)]
+    journal: Option<PathBuf>,
     /// Ethernet address.
     #[arg(long, default_value = "02:fa:44:1e:00:01", value_parser = wire::parse_mac)]
     mac: [u8; 6],
@@ -55,7 +59,7 @@ impl Board for Linux {
     type Net = Wire;
     type Blocks = File;
     type Entropy = HostEntropy;
-    type Store = Volatile;
+    type Store = OnFlash<Flash>;
     type Power = Console;
 
     fn nic_counters(report: &mut dyn FnMut(&'static str, u32)) {
@@ -90,6 +94,13 @@ fn main() -> Result<()> {
     };
     let blocks = File::open(&arguments.store)
         .with_context(|| format!("no store at {}", arguments.store.display()))?;
+    let journal = arguments.journal.unwrap_or_else(|| {
+        let mut path = arguments.store.into_os_string();
+        path.push(".journal");
+        path.into()
+    });
+    let journal =
+        Flash::open(&journal).with_context(|| format!("no journal at {}", journal.display()))?;
     let entropy = HostEntropy::open().context("the host has no /dev/urandom")?;
     let executor = EXECUTOR.init(Executor::new());
     executor.run(|spawner| {
@@ -99,7 +110,7 @@ fn main() -> Result<()> {
                 net,
                 blocks,
                 entropy,
-                records: Volatile,
+                records: OnFlash::new(journal),
                 power: Console,
             },
         );

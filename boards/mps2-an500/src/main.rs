@@ -7,9 +7,8 @@
 #![no_std]
 #![no_main]
 
-#[cfg(feature = "bench")]
-mod bench;
 mod executor;
+mod flash;
 mod mmio;
 mod semihost;
 mod stack;
@@ -22,20 +21,18 @@ mod board {
 }
 
 use core::fmt::Write as _;
+use core::fmt::Write as _;
 use core::panic::PanicInfo;
 
 use cortex_m::peripheral::{NVIC, SCB};
 use cortex_m_rt::{ExceptionFrame, entry, exception};
 use embassy_time::Timer;
 use farrier_firmware::brain::Console;
-#[cfg(not(feature = "bench"))]
-use farrier_firmware::records::Volatile as Records;
+use farrier_firmware::records::OnFlash;
 use farrier_firmware::{Board, Parts};
 use farrier_lan9118::{Buffers, Lan9118, Shared};
 use static_cell::ConstStaticCell;
 
-#[cfg(feature = "bench")]
-use bench::Records;
 use mmio::Registers;
 
 /// The Ethernet chip's registers, for the driver and for its interrupt.
@@ -80,6 +77,22 @@ fn main() -> ! {
         Ok(store) => store,
         Err(refused) => panic!("store {path}: {refused}"),
     };
+    let mut beside = heapless::String::<128>::new();
+    let path = match semihost::argument("journal", &mut line) {
+        Some(path) => path,
+        None => {
+            let mut line = [0; 256];
+            let store = semihost::argument("store", &mut line).unwrap_or(board::STORE_FILE);
+            let fits = write!(beside, "{store}.journal");
+            fits.expect("the store's path is shorter");
+            beside.as_str()
+        }
+    };
+    // SAFETY: here, and once.
+    let journal = match unsafe { flash::Flash::open(path) } {
+        Ok(journal) => journal,
+        Err(refused) => panic!("journal {path}: {refused}"),
+    };
     let entropy = match semihost::Entropy::open() {
         Ok(entropy) => entropy,
         Err(refused) => panic!("entropy: {refused}"),
@@ -96,7 +109,7 @@ fn main() -> ! {
                 net,
                 blocks: store,
                 entropy,
-                records: Records::default(),
+                records: OnFlash::new(journal),
                 power: Console,
             },
         );
@@ -110,7 +123,7 @@ impl Board for An500 {
     type Net = Lan9118<Registers>;
     type Blocks = semihost::File;
     type Entropy = semihost::Entropy;
-    type Store = Records;
+    type Store = OnFlash<flash::Flash>;
     type Power = Console;
 
     fn nic_counters(report: &mut dyn FnMut(&'static str, u32)) {

@@ -14,6 +14,7 @@ use cortex_m_semihosting::{nr, syscall};
 const SECTOR: usize = 512;
 const OPEN_READ: usize = 1;
 const OPEN_READ_WRITE: usize = 3;
+const OPEN_CREATE: usize = 7;
 
 /// The other side refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +65,17 @@ impl File {
         Self::open(path, OPEN_READ_WRITE)
     }
 
-    fn seek(&self, at: u64) -> Result<(), Refused> {
+    /// Makes a file, or empties the one that there is.
+    pub fn create(path: &str) -> Result<Self, Refused> {
+        Self::open(path, OPEN_CREATE)
+    }
+
+    /// Its length in bytes when it was opened.
+    pub fn len(&self) -> u64 {
+        self.length
+    }
+
+    pub(crate) fn seek(&self, at: u64) -> Result<(), Refused> {
         let at = usize::try_from(at).map_err(|_| Refused)?;
         // SAFETY: SYS_SEEK takes the handle and an absolute position.
         match unsafe { syscall(nr::SEEK, &[self.handle, at]) } {
@@ -73,7 +84,7 @@ impl File {
         }
     }
 
-    fn read_exact(&self, to: &mut [u8]) -> Result<(), Refused> {
+    pub(crate) fn read_exact(&self, to: &mut [u8]) -> Result<(), Refused> {
         let block = [self.handle, to.as_mut_ptr() as usize, to.len()];
         // SAFETY: SYS_READ fills at most `len` bytes at the pointer, which
         // is `to`, borrowed for the call.
@@ -83,7 +94,7 @@ impl File {
         }
     }
 
-    fn write_all(&self, from: &[u8]) -> Result<(), Refused> {
+    pub(crate) fn write_all(&self, from: &[u8]) -> Result<(), Refused> {
         let block = [self.handle, from.as_ptr() as usize, from.len()];
         // SAFETY: SYS_WRITE reads `len` bytes at the pointer, which is
         // `from`.

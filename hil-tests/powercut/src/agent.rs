@@ -102,7 +102,10 @@ fn uuid_of(machine: u8) -> [u8; 16] {
 fn disks(machine: u8) -> Vec<DiskId> {
     (0..1 + machine % 3)
         .map(|n| DiskId {
-            serial: format!("S{machine}-{n}").as_str().try_into().unwrap_or_default(),
+            serial: format!("S{machine}-{n}")
+                .as_str()
+                .try_into()
+                .unwrap_or_default(),
             size: (8 + u64::from(n)) * GIB,
         })
         .collect()
@@ -125,8 +128,7 @@ impl AgentHandler for Hands {
         match &order.task {
             Task::Inspect => {
                 let inspection = inspection(self.machine);
-                self.say
-                    .push_back(Work::Fact(Fact::Inspection(inspection)));
+                self.say.push_back(Work::Fact(Fact::Inspection(inspection)));
             }
             Task::Erase { disks, least } => {
                 for disk in disks {
@@ -185,7 +187,10 @@ fn inspection(machine: u8) -> Inspection {
     Inspection {
         vendor: "Farrier".try_into().unwrap_or_default(),
         product: "Model".try_into().unwrap_or_default(),
-        serial: format!("M{machine}").as_str().try_into().unwrap_or_default(),
+        serial: format!("M{machine}")
+            .as_str()
+            .try_into()
+            .unwrap_or_default(),
         system_uuid: uuid_of(machine),
         firmware: "UEFI".try_into().unwrap_or_default(),
         boot_mode: BootMode::Uefi,

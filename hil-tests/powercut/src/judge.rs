@@ -1,7 +1,7 @@
 //! The judge: cuts the power at an operation, starts a fresh brain on what
 //! is left of the flash, and compares it with what was promised.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use farrier_core::input::Image;
@@ -10,6 +10,7 @@ use farrier_core::record::{MAX_RECORD, Record};
 use farrier_core::{Config, Endpoint, Input, Instant, Output, Outputs, Rack};
 use farrier_dhcp::wire::{MessageType, Reply, Request};
 use farrier_journal::sim::{Cut, Operation};
+use farrier_protocol::message::Mac;
 
 use crate::agent::{Agent, GIB, IDENTITY, mac_of};
 use crate::random::Random;
@@ -17,14 +18,62 @@ use crate::store::{Chip, Flash, Store};
 
 /// A rack that is small enough for every path to be walked often.
 pub type TestRack = Rack<6, 24, 12>;
-/// What is durable of a rack, place by place.
-pub type Present = BTreeMap<u16, Vec<u8>>;
+/// What is durable of a rack.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Present {
+    /// Its records, sorted; without those that time ends by itself: rests
+    /// and declined addresses.
+    facts: Vec<Vec<u8>>,
+    /// Whose each address is, and for how many seconds more.
+    leases: BTreeMap<Ipv4Addr, (Mac, [u8; 8], u32)>,
+}
+
+impl Present {
+    /// Whether nothing differs but leases, which end with the time alone.
+    pub fn same_facts(&self, other: &Present) -> bool {
+        self.facts == other.facts
+    }
+
+    /// What this has and the other has not, for people.
+    pub fn beside(&self, other: &Present) -> String {
+        let facts = self.facts.iter().filter(|fact| !other.facts.contains(fact));
+        let facts: Vec<String> = facts
+            .map(|bytes| match postcard::from_bytes::<Record<'_>>(bytes) {
+                Ok(record) => format!("{record:?}"),
+                Err(_) => format!("{bytes:02x?}"),
+            })
+            .collect();
+        let leases = self.leases.keys();
+        let leases: Vec<_> = leases.filter(|at| !other.leases.contains_key(at)).collect();
+        format!("{facts:?} {leases:?}")
+    }
+
+    /// Whether a fresh brain that found this knows all of `wanted`, and
+    /// nothing else. A lease that is over may be there still: a restart does
+    /// not know how long it took. One that was ended may not.
+    pub fn agrees(&self, wanted: &Present, ended: &BTreeSet<Ipv4Addr>) -> bool {
+        let kept = wanted.leases.iter().all(|(address, (mac, key, seconds))| {
+            *seconds == 0
+                || self
+                    .leases
+                    .get(address)
+                    .is_some_and(|(m, k, s)| m == mac && k == key && s >= seconds)
+        });
+        let ended = self
+            .leases
+            .keys()
+            .any(|address| ended.contains(address) && !wanted.leases.contains_key(address));
+        self.facts == wanted.facts && kept && !ended
+    }
+}
 
 /// What somebody outside was told, apart from all records.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     /// Acknowledged leases: whose, and until when, in milliseconds.
     pub leases: BTreeMap<Ipv4Addr, (u8, u64)>,
+    /// Addresses that their clients have given back.
+    pub ended: BTreeSet<Ipv4Addr>,
     /// Boot scripts whose ticket has made a session.
     pub used: Vec<(u8, Ipv4Addr, String)>,
 }
@@ -50,6 +99,8 @@ pub struct Tally {
     pub operations: u64,
     /// Erases of the most erased sector of a life.
     pub wear: u32,
+    /// States that nodes were in, one bit each by their number.
+    pub states: u32,
 }
 
 impl Tally {
@@ -72,6 +123,7 @@ impl Tally {
         self.records += other.records;
         self.operations += other.operations;
         self.wear = self.wear.max(other.wear);
+        self.states |= other.states;
     }
 }
 
@@ -104,7 +156,7 @@ pub fn teach(rack: &mut TestRack, now: Instant, entropy: &mut dyn Entropy, out: 
 /// What is durable of a rack. What moves without being promised is left out:
 /// seconds that are over of a lease, and how many requests a session has had.
 pub fn present(rack: &TestRack, now: Instant) -> Present {
-    let mut present = Present::new();
+    let mut present = Present::default();
     let mut room = [0; MAX_RECORD];
     let mut from = Some(0);
     while let Some(place) = from
@@ -113,15 +165,13 @@ pub fn present(rack: &TestRack, now: Instant) -> Present {
         let mut bytes = room[..length].to_vec();
         match postcard::from_bytes::<Record<'_>>(&bytes) {
             Ok(Record::Bound {
-                mac, key, address, ..
+                mac,
+                key,
+                address,
+                seconds,
             }) => {
-                let record = Record::Bound {
-                    mac,
-                    key,
-                    address,
-                    seconds: 0,
-                };
-                bytes = postcard::to_allocvec(&record).unwrap_or_default();
+                present.leases.insert(address, (mac, key, seconds));
+                bytes.clear();
             }
             Ok(Record::Work {
                 node,
@@ -147,11 +197,15 @@ pub fn present(rack: &TestRack, now: Instant) -> Present {
                 };
                 bytes = postcard::to_allocvec(&record).unwrap_or_default();
             }
+            Ok(Record::Rests { .. } | Record::Unbound { .. }) => bytes.clear(),
             _ => {}
         }
-        present.insert(place, bytes);
+        if !bytes.is_empty() {
+            present.facts.push(bytes);
+        }
         from = place.checked_add(1);
     }
+    present.facts.sort_unstable();
     present
 }
 
@@ -266,29 +320,13 @@ impl Judge<'_> {
     }
 
     fn compare(&self, found: &Present, tally: &mut Tally, what: &dyn Fn() -> String) {
-        if found == self.after || found == self.before {
+        let ended = &self.ledger.ended;
+        if found.agrees(self.after, ended) || found.agrees(self.before, ended) {
             return;
         }
         tally.find(|| {
-            let name = |bytes: Option<&Vec<u8>>| match bytes {
-                None => "nothing".to_owned(),
-                Some(bytes) => match postcard::from_bytes::<Record<'_>>(bytes) {
-                    Ok(record) => format!("{record:?}"),
-                    Err(_) => format!("{bytes:02x?}"),
-                },
-            };
-            let places = found.keys().chain(self.after.keys());
-            let differing = places
-                .filter(|place| found.get(place) != self.after.get(place))
-                .map(|place| {
-                    format!(
-                        "{place}: {} for {}",
-                        name(found.get(place)),
-                        name(self.after.get(place))
-                    )
-                })
-                .next();
-            format!("{}: {}", what(), differing.unwrap_or_default())
+            let (missing, extra) = (self.after.beside(found), found.beside(self.after));
+            format!("{}: {missing} is missing, {extra} is there", what())
         });
     }
 

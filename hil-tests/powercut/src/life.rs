@@ -4,6 +4,7 @@
 
 use std::net::Ipv4Addr;
 
+use farrier_core::book::Network;
 use farrier_core::flags::Mark;
 use farrier_core::flavor::Need;
 use farrier_core::input::{Allocate, StoredConfigDrive};
@@ -60,7 +61,8 @@ impl<const WORD: usize, S> std::fmt::Debug for Life<WORD, S> {
     }
 }
 
-/// Lives a life of so many cuts at the most, and so many steps.
+/// Lives a life of so many cuts at the most, and so many steps. Without cuts
+/// (0) all of the steps.
 pub fn live<const WORD: usize, S: Store<WORD>>(seed: u64, most: u64, steps: u64) -> Tally {
     let chip = Chip::new(Flash::<WORD>::new(SECTORS));
     let mut random = Random::new(seed);
@@ -94,7 +96,7 @@ pub fn live<const WORD: usize, S: Store<WORD>>(seed: u64, most: u64, steps: u64)
         &mut life.out,
     );
     let mut done = 0;
-    while done < steps && life.tally.cut_points < most {
+    while done < steps && (most == 0 || life.tally.cut_points < most) {
         if life.act().is_err() {
             life.tally.lost += 1;
             life.tally
@@ -126,6 +128,9 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
         self.tally.records += records.len() as u64;
         let after = present(&self.rack, now);
         let before = core::mem::replace(&mut self.present, after);
+        for node in self.rack.nodes() {
+            self.tally.states |= 1 << (node.state as u8);
+        }
         let flash = self.chip.with(|flash| {
             let copy = flash.clone();
             flash.start_log();
@@ -145,11 +150,15 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
             most: self.most,
         }
         .cut_all::<WORD, S>(flash, &operations, &mut self.judging, &mut self.tally);
-        if records.is_empty() && before != self.present {
+        // Leases end with the time alone.
+        if records.is_empty() && !before.same_facts(&self.present) {
             self.tally.lost += 1;
-            self.tally
-                .findings
-                .push(format!("a change without a record at {}", self.now));
+            self.tally.findings.push(format!(
+                "a change without a record at {}: {} instead of {}",
+                self.now,
+                self.present.beside(&before),
+                before.beside(&self.present)
+            ));
         }
 
         let did = self
@@ -172,7 +181,8 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
             copy
         });
         let rack = &self.rack;
-        self.store.tend(|from, room| rack.snapshot(now, from, room))?;
+        self.store
+            .tend(|from, room| rack.snapshot(now, from, room))?;
         let operations = self.chip.with(Flash::take_log);
         Judge {
             before: &self.present,
@@ -208,11 +218,14 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
         let now = Instant::from_millis(self.now);
         let started = start::<WORD, S>(self.chip.clone(), now, &mut self.random);
         let (rack, store, found) = started.ok_or(Gone)?;
-        if found != self.present {
+        if !found.agrees(&self.present, &self.ledger.ended) {
             self.tally.lost += 1;
-            self.tally
-                .findings
-                .push(format!("a restart at {} changed something", self.now));
+            self.tally.findings.push(format!(
+                "a restart at {} changed {} into {}",
+                self.now,
+                self.present.beside(&found),
+                found.beside(&self.present)
+            ));
         }
         self.rack = rack;
         self.store = store;
@@ -226,9 +239,13 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
         Ok(())
     }
 
-    fn dhcp(&mut self, kind: MessageType, machine: u8, boots: bool, address: Option<Ipv4Addr>)
-        -> Result<Option<(MessageType, Ipv4Addr)>, Gone>
-    {
+    fn dhcp(
+        &mut self,
+        kind: MessageType,
+        machine: u8,
+        boots: bool,
+        address: Option<Ipv4Addr>,
+    ) -> Result<Option<(MessageType, Ipv4Addr)>, Gone> {
         let mac = mac_of(machine);
         let mut request = Request::new(kind, 7, mac.0);
         if boots {
@@ -256,6 +273,7 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
             let until = self.now + 600_000;
             self.ledger.leases.retain(|_, (owner, _)| *owner != machine);
             self.ledger.leases.insert(address, (machine, until));
+            self.ledger.ended.remove(&address);
         }
         Ok(reply)
     }
@@ -316,13 +334,15 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
         match (own, self.random.below(10)) {
             (Some(address), 0) => {
                 self.ledger.leases.remove(&address);
-                self.dhcp(MessageType::Release, client, false, Some(address))
-                    .map(drop)
+                self.dhcp(MessageType::Release, client, false, Some(address))?;
+                self.ledger.ended.insert(address);
+                Ok(())
             }
             (Some(address), 1) => {
                 self.ledger.leases.remove(&address);
-                self.dhcp(MessageType::Decline, client, false, Some(address))
-                    .map(drop)
+                self.dhcp(MessageType::Decline, client, false, Some(address))?;
+                self.ledger.ended.insert(address);
+                Ok(())
             }
             (Some(address), 2..=6) => self
                 .dhcp(MessageType::Request, client, false, Some(address))
@@ -398,7 +418,7 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
             .filter(|node: &&Node| !node.is_vacant())
             .map(|node| (node.id, node.state))
             .collect();
-        let dice = self.random.below(22);
+        let dice = self.random.below(26);
         let Some((node, state)) = self.random.pick(&nodes).copied() else {
             return self.enrol();
         };
@@ -456,6 +476,36 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
             }),
             10 if number == 0 => self.operator(Operator::Delete { node }),
             10 => return self.enrol(),
+            11 if on => self.operator(Operator::Network {
+                name: "tenants",
+                network: Network {
+                    place: 0,
+                    prefix: 24,
+                    vlan: 100 + number as u16,
+                    pool_len: 20,
+                    pool_first: Ipv4Addr::new(10, 1, number as u8, 10),
+                },
+            }),
+            12 if on => self.operator(Operator::NetworkGone { name: "tenants" }),
+            18 => {
+                let macs: Vec<Mac> = self
+                    .rack
+                    .nodes()
+                    .iter()
+                    .filter_map(|node| node.macs.first().copied())
+                    .collect();
+                let mac = self.random.pick(&macs).copied().unwrap_or(Mac([2; 6]));
+                if number < 4 {
+                    self.operator(Operator::Address {
+                        network: "tenants",
+                        mac,
+                        address: None,
+                    })
+                } else {
+                    let network = "tenants";
+                    self.operator(Operator::AddressGone { network, mac })
+                }
+            }
             11 => self.operator(Operator::Port {
                 node,
                 mac: Mac([2, 0, 0, 0, 9, number as u8]),

@@ -24,11 +24,7 @@ pub trait Store<const WORD: usize>: Sized {
     ///
     /// # Errors
     /// [`Gone`].
-    fn mount(
-        chip: Chip<WORD>,
-        layout: u16,
-        apply: impl FnMut(&[u8]),
-    ) -> Result<(Self, u32), Gone>;
+    fn mount(chip: Chip<WORD>, layout: u16, apply: impl FnMut(&[u8])) -> Result<(Self, u32), Gone>;
 
     /// Makes records durable, all or none.
     ///
@@ -51,11 +47,7 @@ pub trait Store<const WORD: usize>: Sized {
 pub struct Sound<const WORD: usize>(Journal<Chip<WORD>>);
 
 impl<const WORD: usize> Store<WORD> for Sound<WORD> {
-    fn mount(
-        chip: Chip<WORD>,
-        layout: u16,
-        apply: impl FnMut(&[u8]),
-    ) -> Result<(Self, u32), Gone> {
+    fn mount(chip: Chip<WORD>, layout: u16, apply: impl FnMut(&[u8])) -> Result<(Self, u32), Gone> {
         let (journal, _) = now(Journal::mount(chip, layout, apply)).map_err(|_| Gone)?;
         let run = journal.run();
         Ok((Sound(journal), run))
@@ -81,11 +73,7 @@ pub struct Hasty<const WORD: usize>(Sound<WORD>);
 impl<const WORD: usize> Store<WORD> for Hasty<WORD> {
     const EFFECTS_WAIT: bool = false;
 
-    fn mount(
-        chip: Chip<WORD>,
-        layout: u16,
-        apply: impl FnMut(&[u8]),
-    ) -> Result<(Self, u32), Gone> {
+    fn mount(chip: Chip<WORD>, layout: u16, apply: impl FnMut(&[u8])) -> Result<(Self, u32), Gone> {
         let (sound, run) = Sound::mount(chip, layout, apply)?;
         Ok((Hasty(sound), run))
     }

@@ -1,6 +1,7 @@
 //! The shipping journal survives every cut; stores with a known fault are
 //! caught.
 
+use farrier_lifecycle::State;
 use farrier_powercut::life::live;
 use farrier_powercut::store::{Hasty, Sound, Unchecked};
 
@@ -14,9 +15,16 @@ fn nothing_is_lost() {
 
 #[test]
 fn work_goes_on_over_restarts() {
-    // No cuts: the whole life, with its restarts.
-    let tally = live::<8, Sound<8>>(5, u64::MAX, 0);
-    assert_eq!(tally.lost, 0);
+    let tally = live::<8, Sound<8>>(5, 0, 8_000);
+    assert_eq!(tally.lost, 0, "{:#?}", tally.findings);
+    for state in [State::Available, State::Active, State::CleanFailed] {
+        assert!(
+            tally.states >> state as u8 & 1 == 1,
+            "never {state}: {tally:?}"
+        );
+    }
+    assert!(tally.restarts > 20 && tally.continued > 20, "{tally:?}");
+    assert!(tally.wear > 3, "the chip was gone around: {tally:?}");
 }
 
 #[test]

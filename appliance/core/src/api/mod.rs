@@ -76,6 +76,9 @@
 //! | `GET /v1/ports`, `/v1/ports/{port}` | interfaces; `node`, `limit`, `marker` |
 //! | `GET /v1/drivers`, `/v1/conductors` | one, `farrier` |
 //! | `GET /v1/chassis`, … | empty |
+//! | `GET /farrier/v1/networks`, `/farrier/v1/addresses` | tenants' networks; addresses of interfaces |
+//! | `PUT`, `DELETE /farrier/v1/networks/{network}` | 204; `vlan`, `prefix`, `pool_first`, `pool_len` |
+//! | `PUT`, `DELETE /farrier/v1/addresses/{network}/{mac}` | 204; `address`, without it one out of the pool. The network `provisioning` has addresses outside of the leased pool only |
 //! | `GET /farrier/v1/status` | see [`status`] |
 //! | `GET /farrier/v1/images` | the images of the store: name, version, bytes |
 //!
@@ -95,6 +98,7 @@
 )]
 
 mod allocations;
+mod book;
 mod documents;
 mod error;
 mod exchange;
@@ -119,6 +123,7 @@ pub use render::{Cursor, MIN_BUFFER, check, render};
 pub use route::{Call, Ident, Target, is_ours, route};
 pub use version::Version;
 
+use crate::book::Book;
 use crate::flavor::Flavor;
 use crate::input::Image;
 use crate::node::Node;
@@ -149,6 +154,7 @@ pub struct Facts<'a> {
     images: &'a [Image],
     counters: &'a Counters,
     texts: &'a Texts,
+    book: &'a Book,
     flavors: &'a [Flavor],
     /// Addresses in the pool, and how many of them are bound.
     leases: (usize, usize),
@@ -167,6 +173,7 @@ impl<'a> Facts<'a> {
             images: rack.images(),
             counters: rack.counters(),
             texts: rack.texts(),
+            book: rack.book(),
             flavors: rack.flavors(),
             leases: rack.lease_usage(now),
             services: None,

@@ -28,7 +28,7 @@ pub(super) struct Provision {
     drive: Option<ConfigDriveFormat>,
     drive_len: u32,
     seen_drive: bool,
-    /// The verb whose list of steps was read, by its key.
+    /// The verb in whose list steps were named.
     listed: Option<Verb>,
     /// Steps with their priorities, in the order in which they were named.
     steps: Vec<(Step, u8), MAX_STEPS, u8>,
@@ -64,8 +64,8 @@ enum Now {
     Drive,
     DriveText,
     DriveObject,
-    /// A list of steps.
-    Steps,
+    /// The list of steps of that verb.
+    Steps(Verb),
     /// A value that must say nothing.
     Nothing,
 }
@@ -148,7 +148,6 @@ impl Provision {
             None => return Ok(Steps::NONE),
             Some(Verb::Active) if deploys => {}
             Some(listed) if listed == verb => {}
-            Some(_) if self.steps.is_empty() => return Ok(Steps::NONE),
             Some(listed) => {
                 return Err(Error::new(
                     Status::BAD_REQUEST,
@@ -225,7 +224,7 @@ impl Provision {
                 Event::Text(_) | Event::Char(_) => self.value.take(event),
                 _ => return Err(Error::bad("The target is a string.")),
             },
-            Now::Steps => self.steps(event)?,
+            Now::Steps(verb) => self.steps(verb, event)?,
             Now::Nothing => match event {
                 Event::Null | Event::Bool(false) => self.now = Now::Top,
                 _ => return Err(self.unfit()),
@@ -242,9 +241,9 @@ impl Provision {
                 self.now = match self.key.get() {
                     Some("target") => Now::Target,
                     Some("configdrive") => Now::Drive,
-                    Some("clean_steps") => self.list(Verb::Clean)?,
-                    Some("deploy_steps") => self.list(Verb::Active)?,
-                    Some("service_steps") => self.list(Verb::Service)?,
+                    Some("clean_steps") => Now::Steps(Verb::Clean),
+                    Some("deploy_steps") => Now::Steps(Verb::Active),
+                    Some("service_steps") => Now::Steps(Verb::Service),
                     Some("rescue_password" | "runbook" | "disable_ramdisk") => Now::Nothing,
                     _ => return Err(self.unfit()),
                 }
@@ -272,15 +271,7 @@ impl Provision {
         Ok(())
     }
 
-    /// A list of steps begins.
-    fn list(&mut self, verb: Verb) -> Result<Now, Error> {
-        match self.listed.replace(verb) {
-            None => Ok(Now::Steps),
-            Some(_) => Err(Error::bad("The body brings two lists of steps.")),
-        }
-    }
-
-    fn steps(&mut self, event: Event<'_>) -> Result<(), Error> {
+    fn steps(&mut self, verb: Verb, event: Event<'_>) -> Result<(), Error> {
         let depth = self.reader.depth();
         let key = self.key.get().unwrap_or("");
         match event {
@@ -288,7 +279,7 @@ impl Provision {
             Event::ArrayEnd if depth == 1 => self.now = Now::Top,
             Event::ArrayStart if depth == 2 => {}
             Event::ObjectStart if depth == 3 => self.step = OneStep::default(),
-            Event::ObjectEnd if depth == 2 => self.one_step()?,
+            Event::ObjectEnd if depth == 2 => self.one_step(verb)?,
             Event::ObjectStart | Event::ObjectEnd if depth <= 4 && key == "args" => {}
             Event::Null if depth == 3 && matches!(key, "interface" | "args") => {}
             Event::KeyStart if depth == 3 => {
@@ -326,7 +317,10 @@ impl Provision {
         Ok(())
     }
 
-    fn one_step(&mut self) -> Result<(), Error> {
+    fn one_step(&mut self, verb: Verb) -> Result<(), Error> {
+        if self.listed.replace(verb).is_some_and(|other| other != verb) {
+            return Err(Error::bad("The body brings two lists of steps."));
+        }
         let OneStep {
             step,
             foreign,

@@ -7,12 +7,12 @@
 //! stays well-formed though the rack changes meanwhile: nodes never leave
 //! their place, and each field is read when it is written.
 
-use super::allocations;
 use super::fields::{self, Fields, NAMES};
 use super::inventory::{self, Inventory};
 use super::ports::{self, ports};
 use super::route::{Call, List, Target};
 use super::{Error, Facts, Ident, documents, status, uuid};
+use super::{allocations, book};
 use crate::flags::Flags;
 use crate::json::{Slice, Writer};
 use crate::node::Node;
@@ -195,6 +195,8 @@ fn fragment(
         }
         Target::Allocations => allocations::list(facts, at, w),
         Target::Flavors => allocations::flavors(facts, at, w),
+        Target::Networks => book::networks(facts, at, w),
+        Target::Addresses => book::addresses(facts, at, w),
         _ => {
             documents::short(facts, call, w);
             at.stage = Stage::End;

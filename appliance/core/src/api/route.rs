@@ -8,7 +8,7 @@ use crate::words::WORD_LEN;
 use core::str::FromStr;
 use farrier_http::{Method, Status, percent};
 use farrier_lifecycle::State;
-use farrier_protocol::message::NodeId;
+use farrier_protocol::message::{Mac, NodeId};
 
 /// How a path names a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +117,15 @@ pub enum Target {
     PutFlavor(String<NAME_LEN>),
     /// `DELETE /farrier/v1/flavors/{flavor}`
     DeleteFlavor(String<NAME_LEN>),
+    /// `GET /farrier/v1/networks`
+    Networks,
+    /// `PUT` (`true`) and `DELETE` of `/farrier/v1/networks/{network}`
+    Network(String<NAME_LEN>, bool),
+    /// `GET /farrier/v1/addresses`
+    Addresses,
+    /// `PUT` (`true`) and `DELETE` of
+    /// `/farrier/v1/addresses/{network}/{mac}`
+    Address(String<NAME_LEN>, Mac, bool),
 }
 
 impl Target {
@@ -316,6 +325,25 @@ pub fn route(
         }
         ["farrier", "v1", "status", "", ..] => reading(Target::Status)?,
         ["farrier", "v1", "images", "", ..] => reading(Target::Images)?,
+        ["farrier", "v1", "networks", "", ..] => reading(Target::Networks)?,
+        ["farrier", "v1", "networks", name, "", ..] => {
+            let name = String::try_from(name).map_err(|_| missing())?;
+            match method {
+                Method::Put => Target::Network(name, true),
+                Method::Delete => Target::Network(name, false),
+                _ => return Err(wrong()),
+            }
+        }
+        ["farrier", "v1", "addresses", "", ..] => reading(Target::Addresses)?,
+        ["farrier", "v1", "addresses", network, mac, ""] => {
+            let network = String::try_from(network).map_err(|_| missing())?;
+            let mac = uuid::parse_mac(mac).ok_or_else(missing)?;
+            match method {
+                Method::Put => Target::Address(network, mac, true),
+                Method::Delete => Target::Address(network, mac, false),
+                _ => return Err(wrong()),
+            }
+        }
         ["farrier", "v1", "flavors", "", ..] => reading(Target::Flavors)?,
         ["farrier", "v1", "flavors", name, "", ..] => {
             let name = String::try_from(name).map_err(|_| missing())?;

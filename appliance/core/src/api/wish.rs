@@ -4,6 +4,7 @@ use super::allocations::{self, PARTS};
 use super::form::Form;
 use super::route::Target;
 use super::{Error, Facts, Ident, uuid};
+use crate::book::Network;
 use crate::flags::Mark;
 use crate::flavor::Need;
 use crate::input::{Allocate, Operator};
@@ -11,6 +12,7 @@ use crate::life::Refused;
 use crate::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, MAX_DRIVER_INFO};
 use crate::texts::Texts;
 use crate::words::{MAX_WORDS, WORD_LEN};
+use core::net::Ipv4Addr;
 use farrier_http::Status;
 use farrier_protocol::message::{Mac, NodeId};
 
@@ -31,6 +33,8 @@ pub(super) const fn takes_form(target: &Target) -> bool {
             | Target::DeleteNodeAllocation(_)
             | Target::PutFlavor(_)
             | Target::DeleteFlavor(_)
+            | Target::Network(..)
+            | Target::Address(..)
     )
 }
 
@@ -71,6 +75,8 @@ pub(super) fn finish(
             "link_mbps",
             "parts",
         ],
+        Target::Network(_, true) => &["vlan", "prefix", "pool_first", "pool_len"],
+        Target::Address(_, _, true) => &["address"],
         _ => &[],
     };
     form.finish(known)?;
@@ -102,6 +108,12 @@ pub(super) fn finish(
         }
         Target::PutFlavor(_) => {
             need(form)?;
+        }
+        Target::Network(_, true) => {
+            network(form)?;
+        }
+        Target::Address(_, _, true) => {
+            address(form, "address")?;
         }
         _ => {}
     }
@@ -202,6 +214,33 @@ fn need(form: &Form) -> Result<Need, Error> {
     Ok(need)
 }
 
+fn address(form: &Form, key: &str) -> Result<Option<Ipv4Addr>, Error> {
+    match form.get(key) {
+        "" => Ok(None),
+        text => text
+            .parse()
+            .map(Some)
+            .map_err(|_| Error::bad("An address is four numbers with dots.")),
+    }
+}
+
+fn network(form: &Form) -> Result<Network, Error> {
+    let number = |key: &str, default: u16| match form.get(key) {
+        "" => Ok(default),
+        text => text
+            .parse::<u16>()
+            .map_err(|_| Error::bad("vlan, prefix and pool_len are whole numbers.")),
+    };
+    let first = address(form, "pool_first")?;
+    Ok(Network {
+        place: 0,
+        prefix: u8::try_from(number("prefix", 24)?).unwrap_or(u8::MAX),
+        vlan: number("vlan", 0)?,
+        pool_len: number("pool_len", 0)?,
+        pool_first: first.ok_or_else(|| Error::bad("A network needs a pool_first."))?,
+    })
+}
+
 fn find(facts: &Facts<'_>, name: &str) -> Option<NodeId> {
     let found = facts.nodes.iter().find(|node| {
         !node.is_vacant() && (node.name == name || uuid::parse(name) == Some(node.id))
@@ -279,6 +318,17 @@ pub(super) fn operator<'f>(
             lists: form.lists(),
         },
         Target::DeleteFlavor(name) => Operator::FlavorGone { name },
+        Target::Network(name, true) => Operator::Network {
+            name,
+            network: network(form).ok()?,
+        },
+        Target::Network(name, false) => Operator::NetworkGone { name },
+        Target::Address(network, mac, true) => Operator::Address {
+            network,
+            mac: *mac,
+            address: address(form, "address").ok()?,
+        },
+        Target::Address(network, mac, false) => Operator::AddressGone { network, mac: *mac },
         _ => return None,
     })
 }

@@ -6,6 +6,7 @@
 use crate::common::*;
 use farrier_core::api::{Exchange, Facts, REPLY_BUFFER, Services};
 use farrier_core::node::Node;
+use farrier_core::rack::Entropy;
 use farrier_core::{Input, Instant, Output};
 use farrier_http::{Body, Head, Piece};
 use farrier_lifecycle::{State, Verb};
@@ -82,7 +83,12 @@ pub fn exchange(lab: &mut Lab, request: &[u8], cut: usize, room: usize) -> Reply
             }
         }
     }
-    exchange.end([7; 32], &Facts::of(&lab.rack, now));
+    // Things that are made get an identity out of it.
+    let mut key = [7; 32];
+    if request.starts_with(b"POST") {
+        lab.entropy.fill(&mut key);
+    }
+    exchange.end(key, &Facts::of(&lab.rack, now));
     if let Some(length) = exchange.config_drive() {
         assert_eq!(length as usize, drive.len());
     }

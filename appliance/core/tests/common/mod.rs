@@ -21,7 +21,7 @@ use farrier_protocol::ticket::Ticket;
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
-pub type TestRack = Rack<4, 16, 8>;
+pub type TestRack = Rack<8, 16, 16>;
 
 /// A generator that repeats: tests must be the same every time.
 pub struct Xorshift(pub u64);
@@ -332,6 +332,7 @@ impl Agent {
 #[derive(Debug, Default)]
 pub struct Hands {
     pub disks: Vec<DiskId>,
+    pub nics: Vec<Nic>,
     pub fail: Option<Reason>,
     pub withhold_certificate: bool,
     pub wrong_root: bool,
@@ -385,9 +386,11 @@ impl AgentHandler for Hands {
             return;
         }
         match &order.task {
-            Task::Inspect => self
-                .say
-                .push_back(Work::Fact(Fact::Inspection(inspection(&self.disks)))),
+            Task::Inspect => {
+                let mut found = inspection(&self.disks);
+                found.nics = self.nics.iter().cloned().collect();
+                self.say.push_back(Work::Fact(Fact::Inspection(found)));
+            }
             Task::Erase { disks, least } => {
                 let skip = usize::from(self.withhold_certificate);
                 for disk in disks.iter().skip(skip) {

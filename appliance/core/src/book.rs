@@ -1,0 +1,521 @@
+//! The address book: addresses that belong to an interface by name, on the
+//! provisioning network and on tenants' networks.
+//!
+//! On the provisioning network the book holds static addresses, which lie
+//! outside of the pool that is leased out: so no address can have an owner
+//! here and another one in `lease`. Tenants' networks have pools of their
+//! own, out of which an interface is given an address, or a certain one of
+//! them. An address that was taken back is nobody's for as long as a lease
+//! of it may live. Who asks, and what is written down, is in `addresses`.
+
+use crate::Instant;
+use core::net::Ipv4Addr;
+use farrier_protocol::message::Mac;
+use heapless::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Most tenants' networks.
+pub const MAX_NETWORKS: usize = 4;
+/// Most addresses of the book, those included that rest.
+pub const MAX_ADDRESSES: usize = 64;
+/// The place of the provisioning network.
+pub const PROVISIONING: u8 = 0;
+
+/// A tenants' network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Its place, from 1; its name is among the texts.
+    pub place: u8,
+    /// Length of its prefix, 8 to 30.
+    pub prefix: u8,
+    /// Its VLAN, 1 to 4094; 0 for none.
+    pub vlan: u16,
+    /// How many addresses its pool has.
+    pub pool_len: u16,
+    /// The first of them.
+    pub pool_first: Ipv4Addr,
+}
+
+impl Network {
+    const fn mask(&self) -> u32 {
+        u32::MAX << (32 - self.prefix as u32 % 32)
+    }
+
+    /// Whether the fields make sense together: the pool lies on the network,
+    /// beside its own and its broadcast address.
+    pub fn is_sound(&self) -> bool {
+        let range = (8..=30).contains(&self.prefix) && self.vlan < 4095 && self.pool_len > 0;
+        let first = self.pool_first.to_bits();
+        let last = first.checked_add(u32::from(self.pool_len) - u32::from(self.pool_len > 0));
+        let inside = |address: u32| {
+            let host = address & !self.mask();
+            address & self.mask() == first & self.mask() && host != 0 && host != !self.mask()
+        };
+        range && inside(first) && last.is_some_and(inside)
+    }
+
+    /// Whether two networks share an address, or a VLAN.
+    pub fn meets(&self, other: &Network) -> bool {
+        let mask = self.mask() & other.mask();
+        self.pool_first.to_bits() & mask == other.pool_first.to_bits() & mask
+            || self.vlan != 0 && self.vlan == other.vlan
+    }
+
+    /// Whether the pool has this address.
+    pub fn has(&self, address: Ipv4Addr) -> bool {
+        let offset = address.to_bits().checked_sub(self.pool_first.to_bits());
+        offset.is_some_and(|offset| offset < u32::from(self.pool_len))
+    }
+}
+
+/// An address and its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Seconds since reset from which on it may have another owner; 0 while
+    /// it has this one.
+    rests_until: u32,
+    /// The interface.
+    pub mac: Mac,
+    /// The network's place.
+    pub network: u8,
+    /// The address was named, and not picked out of the pool: it outlives
+    /// the tenant.
+    pub named: bool,
+}
+
+impl Entry {
+    /// Whether it has an owner now.
+    pub fn is_held(&self) -> bool {
+        self.rests_until == 0
+    }
+}
+
+/// Why an address is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BookError {
+    /// It is somebody else's, or a lease of it may still live.
+    Taken,
+    /// All addresses of the network, or all places of the book, are taken.
+    Full,
+}
+
+/// The book.
+#[derive(Debug)]
+pub struct Book {
+    networks: Vec<Network, MAX_NETWORKS, u8>,
+    entries: Vec<Entry, MAX_ADDRESSES, u8>,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Seconds since reset, rounded up: nothing rests too short.
+fn seconds(at: Instant) -> u32 {
+    u32::try_from(at.millis().div_ceil(1000))
+        .unwrap_or(u32::MAX)
+        .max(1)
+}
+
+impl Book {
+    /// An empty book.
+    pub const fn new() -> Self {
+        Book {
+            networks: Vec::new(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// The tenants' networks.
+    pub fn networks(&self) -> &[Network] {
+        &self.networks
+    }
+
+    /// All addresses, those that rest included.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Adds a network, or changes one that has no addresses given away.
+    ///
+    /// # Errors
+    /// [`BookError::Taken`] where it is in use or meets another one,
+    /// [`BookError::Full`].
+    pub fn set_network(&mut self, now: Instant, network: Network) -> Result<(), BookError> {
+        let place = network.place;
+        let mut others = self.networks.iter().filter(|n| n.place != place);
+        if others.any(|other| other.meets(&network)) || self.in_use(now, place) {
+            return Err(BookError::Taken);
+        }
+        self.networks.retain(|known| known.place != place);
+        self.networks.push(network).map_err(|_| BookError::Full)
+    }
+
+    /// Removes a network that has no addresses given away.
+    ///
+    /// # Errors
+    /// [`BookError::Taken`] where it has.
+    pub fn remove_network(&mut self, now: Instant, place: u8) -> Result<(), BookError> {
+        if self.in_use(now, place) {
+            return Err(BookError::Taken);
+        }
+        self.networks.retain(|known| known.place != place);
+        Ok(())
+    }
+
+    fn in_use(&mut self, now: Instant, place: u8) -> bool {
+        self.sweep(now);
+        self.entries.iter().any(|entry| entry.network == place)
+    }
+
+    /// The address of an interface.
+    pub fn find(&self, network: u8, mac: Mac) -> Option<Ipv4Addr> {
+        self.entries
+            .iter()
+            .find(|e| e.is_held() && e.network == network && e.mac == mac)
+            .map(|entry| entry.address)
+    }
+
+    /// Whose address this is.
+    pub fn owner(&self, network: u8, address: Ipv4Addr) -> Option<Mac> {
+        self.entries
+            .iter()
+            .find(|e| e.is_held() && e.network == network && e.address == address)
+            .map(|entry| entry.mac)
+    }
+
+    /// Gives an interface an address in place of the one that it has, which
+    /// rests for `rest_secs` seconds. `None` picks one out of the network's
+    /// pool, and leaves the interface the one that it has.
+    ///
+    /// # Errors
+    /// See [`BookError`]; the book stays as it was.
+    pub fn give(
+        &mut self,
+        now: Instant,
+        network: u8,
+        mac: Mac,
+        address: Option<Ipv4Addr>,
+        rest_secs: u32,
+    ) -> Result<Ipv4Addr, BookError> {
+        self.sweep(now);
+        let own = self.find(network, mac);
+        let (address, named) = match (address, own) {
+            (None, Some(own)) => return Ok(own),
+            (None, None) => (self.pick(network, mac).ok_or(BookError::Full)?, false),
+            (Some(address), _) => (address, true),
+        };
+        let at = |e: &Entry| e.network == network && e.address == address;
+        if let Some(known) = self.entries.iter().position(at) {
+            let known = self.entries.get_mut(known).ok_or(BookError::Full)?;
+            // A resting address may go back to whom it belonged to.
+            if known.mac != mac {
+                return Err(BookError::Taken);
+            }
+            known.rests_until = 0;
+            known.named = named;
+        } else {
+            let entry = Entry {
+                address,
+                rests_until: 0,
+                mac,
+                network,
+                named,
+            };
+            self.entries.push(entry).map_err(|_| BookError::Full)?;
+        }
+        if let Some(own) = own.filter(|own| *own != address) {
+            self.rest(now, network, own, rest_secs);
+        }
+        Ok(address)
+    }
+
+    /// Takes up a network of before a restart: its addresses may be known
+    /// already.
+    pub(crate) fn put_network(&mut self, network: Network) {
+        self.drop_network(network.place);
+        let _as_many_as_before = self.networks.push(network);
+    }
+
+    /// Forgets a network of before a restart.
+    pub(crate) fn drop_network(&mut self, place: u8) {
+        self.networks.retain(|known| known.place != place);
+    }
+
+    /// Takes up an address of before a restart that an interface had. Others
+    /// that stand in its way rest longer than they had to: their time began
+    /// anew.
+    pub(crate) fn put_held(
+        &mut self,
+        now: Instant,
+        network: u8,
+        mac: Mac,
+        address: Ipv4Addr,
+        named: bool,
+        rest_secs: u32,
+    ) {
+        if let Some(own) = self.find(network, mac).filter(|own| *own != address) {
+            self.rest(now, network, own, rest_secs);
+        }
+        self.entries
+            .retain(|e| e.network != network || e.address != address);
+        if self.entries.is_full()
+            && let Some(rests) = self.entries.iter().position(|e| !e.is_held())
+        {
+            self.entries.remove(rests);
+        }
+        let entry = Entry {
+            address,
+            rests_until: 0,
+            mac,
+            network,
+            named,
+        };
+        let _as_many_as_before = self.entries.push(entry);
+    }
+
+    /// Takes up an address of before a restart that was resting. How much of
+    /// its rest is over nobody knows.
+    pub(crate) fn put_resting(
+        &mut self,
+        now: Instant,
+        network: u8,
+        mac: Mac,
+        address: Ipv4Addr,
+        rest_secs: u32,
+    ) {
+        let at = |e: &Entry| e.network == network && e.address == address;
+        if !self.entries.iter().any(at) {
+            let entry = Entry {
+                address,
+                rests_until: 0,
+                mac,
+                network,
+                named: false,
+            };
+            let _as_many_as_before = self.entries.push(entry);
+        }
+        self.rest(now, network, address, rest_secs);
+    }
+
+    /// Puts an address back that was given before a restart. `false` where
+    /// there is no room, or it has another owner.
+    pub(crate) fn put_back(
+        &mut self,
+        now: Instant,
+        network: u8,
+        mac: Mac,
+        address: Ipv4Addr,
+        named: bool,
+        rest_secs: u32,
+    ) -> bool {
+        let given = self.give(now, network, mac, Some(address), rest_secs);
+        let at = |e: &&mut Entry| e.network == network && e.address == address;
+        if let Some(entry) = self.entries.iter_mut().find(at) {
+            entry.named = named;
+        }
+        given.is_ok()
+    }
+
+    /// Takes an interface's address back. Gives the address.
+    pub fn take(
+        &mut self,
+        now: Instant,
+        network: u8,
+        mac: Mac,
+        rest_secs: u32,
+    ) -> Option<Ipv4Addr> {
+        let address = self.find(network, mac)?;
+        self.rest(now, network, address, rest_secs);
+        Some(address)
+    }
+
+    /// Takes back what an interface was given out of tenants' pools. Gives
+    /// how many addresses that were.
+    pub fn end_tenant(&mut self, now: Instant, macs: &[Mac], rest_secs: u32) -> usize {
+        let until = seconds(now.plus_millis(u64::from(rest_secs) * 1000));
+        let ends = |e: &&mut Entry| {
+            e.is_held() && !e.named && e.network != PROVISIONING && macs.contains(&e.mac)
+        };
+        let ended = self.entries.iter_mut().filter(ends);
+        ended.map(|entry| entry.rests_until = until).count()
+    }
+
+    fn rest(&mut self, now: Instant, network: u8, address: Ipv4Addr, rest_secs: u32) {
+        let until = seconds(now.plus_millis(u64::from(rest_secs) * 1000));
+        let at = |e: &&mut Entry| e.network == network && e.address == address;
+        if let Some(entry) = self.entries.iter_mut().find(at) {
+            entry.rests_until = until;
+        }
+    }
+
+    /// The lowest address of the pool that is nobody's; the one that the
+    /// interface had before, where that still rests.
+    fn pick(&self, network: u8, mac: Mac) -> Option<Ipv4Addr> {
+        let before = |e: &&Entry| e.network == network && e.mac == mac && !e.named;
+        let pool = self.networks.iter().find(|n| n.place == network)?;
+        if let Some(before) = self.entries.iter().find(before) {
+            return Some(before.address);
+        }
+        let first = pool.pool_first.to_bits();
+        (0..u32::from(pool.pool_len))
+            .map(|offset| Ipv4Addr::from_bits(first.saturating_add(offset)))
+            .find(|address| {
+                let at = |e: &Entry| e.network == network && e.address == *address;
+                !self.entries.iter().any(at)
+            })
+    }
+
+    /// Forgets what has rested long enough.
+    fn sweep(&mut self, now: Instant) {
+        let now = u32::try_from(now.millis() / 1000).unwrap_or(u32::MAX);
+        self.entries
+            .retain(|entry| entry.is_held() || entry.rests_until > now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_millis(seconds * 1000)
+    }
+
+    fn mac(n: u8) -> Mac {
+        Mac([2, 0, 0, 0, 0, n])
+    }
+
+    fn network(place: u8, third: u8, len: u16) -> Network {
+        Network {
+            place,
+            prefix: 24,
+            vlan: 100 + u16::from(place),
+            pool_len: len,
+            pool_first: Ipv4Addr::new(10, 0, third, 10),
+        }
+    }
+
+    #[test]
+    fn networks_are_sound_and_do_not_meet() {
+        let good = network(1, 1, 10);
+        assert!(good.is_sound());
+        for bad in [
+            Network { prefix: 31, ..good },
+            Network {
+                pool_len: 0,
+                ..good
+            },
+            Network {
+                pool_len: 246,
+                ..good
+            },
+            Network { vlan: 4095, ..good },
+            Network {
+                pool_first: Ipv4Addr::new(10, 0, 1, 0),
+                ..good
+            },
+        ] {
+            assert!(!bad.is_sound(), "{bad:?}");
+        }
+        let mut book = Book::new();
+        book.set_network(at(0), good).unwrap();
+        let same = Network {
+            vlan: 7,
+            place: 2,
+            ..good
+        };
+        assert_eq!(book.set_network(at(0), same), Err(BookError::Taken));
+        let vlan = Network {
+            vlan: 101,
+            ..network(2, 2, 4)
+        };
+        assert_eq!(book.set_network(at(0), vlan), Err(BookError::Taken));
+        book.set_network(at(0), network(2, 2, 4)).unwrap();
+        book.give(at(0), 2, mac(1), None, 60).unwrap();
+        assert_eq!(book.remove_network(at(0), 2), Err(BookError::Taken));
+        book.take(at(0), 2, mac(1), 60);
+        assert_eq!(book.remove_network(at(59), 2), Err(BookError::Taken));
+        assert_eq!(book.remove_network(at(60), 2), Ok(()));
+    }
+
+    #[test]
+    fn a_tenant_takes_picked_addresses_along_and_leaves_named_ones() {
+        let mut book = Book::new();
+        book.set_network(at(0), network(1, 1, 10)).unwrap();
+        let named = Ipv4Addr::new(10, 0, 1, 15);
+        let picked = book.give(at(0), 1, mac(1), None, 60).unwrap();
+        book.give(at(0), 1, mac(2), Some(named), 60).unwrap();
+        assert_eq!(book.end_tenant(at(0), &[mac(1), mac(2)], 60), 1);
+        assert_eq!(book.find(1, mac(1)), None);
+        assert_eq!(book.find(1, mac(2)), Some(named));
+        // It rests; its owner of before may have it again.
+        assert_ne!(book.give(at(1), 1, mac(3), None, 60), Ok(picked));
+        assert_eq!(book.give(at(2), 1, mac(1), None, 60), Ok(picked));
+    }
+
+    proptest! {
+        /// Whatever is given and taken back: never two owners, and nobody
+        /// else before the lease of the last owner has run out. The oracle
+        /// is a map of when each address was last anybody's.
+        #[test]
+        fn never_two_owners(steps in proptest::collection::vec(
+            (0u8..5, 1u8..3, 0u8..4, 0u8..8, 0u64..40), 1..200)
+        ) {
+            let mut book = Book::new();
+            book.set_network(at(0), network(1, 1, 3)).unwrap();
+            book.set_network(at(0), network(2, 2, 3)).unwrap();
+            let mut free_at: HashMap<(u8, Ipv4Addr), (Mac, u64)> = HashMap::new();
+            let mut now = 0;
+            for (what, place, who, which, passes) in steps {
+                now += passes;
+                let who = mac(who);
+                let before = book.find(place, who);
+                match what {
+                    0 | 1 => {
+                        let wish = Ipv4Addr::new(10, 0, place, 8 + which);
+                        let wish = (what == 1).then_some(wish);
+                        if let Ok(given) = book.give(at(now), place, who, wish, 60) {
+                            if let Some((owner, until)) = free_at.get(&(place, given)) {
+                                prop_assert!(*owner == who || *until <= now, "{given} reused");
+                            }
+                            if let Some(old) = before.filter(|old| *old != given) {
+                                free_at.insert((place, old), (who, now + 60));
+                            }
+                            free_at.insert((place, given), (who, u64::MAX));
+                        }
+                    }
+                    2 | 3 => {
+                        if let Some(old) = book.take(at(now), place, who, 60) {
+                            free_at.insert((place, old), (who, now + 60));
+                        }
+                    }
+                    _ => {
+                        for network in [1, 2] {
+                            let held = book.entries().iter()
+                                .find(|e| e.is_held() && e.network == network && e.mac == who);
+                            if let Some(entry) = held.filter(|e| !e.named) {
+                                free_at.insert((network, entry.address), (who, now + 60));
+                            }
+                        }
+                        book.end_tenant(at(now), &[who], 60);
+                    }
+                }
+                let held: std::vec::Vec<_> =
+                    book.entries().iter().filter(|e| e.is_held()).collect();
+                for (n, one) in held.iter().enumerate() {
+                    for other in &held[n + 1..] {
+                        prop_assert!((one.network, one.address) != (other.network, other.address));
+                        prop_assert!((one.network, one.mac) != (other.network, other.mac));
+                    }
+                }
+            }
+        }
+    }
+}

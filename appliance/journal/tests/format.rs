@@ -1,0 +1,208 @@
+//! If one of these fails, do not change the test: journals of older firmware
+//! must stay readable.
+
+mod owner;
+
+use farrier_journal::format::{Frame, Header};
+use farrier_journal::sim::now;
+use farrier_journal::{AppendError, Journal, MAX_RECORD, MountError};
+use owner::{KEYS, Owner, Random, Small, record};
+
+/// A sector's header of version 1.
+const HEADER_V1: [u8; 32] = [
+    b'F',
+    b'R',
+    b'J',
+    1,
+    9,
+    0,
+    0,
+    0,
+    3,
+    0,
+    0,
+    0,
+    7,
+    0,
+    0,
+    0,
+    0,
+    16,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    HEADER_CRC[0],
+    HEADER_CRC[1],
+    HEADER_CRC[2],
+    HEADER_CRC[3],
+];
+const HEADER_CRC: [u8; 4] = HEADER_CRC_V1.to_le_bytes();
+const HEADER_CRC_V1: u32 = 0x47c0b136;
+
+#[test]
+fn header_of_version_1() {
+    let header = Header {
+        sector: 9,
+        base: 3,
+        run: 7,
+        size: 4096,
+    };
+    assert_eq!(header.to_bytes(), HEADER_V1);
+}
+
+#[test]
+fn frame_of_version_1() {
+    let mut flash = Small::<4>::new(4);
+    flash.start_log();
+    let (mut journal, _) = now(Journal::mount(flash, 0, |_| {})).unwrap();
+    let records: [&[u8]; 2] = [&[1, 2, 3], &[4]];
+    now(journal.append(records.iter().copied())).unwrap();
+    // The first sector that is ever opened is number 1.
+    let bytes = &journal.flash().bytes()[4096 + 32..4096 + 48];
+    let frame = Frame {
+        kind: 1,
+        index: 1,
+        body: 6,
+    };
+    assert_eq!(bytes[..4], frame.to_bytes());
+    assert_eq!(bytes, FRAME_V1);
+}
+
+/// Two records in one frame: length, kind, index, records, CRC, padding.
+const FRAME_V1: [u8; 16] = [
+    6,
+    0,
+    1,
+    1,
+    3,
+    1,
+    2,
+    3,
+    1,
+    4,
+    FRAME_CRC[0],
+    FRAME_CRC[1],
+    FRAME_CRC[2],
+    FRAME_CRC[3],
+    0xff,
+    0xff,
+];
+const FRAME_CRC: [u8; 4] = FRAME_CRC_V1.to_le_bytes();
+const FRAME_CRC_V1: u32 = 0x26ba3b48;
+
+#[test]
+fn a_newer_version_is_refused_and_left_alone() {
+    let flash = Owner::mount(Small::<4>::new(4))
+        .unwrap()
+        .journal
+        .into_flash();
+    let mut bytes = flash.bytes().to_vec();
+    let mut header = bytes[4096..4096 + 32].to_vec();
+    header[3] = 2;
+    let crc = crc32fast(&header[..28]);
+    header[28..].copy_from_slice(&crc.to_le_bytes());
+    bytes[4096..4096 + 32].copy_from_slice(&header);
+    let mut left = Small::<4>::with_bytes(&bytes);
+    let refused = now(Journal::mount(&mut left, 0, |_| {})).err();
+    assert_eq!(refused, Some(MountError::Newer(2)));
+    assert_eq!(left.bytes(), bytes);
+}
+
+/// CRC-32 (ISO-HDLC), written out: the test's own.
+fn crc32fast(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            crc >> 1 ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 }
+        })
+    })
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_breaks_nothing() {
+    let mut owner = Owner::mount(Small::<8>::new(4)).unwrap();
+    let long = [0; MAX_RECORD + 1];
+    let append = |owner: &mut Owner<8>, records: &[&[u8]]| {
+        now(owner.journal.append(records.iter().copied()))
+    };
+    assert_eq!(append(&mut owner, &[&long]), Err(AppendError::TooLong));
+    assert_eq!(append(&mut owner, &[&[]]), Err(AppendError::TooLong));
+    let many = vec![&long[..MAX_RECORD]; 32];
+    assert_eq!(append(&mut owner, &many), Err(AppendError::TooLong));
+    owner.change(&[(3, 4)]).unwrap();
+    let table = owner.table;
+    let owner = Owner::mount(owner.journal.into_flash()).unwrap();
+    assert_eq!(owner.table, table);
+}
+
+#[test]
+fn appending_costs_the_same_however_much_there_is() {
+    let mut owner = Owner::mount(Small::<8>::new(64)).unwrap();
+    let mut random = Random(9);
+    let mut most = 0;
+    for _ in 0..20_000 {
+        let before = owner.journal.flash().operations();
+        owner.change(&[(5, 80)]).unwrap();
+        most = most.max(owner.journal.flash().operations() - before);
+        owner.change(&random.changes()).unwrap();
+        owner.tend().unwrap();
+    }
+    // The record's words, and at times a sector's header with its erase.
+    let words = (8 + 1 + record(5, 80).len()).div_ceil(8) as u64;
+    assert!(most <= words + 4 + 1, "{most} operations for {words} words");
+    assert!(owner.journal.flash().wear() > 10);
+    assert_eq!(owner.journal.usage().given_up, 0);
+}
+
+#[test]
+fn a_worn_sector_is_given_up_and_nothing_is_lost() {
+    let mut flash = Small::<8>::new(16);
+    flash.set_endurance(6);
+    let mut owner = Owner::mount(flash).unwrap();
+    let mut random = Random(4);
+    let mut promised = owner.table;
+    // Until the chip is at its end, which is told.
+    loop {
+        let changes = random.changes();
+        if owner.change(&changes).is_err() || owner.tend().is_err() {
+            break;
+        }
+        promised = owner.table;
+    }
+    assert_eq!(
+        owner.change(&[(0, 1)]),
+        Err(AppendError::Broken),
+        "a broken journal takes nothing any more"
+    );
+    let mut table = [0; KEYS];
+    let mut flash = owner.journal.into_flash();
+    flash.set_endurance(u32::MAX);
+    let (journal, _) = now(Journal::mount(flash, 7, |record| {
+        table[usize::from(record[0])] = u32::from_le_bytes(record[1..5].try_into().unwrap());
+    }))
+    .unwrap();
+    drop(journal);
+    let differ = table.iter().zip(&promised).filter(|(a, b)| a != b).count();
+    assert!(differ <= 3, "the last change may be there or not: {differ}");
+}
+
+#[test]
+fn lost_bits_are_told() {
+    let mut owner = Owner::mount(Small::<4>::new(8)).unwrap();
+    for key in 1..30 {
+        owner.change(&[(key, 80)]).unwrap();
+    }
+    let mut flash = owner.journal.into_flash();
+    // In the middle of some frame.
+    flash.rot((4096 + 32 + 10 * 96) * 8 + 3);
+    let owner = Owner::mount(flash).unwrap();
+    assert_eq!(owner.mounted.damaged, 1);
+    let lost = owner.table[1..30].iter().filter(|v| **v != 80).count();
+    assert_eq!(lost, 1, "the others are there");
+}

@@ -1,0 +1,114 @@
+//! `cargo xtask powercut`: cuts the power of simulated flash at every word
+//! and every erase of a rack's life, and counts what is lost.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use farrier_lifecycle::State;
+use serde_json::json;
+
+/// What to cut.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Seed of the first life; the others follow. One out of the clock where
+    /// it is left out.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Cut points.
+    #[arg(long, default_value_t = 20_000)]
+    points: u64,
+    /// Writes every figure into this file, as JSON.
+    #[arg(long)]
+    report: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// What is run among the tests: about half a minute, another seed every
+    /// time.
+    pub fn short() -> Self {
+        Arguments {
+            seed: None,
+            points: 20_000,
+            report: None,
+        }
+    }
+}
+
+/// Carries out `cargo xtask powercut`.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let seed = arguments.seed.unwrap_or_else(clock_seed);
+    let started = Instant::now();
+    println!("power cuts: {} points from seed {seed}", arguments.points);
+    let tally = farrier_powercut::run(seed, arguments.points, |tally| {
+        println!(
+            "  {} cut points, {} lost, {:.0} s",
+            tally.cut_points,
+            tally.lost,
+            started.elapsed().as_secs_f64()
+        );
+    });
+    let seconds = started.elapsed().as_secs_f64();
+    let states: Vec<&str> = State::ALL
+        .into_iter()
+        .filter(|state| tally.states >> *state as u8 & 1 == 1)
+        .map(State::as_str)
+        .collect();
+    println!(
+        "{} cut points ({} of them in a recovery), {} lost, {seconds:.1} s",
+        tally.cut_points, tally.second_cuts, tally.lost
+    );
+    println!(
+        "{} records in {} flash operations; {} restarts, over which {} sessions went on; \
+         {} erases of the most erased sector; {} states seen",
+        tally.records,
+        tally.operations,
+        tally.restarts,
+        tally.continued,
+        tally.wear,
+        states.len()
+    );
+    for finding in &tally.findings {
+        println!("LOST: {finding}");
+    }
+    let ok = tally.lost == 0 && tally.cut_points >= arguments.points;
+    if let Some(path) = &arguments.report {
+        let report = json!({
+            "ok": ok,
+            "seed": seed,
+            "cut_points": tally.cut_points,
+            "second_cuts": tally.second_cuts,
+            "lost": tally.lost,
+            "findings": tally.findings,
+            "records": tally.records,
+            "operations": tally.operations,
+            "restarts": tally.restarts,
+            "continued_sessions": tally.continued,
+            "most_erases_of_a_sector": tally.wear,
+            "states": states,
+            "seconds": seconds,
+            "points_per_second": tally.cut_points as f64 / seconds,
+        });
+        let text = serde_json::to_string_pretty(&report)?;
+        std::fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))?;
+    }
+    if !ok {
+        bail!(
+            "{} of {} cut points lost something; again: cargo xtask powercut --seed {seed} \
+             --points {}",
+            tally.lost,
+            tally.cut_points,
+            arguments.points
+        );
+    }
+    Ok(())
+}
+
+/// Another life at every run, told with its seed.
+fn clock_seed() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(1, |since| {
+            since.as_secs() ^ u64::from(since.subsec_nanos()) << 20
+        })
+}
