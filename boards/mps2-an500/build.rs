@@ -83,8 +83,20 @@ struct Tables {
 fn main() {
     println!("cargo:rerun-if-changed=board.toml");
     println!("cargo:rerun-if-changed=build.rs");
-    let text = fs::read_to_string("board.toml").expect("board.toml lies beside build.rs");
-    let board: Board = toml::from_str(&text).expect("board.toml has the fields listed here");
+    println!("cargo:rerun-if-env-changed=FARRIER_BOARD_OVERLAY");
+    let mut table = read("board.toml");
+    // A file whose values replace those of board.toml, for benches.
+    if let Ok(file) = env::var("FARRIER_BOARD_OVERLAY") {
+        println!("cargo:rerun-if-changed={file}");
+        for (section, values) in read(&file) {
+            let section = table.get_mut(&section).and_then(|s| s.as_table_mut());
+            let section = section.expect("an overlay has sections of board.toml");
+            section.extend(values.as_table().expect("a section").clone());
+        }
+    }
+    let board: Board = table
+        .try_into()
+        .expect("board.toml has the fields listed here");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
 
     fs::write(out.join("board.rs"), constants(&board)).expect("OUT_DIR is writable");
@@ -94,6 +106,11 @@ fn main() {
     println!("cargo:rustc-link-arg-bins=-Tdefmt.x");
     // Frames of unwound functions are of no use where nothing unwinds.
     println!("cargo:rustc-link-arg-bins=--nmagic");
+}
+
+fn read(file: &str) -> toml::Table {
+    let text = fs::read_to_string(file).expect("board.toml lies beside build.rs");
+    text.parse().expect("it is TOML")
 }
 
 fn constants(board: &Board) -> String {

@@ -23,6 +23,10 @@ pub struct Board {
     pub tables: Tables,
     /// How the program is started without hardware.
     pub emulator: Option<Emulator>,
+    /// A file of its folder whose values replace some of these: not what
+    /// ships.
+    #[serde(skip)]
+    pub variant: Option<PathBuf>,
 }
 
 /// Names of a board.
@@ -114,6 +118,29 @@ impl Board {
         }
     }
 
+    /// The board with the values of `NAME.toml` beside its `board.toml`.
+    ///
+    /// # Errors
+    /// The file can not be read, or has other sections.
+    pub fn varied(&self, workspace: &Path, name: &str) -> Result<Self> {
+        let folder = fs::canonicalize(workspace.join("boards").join(&self.board.name))?;
+        let file = folder.join(format!("{name}.toml"));
+        let mut table: toml::Table = fs::read_to_string(folder.join("board.toml"))?.parse()?;
+        let values: toml::Table = fs::read_to_string(&file)
+            .with_context(|| format!("{}", file.display()))?
+            .parse()?;
+        for (section, values) in values {
+            let known = table.get_mut(&section).and_then(toml::Value::as_table_mut);
+            let values = values.as_table().context("a value without a section")?;
+            known
+                .with_context(|| format!("there is no section {section}"))?
+                .extend(values.clone());
+        }
+        let mut board: Self = table.try_into()?;
+        board.variant = Some(file);
+        Ok(board)
+    }
+
     fn read(file: &Path) -> Result<Self> {
         let text = fs::read_to_string(file)?;
         toml::from_str(&text).with_context(|| format!("{}", file.display()))
@@ -137,10 +164,11 @@ impl Board {
             features: &[],
             target_dir,
         };
-        let output = toolchain
-            .build(&build)
-            .output()
-            .context("cargo does not start")?;
+        let mut command = toolchain.build(&build);
+        if let Some(variant) = &self.variant {
+            command.env("FARRIER_BOARD_OVERLAY", variant);
+        }
+        let output = command.output().context("cargo does not start")?;
         if !output.status.success() {
             bail!(
                 "{} does not build ({}):\n{}",
@@ -230,6 +258,16 @@ mod tests {
             .map(|board| board.board.name.as_str())
             .collect();
         assert_eq!(names, ["linux", "mps2-an500"]);
+    }
+
+    #[test]
+    fn a_variant_replaces_what_it_names_and_nothing_else() {
+        let board = Board::named(&workspace(), "mps2-an500").unwrap();
+        let bench = board.varied(&workspace(), "bench").unwrap();
+        let (memory, varied) = (board.memory.unwrap(), bench.memory.unwrap());
+        assert!(varied.ram_budget > memory.ram_budget);
+        assert_eq!(varied.flash_budget, memory.flash_budget);
+        assert!(board.varied(&workspace(), "toaster").is_err());
     }
 
     #[test]

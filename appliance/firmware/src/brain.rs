@@ -238,11 +238,8 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 brain.rack.wake_at()
             };
             let at = Instant::from_millis(at.millis());
-            // At least a millisecond of peace, whatever the brain says; at
-            // most a second, since other steps may bring forward what is due.
-            let now = Instant::now();
-            let at = at.clamp(now + Duration::from_millis(1), now + Duration::from_secs(1));
-            Timer::at(at).await;
+            // At least a millisecond of peace, whatever the brain says.
+            Timer::at(at.max(Instant::now() + Duration::from_millis(1))).await;
         }
     }
 }

@@ -38,6 +38,7 @@
 //! | `scan` | reading frames in their order |
 //! | `mount` | finding the journal again |
 //! | `sweep` | making old records superfluous |
+//! | [`ram`] | flash in memory, for benches |
 //! | `sim` | a flash chip with power cuts, for tests (feature `sim`) |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -47,6 +48,7 @@ extern crate std;
 
 pub mod format;
 mod mount;
+pub mod ram;
 mod scan;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;

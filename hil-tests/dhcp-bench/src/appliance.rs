@@ -6,11 +6,11 @@ use std::net::Ipv4Addr;
 use farrier_core::rack::Entropy;
 use farrier_core::{Config, Identity, Input, Instant, Output, Outputs, Rack};
 use farrier_journal::Journal;
+use farrier_journal::ram::{RamFlash, SECTOR};
 use farrier_journal::sim::now as at_once;
 use farrier_protocol::message::Mac;
 
 use crate::client;
-use crate::flash::RamFlash;
 
 /// Most leases.
 pub const LEASES: usize = 12_000;
@@ -44,7 +44,7 @@ impl Entropy for Repeating {
 pub struct Appliance {
     rack: Box<Rack<48, LEASES, 96>>,
     out: Box<Outputs>,
-    journal: Journal<RamFlash>,
+    journal: Journal<RamFlash<Vec<u8>>>,
     entropy: Repeating,
     now: Instant,
 }
@@ -72,7 +72,7 @@ impl Appliance {
         };
         rack.configure(config, &identity, &mut entropy)
             .expect("the configuration is sound");
-        let flash = RamFlash::new(SECTORS);
+        let flash = RamFlash(vec![0xff; SECTORS * SECTOR]);
         let (journal, _) = at_once(Journal::mount(flash, rack.layout(), |_| {}))
             .expect("empty flash takes a journal");
         Self {

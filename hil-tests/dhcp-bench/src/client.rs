@@ -22,7 +22,7 @@ pub const LEASE_SECS: u32 = 3600;
 /// Options that a client asks for.
 const OPTIONS: [u8; 13] = [1, 28, 2, 3, 15, 6, 119, 12, 44, 47, 26, 121, 42];
 /// How long an answer may take: the server may be run by an instrument.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The Ethernet address of a client.
 #[must_use]

@@ -8,5 +8,4 @@
 
 pub mod appliance;
 pub mod client;
-pub mod flash;
 pub mod storms;

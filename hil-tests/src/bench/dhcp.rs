@@ -45,7 +45,7 @@ impl<'a> Clients<'a> {
     ///
     /// # Errors
     /// As [`exchange`](Self::exchange), or two get the same address.
-    pub fn meet(&mut self, kind: Kind, count: u8) -> Result<()> {
+    pub fn meet(&mut self, kind: Kind, count: u32) -> Result<()> {
         let mut addresses = BTreeSet::new();
         for number in 0..count {
             let address = self.exchange(kind, number)?;
@@ -59,15 +59,16 @@ impl<'a> Clients<'a> {
     ///
     /// # Errors
     /// An answer does not come, or is not the one to expect.
-    pub fn exchange(&mut self, kind: Kind, number: u8) -> Result<Ipv4Addr> {
+    pub fn exchange(&mut self, kind: Kind, number: u32) -> Result<Ipv4Addr> {
         self.exchanges += 1;
         let (port, xid) = (self.port, 0xFA44_0000 + self.exchanges);
+        let [_, high, middle, low] = number.to_be_bytes();
         let mac = match kind {
-            Kind::Booting => [0x52, 0x54, 0x00, 0xBE, 0x00, number],
-            Kind::Other => [0x52, 0x54, 0x00, 0xBE, 0x01, number],
+            Kind::Booting => [0x52, 0x54, 0xBE, high, middle, low],
+            Kind::Other => [0x52, 0x54, 0xBF, high, middle, low],
         };
-        let mut machine_id = [number; 17];
-        machine_id[0] = 0;
+        let mut machine_id = [low; 17];
+        machine_id[..3].copy_from_slice(&[0, high, middle]);
         let discover = Request::new(MessageType::Discover, xid, mac);
         let discover = match kind {
             Kind::Booting => Request {

@@ -1,34 +1,30 @@
-//! NOR flash in memory without checks: what is counted is the journal, and
-//! not a model of a chip.
+//! NOR flash in memory, without any check: for benches that count the journal
+//! and not a model of a chip ([`crate::sim`] is that model), and for boards
+//! that lend RAM to it.
 
 use embedded_storage_async::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
 
 /// Bytes of a sector.
-const SECTOR: usize = 4096;
+pub const SECTOR: usize = 4096;
 /// Bytes of a word.
 const WORD: usize = 4;
 
-/// The flash.
+/// Flash in these bytes; they are to be a multiple of [`SECTOR`].
 #[derive(Debug)]
-pub struct RamFlash(Vec<u8>);
+pub struct RamFlash<B>(pub B);
 
-impl RamFlash {
-    /// Erased flash of that many sectors of 4 KiB.
-    #[must_use]
-    pub fn new(sectors: usize) -> Self {
-        Self(vec![0xff; sectors * SECTOR])
-    }
-
+impl<B: AsMut<[u8]>> RamFlash<B> {
     fn part(&mut self, from: u32, len: usize) -> Result<&mut [u8], Outside> {
         let from = from as usize;
-        self.0.get_mut(from..from + len).ok_or(Outside)
+        let end = from.checked_add(len).ok_or(Outside)?;
+        self.0.as_mut().get_mut(from..end).ok_or(Outside)
     }
 }
 
 /// The address is not of this flash.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outside;
 
 impl NorFlashError for Outside {
@@ -37,11 +33,11 @@ impl NorFlashError for Outside {
     }
 }
 
-impl ErrorType for RamFlash {
+impl<B> ErrorType for RamFlash<B> {
     type Error = Outside;
 }
 
-impl ReadNorFlash for RamFlash {
+impl<B: AsMut<[u8]> + AsRef<[u8]>> ReadNorFlash for RamFlash<B> {
     const READ_SIZE: usize = 1;
 
     async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Outside> {
@@ -50,11 +46,11 @@ impl ReadNorFlash for RamFlash {
     }
 
     fn capacity(&self) -> usize {
-        self.0.len()
+        self.0.as_ref().len()
     }
 }
 
-impl NorFlash for RamFlash {
+impl<B: AsMut<[u8]> + AsRef<[u8]>> NorFlash for RamFlash<B> {
     const WRITE_SIZE: usize = WORD;
     const ERASE_SIZE: usize = SECTOR;
 
