@@ -23,7 +23,7 @@ pub struct Repeating(pub u64);
 
 impl Repeating {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -34,7 +34,7 @@ impl Repeating {
 impl Entropy for Repeating {
     fn fill(&mut self, bytes: &mut [u8]) {
         for byte in bytes {
-            *byte = (self.next() >> 32) as u8;
+            *byte = (self.number() >> 32) as u8;
         }
     }
 }

@@ -54,7 +54,7 @@ struct Promise {
 pub fn rage(seed: u64, storms: u64) -> Seen {
     let mut random = Repeating(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut table = Leases::<POOL>::new();
-    table.configure(FIRST, POOL, [random.next(), random.next()]);
+    table.configure(FIRST, POOL, [random.number(), random.number()]);
     let mut promises = [Promise { to: None, until: 0 }; POOL];
     let mut now = 0;
     let mut seen = Seen::default();
@@ -62,7 +62,7 @@ pub fn rage(seed: u64, storms: u64) -> Seen {
         seen.storms += 1;
         now += pause(&mut random);
         for _ in 0..REQUESTS {
-            now += random.next() % 3_000;
+            now += random.number() % 3_000;
             request(&mut table, &mut promises, &mut random, now, &mut seen);
         }
     }
@@ -71,10 +71,10 @@ pub fn rage(seed: u64, storms: u64) -> Seen {
 
 /// Mostly short, at times long enough for all leases to run out.
 fn pause(random: &mut Repeating) -> u64 {
-    match random.next() % 16 {
-        0 => random.next() % 700_000,
-        1..4 => random.next() % 70_000,
-        _ => random.next() % 2_000,
+    match random.number() % 16 {
+        0 => random.number() % 700_000,
+        1..4 => random.number() % 70_000,
+        _ => random.number() % 2_000,
     }
 }
 
@@ -86,11 +86,11 @@ fn request(
     seen: &mut Seen,
 ) {
     let at = Instant::from_millis(now);
-    let who = random.next() % CLIENTS;
+    let who = random.number() % CLIENTS;
     let client = client(who);
     // Somewhere in the pool, or right beside it.
     let wish =
-        Ipv4Addr::from_bits(FIRST.to_bits() - 1 + (random.next() % (POOL as u64 + 2)) as u32);
+        Ipv4Addr::from_bits(FIRST.to_bits() - 1 + (random.number() % (POOL as u64 + 2)) as u32);
     let own = || {
         promises
             .iter()
@@ -98,10 +98,10 @@ fn request(
     };
     // Clients ask for their own address more often than for another's.
     let asked = match own() {
-        Some(own) if !random.next().is_multiple_of(4) => at_place(own),
+        Some(own) if !random.number().is_multiple_of(4) => at_place(own),
         _ => wish,
     };
-    match random.next() % 16 {
+    match random.number() % 16 {
         0..8 => match table.offer(at, client, Some(asked)) {
             Ok(address) => {
                 seen.offers += 1;

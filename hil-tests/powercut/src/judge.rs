@@ -257,7 +257,7 @@ impl Judge<'_> {
         tally: &mut Tally,
     ) {
         for (place, operation) in operations.iter().enumerate() {
-            let seed = random.next();
+            let seed = random.number();
             let cuts = [
                 Cut::Clean,
                 match seed % 4 {
@@ -291,7 +291,7 @@ impl Judge<'_> {
         if random.below(3) == 0 {
             tally.cut_points += 1;
             tally.second_cuts += 1;
-            let seed = random.next();
+            let seed = random.number();
             let cut = match seed % 3 {
                 0 => Cut::Clean,
                 1 => Cut::Torn(seed),

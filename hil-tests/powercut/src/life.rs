@@ -306,7 +306,7 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
             Did::Script(script) => Some(script),
             _ => None,
         });
-        let salt = self.random.next() as u8;
+        let salt = self.random.number() as u8;
         if let Some(script) = script
             && let Some(mut agent) = Agent::new(machine, address, &script, salt & !0x55)
         {

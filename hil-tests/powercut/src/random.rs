@@ -13,7 +13,7 @@ impl Random {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -22,7 +22,7 @@ impl Random {
 
     /// A number below the bound.
     pub fn below(&mut self, bound: u64) -> u64 {
-        (self.next() >> 16) % bound.max(1)
+        (self.number() >> 16) % bound.max(1)
     }
 
     /// One of these.
@@ -34,7 +34,7 @@ impl Random {
 impl Entropy for Random {
     fn fill(&mut self, bytes: &mut [u8]) {
         for byte in bytes {
-            *byte = (self.next() >> 24) as u8;
+            *byte = (self.number() >> 24) as u8;
         }
     }
 }

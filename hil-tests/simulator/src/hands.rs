@@ -86,7 +86,7 @@ enum Job {
         failed: Option<Failure>,
     },
     Deploy {
-        order: Deploy,
+        order: Box<Deploy>,
         stream: Box<Stream>,
         disk: Verifier<Disk>,
         meter: Meter,
@@ -391,7 +391,7 @@ impl Hands {
             Ok((_, device)) => {
                 let key = image::catalogue().key;
                 self.job = Job::Deploy {
-                    order: deploy.clone(),
+                    order: Box::new(deploy.clone()),
                     stream: Box::new(Stream::new(deploy, deploy.disk.size, key)),
                     disk: Verifier::new(device),
                     meter: Meter::told(Step::Write),

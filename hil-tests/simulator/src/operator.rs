@@ -75,7 +75,8 @@ impl World {
                 self.verb(slot, verb);
             }
             Some(State::Available) => {
-                if self.choose_image(slot) && self.verb(slot, Verb::Active) {
+                let deployed = self.choose_image(slot) && self.verb(slot, Verb::Active);
+                if deployed {
                     self.leave_at[slot] = self.now + self.random.between(2 * HOUR, 14 * HOUR);
                 }
             }
