@@ -92,9 +92,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let (state, reason) = (node.state.as_str(), node.reason);
         let missing = node.timeline.due(awaited_since(node, now));
         match missing.map(|(hop, _)| hop) {
-            // Nothing was heard since the restart: in such a state an agent
-            // is heard otherwise.
-            _ if work(node.state) == Some(true) && node.boot.heard.is_none() => {
+            // There is a session in which nothing was heard: it is of before
+            // a restart.
+            _ if work(node.state) == Some(true)
+                && node.boot.session.is_some()
+                && node.boot.heard.is_none() =>
+            {
                 node.set_error(format_args!(
                     "the appliance restarted while the node was {state}, and its agent did not \
                      come back"
