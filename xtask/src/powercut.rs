@@ -8,6 +8,10 @@ use anyhow::{Context, Result, bail};
 use farrier_lifecycle::State;
 use serde_json::json;
 
+/// A mount's copy of the last record that reads as whole once and then not,
+/// while the original was no longer looked at.
+const RECORDED: u64 = 375_608_619_103_855;
+
 /// What to cut.
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -24,11 +28,12 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// What is run among the tests: about half a minute, another seed every
-    /// time.
+    /// What is run among the tests, a minute or so: the lives from a seed
+    /// that once lost a record, so that what was found stays found. Called
+    /// by hand, every run has another seed.
     pub fn short() -> Self {
         Arguments {
-            seed: None,
+            seed: Some(RECORDED),
             points: 20_000,
             report: None,
         }

@@ -59,6 +59,10 @@ pub struct Mounted {
     pub torn: u32,
 }
 
+/// How many mounts in a row may be cut off while they write the last frame
+/// once more, each so that the copy reads as whole once and then not.
+const COPIES: usize = 4;
+
 impl<F: NorFlash> Journal<F> {
     /// Opens the journal on a flash device and gives every record to
     /// `apply`, in order. Makes a new one where there is none.
@@ -134,6 +138,8 @@ impl<F: NorFlash> Journal<F> {
         // The last frame with records is held until it is known that no
         // mount has declared it void.
         let mut held: Option<(Spot, Frame)> = None;
+        // What it is a copy of, the newest first: a copy may turn out torn.
+        let mut originals: [Option<(Spot, Frame)>; COPIES] = [None; COPIES];
         let mut index: Option<u8> = None;
         let mut in_head = false;
         while let Some((spot, frame)) = self.next(&mut scan).await.map_err(|_| MountError::Read)? {
@@ -147,10 +153,19 @@ impl<F: NorFlash> Journal<F> {
                 if usize::from(frame.body) <= MOUNTED_PREFIX {
                     continue;
                 }
-                // It holds the last frame before it once more, and firmly.
-                held = held.filter(|(at, frame)| at.behind(frame.size(Self::WORD)) < void);
-            } else if let Some(expected) = expected {
-                report.damaged += u32::from(frame.index.wrapping_sub(expected));
+                // It holds the last frame before it once more.
+                for original in &mut originals {
+                    *original = original.filter(|(at, _)| *at < void);
+                }
+                if held.is_some_and(|(at, frame)| at.behind(frame.size(Self::WORD)) >= void) {
+                    originals.rotate_right(1);
+                    originals[0] = held.take();
+                }
+            } else {
+                originals = [None; COPIES];
+                if let Some(expected) = expected {
+                    report.damaged += u32::from(frame.index.wrapping_sub(expected));
+                }
             }
             if let Some((at, frame)) = held.replace((spot, frame)) {
                 report.records += self.give(at, frame, apply).await?;
@@ -179,14 +194,15 @@ impl<F: NorFlash> Journal<F> {
             sector: head.base,
             offset: 0,
         };
-        if let Some((spot, frame)) = held {
+        for (spot, frame) in [held].into_iter().chain(originals).flatten() {
             let end = spot.behind(frame.size(Self::WORD));
             if let Some((at, copy)) = self.settle(spot, frame, end).await? {
                 report.records += self.give(at, copy, apply).await?;
                 return Ok(());
             }
             // It was whole a moment ago and is not now: a torn word that
-            // reads this way and that. It was never acknowledged.
+            // reads this way and that. Records like that were never
+            // acknowledged; of an earlier mount's copy the original is whole.
             void = spot;
         }
         let body = mounted_prefix(self.run, void, 0);

@@ -325,8 +325,19 @@ impl Judge<'_> {
             return;
         }
         tally.find(|| {
-            let (missing, extra) = (self.after.beside(found), found.beside(self.after));
-            format!("{}: {missing} is missing, {extra} is there", what())
+            let beside = |wanted: &Present| {
+                format!(
+                    "{} is missing, {} is there",
+                    wanted.beside(found),
+                    found.beside(wanted)
+                )
+            };
+            format!(
+                "{}: of what was before, {}; of what came after, {}",
+                what(),
+                beside(self.before),
+                beside(self.after)
+            )
         });
     }
 
