@@ -10,8 +10,7 @@ use farrier_journal::Journal;
 
 use crate::lines::{Show, error, info, warning};
 
-/// Where records go before their effects leave: [`OnFlash`], or, where
-/// nothing is to outlive a reset, [`Volatile`].
+/// Where records go before their effects leave. [`OnFlash`] is one.
 pub trait Store {
     /// Opens the store and gives every record of before to `apply`, in
     /// order. `layout` is [`farrier_core::Rack::layout`]. Returns the number
@@ -50,31 +49,6 @@ pub trait Store {
 /// A record could not be written or read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotDurable;
-
-/// Records are held in RAM, and nowhere else: the rack's own tables are the
-/// only copy, and a reset forgets them.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Volatile;
-
-impl Store for Volatile {
-    async fn open(&mut self, _layout: u16, _apply: impl FnMut(&[u8])) -> Result<u32, NotDurable> {
-        Ok(1)
-    }
-
-    async fn append<'a>(
-        &mut self,
-        _records: impl Iterator<Item = &'a [u8]> + Clone,
-    ) -> Result<(), NotDurable> {
-        Ok(())
-    }
-
-    async fn tend(
-        &mut self,
-        _state: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
-    ) -> Result<(), NotDurable> {
-        Ok(())
-    }
-}
 
 /// The journal on a flash device.
 #[derive(Debug)]
