@@ -19,6 +19,7 @@ use crate::time::Instant;
 use crate::words::MAX_WORDS;
 use farrier_protocol::message::{BootMode, MAX_DISKS};
 use farrier_protocol::wire::Datagram;
+use postcard::ser_flavors::Flavor;
 
 /// Bits of [`Record::Work`].
 pub(crate) mod bits {
@@ -75,11 +76,53 @@ const OWN: usize = BOOK + MAX_ADDRESSES;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Marks([u32; MARKED]);
 
-/// FNV-1a, 32 bits: a change that it overlooks is one in 2³².
-fn fingerprint(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    })
+/// Takes the encoding of a record in and keeps 32 bits of it, without ever
+/// writing it out: FNV-1a over what comes as single bytes, and over words of
+/// what comes in pieces. A change that it overlooks is one in 2³².
+///
+/// Each node that is spoken with is looked at twice a step, so it has to be
+/// quick.
+struct Fingerprint(u32);
+
+impl Fingerprint {
+    /// Of a record.
+    fn of(record: &Record<'_>) -> Option<u32> {
+        postcard::serialize_with_flavor(record, Fingerprint::default()).ok()
+    }
+
+    fn add(&mut self, word: u32) {
+        self.0 = (self.0 ^ word).wrapping_mul(0x0100_0193);
+    }
+}
+
+impl Default for Fingerprint {
+    fn default() -> Self {
+        Fingerprint(0x811c_9dc5)
+    }
+}
+
+impl Flavor for Fingerprint {
+    type Output = u32;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.add(byte.into());
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        let (words, rest) = bytes.as_chunks::<4>();
+        for word in words {
+            self.add(u32::from_le_bytes(*word));
+            // The multiplication carries upwards only.
+            self.0 = self.0.rotate_left(15);
+        }
+        rest.iter().for_each(|byte| self.add((*byte).into()));
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<u32> {
+        Ok(self.0)
+    }
 }
 
 pub(crate) fn job_number(job: Job) -> u8 {
@@ -165,13 +208,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return marks;
         };
         let disks = self.disks(index).count();
-        let mut room = [0; MAX_RECORD];
         for (part, mark) in marks.0.iter_mut().enumerate() {
             if part >= DISK + disks {
                 break;
             }
-            if let Some(bytes) = self.encode(index, node, part, true, &mut room) {
-                *mark = fingerprint(bytes);
+            if let Some(found) = self.part_with(index, node, part, true, Fingerprint::of) {
+                *mark = found;
             }
         }
         marks
@@ -191,7 +233,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         for (part, (old, new)) in before.0.iter().zip(&after.0).enumerate() {
             if part != PLACE
                 && old != new
-                && let Some(record) = self.encode(index, node, part, false, &mut room)
+                && let Some(record) = self.encode(index, node, part, &mut room)
             {
                 out.record(record);
             }
@@ -216,8 +258,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub fn layout(&self) -> u16 {
         let sizes = [N, L, OWN, PARTS, usize::from(self.config.pool_len)];
         let sizes = sizes.map(|size| size as u32).map(u32::to_le_bytes);
-        let hash =
-            fingerprint(sizes.as_flattened()) ^ fingerprint(&self.config.pool_first.octets());
+        let hash = |bytes: &[u8]| {
+            let mut hash = Fingerprint::default();
+            bytes.iter().for_each(|byte| hash.add((*byte).into()));
+            hash.0
+        };
+        let hash = hash(sizes.as_flattened()) ^ hash(&self.config.pool_first.octets());
         (hash >> 16 ^ hash) as u16
     }
 
@@ -244,7 +290,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 if no_disk {
                     None
                 } else {
-                    let record = self.encode(index, node, part, false, room);
+                    let record = self.encode(index, node, part, room);
                     record.map(|record| record.len())
                 }
             } else {
@@ -259,15 +305,27 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         None
     }
 
-    /// One part of a node, as a record.
+    /// One part of a node, as the bytes of a record.
     fn encode<'r>(
         &self,
         index: usize,
         node: &Node,
         part: usize,
-        mark: bool,
         room: &'r mut [u8],
     ) -> Option<&'r [u8]> {
+        let length = self.part_with(index, node, part, false, |record| write(record, room))?;
+        room.get(..length)
+    }
+
+    /// Makes something of the record of one part of a node.
+    fn part_with<T>(
+        &self,
+        index: usize,
+        node: &Node,
+        part: usize,
+        mark: bool,
+        with: impl FnOnce(&Record<'_>) -> Option<T>,
+    ) -> Option<T> {
         let mut bytes = [0; MAX_MACS * 6];
         let mut macs: &[u8] = &[];
         if part == PORTS {
@@ -277,9 +335,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             macs = bytes.get(..node.macs.len() * 6)?;
         }
-        let record = self.part_record(index, node, part, mark, macs)?;
-        let length = write(&record, room)?;
-        room.get(..length)
+        with(&self.part_record(index, node, part, mark, macs)?)
     }
 
     /// What belongs to no node.

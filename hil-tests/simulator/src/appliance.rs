@@ -58,6 +58,48 @@ pub enum Served {
     Nothing,
 }
 
+/// Records as bytes, one after the other: they are compared far more often
+/// than they are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Facts {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Facts {
+    /// Adds a record, where it is one that is compared.
+    fn add(&mut self, record: &[u8]) {
+        let mut room = [0; farrier_core::record::MAX_RECORD];
+        let record = match postcard::from_bytes::<Record<'_>>(record) {
+            Ok(Record::Lease { .. } | Record::Bound { .. }) => return,
+            // What was heard of a session is written now and then only.
+            Ok(mut work @ Record::Work { .. }) => {
+                if let Record::Work { heard, .. } = &mut work {
+                    *heard = 0;
+                }
+                postcard::to_slice(&work, &mut room).map_or(&[][..], |used| used)
+            }
+            _ => record,
+        };
+        self.bytes.extend_from_slice(record);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        begins
+            .zip(&self.ends)
+            .map(|(begin, end)| &self.bytes[begin..*end])
+    }
+
+    /// The first record that the other lacks, in words.
+    fn without(&self, other: &Facts) -> Option<String> {
+        self.iter()
+            .find(|fact| !other.iter().any(|found| found == *fact))
+            .map(|fact| format!("{:?}", postcard::from_bytes::<Record<'_>>(fact)))
+    }
+}
+
 /// See the module.
 pub struct Appliance {
     /// The brain.
@@ -73,8 +115,8 @@ pub struct Appliance {
     /// A cut is planned: each step is compared with what a restart finds.
     planned: bool,
     /// What is durable for sure, and what the last step would add.
-    before: Vec<String>,
-    after: Vec<String>,
+    before: Facts,
+    after: Facts,
     /// Steps of the brain so far.
     pub steps: u64,
     /// Starts after the first one.
@@ -105,8 +147,8 @@ impl Appliance {
             journal: None,
             flash: Some(Flash::new(SECTORS)),
             planned: false,
-            before: Vec::new(),
-            after: Vec::new(),
+            before: Facts::default(),
+            after: Facts::default(),
             steps: 0,
             restarts: 0,
             withheld: 0,
@@ -176,8 +218,8 @@ impl Appliance {
         let found = self.facts(now);
         let planned = std::mem::take(&mut self.planned);
         if planned && found != self.before && found != self.after {
-            let lost = self.before.iter().find(|fact| !found.contains(fact));
-            let alive = found.iter().find(|fact| !self.before.contains(fact));
+            let lost = self.before.without(&found);
+            let alive = found.without(&self.before);
             return Err(format!(
                 "a restart changed what was durable: lost {lost:?}, came to life {alive:?}"
             ));
@@ -192,46 +234,16 @@ impl Appliance {
         Ok(())
     }
 
-    /// Everything durable of the rack, as texts, but for leases: what is left
-    /// of their time depends on when one asks.
-    fn facts(&self, now: u64) -> Vec<String> {
+    /// Everything durable of the rack, but for leases: what is left of their
+    /// time depends on when one asks.
+    fn facts(&self, now: u64) -> Facts {
         let clock = self.clock(now);
-        let mut facts = Vec::new();
+        let mut facts = Facts::default();
         let mut room = [0; farrier_core::record::MAX_RECORD];
         let mut from = 0;
         while let Some((place, len)) = self.rack.snapshot(clock, from, &mut room) {
             from = place + 1;
-            if let Ok(record) = postcard::from_bytes::<Record<'_>>(&room[..len]) {
-                // What was heard of a session is written now and then only.
-                let record = match record {
-                    Record::Lease { .. } | Record::Bound { .. } => {
-                        continue;
-                    }
-                    Record::Work {
-                        node,
-                        boot,
-                        order,
-                        last_order,
-                        last_statement,
-                        heard: _,
-                        erased,
-                        attempts,
-                        flags,
-                    } => Record::Work {
-                        node,
-                        boot,
-                        order,
-                        last_order,
-                        last_statement,
-                        heard: 0,
-                        erased,
-                        attempts,
-                        flags,
-                    },
-                    record => record,
-                };
-                facts.push(format!("{record:?}"));
-            }
+            facts.add(&room[..len]);
         }
         facts
     }
