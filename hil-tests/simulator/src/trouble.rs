@@ -82,7 +82,7 @@ impl World {
                 if self.appliance.is_down() {
                     return;
                 }
-                self.appliance.plan_cut(now, word % 100, cut(word >> 16));
+                self.appliance.plan_cut(now, word % 40, cut(word >> 16));
                 // Counted when it happens.
                 return;
             }

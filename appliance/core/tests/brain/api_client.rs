@@ -3,12 +3,10 @@
 //! Takes the command `baremetal` (of python-ironicclient) from the path, or
 //! from the directory that `FARRIER_BAREMETAL_BIN` names. Without it the
 //! test has nothing to test, so it is not among those that always run:
-//! `cargo test -p farrier-core --test api_client -- --ignored`.
+//! `cargo test -p farrier-core --test brain api_client -- --ignored`.
 
-mod api_rig;
-mod common;
-
-use common::*;
+use crate::api_rig;
+use crate::common::*;
 use farrier_core::api::{Exchange, Facts, REPLY_BUFFER};
 use farrier_core::{Input, Instant, Output};
 use farrier_http::{Body, CONTINUE, Head, Piece};

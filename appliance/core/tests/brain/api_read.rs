@@ -1,11 +1,8 @@
 //! What the operator's API shows: every endpoint, and every refusal of a
 //! question.
 
-mod api_rig;
-mod common;
-
-use api_rig::*;
-use common::*;
+use crate::api_rig::*;
+use crate::common::*;
 use farrier_core::api::REPLY_BUFFER;
 use farrier_lifecycle::Verb;
 use serde_json::{Value, json};

@@ -1,10 +1,7 @@
 //! Noise at the operator's API: whatever comes, there is a well-formed reply,
 //! and how it was torn makes no difference.
 
-mod api_rig;
-mod common;
-
-use api_rig::*;
+use crate::api_rig::*;
 use farrier_core::api::REPLY_BUFFER;
 use proptest::prelude::*;
 

@@ -1,8 +1,6 @@
 //! A rack without wires: the brain, and machines whose agents speak the
 //! real protocol to it. Time is a number that the test moves.
 
-#![allow(dead_code, reason = "each test file uses its own part of the harness")]
-
 use farrier_core::input::Image;
 use farrier_core::node::{InstanceInfo, Node};
 use farrier_core::rack::Entropy;

@@ -1,9 +1,7 @@
 //! The life of a node, from its first packet to its release, told by an
 //! agent that speaks the real protocol; and what goes wrong on the way.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use farrier_core::node::{Hop, Power};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::*;

@@ -1,11 +1,8 @@
 //! How machines become nodes and find together, how nodes go, and which of
 //! them an allocation gets.
 
-mod api_rig;
-mod common;
-
-use api_rig::*;
-use common::*;
+use crate::api_rig::*;
+use crate::common::*;
 use farrier_core::node::Parts;
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::{LldpNeighbour, Mac, Nic};

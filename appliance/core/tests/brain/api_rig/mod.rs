@@ -1,8 +1,6 @@
 //! The glue without a socket: bytes of a request in, a reply out, and a
 //! rack to ask.
 
-#![allow(dead_code, reason = "each test file uses its own part of the rig")]
-
 use crate::common::*;
 use farrier_core::api::{Exchange, Facts, REPLY_BUFFER, Services};
 use farrier_core::node::Node;

@@ -4,9 +4,7 @@
 //! The model beside the rack knows only what it was told (answers, orders
 //! that reached an agent, records) and judges by that.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use farrier_core::flags::{Flags, Mark};
 use farrier_core::input::Allocate;
 use farrier_core::record::Record;

@@ -1,10 +1,7 @@
 //! What operators change through the API: verbs, config drives, patches,
 //! and every refusal of them.
 
-mod api_rig;
-mod common;
-
-use api_rig::*;
+use crate::api_rig::*;
 use farrier_core::api::REPLY_BUFFER;
 use farrier_lifecycle::State;
 use farrier_protocol::message::ConfigDriveFormat;

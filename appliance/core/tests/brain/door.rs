@@ -1,8 +1,6 @@
 //! The boot decision and the address book, seen from the wire.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use farrier_core::Input;
 use farrier_dhcp::wire::{ArchList, MessageType, Request};
 use farrier_protocol::message::Mac;

@@ -1,11 +1,8 @@
 //! Steps, holds and servicing, told by an agent that speaks the real
 //! protocol.
 
-mod api_rig;
-mod common;
-
-use api_rig::*;
-use common::*;
+use crate::api_rig::*;
+use crate::common::*;
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::Task;
 

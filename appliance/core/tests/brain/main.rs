@@ -1,0 +1,15 @@
+//! The brain from outside, one program for all: it is built and linked once.
+
+mod api_change;
+mod api_client;
+mod api_json;
+mod api_noise;
+mod api_read;
+mod api_rig;
+mod common;
+mod door;
+mod life;
+mod property;
+mod rackful;
+mod sizes;
+mod steps;
