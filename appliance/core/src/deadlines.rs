@@ -51,6 +51,19 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Ends waits whose time is over, at most a few a call: the others come
     /// with the next tick.
     pub(crate) fn look_at_deadlines(&mut self, now: Instant, out: &mut Outputs) {
+        while let Some(index) = self.doubted.checked_sub(1) {
+            // Its failure, and what a doubt changes.
+            if out.len() + 9 > crate::output::MAX_OUTPUTS {
+                self.next_tick = now;
+                return;
+            }
+            let node = self.nodes.get(index);
+            if node.is_some_and(|node| work(node.state) == Some(true)) {
+                self.fail(now, index, "records were lost", out);
+            }
+            self.note_doubt(index, out);
+            self.doubted = index;
+        }
         for index in 0..self.nodes.len() {
             // What one node can need: three records and a wish for power.
             if out.len() + 5 > crate::output::MAX_OUTPUTS {

@@ -72,6 +72,9 @@ const BOOK: usize = NETWORKS + MAX_NETWORKS;
 /// Places for the rack itself: words, flavors, networks, address book.
 const OWN: usize = BOOK + MAX_ADDRESSES;
 
+/// What a doubt changes of a node.
+pub(crate) const DOUBT: [usize; 4] = [FLAGS, STATE, ERROR, WORK];
+
 /// Fingerprints of a node's parts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Marks([u32; MARKED]);
@@ -235,6 +238,19 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 && old != new
                 && let Some(record) = self.encode(index, node, part, &mut room)
             {
+                out.record(record);
+            }
+        }
+    }
+
+    /// Writes down that a node is doubted.
+    pub(crate) fn note_doubt(&self, index: usize, out: &mut Outputs) {
+        let Some(node) = self.nodes.get(index).filter(|node| !node.is_vacant()) else {
+            return;
+        };
+        let mut room = [0; MAX_RECORD];
+        for part in DOUBT {
+            if let Some(record) = self.encode(index, node, part, &mut room) {
                 out.record(record);
             }
         }

@@ -28,6 +28,10 @@ impl Flags {
     pub const ERASED: Flags = Flags(1 << 7);
     /// There is no node in this place any more.
     pub const VACANT: Flags = Flags(1 << 8);
+    /// Records were lost, and what is known of the node may be of before: it
+    /// is neither cleaned nor given away. Set together with maintenance, and
+    /// ends with it.
+    pub const DOUBTED: Flags = Flags(1 << 9);
 
     /// Whether all of these are set.
     pub const fn has(self, flags: Flags) -> bool {
@@ -69,7 +73,8 @@ impl Flags {
             | Self::ALLOCATED.0
             | Self::BY_HAND.0
             | Self::MANUAL_CLEAN.0
-            | Self::ERASED.0,
+            | Self::ERASED.0
+            | Self::DOUBTED.0,
     );
 }
 

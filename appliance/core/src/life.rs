@@ -84,6 +84,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             {
                 return Err(Refused::Maintenance);
             }
+            // Whoever cleans it has to know that nobody's system is on it.
+            Event::Provide | Event::Clean | Event::Delete if flags.has(Flags::DOUBTED) => {
+                return Err(Refused::Maintenance);
+            }
             Event::Deploy | Event::Provide if flags.has(Flags::RETIRED) => {
                 return Err(Refused::Retired);
             }

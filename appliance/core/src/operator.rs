@@ -237,7 +237,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let mut flags = mark.flag();
         if mark == Mark::Maintenance && !on {
             // Who ends the maintenance has looked at the fault.
-            flags = flags.and(Flags::CLEAN_FAULT);
+            flags = flags.and(Flags::CLEAN_FAULT).and(Flags::DOUBTED);
         }
         self.set_flags(index, flags, on, out);
         Ok(())

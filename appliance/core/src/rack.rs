@@ -78,6 +78,8 @@ pub struct Counters {
     pub ports_full: u32,
     /// Inventories that claim an interface or an identity of a node in use.
     pub identity_conflicts: u32,
+    /// Steps of before the last restart whose records were lost.
+    pub records_lost: u32,
 }
 
 pub(crate) fn count(counter: &mut u32) {
@@ -128,6 +130,9 @@ pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) next_tick: Instant,
     pub(crate) last_boot: u64,
     pub(crate) last_session: u32,
+    /// So many of the first places are doubted, and that is not written down
+    /// yet.
+    pub(crate) doubted: usize,
 }
 
 impl<const N: usize, const L: usize, const D: usize> core::fmt::Debug for Rack<N, L, D> {
@@ -187,10 +192,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 deadlines: 0,
                 ports_full: 0,
                 identity_conflicts: 0,
+                records_lost: 0,
             },
             next_tick: Instant::START,
             last_boot: 0,
             last_session: 0,
+            doubted: 0,
         }
     }
 
@@ -277,6 +284,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             .iter()
             .filter_map(crate::deadlines::wakes_at)
             .min();
+        if self.doubted > 0 {
+            return self.next_tick;
+        }
         due.map_or(self.next_tick.plus_millis(IDLE_MILLIS), |due| {
             due.max(self.next_tick)
         })

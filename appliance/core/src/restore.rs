@@ -27,7 +27,7 @@ use farrier_protocol::wire::SessionId;
 
 /// Every reason that a state may have: a record has the words, a node points
 /// to them.
-const REASONS: [&str; 33] = [
+const REASONS: [&str; 35] = [
     "a hold step: waiting for unhold",
     "adopted: its system runs on, untouched",
     "all is done and proven",
@@ -41,6 +41,8 @@ const REASONS: [&str; 33] = [
     "no disks",
     "no room for the node's disks",
     "power the machine on: it must boot from the network",
+    "records were lost",
+    "records were lost: it is cleaned before it is offered again",
     "released; cleaning before anything else",
     "restart the machine: it must boot from the network",
     "restart the machine: it must start its own disk",
@@ -93,8 +95,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// restart took.
     ///
     /// `run` counts the starts of the appliance, from 1, and was never used
-    /// before.
-    pub fn restored(&mut self, now: Instant, run: u32) {
+    /// before. `lost` counts the steps whose records were there and are not:
+    /// where it is not 0, every node [is doubted](Flags::DOUBTED).
+    pub fn restored(&mut self, now: Instant, run: u32, lost: u32) {
         self.disks
             .sort_unstable_by_key(|slot| (slot.node, slot.place));
         for node in &mut self.nodes {
@@ -127,6 +130,36 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             self.nodes.pop();
         }
         self.next_tick = now;
+        if lost > 0 {
+            self.counters.records_lost = lost;
+            self.doubt();
+        }
+    }
+
+    /// Records were lost, nobody knows of which node: what is known of each
+    /// may be of before. A node that seems free may be a tenant's by now, and
+    /// an address may be held by somebody who was forgotten; work that seems
+    /// to go on may be over.
+    fn doubt(&mut self) {
+        for node in &mut self.nodes {
+            if node.is_vacant() {
+                continue;
+            }
+            node.flags.set(Flags::MAINTENANCE.and(Flags::DOUBTED), true);
+            match node.state {
+                State::Available => {
+                    node.state = State::Manageable;
+                    node.reason = "records were lost: it is cleaned before it is offered again";
+                }
+                // It fails with the next tick; its agent is not listened to.
+                state if work(state) == Some(true) => node.boot.session = None,
+                _ => {}
+            }
+            node.set_error(format_args!(
+                "the appliance's journal has lost records: this may be of before"
+            ));
+        }
+        self.doubted = self.nodes.len();
     }
 
     fn known(&mut self, id: NodeId) -> Option<(usize, &mut Node)> {

@@ -13,8 +13,7 @@ use crate::lines::{Show, error, info, warning};
 /// Where records go before their effects leave. [`OnFlash`] is one.
 pub trait Store {
     /// Opens the store and gives every record of before to `apply`, in
-    /// order. `layout` is [`farrier_core::Rack::layout`]. Returns the number
-    /// of this start, from 1, which no start before has had.
+    /// order. `layout` is [`farrier_core::Rack::layout`].
     ///
     /// # Errors
     /// [`NotDurable`]; the appliance does not start then.
@@ -22,7 +21,7 @@ pub trait Store {
         &mut self,
         layout: u16,
         apply: impl FnMut(&[u8]),
-    ) -> impl Future<Output = Result<u32, NotDurable>>;
+    ) -> impl Future<Output = Result<Opened, NotDurable>>;
 
     /// Writes the records of one step down, all or none. When this returns,
     /// they are as durable as the store can make them.
@@ -44,6 +43,15 @@ pub trait Store {
         &mut self,
         state: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
     ) -> impl Future<Output = Result<(), NotDurable>>;
+}
+
+/// A store that was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    /// The number of this start, from 1, which no start before has had.
+    pub run: u32,
+    /// Steps whose records must have been there and are not.
+    pub lost: u32,
 }
 
 /// A record could not be written or read.
@@ -69,7 +77,7 @@ impl<F: NorFlash> OnFlash<F> {
 }
 
 impl<F: NorFlash> Store for OnFlash<F> {
-    async fn open(&mut self, layout: u16, apply: impl FnMut(&[u8])) -> Result<u32, NotDurable> {
+    async fn open(&mut self, layout: u16, apply: impl FnMut(&[u8])) -> Result<Opened, NotDurable> {
         let OnFlash::Closed(flash) = core::mem::replace(self, OnFlash::Lost) else {
             return Err(NotDurable);
         };
@@ -80,11 +88,16 @@ impl<F: NorFlash> Store for OnFlash<F> {
                     "journal: start {}, {} records in {} of {} sectors",
                     run, mounted.records, usage.used, usage.sectors
                 );
-                if mounted.damaged > 0 {
-                    warning!("journal: {} frames are missing", mounted.damaged);
+                let lost = mounted.damaged;
+                if lost > 0 {
+                    warning!(
+                        "journal: {} frames are missing; every node is in maintenance until an \
+                         operator has looked at it",
+                        lost
+                    );
                 }
                 *self = OnFlash::Open(journal);
-                Ok(run)
+                Ok(Opened { run, lost })
             }
             Err(why) => {
                 error!("journal: {}", Show(why));

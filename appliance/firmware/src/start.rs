@@ -160,7 +160,7 @@ async fn restore<S: Store, const N: usize, const L: usize, const D: usize>(
     let now = crate::brain::now();
     let mut unknown = 0u32;
     let layout = rack.layout();
-    let run = records
+    let opened = records
         .open(layout, |record| {
             unknown += u32::from(!rack.restore(now, record));
         })
@@ -169,7 +169,7 @@ async fn restore<S: Store, const N: usize, const L: usize, const D: usize>(
     if unknown > 0 {
         warning!("{} records are of newer firmware, and passed over", unknown);
     }
-    rack.restored(now, run);
+    rack.restored(now, opened.run, opened.lost);
     Ok(())
 }
 

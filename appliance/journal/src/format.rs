@@ -6,12 +6,15 @@
 //!
 //! ```text
 //! header  0 "FRJ"   3 version   4 number   8 base   12 run
-//!         16 sector size   20 zeros   28 CRC-32 of bytes 0..28
+//!         16 sector size   20 before   24 zeros   28 CRC-32 of bytes 0..28
 //! frame   0 length of the body   2 kind   3 index   4 body
 //!         then CRC-32 of the sector's number, bytes 0..4 and the body
 //! ```
-//! `base` is the number of the first sector that still matters. The index
-//! counts frames, so that one which is missing shows.
+//! `base` is the number of the first sector that still matters. `before` is
+//! the number of the sector that was opened before this one, or 0 where that
+//! is not told: numbers between the two were given up, as the flash did not
+//! take them, and nothing is missed there. The index counts frames, so that
+//! one which is missing shows.
 //!
 //! | kind | body |
 //! |---|---|
@@ -62,6 +65,8 @@ pub struct Header {
     pub run: u32,
     /// Size of a sector in bytes.
     pub size: u32,
+    /// Number of the sector that was opened before; 0 where it is not told.
+    pub before: u32,
 }
 
 /// What the first bytes of a sector are.
@@ -88,6 +93,7 @@ impl Header {
         bytes[8..12].copy_from_slice(&self.base.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.run.to_le_bytes());
         bytes[16..20].copy_from_slice(&self.size.to_le_bytes());
+        bytes[20..24].copy_from_slice(&self.before.to_le_bytes());
         let crc = TABLE.checksum(&bytes[..28]);
         bytes[28..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -113,6 +119,7 @@ impl Header {
             base: word(8),
             run: word(12),
             size: word(16),
+            before: word(20),
         };
         let sound =
             header.base >= 1 && header.base <= header.sector && header.sector < u32::MAX / 2;

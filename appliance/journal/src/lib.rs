@@ -68,6 +68,9 @@ pub const MIN_SECTOR: u32 = 4096;
 /// Largest word that flash programs at once, in bytes.
 pub const MAX_WORD: usize = 32;
 
+/// Sectors in a row that may be worn out.
+const TRIES: u32 = 4;
+
 /// Why records could not be appended. The journal takes no more of them
 /// then: what its owner believes and what a restart would find differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +116,8 @@ pub struct Journal<F> {
     /// How often the journal was mounted.
     pub(crate) run: u32,
     pub(crate) index: u8,
+    /// Number of the last sector whose header was written.
+    pub(crate) opened: u32,
     /// The sector after the head is erased already.
     pub(crate) ready: bool,
     pub(crate) broken: bool,
@@ -304,7 +309,7 @@ impl<F: NorFlash> Journal<F> {
     /// Goes on in the next sector. Some sectors are left alone unless
     /// `recovering`: a mount and a sweep must always have room.
     pub(crate) async fn open(&mut self, recovering: bool) -> Result<(), AppendError> {
-        for _ in 0..2 {
+        for _ in 0..TRIES {
             let makes_room = recovering || self.sweep.finished().is_some();
             let least = if makes_room { 1 } else { self.reserve() };
             if self.free() < least {
@@ -316,9 +321,11 @@ impl<F: NorFlash> Journal<F> {
                 base: self.sweep.finished().unwrap_or(self.base),
                 run: self.run,
                 size: Self::SECTOR,
+                before: self.opened,
             };
             if self.prepare(next).await.is_ok() && self.write_header(header).await {
                 self.head = next;
+                self.opened = next;
                 self.base = header.base;
                 self.offset = Header::LEN as u32;
                 self.ready = false;
@@ -330,6 +337,10 @@ impl<F: NorFlash> Journal<F> {
             self.head = next;
             self.offset = Self::SECTOR;
             self.ready = false;
+            if self.opened == 0 {
+                // It would have been the first.
+                self.base = next + 1;
+            }
         }
         Err(AppendError::Flash)
     }

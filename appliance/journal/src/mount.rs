@@ -86,6 +86,7 @@ impl<F: NorFlash> Journal<F> {
             flash,
             sectors,
             head: 0,
+            opened: 0,
             offset: Self::SECTOR,
             base: 1,
             run: 1,
@@ -132,6 +133,7 @@ impl<F: NorFlash> Journal<F> {
         apply: &mut impl FnMut(&[u8]),
     ) -> Result<(), MountError> {
         self.head = head.sector;
+        self.opened = head.sector;
         self.base = head.base;
         let mut run = head.run;
         let mut scan = Scan::new(head.base, head.sector);
@@ -181,14 +183,16 @@ impl<F: NorFlash> Journal<F> {
         } else {
             // Nothing was written behind the header: it may be the word that
             // the cut has torn.
-            self.prepare(head.sector)
-                .await
-                .map_err(|_| MountError::Write)?;
+            let again = self.prepare(head.sector).await.is_ok() && self.write_header(head).await;
             self.ready = false;
-            if !self.write_header(head).await {
-                return Err(MountError::Write);
+            if again {
+                self.offset = Header::LEN as u32;
+            } else {
+                // Worn out meanwhile: the next sector takes its place.
+                self.given_up = self.given_up.saturating_add(1);
+                self.opened = head.before;
+                self.offset = Self::SECTOR;
             }
-            self.offset = Header::LEN as u32;
         }
         let mut void = Spot {
             sector: head.base,

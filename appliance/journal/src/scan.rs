@@ -37,8 +37,10 @@ pub(crate) struct Scan {
     in_garbage: bool,
     /// How many such places there are.
     pub(crate) garbage: u32,
-    /// Sectors without their header.
+    /// Sectors without their header that were not given up.
     pub(crate) missing: u32,
+    /// Sectors without their header since the last one that had it.
+    without: u32,
     /// End of the last word of the present sector that is not erased.
     pub(crate) frontier: u32,
 }
@@ -55,6 +57,7 @@ impl Scan {
             in_garbage: false,
             garbage: 0,
             missing: 0,
+            without: 0,
             frontier: 0,
         }
     }
@@ -89,11 +92,20 @@ impl<F: NorFlash> Journal<F> {
             }
             if !scan.entered {
                 let found = self.header(scan.spot.sector).await?;
-                if !matches!(found, Found::Header(h) if h.sector == scan.spot.sector) {
-                    scan.missing += 1;
-                    scan.next_sector();
-                    continue;
-                }
+                let header = match found {
+                    Found::Header(header) if header.sector == scan.spot.sector => header,
+                    _ => {
+                        scan.without += 1;
+                        scan.next_sector();
+                        continue;
+                    }
+                };
+                let given_up = match header.before {
+                    0 => 0,
+                    before => (header.sector - 1).saturating_sub(before),
+                };
+                scan.missing += scan.without.saturating_sub(given_up);
+                scan.without = 0;
                 scan.entered = true;
                 scan.in_garbage = false;
                 scan.spot.offset = Header::LEN as u32;

@@ -154,6 +154,21 @@ impl<const WORD: usize, const SECTOR: usize> SimFlash<WORD, SECTOR> {
         self.endurance = erases;
     }
 
+    /// From now on this sector can't be erased any more.
+    pub fn wear_out(&mut self, sector: usize) {
+        if let Some(erases) = self.erases.get_mut(sector) {
+            *erases = u32::MAX;
+        }
+    }
+
+    /// Sectors that were worn out so.
+    pub fn worn(&self) -> usize {
+        self.erases
+            .iter()
+            .filter(|erases| **erases == u32::MAX)
+            .count()
+    }
+
     /// Notes operations from here on; [`take_log`](Self::take_log) has them.
     pub fn start_log(&mut self) {
         self.log = Some(Vec::new());

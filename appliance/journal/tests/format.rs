@@ -3,7 +3,7 @@
 
 mod owner;
 
-use farrier_journal::format::{Frame, Header};
+use farrier_journal::format::{Found, Frame, Header};
 use farrier_journal::sim::now;
 use farrier_journal::{AppendError, Journal, MAX_RECORD, MountError};
 use owner::{KEYS, Owner, Random, Small, record};
@@ -53,8 +53,16 @@ fn header_of_version_1() {
         base: 3,
         run: 7,
         size: 4096,
+        // As older firmware wrote it.
+        before: 0,
     };
     assert_eq!(header.to_bytes(), HEADER_V1);
+    let told = Header {
+        before: 7,
+        ..header
+    };
+    assert_eq!(told.to_bytes()[20..24], [7, 0, 0, 0]);
+    assert_eq!(Header::read(&told.to_bytes()), Found::Header(told));
 }
 
 #[test]
@@ -205,4 +213,52 @@ fn lost_bits_are_told() {
     assert_eq!(owner.mounted.damaged, 1);
     let lost = owner.table[1..30].iter().filter(|v| **v != 80).count();
     assert_eq!(lost, 1, "the others are there");
+}
+
+#[test]
+fn worn_out_sectors_are_passed_over_and_no_damage() {
+    for worn in [&[2][..], &[3, 4], &[1, 5, 6, 7]] {
+        let mut flash = Small::<4>::new(16);
+        for sector in worn {
+            flash.wear_out(*sector);
+        }
+        let mut owner = Owner::mount(flash).unwrap();
+        for round in 0..40 {
+            for key in 1..KEYS {
+                owner.change(&[(key, 80 + round)]).unwrap();
+                owner.tend().unwrap();
+            }
+            let table = owner.table;
+            owner = Owner::mount(owner.journal.into_flash()).unwrap();
+            assert_eq!(owner.mounted.damaged, 0, "{worn:?}");
+            assert!(owner.table == table, "{worn:?}");
+        }
+    }
+}
+
+#[test]
+fn a_head_that_wears_out_before_its_first_frame_is_passed_over() {
+    let mut owner = Owner::mount(Small::<4>::new(16)).unwrap();
+    // Until a sector was opened and has no frame yet.
+    let mut key = 0;
+    let table = loop {
+        let (opened, table) = (owner.journal.usage().opened, owner.table);
+        key = key % (KEYS - 1) + 1;
+        owner.change(&[(key, 80)]).unwrap();
+        if owner.journal.usage().opened > opened && opened > 2 {
+            break table;
+        }
+    };
+    let head = owner.journal.usage().opened as usize % 16;
+    let mut flash = owner.journal.into_flash();
+    // The frame is as if it had not been written.
+    let from = head * 4096 + 32;
+    let mut bytes = flash.bytes().to_vec();
+    bytes[from..(head + 1) * 4096].fill(0xff);
+    flash = Small::<4>::with_bytes(&bytes);
+    flash.wear_out(head);
+    let owner = Owner::mount(flash).unwrap();
+    assert_eq!(owner.mounted.damaged, 0);
+    let differ = owner.table.iter().zip(&table).filter(|(a, b)| a != b);
+    assert!(differ.count() <= 1, "the last change is gone, no other");
 }

@@ -222,7 +222,7 @@ pub fn start<const WORD: usize, S: Store<WORD>>(
     })
     .ok()?;
     let found = present(&rack, now);
-    rack.restored(now, run);
+    rack.restored(now, run, 0);
     Some((rack, store, found))
 }
 

@@ -30,9 +30,13 @@ pub const IDENTITY: Identity = Identity {
 };
 
 /// The flash chip: words of 8 bytes, sectors of 4 KiB.
-type Flash = SimFlash<8, 4096>;
+type Flash = SimFlash<8, SECTOR>;
 /// Sectors of the chip.
 const SECTORS: usize = 64;
+/// Bytes of a sector.
+const SECTOR: usize = 4096;
+/// Sectors that wear out before somebody changes the board.
+const WORN: usize = 6;
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +121,12 @@ pub struct Appliance {
     /// What is durable for sure, and what the last step would add.
     before: Facts,
     after: Facts,
+    /// Bits of the chip have flipped since it was read last.
+    rotten: bool,
+    /// The last start found that, and what it found may still lie there.
+    lost_before: bool,
+    /// Starts that found records lost.
+    pub lost_records: u64,
     /// Steps of the brain so far.
     pub steps: u64,
     /// Starts after the first one.
@@ -149,6 +159,9 @@ impl Appliance {
             planned: false,
             before: Facts::default(),
             after: Facts::default(),
+            rotten: false,
+            lost_before: false,
+            lost_records: 0,
             steps: 0,
             restarts: 0,
             withheld: 0,
@@ -171,6 +184,36 @@ impl Appliance {
             journal.flash_mut().cut_after(operations, cut);
             self.planned = true;
             self.before = self.facts(now);
+        }
+    }
+
+    /// A bit of the chip flips, anywhere but in the sector that is written:
+    /// what was written last has no frame behind it that would tell of its
+    /// loss. Returns whether the chip was there.
+    pub fn rot(&mut self, word: u64) -> bool {
+        let Some(journal) = &mut self.journal else {
+            return false;
+        };
+        let bits = (SECTOR * 8) as u64;
+        let head = u64::from(journal.usage().opened) % SECTORS as u64;
+        let sector = (head + 1 + word % (SECTORS as u64 - 1)) % SECTORS as u64;
+        let bit = sector * bits + (word >> 32) % bits;
+        journal.flash_mut().rot(bit as usize);
+        self.rotten = true;
+        true
+    }
+
+    /// A sector of the chip is worn out: it can't be erased any more.
+    /// Returns whether one was left that may be.
+    pub fn wear(&mut self, word: u64) -> bool {
+        match &mut self.journal {
+            Some(journal) if journal.flash().worn() < WORN => {
+                journal
+                    .flash_mut()
+                    .wear_out((word % SECTORS as u64) as usize);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -217,17 +260,22 @@ impl Appliance {
         self.journal = Some(journal);
         let found = self.facts(now);
         let planned = std::mem::take(&mut self.planned);
-        if planned && found != self.before && found != self.after {
+        let rotten = std::mem::take(&mut self.rotten);
+        // What is lost to flipped bits is told, or it is not lost.
+        let lost = report.damaged > 0 && (rotten || self.lost_before);
+        self.lost_before = lost;
+        self.lost_records += u64::from(lost);
+        if planned && !lost && found != self.before && found != self.after {
             let lost = self.before.without(&found);
             let alive = found.without(&self.before);
             return Err(format!(
                 "a restart changed what was durable: lost {lost:?}, came to life {alive:?}"
             ));
         }
-        if planned && report.damaged > 0 {
+        if report.damaged > 0 && !lost {
             return Err("a power cut shows as damage of the flash".into());
         }
-        self.rack.restored(clock, run);
+        self.rack.restored(clock, run, report.damaged);
         self.restarts += u64::from(planned);
         let mut none = Vec::new();
         self.step(now, Input::Image(&image::catalogue().entry), &mut none);

@@ -168,11 +168,16 @@ pub(super) fn write(
             "" if node.flags.has(Flags::CLEAN_FAULT) => {
                 w.string("Cleaning failed: the disks may hold a former tenant's data.")
             }
+            "" if node.flags.has(Flags::DOUBTED) => w.string(
+                "The appliance's journal has lost records: see whether what it says of this \
+                 node is true before you end the maintenance.",
+            ),
             reason => w.string_or_null(reason),
         },
         "protected_reason" => w.string_or_null(text(Kind::ProtectedReason)),
         "retired_reason" => w.string_or_null(text(Kind::RetiredReason)),
         "fault" if node.flags.has(Flags::CLEAN_FAULT) => w.string("clean failure"),
+        "fault" if node.flags.has(Flags::DOUBTED) => w.string("records lost"),
         "console_enabled" => w.bool(false),
         "automated_clean" => w.bool(true),
         "traits" => {

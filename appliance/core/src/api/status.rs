@@ -135,6 +135,7 @@ fn counters(facts: &Facts<'_>, w: &mut Writer<Slice<'_>>) {
         ("deadlines", c.deadlines),
         ("ports_full", c.ports_full),
         ("identity_conflicts", c.identity_conflicts),
+        ("records_lost", c.records_lost),
     ] {
         w.key(name).number(value);
     }

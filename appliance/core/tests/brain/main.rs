@@ -11,5 +11,6 @@ mod door;
 mod life;
 mod property;
 mod rackful;
+mod restart;
 mod sizes;
 mod steps;

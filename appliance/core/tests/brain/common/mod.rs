@@ -4,6 +4,8 @@
 use farrier_core::input::Image;
 use farrier_core::node::{InstanceInfo, Node};
 use farrier_core::rack::Entropy;
+use farrier_core::record::{ERROR_KEPT, MAX_RECORD};
+use farrier_core::texts::Kind;
 use farrier_core::{
     Config, Door, Endpoint, Identity, Input, Instant, Operator, Output, Outputs, Rack, Serve,
 };
@@ -56,12 +58,85 @@ pub enum Did {
     Answer(Result<(), String>),
 }
 
+/// What has to outlive a restart, in words, one line a fact. Read from the
+/// rack's own tables, and not from the records that it makes of them.
+pub fn durable(rack: &TestRack) -> Vec<String> {
+    let mut facts = Vec::new();
+    for (index, node) in rack.nodes().iter().enumerate() {
+        if node.is_vacant() {
+            continue;
+        }
+        let mut fact = |text: String| facts.push(format!("{index}: {text}"));
+        let boot = &node.boot;
+        fact(format!("{:?} {} {:?}", node.id, node.name, node.macs));
+        fact(format!("{:?} {}", node.system_uuid, node.serial));
+        fact(format!("{} {}", node.state, node.reason));
+        let kept = node.last_error.len().min(ERROR_KEPT);
+        fact(node.last_error.get(..kept).unwrap_or_default().to_owned());
+        let ticket = boot.ticket.as_ref().map(|t| (t.id.0, t.secret));
+        fact(format!("{:?} {ticket:?}", boot.id));
+        fact(format!(
+            "{:?} {:?} {:?}",
+            boot.order, boot.last_order, boot.last_statement
+        ));
+        fact(format!("{} {} {}", boot.erased, boot.left, node.attempts));
+        fact(format!("{} {}", boot.inspected, boot.imaged));
+        if let Some(session) = &boot.session {
+            fact(format!("{:?} {:?}", session.id(), session.keys()));
+            fact(format!(
+                "{:?} {:?} {:?}",
+                boot.boot_key, boot.init_digest, boot.mode
+            ));
+        }
+        fact(format!("{:?}", node.hardware));
+        fact(format!(
+            "{:?} {:?} {:?}",
+            node.instance, node.written, node.config_drive
+        ));
+        fact(format!("{:?} {:?} {}", node.flags, node.steps, node.class));
+        fact(format!("{:b} {:b}", node.traits, node.wanted));
+        fact(format!("{:?}", rack.disks(index).collect::<Vec<_>>()));
+        for kind in [
+            Kind::MaintenanceReason,
+            Kind::ProtectedReason,
+            Kind::RetiredReason,
+            Kind::AllocationName,
+            Kind::AllocationClass,
+        ] {
+            fact(rack.texts().get(index, kind).to_owned());
+        }
+        let mut pairs: Vec<_> = rack.texts().pairs(index, Kind::DriverInfo).collect();
+        pairs.sort_unstable();
+        fact(format!("{pairs:?}"));
+    }
+    facts.push(format!("{:?}", rack.book().networks()));
+    let mut entries: Vec<_> = rack
+        .book()
+        .entries()
+        .iter()
+        .map(|e| format!("{e:?}"))
+        .collect();
+    entries.sort_unstable();
+    facts.extend(entries);
+    facts
+}
+
 pub struct Lab {
     pub rack: Box<TestRack>,
     pub out: Box<Outputs>,
     pub entropy: Xorshift,
     pub now: u64,
-    pub records: usize,
+    /// Everything that was written down, in its order.
+    pub records: Vec<Vec<u8>>,
+}
+
+impl Drop for Lab {
+    /// However a test ends: what was written down is what there is.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.check_records();
+        }
+    }
 }
 
 impl Lab {
@@ -71,23 +146,17 @@ impl Lab {
             out: Box::new(Outputs::new()),
             entropy: Xorshift(88_172_645_463_325_252),
             now: 1000,
-            records: 0,
+            records: Vec::new(),
         };
         lab.rack
             .configure(Config::default(), &IDENTITY, &mut lab.entropy)
             .unwrap();
-        lab.step(Input::Image(&Image {
-            name: "debian12".try_into().unwrap(),
-            version: 1,
-            raw_size: GIB,
-            root: [9; 32],
-            manifest_path: "/images/debian12/manifest".try_into().unwrap(),
-            data_path: "/images/debian12/data".try_into().unwrap(),
-        }));
+        lab.learn_image();
         lab
     }
 
-    pub fn step(&mut self, input: Input<'_>) -> Vec<Did> {
+    /// A step, whose outputs stay in `out`.
+    pub fn step_quietly(&mut self, input: Input<'_>) {
         self.rack.step(
             Instant::from_millis(self.now),
             input,
@@ -95,6 +164,11 @@ impl Lab {
             &mut self.out,
         );
         assert_eq!(self.out.lost(), 0, "an output found no room");
+        self.records.extend(self.out.records().map(<[u8]>::to_vec));
+    }
+
+    pub fn step(&mut self, input: Input<'_>) -> Vec<Did> {
+        self.step_quietly(input);
         let did: Vec<Did> = self
             .out
             .iter()
@@ -115,8 +189,76 @@ impl Lab {
                 Output::Answer(answer) => Did::Answer(answer.map_err(|e| format!("{e:?}"))),
             })
             .collect();
-        self.records += did.iter().filter(|d| **d == Did::Record).count();
         did
+    }
+
+    /// A rack that takes these records up.
+    fn started<'a>(&mut self, records: impl Iterator<Item = &'a [u8]>) -> Box<TestRack> {
+        let mut rack = Box::new(TestRack::new());
+        rack.configure(Config::default(), &IDENTITY, &mut self.entropy)
+            .unwrap();
+        for record in records {
+            assert!(rack.restore(Instant::from_millis(self.now), record));
+        }
+        rack
+    }
+
+    /// The records of a snapshot.
+    pub fn snapshot(&self) -> Vec<Vec<u8>> {
+        let mut records = Vec::new();
+        let (mut from, mut room) = (0, [0; MAX_RECORD]);
+        let now = Instant::from_millis(self.now);
+        while let Some((place, length)) = self.rack.snapshot(now, from, &mut room) {
+            records.push(room[..length].to_vec());
+            from = place + 1;
+        }
+        records
+    }
+
+    /// Looks whether the records so far, and a snapshot, tell all of the rack
+    /// that has to be durable.
+    pub fn check_records(&mut self) {
+        let (records, snapshot) = (std::mem::take(&mut self.records), self.snapshot());
+        let known = durable(&self.rack);
+        let now = Instant::from_millis(self.now);
+        let (_, leases) = self.rack.lease_usage(now);
+        for (name, records) in [("written down", &records), ("a snapshot", &snapshot)] {
+            let rack = self.started(records.iter().map(Vec::as_slice));
+            // Nobody knows how long the power was gone: leases live on.
+            assert!(rack.lease_usage(now).1 >= leases, "by what is {name}");
+            let told = durable(&rack);
+            let other = |a: &[String], b: &[String]| -> Vec<String> {
+                a.iter().filter(|fact| !b.contains(fact)).cloned().collect()
+            };
+            let (more, less) = (other(&told, &known), other(&known, &told));
+            assert!(
+                more.is_empty() && less.is_empty(),
+                "by what is {name}, it is {more:#?} and not {less:#?}"
+            );
+        }
+        self.records = records;
+    }
+
+    /// The appliance starts again; so many steps' records were lost.
+    pub fn restart(&mut self, lost: u32) {
+        self.check_records();
+        let records = std::mem::take(&mut self.records);
+        let mut rack = self.started(records.iter().map(Vec::as_slice));
+        rack.restored(Instant::from_millis(self.now), 2, lost);
+        self.rack = rack;
+        self.records = records;
+        self.learn_image();
+    }
+
+    fn learn_image(&mut self) {
+        self.step(Input::Image(&Image {
+            name: "debian12".try_into().unwrap(),
+            version: 1,
+            raw_size: GIB,
+            root: [9; 32],
+            manifest_path: "/images/debian12/manifest".try_into().unwrap(),
+            data_path: "/images/debian12/data".try_into().unwrap(),
+        }));
     }
 
     /// Lets time pass in seconds, with the ticks that the glue owes.

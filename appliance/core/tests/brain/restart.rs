@@ -1,0 +1,115 @@
+//! What a restart of the appliance makes of the rack, with all of its records
+//! and without some.
+
+use crate::common::*;
+use farrier_core::flags::{Flags, Mark};
+use farrier_core::{Input, Operator};
+use farrier_lifecycle::{State, Verb};
+
+/// A lab with one node that is `available`, and its idle agent.
+fn available() -> (Lab, Agent) {
+    let mut lab = Lab::new();
+    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB, 16 * GIB]));
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.verb(0, Verb::Provide).unwrap();
+    lab.run(&mut agent, 10);
+    assert_eq!(lab.state(0), State::Available, "{}", lab.node(0).last_error);
+    (lab, agent)
+}
+
+fn end_maintenance(lab: &mut Lab) {
+    let node = lab.node(0).id;
+    lab.operator(Operator::Mark {
+        node,
+        mark: Mark::Maintenance,
+        on: false,
+        reason: "",
+    })
+    .unwrap();
+}
+
+#[test]
+fn work_goes_on_with_its_agent() {
+    let (mut lab, mut agent) = available();
+    lab.set_image(0, "debian12").unwrap();
+    lab.verb(0, Verb::Active).unwrap();
+    assert_eq!(lab.state(0), State::Deploying);
+    lab.restart(0);
+    assert_eq!(lab.state(0), State::Deploying);
+    lab.run(&mut agent, 30);
+    assert_eq!(lab.state(0), State::Active, "{}", lab.node(0).last_error);
+    lab.restart(0);
+    assert_eq!(lab.state(0), State::Active);
+    assert!(lab.node(0).written.is_some());
+}
+
+#[test]
+fn work_whose_agent_stays_away_fails() {
+    let (mut lab, agent) = available();
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.verb(0, Verb::Provide).unwrap();
+    drop(agent);
+    lab.restart(0);
+    lab.pass(3600);
+    assert_eq!(lab.state(0), State::CleanFailed);
+    assert!(
+        lab.node(0).last_error.contains("the appliance restarted"),
+        "{}",
+        lab.node(0).last_error
+    );
+}
+
+#[test]
+fn a_doubted_node_is_nobodys_until_somebody_has_looked() {
+    let (mut lab, mut agent) = available();
+    lab.restart(3);
+    assert_eq!(lab.rack.counters().records_lost, 3);
+    // It seemed to be free.
+    assert_eq!(lab.state(0), State::Manageable);
+    let doubted = Flags::MAINTENANCE.and(Flags::DOUBTED);
+    assert!(lab.node(0).flags.has(doubted));
+    assert!(lab.node(0).last_error.contains("lost records"));
+    for verb in [Verb::Provide, Verb::Clean] {
+        assert!(lab.verb(0, verb).is_err(), "{verb}");
+    }
+    // Which was written down.
+    lab.restart(0);
+    assert!(lab.node(0).flags.has(doubted));
+    assert_eq!(lab.state(0), State::Manageable);
+
+    end_maintenance(&mut lab);
+    assert!(!lab.node(0).flags.has(Flags::DOUBTED));
+    lab.verb(0, Verb::Provide).unwrap();
+    lab.run(&mut agent, 60);
+    assert_eq!(lab.state(0), State::Available, "{}", lab.node(0).last_error);
+}
+
+#[test]
+fn doubted_work_fails_and_its_agent_is_not_listened_to() {
+    let (mut lab, mut agent) = available();
+    lab.set_image(0, "debian12").unwrap();
+    lab.verb(0, Verb::Active).unwrap();
+    lab.restart(1);
+    lab.run(&mut agent, 2);
+    assert_eq!(lab.state(0), State::DeployFailed);
+    assert_eq!(lab.node(0).reason, "records were lost");
+    assert!(lab.verb(0, Verb::Deleted).is_err());
+    end_maintenance(&mut lab);
+    lab.verb(0, Verb::Deleted).unwrap();
+}
+
+#[test]
+fn a_rack_full_of_doubts_is_written_down_in_several_ticks() {
+    let mut lab = Lab::new();
+    for mac in 1..=8 {
+        lab.boot(mac);
+    }
+    lab.restart(1);
+    let before = lab.records.len();
+    while lab.rack.wake_at().millis() <= lab.now {
+        lab.step(Input::Tick);
+    }
+    assert!(lab.records.len() >= before + 8 * 3);
+    lab.restart(0);
+    assert!(lab.rack.nodes().iter().all(|n| n.flags.has(Flags::DOUBTED)));
+}
