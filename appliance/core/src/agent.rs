@@ -5,7 +5,7 @@ use crate::discover::is_real_uuid;
 use crate::flags::Flags;
 use crate::input::Endpoint;
 use crate::life::work;
-use crate::node::{Architecture, Hop, Issued, Job, Power, Written, cut};
+use crate::node::{Architecture, Hop, Issued, Job, Node, Power, Written, cut};
 use crate::output::{Kept, Outputs};
 use crate::rack::{DiskSlot, PartSlot, REASSEMBLIES, Rack, count};
 use crate::record::Record;
@@ -17,7 +17,7 @@ use farrier_protocol::message::{
     Request, Task, Welcome,
 };
 use farrier_protocol::parts::{Arrived, PartError};
-use farrier_protocol::server::{self, Freshness, HandshakeError, SessionError};
+use farrier_protocol::server::{self, Freshness, HandshakeError, Session, SessionError};
 use farrier_protocol::signing::{self, PublicKey};
 use farrier_protocol::summary::{Fact, Inspection, Statement};
 use farrier_protocol::wire::{
@@ -201,6 +201,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         out: &mut Outputs,
     ) {
         let mut buffer = [0; MAX_DATAGRAM];
+        // The first word of a session is written down, whatever it says.
+        let session = |node: &Node| node.boot.session.as_ref().is_none_or(Session::is_unused);
+        let first = self.nodes.get(index).is_none_or(session);
+        let before = first.then(|| self.marks(index));
         let Some(node) = self.nodes.get_mut(index) else {
             return;
         };
@@ -221,6 +225,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             node.deadline = node.state.deadline().map(|d| now.plus_millis(d.millis));
         }
         node.boot.heard = Some(now);
+        let quiet = match &request {
+            Some(Request::Ask) => work(node.state).is_none() && !node.boot.imaged,
+            Some(Request::Progress(_)) => true,
+            _ => false,
+        };
+        let before = before.or_else(|| (!quiet).then(|| self.marks(index)));
         let answer = match request {
             None => Answer::Refused(Refusal::Malformed),
             Some(Request::Ask) => self.ask(now, index, out),
@@ -232,6 +242,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Some(Request::Bye(_)) => Answer::Ack,
         };
         self.reply(now, index, from, answer, out);
+        if let Some(before) = before {
+            self.note(index, &before, out);
+        }
     }
 
     fn reply(

@@ -175,7 +175,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                         .as_ref()
                         .is_some_and(|ticket| ticket.id == init.ticket)
                 }),
-                Ok(Datagram::Request { session, .. }) => self.find_by_session(session),
+                // What a request changes, it writes down itself: most change
+                // nothing that lasts.
                 _ => None,
             },
             Input::Operator(operator) => match operator {

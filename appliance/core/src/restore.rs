@@ -141,11 +141,23 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// an address may be held by somebody who was forgotten; work that seems
     /// to go on may be over.
     fn doubt(&mut self) {
+        // Lists of disks may have holes: what is behind one is dropped.
+        let (mut node, mut next) = (u16::MAX, 0);
+        self.disks.retain(|slot| {
+            if slot.node != node {
+                (node, next) = (slot.node, 0);
+            }
+            let keeps = slot.place == next;
+            next += u8::from(keeps);
+            keeps
+        });
         for node in &mut self.nodes {
             if node.is_vacant() {
                 continue;
             }
             node.flags.set(Flags::MAINTENANCE.and(Flags::DOUBTED), true);
+            // Disks are named from what was seen after this.
+            node.boot.inspected = false;
             match node.state {
                 State::Available => {
                     node.state = State::Manageable;

@@ -125,8 +125,6 @@ pub struct Appliance {
     rotten: bool,
     /// The last start found that, and what it found may still lie there.
     lost_before: bool,
-    /// Starts that found records lost.
-    pub lost_records: u64,
     /// Steps of the brain so far.
     pub steps: u64,
     /// Starts after the first one.
@@ -161,14 +159,13 @@ impl Appliance {
             after: Facts::default(),
             rotten: false,
             lost_before: false,
-            lost_records: 0,
             steps: 0,
             restarts: 0,
             withheld: 0,
             served: Served::Nothing,
         };
         let started = appliance.start(now);
-        assert_eq!(started, Ok(()), "an empty chip takes a journal");
+        assert_eq!(started, Ok(0), "an empty chip takes a journal");
         appliance
     }
 
@@ -233,9 +230,10 @@ impl Appliance {
     ///
     /// # Errors
     /// What is not as it was, or why nothing can be read.
-    pub fn start(&mut self, now: u64) -> Result<(), String> {
+    /// Returns how many steps' records flipped bits have cost.
+    pub fn start(&mut self, now: u64) -> Result<u32, String> {
         let Some(mut flash) = self.flash.take() else {
-            return Ok(());
+            return Ok(0);
         };
         flash.power_on();
         self.zero = now;
@@ -264,7 +262,6 @@ impl Appliance {
         // What is lost to flipped bits is told, or it is not lost.
         let lost = report.damaged > 0 && (rotten || self.lost_before);
         self.lost_before = lost;
-        self.lost_records += u64::from(lost);
         if planned && !lost && found != self.before && found != self.after {
             let lost = self.before.without(&found);
             let alive = found.without(&self.before);
@@ -279,7 +276,7 @@ impl Appliance {
         self.restarts += u64::from(planned);
         let mut none = Vec::new();
         self.step(now, Input::Image(&image::catalogue().entry), &mut none);
-        Ok(())
+        Ok(report.damaged)
     }
 
     /// Everything durable of the rack, but for leases: what is left of their

@@ -1,9 +1,13 @@
 //! Operators: they bring nodes into use and back, repair what failed, and
 //! contradict each other.
 
+use farrier_core::flags::Mark;
+use farrier_core::input::Allocate;
 use farrier_core::node::InstanceInfo;
+use farrier_core::texts::Pairs;
 use farrier_core::{Input, Operator};
 use farrier_lifecycle::{State, Verb};
+use farrier_protocol::message::NodeId;
 
 use crate::faults::Fault;
 use crate::image;
@@ -16,29 +20,27 @@ impl World {
         let Some(node) = self.appliance.rack.nodes().get(slot).map(|node| node.id) else {
             return false;
         };
-        self.answer = None;
-        self.step(Input::Operator(Operator::Verb {
+        let granted = self.wish(Operator::Verb {
             node,
             verb,
             config_drive: None,
-        }));
-        let granted = self.answer.unwrap_or(false);
+        });
         self.trace(|| format!("node {slot}: operator asks {verb}: {granted}"));
         granted
     }
 
     /// An operator chooses what a node is to be deployed with.
     pub fn choose_image(&mut self, slot: usize) -> bool {
-        let Some(node) = self.appliance.rack.nodes().get(slot).map(|node| node.id) else {
+        let Some(node) = self.appliance.rack.nodes().get(slot) else {
             return false;
         };
         let info = InstanceInfo {
             image_source: image::NAME.try_into().unwrap_or_default(),
-            ..InstanceInfo::default()
+            // An allocation's identity stays.
+            ..node.instance.clone()
         };
-        self.answer = None;
-        self.step(Input::Operator(Operator::InstanceInfo { node, info }));
-        self.answer.unwrap_or(false)
+        let node = node.id;
+        self.wish(Operator::InstanceInfo { node, info })
     }
 
     /// A node's state; `None` before it is discovered.
@@ -61,6 +63,10 @@ impl World {
                 self.verb(slot, verb);
             }
         }
+        if self.marks(slot) {
+            self.at(60_000, Event::Operator(slot));
+            return;
+        }
         match self.state(slot) {
             None => {}
             Some(State::Enroll) => {
@@ -75,8 +81,7 @@ impl World {
                 self.verb(slot, verb);
             }
             Some(State::Available) => {
-                let deployed = self.choose_image(slot) && self.verb(slot, Verb::Active);
-                if deployed {
+                if self.deploys(slot) {
                     self.leave_at[slot] = self.now + self.random.between(2 * HOUR, 14 * HOUR);
                 }
             }
@@ -113,6 +118,73 @@ impl World {
             Some(_) => {}
         }
         self.at(pause, Event::Operator(slot));
+    }
+
+    /// A node is deployed: at times after an allocation, which may find
+    /// another one. Without a config drive: the engine fetches it over a
+    /// socket of its own.
+    fn deploys(&mut self, slot: usize) -> bool {
+        let id = self.appliance.rack.nodes()[slot].id;
+        if self.random.below(4) == 0 {
+            let allocation = NodeId(self.random.bytes());
+            self.wish(Operator::Class {
+                node: id,
+                name: "metal",
+            });
+            self.wish(Operator::Allocate(Allocate {
+                id: allocation,
+                name: "",
+                class: "metal",
+                node: None,
+                lists: Pairs::default(),
+            }));
+        }
+        // It may be another's by now.
+        self.choose_image(slot) && self.verb(slot, Verb::Active)
+    }
+
+    /// Marks come and go: whoever finds a node in maintenance mostly ends it,
+    /// and now and then one is set. Whether there is nothing else to do.
+    fn marks(&mut self, slot: usize) -> bool {
+        let Some(node) = self.appliance.rack.nodes().get(slot) else {
+            return false;
+        };
+        let (id, flags) = (node.id, node.flags);
+        let set = [Mark::Maintenance, Mark::Protected, Mark::Retired]
+            .into_iter()
+            .find(|mark| flags.has(mark.flag()));
+        if let Some(mark) = set {
+            let ends = self.random.below(3) != 0;
+            if ends {
+                self.look_after(slot);
+                self.wish(Operator::Mark {
+                    node: id,
+                    mark,
+                    on: false,
+                    reason: "",
+                });
+            }
+            return !ends;
+        }
+        if self.random.below(40) == 0 {
+            let mark = self
+                .random
+                .pick(&[Mark::Maintenance, Mark::Protected, Mark::Retired]);
+            self.wish(Operator::Mark {
+                node: id,
+                mark,
+                on: true,
+                reason: "an operator's reason",
+            });
+        }
+        false
+    }
+
+    /// An operator asks for something; whether it was granted.
+    fn wish(&mut self, wish: Operator<'_>) -> bool {
+        self.answer = None;
+        self.step(Input::Operator(wish));
+        self.answer.unwrap_or(false)
     }
 
     /// A person goes to the machine of a node: changes broken disks, and

@@ -11,10 +11,12 @@ use crate::world::{Act, Event, World};
 
 /// What strikes by itself. The others strike where they belong: a datagram
 /// on its way, an order that is begun.
-const SUDDEN: [Fault; 9] = [
+const SUDDEN: [Fault; 11] = [
     Fault::Partition,
     Fault::AppliancePower,
     Fault::ServerPower,
+    Fault::FlashWear,
+    Fault::BitRot,
     Fault::AgentRestart,
     Fault::AgentTwice,
     Fault::DiskFails,
@@ -119,6 +121,18 @@ impl World {
                 damage.ignores_discard = word & 1 != 0;
                 damage.ignores_zeroes = word & 2 != 0;
             }),
+            Fault::FlashWear => {
+                // Rarely: what is worn out stays so.
+                if !word.is_multiple_of(4) || !self.appliance.wear(word >> 8) {
+                    return;
+                }
+            }
+            Fault::BitRot => {
+                // Rarely: where a restart finds it, all nodes need a person.
+                if !word.is_multiple_of(32) || !self.appliance.rot(word >> 8) {
+                    return;
+                }
+            }
             Fault::ClockJump => {
                 // Rarely: it ends every lease and every wait at once.
                 if !word.is_multiple_of(8) {
@@ -167,9 +181,16 @@ impl World {
             }
         }
         self.trace(|| "the appliance starts again".into());
-        if let Err(why) = self.appliance.start(self.now) {
-            self.watch.violation.get_or_insert((self.now, why));
-            return;
+        match self.appliance.start(self.now) {
+            Err(why) => {
+                self.watch.violation.get_or_insert((self.now, why));
+                return;
+            }
+            Ok(0) => {}
+            Ok(lost) => {
+                self.trace(|| format!("{lost} steps' records are lost"));
+                self.watch.records_lost();
+            }
         }
         self.carry_out(Vec::new());
     }

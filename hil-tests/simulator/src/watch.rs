@@ -98,6 +98,13 @@ impl Watch {
         }
     }
 
+    /// The appliance has lost records and says so: it does not know any more
+    /// what it promised, and its nodes may be in any state.
+    pub fn records_lost(&mut self) {
+        self.promised.clear();
+        self.seen.clear();
+    }
+
     /// A fact that the brain is about to be told: clients may give addresses
     /// back.
     pub fn input(&mut self, input: &Input<'_>) {
@@ -238,6 +245,9 @@ impl Watch {
         let Some(last) = self.seen.get(slot).copied() else {
             self.seen.push(seen);
             self.owners(now, appliance.rack.nodes());
+            if node.state == State::Available {
+                self.changed(now, slot, node.state, node, machines);
+            }
             return;
         };
         if last.macs != seen.macs {

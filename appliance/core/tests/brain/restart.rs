@@ -3,8 +3,10 @@
 
 use crate::common::*;
 use farrier_core::flags::{Flags, Mark};
+use farrier_core::record::Record;
 use farrier_core::{Input, Operator};
 use farrier_lifecycle::{State, Verb};
+use farrier_protocol::message::Task;
 
 /// A lab with one node that is `available`, and its idle agent.
 fn available() -> (Lab, Agent) {
@@ -82,6 +84,34 @@ fn a_doubted_node_is_nobodys_until_somebody_has_looked() {
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 60);
     assert_eq!(lab.state(0), State::Available, "{}", lab.node(0).last_error);
+}
+
+#[test]
+fn disks_that_were_forgotten_are_found_again_before_anything_is_erased() {
+    let (mut lab, mut agent) = available();
+    // The record of the first disk of two is gone.
+    let forgotten = |record: &Vec<u8>| {
+        matches!(
+            postcard::from_bytes(record),
+            Ok(Record::Disk { place: 0, .. })
+        )
+    };
+    lab.records.retain(|record| !forgotten(record));
+    lab.restart_with_what_is_left(1);
+    assert_eq!(lab.rack.disks(0).count(), 0, "a list with a hole is none");
+    end_maintenance(&mut lab);
+    lab.verb(0, Verb::Provide).unwrap();
+    lab.run(&mut agent, 60);
+    assert_eq!(lab.state(0), State::Available, "{}", lab.node(0).last_error);
+    assert_eq!(lab.rack.disks(0).count(), 2);
+    let erased = agent.driver.handler().orders.iter().rev();
+    let erased = erased.clone().find_map(|order| match &order.task {
+        Task::Erase { disks, .. } => Some(disks.len()),
+        _ => None,
+    });
+    assert_eq!(erased, Some(2));
+    // What the records before tell of the disks is not what there is.
+    lab.records = lab.snapshot();
 }
 
 #[test]

@@ -242,6 +242,11 @@ impl Lab {
     /// The appliance starts again; so many steps' records were lost.
     pub fn restart(&mut self, lost: u32) {
         self.check_records();
+        self.restart_with_what_is_left(lost);
+    }
+
+    /// The same with records that may be fewer than were written.
+    pub fn restart_with_what_is_left(&mut self, lost: u32) {
         let records = std::mem::take(&mut self.records);
         let mut rack = self.started(records.iter().map(Vec::as_slice));
         rack.restored(Instant::from_millis(self.now), 2, lost);
