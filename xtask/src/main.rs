@@ -10,6 +10,7 @@ mod demo;
 mod dist;
 mod image;
 mod kit;
+mod mutants;
 mod powercut;
 mod progress;
 mod sim;
@@ -41,7 +42,7 @@ enum Task {
     Sim(sim::Arguments),
     /// Bring bugs into the brain and count those that tests and simulations
     /// notice: hours.
-    Mutants(sim::Mutants),
+    Mutants(mutants::Arguments),
     /// Cut the power at every flash operation of a rack's life.
     Powercut(powercut::Arguments),
     /// Show what firmware and ramdisks take of their budgets.
@@ -57,7 +58,7 @@ fn main() -> anyhow::Result<()> {
         Task::Image(arguments) => image::run(arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Sim(arguments) => sim::run(&arguments),
-        Task::Mutants(arguments) => sim::mutants(&arguments),
+        Task::Mutants(arguments) => mutants::run(&arguments),
         Task::Powercut(arguments) => powercut::run(&arguments),
         Task::Sizes(arguments) => sizes::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),

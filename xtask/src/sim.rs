@@ -1,13 +1,12 @@
 //! `cargo xtask sim`: racks in virtual time, with everything that goes wrong
 //! in them; and the proof that the simulator notices: patches that bring the
-//! bugs of the field into a copy of the tree. `cargo xtask mutants` asks the
-//! same of any bug.
+//! bugs of the field into a copy of the tree. `mutants` asks the same of any
+//! bug.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
 
 use crate::{target_folder, tools, workspace};
 
@@ -202,96 +201,6 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
                 fs::write(&target, bytes)?;
             }
         }
-    }
-    Ok(())
-}
-
-/// What to mutate.
-#[derive(clap::Args)]
-pub struct Mutants {
-    /// Write the figures to this file too, as JSON.
-    #[arg(long)]
-    report: Option<PathBuf>,
-    /// Only files that match this pattern, as `**/lease.rs`.
-    #[arg(long)]
-    file: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Caught {
-    ok: bool,
-    total: usize,
-    caught: usize,
-    missed: usize,
-    unviable: usize,
-    timeouts: usize,
-}
-
-/// Least share of the viable mutants that has to be caught, in percent.
-const LEAST: usize = 95;
-
-/// Carries out `cargo xtask mutants`.
-///
-/// # Errors
-/// It can't be run, or too many mutants live on.
-pub fn mutants(arguments: &Mutants) -> Result<()> {
-    tools::ensure(&["cargo-mutants"])?;
-    let output = target_folder().join("mutants");
-    fs::create_dir_all(&output)?;
-    let mut command = tools::command("cargo")?;
-    command
-        .current_dir(workspace())
-        .arg("mutants")
-        .args([
-            "--package",
-            "farrier-lifecycle",
-            "--package",
-            "farrier-core",
-        ])
-        // The judges: their own tests, and short simulations with every story.
-        .args([
-            "--test-package",
-            "farrier-lifecycle,farrier-core,farrier-simulator",
-        ])
-        .args(["--profile", "sim", "--no-shuffle", "--timeout", "300"])
-        .arg("--output")
-        .arg(&output);
-    if let Some(file) = &arguments.file {
-        command.args(["--file", file]);
-    }
-    // It ends with another number than 0 where mutants live on.
-    let status = command.status()?;
-    let lines = |name: &str| -> Result<usize> {
-        let path = output.join("mutants.out").join(name);
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("cargo-mutants ended with {status}; no {}", path.display()))?;
-        Ok(text.lines().count())
-    };
-    let (caught, timeouts) = (lines("caught.txt")?, lines("timeout.txt")?);
-    let (missed, unviable) = (lines("missed.txt")?, lines("unviable.txt")?);
-    let viable = caught + timeouts + missed;
-    let report = Caught {
-        ok: viable > 0 && (caught + timeouts) * 100 >= viable * LEAST,
-        total: viable,
-        caught: caught + timeouts,
-        missed,
-        unviable,
-        timeouts,
-    };
-    println!(
-        "{} of {} viable mutants caught, {} of them by time; {} missed, {} do not compile",
-        report.caught, report.total, report.timeouts, report.missed, report.unviable
-    );
-    println!(
-        "the missed ones: {}",
-        output.join("mutants.out/missed.txt").display()
-    );
-    if let Some(path) = &arguments.report {
-        fs::write(path, serde_json::to_string_pretty(&report)?)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    if !report.ok {
-        bail!("fewer than {LEAST} % of the viable mutants were caught");
     }
     Ok(())
 }

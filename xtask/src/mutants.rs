@@ -1,0 +1,281 @@
+//! `cargo xtask mutants`: brings thousands of small bugs into the brain, one
+//! at a time, and counts those that its judges notice. `cargo-mutants` makes
+//! and tries them.
+//!
+//! Two judges, the quick one first: the tests of the mutated crates, and for
+//! what lives on the simulator's, with every story and short lives of racks.
+//! What was judged is kept under `target/mutants`, so that a run that was
+//! broken off can go on.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::{target_folder, tools, workspace};
+
+/// Least share of the viable mutants that has to be caught, in percent.
+const LEAST: usize = 95;
+/// What is mutated.
+const CRATES: [&str; 2] = ["farrier-lifecycle", "farrier-core"];
+
+/// What to mutate.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Write the figures to this file too, as JSON.
+    #[arg(long)]
+    report: Option<PathBuf>,
+    /// Only files that match this pattern, as `**/lease.rs`.
+    #[arg(long)]
+    file: Vec<String>,
+    /// Go on with a run that was broken off; the code has to be the same.
+    #[arg(long)]
+    resume: bool,
+    /// Mutants at a time.
+    #[arg(long, default_value_t = 2)]
+    jobs: u32,
+    /// Without the simulator: only what the crates' own tests catch.
+    #[arg(long)]
+    tests_only: bool,
+}
+
+/// Who looks at a mutant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Judge {
+    Tests,
+    Simulation,
+}
+
+impl Judge {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tests => "tests",
+            Self::Simulation => "simulation",
+        }
+    }
+
+    /// The packages whose tests judge.
+    fn packages(self) -> String {
+        match self {
+            Self::Tests => CRATES.join(","),
+            Self::Simulation => "farrier-simulator".into(),
+        }
+    }
+
+    /// Seconds after which tests that run on are taken to have noticed.
+    fn patience(self) -> &'static str {
+        match self {
+            Self::Tests => "30",
+            Self::Simulation => "240",
+        }
+    }
+}
+
+/// What became of a mutant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Verdict {
+    Caught(Judge),
+    /// Something waited for ever.
+    Time(Judge),
+    Missed(Judge),
+    /// It does not compile.
+    Unviable,
+}
+
+/// What was judged so far, by the mutants' names.
+type Known = BTreeMap<String, Verdict>;
+
+#[derive(Serialize)]
+struct Report {
+    ok: bool,
+    /// Mutants that compile.
+    total: usize,
+    caught: usize,
+    missed: usize,
+    unviable: usize,
+    /// Of the caught ones, those that waited for ever.
+    timeouts: usize,
+    /// Of the caught ones, those that only the simulator noticed.
+    by_simulation: usize,
+    missed_ones: Vec<String>,
+}
+
+/// Carries out `cargo xtask mutants`.
+///
+/// # Errors
+/// It can't be run, or too many mutants live on.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    tools::ensure(&["cargo-mutants"])?;
+    let folder = target_folder().join("mutants");
+    if !arguments.resume && folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    let kept = folder.join("known.json");
+    let mut known = match fs::read(&kept) {
+        Ok(bytes) => serde_json::from_slice(&bytes)?,
+        Err(_) => Known::new(),
+    };
+    for judge in [Judge::Tests, Judge::Simulation] {
+        // Of a run that was broken off.
+        learn(&folder, judge, &mut known)?;
+        if judge == Judge::Simulation && arguments.tests_only {
+            continue;
+        }
+        let outcome = judged_by(judge, arguments, &folder, &known);
+        learn(&folder, judge, &mut known)?;
+        fs::write(&kept, serde_json::to_vec(&known)?)?;
+        outcome?;
+    }
+    conclude(&known, arguments.report.as_deref())
+}
+
+/// What `cargo-mutants` reads from its configuration file: which mutants, by
+/// patterns over their names.
+#[derive(Serialize)]
+struct Selection {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    exclude_re: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    examine_re: Vec<String>,
+}
+
+/// Lets one judge look at what is still to be judged.
+fn judged_by(judge: Judge, arguments: &Arguments, folder: &Path, known: &Known) -> Result<()> {
+    let names = |wanted: &dyn Fn(&Verdict) -> bool| -> Vec<String> {
+        let names = known.iter().filter(|(_, verdict)| wanted(verdict));
+        names
+            .map(|(name, _)| format!("^{}$", escaped(name)))
+            .collect()
+    };
+    let selection = match judge {
+        Judge::Tests => Selection {
+            exclude_re: names(&|_| true),
+            examine_re: Vec::new(),
+        },
+        Judge::Simulation => Selection {
+            exclude_re: Vec::new(),
+            examine_re: names(&|verdict| *verdict == Verdict::Missed(Judge::Tests)),
+        },
+    };
+    if judge == Judge::Simulation && selection.examine_re.is_empty() {
+        return Ok(());
+    }
+    let config = folder.join(format!("{}.toml", judge.name()));
+    fs::write(&config, toml::to_string(&selection)?)?;
+    let mut command = tools::command("cargo")?;
+    command.current_dir(workspace()).arg("mutants");
+    for name in CRATES {
+        command.args(["--package", name]);
+    }
+    command
+        .args(["--test-package", &judge.packages()])
+        .args(["--profile", "mutants", "--timeout", judge.patience()])
+        .args(["--jobs", &arguments.jobs.to_string()])
+        .arg("--config")
+        .arg(&config)
+        .arg("--output")
+        .arg(folder.join(judge.name()));
+    for file in &arguments.file {
+        command.args(["--file", file]);
+    }
+    let status = command.args(["--", "--lib", "--tests"]).status()?;
+    // 2 where some live on, 3 where some took too long.
+    match status.code() {
+        Some(0 | 2 | 3) => Ok(()),
+        _ => bail!("cargo-mutants ended with {status}"),
+    }
+}
+
+/// Takes up what a judge has said, and clears its table.
+fn learn(folder: &Path, judge: Judge, known: &mut Known) -> Result<()> {
+    let said = folder.join(judge.name()).join("mutants.out");
+    for (file, verdict) in [
+        ("caught.txt", Verdict::Caught(judge)),
+        ("timeout.txt", Verdict::Time(judge)),
+        ("missed.txt", Verdict::Missed(judge)),
+        ("unviable.txt", Verdict::Unviable),
+    ] {
+        // Nothing was said where there is no file.
+        if let Ok(text) = fs::read_to_string(said.join(file)) {
+            known.extend(text.lines().map(|name| (name.to_owned(), verdict)));
+        }
+    }
+    if said.exists() {
+        fs::remove_dir_all(said)?;
+    }
+    Ok(())
+}
+
+/// A pattern that matches these characters and nothing else.
+fn escaped(name: &str) -> String {
+    name.chars()
+        .flat_map(|c| {
+            let special = c.is_ascii_punctuation() && c != '_' && c != '<' && c != '>';
+            special.then_some('\\').into_iter().chain([c])
+        })
+        .collect()
+}
+
+fn conclude(known: &Known, path: Option<&Path>) -> Result<()> {
+    let count = |wanted: &dyn Fn(Verdict) -> bool| known.values().filter(|v| wanted(**v)).count();
+    let missed_ones: Vec<String> = known
+        .iter()
+        .filter(|(_, verdict)| matches!(verdict, Verdict::Missed(_)))
+        .map(|(name, _)| name.clone())
+        .collect();
+    let caught = count(&|v| matches!(v, Verdict::Caught(_) | Verdict::Time(_)));
+    let total = caught + missed_ones.len();
+    let report = Report {
+        ok: total > 0 && caught * 100 >= total * LEAST,
+        total,
+        caught,
+        missed: missed_ones.len(),
+        unviable: count(&|v| v == Verdict::Unviable),
+        timeouts: count(&|v| matches!(v, Verdict::Time(_))),
+        by_simulation: count(&|v| {
+            matches!(
+                v,
+                Verdict::Caught(Judge::Simulation) | Verdict::Time(Judge::Simulation)
+            )
+        }),
+        missed_ones,
+    };
+    for name in &report.missed_ones {
+        println!("missed  {name}");
+    }
+    println!(
+        "{} of {} viable mutants caught ({:.1} %), {} of them by the simulation only, {} by \
+         time; {} missed, {} do not compile",
+        report.caught,
+        report.total,
+        100.0 * report.caught as f64 / report.total.max(1) as f64,
+        report.by_simulation,
+        report.timeouts,
+        report.missed,
+        report.unviable
+    );
+    if let Some(path) = path {
+        fs::write(path, serde_json::to_string_pretty(&report)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if !report.ok {
+        bail!("fewer than {LEAST} % of the viable mutants were caught");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_match_themselves_only() {
+        assert_eq!(
+            escaped("src/a.rs:1:2: replace + with * in <impl A>::b -> u8"),
+            r"src\/a\.rs\:1\:2\: replace \+ with \* in <impl A>\:\:b \-> u8"
+        );
+    }
+}
