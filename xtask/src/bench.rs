@@ -16,7 +16,7 @@ use clap::ValueEnum;
 use farrier_core::boot::PROGRAM_X64;
 use farrier_core::config::{CONFIG_ASSET, Config, IDENTITY_ASSET, Identity, OPERATOR_KEY_ASSET};
 use farrier_deploy_ramdisk::ipxe;
-use farrier_hil_tests::bench::{Meter, dhcp, tftp};
+use farrier_hil_tests::bench::{Meter, dhcp, reset, tftp};
 use farrier_hil_tests::qemu::ApplianceSpec;
 use farrier_hil_tests::scenario::{Bench, Rack};
 use farrier_hil_tests::switch::Mac;
@@ -104,6 +104,10 @@ fn on_board(wants: &dyn Fn(Name) -> bool) -> Result<Vec<Figure>> {
         let (bench, _) = prepare(Some("bench"))?;
         let rack = bench.rack("bench-dhcp", Vec::new())?;
         figures.extend(dhcp(&rack).with_context(|| logs(&rack))?);
+        drop(rack);
+        let (bench, _) = prepare(None)?;
+        let rack = bench.rack("bench-reset", Vec::new())?;
+        figures.extend(first_offer(&rack).with_context(|| logs(&rack))?);
     }
     if wants(Name::Tftp) {
         let (bench, program) = prepare(None)?;
@@ -175,6 +179,30 @@ fn dhcp(rack: &Rack) -> Result<Vec<Figure>> {
     }
     spinner.done(&format!("{EXCHANGES} exchanges of each kind"));
     Ok(all)
+}
+
+/// Exchanges that fill the journal: it turns over several times.
+const FILLING: u32 = 12_000;
+
+/// The firmware that ships, with all the nodes that it takes and a journal
+/// that has been in use for long.
+fn first_offer(rack: &Rack) -> Result<Vec<Figure>> {
+    let spinner = Spinner::start("reset");
+    let port = rack.switch().add_host_port("clients")?;
+    let mut clients = dhcp::Clients::new(&port);
+    spinner.step(&format!("{SERVERS} nodes, {FILLING} exchanges"));
+    clients.meet(dhcp::Kind::Booting, SERVERS)?;
+    for exchange in 0..FILLING {
+        clients.exchange(dhcp::Kind::Booting, exchange % SERVERS)?;
+    }
+    spinner.step("reset");
+    let start = reset::to_first_offer(rack, &port)?;
+    spinner.done(&format!("journal: start {}", start.journal));
+    Ok(figures(
+        &format!("Cortex-M7: reset to the first OFFER, {SERVERS} nodes"),
+        start.instructions,
+        &[("goal", 50_000_000.0)],
+    ))
 }
 
 /// Instructions of one exchange of clients that the appliance knows.
