@@ -138,8 +138,10 @@ fn build(tree: &Path, target: &Path) -> Result<PathBuf> {
 
 /// Shows that each story fails where the bug that it tells of is in the code.
 fn prove(wanted: &str) -> Result<()> {
-    // What others wrote is compiled once for both trees.
-    let (tree, target) = (target_folder().join("field-faults"), target_folder());
+    // A target folder of its own: crates of both trees have the same names in
+    // it, and one would be taken for the other.
+    let tree = target_folder().join("field-faults");
+    let target = target_folder().join("field-faults-built");
     let mut patches: Vec<PathBuf> = fs::read_dir(workspace().join(BUGS))?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<std::io::Result<_>>()?;

@@ -264,8 +264,12 @@ impl World {
         match (served, bytes) {
             (Some(Served::Asset(name)), Some(bytes)) if name == path => {
                 let mut bytes = bytes.to_vec();
-                let spoilt = self.spoil > 0;
-                self.spoil = self.spoil.saturating_sub(1);
+                let spoilt = self.spare == 0 && self.spoil > 0;
+                if self.spare > 0 {
+                    self.spare -= 1;
+                } else {
+                    self.spoil = self.spoil.saturating_sub(1);
+                }
                 if spoilt
                     || self
                         .faults

@@ -132,7 +132,9 @@ pub struct World {
     pub digest: Digest,
     /// Events so far.
     pub events: u64,
-    /// So many of the next pieces of an image are wrong.
+    /// So many of the next pieces of an image are right,
+    pub spare: u32,
+    /// and so many after them are wrong.
     pub spoil: u32,
     /// Ramdisks that were started.
     pub ramdisks: u64,
@@ -172,6 +174,7 @@ impl World {
             digest: Digest::default(),
             events: 0,
             answer: None,
+            spare: 0,
             spoil: 0,
             ramdisks: 0,
             random,
