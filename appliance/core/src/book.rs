@@ -46,7 +46,7 @@ impl Network {
     pub fn is_sound(&self) -> bool {
         let range = (8..=30).contains(&self.prefix) && self.vlan < 4095 && self.pool_len > 0;
         let first = self.pool_first.to_bits();
-        let last = first.checked_add(u32::from(self.pool_len) - u32::from(self.pool_len > 0));
+        let last = first.checked_add(u32::from(self.pool_len).saturating_sub(1));
         let inside = |address: u32| {
             let host = address & !self.mask();
             address & self.mask() == first & self.mask() && host != 0 && host != !self.mask()
@@ -315,7 +315,9 @@ impl Book {
     ) -> bool {
         let given = self.give(now, network, mac, Some(address), rest_secs);
         let at = |e: &&mut Entry| e.network == network && e.address == address;
-        if let Some(entry) = self.entries.iter_mut().find(at) {
+        if given.is_ok()
+            && let Some(entry) = self.entries.iter_mut().find(at)
+        {
             entry.named = named;
         }
         given.is_ok()
@@ -424,6 +426,31 @@ mod tests {
         ] {
             assert!(!bad.is_sound(), "{bad:?}");
         }
+        let to_the_end = Network {
+            pool_len: 245,
+            ..good
+        };
+        assert!(to_the_end.is_sound());
+        // The longer prefix does not hide that they share addresses.
+        let inside = Network {
+            prefix: 28,
+            vlan: 0,
+            ..good
+        };
+        let beside = Network {
+            pool_first: Ipv4Addr::new(10, 0, 1, 130),
+            ..inside
+        };
+        assert!(inside.meets(&good) && good.meets(&beside) && beside.meets(&good));
+        assert!(!inside.meets(&beside));
+        let untagged = Network {
+            vlan: 0,
+            ..network(3, 3, 4)
+        };
+        assert!(!inside.meets(&untagged), "no VLAN is not the same VLAN");
+        let of_pool = |last| good.has(Ipv4Addr::new(10, 0, 1, last));
+        assert_eq!([9, 10, 19, 20].map(of_pool), [false, true, true, false]);
+
         let mut book = Book::new();
         book.set_network(at(0), good).unwrap();
         let same = Network {
@@ -443,6 +470,61 @@ mod tests {
         book.take(at(0), 2, mac(1), 60);
         assert_eq!(book.remove_network(at(59), 2), Err(BookError::Taken));
         assert_eq!(book.remove_network(at(60), 2), Ok(()));
+        assert_eq!(book.networks(), [good]);
+        book.drop_network(7);
+        assert_eq!(book.networks(), [good]);
+        let other = Network {
+            pool_len: 3,
+            ..good
+        };
+        book.put_network(other);
+        assert_eq!(book.networks(), [other]);
+        book.drop_network(1);
+        assert!(book.networks().is_empty());
+    }
+
+    #[test]
+    fn addresses_of_before_a_restart_take_their_place() {
+        let mut book = Book::new();
+        let address = |last| Ipv4Addr::new(10, 0, 1, last);
+        book.put_held(at(0), 1, mac(1), address(10), true, 60);
+        book.put_held(at(0), 2, mac(1), address(10), false, 60);
+        // Once more, in other words: the last ones count.
+        book.put_held(at(0), 1, mac(1), address(11), false, 60);
+        assert_eq!(book.find(1, mac(1)), Some(address(11)));
+        assert_eq!(book.find(2, mac(1)), Some(address(10)));
+        assert_eq!(book.owner(1, address(10)), None, "it rests");
+        assert_eq!(book.owner(2, address(10)), Some(mac(1)));
+        // What rested is somebody's again.
+        book.put_held(at(0), 1, mac(2), address(10), true, 60);
+        assert_eq!(book.owner(1, address(10)), Some(mac(2)));
+        assert_eq!(book.owner(2, address(10)), Some(mac(1)));
+        assert_eq!(book.entries().len(), 3);
+        book.put_resting(at(0), 1, mac(2), address(10), 60);
+        assert_eq!(book.find(1, mac(2)), None);
+        assert_eq!(book.entries().len(), 3);
+        // Another's stays another's; of two networks each has its own.
+        assert!(book.put_back(at(60), 1, mac(3), address(10), false, 60));
+        assert!(!book.put_back(at(60), 2, mac(3), address(10), true, 60));
+        let named = |network| {
+            let entry = |e: &&Entry| e.network == network && e.address == address(10);
+            book.entries().iter().find(entry).map(|e| e.named)
+        };
+        assert_eq!((named(1), named(2)), (Some(false), Some(false)));
+    }
+
+    #[test]
+    fn a_full_book_makes_room_for_who_held_before() {
+        let mut book = Book::new();
+        let address = |n: usize| Ipv4Addr::from_bits(0x0a00_0000 + n as u32);
+        for n in 0..MAX_ADDRESSES {
+            book.put_held(at(0), 1, mac(n as u8), address(n), true, 60);
+        }
+        book.put_resting(at(0), 1, mac(5), address(5), 60);
+        book.put_held(at(0), 1, mac(200), address(500), true, 60);
+        assert_eq!(book.find(1, mac(200)), Some(address(500)));
+        assert_eq!(book.find(1, mac(0)), Some(address(0)));
+        assert!(book.entries().iter().all(Entry::is_held));
     }
 
     #[test]
@@ -509,6 +591,10 @@ mod tests {
                 }
                 let held: std::vec::Vec<_> =
                     book.entries().iter().filter(|e| e.is_held()).collect();
+                for one in &held {
+                    prop_assert_eq!(book.owner(one.network, one.address), Some(one.mac));
+                    prop_assert_eq!(book.find(one.network, one.mac), Some(one.address));
+                }
                 for (n, one) in held.iter().enumerate() {
                     for other in &held[n + 1..] {
                         prop_assert!((one.network, one.address) != (other.network, other.address));

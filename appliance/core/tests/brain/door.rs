@@ -1,9 +1,12 @@
 //! The boot decision and the address book, seen from the wire.
 
 use crate::common::*;
-use farrier_core::Input;
+use farrier_core::input::StoredConfigDrive;
+use farrier_core::node::Hop;
+use farrier_core::{Door, Input, Operator};
 use farrier_dhcp::wire::{ArchList, MessageType, Request};
-use farrier_protocol::message::Mac;
+use farrier_lifecycle::Verb;
+use farrier_protocol::message::{ConfigDriveFormat, Mac};
 
 fn pxe(class: &'static [u8], arch: &'static [u8]) -> impl Fn(&mut Request<'_>) {
     move |request| {
@@ -172,4 +175,65 @@ fn a_config_drive_is_for_its_own_machine() {
     let mut lab = Lab::new();
     let (address, _) = lab.boot(1);
     assert_eq!(lab.open(address, "config-drive"), Did::NotFound);
+}
+
+#[test]
+fn transfers_are_hops_of_their_machines_boot() {
+    let mut lab = Lab::new();
+    let (address, _) = lab.boot(1);
+    lab.boot(2);
+    for (path, hop) in [
+        ("undionly.kpxe", Hop::Program),
+        ("vmlinuz", Hop::Kernel),
+        ("ramdisk.img", Hop::Ramdisk),
+    ] {
+        let mut sent = |complete| {
+            lab.step(Input::Sent {
+                peer: address,
+                path,
+                bytes: 10,
+                complete,
+            });
+            lab.node(0).timeline.reached(hop)
+        };
+        assert_eq!(sent(false), None, "{path}, broken off");
+        assert!(sent(true).is_some(), "{path}");
+        assert_eq!(lab.node(1).timeline.reached(hop), None, "{path}");
+    }
+}
+
+#[test]
+fn a_config_drive_goes_by_http_and_to_its_own_machine() {
+    let mut lab = Lab::new();
+    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let (other, _) = lab.boot(2);
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.verb(0, Verb::Provide).unwrap();
+    lab.run(&mut agent, 10);
+    lab.set_image(0, "debian12").unwrap();
+    let node = lab.node(0).id;
+    lab.operator(Operator::Verb {
+        node,
+        verb: Verb::Active,
+        config_drive: Some(StoredConfigDrive {
+            length: 100,
+            key: [7; 32],
+            format: ConfigDriveFormat::Json,
+        }),
+    })
+    .unwrap();
+    let own = agent.endpoint.ip;
+    assert!(matches!(
+        lab.open(own, "config-drive"),
+        Did::Slot(0, length) if length > 100
+    ));
+    let refused = lab.rack.counters().files_refused;
+    assert_eq!(lab.open(other, "config-drive"), Did::NotFound);
+    let by_tftp = lab.step(Input::Open {
+        door: Door::Tftp,
+        peer: own,
+        path: "config-drive",
+    });
+    assert_eq!(by_tftp, [Did::NotFound]);
+    assert_eq!(lab.rack.counters().files_refused, refused + 2);
 }
