@@ -31,7 +31,7 @@ pub const PROGRAM_BIOS: &str = "undionly.kpxe";
 pub const PROGRAM_X64: &str = "snponly.efi";
 
 /// Boots into the ramdisk for one piece of work before it counts as failed.
-const MAX_ATTEMPTS: u8 = 6;
+pub const MAX_ATTEMPTS: u8 = 6;
 /// Longest boot script in bytes.
 const MAX_SCRIPT: usize = 1500;
 

@@ -2,6 +2,7 @@
 //! agent that speaks the real protocol; and what goes wrong on the way.
 
 use crate::common::*;
+use farrier_core::boot::MAX_ATTEMPTS;
 use farrier_core::node::{Hop, Power};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::*;
@@ -300,4 +301,19 @@ fn the_tenants_key_is_forgotten_on_release() {
     lab.verb(0, Verb::Deleted).unwrap();
     assert!(lab.node(0).config_drive.is_none());
     assert!(lab.node(0).instance.image_source.is_empty());
+}
+
+#[test]
+fn a_machine_may_restart_so_often_and_not_once_more() {
+    let mut lab = Lab::new();
+    lab.boot(1);
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.verb(0, Verb::Provide).unwrap();
+    for attempt in 1..=MAX_ATTEMPTS {
+        lab.boot(1);
+        assert_eq!(lab.state(0), State::CleanWait, "start {attempt}");
+    }
+    lab.boot(1);
+    assert_eq!(lab.state(0), State::CleanFailed);
+    assert!(lab.node(0).last_error.contains("restarted"));
 }
