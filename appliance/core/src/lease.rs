@@ -239,6 +239,14 @@ impl<const L: usize> Leases<L> {
         }
     }
 
+    /// For how many seconds an address is leased; `None` where it is not.
+    pub(crate) fn left(&self, now: Instant, address: Ipv4Addr) -> Option<u32> {
+        match self.told(now, self.index(address)?)? {
+            Told::Bound { seconds, .. } => Some(seconds),
+            Told::Declined { .. } => None,
+        }
+    }
+
     /// What a record says of the address in this place of the pool: its
     /// lease with the seconds that are left of it, or that it is declined.
     /// Offers are promises of a moment and no records.

@@ -9,7 +9,7 @@
 use crate::durable::{bits, job_number};
 use crate::flags::Flags;
 use crate::input::StoredConfigDrive;
-use crate::lease::Client;
+use crate::lease::{Client, Told};
 use crate::life::work;
 use crate::node::{
     AGENT_SILENT_MILLIS, Architecture, Boot, Issued, Job, Node, Parts, Written, cut,
@@ -20,7 +20,7 @@ use crate::texts::{Kind, RACK};
 use crate::time::Instant;
 use farrier_dhcp::wire::Identity;
 use farrier_lifecycle::State;
-use farrier_protocol::message::{BootId, BootMode, ConfigDriveFormat, DiskId, Mac, NodeId};
+use farrier_protocol::message::{BootId, BootMode, ConfigDriveFormat, DiskId, NodeId};
 use farrier_protocol::server::Session;
 use farrier_protocol::ticket::Ticket;
 use farrier_protocol::wire::SessionId;
@@ -129,6 +129,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         while self.nodes.last().is_some_and(Node::is_vacant) {
             self.nodes.pop();
         }
+        self.learn_addresses(now);
         self.next_tick = now;
         if lost > 0 {
             self.counters.records_lost = lost;
@@ -195,7 +196,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             } => {
                 self.leases
                     .restore(now, Client::known(mac, key), address, seconds);
-                self.learn_address(mac, address);
             }
             // Of firmware before clients had fingerprints.
             Record::Lease {
@@ -205,7 +205,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             } => {
                 let client = Client::new(mac, &Identity::Hardware(mac.0));
                 self.leases.restore(now, client, address, seconds);
-                self.learn_address(mac, address);
             }
             Record::Unbound { address, declined } => {
                 self.leases.restore_end(now, address, declined);
@@ -478,11 +477,28 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    fn learn_address(&mut self, mac: Mac, address: core::net::Ipv4Addr) {
-        if let Some(index) = self.find_by_mac(mac)
-            && let Some(node) = self.nodes.get_mut(index)
-        {
-            node.address = address;
+    /// Each node's address is the one that is leased to it for longest. Once
+    /// for all, since a journal may hold thousands of leases of before.
+    fn learn_addresses(&mut self, now: Instant) {
+        for place in 0..L {
+            let Some(Told::Bound {
+                client,
+                address,
+                seconds,
+            }) = self.leases.told(now, place)
+            else {
+                continue;
+            };
+            let Some(index) = self.find_by_mac(client.mac) else {
+                continue;
+            };
+            let known = self.nodes.get(index).map(|node| node.address);
+            let known = known.and_then(|known| self.leases.left(now, known));
+            if known.is_none_or(|known| known < seconds)
+                && let Some(node) = self.nodes.get_mut(index)
+            {
+                node.address = address;
+            }
         }
     }
 }

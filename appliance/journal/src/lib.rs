@@ -12,8 +12,10 @@
 //! the owner's present state is written again, as records that replace what
 //! came before ([`Journal::tend`]). When a sweep is through, everything
 //! before its beginning is dead and its sectors are free. A sweep goes on
-//! over restarts, and takes as many bytes as were appended meanwhile; only
-//! where room gets scarce it runs to its end at once.
+//! over restarts, and takes twice the bytes that were appended meanwhile;
+//! only where room gets scarce it runs to its end at once. It begins long
+//! before: what a restart has to read is bounded by the state's size and a
+//! sixth of the flash, whatever was appended.
 //!
 //! So the owner has two duties. A record of an object that the journal does
 //! not know (its own part of the sweep comes later) must be ignorable, and a

@@ -7,6 +7,11 @@ use embedded_storage_async::nor_flash::NorFlash;
 use crate::format::{KIND_SWEEP, SWEEP_PREFIX};
 use crate::{AppendError, Journal, MAX_RECORD};
 
+/// Bytes that a sweep writes for each that is appended meanwhile.
+const PACE: u32 = 2;
+/// A sweep begins when the journal takes this part of the flash.
+const SHARE: u32 = 6;
+
 /// Records that one piece of a sweep may hold, in bytes.
 const PIECE: usize = 2 * (1 + MAX_RECORD);
 
@@ -30,8 +35,11 @@ enum State {
 pub(crate) struct Sweep {
     layout: u16,
     state: State,
-    /// Bytes that were appended and that the sweep has not matched yet.
+    /// Bytes that the sweep has to write for those that were appended.
     owed: u32,
+    /// Sectors that the last sweep has filled, with what was appended
+    /// meanwhile; 0 before the first.
+    filled: u32,
 }
 
 impl Sweep {
@@ -40,13 +48,14 @@ impl Sweep {
             layout,
             state: State::Idle,
             owed: 0,
+            filled: 0,
         }
     }
 
     /// So many bytes were appended.
     pub(crate) fn owe(&mut self, bytes: u32) {
         if matches!(self.state, State::Running { .. }) {
-            self.owed = self.owed.saturating_add(bytes);
+            self.owed = self.owed.saturating_add(bytes.saturating_mul(PACE));
         }
     }
 
@@ -108,7 +117,11 @@ impl<F: NorFlash> Journal<F> {
             return Err(AppendError::Broken);
         }
         let free = self.free();
-        if self.sweep.state == State::Idle && free <= self.sectors / 2 {
+        // A restart reads all that there is: it is kept short. Not shorter
+        // than twice the state, or the sweeps would never end.
+        let used = self.head - self.base + 1;
+        let long = used > (self.sectors / SHARE).max(2 * self.sweep.filled);
+        if self.sweep.state == State::Idle && (long || free <= self.sectors / 2) {
             // A sector of its own would be cleaner and cost a sector.
             self.sweep.state = State::Running {
                 start: self.head,
@@ -183,7 +196,10 @@ impl<F: NorFlash> Journal<F> {
         }
         self.sweep.state = match from {
             Some(next) => State::Running { start, next },
-            None => State::Through { start },
+            None => {
+                self.sweep.filled = self.head - start + 1;
+                State::Through { start }
+            }
         };
         Ok(())
     }
