@@ -8,9 +8,14 @@ use anyhow::{Context, Result, bail};
 use farrier_lifecycle::State;
 use serde_json::json;
 
-/// A mount's copy of the last record that reads as whole once and then not,
-/// while the original was no longer looked at.
-const RECORDED: u64 = 375_608_619_103_855;
+/// Seeds whose lives once lost something.
+const RECORDED: [u64; 2] = [
+    // A mount's copy of the last record that reads as whole once and then
+    // not, while the original was no longer looked at.
+    375_608_619_103_855,
+    // A session that a sweep told again, and that was not heard any more.
+    766_379_164_808_746,
+];
 
 /// What to cut.
 #[derive(clap::Args)]
@@ -27,17 +32,22 @@ pub struct Arguments {
     report: Option<PathBuf>,
 }
 
-impl Arguments {
-    /// What is run among the tests, a minute or so: the lives from a seed
-    /// that once lost a record, so that what was found stays found. Called
-    /// by hand, every run has another seed.
-    pub fn short() -> Self {
-        Arguments {
-            seed: Some(RECORDED),
-            points: 20_000,
+/// What is run among the tests, a minute or so: the lives from seeds that once
+/// lost something, so that what was found stays found, and a few that nobody
+/// has seen.
+///
+/// # Errors
+/// As [`run`].
+pub fn short() -> Result<()> {
+    let recorded = RECORDED.map(|seed| (Some(seed), 20_000));
+    for (seed, points) in recorded.into_iter().chain([(None, 5_000)]) {
+        run(&Arguments {
+            seed,
+            points,
             report: None,
-        }
+        })?;
     }
+    Ok(())
 }
 
 /// Carries out `cargo xtask powercut`.

@@ -139,10 +139,7 @@ fn fast(tally: &mut Tally) {
         cargo(&["test", "--locked", "--quiet"])
     });
     tally.check("simulated racks", crate::sim::short);
-    tally.check("power cuts", || {
-        let points = powercut::Arguments::short();
-        powercut::run(&points)
-    });
+    tally.check("power cuts", powercut::short);
     let boards = match Board::all(&workspace()) {
         Ok(boards) => boards,
         Err(error) => return tally.check("boards", || Err(error)),

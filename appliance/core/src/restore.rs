@@ -410,10 +410,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 requests,
                 replies,
             } => {
-                if let Some(node) = self.boot_of(node, boot) {
-                    let id = SessionId(session);
-                    let session = Session::resume(id, requests, replies);
-                    node.boot.session = Some(session);
+                let id = SessionId(session);
+                // One that is told again has been heard as far as is known.
+                if let Some(node) = self.boot_of(node, boot)
+                    && node.boot.session.as_ref().is_none_or(|s| s.id() != id)
+                {
+                    node.boot.session = Some(Session::resume(id, requests, replies));
                 }
             }
             Record::Work {

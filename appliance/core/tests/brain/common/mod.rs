@@ -82,7 +82,8 @@ pub fn durable(rack: &TestRack) -> Vec<String> {
         fact(format!("{} {} {}", boot.erased, boot.left, node.attempts));
         fact(format!("{} {}", boot.inspected, boot.imaged));
         if let Some(session) = &boot.session {
-            fact(format!("{:?} {:?}", session.id(), session.keys()));
+            let heard = session.heard().min(1);
+            fact(format!("{:?} {:?} {heard}", session.id(), session.keys()));
             fact(format!(
                 "{:?} {:?} {:?}",
                 boot.boot_key, boot.init_digest, boot.mode
@@ -95,7 +96,10 @@ pub fn durable(rack: &TestRack) -> Vec<String> {
         ));
         fact(format!("{:?} {:?} {}", node.flags, node.steps, node.class));
         fact(format!("{:b} {:b}", node.traits, node.wanted));
-        fact(format!("{:?}", rack.disks(index).collect::<Vec<_>>()));
+        // Their order is told by their places, which count from `restored` on.
+        let mut disks: Vec<_> = rack.disks(index).map(|d| format!("{d:?}")).collect();
+        disks.sort_unstable();
+        fact(format!("{disks:?}"));
         for kind in [
             Kind::MaintenanceReason,
             Kind::ProtectedReason,
@@ -110,6 +114,13 @@ pub fn durable(rack: &TestRack) -> Vec<String> {
         fact(format!("{pairs:?}"));
     }
     facts.push(format!("{:?}", rack.book().networks()));
+    for flavor in rack.flavors() {
+        facts.push(format!("{} {:?}", flavor.name(rack.texts()), flavor.need));
+    }
+    facts.push(format!(
+        "{:?}",
+        rack.texts().words(u32::MAX).collect::<Vec<_>>()
+    ));
     let mut entries: Vec<_> = rack
         .book()
         .entries()
@@ -222,19 +233,29 @@ impl Lab {
         let known = durable(&self.rack);
         let now = Instant::from_millis(self.now);
         let (_, leases) = self.rack.lease_usage(now);
-        for (name, records) in [("written down", &records), ("a snapshot", &snapshot)] {
-            let rack = self.started(records.iter().map(Vec::as_slice));
+        let check = |rack: &TestRack, name: &str| {
             // Nobody knows how long the power was gone: leases live on.
-            assert!(rack.lease_usage(now).1 >= leases, "by what is {name}");
-            let told = durable(&rack);
+            assert!(rack.lease_usage(now).1 >= leases, "by {name}");
+            let told = durable(rack);
             let other = |a: &[String], b: &[String]| -> Vec<String> {
                 a.iter().filter(|fact| !b.contains(fact)).cloned().collect()
             };
             let (more, less) = (other(&told, &known), other(&known, &told));
             assert!(
                 more.is_empty() && less.is_empty(),
-                "by what is {name}, it is {more:#?} and not {less:#?}"
+                "by {name}, it is {more:#?} and not {less:#?}"
             );
+        };
+        check(
+            &self.started(snapshot.iter().map(Vec::as_slice)),
+            "a snapshot",
+        );
+        let mut rack = self.started(records.iter().map(Vec::as_slice));
+        check(&rack, "what is written down");
+        // A sweep that is cut off after any of its records.
+        for record in &snapshot {
+            assert!(rack.restore(now, record));
+            check(&rack, "a part of a snapshot behind that");
         }
         self.records = records;
     }

@@ -1,0 +1,343 @@
+use super::*;
+use crate::time::Instant;
+use farrier_protocol::message::Mac;
+use proptest::prelude::*;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+type TestRack = Rack<8, 8, 8>;
+
+/// Numbers of a machine, all of them small so that they meet.
+type Shape = (u32, u8, u8, u32, u16, u32, u16);
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    (0u32..8, 0u8..3, 0u8..8, 0u32..3, 0u16..3, 0u32..3, 0u16..3)
+}
+
+fn need((traits, class, parts, memory_mib, cpus, local_gib, link): Shape) -> Need {
+    Need {
+        memory_mib,
+        local_gib,
+        traits,
+        cpus,
+        link,
+        class,
+        parts: Parts(parts),
+    }
+}
+
+fn id(number: usize) -> NodeId {
+    NodeId([number as u8 + 1; 16])
+}
+
+/// A node that is free, of that shape.
+fn node(number: usize, shape: Shape) -> Node {
+    let mut node = Node::discovered(id(number), Mac([number as u8; 6]), Instant::START);
+    let has = need(shape);
+    node.state = State::Available;
+    node.name = (*std::format!("node-{number}")).try_into().unwrap();
+    (node.traits, node.class) = (has.traits, has.class);
+    node.hardware = Hardware {
+        cpus: has.cpus,
+        memory_mib: has.memory_mib,
+        local_gib: has.local_gib,
+        link: has.link,
+        parts: has.parts,
+        ..Hardware::default()
+    };
+    node
+}
+
+fn rack(shapes: &[Shape]) -> std::boxed::Box<TestRack> {
+    let mut rack = std::boxed::Box::new(TestRack::new());
+    for (number, shape) in shapes.iter().enumerate() {
+        rack.nodes.push(node(number, *shape)).unwrap();
+    }
+    rack
+}
+
+fn wish<'a>(number: usize, class: &'a str) -> Allocate<'a> {
+    Allocate {
+        id: id(100 + number),
+        name: "",
+        class,
+        node: None,
+        lists: Pairs::default(),
+    }
+}
+
+/// A list in the form in which wishes come.
+fn list(key: &str, values: &[&str]) -> String {
+    values
+        .iter()
+        .map(|value| std::format!("{key}\0{value}\0"))
+        .collect()
+}
+
+fn ones(mut bits: u32) -> u32 {
+    let mut count = 0;
+    while bits != 0 {
+        count += bits % 2;
+        bits /= 2;
+    }
+    count
+}
+
+/// The place of the node that fits best, found by looking at one property
+/// after the other.
+fn best(shapes: &[Shape], taken: &[bool], asks: Shape) -> Option<usize> {
+    let fits = |has: &Shape| {
+        (asks.1 == 0 || asks.1 == has.1)
+            && (0..3).all(|bit| asks.0 >> bit & 1 <= has.0 >> bit & 1)
+            && (0..3).all(|bit| asks.2 >> bit & 1 <= has.2 >> bit & 1)
+            && has.3 >= asks.3
+            && has.4 >= asks.4
+            && has.5 >= asks.5
+            && has.6 >= asks.6
+    };
+    let mut left: Vec<usize> = (0..shapes.len())
+        .filter(|n| !taken[*n] && fits(&shapes[*n]))
+        .collect();
+    let extra: [fn(&Shape, &Shape) -> u32; 6] = [
+        |has, asks| ones(has.0) - ones(asks.0),
+        |has, asks| ones(has.2.into()) - ones(asks.2.into()),
+        |has, _| has.3,
+        |has, _| has.4.into(),
+        |has, _| has.5,
+        |has, _| has.6.into(),
+    ];
+    for extra in extra {
+        let least = left.iter().map(|n| extra(&shapes[*n], &asks)).min()?;
+        left.retain(|n| extra(&shapes[*n], &asks) == least);
+    }
+    left.first().copied()
+}
+
+proptest! {
+    /// The node that fits best, every time, until none is left.
+    #[test]
+    fn the_best_that_fits_and_nobody_twice(
+        shapes in proptest::collection::vec(shapes(), 1..8),
+        asks in shapes(),
+    ) {
+        let mut rack = rack(&shapes);
+        let mut out = std::boxed::Box::new(Outputs::new());
+        rack.flavors.push(Flavor { place: 0, need: need(asks) }).unwrap();
+        rack.texts.set(usize::from(RACK), Kind::Flavor(0), "f").unwrap();
+        let mut taken = std::vec![false; shapes.len()];
+        for number in 0..=shapes.len() {
+            out.clear();
+            let got = rack.allocate(&wish(number, "f"), &mut out);
+            let expected = best(&shapes, &taken, asks);
+            prop_assert_eq!(got.is_ok(), expected.is_some());
+            let Some(place) = expected else {
+                prop_assert_eq!(got, Err(Refused::NothingFits));
+                break;
+            };
+            taken[place] = true;
+            let node = &rack.nodes[place];
+            prop_assert_eq!(node.instance.instance_uuid, Some(id(100 + number)));
+            prop_assert!(node.flags.has(Flags::ALLOCATED));
+            let records: Vec<&[u8]> = out.records().collect();
+            prop_assert_eq!(records.len(), 1);
+        }
+        let allocated = rack.nodes.iter().filter(|n| n.flags.has(Flags::ALLOCATED)).count();
+        prop_assert_eq!(allocated, taken.iter().filter(|taken| **taken).count());
+    }
+}
+
+#[test]
+fn only_what_is_free_is_given_away() {
+    let plain: Shape = (0, 0, 0, 1, 1, 1, 1);
+    let spoil: [fn(&mut Node); 5] = [
+        |node| node.state = State::Manageable,
+        |node| node.flags.set(Flags::MAINTENANCE, true),
+        |node| node.flags.set(Flags::RETIRED, true),
+        |node| node.flags.set(Flags::ALLOCATED, true),
+        |node| node.instance.instance_uuid = Some(id(50)),
+    ];
+    for spoil in spoil {
+        let mut rack = rack(&[plain, plain]);
+        let mut out = Outputs::new();
+        rack.texts
+            .set(usize::from(RACK), Kind::Word(0), "c")
+            .unwrap();
+        rack.nodes.iter_mut().for_each(|node| node.class = 1);
+        spoil(&mut rack.nodes[0]);
+        assert_eq!(rack.allocate(&wish(0, "c"), &mut out), Ok(()));
+        assert_eq!(rack.nodes[1].instance.instance_uuid, Some(id(100)));
+        assert_eq!(
+            rack.allocate(&wish(1, "c"), &mut out),
+            Err(Refused::NothingFits)
+        );
+    }
+}
+
+#[test]
+fn candidates_names_and_classes() {
+    let plain: Shape = (0, 1, 0, 1, 1, 1, 1);
+    let mut rack = rack(&[plain, plain, plain, (0, 2, 0, 9, 9, 9, 9)]);
+    let mut out = Outputs::new();
+    let words = ["one", "two", "GPU"];
+    for (place, word) in words.into_iter().enumerate() {
+        rack.texts
+            .set(usize::from(RACK), Kind::Word(place as u8), word)
+            .unwrap();
+    }
+    let by_name = list("candidate_nodes", &["nobody", "node-2"]);
+    let request = Allocate {
+        lists: Pairs(&by_name),
+        name: "mine",
+        ..wish(0, "one")
+    };
+    assert_eq!(rack.allocate(&request, &mut out), Ok(()));
+    assert_eq!(rack.nodes[2].instance.instance_uuid, Some(id(100)));
+    assert_eq!(rack.texts.get(2, Kind::AllocationName), "mine");
+    assert_eq!(rack.texts.get(2, Kind::AllocationClass), "one");
+
+    let again = Allocate {
+        name: "mine",
+        ..wish(1, "one")
+    };
+    assert_eq!(rack.allocate(&again, &mut out), Err(Refused::NameTaken));
+    assert_eq!(
+        rack.allocate(&wish(0, "one"), &mut out),
+        Err(Refused::IdTaken)
+    );
+    let as_a_node = Allocate {
+        id: id(1),
+        ..wish(1, "one")
+    };
+    assert_eq!(rack.allocate(&as_a_node, &mut out), Err(Refused::IdTaken));
+    let long = [b'x'; NAME_LEN + 1];
+    for (length, expected) in [
+        (NAME_LEN + 1, Err(Refused::TooLong)),
+        (NAME_LEN, Err(Refused::NothingFits)),
+    ] {
+        let named = Allocate {
+            name: core::str::from_utf8(&long[..length]).unwrap(),
+            ..wish(1, "three")
+        };
+        assert_eq!(rack.allocate(&named, &mut out), expected);
+    }
+
+    let by_uuid = list("candidate_nodes", &["02020202-0202-0202-0202-020202020202"]);
+    let request = Allocate {
+        lists: Pairs(&by_uuid),
+        ..wish(1, "one")
+    };
+    assert_eq!(rack.allocate(&request, &mut out), Ok(()));
+    assert_eq!(rack.nodes[1].instance.instance_uuid, Some(id(101)));
+
+    // A trait that is there in name only, and one that is nowhere.
+    for word in ["GPU", "FPGA"] {
+        let traits = list("traits", &[word]);
+        let request = Allocate {
+            lists: Pairs(&traits),
+            ..wish(2, "one")
+        };
+        assert_eq!(rack.allocate(&request, &mut out), Err(Refused::NothingFits));
+    }
+    rack.nodes[0].traits = 1 << 2;
+    let traits = list("traits", &["GPU"]);
+    let request = Allocate {
+        lists: Pairs(&traits),
+        ..wish(2, "one")
+    };
+    assert_eq!(rack.allocate(&request, &mut out), Ok(()));
+    assert_eq!(rack.nodes[0].wanted, 1 << 2);
+
+    // Of no class: only where the node is named.
+    assert_eq!(
+        rack.allocate(&wish(3, ""), &mut out),
+        Err(Refused::NothingFits)
+    );
+    let that_one = Allocate {
+        node: Some(id(3)),
+        ..wish(3, "")
+    };
+    let nobody = Allocate {
+        node: Some(id(7)),
+        ..that_one
+    };
+    assert_eq!(rack.allocate(&nobody, &mut out), Err(Refused::NothingFits));
+    let of_class = Allocate {
+        class: "three",
+        ..that_one
+    };
+    assert_eq!(
+        rack.allocate(&of_class, &mut out),
+        Err(Refused::NothingFits)
+    );
+    assert_eq!(rack.allocate(&that_one, &mut out), Ok(()));
+    assert_eq!(rack.nodes[3].instance.instance_uuid, Some(id(103)));
+}
+
+#[test]
+fn flavors_are_defined_redefined_and_forgotten() {
+    let mut rack = rack(&[(0, 0, 0, 1, 1, 1, 1)]);
+    let mut out = Outputs::new();
+    let plain = need((0, 0, 0, 4, 3, 2, 1));
+    let traits = list("traits", &["GPU", "FPGA"]);
+    let set = |rack: &mut TestRack, out: &mut Outputs, name: &str, class, lists| {
+        out.clear();
+        rack.set_flavor(name, plain, class, lists, out)
+    };
+    assert_eq!(
+        set(&mut rack, &mut out, "big", "metal", Pairs(&traits)),
+        Ok(())
+    );
+    let word = |rack: &TestRack, word| rack.texts.find_word(word).unwrap();
+    let (metal, gpu, fpga) = (
+        word(&rack, "metal"),
+        word(&rack, "GPU"),
+        word(&rack, "FPGA"),
+    );
+    assert_eq!(
+        rack.flavors[0].need,
+        Need {
+            class: metal + 1,
+            traits: 1 << gpu | 1 << fpga,
+            ..plain
+        }
+    );
+    assert!(rack.flavors[0].need.uses(metal) && rack.flavors[0].need.uses(gpu));
+    assert!(!rack.flavors[0].need.uses(31));
+    // A flavor may be called as a node is.
+    assert_eq!(
+        set(&mut rack, &mut out, "node-0", "", Pairs::default()),
+        Ok(())
+    );
+    assert_eq!(rack.flavors.len(), 2);
+    assert_eq!(
+        set(&mut rack, &mut out, "big", "", Pairs::default()),
+        Ok(())
+    );
+    assert_eq!(rack.flavors.len(), 2);
+    let names: Vec<String> = rack
+        .flavors
+        .iter()
+        .map(|flavor| flavor.name(&rack.texts).to_string())
+        .collect();
+    assert!(names.contains(&"big".to_string()) && names.contains(&"node-0".to_string()));
+    assert!(rack.flavors.iter().all(|flavor| flavor.need == plain));
+    assert_eq!(
+        rack.texts.find_word("metal"),
+        None,
+        "nobody uses it any more"
+    );
+
+    let long = [b'x'; NAME_LEN + 1];
+    for (length, fits) in [(0, false), (NAME_LEN, true), (NAME_LEN + 1, false)] {
+        let name = core::str::from_utf8(&long[..length]).unwrap();
+        let done = set(&mut rack, &mut out, name, "", Pairs::default());
+        assert_eq!(done.is_ok(), fits, "{length}");
+    }
+    assert_eq!(
+        rack.remove_flavor("small", &mut out),
+        Err(Refused::NoSuchFlavor)
+    );
+    assert_eq!(rack.remove_flavor("big", &mut out), Ok(()));
+    assert!(rack.flavors.iter().all(|f| f.name(&rack.texts) != "big"));
+    assert_eq!(rack.flavors.len(), 2);
+}
