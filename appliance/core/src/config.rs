@@ -72,7 +72,7 @@ impl Config {
         }
         let first = self.pool_first.to_bits();
         let last = first
-            .checked_add(u32::from(self.pool_len.max(1)) - 1)
+            .checked_add(u32::from(self.pool_len).saturating_sub(1))
             .ok_or(ConfigError::Pool)?;
         let broadcast = self.address.to_bits() | !self.mask().to_bits();
         let inside = self.on_link(self.pool_first) && self.on_link(Ipv4Addr::from_bits(last));
@@ -201,5 +201,45 @@ mod tests {
         for (config, error) in bad {
             assert_eq!(config.check(), Err(error), "{config:?}");
         }
+        // Up to the last address of the network, and up to the appliance's.
+        let pool = |first, pool_len| Config {
+            pool_first: Ipv4Addr::new(172, 22, 0, first),
+            pool_len,
+            ..good.clone()
+        };
+        assert_eq!(pool(250, 5).check(), Ok(()));
+        assert_eq!(pool(250, 6).check(), Err(ConfigError::Pool), "broadcast");
+        assert_eq!(pool(250, 7).check(), Err(ConfigError::Pool), "beyond");
+        assert_eq!(pool(2, 1).check(), Ok(()));
+        let outside = Config {
+            pool_first: Ipv4Addr::new(172, 21, 255, 250),
+            pool_len: 12,
+            address: Ipv4Addr::new(172, 22, 0, 200),
+            ..good.clone()
+        };
+        assert_eq!(outside.check(), Err(ConfigError::Pool), "begins outside");
+        for port in [0, 67, 69] {
+            let config = Config {
+                agent_port: port,
+                ..good.clone()
+            };
+            assert_eq!(config.check(), Err(ConfigError::AgentPort), "{port}");
+        }
+        for (lease_secs, sound) in [(60, true), (86_400, true), (86_401, false)] {
+            let config = Config {
+                lease_secs,
+                ..good.clone()
+            };
+            assert_eq!(config.check().is_ok(), sound, "{lease_secs}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let identity = Identity {
+            noise: [0xab; 32],
+            signing: [0xcd; 32],
+        };
+        assert_eq!(std::format!("{identity:?}"), "Identity(…)");
     }
 }

@@ -65,17 +65,15 @@ impl Flags {
 
     /// What a new life of the node (a `Record::Flags` of before a restart)
     /// may keep: all that an operator or a fault has set.
-    pub const LASTING: Flags = Flags(
-        Self::MAINTENANCE.0
-            | Self::PROTECTED.0
-            | Self::RETIRED.0
-            | Self::CLEAN_FAULT.0
-            | Self::ALLOCATED.0
-            | Self::BY_HAND.0
-            | Self::MANUAL_CLEAN.0
-            | Self::ERASED.0
-            | Self::DOUBTED.0,
-    );
+    pub const LASTING: Flags = Self::MAINTENANCE
+        .and(Self::PROTECTED)
+        .and(Self::RETIRED)
+        .and(Self::CLEAN_FAULT)
+        .and(Self::ALLOCATED)
+        .and(Self::BY_HAND)
+        .and(Self::MANUAL_CLEAN)
+        .and(Self::ERASED)
+        .and(Self::DOUBTED);
 }
 
 /// A flag that operators set, with a reason.
@@ -106,5 +104,37 @@ impl Mark {
             Self::Protected => crate::texts::Kind::ProtectedReason,
             Self::Retired => crate::texts::Kind::RetiredReason,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// If this fails, do not change the test: the bits stand in records.
+    #[test]
+    fn bits_stay_where_they_are() {
+        let all = [
+            Flags::MAINTENANCE,
+            Flags::PROTECTED,
+            Flags::RETIRED,
+            Flags::CLEAN_FAULT,
+            Flags::ALLOCATED,
+            Flags::BY_HAND,
+            Flags::MANUAL_CLEAN,
+            Flags::ERASED,
+            Flags::VACANT,
+            Flags::DOUBTED,
+        ];
+        for (place, flag) in all.into_iter().enumerate() {
+            assert_eq!(flag.bits(), 1 << place);
+            assert_eq!(Flags::LASTING.has(flag), flag != Flags::VACANT);
+        }
+        let two = Flags::PROTECTED.and(Flags::ERASED);
+        assert_eq!(two.and(Flags::ERASED), two);
+        assert!(two.has(Flags::ERASED) && !Flags::ERASED.has(two));
+        let mut flags = two;
+        flags.set(Flags::ERASED, false);
+        assert_eq!(flags, Flags::PROTECTED);
     }
 }

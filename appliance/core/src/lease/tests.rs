@@ -44,6 +44,71 @@ fn one_machine_may_have_two_identities() {
 }
 
 #[test]
+fn what_is_told_of_an_address_brings_it_back() {
+    let mut leases = book(4);
+    let address = |n: u8| Ipv4Addr::new(10, 0, 0, 10 + n);
+    for n in 0..3 {
+        assert_eq!(leases.offer(at(0), client(n), None), Ok(address(n)));
+    }
+    leases.bind(at(0), client(0), address(0), 100).unwrap();
+    leases.bind(at(0), client(1), address(1), 100).unwrap();
+    assert!(leases.decline(at(0), client(1), address(1)));
+    // An offer is a promise of a moment.
+    assert_eq!(leases.told(at(1), 2), None);
+    assert_eq!(leases.told(at(1), 3), None);
+    assert_eq!(
+        leases.told(at(1), 0),
+        Some(Told::Bound {
+            client: client(0),
+            address: address(0),
+            seconds: 99
+        })
+    );
+    let declined = Some(Told::Declined {
+        address: address(1),
+    });
+    assert_eq!(leases.told(at(1), 1), declined);
+    let last = Instant::from_millis(DECLINED_MILLIS - 1);
+    assert_eq!(leases.told(last, 1), declined);
+    assert_eq!(leases.told(Instant::from_millis(DECLINED_MILLIS), 1), None);
+    assert_eq!(leases.left(at(1), address(0)), Some(99));
+    for other in [address(1), address(3), address(9)] {
+        assert_eq!(leases.left(at(1), other), None);
+    }
+
+    let mut again = book(4);
+    let known = Client::known(client(0).mac, client(0).key());
+    assert_eq!(known, client(0));
+    assert_ne!(client(0).key(), client(1).key());
+    again.restore(at(0), known, address(0), 99);
+    again.restore(at(0), client(1), address(1), 99);
+    again.restore_end(at(0), address(1), true);
+    assert_eq!(again.told(at(0), 0), leases.told(at(1), 0));
+    assert_eq!(again.told(at(0), 1), declined);
+    assert_eq!(again.owner(address(0)), Some(client(0).mac));
+    // The end of a lease: somebody else may have it at once.
+    again.restore_end(at(0), address(0), false);
+    assert_eq!(again.told(at(0), 0), None);
+    let other = again.offer(at(0), client(7), Some(address(0)));
+    assert_eq!(other, Ok(address(0)));
+}
+
+#[test]
+fn identities_differ_by_kind_and_by_every_byte() {
+    let mac = [2, 0, 0, 0, 0, 1];
+    let key = |identity: Identity<'_>| Client::new(Mac(mac), &identity).key();
+    let mut keys: Vec<[u8; 8]> = (0..=255u8)
+        .map(|byte| key(Identity::ClientId(&[7, byte])))
+        .collect();
+    keys.push(key(Identity::Hardware(mac)));
+    keys.push(key(Identity::ClientId(&mac)));
+    keys.push(key(Identity::ClientId(&[])));
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), 259);
+}
+
+#[test]
 fn a_full_pool_refuses_and_takes_nothing_away() {
     let mut leases = book(2);
     for n in 1..=2 {

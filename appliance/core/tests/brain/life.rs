@@ -3,7 +3,7 @@
 
 use crate::common::*;
 use farrier_core::boot::MAX_ATTEMPTS;
-use farrier_core::node::{Hop, Power};
+use farrier_core::node::{AGENT_SILENT_MILLIS, Hop, Power};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::*;
 
@@ -316,4 +316,14 @@ fn a_machine_may_restart_so_often_and_not_once_more() {
     lab.boot(1);
     assert_eq!(lab.state(0), State::CleanFailed);
     assert!(lab.node(0).last_error.contains("restarted"));
+}
+
+#[test]
+fn an_agent_is_missed_after_its_silence_and_not_before() {
+    let (lab, _agent) = available(&[8 * GIB]);
+    let node = lab.node(0);
+    let heard = node.boot.heard.unwrap();
+    let live = |millis| node.agent_is_live(heard.plus_millis(millis));
+    assert!(live(AGENT_SILENT_MILLIS - 1));
+    assert!(!live(AGENT_SILENT_MILLIS));
 }

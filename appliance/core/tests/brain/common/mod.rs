@@ -4,7 +4,7 @@
 use farrier_core::input::Image;
 use farrier_core::node::{InstanceInfo, Node};
 use farrier_core::rack::Entropy;
-use farrier_core::record::{ERROR_KEPT, MAX_RECORD};
+use farrier_core::record::{ERROR_KEPT, MAX_RECORD, Record};
 use farrier_core::texts::Kind;
 use farrier_core::{
     Config, Door, Endpoint, Identity, Input, Instant, Operator, Output, Outputs, Rack, Serve,
@@ -56,6 +56,27 @@ pub enum Did {
     NotFound,
     Power,
     Answer(Result<(), String>),
+}
+
+fn snapshot_of(rack: &TestRack, now: Instant) -> Vec<Vec<u8>> {
+    let mut records = Vec::new();
+    let (mut from, mut room) = (0, [0; MAX_RECORD]);
+    while let Some((place, length)) = rack.snapshot(now, from, &mut room) {
+        records.push(room[..length].to_vec());
+        from = place + 1;
+    }
+    records
+}
+
+/// Who has which address, by records.
+fn bound_in(records: &[Vec<u8>]) -> Vec<(Mac, [u8; 8], Ipv4Addr)> {
+    let bound = |record: &Vec<u8>| match postcard::from_bytes(record) {
+        Ok(Record::Bound {
+            mac, key, address, ..
+        }) => Some((mac, key, address)),
+        _ => None,
+    };
+    records.iter().filter_map(bound).collect()
 }
 
 /// What has to outlive a restart, in words, one line a fact. Read from the
@@ -216,14 +237,7 @@ impl Lab {
 
     /// The records of a snapshot.
     pub fn snapshot(&self) -> Vec<Vec<u8>> {
-        let mut records = Vec::new();
-        let (mut from, mut room) = (0, [0; MAX_RECORD]);
-        let now = Instant::from_millis(self.now);
-        while let Some((place, length)) = self.rack.snapshot(now, from, &mut room) {
-            records.push(room[..length].to_vec());
-            from = place + 1;
-        }
-        records
+        snapshot_of(&self.rack, Instant::from_millis(self.now))
     }
 
     /// Looks whether the records so far, and a snapshot, tell all of the rack
@@ -233,6 +247,12 @@ impl Lab {
         let known = durable(&self.rack);
         let now = Instant::from_millis(self.now);
         let (_, leases) = self.rack.lease_usage(now);
+        let bound = bound_in(&snapshot);
+        let check_leases = |rack: &TestRack| {
+            let told = bound_in(&snapshot_of(rack, now));
+            let forgotten = bound.iter().find(|lease| !told.contains(lease));
+            assert_eq!(forgotten, None);
+        };
         let check = |rack: &TestRack, name: &str| {
             // Nobody knows how long the power was gone: leases live on.
             assert!(rack.lease_usage(now).1 >= leases, "by {name}");
@@ -252,11 +272,13 @@ impl Lab {
         );
         let mut rack = self.started(records.iter().map(Vec::as_slice));
         check(&rack, "what is written down");
+        check_leases(&rack);
         // A sweep that is cut off after any of its records.
         for record in &snapshot {
             assert!(rack.restore(now, record));
             check(&rack, "a part of a snapshot behind that");
         }
+        check_leases(&rack);
         self.records = records;
     }
 
