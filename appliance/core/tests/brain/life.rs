@@ -78,6 +78,7 @@ fn from_the_first_packet_to_the_release() {
     lab.run(&mut agent, 10);
     assert_eq!(lab.state(0), State::Available);
     assert!(lab.records.len() > 20);
+    lab.check_sweeps();
 }
 
 #[test]

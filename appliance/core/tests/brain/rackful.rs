@@ -257,7 +257,7 @@ fn three() -> Lab {
 
 #[test]
 fn the_inventory_tells_what_flavors_ask_for() {
-    let lab = three();
+    let mut lab = three();
     let hardware = |n| lab.node(n).hardware.clone();
     assert_eq!(hardware(0).link, 10);
     assert!(hardware(0).parts.has(Parts::HDD));
@@ -266,6 +266,7 @@ fn the_inventory_tells_what_flavors_ask_for() {
     assert!(!hardware(1).parts.has(Parts::INFINIBAND));
     assert_eq!(hardware(2).link, 2000);
     assert!(hardware(2).parts.has(Parts::INFINIBAND));
+    lab.check_sweeps();
 }
 
 #[test]
@@ -364,6 +365,7 @@ fn an_allocation_gets_the_smallest_that_fits_and_nobody_else_gets_it() {
         call(&mut lab, "DELETE", "/farrier/v1/flavors/net", "").status,
         204
     );
+    lab.check_sweeps();
 }
 
 #[test]
@@ -468,6 +470,7 @@ fn tenants_networks_have_pools() {
     let list = get(&mut lab, "/farrier/v1/addresses");
     assert_eq!(list["addresses"].as_array().unwrap().len(), 1);
     assert_eq!(list["addresses"][0]["address"], "10.1.0.11");
+    lab.check_sweeps();
 }
 
 fn active() -> Lab {

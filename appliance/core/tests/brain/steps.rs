@@ -107,6 +107,7 @@ fn deploy_steps_stand_around_the_image_by_their_priority() {
     lab.run(&mut agent, 20);
     assert_eq!(jobs(&agent), ["reboot"]);
     assert_eq!(lab.state(0), State::Active, "{}", lab.node(0).last_error);
+    lab.check_sweeps();
 }
 
 #[test]
