@@ -33,7 +33,7 @@ pub const PROGRAM_X64: &str = "snponly.efi";
 /// Boots into the ramdisk for one piece of work before it counts as failed.
 pub const MAX_ATTEMPTS: u8 = 6;
 /// Longest boot script in bytes.
-const MAX_SCRIPT: usize = 1500;
+pub(crate) const MAX_SCRIPT: usize = 1500;
 
 /// What the boot script sends a machine to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

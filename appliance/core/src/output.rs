@@ -336,3 +336,6 @@ impl Outputs {
         self.plain(Item::Answer(answer));
     }
 }
+
+#[cfg(test)]
+mod tests;
