@@ -181,6 +181,8 @@ fn dhcp(rack: &Rack) -> Result<Vec<Figure>> {
     Ok(all)
 }
 
+/// Resets of which the worst counts.
+const RESETS: u32 = 6;
 /// Exchanges that fill the journal: it turns over several times.
 const FILLING: u32 = 12_000;
 
@@ -195,9 +197,24 @@ fn first_offer(rack: &Rack) -> Result<Vec<Figure>> {
     for exchange in 0..FILLING {
         clients.exchange(dhcp::Kind::Booting, exchange % SERVERS)?;
     }
-    spinner.step("reset");
-    let start = reset::to_first_offer(rack, &port)?;
-    spinner.done(&format!("journal: start {}", start.journal));
+    // How long the journal is depends on how far a sweep has come: of several
+    // moments the worst.
+    let mut worst: Option<reset::Start> = None;
+    for round in 0..RESETS {
+        spinner.step(&format!("reset {} of {RESETS}", round + 1));
+        let start = reset::to_first_offer(rack, &port)?;
+        if worst
+            .as_ref()
+            .is_none_or(|worst| worst.instructions < start.instructions)
+        {
+            worst = Some(start);
+        }
+        for exchange in 0..FILLING / 12 {
+            clients.exchange(dhcp::Kind::Booting, exchange % SERVERS)?;
+        }
+    }
+    let start = worst.context("no reset was tried")?;
+    spinner.done(&format!("the longest journal: start {}", start.journal));
     Ok(figures(
         &format!("Cortex-M7: reset to the first OFFER, {SERVERS} nodes"),
         start.instructions,

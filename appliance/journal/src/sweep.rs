@@ -117,10 +117,10 @@ impl<F: NorFlash> Journal<F> {
             return Err(AppendError::Broken);
         }
         let free = self.free();
-        // A restart reads all that there is: it is kept short. Not shorter
-        // than twice the state, or the sweeps would never end.
+        // A restart reads all that there is: it is kept short. Not so short
+        // that most of what is written is sweeps.
         let used = self.head - self.base + 1;
-        let long = used > (self.sectors / SHARE).max(2 * self.sweep.filled);
+        let long = used > (self.sectors / SHARE).max(3 * self.sweep.filled);
         if self.sweep.state == State::Idle && (long || free <= self.sectors / 2) {
             // A sector of its own would be cleaner and cost a sector.
             self.sweep.state = State::Running {
