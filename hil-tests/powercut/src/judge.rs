@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use farrier_core::input::Image;
+use farrier_core::lease::OFFER_MILLIS;
 use farrier_core::rack::Entropy;
 use farrier_core::record::{MAX_RECORD, Record};
 use farrier_core::{Config, Endpoint, Input, Instant, Output, Outputs, Rack};
@@ -43,8 +44,13 @@ impl Present {
                 Err(_) => format!("{bytes:02x?}"),
             })
             .collect();
-        let leases = self.leases.keys();
-        let leases: Vec<_> = leases.filter(|at| !other.leases.contains_key(at)).collect();
+        let leases = self.leases.iter();
+        let leases: Vec<_> = leases
+            .map(|(at, lease)| (at, lease, other.leases.get(at)))
+            .filter(|(_, (mac, key, seconds), other)| {
+                other.is_none_or(|(m, k, s)| m != mac || k != key || s < seconds)
+            })
+            .collect();
         format!("{facts:?} {leases:?}")
     }
 
@@ -53,7 +59,9 @@ impl Present {
     /// not know how long it took. One that was ended may not.
     pub fn agrees(&self, wanted: &Present, ended: &BTreeSet<Ipv4Addr>) -> bool {
         let kept = wanted.leases.iter().all(|(address, (mac, key, seconds))| {
-            *seconds == 0
+            // An offer prolongs what is about to end, in memory only: what was
+            // acknowledged is in the ledger.
+            u64::from(*seconds) * 1000 <= OFFER_MILLIS
                 || self
                     .leases
                     .get(address)
