@@ -210,7 +210,8 @@ fn own(program: &Path, folder: &Path, leases: u32) -> Result<f64> {
             .output()?;
         ensure!(
             output.status.success(),
-            "{}",
+            "{PACKAGE} ended with {}: {}",
+            output.status,
             String::from_utf8_lossy(&output.stderr)
         );
         total(&out)
@@ -281,7 +282,8 @@ impl<'a> Rig<'a> {
             .output()?;
         ensure!(
             output.status.success(),
-            "{}",
+            "{PACKAGE} ended with {}: {}",
+            output.status,
             String::from_utf8_lossy(&output.stderr)
         );
         server.end()?;
