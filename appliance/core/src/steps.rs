@@ -239,5 +239,64 @@ mod tests {
         assert_eq!(steps.rest().first(), Some(Step::Erase));
         assert_eq!(Steps::from_bits(steps.bits()), steps);
         assert_eq!(Steps::from_bits(0xf).first(), None);
+        let kept: std::vec::Vec<Step> = steps.iter().collect();
+        for (n, step) in kept.into_iter().enumerate() {
+            assert_eq!(step, Step::ALL[n % 5]);
+        }
+    }
+
+    #[test]
+    fn steps_are_known_by_number_and_name() {
+        let names = [
+            ("collect_inventory", "deploy"),
+            ("erase_devices", "deploy"),
+            ("write_image", "deploy"),
+            ("hold", ""),
+            ("reboot", ""),
+        ];
+        for (place, (step, (name, interface))) in Step::ALL.into_iter().zip(names).enumerate() {
+            assert_eq!((step.as_str(), step.interface()), (name, interface));
+            assert_eq!(Step::chosen(name), Some(step));
+            // The number stands in records.
+            assert_eq!(step as usize, place + 1);
+            assert_eq!(Step::from_number(place as u32 + 1), Some(step));
+        }
+        assert_eq!(Step::from_number(0), None);
+        assert_eq!(Step::from_number(6), None);
+        assert_eq!(Step::chosen("deploy"), None);
+    }
+
+    #[test]
+    fn states_imply_steps_until_they_are_done() {
+        let id = farrier_protocol::message::NodeId([1; 16]);
+        let mut node = Node::enrolled(id, Instant::START);
+        let mut due = |state, flags, written| {
+            node.state = state;
+            node.flags = flags;
+            node.written = written;
+            node.step()
+        };
+        let written = crate::node::Written {
+            image_bytes: 1,
+            fetched_bytes: 1,
+            refetched_chunks: 0,
+            peak_rss_kib: 1,
+        };
+        let none = Flags::NONE;
+        for state in [State::Inspecting, State::InspectWait] {
+            assert_eq!(due(state, none, None), Some(Step::Inspect));
+        }
+        for state in [State::Cleaning, State::CleanWait] {
+            assert_eq!(due(state, none, None), Some(Step::Erase));
+            assert_eq!(due(state, Flags::ERASED, None), None);
+            assert_eq!(due(state, Flags::MANUAL_CLEAN, None), None);
+        }
+        for state in [State::Deploying, State::WaitCallBack] {
+            assert_eq!(due(state, none, None), Some(Step::Write));
+            assert_eq!(due(state, none, Some(written)), None);
+        }
+        assert_eq!(due(State::Available, none, None), None);
+        node.steps = Steps::NONE.with(Step::Reboot).unwrap();
+        assert_eq!(node.step(), Some(Step::Reboot));
     }
 }

@@ -310,6 +310,17 @@ mod tests {
             ])
             .map(Kind::number)
             .collect();
+        // They stand in records: if this fails, do not change the test.
+        let some = [
+            (Kind::Word(0), 64),
+            (Kind::Word(31), 95),
+            (Kind::Flavor(3), 131),
+            (Kind::Network(3), 163),
+            (Kind::AllocationClass, 5),
+        ];
+        for (kind, number) in some {
+            assert_eq!(kind.number(), number);
+        }
         let count = all.len();
         all.sort_unstable();
         all.dedup();
@@ -338,6 +349,9 @@ mod tests {
                 match texts.set(owner, kind, &text) {
                     Ok(()) => {
                         map.insert((owner, word), text);
+                        let used: usize = map.values().filter(|t| !t.is_empty())
+                            .map(|t| Texts::cost(t.len())).sum();
+                        prop_assert_eq!(texts.free(), TEXTS_LEN - used);
                     }
                     Err(Full) => {
                         let used: usize = map.values().filter(|t| !t.is_empty())

@@ -237,3 +237,30 @@ fn a_config_drive_goes_by_http_and_to_its_own_machine() {
     assert_eq!(by_tftp, [Did::NotFound]);
     assert_eq!(lab.rack.counters().files_refused, refused + 2);
 }
+
+#[test]
+fn of_an_images_versions_the_newest_is_deployed() {
+    let mut lab = Lab::new();
+    let mut teach = |version| {
+        let known = lab.rack.images().iter().find(|i| i.name == "debian12");
+        let image = farrier_core::input::Image {
+            version,
+            root: [version as u8; 32],
+            ..known.unwrap().clone()
+        };
+        lab.step(Input::Image(&image));
+        let images = lab.rack.images();
+        assert_eq!(images.len(), 1);
+        (images[0].version, images[0].root[0])
+    };
+    assert_eq!(teach(3), (3, 3));
+    assert_eq!(teach(2), (3, 3));
+    assert_eq!(teach(4), (4, 4));
+    let mut again = lab.rack.images()[0].clone();
+    again.root = [99; 32];
+    lab.step(Input::Image(&again));
+    assert_eq!(lab.rack.images()[0].root[0], 4, "the first of a version");
+    again.name = "debian13".try_into().unwrap();
+    lab.step(Input::Image(&again));
+    assert_eq!(lab.rack.images().len(), 2);
+}

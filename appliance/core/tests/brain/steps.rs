@@ -3,6 +3,8 @@
 
 use crate::api_rig::*;
 use crate::common::*;
+use farrier_core::Operator;
+use farrier_core::flags::Mark;
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::Task;
 
@@ -182,4 +184,31 @@ fn adoption_touches_nothing() {
     // And released like any other: cleaning comes first.
     lab.verb(0, Verb::Deleted).unwrap();
     assert_eq!(lab.state(0), State::CleanWait);
+}
+
+#[test]
+fn a_retired_node_is_cleaned_and_not_offered() {
+    let mut lab = Lab::new();
+    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.verb(0, Verb::Provide).unwrap();
+    let node = lab.node(0).id;
+    lab.run(&mut agent, 10);
+    assert_eq!(lab.state(0), State::Available);
+    lab.set_image(0, "debian12").unwrap();
+    lab.verb(0, Verb::Active).unwrap();
+    lab.run(&mut agent, 30);
+    assert_eq!(lab.state(0), State::Active);
+    lab.operator(Operator::Mark {
+        node,
+        mark: Mark::Retired,
+        on: true,
+        reason: "old",
+    })
+    .unwrap();
+    lab.verb(0, Verb::Deleted).unwrap();
+    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    lab.run(&mut agent, 30);
+    assert_eq!(lab.state(0), State::Manageable, "{}", lab.node(0).reason);
+    assert!(lab.node(0).reason.contains("retired"));
 }
