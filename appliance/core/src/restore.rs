@@ -412,8 +412,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             } => {
                 let id = SessionId(session);
                 // One that is told again has been heard as far as is known.
+                // A handshake that was repeated has a session of the same
+                // name with other keys.
+                let known = |s: &Session| s.id() == id && s.keys() == (&requests, &replies);
                 if let Some(node) = self.boot_of(node, boot)
-                    && node.boot.session.as_ref().is_none_or(|s| s.id() != id)
+                    && !node.boot.session.as_ref().is_some_and(known)
                 {
                     node.boot.session = Some(Session::resume(id, requests, replies));
                 }

@@ -80,10 +80,8 @@ impl World {
                 };
                 self.verb(slot, verb);
             }
-            Some(State::Available) => {
-                if self.deploys(slot) {
-                    self.leave_at[slot] = self.now + self.random.between(2 * HOUR, 14 * HOUR);
-                }
+            Some(State::Available) if self.deploys(slot) => {
+                self.leave_at[slot] = self.now + self.random.between(2 * HOUR, 14 * HOUR);
             }
             Some(State::Active) if self.now >= self.leave_at[slot] => {
                 let verb = match self.random.below(8) {

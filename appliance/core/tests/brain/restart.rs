@@ -6,6 +6,7 @@ use farrier_core::flags::{Flags, Mark};
 use farrier_core::record::Record;
 use farrier_core::{Input, Operator};
 use farrier_lifecycle::{State, Verb};
+use farrier_protocol::handler::Turn;
 use farrier_protocol::message::Task;
 
 /// A lab with one node that is `available`, and its idle agent.
@@ -142,4 +143,25 @@ fn a_rack_full_of_doubts_is_written_down_in_several_ticks() {
     assert!(lab.records.len() >= before + 8 * 3);
     lab.restart(0);
     assert!(lab.rack.nodes().iter().all(|n| n.flags.has(Flags::DOUBTED)));
+}
+
+#[test]
+fn a_repeated_handshake_has_its_new_keys_after_a_restart() {
+    let mut lab = Lab::new();
+    let (address, script) = lab.boot(1);
+    let mut agent = Agent::new(1, address, &script, Hands::with_disks(&[8 * GIB]));
+    let Turn::Transmit(first) = agent.driver.poll(lab.now) else {
+        panic!("an agent begins with a handshake");
+    };
+    let init = first.to_vec();
+    // Its answer is lost; the same datagram comes once more.
+    for _ in 0..2 {
+        lab.step(Input::Agent {
+            from: agent.endpoint,
+            datagram: &init,
+        });
+        assert!(lab.node(0).boot.session.is_some());
+        lab.check_sweeps();
+    }
+    lab.restart(0);
 }
