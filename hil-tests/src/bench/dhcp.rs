@@ -116,7 +116,8 @@ impl<'a> Clients<'a> {
     }
 }
 
-fn send(port: &HostPort, request: &Request<'_>) -> Result<()> {
+/// Sends a client's message, as one that has no address yet.
+pub(super) fn send(port: &HostPort, request: &Request<'_>) -> Result<()> {
     let mut frame = [0; 1514];
     let length = request.emit(&mut frame[HEADER_LEN..])?;
     let header = Header {

@@ -1,13 +1,13 @@
 //! From reset to the first OFFER: how much the firmware does before it serves
 //! again, the reading of its journal included.
 
-use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use farrier_dhcp::frame::{self, BROADCAST, HEADER_LEN, Header};
+use farrier_dhcp::frame;
 use farrier_dhcp::wire::{MessageType, Reply, Request};
 
+use super::dhcp::send;
 use super::{Line, PATIENCE, SAID};
 use crate::scenario::Rack;
 use crate::switch::HostPort;
@@ -70,20 +70,9 @@ fn offered(port: &HostPort) -> Result<()> {
         XID,
         [0x52, 0x54, 0xBF, 0xFF, 0xFF, 1],
     );
-    let mut frame = [0; 1514];
-    let length = request.emit(&mut frame[HEADER_LEN..])?;
-    let header = Header {
-        src_mac: request.chaddr,
-        dst_mac: BROADCAST,
-        src: Ipv4Addr::UNSPECIFIED,
-        dst: Ipv4Addr::BROADCAST,
-        src_port: 68,
-        dst_port: 67,
-    };
-    let length = frame::emit(&mut frame, &header, length)?;
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {
-        port.send(&frame[..length]);
+        send(port, &request)?;
         while let Some(answer) = port.recv(PAUSE) {
             let reply = frame::parse(&answer).ok();
             let reply = reply.and_then(|datagram| Reply::parse(datagram.payload).ok());
