@@ -116,7 +116,8 @@ fn serve(mut port: HostPort, stop: &AtomicBool) {
         })
         .collect();
     while !stop.load(Ordering::Acquire) {
-        interface.poll(Instant::now(), &mut port, &mut sockets);
+        // Who asks before all listen would be refused: packets are looked at
+        // behind this.
         for (handle, request, reply) in &mut sessions {
             let socket = sockets.get_mut::<tcp::Socket>(*handle);
             if !socket.is_open() {

@@ -166,7 +166,11 @@ fn judged_by(judge: Judge, arguments: &Arguments, folder: &Path, known: &Known) 
     let config = folder.join(format!("{}.toml", judge.name()));
     fs::write(&config, toml::to_string(&selection)?)?;
     let mut command = tools::command("cargo")?;
-    command.current_dir(workspace()).arg("mutants");
+    command
+        .current_dir(workspace())
+        // Thousands of times the same tests: fewer cases of each are enough.
+        .env("PROPTEST_CASES", "64")
+        .arg("mutants");
     for name in CRATES {
         command.args(["--package", name]);
     }
