@@ -8,7 +8,7 @@
 use crate::api_rig;
 use crate::common::*;
 use farrier_core::api::{Exchange, Facts, REPLY_BUFFER};
-use farrier_core::{Input, Instant, Output};
+use farrier_core::Instant;
 use farrier_http::{Body, CONTINUE, Head, Piece};
 use farrier_lifecycle::State;
 use farrier_protocol::message::ConfigDriveFormat;
@@ -144,14 +144,7 @@ fn serve(mut stream: TcpStream, lab: &Mutex<Lab>) {
         let mut lab = lab.lock().unwrap();
         let lab = &mut *lab;
         exchange.end([7; 32], &Facts::of(&lab.rack, now));
-        while let Some(wish) = exchange.operator(&Facts::of(&lab.rack, now)) {
-            lab.step_quietly(Input::Operator(wish));
-            let answer = lab.out.iter().find_map(|output| match output {
-                Output::Answer(answer) => Some(answer),
-                _ => None,
-            });
-            exchange.answered(answer.unwrap(), &Facts::of(&lab.rack, now));
-        }
+        api_rig::grant(lab, &mut exchange);
         let facts = Facts::of(&lab.rack, now);
         let statement = match exchange.inspection(&facts) {
             Some((slot, _)) => {

@@ -204,12 +204,8 @@ fn transfers_are_hops_of_their_machines_boot() {
 
 #[test]
 fn a_config_drive_goes_by_http_and_to_its_own_machine() {
-    let mut lab = Lab::new();
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let (mut lab, agent) = available_with(&[8 * GIB]);
     let (other, _) = lab.boot(2);
-    lab.verb(0, Verb::Manage).unwrap();
-    lab.verb(0, Verb::Provide).unwrap();
-    lab.run(&mut agent, 10);
     lab.set_image(0, "debian12").unwrap();
     let node = lab.node(0).id;
     lab.operator(Operator::Verb {

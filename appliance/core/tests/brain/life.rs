@@ -7,27 +7,6 @@ use farrier_core::node::{AGENT_SILENT_MILLIS, Hop, Power};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::*;
 
-/// A lab with one node that is `available`, and its idle agent.
-fn available(disks: &[u64]) -> (Lab, Agent) {
-    let mut lab = Lab::new();
-    let mut agent = lab.start_agent(1, Hands::with_disks(disks));
-    lab.verb(0, Verb::Manage).unwrap();
-    lab.verb(0, Verb::Provide).unwrap();
-    lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::Available, "{}", lab.node(0).last_error);
-    (lab, agent)
-}
-
-/// A lab with one node that is `active`.
-fn active() -> Lab {
-    let (mut lab, mut agent) = available(&[8 * GIB]);
-    lab.set_image(0, "debian12").unwrap();
-    lab.verb(0, Verb::Active).unwrap();
-    lab.run(&mut agent, 30);
-    assert_eq!(lab.state(0), State::Active, "{}", lab.node(0).last_error);
-    lab
-}
-
 #[test]
 fn from_the_first_packet_to_the_release() {
     let mut lab = Lab::new();
@@ -83,7 +62,7 @@ fn from_the_first_packet_to_the_release() {
 
 #[test]
 fn an_order_names_every_disk_by_serial_and_size() {
-    let (_, agent) = available(&[8 * GIB, 4 * GIB]);
+    let (_, agent) = available_with(&[8 * GIB, 4 * GIB]);
     let erase = agent
         .driver
         .handler()
@@ -127,7 +106,7 @@ fn a_node_without_disks_fails_with_words() {
 
 #[test]
 fn an_image_larger_than_every_disk_is_refused_before_anything_happens() {
-    let (mut lab, _agent) = available(&[GIB]);
+    let (mut lab, _agent) = available_with(&[GIB]);
     lab.set_image(0, "debian12").unwrap();
     assert_eq!(lab.verb(0, Verb::Active), Err("ImageTooLarge".into()));
     assert_eq!(lab.state(0), State::Available);
@@ -135,7 +114,7 @@ fn an_image_larger_than_every_disk_is_refused_before_anything_happens() {
 
 #[test]
 fn a_deployment_needs_an_image_that_is_there() {
-    let (mut lab, _agent) = available(&[8 * GIB]);
+    let (mut lab, _agent) = available_with(&[8 * GIB]);
     assert_eq!(lab.verb(0, Verb::Active), Err("NoImage".into()));
     lab.set_image(0, "windows95").unwrap();
     assert_eq!(lab.verb(0, Verb::Active), Err("UnknownImage".into()));
@@ -143,7 +122,7 @@ fn a_deployment_needs_an_image_that_is_there() {
 
 #[test]
 fn a_failure_of_the_agent_names_its_number() {
-    let (mut lab, mut agent) = available(&[8 * GIB]);
+    let (mut lab, mut agent) = available_with(&[8 * GIB]);
     lab.set_image(0, "debian12").unwrap();
     agent.driver.handler_mut().fail = Some(Reason::BadManifest);
     lab.verb(0, Verb::Active).unwrap();
@@ -155,7 +134,7 @@ fn a_failure_of_the_agent_names_its_number() {
 
 #[test]
 fn a_proof_of_another_image_is_not_taken() {
-    let (mut lab, mut agent) = available(&[8 * GIB]);
+    let (mut lab, mut agent) = available_with(&[8 * GIB]);
     lab.set_image(0, "debian12").unwrap();
     agent.driver.handler_mut().wrong_root = true;
     lab.verb(0, Verb::Active).unwrap();
@@ -248,7 +227,7 @@ fn a_machine_that_restarts_for_ever_fails() {
 
 #[test]
 fn a_machine_that_never_comes_ends_in_a_failure_that_names_the_hop() {
-    let mut lab = active();
+    let mut lab = active_lab();
     lab.verb(0, Verb::Deleted).unwrap();
     assert_eq!(lab.state(0), State::CleanWait);
     lab.pass(31 * 60);
@@ -260,7 +239,7 @@ fn a_machine_that_never_comes_ends_in_a_failure_that_names_the_hop() {
 
 #[test]
 fn a_silent_agent_is_waited_for() {
-    let (mut lab, mut agent) = available(&[8 * GIB]);
+    let (mut lab, mut agent) = available_with(&[8 * GIB]);
     lab.set_image(0, "debian12").unwrap();
     agent.driver.handler_mut().hang = true;
     lab.verb(0, Verb::Active).unwrap();
@@ -273,7 +252,7 @@ fn a_silent_agent_is_waited_for() {
 
 #[test]
 fn a_restart_after_the_proof_is_the_instance_even_without_a_farewell() {
-    let (mut lab, mut agent) = available(&[8 * GIB]);
+    let (mut lab, mut agent) = available_with(&[8 * GIB]);
     lab.set_image(0, "debian12").unwrap();
     agent.driver.handler_mut().vanish = true;
     lab.verb(0, Verb::Active).unwrap();
@@ -298,7 +277,7 @@ fn a_verb_that_the_state_has_not_is_refused() {
 
 #[test]
 fn the_tenants_key_is_forgotten_on_release() {
-    let mut lab = active();
+    let mut lab = active_lab();
     lab.verb(0, Verb::Deleted).unwrap();
     assert!(lab.node(0).config_drive.is_none());
     assert!(lab.node(0).instance.image_source.is_empty());
@@ -321,7 +300,7 @@ fn a_machine_may_restart_so_often_and_not_once_more() {
 
 #[test]
 fn an_agent_is_missed_after_its_silence_and_not_before() {
-    let (lab, _agent) = available(&[8 * GIB]);
+    let (lab, _agent) = available_with(&[8 * GIB]);
     let node = lab.node(0);
     let heard = node.boot.heard.unwrap();
     let live = |millis| node.agent_is_live(heard.plus_millis(millis));

@@ -9,16 +9,8 @@ use farrier_lifecycle::{State, Verb};
 use farrier_protocol::handler::Turn;
 use farrier_protocol::message::Task;
 
-/// A lab with one node that is `available`, and its idle agent.
-fn available() -> (Lab, Agent) {
-    let mut lab = Lab::new();
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB, 16 * GIB]));
-    lab.verb(0, Verb::Manage).unwrap();
-    lab.verb(0, Verb::Provide).unwrap();
-    lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::Available, "{}", lab.node(0).last_error);
-    (lab, agent)
-}
+/// Sizes of the node's disks.
+const DISKS: [u64; 2] = [8 * GIB, 16 * GIB];
 
 fn end_maintenance(lab: &mut Lab) {
     let node = lab.node(0).id;
@@ -33,7 +25,7 @@ fn end_maintenance(lab: &mut Lab) {
 
 #[test]
 fn work_goes_on_with_its_agent() {
-    let (mut lab, mut agent) = available();
+    let (mut lab, mut agent) = available_with(&DISKS);
     lab.set_image(0, "debian12").unwrap();
     lab.verb(0, Verb::Active).unwrap();
     assert_eq!(lab.state(0), State::Deploying);
@@ -48,7 +40,7 @@ fn work_goes_on_with_its_agent() {
 
 #[test]
 fn work_whose_agent_stays_away_fails() {
-    let (mut lab, agent) = available();
+    let (mut lab, agent) = available_with(&DISKS);
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Provide).unwrap();
     drop(agent);
@@ -64,7 +56,7 @@ fn work_whose_agent_stays_away_fails() {
 
 #[test]
 fn a_doubted_node_is_nobodys_until_somebody_has_looked() {
-    let (mut lab, mut agent) = available();
+    let (mut lab, mut agent) = available_with(&DISKS);
     lab.restart(3);
     assert_eq!(lab.rack.counters().records_lost, 3);
     // It seemed to be free.
@@ -89,7 +81,7 @@ fn a_doubted_node_is_nobodys_until_somebody_has_looked() {
 
 #[test]
 fn disks_that_were_forgotten_are_found_again_before_anything_is_erased() {
-    let (mut lab, mut agent) = available();
+    let (mut lab, mut agent) = available_with(&DISKS);
     // The record of the first disk of two is gone.
     let forgotten = |record: &Vec<u8>| {
         matches!(
@@ -117,7 +109,7 @@ fn disks_that_were_forgotten_are_found_again_before_anything_is_erased() {
 
 #[test]
 fn doubted_work_fails_and_its_agent_is_not_listened_to() {
-    let (mut lab, mut agent) = available();
+    let (mut lab, mut agent) = available_with(&DISKS);
     lab.set_image(0, "debian12").unwrap();
     lab.verb(0, Verb::Active).unwrap();
     lab.restart(1);

@@ -188,17 +188,8 @@ fn adoption_touches_nothing() {
 
 #[test]
 fn a_retired_node_is_cleaned_and_not_offered() {
-    let mut lab = Lab::new();
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
-    lab.verb(0, Verb::Manage).unwrap();
-    lab.verb(0, Verb::Provide).unwrap();
+    let mut lab = active_lab();
     let node = lab.node(0).id;
-    lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::Available);
-    lab.set_image(0, "debian12").unwrap();
-    lab.verb(0, Verb::Active).unwrap();
-    lab.run(&mut agent, 30);
-    assert_eq!(lab.state(0), State::Active);
     lab.operator(Operator::Mark {
         node,
         mark: Mark::Retired,

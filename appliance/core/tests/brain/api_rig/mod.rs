@@ -90,14 +90,7 @@ pub fn exchange(lab: &mut Lab, request: &[u8], cut: usize, room: usize) -> Reply
     if let Some(length) = exchange.config_drive() {
         assert_eq!(length as usize, drive.len());
     }
-    while let Some(wish) = exchange.operator(&Facts::of(&lab.rack, now)) {
-        lab.step_quietly(Input::Operator(wish));
-        let answer = lab.out.iter().find_map(|output| match output {
-            Output::Answer(answer) => Some(answer),
-            _ => None,
-        });
-        exchange.answered(answer.unwrap(), &Facts::of(&lab.rack, now));
-    }
+    grant(lab, &mut exchange);
     let facts = Facts::of(&lab.rack, now).with_services(&FullServices);
     let statement = match exchange.inspection(&facts) {
         Some((slot, length)) => {
@@ -232,4 +225,17 @@ pub fn signed_inspection(node: &Node, disks: &[DiskId]) -> Vec<u8> {
     let mut buffer = [0; 4096];
     let signed = sign_statement(&key, &statement, &mut buffer).unwrap();
     signed.to_vec()
+}
+
+/// Tells the brain what an exchange wants, one wish after the other.
+pub fn grant(lab: &mut Lab, exchange: &mut Exchange) {
+    let now = Instant::from_millis(lab.now);
+    while let Some(wish) = exchange.operator(&Facts::of(&lab.rack, now)) {
+        lab.step_quietly(Input::Operator(wish));
+        let answer = lab.out.iter().find_map(|output| match output {
+            Output::Answer(answer) => Some(answer),
+            _ => None,
+        });
+        exchange.answered(answer.unwrap(), &Facts::of(&lab.rack, now));
+    }
 }

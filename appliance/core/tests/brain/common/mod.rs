@@ -201,8 +201,7 @@ impl Lab {
 
     pub fn step(&mut self, input: Input<'_>) -> Vec<Did> {
         self.step_quietly(input);
-        let did: Vec<Did> = self
-            .out
+        self.out
             .iter()
             .map(|output| match output {
                 Output::Record(_) => Did::Record,
@@ -220,8 +219,7 @@ impl Lab {
                 Output::Power { .. } => Did::Power,
                 Output::Answer(answer) => Did::Answer(answer.map_err(|e| format!("{e:?}"))),
             })
-            .collect();
-        did
+            .collect()
     }
 
     /// A rack that takes these records up.
@@ -469,6 +467,27 @@ pub struct Lease {
     pub address: Ipv4Addr,
     pub file: Option<String>,
     pub class: Option<Vec<u8>>,
+}
+
+/// A lab with one node that is `available`, and its idle agent.
+pub fn available_with(disks: &[u64]) -> (Lab, Agent) {
+    let mut lab = Lab::new();
+    let mut agent = lab.start_agent(1, Hands::with_disks(disks));
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.verb(0, Verb::Provide).unwrap();
+    lab.run(&mut agent, 10);
+    assert_eq!(lab.state(0), State::Available, "{}", lab.node(0).last_error);
+    (lab, agent)
+}
+
+/// The same once it is `active`.
+pub fn active_lab() -> Lab {
+    let (mut lab, mut agent) = available_with(&[8 * GIB]);
+    lab.set_image(0, "debian12").unwrap();
+    lab.verb(0, Verb::Active).unwrap();
+    lab.run(&mut agent, 30);
+    assert_eq!(lab.state(0), State::Active, "{}", lab.node(0).last_error);
+    lab
 }
 
 pub fn mac_of(n: u8) -> Mac {
