@@ -30,7 +30,8 @@ pub struct Arguments {
     /// Only files that match this pattern, as `**/lease.rs`.
     #[arg(long)]
     file: Vec<String>,
-    /// Go on with a run that was broken off; the code has to be the same.
+    /// Go on with a run that was broken off. The code has to be the same; tests
+    /// may have been added: what was missed is judged again.
     #[arg(long)]
     resume: bool,
     /// Mutants at a time.
@@ -67,7 +68,7 @@ impl Judge {
     /// Seconds after which tests that run on are taken to have noticed.
     fn patience(self) -> &'static str {
         match self {
-            Self::Tests => "30",
+            Self::Tests => "15",
             Self::Simulation => "240",
         }
     }
@@ -152,7 +153,7 @@ fn judged_by(judge: Judge, arguments: &Arguments, folder: &Path, known: &Known) 
     };
     let selection = match judge {
         Judge::Tests => Selection {
-            exclude_re: names(&|_| true),
+            exclude_re: names(&|verdict| !matches!(verdict, Verdict::Missed(_))),
             examine_re: Vec::new(),
         },
         Judge::Simulation => Selection {
@@ -168,8 +169,11 @@ fn judged_by(judge: Judge, arguments: &Arguments, folder: &Path, known: &Known) 
     let mut command = tools::command("cargo")?;
     command
         .current_dir(workspace())
-        // Thousands of times the same tests: fewer cases of each are enough.
+        // Thousands of times the same tests: fewer cases of each are enough,
+        // and nobody reads how a test failed.
         .env("PROPTEST_CASES", "64")
+        .env("PROPTEST_MAX_SHRINK_ITERS", "0")
+        .env("RUST_BACKTRACE", "0")
         .arg("mutants");
     for name in CRATES {
         command.args(["--package", name]);

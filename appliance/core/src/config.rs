@@ -225,6 +225,11 @@ mod tests {
             };
             assert_eq!(config.check(), Err(ConfigError::AgentPort), "{port}");
         }
+        let spoken = Config {
+            kernel_options: "console=ttyS0,115200n8 quiet".try_into().unwrap(),
+            ..good.clone()
+        };
+        assert_eq!(spoken.check(), Ok(()));
         for (lease_secs, sound) in [(60, true), (86_400, true), (86_401, false)] {
             let config = Config {
                 lease_secs,

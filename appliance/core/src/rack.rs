@@ -385,3 +385,58 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives one byte after the other.
+    struct Counting(u8);
+
+    impl Entropy for Counting {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            for byte in bytes {
+                self.0 = self.0.wrapping_add(1);
+                *byte = self.0;
+            }
+        }
+    }
+
+    fn fills(mut entropy: impl Entropy) -> [u8; 3] {
+        let mut bytes = [0; 3];
+        entropy.fill(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn a_borrowed_source_is_one_too() {
+        let mut source = Counting(0);
+        assert_eq!(fills(&mut source), [1, 2, 3]);
+        assert_eq!(fills(source), [4, 5, 6]);
+    }
+
+    #[test]
+    fn a_start_draws_its_numbers() {
+        let mut rack = std::boxed::Box::new(Rack::<2, 4, 2>::new());
+        let identity = Identity {
+            noise: [1; 32],
+            signing: [2; 32],
+        };
+        // Behind 32 bytes of a seed and 16 of secrets.
+        rack.configure(Config::default(), &identity, &mut Counting(0))
+            .unwrap();
+        let bytes = u64::from_le_bytes(core::array::from_fn(|place| 49 + place as u8));
+        assert_eq!(rack.last_boot, bytes >> 32 << 16, "room for 2^16 boots");
+        assert_eq!(rack.last_session, u32::from_le_bytes([57, 58, 59, 60]));
+    }
+
+    #[test]
+    fn a_rack_in_peace_wants_to_be_woken_in_an_hour() {
+        let mut rack = std::boxed::Box::new(Rack::<2, 4, 2>::new());
+        rack.next_tick = Instant::from_millis(5);
+        assert_eq!(rack.wake_at(), Instant::from_millis(5 + IDLE_MILLIS));
+        rack.doubted = 1;
+        assert_eq!(rack.wake_at(), Instant::from_millis(5));
+        assert!(std::format!("{rack:?}").contains("nodes: 0"));
+    }
+}

@@ -273,11 +273,63 @@ impl<'a> Iterator for Entries<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::HashMap;
     use std::string::{String, ToString};
+
+    /// Fills what is free, except for so many bytes, with reasons of owners
+    /// from `owner` on.
+    pub(crate) fn fill(texts: &mut Texts, mut owner: usize, leave: usize) {
+        let text = "x".repeat(TEXT_MAX);
+        while texts.free() > leave {
+            let rest = texts.free() - leave;
+            // What is left after this one has to be room for one more.
+            let cost = match rest {
+                rest if rest <= Texts::cost(TEXT_MAX) => rest,
+                rest => Texts::cost(TEXT_MAX).min(rest - Texts::cost(1)),
+            };
+            let text = &text[..cost - Texts::cost(0)];
+            texts.set(owner, Kind::MaintenanceReason, text).unwrap();
+            owner += 1;
+        }
+        assert_eq!(texts.free(), leave);
+    }
+
+    #[test]
+    fn a_text_has_a_longest_length() {
+        let mut texts = Texts::new();
+        let text = "y".repeat(TEXT_MAX + 1);
+        assert_eq!(texts.set(1, Kind::DriverInfo, &text), Err(Full));
+        assert_eq!(texts.set(1, Kind::DriverInfo, &text[1..]), Ok(()));
+        assert_eq!(texts.get(1, Kind::DriverInfo), &text[1..]);
+    }
+
+    #[test]
+    fn a_full_arena_refuses_and_stays_as_it_is() {
+        let kind = Kind::ProtectedReason;
+        let mut texts = Texts::new();
+        texts.set(0, Kind::RetiredReason, "first").unwrap();
+        texts.set(1, kind, "twelve bytes").unwrap();
+        fill(&mut texts, 2, 0);
+        for (owner, text) in [(0, "x"), (1, "thirteenbytes")] {
+            assert_eq!(texts.set(owner, kind, text), Err(Full));
+            assert_eq!(texts.free(), 0);
+            assert_eq!(texts.get(1, kind), "twelve bytes");
+        }
+        // What is not there may be removed all the same.
+        assert_eq!(texts.set(0, kind, ""), Ok(()));
+        assert_eq!(texts.set(1, kind, "other twelve"), Ok(()));
+        assert_eq!(texts.get(1, kind), "other twelve");
+        assert_eq!(texts.set(1, kind, "twelve less3"), Ok(()));
+        assert_eq!(texts.set(1, kind, "nine left"), Ok(()));
+        // Room for a head, and for nothing behind it.
+        assert_eq!(texts.free(), 3);
+        assert_eq!(texts.set(0, kind, "x"), Err(Full));
+        assert_eq!(texts.free(), 3);
+        assert_eq!(texts.get(0, Kind::RetiredReason), "first");
+    }
 
     #[test]
     fn pairs_are_replaced_by_key() {

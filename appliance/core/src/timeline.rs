@@ -250,6 +250,30 @@ mod tests {
     }
 
     #[test]
+    fn a_packet_that_comes_again_begins_no_other_boot() {
+        let mut boot = Timeline::new();
+        for (second, hop) in [(3, Hop::Discover), (4, Hop::Discover), (5, Hop::Ipxe)] {
+            boot.mark(hop, at(second));
+        }
+        assert_eq!(boot.started(), at(3));
+        assert_eq!(boot.reached(Hop::Discover), Some(0));
+        assert_eq!(boot.reached(Hop::Ipxe), Some(2000));
+        boot.mark(Hop::Script, at(12));
+        boot.mark(Hop::Kernel, at(13));
+        assert_eq!(boot.started(), at(3), "the same boot goes on");
+        boot.mark(Hop::Ipxe, at(20));
+        assert_eq!(boot.started(), at(20));
+    }
+
+    #[test]
+    fn hops_have_their_time() {
+        let seconds = [900, 10, 60, 120, 60, 60, 300, 300, 300, 120, 120];
+        for (hop, seconds) in Hop::ALL.into_iter().zip(seconds) {
+            assert_eq!(hop.limit_millis(), seconds * 1000, "{hop:?}");
+        }
+    }
+
+    #[test]
     fn a_rom_that_is_ipxe_needs_no_program() {
         let mut boot = Timeline::new();
         boot.mark(Hop::Discover, at(1));

@@ -12,7 +12,8 @@ use farrier_protocol::ticket::Ticket;
 use crate::appliance::Served;
 use crate::faults::Fault;
 use crate::machine::{BootDhcp, Load, Machine, Stage};
-use crate::world::{Act, Event, Packet, World};
+use crate::network::Packet;
+use crate::world::{Act, Event, World};
 
 /// A ROM repeats after 4 s, doubling, and gives up (PXE 2.1).
 const ROM_PATIENCE: u32 = 4;
@@ -275,11 +276,7 @@ impl World {
 
     /// Asks the appliance's doors for a file; `None` where nobody answers.
     pub(crate) fn fetch(&mut self, index: usize, door: Door, path: &str) -> Option<Served> {
-        if self.machines[index].cut_until > self.now {
-            self.faults.count(Fault::Partition);
-            return None;
-        }
-        if self.appliance.is_down() {
+        if !self.reaches(index) || self.appliance.is_down() {
             return None;
         }
         // A connection that breaks.

@@ -16,6 +16,10 @@ pub enum Fault {
     Corrupt,
     /// A server is cut off from the network for a while.
     Partition,
+    /// A server's port is in another network than it should be.
+    PortAstray,
+    /// A server's address is seen at another port too.
+    MacAstray,
     /// A strange DHCP server answers first.
     RogueDhcp,
     /// The appliance loses power.
@@ -59,7 +63,7 @@ pub enum Fault {
 }
 
 /// How many kinds there are.
-pub const KINDS: usize = 25;
+pub const KINDS: usize = 27;
 
 impl Fault {
     /// Every kind.
@@ -69,6 +73,8 @@ impl Fault {
         Fault::Reorder,
         Fault::Corrupt,
         Fault::Partition,
+        Fault::PortAstray,
+        Fault::MacAstray,
         Fault::RogueDhcp,
         Fault::AppliancePower,
         Fault::ServerPower,
@@ -99,6 +105,8 @@ impl Fault {
             Fault::Reorder => "reorder",
             Fault::Corrupt => "corrupt",
             Fault::Partition => "partition",
+            Fault::PortAstray => "port-astray",
+            Fault::MacAstray => "mac-astray",
             Fault::RogueDhcp => "rogue-dhcp",
             Fault::AppliancePower => "appliance-power",
             Fault::ServerPower => "server-power",

@@ -4,13 +4,16 @@
 //! The brain is the shipping one, and so are the agents' conversation, DHCP
 //! client, erase ladder, image stream and partition table, the boot
 //! messages' code, and all cryptography. Simulated are servers (firmware,
-//! ROM, disks), the network, power and those who switch it, and operators.
+//! ROM, disks), BMCs, the switch, the network, and operators.
 //! Everything follows from a seed: a run is repeated bit by bit from it, and
 //! a digest over all events proves that.
 //!
 //! | module | what |
 //! |---|---|
-//! | [`world`] | time, the queue of events, the network |
+//! | [`world`] | time, and the queue of events |
+//! | `network` | what becomes of datagrams on their way |
+//! | [`switch`] | the ports, their networks, and who was seen where |
+//! | `bmc` | whoever switches machines on and off for the brain |
 //! | `boot`, `ramdisk` | what servers do until a system runs, and then |
 //! | [`hands`] | an agent's hands: the shipping engines in virtual time |
 //! | [`machine`], [`disk`] | a server, and disks that take no memory |
@@ -30,10 +33,13 @@ pub mod machine;
 pub mod random;
 pub mod run;
 pub mod scenario;
+pub mod switch;
 pub mod watch;
 pub mod world;
 
+mod bmc;
 mod boot;
+mod network;
 mod operator;
 mod ramdisk;
 mod trouble;

@@ -12,6 +12,7 @@ use farrier_protocol::message::NodeId;
 use crate::faults::Fault;
 use crate::image;
 use crate::machine::Stage;
+use crate::switch::{Network, Port};
 use crate::world::{Act, Event, HOUR, World};
 
 impl World {
@@ -185,8 +186,8 @@ impl World {
         self.answer.unwrap_or(false)
     }
 
-    /// A person goes to the machine of a node: changes broken disks, and
-    /// restarts what does nothing.
+    /// A person goes to the machine of a node: changes broken disks, puts its
+    /// ports right, and restarts what does nothing.
     fn look_after(&mut self, slot: usize) {
         let mac = self.appliance.rack.nodes()[slot].macs.first().copied();
         let Some(index) = mac.and_then(|mac| self.owner(mac)) else {
@@ -194,6 +195,9 @@ impl World {
         };
         for disk in &self.machines[index].disks {
             disk.damage(|damage| damage.dies_after = None);
+        }
+        for mac in &self.machines[index].macs {
+            self.switch.put(Port::Server(*mac), Network::Provisioning);
         }
         if !matches!(self.machines[index].stage, Stage::Ramdisk(_)) || self.random.below(2) == 0 {
             self.switch(index, Act::Cycle, false);

@@ -19,7 +19,9 @@ use crate::faults::Fault;
 use crate::hands::{Hands, LIES, Mood, Wanted};
 use crate::image;
 use crate::machine::{Ramdisk, Stage};
-use crate::world::{Packet, World};
+use crate::network::Packet;
+use crate::switch::Port;
+use crate::world::World;
 
 /// UDP port of agents.
 const PORT: u16 = 40_000;
@@ -183,6 +185,7 @@ impl World {
             };
             let datagram = conversation.datagram().to_vec();
             let delay = self.random.below(8);
+            self.switch.comes_in(self.now, Port::Stranger, stranger.mac);
             let packet = Packet::Agent(stranger, datagram);
             self.at(delay, crate::world::Event::Up(stranger.mac, packet));
         }

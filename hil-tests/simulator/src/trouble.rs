@@ -1,18 +1,18 @@
-//! Faults that strike out of nowhere, and hands that switch machines: a
-//! person's today, a BMC's with its bad habits.
+//! Faults that strike out of nowhere.
 
-use farrier_core::output::PowerWanted;
 use farrier_journal::sim::Cut;
-use farrier_protocol::message::NodeId;
 
 use crate::faults::Fault;
 use crate::machine::Stage;
+use crate::switch::{Network, Port};
 use crate::world::{Act, Event, World};
 
 /// What strikes by itself. The others strike where they belong: a datagram
 /// on its way, an order that is begun.
-const SUDDEN: [Fault; 11] = [
+const SUDDEN: [Fault; 13] = [
     Fault::Partition,
+    Fault::PortAstray,
+    Fault::MacAstray,
     Fault::AppliancePower,
     Fault::ServerPower,
     Fault::FlashWear,
@@ -26,38 +26,6 @@ const SUDDEN: [Fault; 11] = [
 ];
 
 impl World {
-    /// The brain wants a machine to be switched. Whoever does it is slow and
-    /// not to be relied on.
-    pub(crate) fn power_wanted(&mut self, node: NodeId, wanted: PowerWanted) {
-        let Some(node) = self.appliance.rack.find(node) else {
-            return;
-        };
-        let Some(index) = self.appliance.rack.nodes()[node]
-            .macs
-            .iter()
-            .find_map(|mac| self.owner(*mac))
-        else {
-            return;
-        };
-        self.trace(|| format!("machine {index}: power wanted {wanted:?}"));
-        let act = match wanted {
-            PowerWanted::On => Act::On,
-            PowerWanted::Cycle => Act::Cycle,
-        };
-        let random = &mut self.random;
-        let mut delay = random.between(5_000, 240_000);
-        if self.faults.strikes(Fault::BmcNothing, random, 20_000)
-            || self.faults.strikes(Fault::BmcNever, random, 10_000)
-        {
-            return;
-        }
-        if self.faults.strikes(Fault::BmcLate, random, 30_000) {
-            delay += random.between(10 * 60_000, 50 * 60_000);
-        }
-        let from_disk = self.faults.strikes(Fault::BmcBootOrder, random, 30_000);
-        self.at(delay, Event::Power(index, act, from_disk));
-    }
-
     /// Something goes wrong, and the next thing is not far.
     pub(crate) fn strike(&mut self) {
         let pause = self.random.between(10_000, 400_000);
@@ -80,6 +48,25 @@ impl World {
         let place = (word % machine.disks.len() as u64) as usize;
         match fault {
             Fault::Partition => machine.cut_until = now + 1_000 + word % 1_200_000,
+            Fault::PortAstray => {
+                // Rarely: until somebody looks after it, or for a while.
+                if !word.is_multiple_of(4) {
+                    return;
+                }
+                let port = Port::Server(machine.mac());
+                self.switch.put(port, Network::Other);
+                self.trace(|| format!("machine {index}: its port is in another network"));
+                self.at(60_000 + word % 3_600_000, Event::PutRight(port));
+                // Counted for every datagram that it costs.
+                return;
+            }
+            Fault::MacAstray => {
+                let mac = machine.mac();
+                let until = now + 5_000 + word % 25_000;
+                self.trace(|| format!("machine {index}: its address is seen at another port"));
+                self.at(0, Event::Impostor(mac, until));
+                return;
+            }
             Fault::AppliancePower => {
                 if self.appliance.is_down() {
                     return;

@@ -1,17 +1,18 @@
-//! A rack in virtual time: who is there, what happens next, and the network
-//! between them. Events come off a queue; time jumps from one to the next,
+//! A rack in virtual time: who is there, and what happens next. Events come off a queue; time jumps from one to the next,
 //! so that nothing costs nothing.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use farrier_core::{Endpoint, Input};
+use farrier_core::Input;
 use farrier_protocol::message::Mac;
 
 use crate::appliance::{Appliance, Effect};
-use crate::faults::{Fault, Faults, Kinds};
+use crate::faults::{Faults, Kinds};
 use crate::machine::Machine;
+use crate::network::Packet;
 use crate::random::{Digest, Random};
+use crate::switch::{Network, Port, Switch};
 use crate::watch::Watch;
 
 /// When every simulation begins: far enough from zero for clocks to jump.
@@ -53,13 +54,6 @@ impl Options {
     }
 }
 
-/// A datagram on its way.
-#[derive(Debug, Clone)]
-pub(crate) enum Packet {
-    Dhcp(Vec<u8>),
-    Agent(Endpoint, Vec<u8>),
-}
-
 /// What somebody or something does to a machine's power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
@@ -85,6 +79,10 @@ pub(crate) enum Event {
     Operator(usize),
     /// A machine is switched; with `true` it forgets its boot order.
     Power(usize, Act, bool),
+    /// A port is put into the network where it should be.
+    PutRight(Port),
+    /// Somebody else sends under this address, and again until then.
+    Impostor(Mac, u64),
     /// Something goes wrong.
     Strike,
     /// The appliance has power again.
@@ -124,6 +122,8 @@ pub struct World {
     pub appliance: Appliance,
     /// The servers.
     pub machines: Vec<Machine>,
+    /// What they are plugged into.
+    pub switch: Switch,
     /// What goes wrong.
     pub faults: Faults,
     /// Who looks that nothing impossible happens.
@@ -169,6 +169,7 @@ impl World {
         let mut world = World {
             now: BEGIN,
             appliance: Appliance::new(BEGIN, options.seed),
+            switch: Switch::default(),
             faults: Faults::new(options.kinds),
             watch: Watch::new(machines.len()),
             digest: Digest::default(),
@@ -252,6 +253,7 @@ impl World {
     /// From now on nothing goes wrong any more.
     pub fn stop_faults(&mut self) {
         self.faults.stop();
+        self.switch.put_right();
         for machine in &mut self.machines {
             machine.cut_until = 0;
             machine.disk_first = false;
@@ -293,6 +295,14 @@ impl World {
                 self.digest.add(6 | (index as u64) << 8);
                 self.switch(index, act, from_disk);
             }
+            Event::PutRight(port) => {
+                self.digest.add(9);
+                self.switch.put(port, Network::Provisioning);
+            }
+            Event::Impostor(mac, until) => {
+                self.digest.add(10);
+                self.impostor(mac, until);
+            }
             Event::Strike => {
                 self.digest.add(7);
                 self.strike();
@@ -327,9 +337,7 @@ impl World {
                 }
                 Effect::Agent(to, datagram) => {
                     self.digest.add_bytes(&datagram);
-                    if let Some(index) = self.owner(to.mac) {
-                        self.transmit_down(index, &Packet::Agent(to, datagram));
-                    }
+                    self.transmit_down(to.mac, Some(to.mac), &Packet::Agent(to, datagram));
                 }
                 Effect::Power(node, wanted) => self.power_wanted(node, wanted),
                 Effect::Answer(granted) => {
@@ -351,83 +359,5 @@ impl World {
             self.tick_at = at;
             self.at(at - self.now, Event::Tick);
         }
-    }
-
-    /// The machine with this interface.
-    pub(crate) fn owner(&self, mac: Mac) -> Option<usize> {
-        // The last byte is the machine's number; strangers have others.
-        let index = usize::from(mac.0[5]).checked_sub(1)?;
-        let machine = self.machines.get(index)?;
-        machine.macs.contains(&mac).then_some(index)
-    }
-
-    fn up(&mut self, mac: Mac, packet: &Packet) {
-        if self.appliance.is_down() {
-            return;
-        }
-        match packet {
-            Packet::Dhcp(payload) => {
-                self.digest.add_bytes(payload);
-                self.step(Input::Dhcp { from: mac, payload });
-            }
-            Packet::Agent(from, datagram) => {
-                self.digest.add_bytes(datagram);
-                self.step(Input::Agent {
-                    from: *from,
-                    datagram,
-                });
-            }
-        }
-    }
-
-    fn dhcp_down(&mut self, to: Option<Mac>, payload: &[u8]) {
-        // Replies that are not for one interface reach all of them; the one
-        // whose address stands in them is the one that listens.
-        let chaddr = payload.get(28..34).and_then(|mac| mac.try_into().ok());
-        if let Some(index) = to.or(chaddr.map(Mac)).and_then(|mac| self.owner(mac)) {
-            self.transmit_down(index, &Packet::Dhcp(payload.to_vec()));
-        }
-    }
-
-    /// Sends a datagram to the appliance, with what the network makes of it.
-    pub(crate) fn transmit_up(&mut self, index: usize, packet: &Packet) {
-        let mac = self.machines[index].mac();
-        self.transmit(index, packet, |packet| Event::Up(mac, packet));
-    }
-
-    /// Sends a datagram to a machine, with what the network makes of it.
-    pub(crate) fn transmit_down(&mut self, index: usize, packet: &Packet) {
-        self.transmit(index, packet, |packet| Event::Down(index, packet));
-    }
-
-    fn transmit(&mut self, index: usize, packet: &Packet, event: impl Fn(Packet) -> Event) {
-        if self.machines[index].cut_until > self.now {
-            self.faults.count(Fault::Partition);
-            return;
-        }
-        let random = &mut self.random;
-        if self.faults.strikes(Fault::Loss, random, 10_000) {
-            return;
-        }
-        let mut delay = 1 + random.below(3);
-        if self.faults.strikes(Fault::Reorder, random, 5_000) {
-            delay += random.between(5, 900);
-        }
-        let again = self.faults.strikes(Fault::Duplicate, random, 5_000);
-        let mut packet = packet.clone();
-        if self.faults.strikes(Fault::Corrupt, random, 2_000) {
-            let bytes = match &mut packet {
-                Packet::Dhcp(bytes) | Packet::Agent(_, bytes) => bytes,
-            };
-            let at = random.below(bytes.len() as u64) as usize;
-            if let Some(byte) = bytes.get_mut(at) {
-                *byte ^= 1 << random.below(8);
-            }
-        }
-        if again {
-            let later = delay + random.below(400);
-            self.at(later, event(packet.clone()));
-        }
-        self.at(delay, event(packet));
     }
 }

@@ -352,3 +352,42 @@ fn flavors_are_defined_redefined_and_forgotten() {
     assert!(rack.flavors.iter().all(|f| f.name(&rack.texts) != "big"));
     assert_eq!(rack.flavors.len(), 2);
 }
+
+#[test]
+fn a_class_without_a_flavor_is_a_wish_too() {
+    let plain: Shape = (0, 0, 0, 1, 1, 1, 1);
+    let mut rack = rack(&[plain, plain]);
+    let mut out = Outputs::new();
+    for (place, word) in ["one", "two"].into_iter().enumerate() {
+        rack.texts
+            .set(usize::from(RACK), Kind::Word(place as u8), word)
+            .unwrap();
+        rack.nodes[place].class = place as u8 + 1;
+    }
+    assert_eq!(rack.allocate(&wish(0, "two"), &mut out), Ok(()));
+    assert_eq!(rack.nodes[1].instance.instance_uuid, Some(id(100)));
+}
+
+#[test]
+fn texts_of_an_allocation_need_their_room() {
+    let plain: Shape = (0, 1, 0, 1, 1, 1, 1);
+    for (spare, expected) in [(0, Ok(())), (1, Err(Refused::TextsFull))] {
+        let mut rack = rack(&[plain]);
+        let mut out = Outputs::new();
+        rack.texts
+            .set(usize::from(RACK), Kind::Word(0), "one")
+            .unwrap();
+        let room = Texts::cost("mine".len()) + Texts::cost("one".len());
+        crate::texts::tests::fill(&mut rack.texts, 1, room - spare);
+        let request = Allocate {
+            name: "mine",
+            ..wish(0, "one")
+        };
+        assert_eq!(rack.allocate(&request, &mut out), expected);
+        assert_eq!(
+            rack.nodes[0].flags.has(Flags::ALLOCATED),
+            expected.is_ok(),
+            "a refusal changes nothing"
+        );
+    }
+}

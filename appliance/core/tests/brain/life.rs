@@ -307,3 +307,29 @@ fn an_agent_is_missed_after_its_silence_and_not_before() {
     assert!(live(AGENT_SILENT_MILLIS - 1));
     assert!(!live(AGENT_SILENT_MILLIS));
 }
+
+#[test]
+fn a_machine_keeps_the_uuid_that_it_told_first() {
+    let told = |id: &'static [u8; 17]| {
+        let mut lab = Lab::new();
+        lab.dhcp(1, |request| {
+            ipxe(request);
+            request.machine_id = Some(id);
+        });
+        lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+        lab.node(0).system_uuid
+    };
+    assert_eq!(
+        told(&[0, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7]),
+        [7; 16]
+    );
+    // An agent knows more than a ROM that says nothing of use.
+    assert_eq!(told(&[0; 17]), [1; 16]);
+}
+
+#[test]
+fn an_agents_uuid_may_be_none() {
+    let mut lab = Lab::new();
+    lab.start_agent(0xff, Hands::with_disks(&[8 * GIB]));
+    assert_eq!(lab.node(0).system_uuid, [0; 16], "a filler is no identity");
+}

@@ -14,3 +14,4 @@ mod rackful;
 mod restart;
 mod sizes;
 mod steps;
+mod wire;

@@ -86,6 +86,21 @@ fn a_lost_farewell_does_not_restart_the_machine_twice() {
 }
 
 #[test]
+fn a_start_that_nobody_ordered_is_no_step() {
+    let mut lab = rack();
+    let body = r#"{"target": "clean", "clean_steps": [{"step": "reboot"}, {"step": "hold"}]}"#;
+    assert_eq!(put(&mut lab, "rack-1", body).status, 202);
+    // It starts by itself, before it was told to.
+    let mut agent = lab.start_agent(1, hands());
+    lab.run(&mut agent, 10);
+    assert_eq!(jobs(&agent), ["reboot"]);
+    assert_eq!(lab.state(0), State::CleanWait);
+    let mut agent = lab.start_agent(1, hands());
+    lab.run(&mut agent, 10);
+    assert_eq!(lab.state(0), State::CleanHold);
+}
+
+#[test]
 fn deploy_steps_stand_around_the_image_by_their_priority() {
     let mut lab = available();
     lab.set_image(0, "debian12").unwrap();

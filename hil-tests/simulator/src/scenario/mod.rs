@@ -86,7 +86,7 @@ pub const ALL: [Scenario; 14] = [
     ),
     story(
         "port-moved",
-        "a machine comes by another of its ports and seems to be another one",
+        "a switch port was not moved, an address is seen at two, a machine comes by another one",
         strangers::port_moved,
     ),
     story(

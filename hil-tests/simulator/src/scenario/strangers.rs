@@ -6,7 +6,9 @@ use farrier_protocol::message::Mac;
 
 use super::*;
 use crate::boot::appliance_address;
-use crate::faults::Fault;
+use crate::faults::{Fault, Faults};
+use crate::switch::{Network, Port};
+use crate::world::Event;
 
 /// A stranger on the network asks for an address and takes what it is
 /// offered.
@@ -105,7 +107,7 @@ pub(super) fn ticket_twice() -> Told {
         ] {
             let kinds = world.options.kinds.with(fault);
             world.options.kinds = kinds;
-            world.faults = crate::faults::Faults::new(kinds);
+            world.faults = Faults::new(kinds);
         }
         world.machines[0].twice = true;
         ask(&mut world, 0, Verb::Provide)?;
@@ -120,7 +122,7 @@ pub(super) fn wrong_server() -> Told {
     let mut world = active(12)?;
     // A stranger answers first, in one boot of a few: the machine comes all
     // the same.
-    world.faults = crate::faults::Faults::new(Kinds::NONE.with(Fault::RogueDhcp));
+    world.faults = Faults::new(Kinds::NONE.with(Fault::RogueDhcp));
     for _ in 0..20 {
         ask(&mut world, 0, Verb::Deleted)?;
         until(&mut world, 0, State::Available)?;
@@ -131,6 +133,55 @@ pub(super) fn wrong_server() -> Told {
 }
 
 pub(super) fn port_moved() -> Told {
+    port_not_moved()?;
+    address_at_two_ports()?;
+    another_port()
+}
+
+/// A server's switch ports were left in another network.
+fn port_not_moved() -> Told {
+    let mut world = manageable(13)?;
+    world.switch(0, Act::Off, false);
+    for mac in world.machines[0].macs.clone() {
+        world.switch.put(Port::Server(mac), Network::Other);
+    }
+    ask(&mut world, 0, Verb::Provide)?;
+    until(&mut world, 0, State::CleanFailed)?;
+    must(
+        error_of(&world).contains("missing: dhcp discover"),
+        "the failure does not say that no DHCP packet came",
+    )?;
+    world.switch.put_right();
+    ask(&mut world, 0, Verb::Manage)?;
+    ask(&mut world, 0, Verb::Provide)?;
+    until(&mut world, 0, State::Available)
+}
+
+/// A clone of the server sends under its address, at another port: answers
+/// go astray, and boots begin that nobody sees the end of.
+fn address_at_two_ports() -> Told {
+    for seed in 14..20 {
+        let mut world = manageable(seed)?;
+        world.faults = Faults::new(Kinds::NONE.with(Fault::MacAstray));
+        let mac = world.machines[0].mac();
+        let end = world.now + HOUR;
+        world.at(0, Event::Impostor(mac, end));
+        ask(&mut world, 0, Verb::Provide)?;
+        until(&mut world, 0, State::Available)?;
+        deploy(&mut world)?;
+        pass(&mut world, HOUR)?;
+        let astray = world.faults.counts()[Fault::MacAstray as usize];
+        must(astray > 0, "no answer went astray")?;
+        must(
+            world.appliance.rack.nodes().len() == 1,
+            "the clone is a node of its own",
+        )?;
+    }
+    Ok(())
+}
+
+/// A server comes by another of its own ports.
+fn another_port() -> Told {
     let two_ports = |seed: &u64| quiet(1, *seed).machines[0].macs.len() == 2;
     let seed = (1..100).find(two_ports).ok_or("no machine has two ports")?;
     let mut world = quiet(1, seed);
