@@ -14,4 +14,5 @@ mod rackful;
 mod restart;
 mod sizes;
 mod steps;
+mod waits;
 mod wire;
