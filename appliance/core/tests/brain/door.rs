@@ -3,8 +3,8 @@
 use crate::common::*;
 use farrier_core::input::StoredConfigDrive;
 use farrier_core::node::Hop;
-use farrier_core::{Door, Input, Operator};
-use farrier_dhcp::wire::{ArchList, MessageType, Request};
+use farrier_core::{Config, Door, Input, Operator};
+use farrier_dhcp::wire::{ArchList, MessageType, Reply, Request};
 use farrier_lifecycle::Verb;
 use farrier_protocol::message::{ConfigDriveFormat, Mac};
 
@@ -114,6 +114,33 @@ fn nobody_asks_in_the_name_of_another_machine() {
     });
     assert!(did.is_empty());
     assert_eq!(lab.rack.counters().dhcp_ignored, 1);
+}
+
+#[test]
+fn a_lease_says_how_long_it_lasts_and_where_its_network_ends() {
+    let mut lab = Lab::new();
+    let seconds = Config::default().lease_secs;
+    for kind in [MessageType::Discover, MessageType::Request] {
+        let mut request = Request::new(kind, 5, mac_of(1).0);
+        request.requested_ip = Some(Config::default().pool_first);
+        let mut buf = [0; 600];
+        let len = request.emit(&mut buf).unwrap();
+        let did = lab.step(Input::Dhcp {
+            from: mac_of(1),
+            payload: &buf[..len],
+        });
+        let payload = did.iter().find_map(|did| match did {
+            Did::Dhcp(payload) => Some(payload),
+            _ => None,
+        });
+        let reply = Reply::parse(payload.unwrap()).unwrap();
+        assert_eq!(reply.lease_secs, Some(seconds));
+        // RFC 2131, 4.4.5: half of it, and seven eighths.
+        assert_eq!(reply.renewal_secs, Some(seconds / 2));
+        assert_eq!(reply.rebinding_secs, Some(seconds / 8 * 7));
+        assert_eq!(reply.mask, Some([255, 255, 255, 0].into()));
+        assert_eq!(reply.server_id, Config::default().address);
+    }
 }
 
 #[test]
@@ -259,4 +286,32 @@ fn of_an_images_versions_the_newest_is_deployed() {
     again.name = "debian13".try_into().unwrap();
     lab.step(Input::Image(&again));
     assert_eq!(lab.rack.images().len(), 2);
+}
+
+#[test]
+fn a_config_drive_comes_with_its_verb() {
+    let drive = |first| StoredConfigDrive {
+        length: 100,
+        key: [first; 32],
+        format: ConfigDriveFormat::Json,
+    };
+    let mut lab = active_lab();
+    let node = lab.node(0).id;
+    let ask = |lab: &mut Lab, verb, config_drive| {
+        lab.operator(Operator::Verb {
+            node,
+            verb,
+            config_drive,
+        })
+        .unwrap();
+        lab.node(0).config_drive.as_ref().map(|drive| drive.key[0])
+    };
+    assert_eq!(ask(&mut lab, Verb::Rebuild, Some(drive(1))), Some(1));
+    lab.verb(0, Verb::Abort).unwrap();
+    // What is deployed again is deployed as before, unless it is said anew.
+    assert_eq!(ask(&mut lab, Verb::Rebuild, None), Some(1));
+    lab.verb(0, Verb::Abort).unwrap();
+    assert_eq!(ask(&mut lab, Verb::Rebuild, Some(drive(2))), Some(2));
+    lab.verb(0, Verb::Abort).unwrap();
+    assert_eq!(ask(&mut lab, Verb::Active, None), None);
 }

@@ -113,6 +113,16 @@ fn an_image_larger_than_every_disk_is_refused_before_anything_happens() {
 }
 
 #[test]
+fn beside_the_image_there_is_room_for_a_config_drive() {
+    const ROOM: u64 = 66 << 20;
+    for (size, fits) in [(GIB + ROOM, true), (GIB + ROOM - 512, false)] {
+        let (mut lab, _agent) = available_with(&[size]);
+        lab.set_image(0, "debian12").unwrap();
+        assert_eq!(lab.verb(0, Verb::Active).is_ok(), fits, "{size}");
+    }
+}
+
+#[test]
 fn a_deployment_needs_an_image_that_is_there() {
     let (mut lab, _agent) = available_with(&[8 * GIB]);
     assert_eq!(lab.verb(0, Verb::Active), Err("NoImage".into()));

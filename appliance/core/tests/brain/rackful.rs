@@ -93,6 +93,79 @@ fn the_inventory_joins_nodes_that_are_one_machine() {
 }
 
 #[test]
+fn an_inventory_joins_a_few_nodes_and_the_next_one_the_others() {
+    let mut lab = Lab::new();
+    let others = 2..=6;
+    for mac in others.clone() {
+        lab.dhcp(mac, ipxe);
+    }
+    let mut hands = Hands::with_disks(&[8 * GIB]);
+    hands.nics = others.map(|mac| nic(mac, "e1000e", 1000)).collect();
+    let mut agent = lab.start_agent(1, hands);
+    let known = |lab: &Lab| lab.rack.nodes().iter().filter(|n| !n.is_vacant()).count();
+    assert_eq!(known(&lab), 6);
+    inspect(&mut lab, &mut agent);
+    assert_eq!(known(&lab), 3, "three in one step");
+    let own = lab.rack.find_by_mac(mac_of(1)).unwrap();
+    lab.verb(own, Verb::Inspect).unwrap();
+    lab.run(&mut agent, 10);
+    assert_eq!(known(&lab), 1);
+    let own = lab.rack.find_by_mac(mac_of(1)).unwrap();
+    assert_eq!(macs(&lab, own).len(), 6);
+    assert_eq!(lab.rack.counters().identity_conflicts, 0);
+}
+
+#[test]
+fn a_discovered_node_with_a_name_is_somebodys() {
+    let mut lab = Lab::new();
+    lab.dhcp(2, ipxe);
+    let patch = r#"[{"op":"add","path":"/name","value":"mine"}]"#;
+    let target = format!("/v1/nodes/{}", id(&lab, 0));
+    assert_eq!(call(&mut lab, "PATCH", &target, patch).status, 200);
+    let mut hands = Hands::with_disks(&[8 * GIB]);
+    hands.nics = vec![nic(1, "e1000e", 1000), nic(2, "e1000e", 1000)];
+    let mut agent = lab.start_agent(1, hands);
+    inspect(&mut lab, &mut agent);
+    assert_eq!(macs(&lab, 0), [mac_of(2)]);
+    assert_eq!(lab.node(0).name, "mine");
+    assert_eq!(lab.rack.counters().identity_conflicts, 1);
+}
+
+#[test]
+fn a_machine_stays_who_it_says_it_is() {
+    let mut lab = Lab::new();
+    lab.dhcp(2, |request| {
+        ipxe(request);
+        request.machine_id = Some(&[0, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9]);
+    });
+    let mut hands = Hands::with_disks(&[8 * GIB]);
+    hands.nics = vec![nic(1, "e1000e", 1000), nic(2, "e1000e", 1000)];
+    let mut agent = lab.start_agent(1, hands);
+    inspect(&mut lab, &mut agent);
+    let own = lab.rack.find_by_mac(mac_of(1)).unwrap();
+    assert_eq!(macs(&lab, own), [mac_of(1), mac_of(2)]);
+    assert_eq!(lab.node(own).system_uuid, [1; 16]);
+}
+
+#[test]
+fn identities_are_random_as_rfc_9562_has_them() {
+    let mut lab = Lab::new();
+    let mut all = Vec::new();
+    for mac in 1..=8 {
+        lab.dhcp(mac, ipxe);
+        let id = lab.node(usize::from(mac) - 1).id.0;
+        assert_eq!((id[6] >> 4, id[8] >> 6), (4, 2), "version 4, variant 10");
+        all.push(id);
+    }
+    // What is not said by that is random.
+    for (place, fixed) in [(6, 0x40), (8, 0x80)] {
+        let first = all[0][place];
+        assert!(all.iter().any(|id| id[place] != first));
+        assert!(all.iter().any(|id| id[place] != fixed));
+    }
+}
+
+#[test]
 fn an_interface_of_a_node_in_use_stays_its() {
     let mut lab = available();
     let mut hands = Hands::with_disks(&[8 * GIB]);
@@ -470,6 +543,20 @@ fn tenants_networks_have_pools() {
     let list = get(&mut lab, "/farrier/v1/addresses");
     assert_eq!(list["addresses"].as_array().unwrap().len(), 1);
     assert_eq!(list["addresses"][0]["address"], "10.1.0.11");
+    lab.check_sweeps();
+}
+
+#[test]
+fn every_network_is_written_down() {
+    let mut lab = rack();
+    for (third, name) in ["red", "green", "blue", "grey"].into_iter().enumerate() {
+        let body = json!({"pool_first": format!("10.1.{third}.10"), "pool_len": 2});
+        let target = format!("/farrier/v1/networks/{name}");
+        assert_eq!(
+            call(&mut lab, "PUT", &target, &body.to_string()).status,
+            204
+        );
+    }
     lab.check_sweeps();
 }
 

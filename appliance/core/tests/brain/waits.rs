@@ -138,6 +138,11 @@ fn the_brain_is_woken_when_something_is_due() {
     lab.restart(0);
     assert_eq!(lab.state(0), State::Cleaning);
     assert_eq!(wake(&lab), deadline(&lab));
+    // Once it has come back, it has all of its time again.
+    lab.run(&mut agent, 60);
+    let heard = lab.node(0).boot.heard.unwrap().millis();
+    let limit = lab.state(0).deadline().unwrap().millis;
+    assert!(deadline(&lab) + 60_000 > heard + limit);
 }
 
 #[test]

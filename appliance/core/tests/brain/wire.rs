@@ -2,7 +2,7 @@
 //! itself, so that they can be wrong in ways that the shipping agent's never
 //! are.
 
-use crate::api_rig::{id, put};
+use crate::api_rig::{call, id, put};
 use crate::common::*;
 use farrier_core::node::Hop;
 use farrier_core::{Endpoint, Input};
@@ -346,6 +346,22 @@ fn statements_of_several_agents_are_put_together_at_once() {
         let said = agent.says(&mut lab, &Request::Part(part));
         assert_eq!(said, Said::Refused(Refusal::BadSignature), "both parts");
     }
+}
+
+#[test]
+fn a_node_that_goes_leaves_its_place_for_statements() {
+    let mut lab = Lab::new();
+    let [mut one, mut two, mut three] = [1, 2, 3].map(|mac| Speaker::new(&mut lab, mac));
+    let long = vec![7; 1500];
+    let part = |index| Request::Part(cut(1, &long, index).unwrap());
+    assert_eq!(one.says(&mut lab, &part(0)), Said::Partial(1));
+    assert_eq!(two.says(&mut lab, &part(0)), Said::Partial(1));
+    assert_eq!(three.says(&mut lab, &part(0)), Said::Busy);
+    let target = format!("/v1/nodes/{}", id(&lab, 1));
+    assert_eq!(call(&mut lab, "DELETE", &target, "").status, 204);
+    assert_eq!(three.says(&mut lab, &part(0)), Said::Partial(1));
+    let said = one.says(&mut lab, &part(1));
+    assert_eq!(said, Said::Refused(Refusal::BadSignature), "both parts");
 }
 
 #[test]

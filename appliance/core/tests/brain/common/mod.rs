@@ -134,7 +134,9 @@ pub fn durable(rack: &TestRack) -> Vec<String> {
         pairs.sort_unstable();
         fact(format!("{pairs:?}"));
     }
-    facts.push(format!("{:?}", rack.book().networks()));
+    let mut networks = rack.book().networks().to_vec();
+    networks.sort_unstable_by_key(|network| network.place);
+    facts.push(format!("{networks:?}"));
     for flavor in rack.flavors() {
         facts.push(format!("{} {:?}", flavor.name(rack.texts()), flavor.need));
     }
