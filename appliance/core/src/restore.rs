@@ -507,3 +507,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

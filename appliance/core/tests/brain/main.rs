@@ -9,6 +9,7 @@ mod api_rig;
 mod common;
 mod door;
 mod life;
+mod marks;
 mod property;
 mod rackful;
 mod restart;

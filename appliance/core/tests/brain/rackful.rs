@@ -558,6 +558,9 @@ fn every_network_is_written_down() {
         );
     }
     lab.check_sweeps();
+    let target = "/farrier/v1/networks/green";
+    assert_eq!(call(&mut lab, "DELETE", target, "").status, 204);
+    lab.check_sweeps();
 }
 
 fn active() -> Lab {

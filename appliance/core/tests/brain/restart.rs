@@ -122,6 +122,25 @@ fn doubted_work_fails_and_its_agent_is_not_listened_to() {
 }
 
 #[test]
+fn a_doubt_ends_the_sessions_of_work_only() {
+    let mut lab = Lab::new();
+    let mut idle = lab.start_agent(1, Hands::with_disks(&DISKS));
+    let mut busy = lab.start_agent(2, Hands::with_disks(&[]));
+    busy.driver.handler_mut().hang = true;
+    for index in [0, 1] {
+        lab.verb(index, Verb::Manage).unwrap();
+    }
+    lab.verb(1, Verb::Inspect).unwrap();
+    lab.run(&mut idle, 3);
+    lab.run(&mut busy, 3);
+    lab.restart(1);
+    assert!(lab.node(0).boot.session.is_some());
+    assert!(lab.node(1).boot.session.is_none());
+    lab.step(Input::Tick);
+    assert_eq!(lab.state(1), State::InspectFailed);
+}
+
+#[test]
 fn a_rack_full_of_doubts_is_written_down_in_several_ticks() {
     let mut lab = Lab::new();
     for mac in 1..=8 {

@@ -1,0 +1,110 @@
+use super::*;
+use farrier_protocol::message::Mac;
+use std::boxed::Box;
+
+type TestRack = Rack<4, 8, 16>;
+
+const NOW: Instant = Instant::from_millis(50_000);
+
+fn id(number: usize) -> NodeId {
+    NodeId([number as u8 + 1; 16])
+}
+
+fn rack(states: &[State]) -> Box<TestRack> {
+    let mut rack = Box::new(TestRack::new());
+    rack.config = crate::Config::default();
+    rack.leases.configure(rack.config.pool_first, 8, [1, 2]);
+    for (number, state) in states.iter().enumerate() {
+        let mut node = Node::enrolled(id(number), Instant::START);
+        node.state = *state;
+        rack.nodes.push(node).unwrap();
+    }
+    rack
+}
+
+#[test]
+fn what_nobody_can_go_on_with_ends_at_once() {
+    for (state, seconds) in [
+        (State::Verifying, Some(0)),
+        (State::Deleting, Some(0)),
+        (State::Adopting, Some(0)),
+        (State::Rescuing, Some(0)),
+        // Without a session no agent can prove that it is at work.
+        (State::Cleaning, Some(0)),
+        (State::Deploying, Some(0)),
+        (State::Manageable, None),
+        (State::Active, None),
+    ] {
+        let mut rack = rack(&[state]);
+        rack.restored(NOW, 2, 0);
+        let left = rack.nodes[0].deadline.map(|at| at.since(NOW) / 1000);
+        assert_eq!(left, seconds, "{state}");
+    }
+    let mut waits = rack(&[State::CleanWait]);
+    waits.restored(NOW, 2, 0);
+    let limit = State::CleanWait.deadline().unwrap().millis;
+    assert_eq!(waits.nodes[0].deadline, Some(NOW.plus_millis(limit)));
+}
+
+#[test]
+fn a_doubt_drops_disks_behind_a_hole_and_no_others() {
+    let mut rack = rack(&[State::Manageable, State::Manageable]);
+    for (node, place) in [(0, 0), (0, 1), (1, 0), (1, 2), (1, 3)] {
+        let id = DiskId {
+            serial: cut("D"),
+            size: 1,
+        };
+        rack.disks.push(DiskSlot { node, place, id }).unwrap();
+    }
+    rack.restored(NOW, 2, 1);
+    let left: std::vec::Vec<_> = rack.disks.iter().map(|d| (d.node, d.place)).collect();
+    assert_eq!(left, [(0, 0), (0, 1), (1, 0)]);
+}
+
+#[test]
+fn records_of_older_firmware_are_still_read() {
+    let mut rack = rack(&[]);
+    let node = id(0);
+    let mac = Mac([2, 0, 0, 0, 0, 1]);
+    let address = rack.config.pool_first;
+    for record in [
+        Record::Place { place: 0, node },
+        Record::Created { node, serial: 77 },
+        Record::Lease {
+            mac,
+            address,
+            seconds: 60,
+        },
+    ] {
+        rack.take_up(NOW, &record);
+    }
+    assert_eq!(rack.nodes[0].serial, 77);
+    assert_eq!(rack.lease_usage(NOW).1, 1);
+    assert_eq!(rack.lease_usage(NOW.plus_millis(60_001)).1, 0);
+}
+
+#[test]
+fn architectures_have_numbers() {
+    for (number, architecture) in [
+        (0, Architecture::Unknown),
+        (1, Architecture::X86_64),
+        (2, Architecture::Aarch64),
+        (3, Architecture::Other),
+        (200, Architecture::Other),
+    ] {
+        let mut rack = rack(&[State::Manageable]);
+        let record = Record::Hardware {
+            node: id(0),
+            cpus: 1,
+            memory_mib: 2,
+            local_gib: 3,
+            architecture: number,
+            link: 4,
+            parts: 5,
+            statement_len: 6,
+        };
+        rack.take_up(NOW, &record);
+        assert_eq!(rack.nodes[0].hardware.architecture, architecture);
+        assert_eq!(rack.nodes[0].hardware.parts, Parts(5));
+    }
+}

@@ -1,0 +1,199 @@
+//! What operators set on nodes: marks, names, facts about drivers; and the
+//! mark that a failed cleaning sets.
+
+use crate::api_rig::{call, id, put};
+use crate::common::*;
+use farrier_core::Operator;
+use farrier_core::flags::{Flags, Mark};
+use farrier_core::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, MAX_DRIVER_INFO};
+use farrier_core::texts::TEXT_MAX;
+use farrier_lifecycle::{State, Verb};
+
+fn mark(lab: &mut Lab, mark: Mark, on: bool, reason: &str) -> Result<(), String> {
+    let node = lab.node(0).id;
+    lab.operator(Operator::Mark {
+        node,
+        mark,
+        on,
+        reason,
+    })
+}
+
+fn has(lab: &Lab, flags: Flags) -> bool {
+    lab.node(0).flags.has(flags)
+}
+
+/// A node whose cleaning has failed, with an agent that would do better now.
+fn clean_failed() -> (Lab, Agent) {
+    let mut lab = Lab::new();
+    let hands = Hands {
+        withhold_certificate: true,
+        ..Hands::with_disks(&[8 * GIB])
+    };
+    let mut agent = lab.start_agent(1, hands);
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.verb(0, Verb::Provide).unwrap();
+    lab.run(&mut agent, 10);
+    assert_eq!(lab.state(0), State::CleanFailed);
+    assert!(has(&lab, Flags::MAINTENANCE.and(Flags::CLEAN_FAULT)));
+    agent.driver.handler_mut().withhold_certificate = false;
+    lab.verb(0, Verb::Manage).unwrap();
+    (lab, agent)
+}
+
+#[test]
+fn a_clean_fault_ends_with_a_cleaning_that_succeeds() {
+    let both = Flags::MAINTENANCE.and(Flags::CLEAN_FAULT);
+    let (mut lab, mut agent) = clean_failed();
+    lab.verb(0, Verb::Inspect).unwrap();
+    lab.run(&mut agent, 10);
+    assert_eq!(lab.state(0), State::Manageable);
+    assert!(has(&lab, both), "looking is not cleaning");
+    lab.verb(0, Verb::Provide).unwrap();
+    lab.run(&mut agent, 10);
+    assert_eq!(lab.state(0), State::Available);
+    assert!(!has(&lab, Flags::MAINTENANCE) && !has(&lab, Flags::CLEAN_FAULT));
+}
+
+#[test]
+fn a_clean_fault_ends_with_steps_that_erase_and_with_no_others() {
+    for (steps, ends) in [
+        (r#"[{"step": "collect_inventory"}]"#, false),
+        (r#"[{"step": "erase_devices"}]"#, true),
+        (
+            r#"[{"step": "erase_devices"}, {"step": "reboot"}, {"step": "collect_inventory"}]"#,
+            true,
+        ),
+    ] {
+        let (mut lab, mut agent) = clean_failed();
+        let body = format!(r#"{{"target": "clean", "clean_steps": {steps}}}"#);
+        let node = id(&lab, 0);
+        assert_eq!(put(&mut lab, &node, &body).status, 202);
+        lab.run(&mut agent, 20);
+        if lab.state(0) == State::CleanWait {
+            let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+            lab.run(&mut agent, 20);
+        }
+        assert_eq!(lab.state(0), State::Manageable);
+        for flag in [Flags::MAINTENANCE, Flags::CLEAN_FAULT] {
+            assert_eq!(has(&lab, flag), !ends, "{steps}");
+        }
+    }
+}
+
+#[test]
+fn maintenance_of_an_operator_stays_through_a_cleaning() {
+    let (mut lab, mut agent) = available_with(&[8 * GIB]);
+    lab.verb(0, Verb::Manage).unwrap();
+    mark(&mut lab, Mark::Maintenance, true, "disk ordered").unwrap();
+    assert!(!has(&lab, Flags::CLEAN_FAULT) && !has(&lab, Flags::DOUBTED));
+    lab.verb(0, Verb::Inspect).unwrap();
+    lab.run(&mut agent, 10);
+    assert!(has(&lab, Flags::MAINTENANCE));
+    mark(&mut lab, Mark::Maintenance, false, "").unwrap();
+    assert!(!has(&lab, Flags::MAINTENANCE));
+}
+
+#[test]
+fn other_marks_leave_a_fault_as_it_is() {
+    let (mut lab, _agent) = clean_failed();
+    mark(&mut lab, Mark::Retired, true, "old").unwrap();
+    mark(&mut lab, Mark::Retired, false, "").unwrap();
+    assert!(has(&lab, Flags::CLEAN_FAULT));
+    mark(&mut lab, Mark::Maintenance, false, "").unwrap();
+    assert!(!has(&lab, Flags::CLEAN_FAULT));
+}
+
+#[test]
+fn what_is_offered_is_not_retired() {
+    let (mut lab, _agent) = available_with(&[8 * GIB]);
+    assert_eq!(
+        mark(&mut lab, Mark::Retired, true, ""),
+        Err("Offered".into())
+    );
+    assert_eq!(mark(&mut lab, Mark::Retired, false, ""), Ok(()));
+    assert!(mark(&mut lab, Mark::Protected, true, "").is_err());
+    lab.verb(0, Verb::Manage).unwrap();
+    assert_eq!(mark(&mut lab, Mark::Retired, true, ""), Ok(()));
+}
+
+#[test]
+fn reasons_have_a_longest_length() {
+    let (mut lab, _agent) = available_with(&[8 * GIB]);
+    let reason = "r".repeat(TEXT_MAX + 2);
+    for length in [TEXT_MAX + 1, TEXT_MAX + 2] {
+        let set = mark(&mut lab, Mark::Maintenance, true, &reason[..length]);
+        assert_eq!(set, Err("TooLong".into()));
+        assert!(!has(&lab, Flags::MAINTENANCE));
+    }
+    let set = mark(&mut lab, Mark::Maintenance, true, &reason[..TEXT_MAX]);
+    assert_eq!(set, Ok(()));
+}
+
+#[test]
+fn work_that_has_ended_well_may_restart_as_often_again() {
+    let mut lab = Lab::new();
+    lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    lab.verb(0, Verb::Manage).unwrap();
+    for verb in [Verb::Inspect, Verb::Provide] {
+        lab.verb(0, verb).unwrap();
+        lab.boot(1);
+        assert_eq!(lab.node(0).attempts, 1);
+        let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+        lab.run(&mut agent, 20);
+        assert_eq!(lab.node(0).attempts, 0, "{verb}");
+    }
+    assert_eq!(lab.state(0), State::Available);
+    lab.set_image(0, "debian12").unwrap();
+    lab.verb(0, Verb::Active).unwrap();
+    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    lab.run(&mut agent, 20);
+    assert_eq!((lab.state(0), lab.node(0).attempts), (State::Active, 0));
+}
+
+#[test]
+fn a_name_that_could_be_an_identity_is_none() {
+    let mut lab = Lab::new();
+    lab.dhcp(1, ipxe);
+    let node = lab.node(0).id;
+    for (name, fits) in [
+        ("aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", false),
+        ("aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeeee", true),
+        ("aaaaaaaa-bbbb-cccc-dddd.eeeeeeeeeeee", true),
+        ("a-b-c-d-e", true),
+        ("a b", false),
+        ("", true),
+    ] {
+        let set = lab.operator(Operator::Rename { node, name });
+        assert_eq!(set.is_ok(), fits, "{name}");
+    }
+}
+
+#[test]
+fn a_node_has_a_few_facts_for_drivers() {
+    let mut lab = Lab::new();
+    lab.dhcp(1, ipxe);
+    let node = lab.node(0).id;
+    let mut set = |key: &str, value: &str| lab.operator(Operator::DriverInfo { node, key, value });
+    let (key, value) = (
+        "k".repeat(DRIVER_KEY_LEN + 1),
+        "v".repeat(DRIVER_VALUE_LEN + 1),
+    );
+    assert_eq!(set(&key, "x"), Err("TooLong".into()));
+    assert_eq!(set("x", &value), Err("TooLong".into()));
+    assert_eq!(set(&key[1..], &value[1..]), Ok(()));
+    for number in 1..MAX_DRIVER_INFO {
+        assert_eq!(set(&number.to_string(), "x"), Ok(()));
+    }
+    assert_eq!(set("more", "x"), Err("TooManyKeys".into()));
+    // What is there may be changed, and what is not may be removed.
+    assert_eq!(set("1", "y"), Ok(()));
+    assert_eq!(set("more", ""), Ok(()));
+    assert_eq!(set("1", ""), Ok(()));
+    assert_eq!(set("more", "x"), Ok(()));
+    let target = format!("/v1/nodes/{}", id(&lab, 0));
+    assert_eq!(
+        call(&mut lab, "GET", &target, "").body["driver_info"]["more"],
+        "x"
+    );
+}
