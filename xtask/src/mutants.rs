@@ -7,9 +7,10 @@
 //! What was judged is kept under `target/mutants`, so that a run that was
 //! broken off can go on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -30,8 +31,8 @@ pub struct Arguments {
     /// Only files that match this pattern, as `**/lease.rs`.
     #[arg(long)]
     file: Vec<String>,
-    /// Go on with a run that was broken off. The code has to be the same; tests
-    /// may have been added: what was missed is judged again.
+    /// Go on from the run before. Judged is what is new, because its lines
+    /// have changed, and what was missed, because there may be more tests.
     #[arg(long)]
     resume: bool,
     /// Mutants at a time.
@@ -119,9 +120,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Ok(bytes) => serde_json::from_slice(&bytes)?,
         Err(_) => Known::new(),
     };
+    let all = all(arguments)?;
     for judge in [Judge::Tests, Judge::Simulation] {
         // Of a run that was broken off.
         learn(&folder, judge, &mut known)?;
+        known.retain(|name, _| all.contains(name));
         if judge == Judge::Simulation && arguments.tests_only {
             continue;
         }
@@ -131,6 +134,29 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         outcome?;
     }
     conclude(&known, arguments.report.as_deref())
+}
+
+/// The names of all mutants that there are to judge.
+fn all(arguments: &Arguments) -> Result<BTreeSet<String>> {
+    let output = cargo_mutants(arguments)?.arg("--list").output()?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let names = String::from_utf8(output.stdout)?;
+    Ok(names.lines().map(str::to_owned).collect())
+}
+
+/// `cargo-mutants` over the brain, or the part of it that was asked for.
+fn cargo_mutants(arguments: &Arguments) -> Result<Command> {
+    let mut command = tools::command("cargo")?;
+    command.current_dir(workspace()).arg("mutants");
+    for name in CRATES {
+        command.args(["--package", name]);
+    }
+    for file in &arguments.file {
+        command.args(["--file", file]);
+    }
+    Ok(command)
 }
 
 /// What `cargo-mutants` reads from its configuration file: which mutants, by
@@ -166,19 +192,13 @@ fn judged_by(judge: Judge, arguments: &Arguments, folder: &Path, known: &Known) 
     }
     let config = folder.join(format!("{}.toml", judge.name()));
     fs::write(&config, toml::to_string(&selection)?)?;
-    let mut command = tools::command("cargo")?;
+    let mut command = cargo_mutants(arguments)?;
     command
-        .current_dir(workspace())
         // Thousands of times the same tests: fewer cases of each are enough,
         // and nobody reads how a test failed.
         .env("PROPTEST_CASES", "64")
         .env("PROPTEST_MAX_SHRINK_ITERS", "0")
         .env("RUST_BACKTRACE", "0")
-        .arg("mutants");
-    for name in CRATES {
-        command.args(["--package", name]);
-    }
-    command
         .args(["--test-package", &judge.packages()])
         .args(["--profile", "mutants", "--timeout", judge.patience()])
         .args(["--jobs", &arguments.jobs.to_string()])
@@ -186,9 +206,6 @@ fn judged_by(judge: Judge, arguments: &Arguments, folder: &Path, known: &Known) 
         .arg(&config)
         .arg("--output")
         .arg(folder.join(judge.name()));
-    for file in &arguments.file {
-        command.args(["--file", file]);
-    }
     let status = command.args(["--", "--lib", "--tests"]).status()?;
     // 2 where some live on, 3 where some took too long.
     match status.code() {

@@ -302,27 +302,6 @@ impl Book {
         self.rest(now, network, address, rest_secs);
     }
 
-    /// Puts an address back that was given before a restart. `false` where
-    /// there is no room, or it has another owner.
-    pub(crate) fn put_back(
-        &mut self,
-        now: Instant,
-        network: u8,
-        mac: Mac,
-        address: Ipv4Addr,
-        named: bool,
-        rest_secs: u32,
-    ) -> bool {
-        let given = self.give(now, network, mac, Some(address), rest_secs);
-        let at = |e: &&mut Entry| e.network == network && e.address == address;
-        if given.is_ok()
-            && let Some(entry) = self.entries.iter_mut().find(at)
-        {
-            entry.named = named;
-        }
-        given.is_ok()
-    }
-
     /// Takes an interface's address back. Gives the address.
     pub fn take(
         &mut self,
@@ -503,14 +482,6 @@ mod tests {
         book.put_resting(at(0), 1, mac(2), address(10), 60);
         assert_eq!(book.find(1, mac(2)), None);
         assert_eq!(book.entries().len(), 3);
-        // Another's stays another's; of two networks each has its own.
-        assert!(book.put_back(at(60), 1, mac(3), address(10), false, 60));
-        assert!(!book.put_back(at(60), 2, mac(3), address(10), true, 60));
-        let named = |network| {
-            let entry = |e: &&Entry| e.network == network && e.address == address(10);
-            book.entries().iter().find(entry).map(|e| e.named)
-        };
-        assert_eq!((named(1), named(2)), (Some(false), Some(false)));
     }
 
     #[test]

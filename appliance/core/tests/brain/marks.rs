@@ -197,3 +197,60 @@ fn a_node_has_a_few_facts_for_drivers() {
         "x"
     );
 }
+
+#[test]
+fn words_are_checked() {
+    let mut lab = Lab::new();
+    lab.dhcp(1, ipxe);
+    let node = lab.node(0).id;
+    let long = "w".repeat(65);
+    for (name, fits) in [
+        ("", false),
+        (&long, false),
+        ("a b", false),
+        ("CUSTOM_GPU-1.x", true),
+    ] {
+        let set = lab.operator(Operator::Trait {
+            node,
+            name,
+            on: true,
+        });
+        assert_eq!(set.is_ok(), fits, "{name}");
+    }
+}
+
+#[test]
+fn all_traits_go_at_once() {
+    let mut lab = Lab::new();
+    lab.dhcp(1, ipxe);
+    let node = lab.node(0).id;
+    let set = |lab: &mut Lab, name, on| {
+        lab.operator(Operator::Trait { node, name, on }).unwrap();
+        lab.node(0).traits.count_ones()
+    };
+    assert_eq!(set(&mut lab, "A", true), 1);
+    assert_eq!(set(&mut lab, "B", true), 2);
+    assert_eq!(set(&mut lab, "C", false), 2, "it has none of that name");
+    assert_eq!(set(&mut lab, "A", false), 1);
+    assert_eq!(set(&mut lab, "A", true), 2);
+    assert_eq!(set(&mut lab, "", false), 0);
+}
+
+#[test]
+fn an_allocated_node_keeps_its_class() {
+    let (mut lab, _agent) = available_with(&[8 * GIB]);
+    let node = lab.node(0).id;
+    let class = |lab: &mut Lab, name| lab.operator(Operator::Class { node, name });
+    class(&mut lab, "metal").unwrap();
+    lab.operator(Operator::Allocate(farrier_core::input::Allocate {
+        id: farrier_protocol::message::NodeId([5; 16]),
+        name: "",
+        class: "metal",
+        node: None,
+        lists: farrier_core::texts::Pairs::default(),
+    }))
+    .unwrap();
+    assert_eq!(class(&mut lab, "metal"), Ok(()));
+    assert_eq!(class(&mut lab, "gold"), Err("Associated".into()));
+    assert_eq!(class(&mut lab, ""), Err("Associated".into()));
+}
