@@ -572,3 +572,31 @@ fn active() -> Lab {
     assert_eq!(lab.state(0), State::Active, "{}", lab.node(0).last_error);
     lab
 }
+
+#[test]
+fn an_instance_that_nobody_allocated_is_no_allocation() {
+    let mut lab = available();
+    let patch = r#"[{"op":"add","path":"/instance_uuid",
+                     "value":"11111111-2222-4333-8444-555555555555"}]"#;
+    let reply = call(&mut lab, "PATCH", "/v1/nodes/rack-1", patch);
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert_eq!(get(&mut lab, "/v1/allocations"), json!({"allocations": []}));
+}
+
+#[test]
+fn a_flavor_is_shown_as_it_was_defined() {
+    let mut lab = rack();
+    let mut flavor = json!({"resource_class": "metal", "traits": ["GPU"], "cpus": 3,
+                            "memory_mb": 5, "local_gb": 7, "link_mbps": 25000,
+                            "parts": ["nvme", "tpm2"]});
+    let reply = call(
+        &mut lab,
+        "PUT",
+        "/farrier/v1/flavors/big",
+        &flavor.to_string(),
+    );
+    assert_eq!(reply.status, 204, "{}", reply.body);
+    flavor["name"] = "big".into();
+    let shown = get(&mut lab, "/farrier/v1/flavors");
+    assert_eq!(shown, json!({"flavors": [flavor]}));
+}
