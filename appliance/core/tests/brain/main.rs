@@ -2,6 +2,7 @@
 
 mod api_change;
 mod api_client;
+mod api_fine;
 mod api_json;
 mod api_noise;
 mod api_read;

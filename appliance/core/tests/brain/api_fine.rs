@@ -1,0 +1,299 @@
+//! Finer points of the API: marks and their reasons in patches, room that is
+//! just enough, whose fault an error is, and one exchange step by step.
+
+use crate::api_rig::*;
+use crate::common::*;
+use farrier_core::api::{Exchange, Facts, MAX_BODY};
+use farrier_core::flags::Mark;
+use farrier_core::texts::Texts;
+use farrier_core::{Instant, Operator};
+use farrier_http::Head;
+use farrier_lifecycle::Verb;
+use serde_json::{Value, json};
+
+fn patch(lab: &mut Lab, body: &Value) -> Reply {
+    call(lab, "PATCH", "/v1/nodes/rack-1", &body.to_string())
+}
+
+fn add(path: &str, value: Value) -> Value {
+    json!({"op": "add", "path": path, "value": value})
+}
+
+fn remove(path: &str) -> Value {
+    json!({"op": "remove", "path": path})
+}
+
+fn node(lab: &mut Lab) -> Value {
+    get(lab, "/v1/nodes/rack-1")
+}
+
+/// Fills the arena of texts through operators' wishes, up to so many bytes.
+fn fill(lab: &mut Lab, leave: usize) {
+    let node = lab.node(1).id;
+    let word = "W".repeat(62);
+    for number in 10..40 {
+        let name = format!("{word}{number}");
+        let on = true;
+        if lab.rack.texts().free() < leave + 600
+            || lab
+                .operator(Operator::Trait {
+                    node,
+                    name: &name,
+                    on,
+                })
+                .is_err()
+        {
+            break;
+        }
+    }
+    for index in 2..8u8 {
+        lab.dhcp(index + 1, ipxe);
+        let node = lab.node(usize::from(index)).id;
+        for key in ["a", "b", "c"] {
+            if lab.rack.texts().free() < leave + 600 {
+                break;
+            }
+            let (key, value) = (key.repeat(24), "v".repeat(40));
+            lab.operator(Operator::DriverInfo {
+                node,
+                key: &key,
+                value: &value,
+            })
+            .unwrap();
+        }
+        for mark in [Mark::Maintenance, Mark::Retired] {
+            let rest = lab.rack.texts().free() - leave;
+            let cost = match rest {
+                0 => return,
+                rest if rest <= Texts::cost(96) => rest,
+                rest => Texts::cost(96).min(rest - Texts::cost(1)),
+            };
+            let reason = "r".repeat(cost - Texts::cost(0));
+            lab.operator(Operator::Mark {
+                node,
+                mark,
+                on: true,
+                reason: &reason,
+            })
+            .unwrap();
+        }
+    }
+    assert_eq!(lab.rack.texts().free(), leave);
+}
+
+#[test]
+fn marks_go_with_their_own_reasons() {
+    let mut lab = rack();
+    let reply = patch(
+        &mut lab,
+        &json!([
+            add("/maintenance", true.into()),
+            add("/maintenance_reason", "disk ordered".into()),
+            add("/retired", "True".into()),
+        ]),
+    );
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let shown = node(&mut lab);
+    assert_eq!(shown["maintenance_reason"], "disk ordered");
+    assert_eq!(shown["retired_reason"], Value::Null);
+    assert_eq!(
+        (&shown["maintenance"], &shown["retired"]),
+        (&json!(true), &json!(true))
+    );
+    assert_eq!(shown["protected"], false);
+    // The ways in which clients say no.
+    for no in [json!(false), json!("False"), Value::Null] {
+        patch(&mut lab, &json!([add("/retired", true.into())]));
+        let reply = patch(&mut lab, &json!([add("/retired", no)]));
+        assert_eq!((reply.status, &reply.body["retired"]), (200, &json!(false)));
+    }
+    let reply = patch(&mut lab, &json!([add("/retired", "perhaps".into())]));
+    assert_eq!(reply.status, 400);
+    // What is removed has no value, whatever comes with it.
+    let with_value = json!({"op": "remove", "path": "/name", "value": "other"});
+    let target = format!("/v1/nodes/{}", id(&lab, 0));
+    let reply = call(&mut lab, "PATCH", &target, &json!([with_value]).to_string());
+    assert_eq!(reply.body["name"], Value::Null);
+}
+
+#[test]
+fn a_node_at_work_takes_maintenance_and_nothing_else() {
+    let mut lab = rack();
+    let _agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    lab.verb(0, Verb::Provide).unwrap();
+    assert!(lab.state(0).is_busy());
+    let why = add("/maintenance_reason", "smoke".into());
+    for (body, status) in [
+        (json!([add("/retired", true.into())]), 409),
+        (json!([add("/retired_reason", "old".into())]), 409),
+        (
+            json!([
+                add("/maintenance", true.into()),
+                add("/retired", true.into())
+            ]),
+            409,
+        ),
+        (
+            json!([
+                add("/maintenance", true.into()),
+                add("/resource_class", "a".into())
+            ]),
+            409,
+        ),
+        (json!([add("/name", "other".into())]), 409),
+        (json!([add("/maintenance", true.into()), why]), 200),
+    ] {
+        let reply = patch(&mut lab, &body);
+        assert_eq!(reply.status, status, "{body}: {}", reply.body);
+    }
+    assert_eq!(node(&mut lab)["maintenance_reason"], "smoke");
+}
+
+#[test]
+fn marks_that_the_state_forbids_are_refused_beforehand() {
+    let mut lab = available();
+    for (path, status) in [("/protected", 409), ("/retired", 409)] {
+        // Together with a change that would be done first.
+        let body = json!([add("/name", "rack-2".into()), add(path, true.into())]);
+        let reply = patch(&mut lab, &body);
+        assert!((400..=status).contains(&reply.status), "{}", reply.body);
+        assert_eq!(lab.node(0).name, "rack-1");
+        assert_eq!(
+            patch(&mut lab, &json!([add(path, false.into())])).status,
+            200
+        );
+    }
+}
+
+#[test]
+fn a_patch_is_refused_where_its_texts_do_not_fit() {
+    let driver = || add("/driver_info/key", "value".into());
+    let reason = || add("/retired_reason", "why".into());
+    let (pair, why) = (
+        Texts::cost("key".len() + 1 + "value".len()),
+        Texts::cost("why".len()),
+    );
+    for (body, needs) in [
+        (json!([driver()]), pair),
+        (json!([reason()]), why),
+        (json!([driver(), reason()]), pair + why),
+    ] {
+        for (spare, status) in [(0, 200), (1, 503)] {
+            let mut lab = rack();
+            fill(&mut lab, needs - spare);
+            let reply = patch(&mut lab, &body);
+            assert_eq!(reply.status, status, "{body}: {}", reply.body);
+            let fault: Value =
+                serde_json::from_str(reply.body["error_message"].as_str().unwrap_or("{}")).unwrap();
+            let whose = (status == 503).then_some("Server");
+            assert_eq!(fault["faultcode"].as_str(), whose);
+        }
+    }
+}
+
+#[test]
+fn whose_fault_an_error_is() {
+    let mut lab = rack();
+    let reply = patch(&mut lab, &json!([add("/name", "a b".into())]));
+    let fault: Value = serde_json::from_str(reply.body["error_message"].as_str().unwrap()).unwrap();
+    assert_eq!(fault["faultcode"], "Client");
+}
+
+#[test]
+fn driver_facts_are_counted_as_they_will_be() {
+    let mut lab = rack();
+    let set = |key: &str| add(&format!("/driver_info/{key}"), "x".into());
+    let gone = |key: &str| remove(&format!("/driver_info/{key}"));
+    for (body, status, left) in [
+        (json!([set("a"), set("b"), set("c")]), 200, ["a", "b", "c"]),
+        (json!([set("d")]), 400, ["a", "b", "c"]),
+        (json!([set("a"), set("b")]), 200, ["a", "b", "c"]),
+        (json!([set("d"), gone("a")]), 200, ["b", "c", "d"]),
+        (json!([set("e"), set("f"), gone("b")]), 400, ["b", "c", "d"]),
+        (json!([set("e"), gone("a")]), 400, ["b", "c", "d"]),
+        (json!([set("b"), set("e"), gone("c")]), 200, ["b", "d", "e"]),
+    ] {
+        let reply = patch(&mut lab, &body);
+        assert_eq!(reply.status == 200, status == 200, "{body}: {}", reply.body);
+        let shown = node(&mut lab);
+        let mut keys: Vec<_> = shown["driver_info"].as_object().unwrap().keys().collect();
+        keys.sort_unstable();
+        assert_eq!(keys, left, "{body}");
+    }
+}
+
+#[test]
+fn what_a_deployment_lacks_is_named() {
+    let mut lab = rack();
+    let reason = |lab: &mut Lab, node: &str| {
+        let validate = get(lab, &format!("/v1/nodes/{node}/validate"));
+        validate["deploy"]["reason"]
+            .as_str()
+            .unwrap_or("")
+            .to_owned()
+    };
+    assert!(reason(&mut lab, "rack-1").contains("image_source is not set"));
+    let other = id(&lab, 1);
+    lab.set_image(1, "debian12").unwrap();
+    assert!(reason(&mut lab, &other).contains("no disk is known"));
+    lab.set_image(0, "beos").unwrap();
+    assert!(reason(&mut lab, "rack-1").contains("no image of that name"));
+}
+
+fn begin(lab: &Lab, request: &str) -> Exchange {
+    let (head, _) = Head::parse(request.as_bytes()).unwrap().unwrap();
+    Exchange::begin(&head, &Facts::of(&lab.rack, Instant::from_millis(lab.now)))
+}
+
+#[test]
+fn a_body_is_wanted_where_it_can_matter() {
+    let lab = rack();
+    let put = |node: &str, length: u64| {
+        let request = format!(
+            "PUT /v1/nodes/{node}/states/provision HTTP/1.1\r\nHost: a\r\n\
+             Content-Length: {length}\r\n\r\n"
+        );
+        begin(&lab, &request)
+    };
+    assert!(put("rack-1", 10).wants_body());
+    assert!(!put("nobody", 10).wants_body(), "it is refused already");
+    for (length, fits) in [(MAX_BODY, true), (MAX_BODY + 1, false)] {
+        let exchange = put("rack-1", length);
+        assert_eq!(exchange.wants_body(), fits, "{length}");
+        assert_eq!(exchange.gives_up(), !fits, "{length}");
+    }
+}
+
+#[test]
+fn a_config_drive_lies_in_its_nodes_slot() {
+    let lab = available();
+    let facts = Facts::of(&lab.rack, Instant::from_millis(lab.now));
+    let put = |place: usize, body: &str| {
+        let request = format!(
+            "PUT /v1/nodes/{}/states/provision HTTP/1.1\r\nHost: a\r\n\
+             Content-Length: {}\r\n\r\n",
+            id(&lab, place),
+            body.len()
+        );
+        begin(&lab, &request)
+    };
+    for (body, drive) in [
+        (r#"{"target": "active", "configdrive": {"a": "b"}}"#, 10),
+        (r#"{"target": "manage"}"#, 0),
+    ] {
+        assert_eq!(put(1, body).slot(), Some(1));
+        let mut exchange = put(0, body);
+        assert_eq!(exchange.slot(), Some(0));
+        let mut input = body.as_bytes();
+        let mut length = 0;
+        while let Some(piece) = exchange.push(&mut input) {
+            length += piece.len();
+        }
+        assert_eq!(exchange.config_drive(), None, "not before its end");
+        exchange.end([1; 32], &facts);
+        assert_eq!(length, drive);
+        assert_eq!(exchange.config_drive().unwrap_or(0) as usize, drive);
+    }
+    let list = "GET /v1/nodes HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert_eq!(begin(&lab, list).slot(), None);
+}
