@@ -46,7 +46,7 @@ fn fill(lab: &mut Lab, leave: usize) {
             break;
         }
     }
-    for index in 2..8u8 {
+    for index in 1..8u8 {
         lab.dhcp(index + 1, ipxe);
         let node = lab.node(usize::from(index)).id;
         for key in ["a", "b", "c"] {

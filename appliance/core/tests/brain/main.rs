@@ -1,9 +1,13 @@
 //! The brain from outside, one program for all: it is built and linked once.
 
+// A node's document is one long macro.
+#![recursion_limit = "256"]
+
 mod api_change;
 mod api_client;
 mod api_fine;
 mod api_json;
+mod api_node;
 mod api_noise;
 mod api_read;
 mod api_rig;

@@ -1,0 +1,178 @@
+//! A node as the API shows it, field by field and in every kind of state.
+
+use crate::api_rig::*;
+use crate::common::*;
+use farrier_core::Operator;
+use farrier_core::flags::Mark;
+use farrier_lifecycle::{State, Verb};
+use serde_json::{Value, json};
+
+fn node(lab: &mut Lab) -> Value {
+    get(lab, "/v1/nodes/rack-1")
+}
+
+fn mark(lab: &mut Lab, mark: Mark, on: bool) {
+    let node = lab.node(0).id;
+    let wish = Operator::Mark {
+        node,
+        mark,
+        on,
+        reason: "",
+    };
+    lab.operator(wish).unwrap();
+}
+
+#[test]
+fn every_field_of_a_node_at_rest() {
+    let mut lab = rack();
+    lab.now += 7_000;
+    let uuid = id(&lab, 0);
+    let seconds = (lab.now - lab.node(0).since.millis()) / 1000;
+    assert!(seconds > 7);
+    let expected = json!({
+        "uuid": uuid,
+        "name": "rack-1",
+        "provision_state": "manageable",
+        "target_provision_state": null,
+        "power_state": "power on",
+        "target_power_state": null,
+        "last_error": null,
+        "instance_uuid": null,
+        "instance_info": {},
+        "allocation_uuid": null,
+        "driver": "farrier",
+        "driver_info": {},
+        "driver_internal_info": {
+            "reason": "the hardware is known",
+            "state_seconds": seconds,
+            "agent_is_live": true,
+            "last_hop": "first order",
+        },
+        "properties": {"cpus": 2, "cpu_arch": "x86_64", "memory_mb": 970, "local_gb": 20},
+        "conductor": "farrier",
+        "conductor_group": "",
+        "reservation": null,
+        "maintenance": false,
+        "maintenance_reason": null,
+        "fault": null,
+        "protected": false,
+        "protected_reason": null,
+        "retired": false,
+        "retired_reason": null,
+        "boot_mode": "bios",
+        "secure_boot": null,
+        "console_enabled": false,
+        "automated_clean": true,
+        "traits": [],
+        "resource_class": null,
+        "clean_step": {},
+        "deploy_step": {},
+        "service_step": {},
+        "extra": {},
+        "raid_config": {},
+        "target_raid_config": {},
+        "network_data": {},
+        "boot_interface": "ipxe",
+        "deploy_interface": "direct",
+        "inspect_interface": "agent",
+        "management_interface": "noop",
+        "network_interface": "noop",
+        "power_interface": "noop",
+        "storage_interface": "noop",
+        "bios_interface": "no-bios",
+        "console_interface": "no-console",
+        "firmware_interface": "no-firmware",
+        "raid_interface": "no-raid",
+        "rescue_interface": "no-rescue",
+        "vendor_interface": "no-vendor",
+        "description": null,
+        "owner": null,
+        "lessee": null,
+        "shard": null,
+        "chassis_uuid": null,
+        "parent_node": null,
+        "created_at": null,
+        "updated_at": null,
+        "provision_updated_at": null,
+        "inspection_started_at": null,
+        "inspection_finished_at": null,
+        "links": [{"href": format!("/v1/nodes/{uuid}"), "rel": "self"}],
+    });
+    assert_eq!(node(&mut lab), expected);
+}
+
+#[test]
+fn the_step_of_the_work_at_hand_and_until_when() {
+    let mut lab = available();
+    let steps = |lab: &mut Lab| {
+        let shown = node(lab);
+        ["clean_step", "deploy_step", "service_step"].map(|key| {
+            let step = shown[key]["step"].as_str().unwrap_or("");
+            step.to_owned()
+        })
+    };
+    lab.set_image(0, "debian12").unwrap();
+    let body = r#"{"target": "active", "deploy_steps": [{"step": "hold", "priority": 150}]}"#;
+    assert_eq!(put(&mut lab, "rack-1", body).status, 202);
+    assert_eq!(steps(&mut lab), ["", "hold", ""]);
+    lab.now += 100_000;
+    let shown = node(&mut lab);
+    let info = &shown["driver_internal_info"];
+    let deadline = lab.node(0).deadline.unwrap().millis();
+    assert_eq!(info["deadline_seconds"], (deadline - lab.now) / 1000);
+    assert_eq!(info["next_hop"], "dhcp discover");
+    assert_eq!(info["next_hop_seconds"], 800);
+    assert_eq!(info["state_seconds"], 100);
+    assert_eq!(shown["reservation"], Value::Null, "a machine is waited for");
+
+    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    lab.run(&mut agent, 5);
+    assert_eq!(lab.state(0), State::DeployHold);
+    lab.verb(0, Verb::Unhold).unwrap();
+    lab.run(&mut agent, 30);
+    assert_eq!(lab.state(0), State::Active);
+    assert_eq!(steps(&mut lab), ["", "", ""]);
+    mark(&mut lab, Mark::Protected, true);
+    assert_eq!(node(&mut lab)["protected"], true);
+    mark(&mut lab, Mark::Protected, false);
+
+    let body = r#"{"target": "service", "service_steps": [{"step": "hold"}]}"#;
+    assert_eq!(put(&mut lab, "rack-1", body).status, 202);
+    assert_eq!(steps(&mut lab), ["", "", "hold"]);
+    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    lab.run(&mut agent, 5);
+    assert_eq!(lab.state(0), State::ServiceHold);
+}
+
+#[test]
+fn a_nodes_fault_has_words() {
+    let mut lab = rack();
+    put(&mut lab, "rack-1", r#"{"target": "provide"}"#);
+    assert_eq!(node(&mut lab)["clean_step"]["step"], "erase_devices");
+    lab.pass(200);
+    lab.verb(0, Verb::Abort).unwrap();
+    let shown = node(&mut lab);
+    assert_eq!(shown["fault"], "clean failure");
+    let reason = shown["maintenance_reason"].as_str().unwrap();
+    assert!(reason.contains("former tenant"), "{reason}");
+    mark(&mut lab, Mark::Maintenance, false);
+
+    lab.restart(1);
+    lab.pass(1);
+    let shown = node(&mut lab);
+    assert_eq!(shown["fault"], "records lost");
+    let reason = shown["maintenance_reason"].as_str().unwrap();
+    assert!(reason.contains("has lost records"), "{reason}");
+}
+
+#[test]
+fn an_instance_is_an_allocations_or_nobodys() {
+    let mut lab = available();
+    let instance = "11111111-2222-4333-8444-555555555555";
+    let patch = json!([{"op": "add", "path": "/instance_uuid", "value": instance}]);
+    let reply = call(&mut lab, "PATCH", "/v1/nodes/rack-1", &patch.to_string());
+    assert_eq!(reply.status, 200);
+    let shown = node(&mut lab);
+    assert_eq!(shown["instance_uuid"], instance);
+    assert_eq!(shown["allocation_uuid"], Value::Null);
+}
