@@ -206,5 +206,13 @@ mod tests {
         ] {
             assert!(read(body, 5).is_err(), "{body}");
         }
+        for (length, fits) in [(24, true), (25, false)] {
+            let body = std::format!(r#"{{"info": {{"{}": 1}}}}"#, "k".repeat(length));
+            assert_eq!(read(&body, 5).is_ok(), fits, "{length}");
+        }
+        for body in [r#""name""#, "7", "true", "null"] {
+            let refused = read(body, 5).unwrap_err();
+            assert!(refused.text.contains("not an object"), "{body}");
+        }
     }
 }

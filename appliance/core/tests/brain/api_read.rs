@@ -156,7 +156,29 @@ fn inventory() {
     assert_eq!(inventory["cpu"]["frequency"], "2000");
     assert_eq!(inventory["system_vendor"]["manufacturer"], "QEMU");
     assert_eq!(inventory["boot"]["current_boot_mode"], "bios");
-    assert_eq!(inventory["interfaces"], json!([]));
+    assert_eq!(
+        inventory["interfaces"],
+        json!([{
+            "name": "eth0", "mac_address": "52:54:00:00:00:01", "ipv4_address": "172.22.0.20",
+            "ipv6_address": null, "has_carrier": true, "vendor": "0x15b3", "product": "0x1017",
+            "driver": "mlx5_core", "speed_mbps": 25000, "biosdevname": null, "client_id": null,
+            "lldp": null, "lldp_chassis": "switch-1", "lldp_port": "ge-0/0/7",
+        }, {
+            "name": "eth1", "mac_address": "52:54:00:00:00:09", "ipv4_address": null,
+            "ipv6_address": null, "has_carrier": false, "vendor": null, "product": null,
+            "driver": null, "speed_mbps": null, "biosdevname": null, "client_id": null,
+            "lldp": null,
+        }])
+    );
+    assert_eq!(
+        inventory["disks"][0],
+        json!({
+            "name": "/dev/sda", "model": "HARDDISK", "vendor": "ATA", "serial": "DISK0",
+            "size": 8 * GIB, "rotational": true, "wwn": null, "wwn_with_extension": null,
+            "wwn_vendor_extension": null, "hctl": "0:0:0:0",
+            "by_path": "pci-0000:00:1f.2-ata-1", "logical_sectors": 512,
+        })
+    );
     assert_eq!(inventory["disks"].as_array().unwrap().len(), 2);
     assert_eq!(inventory["disks"][1]["size"], 20 * GIB);
     assert_eq!(inventory["disks"][1]["name"], "/dev/sda");

@@ -8,7 +8,7 @@ use farrier_core::rack::Entropy;
 use farrier_core::{Input, Instant, Output};
 use farrier_http::{Body, Head, Piece};
 use farrier_lifecycle::{State, Verb};
-use farrier_protocol::message::{DiskId, Fact, Statement};
+use farrier_protocol::message::{DiskId, Fact, LldpNeighbour, Nic, Statement};
 use farrier_protocol::signing::{SecretKey, sign_statement};
 use serde_json::Value;
 
@@ -212,14 +212,44 @@ pub fn available() -> Lab {
     lab
 }
 
+/// An interface whose switch tells who it is, and one that has no cable.
+fn nics() -> [Nic; 2] {
+    let plugged = Nic {
+        name: "eth0".try_into().unwrap(),
+        mac: mac_of(1),
+        driver: "mlx5_core".try_into().unwrap(),
+        speed_mbps: 25_000,
+        carrier: true,
+        ipv4: [172, 22, 0, 20],
+        pci: [0x15b3, 0x1017],
+        lldp: Some(LldpNeighbour {
+            chassis: "switch-1".try_into().unwrap(),
+            port: "ge-0/0/7".try_into().unwrap(),
+        }),
+    };
+    let unplugged = Nic {
+        name: "eth1".try_into().unwrap(),
+        mac: mac_of(9),
+        driver: "".try_into().unwrap(),
+        speed_mbps: 0,
+        carrier: false,
+        ipv4: [0; 4],
+        pci: [0; 2],
+        lldp: None,
+    };
+    [plugged, unplugged]
+}
+
 /// What the store would give back for this node.
 pub fn signed_inspection(node: &Node, disks: &[DiskId]) -> Vec<u8> {
+    let mut found = inspection(disks);
+    found.nics = nics().into_iter().collect();
     let statement = Statement {
         node: node.id,
         boot: node.boot.id,
         counter: 1,
         order: 1,
-        fact: Fact::Inspection(inspection(disks)),
+        fact: Fact::Inspection(found),
     };
     let key = SecretKey::from_bytes(&[1; 32]);
     let mut buffer = [0; 4096];
