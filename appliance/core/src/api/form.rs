@@ -210,7 +210,7 @@ mod tests {
             let body = std::format!(r#"{{"info": {{"{}": 1}}}}"#, "k".repeat(length));
             assert_eq!(read(&body, 5).is_ok(), fits, "{length}");
         }
-        for body in [r#""name""#, "7", "true", "null"] {
+        for body in [r#""name""#, "7", "true"] {
             let refused = read(body, 5).unwrap_err();
             assert!(refused.text.contains("not an object"), "{body}");
         }
