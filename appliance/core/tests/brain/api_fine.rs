@@ -3,7 +3,7 @@
 
 use crate::api_rig::*;
 use crate::common::*;
-use farrier_core::api::{Exchange, Facts, MAX_BODY};
+use farrier_core::api::{Exchange, Facts, MAX_BODY, MAX_PATCH};
 use farrier_core::flags::Mark;
 use farrier_core::texts::Texts;
 use farrier_core::{Instant, Operator};
@@ -296,4 +296,36 @@ fn a_config_drive_lies_in_its_nodes_slot() {
     }
     let list = "GET /v1/nodes HTTP/1.1\r\nHost: a\r\n\r\n";
     assert_eq!(begin(&lab, list).slot(), None);
+}
+
+#[test]
+fn bodies_that_are_no_patches() {
+    let mut lab = rack();
+    let mut status = |body: &str| {
+        let reply = call(&mut lab, "PATCH", "/v1/nodes/rack-1", body);
+        (reply.status, reply)
+    };
+    for (body, part) in [
+        ("[null]", "not a JSON patch"),
+        ("[7]", "not a JSON patch"),
+        ("[[]]", "not a JSON patch"),
+        ("{}", "not a JSON patch"),
+        (
+            r#"[{"op": "add", "path": "/name", "value": ["a"]}]"#,
+            "or one object",
+        ),
+        (
+            r#"[{"op": "add", "path": "/instance_info", "value": {"a": ["b"]}}]"#,
+            "or one object",
+        ),
+    ] {
+        let (status, reply) = status(body);
+        assert_eq!(status, 400, "{body}");
+        assert!(reply.fault().contains(part), "{body}: {}", reply.fault());
+    }
+    let patch = json!([add("/name", "rack-1".into())]).to_string();
+    for (length, expected) in [(MAX_PATCH, 200), (MAX_PATCH + 1, 413)] {
+        let body = format!("{patch}{}", " ".repeat(length - patch.len()));
+        assert_eq!(status(&body).0, expected, "{length}");
+    }
 }
