@@ -69,7 +69,7 @@ impl Judge {
     /// Seconds after which tests that run on are taken to have noticed.
     fn patience(self) -> &'static str {
         match self {
-            Self::Tests => "15",
+            Self::Tests => "10",
             Self::Simulation => "240",
         }
     }
@@ -196,7 +196,7 @@ fn judged_by(judge: Judge, arguments: &Arguments, folder: &Path, known: &Known) 
     command
         // Thousands of times the same tests: fewer cases of each are enough,
         // and nobody reads how a test failed.
-        .env("PROPTEST_CASES", "64")
+        .env("PROPTEST_CASES", "24")
         .env("PROPTEST_MAX_SHRINK_ITERS", "0")
         .env("RUST_BACKTRACE", "0")
         .args(["--test-package", &judge.packages()])

@@ -389,6 +389,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::walk::TestRack;
 
     /// Gives one byte after the other.
     struct Counting(u8);
@@ -417,7 +418,7 @@ mod tests {
 
     #[test]
     fn a_start_draws_its_numbers() {
-        let mut rack = std::boxed::Box::new(Rack::<2, 4, 2>::new());
+        let mut rack = std::boxed::Box::new(TestRack::new());
         let identity = Identity {
             noise: [1; 32],
             signing: [2; 32],
@@ -432,7 +433,7 @@ mod tests {
 
     #[test]
     fn a_rack_in_peace_wants_to_be_woken_in_an_hour() {
-        let mut rack = std::boxed::Box::new(Rack::<2, 4, 2>::new());
+        let mut rack = std::boxed::Box::new(TestRack::new());
         rack.next_tick = Instant::from_millis(5);
         assert_eq!(rack.wake_at(), Instant::from_millis(5 + IDLE_MILLIS));
         rack.doubted = 1;

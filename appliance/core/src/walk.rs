@@ -58,8 +58,11 @@ const LOCKED: [State; 9] = [
     State::Servicing,
 ];
 
+/// A rack for unit tests: one size for all, since each is compiled anew.
+pub(crate) type TestRack = Rack<8, 8, 16>;
+
 pub(crate) struct Bench {
-    pub(crate) rack: Box<Rack<4, 4, 8>>,
+    pub(crate) rack: Box<TestRack>,
     out: Box<Outputs>,
     entropy: Count,
     pub(crate) now: Instant,

@@ -1,10 +1,9 @@
 use super::*;
 use crate::config::Config;
 use crate::node::Node;
+use crate::walk::TestRack;
 use farrier_protocol::message::NodeId;
 use std::boxed::Box;
-
-type TestRack = Rack<4, 4, 4>;
 
 const NOW: Instant = Instant::START;
 

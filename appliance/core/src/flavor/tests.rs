@@ -1,11 +1,10 @@
 use super::*;
 use crate::time::Instant;
+use crate::walk::TestRack;
 use farrier_protocol::message::Mac;
 use proptest::prelude::*;
 use std::string::{String, ToString};
 use std::vec::Vec;
-
-type TestRack = Rack<8, 8, 8>;
 
 /// Numbers of a machine: traits, class, parts, memory, processors, disk, link.
 type Shape = (u32, u8, u8, u32, u16, u32, u16);

@@ -1,8 +1,7 @@
 use super::*;
+use crate::walk::TestRack;
 use farrier_protocol::message::Mac;
 use std::boxed::Box;
-
-type TestRack = Rack<4, 8, 16>;
 
 const NOW: Instant = Instant::from_millis(50_000);
 
