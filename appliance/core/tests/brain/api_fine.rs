@@ -329,3 +329,58 @@ fn bodies_that_are_no_patches() {
         assert_eq!(status(&body).0, expected, "{length}");
     }
 }
+
+#[test]
+fn steps_that_are_refused_and_steps_that_are_not() {
+    let mut lab = rack();
+    let clean = |steps: &str| format!(r#"{{"target": "clean", "clean_steps": {steps}}}"#);
+    for (body, part) in [
+        (clean(r#"[{"step": null}]"#), "A step has interface"),
+        (clean(r#"[{"step": 7}]"#), "A step has interface"),
+        (
+            clean(r#"[{"step": "hold", "interface": 7}]"#),
+            "A step has interface",
+        ),
+        (
+            clean(r#"[{"step": "erase_devices", "interface": "raid"}]"#),
+            "There are the steps",
+        ),
+        (clean(r#"[{"step": "write_image"}]"#), "There are the steps"),
+        (
+            r#"{"target": "clean", "deploy_steps": [{"step": "hold"}]}"#.into(),
+            "belong to active",
+        ),
+    ] {
+        let reply = put(&mut lab, "rack-1", &body);
+        assert_eq!(reply.status, 400, "{body}");
+        assert!(reply.fault().contains(part), "{body}: {}", reply.fault());
+    }
+    let body = clean(r#"[{"step": "hold", "interface": null, "args": null, "priority": 9}]"#);
+    assert_eq!(put(&mut lab, "rack-1", &body).status, 202);
+}
+
+#[test]
+fn what_is_not_in_a_list_is_not_found() {
+    let mut lab = available();
+    let status = |lab: &mut Lab, method: &str, target: &str| call(lab, method, target, "").status;
+    for method in ["GET", "DELETE"] {
+        let target = "/v1/nodes/rack-1/allocation";
+        assert_eq!(status(&mut lab, method, target), 404, "{method}");
+    }
+    let ports = get(&mut lab, "/v1/ports");
+    let port = ports["ports"][0]["uuid"].as_str().unwrap().to_owned();
+    for (marker, expected) in [(&*port, 200), ("11111111-2222-4333-8444-555555555555", 400)] {
+        let target = format!("/v1/ports?marker={marker}");
+        assert_eq!(status(&mut lab, "GET", &target), expected);
+    }
+    // Once it is allocated, and by nobody else.
+    let class = r#"[{"op": "add", "path": "/resource_class", "value": "metal"}]"#;
+    call(&mut lab, "PATCH", "/v1/nodes/rack-1", class);
+    let body = r#"{"resource_class": "metal"}"#;
+    assert_eq!(call(&mut lab, "POST", "/v1/allocations", body).status, 201);
+    let other = format!("/v1/nodes/{}/allocation", id(&lab, 1));
+    assert_eq!(status(&mut lab, "GET", &other), 404);
+    let own = "/v1/nodes/rack-1/allocation";
+    assert_eq!(status(&mut lab, "GET", own), 200);
+    assert_eq!(status(&mut lab, "DELETE", own), 204);
+}
