@@ -1,5 +1,6 @@
 use super::*;
 use crate::walk::TestRack;
+use core::net::Ipv4Addr;
 use farrier_protocol::message::Mac;
 use std::boxed::Box;
 
@@ -105,5 +106,26 @@ fn architectures_have_numbers() {
         rack.take_up(NOW, &record);
         assert_eq!(rack.nodes[0].hardware.architecture, architecture);
         assert_eq!(rack.nodes[0].hardware.parts, Parts(5));
+    }
+}
+
+#[test]
+fn a_nodes_address_is_the_one_that_it_has_for_longest() {
+    let macs = [1, 2].map(|last| Mac([2, 0, 0, 0, 0, last]));
+    for (seconds, expected) in [([60, 90], 1), ([90, 60], 0), ([60, 60], 0)] {
+        let mut rack = rack(&[State::Manageable]);
+        rack.nodes[0].macs.extend(macs);
+        let first = rack.config.pool_first.to_bits();
+        let address = |place: usize| Ipv4Addr::from_bits(first + place as u32);
+        for (place, (mac, seconds)) in macs.into_iter().zip(seconds).enumerate() {
+            let record = Record::Lease {
+                mac,
+                address: address(place),
+                seconds,
+            };
+            rack.take_up(NOW, &record);
+        }
+        rack.restored(NOW, 2, 0);
+        assert_eq!(rack.nodes[0].address, address(expected), "{seconds:?}");
     }
 }

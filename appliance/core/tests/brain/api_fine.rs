@@ -101,6 +101,10 @@ fn marks_go_with_their_own_reasons() {
         (&json!(true), &json!(true))
     );
     assert_eq!(shown["protected"], false);
+    patch(&mut lab, &json!([add("/retired_reason", "old".into())]));
+    let shown = node(&mut lab);
+    assert_eq!(shown["retired_reason"], "old");
+    assert_eq!(shown["maintenance_reason"], "disk ordered");
     // The ways in which clients say no.
     for no in [json!(false), json!("False"), Value::Null] {
         patch(&mut lab, &json!([add("/retired", true.into())]));

@@ -19,7 +19,7 @@ use farrier_protocol::{MAX_STATEMENT, version};
 #[derive(Debug, PartialEq)]
 enum Said {
     Wait(u32),
-    Order(Order),
+    Order(Box<Order>),
     Ack,
     Stored(u32),
     Partial(u32),
@@ -91,7 +91,9 @@ impl Speaker {
         match self.session.open_reply(&reply, &mut buffer) {
             Err(_) => Said::Nothing,
             Ok(Reply::Wait { millis }) => Said::Wait(millis),
-            Ok(Reply::Order { body, .. }) => Said::Order(postcard::from_bytes(body).unwrap()),
+            Ok(Reply::Order { body, .. }) => {
+                Said::Order(Box::new(postcard::from_bytes(body).unwrap()))
+            }
             Ok(Reply::Ack) => Said::Ack,
             Ok(Reply::Stored { statement }) => Said::Stored(statement),
             Ok(Reply::Partial { have }) => Said::Partial(have),
@@ -102,7 +104,7 @@ impl Speaker {
 
     fn order(&mut self, lab: &mut Lab) -> Order {
         match self.says(lab, &Request::Ask) {
-            Said::Order(order) => order,
+            Said::Order(order) => *order,
             other => panic!("no order but {other:?}"),
         }
     }
@@ -219,7 +221,7 @@ fn a_request_that_comes_twice_is_answered_twice_and_heard_once() {
     // Its first answer was read already, so the session drops the second.
     assert_eq!(repeated, Said::Nothing);
     let said = agent.says(&mut lab, &Request::Ask);
-    assert_eq!(said, Said::Order(order), "the same order again");
+    assert_eq!(said, Said::Order(Box::new(order)), "the same order again");
 
     // A farewell that comes again after the machine is at work again.
     agent.says(&mut lab, &Request::Bye(Farewell::PowerOff));
