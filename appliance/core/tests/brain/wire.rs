@@ -397,6 +397,21 @@ fn progress_of_the_order_keeps_the_work_alive() {
 }
 
 #[test]
+fn an_agent_that_comes_back_after_a_restart_has_all_of_its_time() {
+    let (mut lab, mut agent, order, _) = cleaning();
+    lab.restart(0);
+    lab.now += 80_000;
+    assert_eq!(agent.order(&mut lab), order);
+    let limit = State::Cleaning.deadline().unwrap().millis;
+    let left = |lab: &Lab| lab.node(0).deadline.unwrap().millis() - lab.now;
+    assert_eq!(left(&lab), limit);
+    // Which is so once.
+    lab.now += 1_000;
+    assert_eq!(agent.order(&mut lab), order);
+    assert_eq!(left(&lab), limit - 1_000);
+}
+
+#[test]
 fn who_is_idle_for_long_asks_less_often() {
     let mut lab = Lab::new();
     let mut agent = Speaker::new(&mut lab, 1);
