@@ -3,10 +3,9 @@
 
 use crate::api_rig::*;
 use crate::common::*;
+use farrier_core::Instant;
 use farrier_core::api::{Exchange, Facts, MAX_BODY, MAX_PATCH};
-use farrier_core::flags::Mark;
 use farrier_core::texts::Texts;
-use farrier_core::{Instant, Operator};
 use farrier_http::Head;
 use farrier_lifecycle::Verb;
 use serde_json::{Value, json};
@@ -25,60 +24,6 @@ fn remove(path: &str) -> Value {
 
 fn node(lab: &mut Lab) -> Value {
     get(lab, "/v1/nodes/rack-1")
-}
-
-/// Fills the arena of texts through operators' wishes, up to so many bytes.
-fn fill(lab: &mut Lab, leave: usize) {
-    let node = lab.node(1).id;
-    let word = "W".repeat(62);
-    for number in 10..40 {
-        let name = format!("{word}{number}");
-        let on = true;
-        if lab.rack.texts().free() < leave + 600
-            || lab
-                .operator(Operator::Trait {
-                    node,
-                    name: &name,
-                    on,
-                })
-                .is_err()
-        {
-            break;
-        }
-    }
-    for index in 1..8u8 {
-        lab.dhcp(index + 1, ipxe);
-        let node = lab.node(usize::from(index)).id;
-        for key in ["a", "b", "c"] {
-            if lab.rack.texts().free() < leave + 600 {
-                break;
-            }
-            let (key, value) = (key.repeat(24), "v".repeat(40));
-            lab.operator(Operator::DriverInfo {
-                node,
-                key: &key,
-                value: &value,
-            })
-            .unwrap();
-        }
-        for mark in [Mark::Maintenance, Mark::Retired] {
-            let rest = lab.rack.texts().free() - leave;
-            let cost = match rest {
-                0 => return,
-                rest if rest <= Texts::cost(96) => rest,
-                rest => Texts::cost(96).min(rest - Texts::cost(1)),
-            };
-            let reason = "r".repeat(cost - Texts::cost(0));
-            lab.operator(Operator::Mark {
-                node,
-                mark,
-                on: true,
-                reason: &reason,
-            })
-            .unwrap();
-        }
-    }
-    assert_eq!(lab.rack.texts().free(), leave);
 }
 
 #[test]

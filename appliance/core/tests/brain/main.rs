@@ -11,6 +11,7 @@ mod api_node;
 mod api_noise;
 mod api_read;
 mod api_rig;
+mod api_route;
 mod common;
 mod door;
 mod life;

@@ -2,7 +2,7 @@
 //! itself, so that they can be wrong in ways that the shipping agent's never
 //! are.
 
-use crate::api_rig::{call, id, put};
+use crate::api_rig::{call, get, id, put};
 use crate::common::*;
 use farrier_core::node::Hop;
 use farrier_core::{Endpoint, Input};
@@ -391,6 +391,13 @@ fn progress_of_the_order_keeps_the_work_alive() {
         before = now;
     }
     assert_eq!(lab.node(0).boot.progress.unwrap().done, 3);
+    let status = get(&mut lab, "/farrier/v1/status");
+    assert_eq!(
+        status["nodes"][0]["progress"],
+        serde_json::json!({
+            "step": "verify erase", "done": 3, "total": 100, "rate": 1, "peak_rss_kib": 1,
+        })
+    );
     // Another order begins at nothing.
     agent.states(&mut lab, order.counter, Fact::Done);
     assert_eq!(lab.state(0), State::CleanFailed);
