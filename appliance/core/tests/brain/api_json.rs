@@ -111,6 +111,10 @@ fn malformed_documents_are_refused() {
         ("[1e]", Error::Syntax),
         ("NaN", Error::Syntax),
         ("truE", Error::Syntax),
+        ("tr ue", Error::Syntax),
+        ("[1e+]", Error::Syntax),
+        ("[1e5.0]", Error::Syntax),
+        ("\"\\ n\"", Error::Escape),
         ("'a'", Error::Syntax),
         ("\"a\nb\"", Error::Syntax),
         ("\"\\x41\"", Error::Escape),
@@ -132,6 +136,16 @@ fn malformed_documents_are_refused() {
             let error = read(bad, &[cut]).unwrap_err();
             assert!(matches!(error, Error::Utf8 | Error::Incomplete));
         }
+    }
+}
+
+#[test]
+fn numbers_have_every_form_that_json_knows() {
+    for text in [
+        "0", "-0", "7", "1e5", "1E+5", "2.5e-3", "0e0", "0.125", "-12E2",
+    ] {
+        let expected: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(whole(text), Ok(expected), "{text}");
     }
 }
 
