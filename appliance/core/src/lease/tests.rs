@@ -32,6 +32,40 @@ fn a_client_gets_the_same_address_again() {
 }
 
 #[test]
+fn leases_run_out_when_the_clock_is_old_too() {
+    // Beyond 32 bits of milliseconds, and at the end of what a slot can name.
+    for now in [(1 << 32) - 30_000, 5 << 32 | 7, (1 << 46) - 30_000] {
+        let now = Instant::from_millis(now);
+        let mut leases = book(1);
+        let address = leases.offer(now, client(1), None).unwrap();
+        leases.bind(now, client(1), address, 60).unwrap();
+        let later = |seconds: u64| now.plus_millis(seconds * 1000);
+        assert!(
+            leases
+                .left(later(1), address)
+                .is_some_and(|left| left >= 28)
+        );
+        for (seconds, free) in [(0, false), (29, false), (61, true)] {
+            let taken = leases.offer(later(seconds), client(2), None);
+            assert_eq!(taken.is_ok(), free, "after {seconds} s");
+        }
+    }
+}
+
+#[test]
+fn a_fingerprint_is_one_of_its_own_machine_only() {
+    for other in 2..=255 {
+        let known = |last, key| Client::known(Mac([2, 0, 0, 0, 0, last]), [key; 8]);
+        let mut leases = book(2);
+        let address = leases.offer(at(0), known(1, 1), None).unwrap();
+        for stranger in [known(other, 1), known(1, other)] {
+            let offered = leases.offer(at(0), stranger, None);
+            assert_ne!(offered, Ok(address), "{other}");
+        }
+    }
+}
+
+#[test]
 fn one_machine_may_have_two_identities() {
     let mut leases = book(8);
     let mac = [2, 0, 0, 0, 0, 1];

@@ -197,6 +197,10 @@ fn a_writer_knows_its_commas_and_its_limits() {
     for short in 0..length {
         assert_eq!(write(&mut room[..short]), None);
     }
+    let mut slice = Slice::new(&mut room);
+    assert!(slice.is_empty());
+    std::fmt::Write::write_str(&mut slice, "a").unwrap();
+    assert!(!slice.is_empty() && slice.len() == 1);
 }
 
 /// Any document that is not nested too deep.
