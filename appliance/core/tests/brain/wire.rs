@@ -180,14 +180,20 @@ fn progress(order: u32, step: Step, done: u64) -> Request<'static> {
     })
 }
 
-/// A node that is being cleaned, up to the order to erase.
-fn cleaning() -> (Lab, Speaker, Order, DiskId) {
+/// A node that is being cleaned, and whose hardware is known.
+fn inspected() -> (Lab, Speaker, DiskId) {
     let mut lab = Lab::new();
     let disk = disk("DISK0", 8 * GIB);
     let mut agent = Speaker::new(&mut lab, 1);
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Provide).unwrap();
     agent.inspects(&mut lab, std::slice::from_ref(&disk));
+    (lab, agent, disk)
+}
+
+/// The same up to the order to erase.
+fn cleaning() -> (Lab, Speaker, Order, DiskId) {
+    let (mut lab, mut agent, disk) = inspected();
     let order = agent.order(&mut lab);
     assert!(matches!(order.task, Task::Erase { .. }));
     (lab, agent, order, disk)
@@ -244,12 +250,7 @@ fn a_request_that_comes_twice_is_answered_twice_and_heard_once() {
 #[test]
 fn a_certificate_counts_for_the_order_to_erase_only() {
     // While it is to look at its hardware.
-    let mut lab = Lab::new();
-    let disk = disk("DISK0", 8 * GIB);
-    let mut agent = Speaker::new(&mut lab, 1);
-    lab.verb(0, Verb::Manage).unwrap();
-    lab.verb(0, Verb::Provide).unwrap();
-    agent.inspects(&mut lab, std::slice::from_ref(&disk));
+    let (mut lab, mut agent, disk) = inspected();
     agent.says(&mut lab, &Request::Bye(Farewell::Reboot));
     let mut agent = Speaker::new(&mut lab, 1);
     let order = agent.order(&mut lab);

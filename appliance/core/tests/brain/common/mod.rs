@@ -707,3 +707,18 @@ pub fn inspection(disks: &[DiskId]) -> Inspection {
         tpm2: false,
     }
 }
+
+/// Looks whether the nodes' identities are those of RFC 9562, version 4 and
+/// variant 10, and random in what is not said by that.
+pub fn check_identities(lab: &Lab) {
+    let all: Vec<[u8; 16]> = lab.rack.nodes().iter().map(|node| node.id.0).collect();
+    assert!(all.len() >= 8);
+    for id in &all {
+        assert_eq!((id[6] >> 4, id[8] >> 6), (4, 2), "{id:?}");
+    }
+    for (place, fixed) in [(6, 0x40), (8, 0x80)] {
+        let first = all[0][place];
+        assert!(all.iter().any(|id| id[place] != first));
+        assert!(all.iter().any(|id| id[place] != fixed));
+    }
+}
