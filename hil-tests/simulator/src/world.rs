@@ -1,5 +1,6 @@
-//! A rack in virtual time: who is there, and what happens next. Events come off a queue; time jumps from one to the next,
-//! so that nothing costs nothing.
+//! A rack in virtual time: who is there, and what happens next. Events come
+//! off a queue; time jumps from one to the next, so that nothing costs
+//! nothing.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
