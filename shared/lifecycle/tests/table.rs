@@ -42,9 +42,10 @@ fn every_transition_and_no_other() {
     assert_eq!(table.len(), 93);
     for (from, event) in table.keys() {
         state(from);
-        event
+        let known = event
             .parse::<Event>()
             .unwrap_or_else(|Unknown| panic!("no event {event:?}"));
+        assert_eq!(known.to_string(), *event);
     }
     for from in State::ALL {
         for event in Event::ALL {

@@ -154,7 +154,9 @@ fn an_error_stays() {
     let mut reader = Reader::new();
     assert_eq!(reader.next(&mut &b"}"[..]), Err(Error::Syntax));
     assert_eq!(reader.next(&mut &b"{"[..]), Err(Error::Syntax));
+    assert_eq!(reader.next(&mut &b""[..]), Err(Error::Syntax));
     assert_eq!(reader.finish(), Err(Error::Syntax));
+    assert_eq!(Error::Syntax.to_string(), Error::Syntax.text());
 }
 
 #[test]

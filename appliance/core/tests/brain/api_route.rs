@@ -118,6 +118,18 @@ fn queries_mean_something_where_they_belong() {
         let list = get(&mut lab, &format!("/v1/nodes?driver={driver}"));
         assert_eq!(list["nodes"].as_array().unwrap().len(), nodes);
     }
+    let patch = r#"[{"op": "add", "path": "/retired", "value": true}]"#;
+    call(&mut lab, "PATCH", "/v1/nodes/rack-1", patch);
+    for (retired, name) in [("true", json!("rack-1")), ("false", Value::Null)] {
+        let list = get(&mut lab, &format!("/v1/nodes?retired={retired}"));
+        let names: Vec<_> = list["nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|n| &n["name"])
+            .collect();
+        assert_eq!(names, [&name], "retired={retired}");
+    }
     let reply = call(&mut lab, "GET", "/v1/allocations/mine", "");
     assert_eq!(reply.fault(), "Allocation mine could not be found.");
 }
@@ -158,8 +170,11 @@ fn a_nodes_texts_have_to_fit() {
         let mut lab = rack();
         fill(&mut lab, needs - spare);
         assert!(lab.rack.nodes().len() < 8, "there is a place for it");
+        let nodes = lab.rack.nodes().len();
         let reply = create(&mut lab, body.clone());
         assert_eq!(reply.status, expected, "{}", reply.body);
+        let made = lab.rack.nodes().len() - nodes;
+        assert_eq!(made, usize::from(expected == 201), "nothing is half made");
     }
 }
 
@@ -201,6 +216,31 @@ fn an_allocation_may_name_its_node() {
     let mut lab = available();
     assert_eq!(claim(&mut lab, "rack-9").status, 404);
     assert_eq!(claim(&mut lab, "").status, 400);
+}
+
+#[test]
+fn what_is_not_in_a_list_is_not_found() {
+    let mut lab = available();
+    for method in ["GET", "DELETE"] {
+        let target = "/v1/nodes/rack-1/allocation";
+        assert_eq!(status(&mut lab, method, target), 404, "{method}");
+    }
+    let ports = get(&mut lab, "/v1/ports");
+    let port = ports["ports"][0]["uuid"].as_str().unwrap().to_owned();
+    for (marker, expected) in [(&*port, 200), ("11111111-2222-4333-8444-555555555555", 400)] {
+        let target = format!("/v1/ports?marker={marker}");
+        assert_eq!(status(&mut lab, "GET", &target), expected);
+    }
+    // Once it is allocated, and by nobody else.
+    let class = r#"[{"op": "add", "path": "/resource_class", "value": "metal"}]"#;
+    call(&mut lab, "PATCH", "/v1/nodes/rack-1", class);
+    let body = r#"{"resource_class": "metal"}"#;
+    assert_eq!(call(&mut lab, "POST", "/v1/allocations", body).status, 201);
+    let other = format!("/v1/nodes/{}/allocation", id(&lab, 1));
+    assert_eq!(status(&mut lab, "GET", &other), 404);
+    let own = "/v1/nodes/rack-1/allocation";
+    assert_eq!(status(&mut lab, "GET", own), 200);
+    assert_eq!(status(&mut lab, "DELETE", own), 204);
 }
 
 #[test]

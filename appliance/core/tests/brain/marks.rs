@@ -254,3 +254,28 @@ fn an_allocated_node_keeps_its_class() {
     assert_eq!(class(&mut lab, "gold"), Err("Associated".into()));
     assert_eq!(class(&mut lab, ""), Err("Associated".into()));
 }
+
+#[test]
+fn a_trait_that_an_allocation_asked_for_keeps_its_name() {
+    let (mut lab, _agent) = available_with(&[8 * GIB]);
+    let node = lab.node(0).id;
+    let set = |lab: &mut Lab, name, on| lab.operator(Operator::Trait { node, name, on });
+    set(&mut lab, "GPU", true).unwrap();
+    let name = "metal";
+    lab.operator(Operator::Class { node, name }).unwrap();
+    lab.operator(Operator::Allocate(farrier_core::input::Allocate {
+        id: farrier_protocol::message::NodeId([5; 16]),
+        name: "",
+        class: "metal",
+        node: None,
+        lists: farrier_core::texts::Pairs("traits\0GPU\0"),
+    }))
+    .unwrap();
+    assert_eq!(lab.node(0).wanted, lab.node(0).traits);
+    // Words that nobody uses are forgotten with every change.
+    set(&mut lab, "FAST", true).unwrap();
+    assert!(lab.rack.texts().find_word("GPU").is_some());
+    // Also when only the allocation still knows it.
+    set(&mut lab, "GPU", false).unwrap();
+    assert!(lab.rack.texts().find_word("GPU").is_some());
+}

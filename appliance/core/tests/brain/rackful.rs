@@ -116,6 +116,25 @@ fn an_inventory_joins_a_few_nodes_and_the_next_one_the_others() {
 }
 
 #[test]
+fn a_twin_is_one_of_the_few_that_are_joined() {
+    let mut lab = Lab::new();
+    for mac in 2..=5 {
+        lab.dhcp(mac, |request| {
+            ipxe(request);
+            // One tells the UUID that the agent's inventory will tell.
+            request.machine_id =
+                (mac == 2).then_some(&[0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+        });
+    }
+    let mut hands = Hands::with_disks(&[8 * GIB]);
+    hands.nics = (3..=5).map(|mac| nic(mac, "e1000e", 1000)).collect();
+    let mut agent = lab.start_agent(1, hands);
+    let known = |lab: &Lab| lab.rack.nodes().iter().filter(|n| !n.is_vacant()).count();
+    inspect(&mut lab, &mut agent);
+    assert_eq!(known(&lab), 2, "its twin and two more in one step");
+}
+
+#[test]
 fn a_discovered_node_with_a_name_is_somebodys() {
     let mut lab = Lab::new();
     lab.dhcp(2, ipxe);

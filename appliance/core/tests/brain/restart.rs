@@ -165,14 +165,24 @@ fn a_repeated_handshake_has_its_new_keys_after_a_restart() {
         panic!("an agent begins with a handshake");
     };
     let init = first.to_vec();
-    // Its answer is lost; the same datagram comes once more.
-    for _ in 0..2 {
+    // Its answer is lost; the same datagram comes once more, and again after
+    // a restart, which answers with other secrets.
+    let mut keys = Vec::new();
+    for restarts in [false, false, true] {
+        if restarts {
+            lab.restart(0);
+        }
         lab.step(Input::Agent {
             from: agent.endpoint,
             datagram: &init,
         });
-        assert!(lab.node(0).boot.session.is_some());
+        let session = lab.node(0).boot.session.as_ref().unwrap();
+        let (requests, replies) = session.keys();
+        keys.push((session.id(), *requests, *replies));
         lab.check_sweeps();
     }
+    assert_eq!(keys[0], keys[1]);
+    assert_eq!(keys[1].0, keys[2].0, "its name stays");
+    assert_ne!(keys[1], keys[2]);
     lab.restart(0);
 }

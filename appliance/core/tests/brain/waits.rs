@@ -158,6 +158,10 @@ fn nobody_is_missed_once_the_image_is_proven() {
     assert_eq!(Some(lab.rack.wake_at()), lab.node(0).deadline);
     lab.pass(AGENT_SILENT_MILLIS / 1000 + 5);
     assert_eq!(lab.state(0), State::Deploying);
+    // Of its boot nothing is known any more, and nothing is missing.
+    lab.restart(0);
+    assert_eq!(lab.state(0), State::Deploying);
+    assert_eq!(next(&mut lab), None);
 }
 
 #[test]

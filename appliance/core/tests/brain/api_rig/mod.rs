@@ -26,11 +26,20 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The sentence that the stock client shows.
-    pub fn fault(&self) -> String {
+    fn in_envelope(&self, key: &str) -> String {
         let envelope = self.body["error_message"].as_str().expect("an envelope");
         let inner: Value = serde_json::from_str(envelope).unwrap();
-        inner["faultstring"].as_str().unwrap().to_owned()
+        inner[key].as_str().unwrap().to_owned()
+    }
+
+    /// The sentence that the stock client shows.
+    pub fn fault(&self) -> String {
+        self.in_envelope("faultstring")
+    }
+
+    /// Whose fault it is: `Client` or `Server`.
+    pub fn whose_fault(&self) -> String {
+        self.in_envelope("faultcode")
     }
 }
 
