@@ -163,6 +163,18 @@ fn a_nodes_facts_are_looked_at_before_it_is_made() {
 }
 
 #[test]
+fn a_key_of_a_body_that_is_too_long_is_named_as_that() {
+    let mut lab = rack();
+    for length in [25, 96, 97, 500] {
+        let reply = create(&mut lab, json!({"k".repeat(length): "x"}));
+        assert_eq!(reply.status, 400, "{length}");
+        assert!(reply.fault().contains("too long"), "{}", reply.fault());
+    }
+    let reply = create(&mut lab, json!({"k".repeat(24): "x"}));
+    assert!(reply.fault().contains("not supported"), "{}", reply.fault());
+}
+
+#[test]
 fn a_nodes_texts_have_to_fit() {
     let body = json!({"resource_class": "metal", "driver_info": {"key": "value"}});
     let needs = Texts::cost("metal".len()) + Texts::cost("key".len() + 1 + "value".len());
