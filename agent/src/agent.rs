@@ -453,12 +453,11 @@ fn deploy_image<M: Machine>(
     let (_, device) = open_one(&disks, &order.disk, Step::Write, |disk| machine.open(disk))?;
     let context = deploy::Context {
         image_key: settings.image_key,
-        door: settings.door,
         node,
         random: machine.random(),
         meter,
     };
-    let mut proof = deploy::deploy(order, &device, &context)?;
+    let mut proof = deploy::deploy(order, &device, settings.door, &context)?;
     proof.peak_rss_kib = machine.peak_rss_kib();
     tell(say, Fact::ImageWritten(proof));
     Ok(())

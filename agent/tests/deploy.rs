@@ -82,12 +82,11 @@ impl Setup {
     fn run(&self, disk: &FakeDisk) -> Result<ImageProof, Failure> {
         let context = Context {
             image_key: PublicKey(operator().public().0),
-            door: self.door.address,
             node: NodeId([1; 16]),
             random: [5; 16],
             meter: &Meter::new(Step::Write),
         };
-        deploy(&self.order, disk, &context)
+        deploy(&self.order, disk, self.door.address, &context)
     }
 
     fn reason(&self, disk: &FakeDisk) -> Reason {

@@ -6,6 +6,7 @@
 //! they come over the wire, one as it lies on the disk, and a window of the
 //! read-back.
 
+use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use farrier_image::transfer::{Source, Stats};
 use farrier_protocol::message::{Deploy, Failure, ImageProof, NodeId, Reason, Step};
 
 use super::drive;
-use super::fetch::{Door, FetchError};
+use super::fetch::{Door, FetchError, Ranges};
 use super::stream::{Stream, Turn};
 use super::verified::{Verifier, WriteError};
 use super::{Meter, failure};
@@ -29,8 +30,6 @@ const MAX_BACKOFF: Duration = Duration::from_secs(15);
 pub struct Context<'a> {
     /// The operator's key, which signs images.
     pub image_key: PublicKey,
-    /// The appliance's HTTP door.
-    pub door: std::net::SocketAddr,
     /// The node: names the instance where the config drive does not.
     pub node: NodeId,
     /// 16 random bytes: identity of the config drive's partition.
@@ -39,22 +38,23 @@ pub struct Context<'a> {
     pub meter: &'a Meter,
 }
 
-/// Carries out `order` on its disk. The proof's `peak_rss_kib` is left to the
-/// caller.
+/// Carries out `order` on its disk, with bytes from the appliance's HTTP door.
+/// The proof's `peak_rss_kib` is left to the caller.
 ///
 /// # Errors
 /// The failure to report.
 pub fn deploy<D: BlockDevice>(
     order: &Deploy,
     device: &D,
+    door: SocketAddr,
     context: &Context<'_>,
 ) -> Result<ImageProof, Failure> {
     let meter = context.meter;
     let mut disk = Verifier::new(device);
-    let (stats, image_bytes) = write_image(order, &mut disk, context)?;
+    let (stats, image_bytes) = write_image(order, &mut disk, door, context)?;
 
     meter.enter(Step::Finish, 0);
-    let config_drive = finish(order, &mut disk, context)?;
+    let config_drive = finish(order, &mut disk, &mut Door::new(door), context)?;
     device
         .flush()
         .map_err(|error| failure(Step::Finish, Reason::DiskWrite, error))?;
@@ -187,11 +187,11 @@ fn deliver(
 fn write_image<D: BlockDevice>(
     order: &Deploy,
     disk: &mut Verifier<D>,
+    door: SocketAddr,
     context: &Context<'_>,
 ) -> Result<(Stats, u64), Failure> {
     let (job_sender, jobs) = sync_channel::<Job>(1);
     let (result_sender, results) = sync_channel(1);
-    let door = context.door;
     let (manifest_path, data_path) = (&order.manifest_path, &order.data_path);
     std::thread::scope(|scope| {
         let fetch = move || {
@@ -264,14 +264,16 @@ fn ahead(stream: &Stream, fetcher: &mut Fetcher) {
     }
 }
 
-/// Fits the partition table to the disk and adds the config drive. Gives the
-/// hash of the config drive's text, zeroes where there is none.
+/// Fits the partition table to the disk and adds the config drive, which is
+/// fetched from `door`. Gives the hash of the config drive's text, zeroes
+/// where there is none.
 ///
 /// # Errors
 /// The failure to report.
 pub fn finish<D: BlockDevice>(
     order: &Deploy,
     disk: &mut Verifier<D>,
+    door: &mut dyn Ranges,
     context: &Context<'_>,
 ) -> Result<[u8; 32], Failure> {
     let device = disk.device();
@@ -279,10 +281,9 @@ pub fn finish<D: BlockDevice>(
         size: device.size(),
         block: device.block_size(),
     };
-    let mut door = Door::new(context.door);
     let drive = match &order.config_drive {
         Some(drive) => Some(drive::prepare(
-            &mut door,
+            door,
             drive,
             &hyphenated(context.node),
             geometry.block,
@@ -308,7 +309,7 @@ pub fn finish<D: BlockDevice>(
     let mut hash = [0; 32];
     if let (Some(drive), Some(place)) = (drive, plan.config_drive) {
         hash = drive.hash;
-        drive.write(&mut door, disk, place, context.meter)?;
+        drive.write(door, disk, place, context.meter)?;
     }
     // The table comes last: a partition that it names is complete.
     for write in &plan.writes {

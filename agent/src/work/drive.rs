@@ -7,7 +7,7 @@ use farrier_protocol::message::{ConfigDrive, ConfigDriveFormat, Failure, Reason,
 use farrier_protocol::sealed::{Layout, SEALED_PIECE};
 use sha2::{Digest, Sha256};
 
-use super::fetch::Door;
+use super::fetch::Ranges;
 use super::verified::{Verifier, WINDOW};
 use super::{Meter, failure};
 use crate::device::{AlignedBuffer, BlockDevice};
@@ -22,7 +22,7 @@ const MAX_JSON: u32 = 4 << 20;
 
 /// The plain text of a config drive as a stream.
 struct Plain<'a> {
-    door: &'a mut Door,
+    door: &'a mut dyn Ranges,
     drive: &'a ConfigDrive,
     layout: Layout,
     meter: &'a Meter,
@@ -35,7 +35,11 @@ struct Plain<'a> {
 }
 
 impl<'a> Plain<'a> {
-    fn new(door: &'a mut Door, drive: &'a ConfigDrive, meter: &'a Meter) -> Result<Self, Failure> {
+    fn new(
+        door: &'a mut dyn Ranges,
+        drive: &'a ConfigDrive,
+        meter: &'a Meter,
+    ) -> Result<Self, Failure> {
         let layout = Layout::new(drive.length).map_err(|_| broken("it is larger than 64 MiB"))?;
         Ok(Self {
             door,
@@ -128,7 +132,7 @@ pub(super) struct Prepared<'a> {
 
 /// Fetches and opens the config drive and finds its size.
 pub(super) fn prepare<'a>(
-    door: &mut Door,
+    door: &mut dyn Ranges,
     drive: &'a ConfigDrive,
     instance: &str,
     block_size: u32,
@@ -174,7 +178,7 @@ impl Prepared<'_> {
     /// Writes the file system to its partition and reads it back.
     pub(super) fn write<D: BlockDevice>(
         self,
-        door: &mut Door,
+        door: &mut dyn Ranges,
         disk: &mut Verifier<D>,
         (offset, length): (u64, u64),
         meter: &Meter,

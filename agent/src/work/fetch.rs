@@ -40,6 +40,15 @@ pub enum FetchError {
     Range,
 }
 
+/// Where ranges of files come from.
+pub trait Ranges {
+    /// Fills `out` from `offset` of the file at `path`.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    fn range(&mut self, path: &str, offset: u64, out: &mut [u8]) -> Result<(), FetchError>;
+}
+
 /// The HTTP door of one appliance.
 #[derive(Debug)]
 pub struct Door {
@@ -53,21 +62,6 @@ impl Door {
         Self {
             address,
             connection: None,
-        }
-    }
-
-    /// Fills `out` from `offset` of the file at `path`. After an error the
-    /// connection is closed; the next call opens a new one.
-    ///
-    /// # Errors
-    /// See [`FetchError`].
-    pub fn range(&mut self, path: &str, offset: u64, out: &mut [u8]) -> Result<(), FetchError> {
-        let kept = self.connection.is_some();
-        match self.try_range(path, offset, out) {
-            // A kept connection may have been closed in the meantime: that is
-            // no failure of the appliance. Once, and only then.
-            Err(FetchError::Io(_)) if kept => self.try_range(path, offset, out),
-            result => result,
         }
     }
 
@@ -98,6 +92,20 @@ impl Door {
             self.connection = Some(stream);
         }
         Ok(())
+    }
+}
+
+impl Ranges for Door {
+    /// After an error the connection is closed; the next call opens a new
+    /// one.
+    fn range(&mut self, path: &str, offset: u64, out: &mut [u8]) -> Result<(), FetchError> {
+        let kept = self.connection.is_some();
+        match self.try_range(path, offset, out) {
+            // A kept connection may have been closed in the meantime: that is
+            // no failure of the appliance. Once, and only then.
+            Err(FetchError::Io(_)) if kept => self.try_range(path, offset, out),
+            result => result,
+        }
     }
 }
 

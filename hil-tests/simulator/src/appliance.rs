@@ -17,6 +17,7 @@ use farrier_journal::Journal;
 use farrier_journal::sim::{Cut, SimFlash, now as at_once};
 use farrier_protocol::message::{Mac, NodeId};
 
+use crate::drive::Drive;
 use crate::image;
 use crate::random::Random;
 
@@ -58,6 +59,8 @@ pub enum Served {
     Text(String),
     /// The asset of that name.
     Asset(String),
+    /// The config drive in that slot.
+    Drive(usize),
     /// Nothing.
     Nothing,
 }
@@ -134,6 +137,8 @@ pub struct Appliance {
     pub withheld: u64,
     /// What the last step said is to be served.
     served: Served,
+    /// Config drives, each in its node's slot of the block device.
+    drives: Vec<Option<Drive>>,
 }
 
 impl std::fmt::Debug for Appliance {
@@ -163,6 +168,7 @@ impl Appliance {
             restarts: 0,
             withheld: 0,
             served: Served::Nothing,
+            drives: Vec::new(),
         };
         let started = appliance.start(now);
         assert_eq!(started, Ok(0), "an empty chip takes a journal");
@@ -359,6 +365,12 @@ impl Appliance {
                             Served::Text(String::from_utf8_lossy(text).into_owned())
                         }
                         Serve::Asset(name) => Served::Asset(name.to_owned()),
+                        // Of what lies in slots only config drives are served.
+                        Serve::Slot { slot, len, .. }
+                            if self.drive(slot).is_some_and(|drive| drive.is(len)) =>
+                        {
+                            Served::Drive(slot)
+                        }
                         Serve::Slot { .. } | Serve::NotFound | Serve::Busy => Served::Nothing,
                     };
                     continue;
@@ -381,6 +393,19 @@ impl Appliance {
             self.before = self.after.clone();
             self.served = served;
         }
+    }
+
+    /// Puts a config drive into a node's slot.
+    pub fn keep(&mut self, slot: usize, drive: Drive) {
+        if self.drives.len() <= slot {
+            self.drives.resize(slot + 1, None);
+        }
+        self.drives[slot] = Some(drive);
+    }
+
+    /// The config drive in a node's slot.
+    pub fn drive(&self, slot: usize) -> Option<&Drive> {
+        self.drives.get(slot)?.as_ref()
     }
 
     /// Asks for a file.

@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use farrier_agent::device::BlockDevice;
 use farrier_protocol::message::EraseAbilities;
 
+use crate::drive;
+
 /// Logical block size of every simulated disk.
 pub const BLOCK: u32 = 512;
 
@@ -134,6 +136,21 @@ impl Disk {
             .extents
             .values()
             .any(|extent| matches!(extent.data, Data::Tenant(_)))
+    }
+
+    /// Tenants' texts on it, of config drives. Files begin with a block.
+    pub fn texts(&self) -> Vec<Vec<u8>> {
+        let mut texts = Vec::new();
+        for extent in self.medium().extents.values() {
+            let Data::Bytes(bytes, from) = &extent.data else {
+                continue;
+            };
+            let bytes = &bytes[*from..*from + extent.length as usize];
+            let blocks = bytes.chunks(BLOCK as usize);
+            let begins = blocks.filter(|block| block.starts_with(drive::BEGINS));
+            texts.extend(begins.map(|block| block[..drive::LENGTH].to_vec()));
+        }
+        texts
     }
 
     /// Bytes that were moved since this was asked last: what takes time.

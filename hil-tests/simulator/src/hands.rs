@@ -4,7 +4,7 @@
 //! Shipping code: finding and opening disks, the erase ladder, the image
 //! stream with its checks, the partition table. Modelled: the threads on
 //! which a real agent runs them, its watch over threads that hang, the HTTP
-//! connection, and the inventory (a fixed one a machine). And what goes
+//! connection (a config drive comes over it as a whole), and the inventory (a fixed one a machine). And what goes
 //! wrong: an agent that hangs or lies.
 
 use std::collections::VecDeque;
@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use farrier_agent::agent::{open_all, open_one};
 use farrier_agent::work::deploy::{Context, finish};
 use farrier_agent::work::erase::Erasure;
+use farrier_agent::work::fetch::{FetchError, Ranges};
 use farrier_agent::work::stream::{Stream, Turn};
 use farrier_agent::work::verified::Verifier;
 use farrier_agent::work::{Meter, failure};
@@ -22,6 +23,7 @@ use farrier_protocol::message::{
     Deploy, DiskId, Fact, Failure, Farewell, ImageProof, Inspection, NodeId, Order, Progress,
     Reason, Refusal, Step, Task, Welcome,
 };
+use farrier_protocol::sealed::Layout;
 
 use crate::disk::Disk;
 use crate::image;
@@ -32,6 +34,11 @@ const BATCH: u64 = 4_000;
 const WINDOW: u64 = 1 << 20;
 /// How long it takes to look at the hardware.
 const INSPECTING: u64 = 700;
+
+/// Attempts at fetching a config drive, and the pause between them: the
+/// engine has its own, but it would sleep in real time.
+const DRIVE_ATTEMPTS: u32 = 6;
+const DRIVE_PAUSE: u64 = 1_000;
 
 /// What an agent does with its next order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,10 +73,10 @@ pub const LIES: [Mood; 6] = [
 ];
 
 /// Bytes that the hands wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// From which file.
-    pub source: Source,
+    /// Path of the file at the appliance's HTTP door.
+    pub path: String,
     /// First byte.
     pub offset: u64,
     /// How many.
@@ -90,7 +97,31 @@ enum Job {
         stream: Box<Stream>,
         disk: Verifier<Disk>,
         meter: Meter,
+        drive: DriveFetch,
     },
+}
+
+/// How far the config drive has come.
+enum DriveFetch {
+    /// The image comes first.
+    Later,
+    /// It is waited for; so many attempts have failed.
+    Awaited(u32),
+    /// All of it is there.
+    Here(Vec<u8>),
+}
+
+/// A config drive that was fetched already.
+struct Fetched(Vec<u8>);
+
+impl Ranges for Fetched {
+    fn range(&mut self, _path: &str, offset: u64, out: &mut [u8]) -> Result<(), FetchError> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let end = start.saturating_add(out.len());
+        let bytes = self.0.get(start..end).ok_or(FetchError::Range)?;
+        out.copy_from_slice(bytes);
+        Ok(())
+    }
 }
 
 /// See the module.
@@ -189,19 +220,32 @@ impl Hands {
             stream,
             disk,
             meter,
+            drive,
             ..
         } = &mut self.job
         else {
             return;
         };
-        match bytes {
-            Some(bytes) => {
+        match (bytes, &mut *drive) {
+            (Some(bytes), DriveFetch::Awaited(_)) => {
+                self.due = now;
+                *drive = DriveFetch::Here(bytes);
+            }
+            (None, DriveFetch::Awaited(attempts)) => {
+                *attempts += 1;
+                self.due = now + DRIVE_PAUSE;
+                if *attempts == DRIVE_ATTEMPTS {
+                    let failed = failure(Step::Finish, Reason::Fetch, "no config drive came");
+                    self.end(Err(failed));
+                }
+            }
+            (Some(bytes), _) => {
                 self.due = now;
                 if let Err(failure) = stream.fetched(bytes, disk, meter) {
                     self.end(Err(failure));
                 }
             }
-            None => {
+            (None, _) => {
                 let pause = stream.fetch_failed(None).as_millis();
                 self.due = now.saturating_add(u64::try_from(pause).unwrap_or(u64::MAX));
             }
@@ -303,6 +347,7 @@ impl Hands {
             stream,
             disk,
             meter,
+            drive,
         } = &mut self.job
         else {
             return;
@@ -317,8 +362,12 @@ impl Hands {
                     offset,
                     length,
                 }) => {
+                    let path = match source {
+                        Source::Manifest => &order.manifest_path,
+                        Source::Data => &order.data_path,
+                    };
                     self.wanted = Some(Wanted {
-                        source,
+                        path: path.as_str().into(),
                         offset,
                         length,
                     });
@@ -326,15 +375,30 @@ impl Hands {
                     return;
                 }
                 Ok(Turn::Done) => {
+                    let fetched = match (&order.config_drive, &mut *drive) {
+                        (None, _) => Vec::new(),
+                        (Some(_), DriveFetch::Here(bytes)) => std::mem::take(bytes),
+                        (Some(wanted), DriveFetch::Later | DriveFetch::Awaited(_)) => {
+                            let sealed = Layout::new(wanted.length).map(Layout::sealed_len);
+                            self.wanted = Some(Wanted {
+                                path: wanted.path.as_str().into(),
+                                offset: 0,
+                                length: sealed.unwrap_or(0),
+                            });
+                            if matches!(drive, DriveFetch::Later) {
+                                *drive = DriveFetch::Awaited(0);
+                            }
+                            self.due = u64::MAX;
+                            return;
+                        }
+                    };
                     let context = Context {
                         image_key: image::catalogue().key,
-                        // Only a config drive is fetched in there.
-                        door: ([0, 0, 0, 0], 0).into(),
                         node: self.node,
                         random: self.random,
                         meter,
                     };
-                    break finish(order, disk, &context);
+                    break finish(order, disk, &mut Fetched(fetched), &context);
                 }
             }
         };
@@ -395,6 +459,7 @@ impl Hands {
                     stream: Box::new(Stream::new(deploy, deploy.disk.size, key)),
                     disk: Verifier::new(device),
                     meter: Meter::told(Step::Write),
+                    drive: DriveFetch::Later,
                 };
             }
         }

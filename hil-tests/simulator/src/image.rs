@@ -73,6 +73,27 @@ fn build() -> Catalogue {
     }
 }
 
+impl Catalogue {
+    /// The asset of that name.
+    pub fn asset(&self, name: &str) -> Option<&[u8]> {
+        let is = |path: &str| path.strip_prefix('/') == Some(name);
+        match () {
+            () if is(MANIFEST) => Some(&self.manifest),
+            () if is(DATA) => Some(&self.data),
+            () => None,
+        }
+    }
+
+    /// Whether these are the image's bytes, whatever its partition table has
+    /// become since.
+    pub fn is_on(&self, bytes: &[u8]) -> bool {
+        const TABLE: std::ops::Range<usize> = 446..510;
+        bytes.len() == self.raw.len()
+            && bytes[..TABLE.start] == self.raw[..TABLE.start]
+            && bytes[TABLE.end..] == self.raw[TABLE.end..]
+    }
+}
+
 fn text<const N: usize>(text: &str) -> heapless::String<N> {
     text.try_into().unwrap_or_default()
 }

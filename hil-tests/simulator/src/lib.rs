@@ -17,6 +17,7 @@
 //! | `boot`, `ramdisk` | what servers do until a system runs, and then |
 //! | [`hands`] | an agent's hands: the shipping engines in virtual time |
 //! | [`machine`], [`disk`] | a server, and disks that take no memory |
+//! | [`image`], [`drive`] | what is deployed, and what operators hand over with it |
 //! | [`appliance`] | the brain |
 //! | `operator`, `trouble` | people, and what goes wrong by itself |
 //! | [`faults`] | all kinds of faults, with their counts |
@@ -26,6 +27,7 @@
 
 pub mod appliance;
 pub mod disk;
+pub mod drive;
 pub mod faults;
 pub mod hands;
 pub mod image;

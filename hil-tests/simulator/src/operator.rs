@@ -9,6 +9,7 @@ use farrier_core::{Input, Operator};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::NodeId;
 
+use crate::drive::Drive;
 use crate::faults::Fault;
 use crate::image;
 use crate::machine::Stage;
@@ -18,14 +19,29 @@ use crate::world::{Act, Event, HOUR, World};
 impl World {
     /// An operator asks for something; whether it was granted.
     pub fn verb(&mut self, slot: usize, verb: Verb) -> bool {
+        self.verb_with(slot, verb, None)
+    }
+
+    /// The same with a config drive, which is put into the node's slot before
+    /// the brain hears of it.
+    pub fn verb_with(&mut self, slot: usize, verb: Verb, drive: Option<Drive>) -> bool {
         let Some(node) = self.appliance.rack.nodes().get(slot).map(|node| node.id) else {
             return false;
         };
+        let stored = drive.as_ref().map(|drive| drive.stored);
+        let text = drive.as_ref().map(|drive| drive.text.clone());
+        if let Some(drive) = drive {
+            self.appliance.keep(slot, drive);
+        }
         let granted = self.wish(Operator::Verb {
             node,
             verb,
-            config_drive: None,
+            config_drive: stored,
         });
+        // Who got no answer does not know what counts now.
+        if granted || self.answer.is_none() {
+            self.watch.asked(slot, text.filter(|_| granted));
+        }
         self.trace(|| format!("node {slot}: operator asks {verb}: {granted}"));
         granted
     }
@@ -85,11 +101,13 @@ impl World {
                 self.leave_at[slot] = self.now + self.random.between(2 * HOUR, 14 * HOUR);
             }
             Some(State::Active) if self.now >= self.leave_at[slot] => {
-                let verb = match self.random.below(8) {
-                    0 => Verb::Rebuild,
-                    _ => Verb::Deleted,
+                match self.random.below(8) {
+                    0 => {
+                        let drive = self.drive();
+                        self.verb_with(slot, Verb::Rebuild, drive)
+                    }
+                    _ => self.verb(slot, Verb::Deleted),
                 };
-                self.verb(slot, verb);
             }
             Some(State::InspectFailed | State::CleanFailed | State::AdoptFailed) => {
                 self.look_after(slot);
@@ -120,8 +138,7 @@ impl World {
     }
 
     /// A node is deployed: at times after an allocation, which may find
-    /// another one. Without a config drive: the engine fetches it over a
-    /// socket of its own.
+    /// another one.
     fn deploys(&mut self, slot: usize) -> bool {
         let id = self.appliance.rack.nodes()[slot].id;
         if self.random.below(4) == 0 {
@@ -139,7 +156,16 @@ impl World {
             }));
         }
         // It may be another's by now.
-        self.choose_image(slot) && self.verb(slot, Verb::Active)
+        if !self.choose_image(slot) {
+            return false;
+        }
+        let drive = self.drive();
+        self.verb_with(slot, Verb::Active, drive)
+    }
+
+    /// One tenant in four has a config drive.
+    fn drive(&mut self) -> Option<Drive> {
+        (self.random.below(4) == 0).then(|| Drive::new(&mut self.random))
     }
 
     /// Marks come and go: whoever finds a node in maintenance mostly ends it,

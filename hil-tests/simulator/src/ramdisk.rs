@@ -5,7 +5,6 @@ use core::net::Ipv4Addr;
 
 use farrier_core::{Door, Endpoint, Input};
 use farrier_dhcp::client::{Action, Client, Event as Lease};
-use farrier_image::transfer::Source;
 use farrier_protocol::client::Randoms;
 use farrier_protocol::conversation::{Config, Conversation};
 use farrier_protocol::handler::{Driver, Turn};
@@ -225,10 +224,10 @@ impl World {
                 Turn::Until(due) => due,
                 Turn::Over => return None,
             };
-            if let Some(wanted) = driver.handler().wanted
+            if let Some(wanted) = driver.handler().wanted.clone()
                 && ramdisk.arriving.is_none()
             {
-                ramdisk.arriving = Some(self.fetch_range(index, wanted));
+                ramdisk.arriving = Some(self.fetch_range(index, &wanted));
             }
             let arrives = ramdisk.arriving.as_ref().map_or(u64::MAX, |(at, _)| *at);
             return Some(due.min(driver.handler().due).min(arrives));
@@ -253,20 +252,25 @@ impl World {
             .destroys(self.now, &self.appliance, &self.machines[index]);
     }
 
-    fn fetch_range(&mut self, index: usize, wanted: Wanted) -> (u64, Option<Vec<u8>>) {
-        let (path, file) = match wanted.source {
-            Source::Manifest => (image::MANIFEST, &image::catalogue().manifest),
-            Source::Data => (image::DATA, &image::catalogue().data),
-        };
-        let path = path.trim_start_matches('/');
+    fn fetch_range(&mut self, index: usize, wanted: &Wanted) -> (u64, Option<Vec<u8>>) {
+        let path = wanted.path.trim_start_matches('/');
         let served = self.fetch(index, Door::Http, path);
+        let file = match &served {
+            Some(Served::Asset(name)) => image::catalogue().asset(name),
+            Some(Served::Drive(slot)) => {
+                let (appliance, machine) = (&self.appliance, &self.machines[index]);
+                self.watch.drive_served(self.now, *slot, appliance, machine);
+                appliance.drive(*slot).map(|drive| &drive.sealed[..])
+            }
+            _ => None,
+        };
         let start = usize::try_from(wanted.offset).unwrap_or(usize::MAX);
-        let bytes = start
-            .checked_add(wanted.length as usize)
-            .and_then(|end| file.get(start..end));
-        match (served, bytes) {
-            (Some(Served::Asset(name)), Some(bytes)) if name == path => {
-                let mut bytes = bytes.to_vec();
+        let bytes = file.and_then(|file| {
+            let end = start.checked_add(wanted.length as usize)?;
+            file.get(start..end).map(<[u8]>::to_vec)
+        });
+        match bytes {
+            Some(mut bytes) => {
                 let spoilt = self.spare == 0 && self.spoil > 0;
                 if self.spare > 0 {
                     self.spare -= 1;
@@ -292,7 +296,7 @@ impl World {
                 (self.now + takes, Some(bytes))
             }
             // A door that does not answer is noticed by its silence.
-            _ => (self.now + 10_000, None),
+            None => (self.now + 10_000, None),
         }
     }
 

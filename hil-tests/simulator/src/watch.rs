@@ -61,6 +61,8 @@ pub struct Watch {
     tenancies: u64,
     /// The tenancy of each machine's node.
     tenancy: Vec<u64>,
+    /// The text in the config drive that each node's tenant is to find.
+    texts: Vec<Option<Vec<u8>>>,
 }
 
 impl Watch {
@@ -76,6 +78,7 @@ impl Watch {
             promised: BTreeMap::new(),
             tenancies: 0,
             tenancy: vec![0; machines],
+            texts: Vec::new(),
         }
     }
 
@@ -103,6 +106,30 @@ impl Watch {
     pub fn records_lost(&mut self) {
         self.promised.clear();
         self.seen.clear();
+        self.texts.clear();
+    }
+
+    /// An operator was granted something, with that text in a config drive
+    /// where there was one: what was asked before does not count any more.
+    pub fn asked(&mut self, slot: usize, text: Option<Vec<u8>>) {
+        if self.texts.len() <= slot {
+            self.texts.resize(slot + 1, None);
+        }
+        self.texts[slot] = text;
+    }
+
+    /// A machine is given the config drive in this slot.
+    pub fn drive_served(&mut self, now: u64, slot: usize, appliance: &Appliance, to: &Machine) {
+        let rack = &appliance.rack;
+        let own = to.macs.iter().find_map(|mac| rack.find_by_mac(*mac));
+        if own != Some(slot) {
+            self.wrong(now, || {
+                format!(
+                    "machine {} is given the config drive of node {slot}",
+                    to.index
+                )
+            });
+        }
     }
 
     /// A fact that the brain is about to be told: clients may give addresses
@@ -324,11 +351,21 @@ impl Watch {
                 format!("node {slot} goes to a tenant with another tenant's data")
             });
         }
-        let raw = &image::catalogue().raw;
-        let written = machine
-            .disks
-            .iter()
-            .any(|disk| disk.peek(0, raw.len()) == *raw);
+        let image = image::catalogue();
+        let mut disks = machine.disks.iter();
+        let written = disks.any(|disk| image.is_on(&disk.peek(0, image.raw.len())));
+        let text = self.texts.get(slot).cloned().flatten();
+        let found = |text| {
+            machine
+                .disks
+                .iter()
+                .any(|disk| disk.texts().contains(&text))
+        };
+        if text.is_some_and(|text| !found(text)) {
+            self.wrong(now, || {
+                format!("node {slot} is active and its config drive is on no disk")
+            });
+        }
         if !written {
             self.wrong(now, || {
                 format!("node {slot} is active and its image is on no disk")

@@ -33,7 +33,7 @@ const fn story(name: &'static str, about: &'static str, tell: fn() -> Told) -> S
 }
 
 /// All of them.
-pub const ALL: [Scenario; 14] = [
+pub const ALL: [Scenario; 15] = [
     story(
         "a-life",
         "one server boots, is inspected, cleaned, deployed and released",
@@ -83,6 +83,11 @@ pub const ALL: [Scenario; 14] = [
         "wrong-image",
         "the bytes of an image are other than its manifest says",
         stories::wrong_image,
+    ),
+    story(
+        "config-drive",
+        "a tenant finds its own config drive or none, whatever becomes of its bytes",
+        stories::config_drive,
     ),
     story(
         "port-moved",

@@ -1,6 +1,8 @@
 //! Stories of one server and its operator.
 
 use super::*;
+use crate::disk::Disk;
+use crate::drive::Drive;
 
 pub(super) fn a_life() -> Told {
     let mut world = manageable(1)?;
@@ -14,6 +16,51 @@ pub(super) fn a_life() -> Told {
     ask(&mut world, 0, Verb::Deleted)?;
     until(&mut world, 0, State::Available)?;
     must(world.ramdisks == 2, "two boots are enough for a life")
+}
+
+pub(super) fn config_drive() -> Told {
+    let asked = |world: &mut World, verb| {
+        let drive = Drive::new(&mut world.random);
+        let text = drive.text.clone();
+        must(world.choose_image(0), "the image is not taken")?;
+        let granted = world.verb_with(0, verb, Some(drive));
+        must(granted, "the config drive is not taken")?;
+        Ok::<_, String>(text)
+    };
+    let texts = |world: &World| -> Vec<Vec<u8>> {
+        let disks = world.machines[0].disks.iter();
+        disks.flat_map(Disk::texts).collect()
+    };
+    let mut world = available(12)?;
+    let text = asked(&mut world, Verb::Active)?;
+    until(&mut world, 0, State::Active)?;
+    must(texts(&world) == [text], "the tenant has another text")?;
+    // The next tenant has none.
+    ask(&mut world, 0, Verb::Deleted)?;
+    until(&mut world, 0, State::Available)?;
+    deploy(&mut world)?;
+    must(texts(&world).is_empty(), "a tenant has another one's text")?;
+
+    // Bytes that come over the wire wrong: of an image they come once more, of
+    // a config drive they are refused.
+    let mut refused = 0;
+    for spare in 0..8 {
+        let mut world = available(12)?;
+        (world.spare, world.spoil) = (spare, 1);
+        let mut text = asked(&mut world, Verb::Active)?;
+        if until(&mut world, 0, State::Active).is_err() {
+            is(&world, 0, State::DeployFailed)?;
+            must(
+                error_of(&world).contains("config drive can't be used"),
+                "the failure does not name the config drive",
+            )?;
+            refused += 1;
+            text = asked(&mut world, Verb::Rebuild)?;
+            until(&mut world, 0, State::Active)?;
+        }
+        must(texts(&world) == [text], "the tenant has another text")?;
+    }
+    must(refused == 1, "a config drive comes over in one piece")
 }
 
 pub(super) fn failed_clean() -> Told {
