@@ -10,23 +10,17 @@
 use std::collections::VecDeque;
 
 use farrier_agent::agent::{open_all, open_one};
-use farrier_agent::work::deploy::{Context, finish};
 use farrier_agent::work::erase::Erasure;
-use farrier_agent::work::fetch::{FetchError, Ranges};
-use farrier_agent::work::stream::{Stream, Turn};
-use farrier_agent::work::verified::Verifier;
-use farrier_agent::work::{Meter, failure};
-use farrier_image::transfer::Source;
+use farrier_agent::work::failure;
 use farrier_protocol::conversation::Lost;
 use farrier_protocol::handler::{AgentHandler, Work};
 use farrier_protocol::message::{
-    Deploy, DiskId, Fact, Failure, Farewell, ImageProof, Inspection, NodeId, Order, Progress,
-    Reason, Refusal, Step, Task, Welcome,
+    Deploy, DiskId, Fact, Failure, Farewell, Inspection, NodeId, Order, Progress, Reason, Refusal,
+    Step, Task, Welcome,
 };
-use farrier_protocol::sealed::Layout;
 
 use crate::disk::Disk;
-use crate::image;
+use crate::imaging::{Imaging, Next, Wanted};
 
 /// How much of the work is done in one go, in milliseconds of its time.
 const BATCH: u64 = 4_000;
@@ -34,11 +28,6 @@ const BATCH: u64 = 4_000;
 const WINDOW: u64 = 1 << 20;
 /// How long it takes to look at the hardware.
 const INSPECTING: u64 = 700;
-
-/// Attempts at fetching a config drive, and the pause between them: the
-/// engine has its own, but it would sleep in real time.
-const DRIVE_ATTEMPTS: u32 = 6;
-const DRIVE_PAUSE: u64 = 1_000;
 
 /// What an agent does with its next order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,17 +61,6 @@ pub const LIES: [Mood; 6] = [
     Mood::CriesWolf,
 ];
 
-/// Bytes that the hands wait for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    /// Path of the file at the appliance's HTTP door.
-    pub path: String,
-    /// First byte.
-    pub offset: u64,
-    /// How many.
-    pub length: u32,
-}
-
 enum Job {
     None,
     Hang,
@@ -92,36 +70,7 @@ enum Job {
         disks: Vec<Disk>,
         failed: Option<Failure>,
     },
-    Deploy {
-        order: Box<Deploy>,
-        stream: Box<Stream>,
-        disk: Verifier<Disk>,
-        meter: Meter,
-        drive: DriveFetch,
-    },
-}
-
-/// How far the config drive has come.
-enum DriveFetch {
-    /// The image comes first.
-    Later,
-    /// It is waited for; so many attempts have failed.
-    Awaited(u32),
-    /// All of it is there.
-    Here(Vec<u8>),
-}
-
-/// A config drive that was fetched already.
-struct Fetched(Vec<u8>);
-
-impl Ranges for Fetched {
-    fn range(&mut self, _path: &str, offset: u64, out: &mut [u8]) -> Result<(), FetchError> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let end = start.saturating_add(out.len());
-        let bytes = self.0.get(start..end).ok_or(FetchError::Range)?;
-        out.copy_from_slice(bytes);
-        Ok(())
-    }
+    Deploy(Imaging),
 }
 
 /// See the module.
@@ -216,39 +165,15 @@ impl Hands {
     /// Bytes that were waited for have come, or have not.
     pub fn fetched(&mut self, now: u64, bytes: Option<Vec<u8>>) {
         self.wanted = None;
-        let Job::Deploy {
-            stream,
-            disk,
-            meter,
-            drive,
-            ..
-        } = &mut self.job
-        else {
+        let Job::Deploy(imaging) = &mut self.job else {
             return;
         };
-        match (bytes, &mut *drive) {
-            (Some(bytes), DriveFetch::Awaited(_)) => {
-                self.due = now;
-                *drive = DriveFetch::Here(bytes);
+        match imaging.fetched(bytes) {
+            Ok(pause) => {
+                let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+                self.due = now.saturating_add(pause);
             }
-            (None, DriveFetch::Awaited(attempts)) => {
-                *attempts += 1;
-                self.due = now + DRIVE_PAUSE;
-                if *attempts == DRIVE_ATTEMPTS {
-                    let failed = failure(Step::Finish, Reason::Fetch, "no config drive came");
-                    self.end(Err(failed));
-                }
-            }
-            (Some(bytes), _) => {
-                self.due = now;
-                if let Err(failure) = stream.fetched(bytes, disk, meter) {
-                    self.end(Err(failure));
-                }
-            }
-            (None, _) => {
-                let pause = stream.fetch_failed(None).as_millis();
-                self.due = now.saturating_add(u64::try_from(pause).unwrap_or(u64::MAX));
-            }
+            Err(failure) => self.end(Err(failure)),
         }
     }
 
@@ -265,7 +190,7 @@ impl Hands {
                 self.end(Ok(()));
             }
             Job::Erase { .. } => self.erase(now),
-            Job::Deploy { .. } => self.deploy(now),
+            Job::Deploy(_) => self.deploy(now),
         }
     }
 
@@ -342,88 +267,22 @@ impl Hands {
     }
 
     fn deploy(&mut self, now: u64) {
-        let Job::Deploy {
-            order,
-            stream,
-            disk,
-            meter,
-            drive,
-        } = &mut self.job
-        else {
+        let Job::Deploy(imaging) = &mut self.job else {
             return;
         };
-        meter.tell(now);
-        let ended = loop {
-            match stream.step(disk, meter) {
-                Err(failure) => break Err(failure),
-                Ok(Turn::Again) => {}
-                Ok(Turn::Fetch {
-                    source,
-                    offset,
-                    length,
-                }) => {
-                    let path = match source {
-                        Source::Manifest => &order.manifest_path,
-                        Source::Data => &order.data_path,
-                    };
-                    self.wanted = Some(Wanted {
-                        path: path.as_str().into(),
-                        offset,
-                        length,
-                    });
-                    self.due = u64::MAX;
-                    return;
-                }
-                Ok(Turn::Done) => {
-                    let fetched = match (&order.config_drive, &mut *drive) {
-                        (None, _) => Vec::new(),
-                        (Some(_), DriveFetch::Here(bytes)) => std::mem::take(bytes),
-                        (Some(wanted), DriveFetch::Later | DriveFetch::Awaited(_)) => {
-                            let sealed = Layout::new(wanted.length).map(Layout::sealed_len);
-                            self.wanted = Some(Wanted {
-                                path: wanted.path.as_str().into(),
-                                offset: 0,
-                                length: sealed.unwrap_or(0),
-                            });
-                            if matches!(drive, DriveFetch::Later) {
-                                *drive = DriveFetch::Awaited(0);
-                            }
-                            self.due = u64::MAX;
-                            return;
-                        }
-                    };
-                    let context = Context {
-                        image_key: image::catalogue().key,
-                        node: self.node,
-                        random: self.random,
-                        meter,
-                    };
-                    break finish(order, disk, &mut Fetched(fetched), &context);
-                }
+        match imaging.go_on(now, self.node, self.random) {
+            Next::Fetch(wanted) => {
+                self.wanted = Some(wanted);
+                self.due = u64::MAX;
             }
-        };
-        let proof = ended.map(|config_drive| {
-            let (stats, image_bytes) = stream.done();
-            ImageProof {
-                disk: order.disk.clone(),
-                manifest_root: order.manifest_root,
-                image_bytes,
-                fetched_bytes: stats.fetched_bytes,
-                refetched_chunks: stats.refetched,
-                config_drive,
-                peak_rss_kib: 9000,
-                millis: now,
-            }
-        });
-        match proof {
-            Ok(mut proof) => {
+            Next::End(Ok(mut proof)) => {
                 if self.mood == Mood::WrongRoot {
                     proof.manifest_root[0] ^= 1;
                 }
                 self.say(Fact::ImageWritten(proof));
                 self.end(Ok(()));
             }
-            Err(failure) => self.end(Err(failure)),
+            Next::End(Err(failure)) => self.end(Err(failure)),
         }
     }
 
@@ -452,16 +311,7 @@ impl Hands {
         });
         match opened {
             Err(failure) => self.end(Err(failure)),
-            Ok((_, device)) => {
-                let key = image::catalogue().key;
-                self.job = Job::Deploy {
-                    order: Box::new(deploy.clone()),
-                    stream: Box::new(Stream::new(deploy, deploy.disk.size, key)),
-                    disk: Verifier::new(device),
-                    meter: Meter::told(Step::Write),
-                    drive: DriveFetch::Later,
-                };
-            }
+            Ok((_, device)) => self.job = Job::Deploy(Imaging::new(deploy, device)),
         }
     }
 }

@@ -15,7 +15,7 @@
 //! | [`switch`] | the ports, their networks, and who was seen where |
 //! | `bmc` | whoever switches machines on and off for the brain |
 //! | `boot`, `ramdisk` | what servers do until a system runs, and then |
-//! | [`hands`] | an agent's hands: the shipping engines in virtual time |
+//! | [`hands`], `imaging` | an agent's hands: the shipping engines in virtual time |
 //! | [`machine`], [`disk`] | a server, and disks that take no memory |
 //! | [`image`], [`drive`] | what is deployed, and what operators hand over with it |
 //! | [`appliance`] | the brain |
@@ -41,6 +41,7 @@ pub mod world;
 
 mod bmc;
 mod boot;
+mod imaging;
 mod network;
 mod operator;
 mod ramdisk;

@@ -15,8 +15,9 @@ use farrier_protocol::ticket::Ticket;
 
 use crate::appliance::{IDENTITY, Served};
 use crate::faults::Fault;
-use crate::hands::{Hands, LIES, Mood, Wanted};
+use crate::hands::{Hands, LIES, Mood};
 use crate::image;
+use crate::imaging::Wanted;
 use crate::machine::{Ramdisk, Stage};
 use crate::network::Packet;
 use crate::switch::Port;
