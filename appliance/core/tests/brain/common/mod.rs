@@ -459,7 +459,12 @@ impl Lab {
             }
             agent.over |= agent.driver.handler().left.is_some();
         }
-        self.now = self.now.max(end);
+        if self.now < end {
+            self.now = end;
+            // The tick that the glue owes by then: what is due happens now,
+            // and not with whatever comes next.
+            self.step(Input::Tick);
+        }
     }
 }
 
