@@ -327,3 +327,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         stays
     }
 }
+
+#[cfg(test)]
+mod tests;

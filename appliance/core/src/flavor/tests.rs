@@ -184,6 +184,35 @@ fn only_what_is_free_is_given_away() {
 }
 
 #[test]
+fn what_makes_a_machine_rare_is_kept_for_who_needs_it() {
+    // The smaller machine has a trait more, the other one a part more than
+    // the third.
+    let shapes = [
+        (3, 1, 0, 1, 1, 1, 1),
+        (1, 1, 1, 2, 2, 2, 2),
+        (1, 1, 0, 9, 9, 9, 9),
+    ];
+    let mut rack = rack(&shapes);
+    let mut out = Outputs::new();
+    for (place, word) in ["one", "two"].into_iter().enumerate() {
+        let kind = Kind::Word(place as u8);
+        rack.texts.set(usize::from(RACK), kind, word).unwrap();
+    }
+    let traits = list("traits", &["one"]);
+    for (number, best) in [2, 1, 0].into_iter().enumerate() {
+        let request = Allocate {
+            lists: Pairs(&traits),
+            ..wish(number, "one")
+        };
+        assert_eq!(rack.allocate(&request, &mut out), Ok(()));
+        assert_eq!(
+            rack.nodes[best].instance.instance_uuid,
+            Some(id(100 + number))
+        );
+    }
+}
+
+#[test]
 fn candidates_names_and_classes() {
     let plain: Shape = (0, 1, 0, 1, 1, 1, 1);
     let mut rack = rack(&[plain, plain, plain, (0, 2, 0, 9, 9, 9, 9)]);

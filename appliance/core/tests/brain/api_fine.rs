@@ -167,6 +167,8 @@ fn driver_facts_are_counted_as_they_will_be() {
         keys.sort_unstable();
         assert_eq!(keys, left, "{body}");
     }
+    let reply = patch(&mut lab, &json!([add("/driver_info", "x".into())]));
+    assert!(reply.fault().contains("key by key"), "{}", reply.fault());
     // Counted before anything else of the patch is done.
     let body = json!([add("/name", "other".into()), set("z")]);
     assert_eq!(patch(&mut lab, &body).status, 400);

@@ -144,6 +144,28 @@ fn a_lease_says_how_long_it_lasts_and_where_its_network_ends() {
 }
 
 #[test]
+fn who_boots_is_told_the_next_server_and_nobody_else() {
+    let mut lab = Lab::new();
+    for (mac, boots) in [(1, true), (2, false)] {
+        let mut request = Request::new(MessageType::Discover, 5, mac_of(mac).0);
+        if boots {
+            ipxe(&mut request);
+        }
+        let mut buf = [0; 600];
+        let len = request.emit(&mut buf).unwrap();
+        let did = lab.step(Input::Dhcp {
+            from: mac_of(mac),
+            payload: &buf[..len],
+        });
+        let told = did.iter().find_map(|did| match did {
+            Did::Dhcp(payload) => Reply::parse(payload).unwrap().next_server,
+            _ => None,
+        });
+        assert_eq!(told, boots.then_some(Config::default().address));
+    }
+}
+
+#[test]
 fn what_does_not_parse_is_counted() {
     let mut lab = Lab::new();
     for payload in [&[][..], &[0xff; 64], &[1; 1500]] {

@@ -14,6 +14,7 @@ mod api_rig;
 mod api_route;
 mod common;
 mod door;
+mod leaving;
 mod life;
 mod marks;
 mod property;

@@ -610,3 +610,30 @@ fn a_flavor_is_shown_as_it_was_defined() {
     let shown = get(&mut lab, "/farrier/v1/flavors");
     assert_eq!(shown, json!({"flavors": [flavor]}));
 }
+
+#[test]
+fn a_node_says_why_it_can_be_managed() {
+    let reason = |lab: &mut Lab, index: usize| {
+        lab.verb(index, Verb::Manage).unwrap();
+        lab.node(index).reason
+    };
+    let mut lab = Lab::new();
+    lab.dhcp(1, ipxe);
+    assert_eq!(reason(&mut lab, 0), "seen on the provisioning network");
+    for (index, mac) in [(1, 2), (2, 3)] {
+        let node = post(&mut lab, "/v1/nodes", json!({"driver": "farrier"}));
+        let address = format!("52:54:00:00:00:{mac:02x}");
+        let port = json!({"node_uuid": node.body["uuid"], "address": address});
+        let reply = post(&mut lab, "/v1/ports", port);
+        assert_eq!(reply.status, 201, "{}", reply.body);
+        let seen = index == 2;
+        if seen {
+            lab.dhcp(mac, ipxe);
+        }
+        let expected = match seen {
+            true => "seen on the provisioning network",
+            false => "enrolled by hand; nothing of it was seen yet",
+        };
+        assert_eq!(reason(&mut lab, index), expected);
+    }
+}
