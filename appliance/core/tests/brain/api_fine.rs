@@ -4,7 +4,7 @@
 use crate::api_rig::*;
 use crate::common::*;
 use farrier_core::Instant;
-use farrier_core::api::{Exchange, Facts, MAX_BODY, MAX_PATCH};
+use farrier_core::api::{Exchange, Facts, MAX_BODY, MAX_PATCH, REPLY_BUFFER};
 use farrier_core::texts::Texts;
 use farrier_http::Head;
 use farrier_lifecycle::Verb;
@@ -310,4 +310,56 @@ fn steps_that_are_refused_and_steps_that_are_not() {
     }
     let body = clean(r#"[{"step": "hold", "interface": null, "args": null, "priority": 9}]"#);
     assert_eq!(put(&mut lab, "rack-1", &body).status, 202);
+}
+
+#[test]
+fn what_was_never_there_is_taken_away_at_once() {
+    let mut lab = rack();
+    let path = "/instance_info/capabilities";
+    assert_eq!(patch(&mut lab, &json!([remove(path)])).status, 200);
+    let reply = patch(&mut lab, &json!([add(path, "x".into())]));
+    assert!(reply.fault().contains("not supported"), "{}", reply.fault());
+}
+
+#[test]
+fn one_patch_tells_one_reason() {
+    let mut lab = rack();
+    let why = |mark: &str, text: &str| add(&format!("/{mark}_reason"), text.into());
+    let on = add("/retired", true.into());
+    let body = json!([on, why("retired", "a"), why("retired", "b")]);
+    assert_eq!(patch(&mut lab, &body).status, 200);
+    assert_eq!(node(&mut lab)["retired_reason"], "b");
+    let reply = patch(
+        &mut lab,
+        &json!([why("retired", "c"), why("protected", "d")]),
+    );
+    assert!(reply.fault().contains("one reason"), "{}", reply.fault());
+    assert_eq!(node(&mut lab)["retired_reason"], "b");
+}
+
+#[test]
+fn a_body_that_is_broken_or_too_long_is_refused() {
+    let mut lab = rack();
+    let broken = "POST /v1/nodes HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n";
+    let reply = exchange(&mut lab, broken.as_bytes(), 100, REPLY_BUFFER);
+    assert_eq!((reply.status, reply.keep_alive), (400, false));
+    let long = format!(r#"{{"driver": "farrier"{}}}"#, " ".repeat(4000));
+    let request = format!(
+        "POST /v1/nodes HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{long}",
+        long.len()
+    );
+    let reply = exchange(&mut lab, request.as_bytes(), 5000, REPLY_BUFFER);
+    assert_eq!(reply.status, 413, "{}", reply.body);
+    assert_eq!(lab.rack.nodes().len(), 2);
+}
+
+#[test]
+fn only_a_reply_with_a_body_says_what_it_is() {
+    let mut lab = rack();
+    for (method, typed) in [("GET", true), ("DELETE", false)] {
+        let reply = call(&mut lab, method, "/v1/nodes/rack-1/traits", "");
+        let says = reply.head.contains("Content-Type: application/json\r\n");
+        assert_eq!(says, typed, "{}", reply.head);
+        assert_eq!(reply.head.contains("Content-Type"), typed);
+    }
 }

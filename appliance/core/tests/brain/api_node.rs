@@ -176,3 +176,70 @@ fn an_instance_is_an_allocations_or_nobodys() {
     assert_eq!(shown["instance_uuid"], instance);
     assert_eq!(shown["allocation_uuid"], Value::Null);
 }
+
+#[test]
+fn what_a_node_comes_from_and_goes_to_is_shown() {
+    let mut lab = rack();
+    let shown = node(&mut lab);
+    assert_eq!(shown["target_provision_state"], Value::Null);
+    assert_eq!(shown["last_error"], Value::Null);
+    put(&mut lab, "rack-1", r#"{"target": "provide"}"#);
+    assert_eq!(node(&mut lab)["target_provision_state"], "available");
+    lab.pass(1900);
+    let shown = node(&mut lab);
+    assert_eq!(shown["provision_state"], "clean failed");
+    let error = shown["last_error"].as_str().unwrap();
+    assert!(error.contains("took too long"), "{error}");
+}
+
+#[test]
+fn each_mark_shows_its_own_reason() {
+    let mut lab = active_lab();
+    let node = lab.node(0).id;
+    for (mark, on, why) in [
+        (Mark::Protected, "protected", "protected_reason"),
+        (Mark::Retired, "retired", "retired_reason"),
+        (Mark::Maintenance, "maintenance", "maintenance_reason"),
+    ] {
+        lab.operator(Operator::Mark {
+            node,
+            mark,
+            on: true,
+            reason: why,
+        })
+        .unwrap();
+        let target = format!("/v1/nodes/{}", id(&lab, 0));
+        let shown = get(&mut lab, &target);
+        assert_eq!((&shown[on], &shown[why]), (&json!(true), &json!(why)));
+    }
+}
+
+#[test]
+fn of_a_machine_that_was_not_inspected_nothing_is_shown() {
+    let mut lab = rack();
+    let target = format!("/v1/nodes/{}", id(&lab, 1));
+    for key in ["cpus", "cpu_arch", "memory_mb", "local_gb"] {
+        assert_eq!(get(&mut lab, &target)["properties"][key], Value::Null);
+        assert_ne!(node(&mut lab)["properties"][key], Value::Null);
+    }
+}
+
+#[test]
+fn an_image_may_be_as_large_as_the_largest_disk() {
+    for (gib, fits) in [(20, true), (21, false), (400, false)] {
+        let mut lab = rack();
+        lab.step(farrier_core::Input::Image(&farrier_core::input::Image {
+            name: "big".try_into().unwrap(),
+            version: 1,
+            raw_size: gib * GIB,
+            root: [8; 32],
+            manifest_path: "/images/big/manifest".try_into().unwrap(),
+            data_path: "/images/big/data".try_into().unwrap(),
+        }));
+        lab.set_image(0, "big").unwrap();
+        let deploy = &get(&mut lab, "/v1/nodes/rack-1/validate")["deploy"];
+        assert_eq!(deploy["result"], json!(fits), "{gib}: {deploy}");
+        let reason = deploy["reason"].as_str().unwrap_or("");
+        assert_eq!(reason.contains("larger than every disk"), !fits);
+    }
+}

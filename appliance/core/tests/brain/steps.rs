@@ -86,6 +86,18 @@ fn a_lost_farewell_does_not_restart_the_machine_twice() {
 }
 
 #[test]
+fn steps_that_are_left_end_with_the_work() {
+    let mut lab = rack();
+    let body = r#"{"target": "clean",
+                   "clean_steps": [{"step": "reboot"}, {"step": "erase_devices"}]}"#;
+    assert_eq!(put(&mut lab, "rack-1", body).status, 202);
+    assert!(!lab.node(0).steps.is_empty());
+    lab.pass(1900);
+    assert_eq!(lab.state(0), State::CleanFailed);
+    assert!(lab.node(0).steps.is_empty());
+}
+
+#[test]
 fn a_start_that_nobody_ordered_is_no_step() {
     let mut lab = rack();
     let body = r#"{"target": "clean", "clean_steps": [{"step": "reboot"}, {"step": "hold"}]}"#;
