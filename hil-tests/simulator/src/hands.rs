@@ -4,8 +4,8 @@
 //! Shipping code: finding and opening disks, the erase ladder, the image
 //! stream with its checks, the partition table. Modelled: the threads on
 //! which a real agent runs them, its watch over threads that hang, the HTTP
-//! connection (a config drive comes over it as a whole), and the inventory (a fixed one a machine). And what goes
-//! wrong: an agent that hangs or lies.
+//! connection (a config drive comes over it as a whole), and the inventory (a
+//! fixed one a machine). And what goes wrong: an agent that hangs or lies.
 
 use std::collections::VecDeque;
 

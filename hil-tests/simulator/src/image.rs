@@ -76,21 +76,20 @@ fn build() -> Catalogue {
 impl Catalogue {
     /// The asset of that name.
     pub fn asset(&self, name: &str) -> Option<&[u8]> {
-        let is = |path: &str| path.strip_prefix('/') == Some(name);
-        match () {
-            () if is(MANIFEST) => Some(&self.manifest),
-            () if is(DATA) => Some(&self.data),
-            () => None,
-        }
+        let files = [(MANIFEST, &self.manifest), (DATA, &self.data)];
+        let found = files
+            .into_iter()
+            .find(|(path, _)| path.strip_prefix('/') == Some(name));
+        found.map(|(_, bytes)| &bytes[..])
     }
 
-    /// Whether these are the image's bytes, whatever its partition table has
-    /// become since.
+    /// Whether these are the image's bytes: all but the first free entry of
+    /// its partition table, where a config drive's partition goes.
     pub fn is_on(&self, bytes: &[u8]) -> bool {
-        const TABLE: std::ops::Range<usize> = 446..510;
+        const FREE: std::ops::Range<usize> = 462..478;
         bytes.len() == self.raw.len()
-            && bytes[..TABLE.start] == self.raw[..TABLE.start]
-            && bytes[TABLE.end..] == self.raw[TABLE.end..]
+            && bytes[..FREE.start] == self.raw[..FREE.start]
+            && bytes[FREE.end..] == self.raw[FREE.end..]
     }
 }
 
