@@ -2,24 +2,12 @@
 
 use crate::api_rig::*;
 use crate::common::*;
-use farrier_core::Operator;
 use farrier_core::flags::Mark;
 use farrier_lifecycle::{State, Verb};
 use serde_json::{Value, json};
 
 fn node(lab: &mut Lab) -> Value {
     get(lab, "/v1/nodes/rack-1")
-}
-
-fn mark(lab: &mut Lab, mark: Mark, on: bool) {
-    let node = lab.node(0).id;
-    let wish = Operator::Mark {
-        node,
-        mark,
-        on,
-        reason: "",
-    };
-    lab.operator(wish).unwrap();
 }
 
 #[test]
@@ -132,9 +120,9 @@ fn the_step_of_the_work_at_hand_and_until_when() {
     lab.run(&mut agent, 30);
     assert_eq!(lab.state(0), State::Active);
     assert_eq!(steps(&mut lab), ["", "", ""]);
-    mark(&mut lab, Mark::Protected, true);
+    lab.mark(Mark::Protected, true, "").unwrap();
     assert_eq!(node(&mut lab)["protected"], true);
-    mark(&mut lab, Mark::Protected, false);
+    lab.mark(Mark::Protected, false, "").unwrap();
 
     let body = r#"{"target": "service", "service_steps": [{"step": "hold"}]}"#;
     assert_eq!(put(&mut lab, "rack-1", body).status, 202);
@@ -155,7 +143,7 @@ fn a_nodes_fault_has_words() {
     assert_eq!(shown["fault"], "clean failure");
     let reason = shown["maintenance_reason"].as_str().unwrap();
     assert!(reason.contains("former tenant"), "{reason}");
-    mark(&mut lab, Mark::Maintenance, false);
+    lab.mark(Mark::Maintenance, false, "").unwrap();
 
     lab.restart(1);
     lab.pass(1);
@@ -195,19 +183,12 @@ fn what_a_node_comes_from_and_goes_to_is_shown() {
 #[test]
 fn each_mark_shows_its_own_reason() {
     let mut lab = active_lab();
-    let node = lab.node(0).id;
     for (mark, on, why) in [
         (Mark::Protected, "protected", "protected_reason"),
         (Mark::Retired, "retired", "retired_reason"),
         (Mark::Maintenance, "maintenance", "maintenance_reason"),
     ] {
-        lab.operator(Operator::Mark {
-            node,
-            mark,
-            on: true,
-            reason: why,
-        })
-        .unwrap();
+        lab.mark(mark, true, why).unwrap();
         let target = format!("/v1/nodes/{}", id(&lab, 0));
         let shown = get(&mut lab, &target);
         assert_eq!((&shown[on], &shown[why]), (&json!(true), &json!(why)));

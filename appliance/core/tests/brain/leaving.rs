@@ -40,14 +40,7 @@ fn a_node_that_failed_cleaning_is_deleted_in_maintenance_only() {
         lab.verb(0, Verb::Provide).unwrap();
         lab.pass(1900);
         assert_eq!(lab.state(0), State::CleanFailed);
-        let node = lab.node(0).id;
-        lab.operator(Operator::Mark {
-            node,
-            mark: Mark::Maintenance,
-            on: maintained,
-            reason: "",
-        })
-        .unwrap();
+        lab.mark(Mark::Maintenance, maintained, "").unwrap();
         assert_eq!(delete(&mut lab).is_ok(), maintained);
     }
 }

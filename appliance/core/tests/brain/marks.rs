@@ -9,16 +9,6 @@ use farrier_core::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, MAX_DRIVER_INFO};
 use farrier_core::texts::TEXT_MAX;
 use farrier_lifecycle::{State, Verb};
 
-fn mark(lab: &mut Lab, mark: Mark, on: bool, reason: &str) -> Result<(), String> {
-    let node = lab.node(0).id;
-    lab.operator(Operator::Mark {
-        node,
-        mark,
-        on,
-        reason,
-    })
-}
-
 fn has(lab: &Lab, flags: Flags) -> bool {
     lab.node(0).flags.has(flags)
 }
@@ -85,36 +75,33 @@ fn a_clean_fault_ends_with_steps_that_erase_and_with_no_others() {
 fn maintenance_of_an_operator_stays_through_a_cleaning() {
     let (mut lab, mut agent) = available_with(&[8 * GIB]);
     lab.verb(0, Verb::Manage).unwrap();
-    mark(&mut lab, Mark::Maintenance, true, "disk ordered").unwrap();
+    lab.mark(Mark::Maintenance, true, "disk ordered").unwrap();
     assert!(!has(&lab, Flags::CLEAN_FAULT) && !has(&lab, Flags::DOUBTED));
     lab.verb(0, Verb::Inspect).unwrap();
     lab.run(&mut agent, 10);
     assert!(has(&lab, Flags::MAINTENANCE));
-    mark(&mut lab, Mark::Maintenance, false, "").unwrap();
+    lab.mark(Mark::Maintenance, false, "").unwrap();
     assert!(!has(&lab, Flags::MAINTENANCE));
 }
 
 #[test]
 fn other_marks_leave_a_fault_as_it_is() {
     let (mut lab, _agent) = clean_failed();
-    mark(&mut lab, Mark::Retired, true, "old").unwrap();
-    mark(&mut lab, Mark::Retired, false, "").unwrap();
+    lab.mark(Mark::Retired, true, "old").unwrap();
+    lab.mark(Mark::Retired, false, "").unwrap();
     assert!(has(&lab, Flags::CLEAN_FAULT));
-    mark(&mut lab, Mark::Maintenance, false, "").unwrap();
+    lab.mark(Mark::Maintenance, false, "").unwrap();
     assert!(!has(&lab, Flags::CLEAN_FAULT));
 }
 
 #[test]
 fn what_is_offered_is_not_retired() {
     let (mut lab, _agent) = available_with(&[8 * GIB]);
-    assert_eq!(
-        mark(&mut lab, Mark::Retired, true, ""),
-        Err("Offered".into())
-    );
-    assert_eq!(mark(&mut lab, Mark::Retired, false, ""), Ok(()));
-    assert!(mark(&mut lab, Mark::Protected, true, "").is_err());
+    assert_eq!(lab.mark(Mark::Retired, true, ""), Err("Offered".into()));
+    assert_eq!(lab.mark(Mark::Retired, false, ""), Ok(()));
+    assert!(lab.mark(Mark::Protected, true, "").is_err());
     lab.verb(0, Verb::Manage).unwrap();
-    assert_eq!(mark(&mut lab, Mark::Retired, true, ""), Ok(()));
+    assert_eq!(lab.mark(Mark::Retired, true, ""), Ok(()));
 }
 
 #[test]
@@ -122,11 +109,11 @@ fn reasons_have_a_longest_length() {
     let (mut lab, _agent) = available_with(&[8 * GIB]);
     let reason = "r".repeat(TEXT_MAX + 2);
     for length in [TEXT_MAX + 1, TEXT_MAX + 2] {
-        let set = mark(&mut lab, Mark::Maintenance, true, &reason[..length]);
+        let set = lab.mark(Mark::Maintenance, true, &reason[..length]);
         assert_eq!(set, Err("TooLong".into()));
         assert!(!has(&lab, Flags::MAINTENANCE));
     }
-    let set = mark(&mut lab, Mark::Maintenance, true, &reason[..TEXT_MAX]);
+    let set = lab.mark(Mark::Maintenance, true, &reason[..TEXT_MAX]);
     assert_eq!(set, Ok(()));
 }
 

@@ -2,26 +2,15 @@
 //! and without some.
 
 use crate::common::*;
+use farrier_core::Input;
 use farrier_core::flags::{Flags, Mark};
 use farrier_core::record::Record;
-use farrier_core::{Input, Operator};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::handler::Turn;
 use farrier_protocol::message::Task;
 
 /// Sizes of the node's disks.
 const DISKS: [u64; 2] = [8 * GIB, 16 * GIB];
-
-fn end_maintenance(lab: &mut Lab) {
-    let node = lab.node(0).id;
-    lab.operator(Operator::Mark {
-        node,
-        mark: Mark::Maintenance,
-        on: false,
-        reason: "",
-    })
-    .unwrap();
-}
 
 #[test]
 fn work_goes_on_with_its_agent() {
@@ -72,7 +61,7 @@ fn a_doubted_node_is_nobodys_until_somebody_has_looked() {
     assert!(lab.node(0).flags.has(doubted));
     assert_eq!(lab.state(0), State::Manageable);
 
-    end_maintenance(&mut lab);
+    lab.mark(Mark::Maintenance, false, "").unwrap();
     assert!(!lab.node(0).flags.has(Flags::DOUBTED));
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 60);
@@ -92,7 +81,7 @@ fn disks_that_were_forgotten_are_found_again_before_anything_is_erased() {
     lab.records.retain(|record| !forgotten(record));
     lab.restart_with_what_is_left(1);
     assert_eq!(lab.rack.disks(0).count(), 0, "a list with a hole is none");
-    end_maintenance(&mut lab);
+    lab.mark(Mark::Maintenance, false, "").unwrap();
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 60);
     assert_eq!(lab.state(0), State::Available, "{}", lab.node(0).last_error);
@@ -117,7 +106,7 @@ fn doubted_work_fails_and_its_agent_is_not_listened_to() {
     assert_eq!(lab.state(0), State::DeployFailed);
     assert_eq!(lab.node(0).reason, "records were lost");
     assert!(lab.verb(0, Verb::Deleted).is_err());
-    end_maintenance(&mut lab);
+    lab.mark(Mark::Maintenance, false, "").unwrap();
     lab.verb(0, Verb::Deleted).unwrap();
 }
 

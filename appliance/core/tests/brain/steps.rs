@@ -3,7 +3,6 @@
 
 use crate::api_rig::*;
 use crate::common::*;
-use farrier_core::Operator;
 use farrier_core::flags::Mark;
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::Task;
@@ -216,14 +215,7 @@ fn adoption_touches_nothing() {
 #[test]
 fn a_retired_node_is_cleaned_and_not_offered() {
     let mut lab = active_lab();
-    let node = lab.node(0).id;
-    lab.operator(Operator::Mark {
-        node,
-        mark: Mark::Retired,
-        on: true,
-        reason: "old",
-    })
-    .unwrap();
+    lab.mark(Mark::Retired, true, "old").unwrap();
     lab.verb(0, Verb::Deleted).unwrap();
     let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 30);

@@ -1,6 +1,7 @@
 //! A rack without wires: the brain, and machines whose agents speak the
 //! real protocol to it. Time is a number that the test moves.
 
+use farrier_core::flags::Mark;
 use farrier_core::input::Image;
 use farrier_core::node::{InstanceInfo, Node};
 use farrier_core::rack::Entropy;
@@ -339,6 +340,17 @@ impl Lab {
             node,
             verb,
             config_drive: None,
+        })
+    }
+
+    /// An operator sets a mark on the first node, or takes it away.
+    pub fn mark(&mut self, mark: Mark, on: bool, reason: &str) -> Result<(), String> {
+        let node = self.node(0).id;
+        self.operator(Operator::Mark {
+            node,
+            mark,
+            on,
+            reason,
         })
     }
 
