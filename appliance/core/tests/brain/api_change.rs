@@ -75,6 +75,11 @@ fn verbs() {
     let reply = put(&mut lab, "rack-1", r#"{"target": "provide"}"#);
     assert_eq!(reply.status, 409);
     assert!(reply.fault().contains("locked by host farrier"));
+    // What is no verb at all is not said to be one of later.
+    let reply = put(&mut lab, "rack-1", r#"{"target": "dance"}"#);
+    assert_eq!(reply.status, 400);
+    let none = "Possible: none; wait until the work is done.";
+    assert!(reply.fault().ends_with(none), "{}", reply.fault());
     lab.pass(100);
     put(&mut lab, "rack-1", r#"{"target": "abort"}"#);
     assert_eq!(lab.state(0), State::CleanFailed);

@@ -6,7 +6,7 @@ use crate::common::*;
 use farrier_core::Instant;
 use farrier_core::api::{Exchange, Facts, MAX_BODY, MAX_PATCH, REPLY_BUFFER};
 use farrier_core::texts::Texts;
-use farrier_http::Head;
+use farrier_http::{Head, Status};
 use farrier_lifecycle::Verb;
 use serde_json::{Value, json};
 
@@ -215,6 +215,51 @@ fn a_body_is_wanted_where_it_can_matter() {
         assert_eq!(exchange.wants_body(), fits, "{length}");
         assert_eq!(exchange.gives_up(), !fits, "{length}");
     }
+}
+
+#[test]
+fn a_body_of_unknown_length_is_counted() {
+    let lab = rack();
+    let node = id(&lab, 0);
+    let request = format!(
+        "PUT /v1/nodes/{node}/states/provision HTTP/1.1\r\nHost: a\r\n\
+         Transfer-Encoding: chunked\r\n\r\n"
+    );
+    let mut exchange = begin(&lab, &request);
+    let mut left = MAX_BODY;
+    while left > 0 {
+        let spaces = [b' '; 4096];
+        let mut input = &spaces[..left.min(4096) as usize];
+        left -= input.len() as u64;
+        assert_eq!(exchange.push(&mut input), None);
+    }
+    assert!(!exchange.gives_up(), "as long as one may be");
+    assert_eq!(exchange.push(&mut &b" "[..]), None);
+    assert!(exchange.gives_up());
+    assert_eq!(exchange.status(), Status::CONTENT_TOO_LARGE);
+}
+
+#[test]
+fn what_goes_before_the_reply_is_written_is_null_there() {
+    let mut lab = rack();
+    let ports = get(&mut lab, "/v1/ports");
+    let port = ports["ports"][0]["uuid"].as_str().unwrap();
+    let request = format!("GET /v1/ports/{port} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut exchange = begin(&lab, &request);
+    let target = format!("/v1/ports/{port}");
+    assert_eq!(call(&mut lab, "DELETE", &target, "").status, 204);
+    let facts = Facts::of(&lab.rack, Instant::from_millis(lab.now));
+    exchange.end([0; 32], &facts);
+    let mut reply = Vec::new();
+    let mut buffer = [0; REPLY_BUFFER];
+    loop {
+        match exchange.reply(&facts, &[], &mut buffer) {
+            0 => break,
+            length => reply.extend_from_slice(&buffer[..length]),
+        }
+    }
+    let reply = String::from_utf8(reply).unwrap();
+    assert!(reply.contains("\r\n0004\r\nnull\r\n"), "{reply}");
 }
 
 #[test]

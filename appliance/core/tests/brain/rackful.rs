@@ -344,6 +344,7 @@ fn the_inventory_tells_what_flavors_ask_for() {
     let hardware = |n| lab.node(n).hardware.clone();
     assert_eq!(hardware(0).link, 10);
     assert!(hardware(0).parts.has(Parts::HDD));
+    assert!(!hardware(0).parts.has(Parts::ROCE));
     assert_eq!(hardware(1).link, 1000);
     assert!(hardware(1).parts.has(Parts::ROCE));
     assert!(!hardware(1).parts.has(Parts::INFINIBAND));

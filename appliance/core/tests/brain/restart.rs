@@ -7,7 +7,7 @@ use farrier_core::flags::{Flags, Mark};
 use farrier_core::record::Record;
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::handler::Turn;
-use farrier_protocol::message::Task;
+use farrier_protocol::message::{BootMode, Task};
 
 /// Sizes of the node's disks.
 const DISKS: [u64; 2] = [8 * GIB, 16 * GIB];
@@ -174,4 +174,21 @@ fn a_repeated_handshake_has_its_new_keys_after_a_restart() {
     assert_eq!(keys[1].0, keys[2].0, "its name stays");
     assert_ne!(keys[1], keys[2]);
     lab.restart(0);
+}
+
+#[test]
+fn the_kind_of_firmware_is_known_after_a_restart() {
+    let mut lab = Lab::new();
+    for (mac, uefi) in [(1, true), (2, false)] {
+        let hands = Hands {
+            uefi,
+            ..Hands::with_disks(&[8 * GIB])
+        };
+        lab.start_agent(mac, hands);
+    }
+    for _ in 0..2 {
+        assert_eq!(lab.node(0).boot.mode, Some(BootMode::Uefi));
+        assert_eq!(lab.node(1).boot.mode, Some(BootMode::Bios));
+        lab.restart(0);
+    }
 }

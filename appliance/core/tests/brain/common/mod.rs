@@ -540,7 +540,10 @@ impl Agent {
                 boot_key: [0; 32],
                 boot_mac: mac_of(mac),
                 system_uuid: [mac; 16],
-                boot_mode: BootMode::Bios,
+                boot_mode: match hands.uefi {
+                    true => BootMode::Uefi,
+                    false => BootMode::Bios,
+                },
             },
             boot_key: SecretKey::from_bytes(&secret),
             randoms: Randoms {
@@ -567,6 +570,8 @@ impl Agent {
 pub struct Hands {
     pub disks: Vec<DiskId>,
     pub nics: Vec<Nic>,
+    /// Whether UEFI firmware started it, and no BIOS.
+    pub uefi: bool,
     pub fail: Option<Reason>,
     pub withhold_certificate: bool,
     pub wrong_root: bool,
