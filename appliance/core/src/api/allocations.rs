@@ -1,6 +1,7 @@
 //! Allocations, as Ironic shows them, and our own flavors.
 
 use super::render::{Cursor, Stage};
+use super::route::Call;
 use super::{Facts, Ident, fields, uuid};
 use crate::flags::Flags;
 use crate::flavor::Flavor;
@@ -30,17 +31,38 @@ pub(super) fn find<'a>(facts: &Facts<'a>, ident: &Ident) -> Option<(usize, &'a N
     })
 }
 
-pub(super) fn list(facts: &Facts<'_>, at: &mut Cursor, w: &mut Writer<Slice<'_>>) {
+pub(super) fn list(facts: &Facts<'_>, call: &Call, at: &mut Cursor, w: &mut Writer<Slice<'_>>) {
+    let listed = |item| {
+        let mut all = allocations(facts).filter(|_| !call.list.nothing);
+        all.nth(item)
+    };
     if at.stage == Stage::Head {
         w.object().key("allocations").array();
+        let marked = |marker| allocations(facts).position(|(.., id)| id == marker);
+        at.item = call.list.marker.and_then(marked).map_or(0, |at| at + 1);
         at.stage = Stage::Item;
-    } else if let Some(found) = allocations(facts).nth(at.item) {
+        return;
+    }
+    let next = listed(at.item);
+    if let Some(found) = next
+        && at.shown < call.list.limit
+    {
         one(facts, found, w);
         at.item += 1;
-    } else {
-        w.end_array().end_object();
-        at.stage = Stage::End;
+        at.shown += 1;
+        return;
     }
+    w.end_array();
+    let last = at.item.checked_sub(1).filter(|_| next.is_some());
+    if let Some((.., last)) = last.and_then(listed) {
+        w.key("next").text(format_args!(
+            "/v1/allocations?limit={}&marker={}",
+            call.list.limit,
+            uuid::Text(last.0)
+        ));
+    }
+    w.end_object();
+    at.stage = Stage::End;
 }
 
 pub(super) fn one(

@@ -66,7 +66,7 @@
 //! | `PUT`, `DELETE /v1/nodes/{node}/traits`, `/traits/{trait}` | 204; `traits` |
 //! | `POST /v1/ports`, `DELETE /v1/ports/{port}` | 201 and the port, 204; `node_uuid`, `address` |
 //! | `POST /v1/allocations` | 201 and the allocation, 409 where nothing fits; `name`, `uuid`, `resource_class` (a flavor or a class), `traits`, `candidate_nodes`, `node` |
-//! | `GET /v1/allocations`, `/v1/allocations/{allocation}` | by UUID or name |
+//! | `GET /v1/allocations`, `/v1/allocations/{allocation}` | by UUID or name; `limit`, `marker`, `state` |
 //! | `DELETE /v1/allocations/{allocation}`, `/v1/nodes/{node}/allocation` | 204 |
 //! | `GET /farrier/v1/flavors` | the flavors |
 //! | `PUT`, `DELETE /farrier/v1/flavors/{flavor}` | 204; `resource_class`, `traits`, `cpus`, `memory_mb`, `local_gb`, `link_mbps`, `parts` (of `hdd`, `ssd`, `nvme`, `infiniband`, `roce`, `tpm2`) |

@@ -121,7 +121,7 @@ pub fn check(facts: &Facts<'_>, call: &Call) -> Result<(), Error> {
     };
     let known = match call.target {
         Target::Ports(_) => ports(facts, None).any(|(_, _, mac)| uuid::of_port(mac) == marker),
-        Target::Allocations => true,
+        Target::Allocations => allocations::allocations(facts).any(|(.., id)| id == marker),
         _ => facts.nodes.iter().any(|node| node.id == marker),
     };
     known.then_some(()).ok_or_else(|| {
@@ -194,7 +194,7 @@ fn fragment(
             let node = facts.find(&Ident::Uuid(*id)).ok();
             one_node(facts, node, Fields::ALL, at, w);
         }
-        Target::Allocations => allocations::list(facts, at, w),
+        Target::Allocations => allocations::list(facts, call, at, w),
         Target::Flavors => allocations::flavors(facts, at, w),
         Target::Networks => book::networks(facts, at, w),
         Target::Addresses => book::addresses(facts, at, w),

@@ -304,8 +304,11 @@ fn list(target: &Target, query: &str, detail: bool) -> Result<(List, Option<Iden
             "retired" if *target == Target::Nodes => {
                 list.retired = Some(boolean(value).ok_or_else(unfit)?);
             }
+            // None is waited for, and none has an owner.
+            "state" if *target == Target::Allocations => list.nothing |= value != "active",
+            "owner" if *target == Target::Allocations => list.nothing = true,
             "driver" if *target == Target::Nodes => list.nothing |= value != "farrier",
-            _ if !listing || matches!(target, Target::Empty(_) | Target::Allocations) => {}
+            _ if !listing || matches!(target, Target::Empty(_)) => {}
             _ => {
                 return Err(Error::new(
                     Status::BAD_REQUEST,

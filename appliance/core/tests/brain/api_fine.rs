@@ -326,6 +326,12 @@ fn bodies_that_are_no_patches() {
         let body = format!("{patch}{}", " ".repeat(length - patch.len()));
         assert_eq!(status(&body).0, expected, "{length}");
     }
+    let ask = r#"{"resource_class": "metal"}"#;
+    for (length, expected) in [(2048, 409), (2049, 413)] {
+        let body = format!("{ask}{}", " ".repeat(length - ask.len()));
+        let reply = call(&mut lab, "POST", "/v1/allocations", &body);
+        assert_eq!(reply.status, expected, "{length}");
+    }
 }
 
 #[test]
@@ -343,6 +349,10 @@ fn steps_that_are_refused_and_steps_that_are_not() {
             clean(r#"[{"step": "erase_devices", "interface": "raid"}]"#),
             "There are the steps",
         ),
+        (
+            clean(r#"[{"step": "hold", "priority": {}}]"#),
+            "A step has interface",
+        ),
         (clean(r#"[{"step": "write_image"}]"#), "There are the steps"),
         (
             r#"{"target": "clean", "deploy_steps": [{"step": "hold"}]}"#.into(),
@@ -355,6 +365,16 @@ fn steps_that_are_refused_and_steps_that_are_not() {
     }
     let body = clean(r#"[{"step": "hold", "interface": null, "args": null, "priority": 9}]"#);
     assert_eq!(put(&mut lab, "rack-1", &body).status, 202);
+
+    let mut lab = active_lab();
+    // No list at all is a list of none, and a rebuild's steps are those of a
+    // deployment.
+    let body = r#"{"target": "deleted", "clean_steps": null}"#;
+    let mut other = active_lab();
+    let node = id(&lab, 0);
+    assert_eq!(put(&mut other, &node, body).status, 202);
+    let body = r#"{"target": "rebuild", "deploy_steps": [{"step": "hold", "priority": 150}]}"#;
+    assert_eq!(put(&mut lab, &node, body).status, 202);
 }
 
 #[test]

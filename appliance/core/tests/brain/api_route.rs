@@ -92,7 +92,12 @@ fn queries_mean_something_where_they_belong() {
         ("/v1/nodes?node=rack-1", 400),
         ("/v1/ports?node=rack-1", 200),
         ("/v1/nodes?provision_state=active", 200),
-        ("/v1/allocations?x=1", 200),
+        ("/v1/allocations?sort_key=uuid&state=active", 200),
+        ("/v1/allocations?resource_class=metal", 400),
+        (
+            "/v1/allocations?marker=11111111-2222-4333-8444-555555555555",
+            400,
+        ),
         ("/v1/chassis?x=1", 200),
         ("/v1/ports?x=1", 400),
         ("/farrier/v1/status?provision_state=active", 400),

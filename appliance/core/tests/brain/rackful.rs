@@ -354,6 +354,34 @@ fn the_inventory_tells_what_flavors_ask_for() {
 }
 
 #[test]
+fn allocations_are_listed_in_pages() {
+    let mut lab = three();
+    let all: Vec<Value> = ["a", "b", "c"]
+        .map(|name| {
+            let ask = json!({"resource_class": "metal", "name": name});
+            post(&mut lab, "/v1/allocations", ask).body
+        })
+        .into();
+    let uuid = |n: usize| all[n]["uuid"].as_str().unwrap();
+    let mut list = |query: &str| {
+        let mut page = get(&mut lab, &format!("/v1/allocations?{query}"));
+        let next = page["next"].take().as_str().map(str::to_owned);
+        (page["allocations"].take(), next)
+    };
+    assert_eq!(list("limit=3"), (json!(all), None));
+    assert_eq!(list("state=active"), (json!(all), None));
+    assert_eq!(list("state=error"), (json!([]), None));
+    assert_eq!(list("owner=me"), (json!([]), None));
+
+    let (first, next) = list("limit=2");
+    assert_eq!(first, json!(all[..2]));
+    let marker = format!("limit=2&marker={}", uuid(1));
+    assert_eq!(next, Some(format!("/v1/allocations?{marker}")));
+    assert_eq!(list(&marker), (json!(all[2..]), None));
+    assert_eq!(list(&format!("marker={}", uuid(2))), (json!([]), None));
+}
+
+#[test]
 fn an_allocation_gets_the_smallest_that_fits_and_nobody_else_gets_it() {
     let mut lab = three();
     let traits = format!("/v1/nodes/{}/traits", id(&lab, 1));
