@@ -9,12 +9,15 @@ use farrier_lifecycle::State;
 use serde_json::json;
 
 /// Seeds whose lives once lost something.
-const RECORDED: [u64; 2] = [
+const RECORDED: [u64; 3] = [
     // A mount's copy of the last record that reads as whole once and then
     // not, while the original was no longer looked at.
     375_608_619_103_855,
     // A session that a sweep told again, and that was not heard any more.
     766_379_164_808_746,
+    // A mount's copy of the last frame, cut at its first word, which read as
+    // erased: the next mount wrote there again, and did not start.
+    916_891_365_430_197,
 ];
 
 /// What to cut.

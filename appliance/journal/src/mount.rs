@@ -59,6 +59,15 @@ pub struct Mounted {
     pub torn: u32,
 }
 
+/// What became of a frame that is written once more.
+enum Copied {
+    Whole,
+    /// What was to be copied does not read as whole any longer.
+    Torn,
+    /// The flash did not take it.
+    NotHeld,
+}
+
 /// How many mounts in a row may be cut off while they write the last frame
 /// once more, each so that the copy reads as whole once and then not.
 const COPIES: usize = 4;
@@ -267,35 +276,60 @@ impl<F: NorFlash> Journal<F> {
             body: (rest + prefix.len() as u32) as u16,
         };
         let size = copy.size(Self::WORD);
-        if self.offset + size > Self::SECTOR {
-            self.open(true).await?;
+        // Once more in another sector where the flash does not hold it: it
+        // wears out, or an earlier mount was cut off at the very first word
+        // of its copy, which reads as erased and takes nothing any more.
+        for _ in 0..3 {
+            if self.offset + size > Self::SECTOR {
+                self.open(true).await?;
+            }
+            let at = Spot {
+                sector: self.head,
+                offset: self.offset,
+            };
+            self.offset += size;
+            let front = Frame::LEN as u32 + skip;
+            match self.copy((spot, frame), front, (at, copy), &prefix).await? {
+                Copied::Whole => {
+                    self.index = copy.index;
+                    return Ok(Some((at, copy)));
+                }
+                Copied::Torn => return Ok(None),
+                Copied::NotHeld => {
+                    self.given_up = self.given_up.saturating_add(1);
+                    self.offset = Self::SECTOR;
+                }
+            }
         }
-        let at = Spot {
-            sector: self.head,
-            offset: self.offset,
-        };
-        self.offset += size;
+        Err(MountError::Write)
+    }
 
+    /// Writes a frame once more, from its records on, which begin `front`
+    /// bytes behind its beginning.
+    async fn copy(
+        &mut self,
+        (spot, frame): (Spot, Frame),
+        front: u32,
+        (at, copy): (Spot, Frame),
+        prefix: &[u8],
+    ) -> Result<Copied, MountError> {
         let mut crc = format::digest(at.sector);
         let mut original = format::digest(spot.sector);
-        let mut front = [0; Frame::LEN + MOUNTED_PREFIX + 1];
-        let front_len = Frame::LEN + skip as usize;
-        let front = front.get_mut(..front_len).ok_or(MountError::Read)?;
-        self.read(spot, 0, front)
+        let mut room = [0; Frame::LEN + MOUNTED_PREFIX + 1];
+        let skipped = room.get_mut(..front as usize).ok_or(MountError::Read)?;
+        self.read(spot, 0, skipped)
             .await
             .map_err(|_| MountError::Read)?;
-        original.update(front);
-        let mut place = self.place(at.sector) + at.offset;
-        let mut writer = Writer::new(place);
-        for bytes in [&copy.to_bytes()[..], &prefix] {
+        original.update(skipped);
+        let mut writer = Writer::new(self.place(at.sector) + at.offset);
+        for bytes in [&copy.to_bytes()[..], prefix] {
             crc.update(bytes);
-            writer
-                .put(&mut self.flash, bytes)
-                .await
-                .map_err(|_| MountError::Write)?;
+            if writer.put(&mut self.flash, bytes).await.is_err() {
+                return Ok(Copied::NotHeld);
+            }
         }
-        place = front_len as u32;
-        let end = place + rest;
+        let mut place = front;
+        let end = Frame::LEN as u32 + u32::from(frame.body);
         let mut piece = [0; MAX_WORD];
         while place < end {
             let length = ((end - place) as usize).min(piece.len());
@@ -305,10 +339,9 @@ impl<F: NorFlash> Journal<F> {
                 .map_err(|_| MountError::Read)?;
             crc.update(piece);
             original.update(piece);
-            writer
-                .put(&mut self.flash, piece)
-                .await
-                .map_err(|_| MountError::Write)?;
+            if writer.put(&mut self.flash, piece).await.is_err() {
+                return Ok(Copied::NotHeld);
+            }
             place += length as u32;
         }
         let mut stored = [0; 4];
@@ -316,22 +349,14 @@ impl<F: NorFlash> Journal<F> {
             .await
             .map_err(|_| MountError::Read)?;
         if original.finalize() != u32::from_le_bytes(stored) {
-            // Left without its CRC, it is none.
-            return Ok(None);
+            // Left without its CRC, the copy is none.
+            return Ok(Copied::Torn);
         }
-        writer
-            .put(&mut self.flash, &crc.finalize().to_le_bytes())
-            .await
-            .map_err(|_| MountError::Write)?;
-        writer
-            .close(&mut self.flash)
-            .await
-            .map_err(|_| MountError::Write)?;
-        if !self.verify(at.sector, at.offset, copy).await {
-            return Err(MountError::Write);
-        }
-        self.index = copy.index;
-        Ok(Some((at, copy)))
+        let crc = crc.finalize().to_le_bytes();
+        let held = writer.put(&mut self.flash, &crc).await.is_ok()
+            && writer.close(&mut self.flash).await.is_ok()
+            && self.verify(at.sector, at.offset, copy).await;
+        Ok(if held { Copied::Whole } else { Copied::NotHeld })
     }
 
     /// Gives a frame's records to their owner; returns how many.
