@@ -4,7 +4,7 @@
 mod owner;
 
 use farrier_journal::format::{Found, Frame, Header};
-use farrier_journal::sim::now;
+use farrier_journal::sim::{Operation, now};
 use farrier_journal::{AppendError, Journal, MAX_RECORD, MountError};
 use owner::{KEYS, Owner, Random, Small, record};
 
@@ -261,4 +261,30 @@ fn a_head_that_wears_out_before_its_first_frame_is_passed_over() {
     assert_eq!(owner.mounted.damaged, 0);
     let differ = owner.table.iter().zip(&table).filter(|(a, b)| a != b);
     assert!(differ.count() <= 1, "the last change is gone, no other");
+}
+
+#[test]
+fn a_word_that_a_cut_mount_has_touched_and_left_erased_is_passed_over() {
+    let mut owner = Owner::mount(Small::<4>::new(16)).unwrap();
+    for key in 1..30 {
+        owner.change(&[(key, 80)]).unwrap();
+    }
+    let table = owner.table;
+    let mut flash = owner.journal.into_flash();
+    // Where a mount begins to write.
+    let mut trial = flash.clone();
+    trial.start_log();
+    let mut trial = Owner::mount(trial).unwrap().journal.into_flash();
+    let at = match trial.take_log().first() {
+        Some(Operation::Program { at, .. }) => *at,
+        other => panic!("a mount begins with a frame, not with {other:?}"),
+    };
+    let word = vec![0xff; 4];
+    flash.apply(&Operation::Program { at, word }, None);
+    for _ in 0..3 {
+        let owner = Owner::mount(flash).unwrap();
+        assert!(owner.table == table);
+        assert_eq!(owner.mounted.damaged, 0);
+        flash = owner.journal.into_flash();
+    }
 }
