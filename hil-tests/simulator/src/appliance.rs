@@ -78,7 +78,8 @@ impl Facts {
     fn add(&mut self, record: &[u8]) {
         let mut room = [0; farrier_core::record::MAX_RECORD];
         let record = match postcard::from_bytes::<Record<'_>>(record) {
-            Ok(Record::Lease { .. } | Record::Bound { .. }) => return,
+            // What ends with the time alone begins it anew at a restart.
+            Ok(Record::Lease { .. } | Record::Bound { .. } | Record::Rests { .. }) => return,
             // What was heard of a session is written now and then only.
             Ok(mut work @ Record::Work { .. }) => {
                 if let Record::Work { heard, .. } = &mut work {
@@ -97,6 +98,17 @@ impl Facts {
         begins
             .zip(&self.ends)
             .map(|(begin, end)| &self.bytes[begin..*end])
+    }
+
+    /// Whether both tell the same. What has no order of its own may be told
+    /// in another one.
+    fn tells(&self, other: &Facts) -> bool {
+        let sorted = |facts: &Self| {
+            let mut all: Vec<_> = facts.iter().map(<[u8]>::to_vec).collect();
+            all.sort_unstable();
+            all
+        };
+        self == other || sorted(self) == sorted(other)
     }
 
     /// The first record that the other lacks, in words.
@@ -268,7 +280,7 @@ impl Appliance {
         // What is lost to flipped bits is told, or it is not lost.
         let lost = report.damaged > 0 && (rotten || self.lost_before);
         self.lost_before = lost;
-        if planned && !lost && found != self.before && found != self.after {
+        if planned && !lost && !found.tells(&self.before) && !found.tells(&self.after) {
             let lost = self.before.without(&found);
             let alive = found.without(&self.before);
             return Err(format!(

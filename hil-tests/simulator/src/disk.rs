@@ -117,6 +117,11 @@ impl Disk {
         medium.extents.insert(start, Extent { length, data });
     }
 
+    /// Bytes that were there before anybody kept account.
+    pub fn was_written(&self, start: u64, bytes: &[u8]) {
+        self.medium().put(start, bytes);
+    }
+
     /// Whether every byte is zero.
     pub fn is_empty(&self) -> bool {
         self.medium().extents.is_empty()
@@ -201,6 +206,16 @@ impl Medium {
         }
     }
 
+    /// Makes a range these bytes.
+    fn put(&mut self, offset: u64, bytes: &[u8]) {
+        let length = bytes.len() as u64;
+        self.clear(offset..offset + length);
+        if bytes.iter().any(|byte| *byte != 0) {
+            let data = Data::Bytes(bytes.into(), 0);
+            self.extents.insert(offset, Extent { length, data });
+        }
+    }
+
     fn read(&self, offset: u64, buffer: &mut [u8]) {
         buffer.fill(0);
         let end = offset + buffer.len() as u64;
@@ -279,12 +294,7 @@ impl BlockDevice for Disk {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut medium = self.medium();
         medium.change(offset, bytes.len() as u64)?;
-        medium.clear(offset..offset + bytes.len() as u64);
-        if bytes.iter().any(|byte| *byte != 0) {
-            let length = bytes.len() as u64;
-            let data = Data::Bytes(bytes.into(), 0);
-            medium.extents.insert(offset, Extent { length, data });
-        }
+        medium.put(offset, bytes);
         Ok(())
     }
 

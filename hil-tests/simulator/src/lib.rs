@@ -19,9 +19,9 @@
 //! | [`machine`], [`disk`] | a server, and disks that take no memory |
 //! | [`image`], [`drive`] | what is deployed, and what operators hand over with it |
 //! | [`appliance`] | the brain |
-//! | `operator`, `trouble` | people, and what goes wrong by itself |
+//! | `operator`, `tenant`, `trouble` | people, what they want, and what goes wrong by itself |
 //! | [`faults`] | all kinds of faults, with their counts |
-//! | [`watch`] | what must never be |
+//! | [`watch`], `owners` | what must never be |
 //! | [`scenario`] | field faults, each told as a story |
 //! | [`run`] | many seeds, shrinking, the report |
 
@@ -44,5 +44,7 @@ mod boot;
 mod imaging;
 mod network;
 mod operator;
+mod owners;
 mod ramdisk;
+mod tenant;
 mod trouble;

@@ -13,6 +13,7 @@ use farrier_protocol::ticket::Ticket;
 
 use crate::disk::{Damage, Disk};
 use crate::hands::{Hands, Mood};
+use crate::image;
 use crate::random::Random;
 
 /// What a firmware or a loader is asking an address for.
@@ -215,6 +216,14 @@ impl Machine {
     /// The interface that it boots from.
     pub fn mac(&self) -> Mac {
         self.macs[self.nic % self.macs.len()]
+    }
+
+    /// Somebody installed a system on it long ago, and worked with it.
+    pub fn was_in_use(&self) {
+        if let Some(disk) = self.disks.first() {
+            disk.was_written(0, &image::catalogue().raw);
+            disk.tenant_writes(8 << 20, 8 << 20, 0);
+        }
     }
 
     /// Whether there is a system on one of its disks.

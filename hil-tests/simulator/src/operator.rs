@@ -1,30 +1,56 @@
 //! Operators: they bring nodes into use and back, repair what failed, and
-//! contradict each other.
+//! contradict each other. What tenants want of nodes is in `tenant`.
 
 use farrier_core::flags::Mark;
-use farrier_core::input::Allocate;
-use farrier_core::node::InstanceInfo;
-use farrier_core::texts::Pairs;
+use farrier_core::steps::{Step, Steps};
 use farrier_core::{Input, Operator};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::NodeId;
 
 use crate::drive::Drive;
 use crate::faults::Fault;
-use crate::image;
 use crate::machine::Stage;
 use crate::switch::{Network, Port};
 use crate::world::{Act, Event, HOUR, World};
 
+/// Steps that operators choose for a cleaning. Without an erasure it leads
+/// nowhere near a tenant.
+const CLEANINGS: [&[Step]; 5] = [
+    &[Step::Erase],
+    &[Step::Inspect, Step::Erase],
+    &[Step::Hold, Step::Erase, Step::Reboot],
+    &[Step::Erase, Step::Hold],
+    &[Step::Inspect],
+];
+/// The same for the service of a node in use.
+const SERVICES: [&[Step]; 4] = [
+    &[Step::Inspect],
+    &[Step::Hold, Step::Inspect],
+    &[Step::Reboot],
+    &[Step::Inspect, Step::Reboot, Step::Hold],
+];
+
+/// A queue of these.
+pub(crate) fn queue(steps: &[Step]) -> Steps {
+    let with = |queue: Steps, step: &Step| queue.with(*step).unwrap_or(queue);
+    steps.iter().fold(Steps::NONE, with)
+}
+
 impl World {
     /// An operator asks for something; whether it was granted.
     pub fn verb(&mut self, slot: usize, verb: Verb) -> bool {
-        self.verb_with(slot, verb, None)
+        self.verb_with(slot, verb, Steps::NONE, None)
     }
 
-    /// The same with a config drive, which is put into the node's slot before
-    /// the brain hears of it.
-    pub fn verb_with(&mut self, slot: usize, verb: Verb, drive: Option<Drive>) -> bool {
+    /// The same by these steps, and with a config drive, which is put into
+    /// the node's slot before the brain hears of it.
+    pub fn verb_with(
+        &mut self,
+        slot: usize,
+        verb: Verb,
+        steps: Steps,
+        drive: Option<Drive>,
+    ) -> bool {
         let Some(node) = self.appliance.rack.nodes().get(slot).map(|node| node.id) else {
             return false;
         };
@@ -33,9 +59,10 @@ impl World {
         if let Some(drive) = drive {
             self.appliance.keep(slot, drive);
         }
-        let granted = self.wish(Operator::Verb {
+        let granted = self.wish(Operator::Steps {
             node,
             verb,
+            steps,
             config_drive: stored,
         });
         // Who got no answer does not know what counts now.
@@ -44,20 +71,6 @@ impl World {
         }
         self.trace(|| format!("node {slot}: operator asks {verb}: {granted}"));
         granted
-    }
-
-    /// An operator chooses what a node is to be deployed with.
-    pub fn choose_image(&mut self, slot: usize) -> bool {
-        let Some(node) = self.appliance.rack.nodes().get(slot) else {
-            return false;
-        };
-        let info = InstanceInfo {
-            image_source: image::NAME.try_into().unwrap_or_default(),
-            // An allocation's identity stays.
-            ..node.instance.clone()
-        };
-        let node = node.id;
-        self.wish(Operator::InstanceInfo { node, info })
     }
 
     /// A node's state; `None` before it is discovered.
@@ -80,10 +93,11 @@ impl World {
                 self.verb(slot, verb);
             }
         }
-        if self.marks(slot) {
+        if self.marks(slot) || self.forgets(slot) {
             self.at(60_000, Event::Operator(slot));
             return;
         }
+        self.keeps_book(slot);
         match self.state(slot) {
             None => {}
             Some(State::Enroll) => {
@@ -91,11 +105,15 @@ impl World {
                 pause = 60_000;
             }
             Some(State::Manageable) => {
-                let verb = match self.random.below(4) {
-                    0 => Verb::Inspect,
-                    _ => Verb::Provide,
+                match self.random.below(8) {
+                    0 | 1 => self.verb(slot, Verb::Inspect),
+                    2 => {
+                        let steps = queue(self.random.pick(&CLEANINGS));
+                        self.verb_with(slot, Verb::Clean, steps, None)
+                    }
+                    3 if self.runs_a_system(slot) => self.verb(slot, Verb::Adopt),
+                    _ => self.verb(slot, Verb::Provide),
                 };
-                self.verb(slot, verb);
             }
             Some(State::Available) if self.deploys(slot) => {
                 self.leave_at[slot] = self.now + self.random.between(2 * HOUR, 14 * HOUR);
@@ -104,10 +122,27 @@ impl World {
                 match self.random.below(8) {
                     0 => {
                         let drive = self.drive();
-                        self.verb_with(slot, Verb::Rebuild, drive)
+                        self.verb_with(slot, Verb::Rebuild, Steps::NONE, drive)
                     }
                     _ => self.verb(slot, Verb::Deleted),
                 };
+            }
+            Some(State::Active) if self.random.below(24) == 0 => {
+                let steps = queue(self.random.pick(&SERVICES));
+                self.verb_with(slot, Verb::Service, steps, None);
+            }
+            Some(State::CleanHold | State::DeployHold | State::ServiceHold) => {
+                let verb = match self.random.below(4) {
+                    0 => Verb::Abort,
+                    _ => Verb::Unhold,
+                };
+                self.verb(slot, verb);
+            }
+            Some(State::ServiceFailed) => {
+                self.look_after(slot);
+                let verb = self.random.pick(&[Verb::Abort, Verb::Abort, Verb::Deleted]);
+                self.verb(slot, verb);
+                pause = 120_000;
             }
             Some(State::InspectFailed | State::CleanFailed | State::AdoptFailed) => {
                 self.look_after(slot);
@@ -122,7 +157,9 @@ impl World {
                 };
                 self.verb(slot, verb);
             }
-            Some(State::CleanWait | State::InspectWait | State::WaitCallBack) => {
+            Some(
+                State::CleanWait | State::InspectWait | State::WaitCallBack | State::ServiceWait,
+            ) => {
                 // Now and then somebody loses patience.
                 match self.random.below(12) {
                     0 => {
@@ -137,35 +174,45 @@ impl World {
         self.at(pause, Event::Operator(slot));
     }
 
-    /// A node is deployed: at times after an allocation, which may find
-    /// another one.
-    fn deploys(&mut self, slot: usize) -> bool {
-        let id = self.appliance.rack.nodes()[slot].id;
-        if self.random.below(4) == 0 {
-            let allocation = NodeId(self.random.bytes());
-            self.wish(Operator::Class {
-                node: id,
-                name: "metal",
-            });
-            self.wish(Operator::Allocate(Allocate {
-                id: allocation,
-                name: "",
-                class: "metal",
-                node: None,
-                lists: Pairs::default(),
-            }));
-        }
-        // It may be another's by now.
-        if !self.choose_image(slot) {
-            return false;
-        }
-        let drive = self.drive();
-        self.verb_with(slot, Verb::Active, drive)
+    /// Whether a system of its own runs on a node's machine: there is
+    /// something to adopt.
+    fn runs_a_system(&self, slot: usize) -> bool {
+        let mac = self.appliance.rack.nodes()[slot].macs.first();
+        mac.and_then(|mac| self.owner(*mac))
+            .is_some_and(|index| matches!(self.machines[index].stage, Stage::Tenant(_)))
     }
 
-    /// One tenant in four has a config drive.
-    fn drive(&mut self) -> Option<Drive> {
-        (self.random.below(4) == 0).then(|| Drive::new(&mut self.random))
+    /// A node is enrolled before its machine was seen, by an interface that
+    /// somebody has read off its label. One that runs a system already is
+    /// taken over.
+    pub(crate) fn enrol(&mut self, index: usize) {
+        let (mac, adopts) = {
+            let machine = &self.machines[index];
+            (machine.macs[0], machine.is_bootable())
+        };
+        let node = NodeId(self.random.bytes());
+        let enrolled = self.wish(Operator::Create {
+            node,
+            name: "",
+            serial: "",
+        }) && self.wish(Operator::Port { node, mac });
+        self.trace(|| format!("machine {index}: enrolled by hand: {enrolled}"));
+        if let Some(slot) = self.appliance.rack.find(node).filter(|_| adopts) {
+            self.verb(slot, Verb::Manage);
+            self.verb(slot, Verb::Adopt);
+        }
+    }
+
+    /// Now and then a node is deleted: its machine is discovered again when
+    /// it boots, as somebody new. Whether it was.
+    fn forgets(&mut self, slot: usize) -> bool {
+        let node = self.appliance.rack.nodes().get(slot).map(|node| node.id);
+        let Some(node) = node.filter(|_| self.random.below(120) == 0) else {
+            return false;
+        };
+        let gone = self.wish(Operator::Delete { node });
+        self.trace(|| format!("node {slot}: deleted: {gone}"));
+        gone
     }
 
     /// Marks come and go: whoever finds a node in maintenance mostly ends it,
@@ -206,7 +253,7 @@ impl World {
     }
 
     /// An operator asks for something; whether it was granted.
-    fn wish(&mut self, wish: Operator<'_>) -> bool {
+    pub(crate) fn wish(&mut self, wish: Operator<'_>) -> bool {
         self.answer = None;
         self.step(Input::Operator(wish));
         self.answer.unwrap_or(false)

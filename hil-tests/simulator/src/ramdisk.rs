@@ -71,9 +71,11 @@ impl World {
         }
         let due = match &mut ramdisk.driver {
             None => Some(net_due),
-            Some(_) => self
-                .run_agent(index, &mut ramdisk)
-                .map(|due| due.min(net_due)),
+            Some(_) => {
+                let due = self.run_agent(index, &mut ramdisk);
+                self.watch.worked(self.now, &self.machines[index]);
+                due.map(|due| due.min(net_due))
+            }
         };
         match due {
             Some(due) => {

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 
 use core::net::Ipv4Addr;
+use farrier_core::book::PROVISIONING;
+use farrier_core::flags::Flags;
 use farrier_core::node::Node;
 use farrier_core::{Config, Input};
 use farrier_dhcp::wire::{MessageType, Reply, Request};
@@ -17,6 +19,7 @@ use crate::appliance::{Appliance, Effect};
 use crate::boot::appliance_address;
 use crate::image;
 use crate::machine::{Machine, Stage};
+use crate::owners::Owners;
 
 /// Longest wait that any state may promise.
 const LONGEST_WAIT: u64 = 60 * 60_000;
@@ -58,6 +61,8 @@ pub struct Watch {
     lenient_until: u64,
     /// Who was promised an address, and until when in the rack's time.
     promised: BTreeMap<Ipv4Addr, (Mac, u64)>,
+    /// The same for addresses of the book.
+    owners: Owners,
     tenancies: u64,
     /// The tenancy of each machine's node.
     tenancy: Vec<u64>,
@@ -76,6 +81,7 @@ impl Watch {
             seen: Vec::new(),
             lenient_until: 0,
             promised: BTreeMap::new(),
+            owners: Owners::default(),
             tenancies: 0,
             tenancy: vec![0; machines],
             texts: Vec::new(),
@@ -99,12 +105,14 @@ impl Watch {
         for (_, until) in self.promised.values_mut() {
             *until = until.saturating_sub(millis);
         }
+        self.owners.clock_jumped(millis);
     }
 
     /// The appliance has lost records and says so: it does not know any more
     /// what it promised, and its nodes may be in any state.
     pub fn records_lost(&mut self) {
         self.promised.clear();
+        self.owners.forget();
         self.seen.clear();
         self.texts.clear();
     }
@@ -179,7 +187,8 @@ impl Watch {
                         });
                     }
                 }
-                Effect::Agent(..) | Effect::Answer(_) => {}
+                Effect::Answer(_) => self.answered(now, appliance),
+                Effect::Agent(..) => {}
             }
         }
         if appliance.lost() != 0 {
@@ -188,6 +197,24 @@ impl Watch {
         let clock = appliance.clock(now).millis();
         for (slot, node) in appliance.rack.nodes().iter().enumerate() {
             self.node(now, clock, slot, node, appliance, machines);
+        }
+    }
+
+    /// An operator was answered: what operators give away has one owner.
+    fn answered(&mut self, now: u64, appliance: &Appliance) {
+        let lease = u64::from(appliance.rack.config().lease_secs) * 1000;
+        if let Some(what) = self.owners.look(now, appliance.rack.book(), lease) {
+            self.wrong(now, || what);
+        }
+        let nodes = appliance.rack.nodes().iter();
+        let mut instances: Vec<_> = nodes
+            .filter(|node| !node.is_vacant())
+            .filter_map(|node| node.instance.instance_uuid)
+            .collect();
+        instances.sort_unstable();
+        if let Some(pair) = instances.windows(2).find(|pair| pair[0] == pair[1]) {
+            let instance = pair[0];
+            self.wrong(now, || format!("{instance:?} has two nodes"));
         }
     }
 
@@ -283,6 +310,9 @@ impl Watch {
         if last.state != seen.state {
             self.transitions += 1;
             self.changed(now, slot, last.state, node, machines);
+            if is_in_use(last.state) && is_cleaned(node.state) {
+                self.released(now, slot, node, appliance);
+            }
         }
         if let Some(place) = self.seen.get_mut(slot) {
             *place = seen;
@@ -338,6 +368,30 @@ impl Watch {
         }
     }
 
+    /// A tenant's use is over: nothing of it is kept.
+    fn released(&mut self, now: u64, slot: usize, node: &Node, appliance: &Appliance) {
+        let claimed = node.instance.instance_uuid.is_some()
+            || node.flags.has(Flags::ALLOCATED)
+            || node.wanted != 0;
+        if claimed || node.config_drive.is_some() || node.written.is_some() {
+            self.wrong(now, || {
+                format!("node {slot} was released and keeps what was its tenant's")
+            });
+        }
+        let leaks = appliance.rack.book().entries().iter().find(|entry| {
+            entry.is_held()
+                && !entry.named
+                && entry.network != PROVISIONING
+                && node.macs.contains(&entry.mac)
+        });
+        if let Some(entry) = leaks {
+            let address = entry.address;
+            self.wrong(now, || {
+                format!("node {slot} was released and keeps {address} of its tenant")
+            });
+        }
+    }
+
     /// A machine goes to its tenant: with the image, the whole image, and
     /// nothing of the tenant before.
     fn handed_over(&mut self, now: u64, slot: usize, machine: &Machine) {
@@ -380,7 +434,16 @@ impl Watch {
         let state = node
             .and_then(|slot| rack.nodes().get(slot))
             .map(|n| n.state);
-        if let Some(State::Active | State::Rescue | State::Adopting) | None = state {
+        if let Some(
+            State::Active
+            | State::Rescue
+            | State::Adopting
+            | State::Servicing
+            | State::ServiceWait
+            | State::ServiceHold,
+        )
+        | None = state
+        {
             self.wrong(now, || {
                 format!(
                     "machine {} is told to destroy its disks while its node is in {state:?}",
@@ -390,18 +453,20 @@ impl Watch {
         }
     }
 
+    /// An agent has done a piece of its work.
+    pub fn worked(&mut self, now: u64, machine: &Machine) {
+        if machine.disks.iter().any(|disk| disk.strays() > 0) {
+            self.wrong(now, || {
+                format!(
+                    "a disk of machine {} was written that no order named",
+                    machine.index
+                )
+            });
+        }
+    }
+
     /// The last look, long after faults and operators stopped.
     pub fn at_rest(&mut self, now: u64, appliance: &Appliance, machines: &[Machine]) {
-        for machine in machines {
-            if machine.disks.iter().any(|disk| disk.strays() > 0) {
-                self.wrong(now, || {
-                    format!(
-                        "a disk of machine {} was written that no order named",
-                        machine.index
-                    )
-                });
-            }
-        }
         let nodes = appliance.rack.nodes();
         let known = nodes.iter().enumerate().filter(|(_, n)| !n.is_vacant());
         for (slot, node) in known {
@@ -438,6 +503,29 @@ impl Watch {
             self.wrong(now, || format!("{bound} leases for {running} machines"));
         }
     }
+}
+
+/// Whether a tenant has the node.
+fn is_in_use(state: State) -> bool {
+    matches!(
+        state,
+        State::Active
+            | State::Error
+            | State::WaitCallBack
+            | State::DeployHold
+            | State::DeployFailed
+            | State::ServiceWait
+            | State::ServiceHold
+            | State::ServiceFailed
+    )
+}
+
+/// Whether the node is on its way from a tenant to the next one.
+fn is_cleaned(state: State) -> bool {
+    matches!(
+        state,
+        State::Cleaning | State::CleanWait | State::CleanFailed
+    )
 }
 
 /// Whether a node's state is one in which its machine is asked to start.

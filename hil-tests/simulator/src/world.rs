@@ -78,6 +78,10 @@ pub(crate) enum Event {
     Tick,
     /// An operator looks at a node.
     Operator(usize),
+    /// Networks and flavors are defined.
+    Tenancy,
+    /// An operator enrols a machine that was not seen yet.
+    Enrol(usize),
     /// A machine is switched; with `true` it forgets its boot order.
     Power(usize, Act, bool),
     /// A port is put into the network where it should be.
@@ -195,7 +199,18 @@ impl World {
             if options.operators {
                 let delay = world.random.below(20 * 60_000);
                 world.at(delay, Event::Operator(index));
+                if world.random.below(12) == 0 {
+                    // Half of those that are enrolled by hand were in use
+                    // before the appliance was.
+                    if world.random.below(2) == 0 {
+                        world.machines[index].was_in_use();
+                    }
+                    world.at(0, Event::Enrol(index));
+                }
             }
+        }
+        if options.operators {
+            world.at(0, Event::Tenancy);
         }
         world.at(60_000, Event::Strike);
         world.schedule_tick();
@@ -291,6 +306,14 @@ impl World {
             Event::Operator(slot) => {
                 self.digest.add(5 | (slot as u64) << 8);
                 self.operator(slot);
+            }
+            Event::Tenancy => {
+                self.digest.add(11);
+                self.found_tenancy();
+            }
+            Event::Enrol(index) => {
+                self.digest.add(12 | (index as u64) << 8);
+                self.enrol(index);
             }
             Event::Power(index, act, from_disk) => {
                 self.digest.add(6 | (index as u64) << 8);

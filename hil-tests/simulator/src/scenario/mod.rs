@@ -7,6 +7,7 @@
 mod stories;
 mod strangers;
 
+use farrier_core::steps::Steps;
 use farrier_lifecycle::{State, Verb};
 
 use crate::faults::Kinds;

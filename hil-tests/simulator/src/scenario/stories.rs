@@ -23,7 +23,7 @@ pub(super) fn config_drive() -> Told {
         let drive = Drive::new(&mut world.random);
         let text = drive.text.clone();
         must(world.choose_image(0), "the image is not taken")?;
-        let granted = world.verb_with(0, verb, Some(drive));
+        let granted = world.verb_with(0, verb, Steps::NONE, Some(drive));
         must(granted, "the config drive is not taken")?;
         Ok::<_, String>(text)
     };
