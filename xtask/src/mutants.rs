@@ -2,10 +2,11 @@
 //! at a time, and counts those that its judges notice. `cargo-mutants` makes
 //! and tries them.
 //!
-//! Two judges, the quick one first: the tests of the mutated crates, and for
-//! what lives on the simulator's, with every story and short lives of racks.
-//! What was judged is kept under `target/mutants`, so that a run that was
-//! broken off can go on.
+//! Three judges. Most mutants are noticed by the tests of the crates from
+//! outside, so those alone are built first; what lives on is shown to the
+//! crates' unit tests, and what then lives on to the simulator's, with every
+//! story and short lives of racks. What was judged is kept under
+//! `target/mutants`, so that a run that was broken off can go on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -46,14 +47,21 @@ pub struct Arguments {
 /// Who looks at a mutant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Judge {
+    /// The tests from outside, which most mutants do not outlive.
     Tests,
+    /// The unit tests.
+    Units,
     Simulation,
 }
 
 impl Judge {
+    /// In the order in which they look.
+    const ALL: [Self; 3] = [Self::Tests, Self::Units, Self::Simulation];
+
     fn name(self) -> &'static str {
         match self {
             Self::Tests => "tests",
+            Self::Units => "units",
             Self::Simulation => "simulation",
         }
     }
@@ -61,16 +69,34 @@ impl Judge {
     /// The packages whose tests judge.
     fn packages(self) -> String {
         match self {
-            Self::Tests => CRATES.join(","),
+            Self::Tests | Self::Units => CRATES.join(","),
             Self::Simulation => "farrier-simulator".into(),
+        }
+    }
+
+    /// What is built of them and run: nothing that the verdict does not need.
+    fn targets(self) -> &'static [&'static str] {
+        match self {
+            Self::Tests => &["--test=*"],
+            Self::Units => &["--lib"],
+            Self::Simulation => &["--lib", "--tests"],
         }
     }
 
     /// Seconds after which tests that run on are taken to have noticed.
     fn patience(self) -> &'static str {
         match self {
-            Self::Tests => "10",
+            Self::Tests | Self::Units => "10",
             Self::Simulation => "240",
+        }
+    }
+
+    /// The judge who has looked before.
+    fn before(self) -> Option<Self> {
+        match self {
+            Self::Tests => None,
+            Self::Units => Some(Self::Tests),
+            Self::Simulation => Some(Self::Units),
         }
     }
 }
@@ -121,7 +147,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Err(_) => Known::new(),
     };
     let all = all(arguments)?;
-    for judge in [Judge::Tests, Judge::Simulation] {
+    for judge in Judge::ALL {
         // Of a run that was broken off.
         learn(&folder, judge, &mut known)?;
         known.retain(|name, _| all.contains(name));
@@ -177,17 +203,17 @@ fn judged_by(judge: Judge, arguments: &Arguments, folder: &Path, known: &Known) 
             .map(|(name, _)| format!("^{}$", escaped(name)))
             .collect()
     };
-    let selection = match judge {
-        Judge::Tests => Selection {
+    let selection = match judge.before() {
+        None => Selection {
             exclude_re: names(&|verdict| !matches!(verdict, Verdict::Missed(_))),
             examine_re: Vec::new(),
         },
-        Judge::Simulation => Selection {
+        Some(before) => Selection {
             exclude_re: Vec::new(),
-            examine_re: names(&|verdict| *verdict == Verdict::Missed(Judge::Tests)),
+            examine_re: names(&|verdict| *verdict == Verdict::Missed(before)),
         },
     };
-    if judge == Judge::Simulation && selection.examine_re.is_empty() {
+    if judge.before().is_some() && selection.examine_re.is_empty() {
         return Ok(());
     }
     let config = folder.join(format!("{}.toml", judge.name()));
@@ -210,7 +236,12 @@ fn judged_by(judge: Judge, arguments: &Arguments, folder: &Path, known: &Known) 
         .arg(&config)
         .arg("--output")
         .arg(folder.join(judge.name()));
-    let status = command.args(["--", "--lib", "--tests"]).status()?;
+    // What stands behind `--` would count for the run only, and everything
+    // would be built.
+    for target in judge.targets() {
+        command.arg(format!("--cargo-arg={target}"));
+    }
+    let status = command.status()?;
     // 2 where some live on, 3 where some took too long.
     match status.code() {
         Some(0 | 2 | 3) => Ok(()),
