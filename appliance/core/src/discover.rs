@@ -272,21 +272,54 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         })
     }
 
+    /// A machine's agent speaks for a node that nobody has done anything with,
+    /// and its UUID is another one's: the machine has come by an interface
+    /// that nobody knew of. That interface becomes the other node's, the
+    /// speaking one goes, and the machine boots as who it is when it starts
+    /// again. Whether it was so.
+    ///
+    /// Not where the other one's agent is heard: then these are two machines
+    /// whose maker gave them one UUID.
+    pub(crate) fn is_other(&mut self, now: Instant, index: usize, out: &mut Outputs) -> bool {
+        let Some(other) = self.twin(index) else {
+            return false;
+        };
+        let free = |node: &Node| {
+            let own = self.nodes.get(index).map_or(0, |node| node.macs.len());
+            !node.agent_is_live(now) && node.macs.len() + own <= MAX_MACS
+        };
+        if !self.nodes.get(other).is_some_and(free)
+            || !self.is_untouched(index, State::Enroll)
+            || self.is_untouched(other, State::Enroll)
+        {
+            return false;
+        }
+        self.take_over(other, index, out);
+        self.note_ports(other, out);
+        if let Some(node) = self.nodes.get_mut(other) {
+            node.power = Power::On;
+        }
+        true
+    }
+
+    /// Whether nobody has done anything with a node but what brings it into
+    /// this state.
+    fn is_untouched(&self, of: usize, state: State) -> bool {
+        self.nodes.get(of).is_some_and(|node| {
+            node.state == state
+                && node.name.is_empty()
+                && node.instance == crate::node::InstanceInfo::default()
+                && node.flags == Flags::NONE
+        })
+    }
+
     /// Makes one node of two that are one machine. The one that an operator
     /// enrolled stays; of two discovered ones, the one whose agent speaks.
     /// Gives the one that stays.
     fn join(&mut self, index: usize, other: usize, out: &mut Outputs) -> usize {
-        let untouched = |rack: &Self, of: usize, state: State| {
-            rack.nodes.get(of).is_some_and(|node| {
-                node.state == state
-                    && node.name.is_empty()
-                    && node.instance == crate::node::InstanceInfo::default()
-                    && node.flags == Flags::NONE
-            })
-        };
-        let (stays, goes) = if untouched(self, other, State::Enroll) {
+        let (stays, goes) = if self.is_untouched(other, State::Enroll) {
             (index, other)
-        } else if untouched(self, index, State::Inspecting)
+        } else if self.is_untouched(index, State::Inspecting)
             && self
                 .nodes
                 .get(other)
@@ -301,8 +334,23 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             );
             return index;
         };
+        self.take_over(stays, goes, out);
+        if stays == other
+            && let Some(node) = self.nodes.get_mut(stays)
+        {
+            // Its agent spoke for the node that went.
+            node.power = Power::On;
+            let id = node.id;
+            out.power(id, PowerWanted::Cycle);
+        }
+        stays
+    }
+
+    /// Gives a node what another one has that is the same machine, and lets
+    /// that one go. The interfaces are not written down yet.
+    fn take_over(&mut self, stays: usize, goes: usize, out: &mut Outputs) {
         let Some(gone) = self.nodes.get(goes) else {
-            return index;
+            return;
         };
         let (id, macs, uuid, serial) = (gone.id, gone.macs.clone(), gone.system_uuid, gone.serial);
         Record::Deleted { node: id }.emit(out);
@@ -317,14 +365,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             if node.serial == 0 {
                 node.serial = serial;
             }
-            if stays == other {
-                // Its agent spoke for the node that went.
-                node.power = Power::On;
-                let id = node.id;
-                out.power(id, PowerWanted::Cycle);
-            }
         }
-        stays
     }
 }
 

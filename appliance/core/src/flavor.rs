@@ -93,6 +93,15 @@ pub fn is_free(node: &Node) -> bool {
         && node.instance.instance_uuid.is_none()
 }
 
+/// Whether a node is in use without an allocation, as adopted ones are: the
+/// one that names it may be put in afterwards (Ironic's backfilling).
+fn is_unclaimed(node: &Node, id: NodeId) -> bool {
+    let instance = node.instance.instance_uuid;
+    node.state == State::Active
+        && !node.flags.has(Flags::ALLOCATED)
+        && instance.is_none_or(|own| own == id)
+}
+
 /// How much a node that fits is more than what was asked for: the least is
 /// the best. Traits first, since they are what makes a machine rare; the
 /// place last, so that the choice is always the same.
@@ -190,7 +199,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             node,
             lists,
         } = *request;
-        if self.find_by_instance(id).is_some() || self.find(id).is_some() {
+        // A node in use may be this allocation's already, but for its name.
+        let other = |index: usize| self.nodes.get(index).map(|of| of.id) != node;
+        if self.find_by_instance(id).is_some_and(other) || self.find(id).is_some() {
             return Err(Refused::IdTaken);
         }
         if name.len() > NAME_LEN {
@@ -233,7 +244,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             .nodes
             .iter()
             .enumerate()
-            .filter(|(index, of)| is_free(of) && need.fits(of) && candidate(*index, of))
+            .filter(|(_, of)| is_free(of) || node.is_some() && is_unclaimed(of, id))
+            .filter(|(index, of)| need.fits(of) && candidate(*index, of))
             .min_by_key(|(index, of)| (waste(&need, of), *index))
             .map(|(index, _)| index)
             .ok_or(Refused::NothingFits)?;

@@ -4,7 +4,7 @@
 use crate::flags::{Flags, Mark};
 use crate::input::Operator;
 use crate::life::{changes_in_use, deployed};
-use crate::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, InstanceInfo, MAX_DRIVER_INFO};
+use crate::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, InstanceInfo, MAX_DRIVER_INFO, Node};
 use crate::output::Outputs;
 use crate::rack::Rack;
 use crate::record::Record;
@@ -15,6 +15,27 @@ use crate::time::Instant;
 use farrier_lifecycle::State;
 use farrier_protocol::message::NodeId;
 use farrier_protocol::summary::fingerprint;
+
+/// Whether the node in that place (`None`: a new one) may have this name.
+pub(crate) fn check_name(nodes: &[Node], name: &str, of: Option<usize>) -> Result<(), Refused> {
+    let looks_like_uuid = name.len() == 36 && name.bytes().filter(|b| *b == b'-').count() == 4;
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    if looks_like_uuid || !name.bytes().all(allowed) {
+        return Err(Refused::BadName);
+    }
+    let named = |node: &Node| !name.is_empty() && node.name == name;
+    match nodes.iter().position(named) {
+        Some(other) if Some(other) != of => Err(Refused::NameTaken),
+        _ => Ok(()),
+    }
+}
+
+/// Whether another node than the one in that place has this instance.
+pub(crate) fn has_instance(nodes: &[Node], id: NodeId, of: usize) -> bool {
+    let has = |node: &Node| !node.is_vacant() && node.instance.instance_uuid == Some(id);
+    let mut others = nodes.iter().enumerate().filter(|(place, _)| *place != of);
+    others.any(|(_, node)| has(node))
+}
 
 impl From<Full> for Refused {
     fn from(_: Full) -> Self {
@@ -120,15 +141,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// Whether a node (`None`: a new one) may have this name.
     pub(crate) fn check_name(&self, name: &str, of: Option<usize>) -> Result<(), Refused> {
-        let looks_like_uuid = name.len() == 36 && name.bytes().filter(|b| *b == b'-').count() == 4;
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-        if looks_like_uuid || !name.bytes().all(allowed) {
-            return Err(Refused::BadName);
-        }
-        match self.find_by_name(name) {
-            Some(other) if Some(other) != of => Err(Refused::NameTaken),
-            _ => Ok(()),
-        }
+        check_name(&self.nodes, name, of)
     }
 
     fn set_instance(
@@ -138,9 +151,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         out: &mut Outputs,
     ) -> Result<(), Refused> {
         if let Some(id) = info.instance_uuid
-            && self
-                .find_by_instance(id)
-                .is_some_and(|other| other != index)
+            && has_instance(&self.nodes, id, index)
         {
             return Err(Refused::InstanceTaken);
         }

@@ -32,6 +32,28 @@ impl Texts {
             .map(|place| self.word(place))
     }
 
+    /// How much of the arena a word would take: nothing where it is there
+    /// already. The error says why it can't be kept.
+    pub(crate) fn room_for(&self, word: &str) -> Result<usize, Refused> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        if word.is_empty() || word.len() > WORD_LEN || !word.bytes().all(allowed) {
+            return Err(Refused::BadWord);
+        }
+        if self.find_word(word).is_some() {
+            return Ok(0);
+        }
+        if self.free_words() == 0 {
+            return Err(Refused::WordsFull);
+        }
+        Ok(Texts::cost(word.len()))
+    }
+
+    /// How many more words the vocabulary takes.
+    pub(crate) fn free_words(&self) -> usize {
+        let places = 0..MAX_WORDS;
+        places.filter(|place| self.word(*place).is_empty()).count()
+    }
+
     /// The resource class of that number (a place plus 1); empty for 0.
     pub fn class(&self, number: u8) -> &str {
         number.checked_sub(1).map_or("", |place| self.word(place))
@@ -41,10 +63,7 @@ impl Texts {
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// The place of a word, which gets one where it has none.
     pub(crate) fn intern(&mut self, word: &str, out: &mut Outputs) -> Result<u8, Refused> {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-        if word.is_empty() || word.len() > WORD_LEN || !word.bytes().all(allowed) {
-            return Err(Refused::BadWord);
-        }
+        self.texts.room_for(word)?;
         if let Some(place) = self.texts.find_word(word) {
             return Ok(place);
         }

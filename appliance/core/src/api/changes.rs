@@ -3,12 +3,13 @@
 
 use super::patch::{Operation, Value};
 use super::{Error, Facts, uuid};
-use crate::flags::Mark;
+use crate::flags::{Flags, Mark};
 use crate::input::Operator;
 use crate::life::{Refused, changes_in_use, deployed};
 use crate::node::{
     DRIVER_KEY_LEN, DRIVER_VALUE_LEN, InstanceInfo, MAX_DRIVER_INFO, NAME_LEN, Node, String,
 };
+use crate::operator::{check_name, has_instance};
 use crate::texts::{Kind, TEXT_MAX, Texts};
 use crate::words::WORD_LEN;
 use farrier_http::Status;
@@ -196,8 +197,7 @@ impl Changes {
     }
 
     /// Whether the brain will take the whole patch: asked beforehand, since
-    /// a patch is carried out whole or not at all. (A name may still be
-    /// refused; that wish comes first.)
+    /// a patch is carried out whole or not at all.
     pub(super) fn check(&self, facts: &Facts<'_>, place: usize, node: &Node) -> Result<(), Error> {
         let refused = |refused| Err(Error::refused(refused, Some(node)));
         let [maintenance, protected, retired] = self.marks;
@@ -215,16 +215,36 @@ impl Changes {
         if retired == Some(true) && node.state == State::Available {
             return refused(Refused::Offered);
         }
+        let name = self.name.as_ref();
+        if let Some(Err(why)) = name.map(|name| check_name(facts.nodes, name, Some(place))) {
+            return refused(why);
+        }
+        let class = match self.class.as_deref() {
+            None | Some("") => Ok(0),
+            Some(class) => facts.texts.room_for(class),
+        };
+        let class = match class {
+            Ok(room) => room,
+            Err(why) => return refused(why),
+        };
+        let other = |class: &String<WORD_LEN>| facts.texts.class(node.class) != class;
+        if node.flags.has(Flags::ALLOCATED) && self.class.as_ref().is_some_and(other) {
+            return refused(Refused::Associated);
+        }
         let reason = self.reason.iter().map(|(_, reason)| reason.len());
         let pairs = self.pairs(false).map(|i| i.key.len() + 1 + i.value.len());
         let needed: usize = reason.chain(pairs).map(Texts::cost).sum();
-        if needed > facts.texts.free() {
+        if needed + class > facts.texts.free() {
             return refused(Refused::TextsFull);
         }
-        if let Some(info) = self.instance(node)
-            && changes_in_use(node, &info)
-        {
-            return Err(Error::refused(Refused::InUse(node.state), Some(node)));
+        if let Some(info) = self.instance(node) {
+            let instance = info.instance_uuid;
+            if instance.is_some_and(|id| has_instance(facts.nodes, id, place)) {
+                return refused(Refused::InstanceTaken);
+            }
+            if changes_in_use(node, &info) {
+                return refused(Refused::InUse(node.state));
+            }
         }
         if !self.driver_info_fits(facts, place) {
             return Err(Error::refused(Refused::TooManyKeys, Some(node)));
@@ -246,8 +266,8 @@ impl Changes {
         kept.count() + self.driver_info.iter().filter(new).count() <= MAX_DRIVER_INFO
     }
 
-    /// The wish of that number for the brain, in an order in which only the
-    /// first can be refused. `None` behind the last.
+    /// The wish of that number for the brain, which refuses none of what was
+    /// [looked at](Self::check) ahead. `None` behind the last.
     pub(super) fn operator(&self, node: &Node, number: usize) -> Option<Operator<'_>> {
         let (id, flags) = (node.id, node.flags);
         let name = self.name.as_deref();

@@ -11,7 +11,6 @@ use crate::input::{Allocate, Operator};
 use crate::life::Refused;
 use crate::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, MAX_DRIVER_INFO};
 use crate::texts::Texts;
-use crate::words::{MAX_WORDS, WORD_LEN};
 use core::net::Ipv4Addr;
 use farrier_http::Status;
 use farrier_protocol::message::{Mac, NodeId};
@@ -106,6 +105,7 @@ pub(super) fn finish(
                 return Err(Error::bad("A port needs a node_uuid."));
             }
         }
+        Target::SetTraits(_) => traits(form, facts)?,
         Target::PutFlavor(_) => {
             need(form)?;
         }
@@ -155,18 +155,35 @@ fn new_node(form: &Form, facts: &Facts<'_>) -> Result<(), Error> {
     if info().count() > MAX_DRIVER_INFO {
         return Err(Error::refused(Refused::TooManyKeys, None));
     }
-    let class = form.get("resource_class");
-    let known = class.is_empty() || facts.texts.find_word(class).is_some();
-    if !known {
-        if class.len() > WORD_LEN {
-            return Err(Error::refused(Refused::BadWord, None));
-        }
-        if (0..MAX_WORDS).all(|place| !facts.texts.word(place).is_empty()) {
-            return Err(Error::refused(Refused::WordsFull, None));
-        }
-    }
+    let class = match form.get("resource_class") {
+        "" => 0,
+        class => word_room(facts, class)?,
+    };
     let pairs = info().map(|(key, value)| key.len() + 1 + value.len());
-    let needed: usize = pairs.chain([class.len()]).map(Texts::cost).sum();
+    let needed = pairs.map(Texts::cost).sum::<usize>() + class;
+    if needed > facts.texts.free() {
+        return Err(Error::refused(Refused::TextsFull, None));
+    }
+    Ok(())
+}
+
+/// Room that a word takes; an error where the brain would refuse it.
+fn word_room(facts: &Facts<'_>, word: &str) -> Result<usize, Error> {
+    let room = facts.texts.room_for(word);
+    room.map_err(|refused| Error::refused(refused, None))
+}
+
+/// All traits of a node are replaced or none: the brain is told one by one.
+fn traits(form: &Form, facts: &Facts<'_>) -> Result<(), Error> {
+    let (mut needed, mut new) = (0, 0);
+    for word in form.all("traits") {
+        let room = word_room(facts, word)?;
+        needed += room;
+        new += usize::from(room > 0);
+    }
+    if new > facts.texts.free_words() {
+        return Err(Error::refused(Refused::WordsFull, None));
+    }
     if needed > facts.texts.free() {
         return Err(Error::refused(Refused::TextsFull, None));
     }

@@ -419,3 +419,52 @@ fn texts_of_an_allocation_need_their_room() {
         );
     }
 }
+
+#[test]
+fn a_node_in_use_is_claimed_by_who_names_it() {
+    let plain: Shape = (0, 1, 0, 1, 1, 1, 1);
+    let mut rack = rack(&[plain, plain]);
+    let mut out = Outputs::new();
+    let kind = Kind::Word(0);
+    rack.texts.set(usize::from(RACK), kind, "one").unwrap();
+    rack.nodes[0].state = State::Active;
+    rack.nodes[1].state = State::Manageable;
+    let named = |number: usize, node: usize| Allocate {
+        node: Some(id(node)),
+        ..wish(number, "")
+    };
+    let refused = Err(Refused::NothingFits);
+    // Nobody gets it who does not name it, and only a node in use is got so.
+    assert_eq!(rack.allocate(&wish(0, "one"), &mut out), refused);
+    assert_eq!(rack.allocate(&named(0, 1), &mut out), refused);
+    // It is that instance's.
+    rack.nodes[0].instance.instance_uuid = Some(id(100));
+    assert_eq!(rack.allocate(&named(1, 0), &mut out), refused);
+    let other_class = Allocate {
+        class: "two",
+        ..named(0, 0)
+    };
+    assert_eq!(rack.allocate(&other_class, &mut out), refused);
+    assert_eq!(
+        rack.allocate(&named(0, 1), &mut out),
+        Err(Refused::IdTaken),
+        "another node has it"
+    );
+    let of_class = Allocate {
+        class: "one",
+        ..named(0, 0)
+    };
+    assert_eq!(rack.allocate(&of_class, &mut out), Ok(()));
+    assert_eq!(rack.nodes[0].instance.instance_uuid, Some(id(100)));
+    assert!(rack.nodes[0].flags.has(Flags::ALLOCATED));
+    // Once is enough, and it is given back with the node only.
+    assert_eq!(rack.allocate(&named(0, 0), &mut out), refused);
+    let back = rack.deallocate(id(100), &mut out);
+    assert_eq!(back, Err(Refused::InUse(State::Active)));
+    rack.nodes[0].state = State::Manageable;
+    assert_eq!(rack.deallocate(id(100), &mut out), Ok(()));
+    // Without an instance any allocation may have it.
+    rack.nodes[0].state = State::Active;
+    assert_eq!(rack.allocate(&named(3, 0), &mut out), Ok(()));
+    assert_eq!(rack.nodes[0].instance.instance_uuid, Some(id(103)));
+}

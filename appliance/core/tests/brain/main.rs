@@ -3,6 +3,7 @@
 // A node's document is one long macro.
 #![recursion_limit = "256"]
 
+mod another_port;
 mod api_change;
 mod api_client;
 mod api_fine;
@@ -12,6 +13,7 @@ mod api_noise;
 mod api_read;
 mod api_rig;
 mod api_route;
+mod api_whole;
 mod common;
 mod door;
 mod leaving;

@@ -539,7 +539,7 @@ impl Agent {
                 version_max: 0,
                 boot_key: [0; 32],
                 boot_mac: mac_of(mac),
-                system_uuid: [mac; 16],
+                system_uuid: hands.uuid.unwrap_or([mac; 16]),
                 boot_mode: match hands.uefi {
                     true => BootMode::Uefi,
                     false => BootMode::Bios,
@@ -570,6 +570,8 @@ impl Agent {
 pub struct Hands {
     pub disks: Vec<DiskId>,
     pub nics: Vec<Nic>,
+    /// The machine's UUID; without one it is made of the interface.
+    pub uuid: Option<[u8; 16]>,
     /// Whether UEFI firmware started it, and no BIOS.
     pub uefi: bool,
     pub fail: Option<Reason>,
