@@ -1,3 +1,4 @@
+use super::parts::front;
 use super::*;
 use std::boxed::Box;
 

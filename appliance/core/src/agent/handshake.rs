@@ -1,0 +1,133 @@
+//! How a session with an agent begins: a ticket, its gate, and the one
+//! handshake that it is good for.
+
+use crate::discover::is_real_uuid;
+use crate::input::Endpoint;
+use crate::node::{Hop, Power, cut};
+use crate::output::Outputs;
+use crate::rack::{Rack, count};
+use crate::time::Instant;
+use farrier_protocol::message::Welcome;
+use farrier_protocol::server::{self, HandshakeError};
+use farrier_protocol::version;
+use farrier_protocol::wire::{HandshakeRefusal, Init, SessionId, emit_refused};
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    pub(super) fn handshake(
+        &mut self,
+        now: Instant,
+        from: Endpoint,
+        init: &Init<'_>,
+        out: &mut Outputs,
+    ) {
+        let found = self.nodes.iter().position(|node| {
+            node.boot
+                .ticket
+                .as_ref()
+                .is_some_and(|ticket| ticket.id == init.ticket)
+        });
+        let Some((index, secrets)) = found.zip(self.secrets.as_ref()) else {
+            count(&mut self.counters.agent_stray);
+            out.agent_with(from, |room| {
+                emit_refused(init.ticket, HandshakeRefusal::TicketUnknown, room)
+            });
+            return;
+        };
+        let mut fresh = SessionId(self.last_session.wrapping_add(1));
+        // Sessions of before a restart keep their names.
+        while self.find_by_session(fresh).is_some() {
+            fresh = SessionId(fresh.0.wrapping_add(1));
+        }
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        let Some(ticket) = node.boot.ticket else {
+            return;
+        };
+        if !server::verify_gate(init, &ticket) {
+            count(&mut self.counters.agent_forged);
+            return;
+        }
+        // A ticket is good for one handshake. The same datagram again means
+        // that the response was lost; another one, another machine.
+        let digest = server::init_digest(init);
+        let session = match &node.boot.session {
+            Some(session) if node.boot.init_digest == digest => {
+                if !session.is_unused() {
+                    count(&mut self.counters.agent_stray);
+                    return;
+                }
+                session.id()
+            }
+            Some(_) => {
+                node.boot.ticket_refusals = node.boot.ticket_refusals.saturating_add(1);
+                count(&mut self.counters.ticket_reused);
+                let [.., a, b, c] = from.mac.0;
+                node.set_error(format_args!(
+                    "a second machine (MAC ending {a:02x}:{b:02x}:{c:02x}, {}) claimed this \
+                     node's boot ticket and was refused",
+                    from.ip
+                ));
+                out.agent_with(from, |room| {
+                    emit_refused(init.ticket, HandshakeRefusal::TicketUsed, room)
+                });
+                return;
+            }
+            None => {
+                self.last_session = fresh.0;
+                fresh
+            }
+        };
+        let welcome = Welcome {
+            version: version::CURRENT,
+            node: node.id,
+            boot: node.boot.id,
+        };
+        let mut refused = None;
+        let mut accepted = None;
+        out.agent_with(from, |room| {
+            let make = |hello: &farrier_protocol::message::Hello| {
+                let spoken = version::MIN..=version::CURRENT;
+                let version = spoken
+                    .rev()
+                    .find(|v| (hello.version_min..=hello.version_max).contains(v))
+                    .ok_or(HandshakeRefusal::Version)?;
+                Ok(Welcome { version, ..welcome })
+            };
+            match server::accept(&secrets.noise, init, &ticket, session, make, room) {
+                Ok(done) => {
+                    let len = done.len;
+                    accepted = Some(done);
+                    Some(len)
+                }
+                Err(HandshakeError::Refused(reason)) => {
+                    refused = Some(reason);
+                    emit_refused(init.ticket, reason, room)
+                }
+                Err(_) => Some(0),
+            }
+        });
+        let Some(accepted) = accepted else {
+            count(&mut self.counters.agent_forged);
+            if refused.is_some() {
+                node.last_error =
+                    cut("the agent speaks no protocol version that this appliance knows");
+            }
+            return;
+        };
+        node.boot.session = Some(accepted.session);
+        node.boot.init_digest = digest;
+        node.boot.boot_key = accepted.hello.boot_key;
+        node.boot.mode = Some(accepted.hello.boot_mode);
+        node.boot.heard = Some(now);
+        node.power = Power::On;
+        if node.system_uuid == [0; 16] && is_real_uuid(&accepted.hello.system_uuid) {
+            node.system_uuid = accepted.hello.system_uuid;
+        }
+        node.timeline.mark(Hop::Hello, now);
+        count(&mut self.counters.sessions);
+        // An answer to a node that is gone: the agent is refused at its first
+        // question, and starts its machine anew.
+        self.is_other(now, index, out);
+    }
+}

@@ -1,0 +1,109 @@
+//! What agents are ordered: made, numbered, signed.
+
+use crate::node::{Hop, Issued, Job};
+use crate::output::Outputs;
+use crate::rack::Rack;
+use crate::record::Record;
+use crate::time::Instant;
+use farrier_protocol::message::{ConfigDrive, Deploy, EraseMethod, Order, Task};
+use farrier_protocol::signing;
+use heapless::Vec;
+use sha2::{Digest, Sha256};
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// Makes the order for a job and signs it into `body`. An order that was
+    /// given already and not answered yet is given again as it was.
+    pub(super) fn sign(
+        &mut self,
+        now: Instant,
+        index: usize,
+        job: Job,
+        body: &mut [u8],
+        out: &mut Outputs,
+    ) -> Option<(usize, [u8; signing::SIGNATURE_LEN])> {
+        let task = match job {
+            Job::Inspect => Task::Inspect,
+            Job::Reboot => Task::Reboot,
+            Job::Erase => {
+                let mut disks = Vec::new();
+                for disk in self.disks(index) {
+                    disks.push(disk.clone()).ok()?;
+                }
+                Task::Erase {
+                    disks,
+                    least: EraseMethod::Discard,
+                }
+            }
+            Job::Deploy => match self.deploy_task(index) {
+                Ok(deploy) => Task::Deploy(deploy),
+                Err(why) => {
+                    self.warn(index, why);
+                    self.fail(now, index, "the order can't be given", out);
+                    return None;
+                }
+            },
+        };
+        let secrets = self.secrets.as_ref()?;
+        let node = self.nodes.get_mut(index)?;
+        let repeated = node.boot.order.filter(|order| order.job == job);
+        let counter = match repeated {
+            Some(order) => order.counter,
+            None => node.boot.last_order.checked_add(1)?,
+        };
+        let order = Order {
+            node: node.id,
+            boot: node.boot.id,
+            counter,
+            task,
+        };
+        let (encoded, signature) = signing::sign_order(&secrets.orders, &order, body).ok()?;
+        let len = encoded.len();
+        if repeated.is_none() {
+            Record::Ordered {
+                node: node.id,
+                boot: node.boot.id,
+                counter,
+                digest: Sha256::digest(encoded).into(),
+            }
+            .emit(out);
+            if job == Job::Erase {
+                node.boot.erased = 0;
+            }
+            node.boot.progress = None;
+            node.boot.last_order = counter;
+            node.boot.order = Some(Issued { counter, job });
+        }
+        node.timeline.mark(Hop::Order, now);
+        Some((len, signature))
+    }
+
+    fn deploy_task(&self, index: usize) -> Result<Deploy, &'static str> {
+        let node = self.nodes.get(index).ok_or("no such node")?;
+        let image = self
+            .image_of(index)
+            .ok_or("the image is not in the asset store any more")?;
+        let disk = self
+            .target_disk(index, image.raw_size)
+            .ok_or("the image is larger than every disk of the machine")?;
+        let config_drive = match &node.config_drive {
+            None => None,
+            Some(drive) => Some(ConfigDrive {
+                path: "/config-drive".try_into().map_err(|_| "path too long")?,
+                length: drive.length,
+                key: drive.key,
+                format: drive.format,
+            }),
+        };
+        Ok(Deploy {
+            disk: disk.clone(),
+            manifest_root: image.root,
+            manifest_path: image.manifest_path.clone(),
+            data_path: image.data_path.clone(),
+            config_drive,
+        })
+    }
+
+    pub(super) fn image_of(&self, index: usize) -> Option<&crate::input::Image> {
+        self.image(&self.nodes.get(index)?.instance.image_source)
+    }
+}
