@@ -97,11 +97,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// The simulation of `cargo xtask test fast`: what failed once, what never
-/// was tried, and every story.
+/// was tried, and every story; and that the patches of `--prove` still apply.
 ///
 /// # Errors
 /// As [`run`].
 pub fn short() -> Result<()> {
+    for patch in patches()? {
+        apply(&patch, &workspace(), &["--dry-run"])?;
+    }
     simulate(&["--scenario".into(), "all".into()])?;
     let recorded = workspace().join(RECORDED).display().to_string();
     let words = ["--seed-file", &recorded, "--seeds", "4", "--hours", "6"];
@@ -142,27 +145,16 @@ fn prove(wanted: &str) -> Result<()> {
     // it, and one would be taken for the other.
     let tree = target_folder().join("field-faults");
     let target = target_folder().join("field-faults-built");
-    let mut patches: Vec<PathBuf> = fs::read_dir(workspace().join(BUGS))?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<std::io::Result<_>>()?;
-    patches.sort();
     let mut missed = Vec::new();
     let mut tried = 0;
-    for patch in patches {
+    for patch in patches()? {
         let name = patch.file_stem().unwrap_or_default().to_string_lossy();
         if wanted != "all" && wanted != name {
             continue;
         }
         tried += 1;
         copy(&workspace(), &tree)?;
-        let status = tools::command("patch")?
-            .current_dir(&tree)
-            .args(["--quiet", "-p1", "-i"])
-            .arg(&patch)
-            .status()?;
-        if !status.success() {
-            bail!("{} does not apply any more", patch.display());
-        }
+        apply(&patch, &tree, &[])?;
         let output = std::process::Command::new(build(&tree, &target)?)
             .args(["--scenario", &name])
             .output()?;
@@ -179,6 +171,28 @@ fn prove(wanted: &str) -> Result<()> {
     }
     if !missed.is_empty() {
         bail!("not noticed: {}", missed.join(", "));
+    }
+    Ok(())
+}
+
+/// The patches, by name.
+fn patches() -> Result<Vec<PathBuf>> {
+    let mut patches: Vec<PathBuf> = fs::read_dir(workspace().join(BUGS))?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<std::io::Result<_>>()?;
+    patches.sort();
+    Ok(patches)
+}
+
+fn apply(patch: &Path, tree: &Path, words: &[&str]) -> Result<()> {
+    let status = tools::command("patch")?
+        .current_dir(tree)
+        .args(words)
+        .args(["--quiet", "-p1", "-i"])
+        .arg(patch)
+        .status()?;
+    if !status.success() {
+        bail!("{} does not apply any more", patch.display());
     }
     Ok(())
 }

@@ -60,6 +60,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 if request.is_ipxe() && !later {
                     node.timeline.rom_is_ipxe();
                 }
+                if node.system_uuid == [0; 16]
+                    && let Some(uuid) = request.uuid().filter(is_real_uuid)
+                {
+                    // Enrolled by an interface, it is known by more from now on.
+                    node.system_uuid = uuid;
+                    Record::Identity {
+                        node: node.id,
+                        uuid,
+                        serial: node.serial,
+                    }
+                    .emit(out);
+                }
             }
         }
         let client = Client::new(mac, &request.identity());
@@ -240,7 +252,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     ) -> Option<usize> {
         let uuid = request.uuid().filter(is_real_uuid);
         if let Some(uuid) = uuid
-            && let Some(known) = self.nodes.iter().position(|n| n.system_uuid == uuid)
+            && let Some(known) = self.find_by_uuid(&uuid)
         {
             self.add_port(known, mac).ok()?;
             self.note_ports(known, out);

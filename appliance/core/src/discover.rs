@@ -8,7 +8,7 @@
 //! with one of them; otherwise both stay, and the conflict is told.
 
 use crate::flags::Flags;
-use crate::life::deployed;
+use crate::life::{deployed, work};
 use crate::node::{Boot, Hardware, MAX_MACS, Node, Power};
 use crate::output::{Outputs, PowerWanted};
 use crate::rack::{Rack, count};
@@ -31,6 +31,15 @@ pub(crate) fn is_real_uuid(uuid: &[u8; 16]) -> bool {
         [0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0, 8, 0, 9],
     ];
     *uuid != [0; 16] && *uuid != [0xff; 16] && !FILLERS.contains(uuid)
+}
+
+/// Whether two UUIDs are one. Its first three fields are told in either byte
+/// order: SMBIOS has them little-endian (DSP0134, 7.2.1), and boot ROMs differ
+/// in whether they turn them around for DHCP.
+fn same_uuid(one: &[u8; 16], other: &[u8; 16]) -> bool {
+    let [a, b, c, d, e, f, g, h, rest @ ..] = other;
+    let turned = [*d, *c, *b, *a, *f, *e, *h, *g];
+    one == other || one.starts_with(&turned) && one.ends_with(rest)
 }
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
@@ -260,12 +269,48 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         stays == index
     }
 
+    /// The place of the node of that UUID.
+    pub(crate) fn find_by_uuid(&self, uuid: &[u8; 16]) -> Option<usize> {
+        let mut all = self.nodes.iter();
+        all.position(|node| same_uuid(&node.system_uuid, uuid))
+    }
+
+    /// Whether a machine's inventory speaks of another node that is in use
+    /// and may be the same machine. An interface alone does not say so where
+    /// UUIDs speak against it: inside of servers, between system and BMC,
+    /// makers give many machines one address.
+    pub(crate) fn is_anothers(&self, index: usize, inspection: &Inspection) -> bool {
+        let in_use = |other: usize| {
+            other != index
+                && !self.is_untouched(other, State::Enroll)
+                && !self.are_two(index, other)
+        };
+        let owners = inspection.nics.iter();
+        self.twin(index).is_some()
+            || owners
+                .filter_map(|nic| self.find_by_mac(nic.mac))
+                .any(in_use)
+    }
+
+    /// Whether two nodes are known to be two machines: their UUIDs differ, or
+    /// their serial numbers where one has no UUID.
+    fn are_two(&self, one: usize, other: usize) -> bool {
+        let Some((one, other)) = self.nodes.get(one).zip(self.nodes.get(other)) else {
+            return false;
+        };
+        if is_real_uuid(&one.system_uuid) && is_real_uuid(&other.system_uuid) {
+            return !same_uuid(&one.system_uuid, &other.system_uuid);
+        }
+        one.serial != 0 && other.serial != 0 && one.serial != other.serial
+    }
+
     /// Another node that says it is the same machine: by its UUID, or by a
     /// serial number that nothing speaks against.
     pub(crate) fn twin(&self, index: usize) -> Option<usize> {
         let own = self.nodes.get(index)?;
         self.nodes.iter().enumerate().find_map(|(other, node)| {
-            let same_uuid = own.system_uuid == node.system_uuid && is_real_uuid(&own.system_uuid);
+            let same_uuid =
+                same_uuid(&own.system_uuid, &node.system_uuid) && is_real_uuid(&own.system_uuid);
             let open = !is_real_uuid(&own.system_uuid) || !is_real_uuid(&node.system_uuid);
             let same_serial = own.serial == node.serial && own.serial != 0 && open;
             (other != index && !node.is_vacant() && (same_uuid || same_serial)).then_some(other)
@@ -338,10 +383,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if stays == other
             && let Some(node) = self.nodes.get_mut(stays)
         {
-            // Its agent spoke for the node that went.
+            // Its agent spoke for the node that went: it gives up and starts
+            // the machine anew. Who waits for it has it done at once.
             node.power = Power::On;
             let id = node.id;
-            out.power(id, PowerWanted::Cycle);
+            if work(node.state).is_some() {
+                out.power(id, PowerWanted::Cycle);
+            }
         }
         stays
     }

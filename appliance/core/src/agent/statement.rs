@@ -202,7 +202,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             // as that one.
             return;
         }
-        if self.twin(index).is_some() {
+        if self.is_anothers(index, inspection) {
             // Both are in use, and the other one's tenant may be on these
             // disks: nothing is done to them under this name.
             self.fail(now, index, "another node is this machine", out);

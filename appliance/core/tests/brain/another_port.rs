@@ -6,6 +6,93 @@ use crate::common::*;
 use farrier_core::Operator;
 use farrier_core::node::{MAX_MACS, Power};
 use farrier_lifecycle::{State, Verb};
+use farrier_protocol::message::{Nic, NodeId};
+
+/// A machine that runs a system is taken over by the address on its label,
+/// and boots by another interface: as a node of its own, which somebody
+/// brings into use. Gives that node's place.
+fn under_another_name(shape: impl Fn(&mut Lab)) -> (Lab, usize) {
+    let mut lab = Lab::new();
+    let node = NodeId([5; 16]);
+    let (name, serial) = ("", "");
+    lab.operator(Operator::Create { node, name, serial })
+        .unwrap();
+    let mac = mac_of(1);
+    lab.operator(Operator::Port { node, mac }).unwrap();
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.verb(0, Verb::Adopt).unwrap();
+    shape(&mut lab);
+    let mut hands = Hands {
+        uuid: Some(UUID),
+        ..Hands::with_disks(&[8 * GIB])
+    };
+    let nic = |mac| Nic {
+        name: "eth0".try_into().unwrap(),
+        mac: mac_of(mac),
+        driver: "e1000e".try_into().unwrap(),
+        speed_mbps: 1000,
+        carrier: true,
+        ipv4: [0; 4],
+        pci: [0; 2],
+        lldp: None,
+    };
+    hands.nics = vec![nic(2), nic(1)];
+    let mut agent = lab.start_agent(2, hands);
+    lab.verb(1, Verb::Manage).unwrap();
+    lab.verb(1, Verb::Provide).unwrap();
+    lab.run(&mut agent, 30);
+    (lab, 1)
+}
+
+#[test]
+fn the_disks_of_a_machine_that_was_adopted_are_not_erased_under_another_name() {
+    let (lab, other) = under_another_name(|_| {});
+    assert_eq!(lab.state(0), State::Active);
+    assert_eq!(lab.state(other), State::CleanFailed);
+    let error = lab.node(other).last_error.as_str();
+    assert!(error.contains("another node says"), "{error}");
+    assert_eq!(lab.rack.counters().identity_conflicts, 1);
+}
+
+#[test]
+fn an_address_that_many_machines_have_makes_them_not_one() {
+    // The adopted one has booted meanwhile, and is another machine.
+    let boots = |lab: &mut Lab| {
+        lab.dhcp(1, |request| {
+            ipxe(request);
+            request.machine_id = Some(&[0, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8]);
+        });
+        lab.restart(0);
+        assert_eq!(lab.node(0).system_uuid, [8; 16]);
+    };
+    let (lab, other) = under_another_name(boots);
+    assert_eq!(lab.state(0), State::Active);
+    assert_eq!(lab.state(other), State::Available);
+}
+
+#[test]
+fn a_uuid_is_learnt_once_and_where_a_machine_boots() {
+    let tell = |lab: &mut Lab, boots: bool, uuid: &'static [u8; 17]| {
+        lab.dhcp(1, |request| {
+            if boots {
+                ipxe(request);
+            }
+            request.machine_id = Some(uuid);
+        });
+        lab.node(0).system_uuid
+    };
+    const FILLER: [u8; 17] = [
+        0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    ];
+    const ONE: [u8; 17] = [0, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3];
+    const TWO: [u8; 17] = [0, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4];
+    let mut lab = Lab::new();
+    lab.dhcp(1, ipxe);
+    assert_eq!(tell(&mut lab, false, &ONE), [0; 16], "a system that runs");
+    assert_eq!(tell(&mut lab, true, &FILLER), [0; 16]);
+    assert_eq!(tell(&mut lab, true, &ONE), [3; 16]);
+    assert_eq!(tell(&mut lab, true, &TWO), [3; 16]);
+}
 
 /// The UUID in every inventory of these tests' agents.
 const UUID: [u8; 16] = [1; 16];

@@ -135,7 +135,9 @@ pub(super) fn wrong_server() -> Told {
 pub(super) fn port_moved() -> Told {
     port_not_moved()?;
     address_at_two_ports()?;
-    another_port()
+    another_port()?;
+    another_interface()?;
+    adopted_by_its_label()
 }
 
 /// A server's switch ports were left in another network.
@@ -180,12 +182,37 @@ fn address_at_two_ports() -> Told {
     Ok(())
 }
 
-/// A server comes by another of its own ports.
-fn another_port() -> Told {
-    let two_ports = |seed: &u64| quiet(1, *seed).machines[0].macs.len() == 2;
-    let seed = (1..100).find(two_ports).ok_or("no machine has two ports")?;
+/// A rack with one machine, which has two ports and whose ROM tells no UUID.
+fn two_ports() -> Result<World, String> {
+    let has_two = |seed: &u64| quiet(1, *seed).machines[0].macs.len() == 2;
+    let seed = (1..100).find(has_two).ok_or("no machine has two ports")?;
     let mut world = quiet(1, seed);
     world.machines[0].tells_uuid = false;
+    Ok(world)
+}
+
+/// A server that runs a system was adopted by the address on its label, and
+/// boots by its other port: nobody may clean it under that name.
+fn adopted_by_its_label() -> Told {
+    let mut world = two_ports()?;
+    world.machines[0].was_in_use();
+    world.enrol(0);
+    is(&world, 0, State::Active)?;
+    world.machines[0].nic_wish = Some(1);
+    until(&mut world, 1, State::Enroll)?;
+    ask(&mut world, 1, Verb::Manage)?;
+    ask(&mut world, 1, Verb::Provide)?;
+    until(&mut world, 1, State::CleanFailed)?;
+    is(&world, 0, State::Active)?;
+    must(
+        world.machines[0].disks[0].holds_tenant(),
+        "an adopted machine was erased",
+    )
+}
+
+/// A server comes by another of its own ports.
+fn another_port() -> Told {
+    let mut world = two_ports()?;
     world.machines[0].nic_wish = Some(0);
     until(&mut world, 0, State::Enroll)?;
     ask(&mut world, 0, Verb::Manage)?;
@@ -207,5 +234,32 @@ fn another_port() -> Told {
     must(
         !(second && free(0) && free(1)),
         "one machine is available twice",
+    )
+}
+
+/// A tenant's server comes by an interface that nobody knew of, and its ROM
+/// tells no UUID: it costs a boot of the ramdisk, and no more.
+fn another_interface() -> Told {
+    let mut world = active(15)?;
+    let machine = &mut world.machines[0];
+    machine.tells_uuid = false;
+    machine.macs.push(Mac([0x52, 0x54, 0, 9, 0, 1]));
+    machine.nic_wish = Some(machine.macs.len() - 1);
+    let ramdisks = world.ramdisks;
+    restart(&mut world);
+    pass(&mut world, 20 * 60_000)?;
+    is(&world, 0, State::Active)?;
+    must(
+        matches!(world.machines[0].stage, Stage::Tenant(_)),
+        "the tenant's system does not run",
+    )?;
+    must(
+        world.ramdisks <= ramdisks + 1,
+        "the ramdisk came more than once",
+    )?;
+    let known = world.appliance.rack.nodes().iter();
+    must(
+        known.filter(|node| !node.is_vacant()).count() == 1,
+        "one machine is two nodes",
     )
 }
