@@ -1,6 +1,6 @@
 //! What operators do with the address book, and what DHCP finds in it.
 
-use crate::book::{BookError, MAX_NETWORKS, Network, PROVISIONING};
+use crate::book::{BookError, Entry, MAX_NETWORKS, Network, PROVISIONING};
 use crate::node::NAME_LEN;
 use crate::output::Outputs;
 use crate::rack::Rack;
@@ -142,18 +142,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         let rest = self.config.lease_secs;
         let address = self.book.give(now, place, mac, address, rest)?;
-        let named = self
-            .book
-            .entries()
-            .iter()
-            .any(|e| e.network == place && e.address == address && e.named);
-        Record::Address {
-            network: place,
-            mac,
-            address,
-            named,
+        let at = |e: &&Entry| e.network == place && e.address == address;
+        if let Some(entry) = self.book.entries().iter().find(at) {
+            entry.record().emit(out);
         }
-        .emit(out);
         Ok(())
     }
 
@@ -204,12 +196,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             // interfaces yet when it reads this.
             for entry in self.book.entries() {
                 if !entry.is_held() && node.macs.contains(&entry.mac) {
-                    Record::Rests {
-                        network: entry.network,
-                        mac: entry.mac,
-                        address: entry.address,
-                    }
-                    .emit(out);
+                    entry.record().emit(out);
                 }
             }
         }

@@ -9,6 +9,7 @@
 //! of it may live. Who asks, and what is written down, is in `addresses`.
 
 use crate::Instant;
+use crate::record::Record;
 use core::net::Ipv4Addr;
 use farrier_protocol::message::Mac;
 use heapless::Vec;
@@ -80,15 +81,52 @@ pub struct Entry {
     pub mac: Mac,
     /// The network's place.
     pub network: u8,
-    /// The address was named, and not picked out of the pool: it outlives
-    /// the tenant.
-    pub named: bool,
+    /// Its slot, and whether it was named: in one byte, since there are many.
+    slot: Slot,
 }
+
+/// The place of an address in the book for as long as it is there, over
+/// restarts too: whoever tells the book bit by bit goes by it. The highest bit
+/// says whether the address was named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Slot(u8);
+
+impl Slot {
+    const NAMED: u8 = 0x80;
+
+    const fn new(number: u8, named: bool) -> Self {
+        Slot(number | if named { Self::NAMED } else { 0 })
+    }
+
+    const fn number(self) -> u8 {
+        self.0 & !Self::NAMED
+    }
+}
+
+const _: () = assert!(MAX_ADDRESSES <= Slot::NAMED as usize);
 
 impl Entry {
     /// Whether it has an owner now.
     pub fn is_held(&self) -> bool {
         self.rests_until == 0
+    }
+
+    /// Whether it was named, and not picked out of the pool: then it outlives
+    /// the tenant.
+    pub fn is_named(&self) -> bool {
+        self.slot.0 & Slot::NAMED != 0
+    }
+
+    /// What is written down of it.
+    pub(crate) fn record(&self) -> Record<'static> {
+        Record::Booked {
+            slot: self.slot.number(),
+            network: self.network,
+            mac: self.mac,
+            address: self.address,
+            named: self.is_named(),
+            rests: !self.is_held(),
+        }
     }
 }
 
@@ -217,14 +255,14 @@ impl Book {
                 return Err(BookError::Taken);
             }
             known.rests_until = 0;
-            known.named = named;
+            known.slot = Slot::new(known.slot.number(), named);
         } else {
             let entry = Entry {
                 address,
                 rests_until: 0,
                 mac,
                 network,
-                named,
+                slot: Slot::new(self.free_slot().ok_or(BookError::Full)?, named),
             };
             self.entries.push(entry).map_err(|_| BookError::Full)?;
         }
@@ -246,60 +284,60 @@ impl Book {
         self.networks.retain(|known| known.place != place);
     }
 
-    /// Takes up an address of before a restart that an interface had. Others
-    /// that stand in its way rest longer than they had to: their time began
-    /// anew.
-    pub(crate) fn put_held(
+    /// Takes up an address of before a restart. Another one that its owner
+    /// had rests now. How much of a rest is over nobody knows: it begins anew.
+    ///
+    /// Without a slot, as older firmware wrote it, it takes a free one, or
+    /// that of an address that rests.
+    pub(crate) fn put(
         &mut self,
         now: Instant,
         network: u8,
-        mac: Mac,
-        address: Ipv4Addr,
-        named: bool,
+        (mac, address): (Mac, Ipv4Addr),
+        (named, rests): (bool, bool),
+        slot: Option<u8>,
         rest_secs: u32,
     ) {
-        if let Some(own) = self.find(network, mac).filter(|own| *own != address) {
+        let own = self.find(network, mac).filter(|own| *own != address);
+        if let Some(own) = own.filter(|_| !rests) {
             self.rest(now, network, own, rest_secs);
         }
-        self.entries
-            .retain(|e| e.network != network || e.address != address);
-        if self.entries.is_full()
-            && let Some(rests) = self.entries.iter().position(|e| !e.is_held())
-        {
-            self.entries.remove(rests);
-        }
+        let other = |e: &Entry| e.network != network || e.address != address;
+        self.entries.retain(other);
+        let resting = || {
+            self.entries
+                .iter()
+                .find(|e| !e.is_held())
+                .map(|e| e.slot.number())
+        };
+        let Some(slot) = slot.or_else(|| self.free_slot()).or_else(resting) else {
+            // There are never more than there were.
+            return;
+        };
+        self.entries.retain(|entry| entry.slot.number() != slot);
         let entry = Entry {
             address,
             rests_until: 0,
             mac,
             network,
-            named,
+            slot: Slot::new(slot, named),
         };
-        let _as_many_as_before = self.entries.push(entry);
+        let _has_room = self.entries.push(entry);
+        if rests {
+            self.rest(now, network, address, rest_secs);
+        }
     }
 
-    /// Takes up an address of before a restart that was resting. How much of
-    /// its rest is over nobody knows.
-    pub(crate) fn put_resting(
-        &mut self,
-        now: Instant,
-        network: u8,
-        mac: Mac,
-        address: Ipv4Addr,
-        rest_secs: u32,
-    ) {
-        let at = |e: &Entry| e.network == network && e.address == address;
-        if !self.entries.iter().any(at) {
-            let entry = Entry {
-                address,
-                rests_until: 0,
-                mac,
-                network,
-                named: false,
-            };
-            let _as_many_as_before = self.entries.push(entry);
-        }
-        self.rest(now, network, address, rest_secs);
+    fn free_slot(&self) -> Option<u8> {
+        let taken = |slot: u8| self.entries.iter().any(|entry| entry.slot.number() == slot);
+        (0..MAX_ADDRESSES as u8).find(|slot| !taken(*slot))
+    }
+
+    /// The address in a slot.
+    pub(crate) fn in_slot(&self, slot: usize) -> Option<&Entry> {
+        self.entries
+            .iter()
+            .find(|e| usize::from(e.slot.number()) == slot)
     }
 
     /// Takes an interface's address back. Gives the address.
@@ -320,7 +358,7 @@ impl Book {
     pub fn end_tenant(&mut self, now: Instant, macs: &[Mac], rest_secs: u32) -> usize {
         let until = seconds(now.plus_millis(u64::from(rest_secs) * 1000));
         let ends = |e: &&mut Entry| {
-            e.is_held() && !e.named && e.network != PROVISIONING && macs.contains(&e.mac)
+            e.is_held() && !e.is_named() && e.network != PROVISIONING && macs.contains(&e.mac)
         };
         let ended = self.entries.iter_mut().filter(ends);
         ended.map(|entry| entry.rests_until = until).count()
@@ -337,7 +375,7 @@ impl Book {
     /// The lowest address of the pool that is nobody's; the one that the
     /// interface had before, where that still rests.
     fn pick(&self, network: u8, mac: Mac) -> Option<Ipv4Addr> {
-        let before = |e: &&Entry| e.network == network && e.mac == mac && !e.named;
+        let before = |e: &&Entry| e.network == network && e.mac == mac && !e.is_named();
         let pool = self.networks.iter().find(|n| n.place == network)?;
         if let Some(before) = self.entries.iter().find(before) {
             return Some(before.address);
@@ -364,6 +402,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::HashMap;
+    use std::vec::Vec;
 
     fn at(seconds: u64) -> Instant {
         Instant::from_millis(seconds * 1000)
@@ -381,6 +420,92 @@ mod tests {
             pool_len: len,
             pool_first: Ipv4Addr::new(10, 0, third, 10),
         }
+    }
+
+    /// What older firmware wrote of addresses.
+    fn held(book: &mut Book, network: u8, mac: Mac, address: Ipv4Addr, named: bool) {
+        book.put(at(0), network, (mac, address), (named, false), None, 60);
+    }
+
+    fn rests(book: &mut Book, network: u8, mac: Mac, address: Ipv4Addr) {
+        book.put(at(0), network, (mac, address), (false, true), None, 60);
+    }
+
+    #[test]
+    fn an_address_without_a_slot_finds_one() {
+        let mut book = Book::new();
+        let address = |n: u8| Ipv4Addr::new(10, 0, 1, n);
+        held(&mut book, 1, mac(0), address(0), true);
+        let more = MAX_ADDRESSES as u8 + 5;
+        for n in 1..=more {
+            rests(&mut book, 1, mac(n), address(n));
+            // Once more is not one more.
+            rests(&mut book, 1, mac(n), address(n));
+        }
+        // Those that were told last are there, and the one that is held.
+        let has = |book: &Book, n: u8| book.entries().iter().any(|e| e.address == address(n));
+        assert_eq!(book.entries().len(), MAX_ADDRESSES);
+        assert!((7..=more).all(|n| has(&book, n)) && !(1..7).any(|n| has(&book, n)));
+        assert_eq!(book.find(1, mac(0)), Some(address(0)));
+        held(&mut book, 1, mac(200), address(200), true);
+        assert_eq!(book.find(1, mac(200)), Some(address(200)));
+        assert_eq!(book.find(1, mac(0)), Some(address(0)));
+        let mut slots: Vec<u8> = book
+            .entries()
+            .iter()
+            .map(|entry| entry.slot.number())
+            .collect();
+        slots.sort_unstable();
+        assert!(slots.into_iter().eq(0..MAX_ADDRESSES as u8));
+    }
+
+    #[test]
+    fn a_slot_has_one_address_and_an_address_one_slot() {
+        let mut book = Book::new();
+        let address = |n: u8| Ipv4Addr::new(10, 0, 1, n);
+        let put = |book: &mut Book, n: u8, slot: u8, rests: bool| {
+            book.put(
+                at(0),
+                1,
+                (mac(n), address(n)),
+                (true, rests),
+                Some(slot),
+                60,
+            );
+        };
+        put(&mut book, 1, 5, false);
+        put(&mut book, 2, 5, false);
+        assert_eq!(book.in_slot(5).map(|e| e.address), Some(address(2)));
+        assert_eq!(book.entries().len(), 1);
+        put(&mut book, 2, 7, true);
+        assert_eq!(book.in_slot(5), None);
+        assert_eq!(
+            book.in_slot(7).map(|e| (e.address, e.is_held())),
+            Some((address(2), false))
+        );
+        assert_eq!(book.entries().len(), 1);
+        // Another address of the same interface ends the first one, unless
+        // it only rests.
+        put(&mut book, 3, 1, false);
+        book.put(at(0), 1, (mac(3), address(4)), (true, true), Some(2), 60);
+        assert_eq!(book.find(1, mac(3)), Some(address(3)));
+        book.put(at(0), 1, (mac(3), address(5)), (true, false), Some(3), 60);
+        assert_eq!(book.find(1, mac(3)), Some(address(5)));
+        assert!(book.in_slot(1).is_some_and(|e| !e.is_held()));
+        // A new one takes the first slot that is free.
+        book.give(at(0), 1, mac(9), Some(address(9)), 60).unwrap();
+        assert_eq!(book.in_slot(0).map(|e| e.address), Some(address(9)));
+        assert_eq!(
+            book.in_slot(0).map(Entry::record),
+            Some(Record::Booked {
+                slot: 0,
+                network: 1,
+                mac: mac(9),
+                address: address(9),
+                named: true,
+                rests: false,
+            })
+        );
     }
 
     #[test]
@@ -466,20 +591,20 @@ mod tests {
     fn addresses_of_before_a_restart_take_their_place() {
         let mut book = Book::new();
         let address = |last| Ipv4Addr::new(10, 0, 1, last);
-        book.put_held(at(0), 1, mac(1), address(10), true, 60);
-        book.put_held(at(0), 2, mac(1), address(10), false, 60);
+        held(&mut book, 1, mac(1), address(10), true);
+        held(&mut book, 2, mac(1), address(10), false);
         // Once more, in other words: the last ones count.
-        book.put_held(at(0), 1, mac(1), address(11), false, 60);
+        held(&mut book, 1, mac(1), address(11), false);
         assert_eq!(book.find(1, mac(1)), Some(address(11)));
         assert_eq!(book.find(2, mac(1)), Some(address(10)));
         assert_eq!(book.owner(1, address(10)), None, "it rests");
         assert_eq!(book.owner(2, address(10)), Some(mac(1)));
         // What rested is somebody's again.
-        book.put_held(at(0), 1, mac(2), address(10), true, 60);
+        held(&mut book, 1, mac(2), address(10), true);
         assert_eq!(book.owner(1, address(10)), Some(mac(2)));
         assert_eq!(book.owner(2, address(10)), Some(mac(1)));
         assert_eq!(book.entries().len(), 3);
-        book.put_resting(at(0), 1, mac(2), address(10), 60);
+        rests(&mut book, 1, mac(2), address(10));
         assert_eq!(book.find(1, mac(2)), None);
         assert_eq!(book.entries().len(), 3);
     }
@@ -489,10 +614,10 @@ mod tests {
         let mut book = Book::new();
         let address = |n: usize| Ipv4Addr::from_bits(0x0a00_0000 + n as u32);
         for n in 0..MAX_ADDRESSES {
-            book.put_held(at(0), 1, mac(n as u8), address(n), true, 60);
+            held(&mut book, 1, mac(n as u8), address(n), true);
         }
-        book.put_resting(at(0), 1, mac(5), address(5), 60);
-        book.put_held(at(0), 1, mac(200), address(500), true, 60);
+        rests(&mut book, 1, mac(5), address(5));
+        held(&mut book, 1, mac(200), address(500), true);
         assert_eq!(book.find(1, mac(200)), Some(address(500)));
         assert_eq!(book.find(1, mac(0)), Some(address(0)));
         assert!(book.entries().iter().all(Entry::is_held));
@@ -553,7 +678,7 @@ mod tests {
                         for network in [1, 2] {
                             let held = book.entries().iter()
                                 .find(|e| e.is_held() && e.network == network && e.mac == who);
-                            if let Some(entry) = held.filter(|e| !e.named) {
+                            if let Some(entry) = held.filter(|e| !e.is_named()) {
                                 free_at.insert((network, entry.address), (who, now + 60));
                             }
                         }

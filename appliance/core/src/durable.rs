@@ -17,6 +17,9 @@ use postcard::ser_flavors::Flavor;
 
 mod parts;
 
+/// To be raised where a place comes to mean something else.
+const ARRANGEMENT: usize = 1;
+
 use parts::{DISK, ERROR, FLAGS, MARKED, OWN, PARTS, PLACE, PORTS, STATE, WORK};
 pub(crate) use parts::{bits, job_number};
 
@@ -194,7 +197,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Tells arrangements of [`snapshot`](Self::snapshot)'s places from one
     /// another.
     pub fn layout(&self) -> u16 {
-        let sizes = [N, L, OWN, PARTS, usize::from(self.config.pool_len)];
+        let pool = usize::from(self.config.pool_len);
+        let sizes = [N, L, OWN, PARTS, pool, ARRANGEMENT];
         let sizes = sizes.map(|size| size as u32).map(u32::to_le_bytes);
         let hash = |bytes: &[u8]| {
             let mut hash = Fingerprint::default();

@@ -208,7 +208,8 @@ pub enum Record<'a> {
         /// Its place.
         place: u8,
     },
-    /// An interface has an address of the book.
+    /// An interface has an address of the book. Of older firmware, which had
+    /// no slots.
     Address {
         /// The network's place; 0 for the provisioning network.
         network: u8,
@@ -377,7 +378,7 @@ pub enum Record<'a> {
         seconds: u32,
     },
     /// An address of the book is nobody's, and may not be given to anybody
-    /// for a while.
+    /// for a while. Of older firmware, which had no slots.
     Rests {
         /// The network's place.
         network: u8,
@@ -392,6 +393,21 @@ pub enum Record<'a> {
         address: Ipv4Addr,
         /// Its client found a stranger there: nobody may have it for a while.
         declined: bool,
+    },
+    /// A slot of the address book has this address, and no other one.
+    Booked {
+        /// The slot.
+        slot: u8,
+        /// The network's place; 0 for the provisioning network.
+        network: u8,
+        /// The interface that has it, or had it.
+        mac: Mac,
+        /// The address.
+        address: Ipv4Addr,
+        /// Whether it was named, and not picked out of the pool.
+        named: bool,
+        /// It is nobody's, and may not be given to anybody for a while.
+        rests: bool,
     },
 }
 

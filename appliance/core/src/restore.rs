@@ -226,7 +226,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 named,
             } => {
                 let rest = self.config.lease_secs;
-                self.book.put_held(now, network, mac, address, named, rest);
+                let state = (named, false);
+                self.book
+                    .put(now, network, (mac, address), state, None, rest);
             }
             // Its addresses are told one by one.
             Record::TenantGone { .. } => {}
@@ -236,7 +238,23 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 address,
             } => {
                 let rest = self.config.lease_secs;
-                self.book.put_resting(now, network, mac, address, rest);
+                let state = (false, true);
+                self.book
+                    .put(now, network, (mac, address), state, None, rest);
+            }
+            Record::Booked {
+                slot,
+                network,
+                mac,
+                address,
+                named,
+                rests,
+            } => {
+                let rest = self.config.lease_secs;
+                let state = (named, rests);
+                let slot = Some(slot);
+                self.book
+                    .put(now, network, (mac, address), state, slot, rest);
             }
             Record::Disk {
                 node,

@@ -1,4 +1,4 @@
-//! The bytes on the flash, version 1. Little-endian throughout.
+//! The bytes on the flash, version 2. Little-endian throughout.
 //!
 //! A sector begins with a header; frames follow, each at the beginning of a
 //! word. A number counts sectors from the first that was ever opened, and
@@ -9,6 +9,7 @@
 //!         16 sector size   20 before   24 zeros   28 CRC-32 of bytes 0..28
 //! frame   0 length of the body   2 kind   3 index   4 body
 //!         then CRC-32 of the sector's number, bytes 0..4 and the body
+//! seal    0 zeros   2 kind 4   3 index   4 CRC-32 as of a frame
 //! ```
 //! `base` is the number of the first sector that still matters. `before` is
 //! the number of the sector that was opened before this one, or 0 where that
@@ -22,6 +23,12 @@
 //! | 2 | a piece of a sweep: layout (2), first place (2), last place (2), records |
 //! | 3 | the journal was mounted: run (4), and the sector (4) and offset (4) from which on all that comes before this frame is void; then nothing, or the last frame that counts once more: its kind (1) and its body |
 //!
+//! A seal stands right behind a frame of kind 1 or 3, of the same index, and
+//! is written when that frame was read back: only then its writer goes on. So
+//! a seal whose frame is not whole tells of lost bits, also at the very end,
+//! where a frame that is not whole is a power cut's work otherwise. Version 1
+//! has no seals.
+//!
 //! An older version stays readable for ever: a sector says which it is in,
 //! and new sectors are written in the newest, so that a sweep brings the
 //! whole journal up to it. A newer version than [`VERSION`] is refused and
@@ -30,13 +37,17 @@
 use crc::{CRC_32_ISO_HDLC, Crc, Digest, Table};
 
 /// The version that is written.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Records as their owner appended them.
 pub const KIND_RECORDS: u8 = 1;
 /// Records out of a sweep.
 pub const KIND_SWEEP: u8 = 2;
 /// A mount.
 pub const KIND_MOUNTED: u8 = 3;
+/// What seals a frame.
+pub const KIND_SEAL: u8 = 4;
+/// Bytes of a seal.
+pub const SEAL: usize = 8;
 /// Bytes of a frame beside its body.
 pub const FRAME_OVERHEAD: u32 = 8;
 /// Bytes of a mount's frame, without the frame that it may hold.
@@ -54,9 +65,21 @@ pub(crate) fn digest(sector: u32) -> Digest<'static, u32, Table<1>> {
     digest
 }
 
+/// The seal of the frame of that index in this sector.
+pub fn seal(sector: u32, index: u8) -> [u8; SEAL] {
+    let head = [0, 0, KIND_SEAL, index];
+    let mut crc = digest(sector);
+    crc.update(&head);
+    let [a, b, c, d] = head;
+    let [e, f, g, h] = crc.finalize().to_le_bytes();
+    [a, b, c, d, e, f, g, h]
+}
+
 /// A sector's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
+    /// The version of what stands in the sector.
+    pub version: u8,
     /// The sector's number, from 1.
     pub sector: u32,
     /// Number of the first sector that still matters.
@@ -88,7 +111,7 @@ impl Header {
     pub fn to_bytes(self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
         bytes[..3].copy_from_slice(b"FRJ");
-        bytes[3] = VERSION;
+        bytes[3] = self.version;
         bytes[4..8].copy_from_slice(&self.sector.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.base.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.run.to_le_bytes());
@@ -115,6 +138,7 @@ impl Header {
             return Found::Newer(bytes[3]);
         }
         let header = Header {
+            version: bytes[3],
             sector: word(4),
             base: word(8),
             run: word(12),

@@ -57,7 +57,7 @@ pub mod sim;
 mod sweep;
 
 use embedded_storage_async::nor_flash::NorFlash;
-use format::{FRAME_OVERHEAD, Frame, Header, KIND_RECORDS};
+use format::{FRAME_OVERHEAD, Frame, Header, KIND_RECORDS, KIND_SWEEP, SEAL, VERSION};
 pub use mount::{MountError, Mounted};
 
 /// Longest record in bytes.
@@ -135,6 +135,8 @@ impl<F: NorFlash> Journal<F> {
         F::WRITE_SIZE as u32
     };
     pub(crate) const SECTOR: u32 = F::ERASE_SIZE as u32;
+    /// What a seal takes.
+    pub(crate) const SEAL: u32 = (SEAL as u32).next_multiple_of(Self::WORD);
     pub(crate) const FITS: () = assert!(
         F::WRITE_SIZE <= MAX_WORD
             && F::WRITE_SIZE.is_power_of_two()
@@ -246,18 +248,20 @@ impl<F: NorFlash> Journal<F> {
         let body = u32::try_from(prefix.len() + length).map_err(|_| AppendError::TooLong)?;
         let size = (body + FRAME_OVERHEAD).next_multiple_of(Self::WORD);
         // A mount may have to write it once more, behind its own prefix.
-        let most = Self::SECTOR - (Header::LEN + 2 * MAX_WORD) as u32;
+        let most = Self::SECTOR - (Header::LEN + 3 * MAX_WORD) as u32;
         if size > most || body > u32::from(Frame::MAX_BODY) {
             return Err(AppendError::TooLong);
         }
+        // A piece of a sweep that is lost is written again.
+        let seal = if kind == KIND_SWEEP { 0 } else { Self::SEAL };
         // Once more in another sector where the flash does not hold it.
         for _ in 0..3 {
-            if self.offset + size > Self::SECTOR {
+            if self.offset + size + seal > Self::SECTOR {
                 self.open(recovering).await?;
             }
             let at = self.offset;
             // Whatever happens now, these words are touched.
-            self.offset += size;
+            self.offset += size + seal;
             let index = self.index.wrapping_add(1);
             let frame = Frame {
                 kind,
@@ -271,12 +275,28 @@ impl<F: NorFlash> Journal<F> {
                 && self.verify(self.head, at, frame).await
             {
                 self.index = index;
-                return Ok(size);
+                if seal == 0 || self.seal(at + size, index).await {
+                    return Ok(size + seal);
+                }
             }
             self.given_up = self.given_up.saturating_add(1);
             self.offset = Self::SECTOR;
         }
         Err(AppendError::Flash)
+    }
+
+    /// Writes behind a frame that it was read back as a whole.
+    pub(crate) async fn seal(&mut self, at: u32, index: u8) -> bool {
+        let address = self.place(self.head) + at;
+        let seal = format::seal(self.head, index);
+        let mut writer = Writer::new(address);
+        let written = match writer.put(&mut self.flash, &seal).await {
+            Ok(()) => writer.close(&mut self.flash).await,
+            Err(error) => Err(error),
+        };
+        let mut window = [0; MAX_WORD];
+        let read = window.get_mut(..Self::SEAL as usize).unwrap_or_default();
+        written.is_ok() && self.flash.read(address, read).await.is_ok() && read.starts_with(&seal)
     }
 
     async fn program<'a>(
@@ -319,6 +339,7 @@ impl<F: NorFlash> Journal<F> {
             }
             let next = self.head + 1;
             let header = Header {
+                version: VERSION,
                 sector: next,
                 base: self.sweep.finished().unwrap_or(self.base),
                 run: self.run,

@@ -11,11 +11,11 @@ use embedded_storage_async::nor_flash::NorFlash;
 
 use crate::format::{
     self, Found, Frame, Header, KIND_MOUNTED, KIND_RECORDS, KIND_SWEEP, MOUNTED_PREFIX,
-    SWEEP_PREFIX,
+    SWEEP_PREFIX, VERSION,
 };
 use crate::scan::{Scan, Spot};
 use crate::sweep::Sweep;
-use crate::{AppendError, Journal, MAX_RECORD, MAX_WORD, MIN_SECTORS, Writer};
+use crate::{AppendError, Journal, MAX_RECORD, MAX_WORD, MIN_SECTORS, TRIES, Writer};
 
 /// Flash that programs pages may touch a whole one: so many bytes. A mount
 /// goes on behind the page that the journal was found to end in.
@@ -109,6 +109,8 @@ impl<F: NorFlash> Journal<F> {
         match journal.find_head().await? {
             None => {
                 report.new = true;
+                // A first sector without its header is no new flash.
+                report.damaged = journal.goes_on_behind(0).await.into();
                 journal.open(true).await?;
             }
             Some(head) => journal.replay(head, &mut report, &mut apply).await?,
@@ -155,6 +157,8 @@ impl<F: NorFlash> Journal<F> {
         let mut in_head = false;
         while let Some((spot, frame)) = self.next(&mut scan).await.map_err(|_| MountError::Read)? {
             in_head = spot.sector == head.sector;
+            // A frame that is lost is told by its seal, or by its index.
+            index = scan.sealed.take().or(index);
             let expected = index.map(|i: u8| i.wrapping_add(1));
             index = Some(frame.index);
             if frame.kind == KIND_MOUNTED {
@@ -183,15 +187,24 @@ impl<F: NorFlash> Journal<F> {
             }
         }
         report.torn = scan.garbage;
-        report.damaged += scan.missing;
-        self.index = index.unwrap_or(0);
-        self.run = run.saturating_add(1);
-        if in_head {
+        report.damaged += scan.missing + scan.broken;
+        report.damaged += u32::from(self.goes_on_behind(head.sector).await);
+        self.index = scan.sealed.or(index).unwrap_or(0);
+        // What is lost may have been mounts: no number comes twice.
+        self.run = run.saturating_add(1).saturating_add(report.damaged);
+        if in_head && head.version < VERSION {
+            // Older firmware does not know what would come now.
+            self.offset = Self::SECTOR;
+        } else if in_head {
             let page = (scan.frontier / PAGE + 1) * PAGE;
             self.offset = page.min(Self::SECTOR);
         } else {
             // Nothing was written behind the header: it may be the word that
             // the cut has torn.
+            let head = Header {
+                version: VERSION,
+                ..head
+            };
             let again = self.prepare(head.sector).await.is_ok() && self.write_header(head).await;
             self.ready = false;
             if again {
@@ -228,6 +241,19 @@ impl<F: NorFlash> Journal<F> {
         )
         .await?;
         Ok(())
+    }
+
+    /// Whether frames lie in a sector behind what seems to be the last one:
+    /// its header is lost then. What a cut leaves of a new sector has none.
+    async fn goes_on_behind(&mut self, head: u32) -> bool {
+        for sector in head + 1..=head + TRIES {
+            let lost = matches!(self.header(sector).await, Ok(Found::Nothing));
+            let mut scan = Scan::without_header(sector);
+            if lost && matches!(self.next(&mut scan).await, Ok(Some(_))) {
+                return true;
+            }
+        }
+        false
     }
 
     async fn mounted(&mut self, spot: Spot) -> Result<(u32, Spot), MountError> {
@@ -276,26 +302,27 @@ impl<F: NorFlash> Journal<F> {
             body: (rest + prefix.len() as u32) as u16,
         };
         let size = copy.size(Self::WORD);
+        let both = size + Self::SEAL;
         // Once more in another sector where the flash does not hold it: it
         // wears out, or an earlier mount was cut off at the very first word
         // of its copy, which reads as erased and takes nothing any more.
         for _ in 0..3 {
-            if self.offset + size > Self::SECTOR {
+            if self.offset + both > Self::SECTOR {
                 self.open(true).await?;
             }
             let at = Spot {
                 sector: self.head,
                 offset: self.offset,
             };
-            self.offset += size;
+            self.offset += both;
             let front = Frame::LEN as u32 + skip;
             match self.copy((spot, frame), front, (at, copy), &prefix).await? {
-                Copied::Whole => {
+                Copied::Whole if self.seal(at.offset + size, copy.index).await => {
                     self.index = copy.index;
                     return Ok(Some((at, copy)));
                 }
                 Copied::Torn => return Ok(None),
-                Copied::NotHeld => {
+                Copied::Whole | Copied::NotHeld => {
                     self.given_up = self.given_up.saturating_add(1);
                     self.offset = Self::SECTOR;
                 }

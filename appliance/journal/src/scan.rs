@@ -2,7 +2,7 @@
 
 use embedded_storage_async::nor_flash::NorFlash;
 
-use crate::format::{self, FRAME_OVERHEAD, Found, Frame, Header};
+use crate::format::{self, FRAME_OVERHEAD, Found, Frame, Header, KIND_SEAL, SEAL};
 use crate::{Journal, MAX_WORD};
 
 /// Bytes that are read at once: a multiple of every word's length.
@@ -39,6 +39,12 @@ pub(crate) struct Scan {
     pub(crate) garbage: u32,
     /// Sectors without their header that were not given up.
     pub(crate) missing: u32,
+    /// Where the last whole frame ends.
+    ended: Option<Spot>,
+    /// Index in the last seal since it was taken.
+    pub(crate) sealed: Option<u8>,
+    /// Seals whose frames are not whole.
+    pub(crate) broken: u32,
     /// Sectors without their header since the last one that had it.
     without: u32,
     /// End of the last word of the present sector that is not erased.
@@ -57,9 +63,20 @@ impl Scan {
             in_garbage: false,
             garbage: 0,
             missing: 0,
+            ended: None,
+            sealed: None,
+            broken: 0,
             without: 0,
             frontier: 0,
         }
+    }
+
+    /// Of a sector whose header does not count.
+    pub(crate) fn without_header(sector: u32) -> Self {
+        let mut scan = Scan::new(sector, sector);
+        scan.entered = true;
+        scan.spot.offset = Header::LEN as u32;
+        scan
     }
 
     fn next_sector(&mut self) {
@@ -122,7 +139,7 @@ impl<F: NorFlash> Journal<F> {
                 scan.next_sector();
                 continue;
             }
-            if offset < window_at || offset + 4 > window_at + WINDOW as u32 {
+            if offset < window_at || offset + SEAL as u32 > window_at + WINDOW as u32 {
                 let length = (Self::SECTOR - offset).min(WINDOW as u32);
                 window = [0xff; WINDOW];
                 let at = self.place(sector) + offset;
@@ -138,6 +155,18 @@ impl<F: NorFlash> Journal<F> {
                 scan.in_garbage = false;
                 continue;
             }
+            let seal = window.get(from..from + SEAL);
+            if let Some(&[0, 0, KIND_SEAL, index, ..]) = seal {
+                // Torn, its second word may be programmed and read as erased.
+                scan.frontier = scan.frontier.max((offset + Self::SEAL).min(Self::SECTOR));
+                if seal == Some(&format::seal(sector, index)) {
+                    scan.broken += u32::from(scan.ended != Some(scan.spot));
+                    scan.sealed = Some(index);
+                    scan.in_garbage = false;
+                    scan.spot.offset += Self::SEAL;
+                    continue;
+                }
+            }
             let head = window
                 .get(from..from + 4)
                 .and_then(|b| b.first_chunk::<4>())
@@ -152,6 +181,7 @@ impl<F: NorFlash> Journal<F> {
                     scan.spot.offset = end;
                     scan.frontier = scan.frontier.max(end);
                     scan.in_garbage = false;
+                    scan.ended = Some(scan.spot);
                     return Ok(Some((Spot { sector, offset }, frame)));
                 }
                 // Torn somewhere behind its head. Words of it may have been

@@ -49,6 +49,7 @@ const HEADER_CRC_V1: u32 = 0x47c0b136;
 #[test]
 fn header_of_version_1() {
     let header = Header {
+        version: 1,
         sector: 9,
         base: 3,
         run: 7,
@@ -105,6 +106,88 @@ const FRAME_V1: [u8; 16] = [
 const FRAME_CRC: [u8; 4] = FRAME_CRC_V1.to_le_bytes();
 const FRAME_CRC_V1: u32 = 0x26ba3b48;
 
+/// The seal behind that frame, since version 2: zeros, kind, index, CRC.
+const SEAL_V2: [u8; 8] = [
+    0,
+    0,
+    4,
+    1,
+    SEAL_CRC[0],
+    SEAL_CRC[1],
+    SEAL_CRC[2],
+    SEAL_CRC[3],
+];
+const SEAL_CRC: [u8; 4] = SEAL_CRC_V2.to_le_bytes();
+const SEAL_CRC_V2: u32 = 0xbae3_2a65;
+
+#[test]
+fn a_sector_of_version_2() {
+    let (mut journal, _) = now(Journal::mount(Small::<4>::new(4), 0, |_| {})).unwrap();
+    let records: [&[u8]; 2] = [&[1, 2, 3], &[4]];
+    now(journal.append(records.iter().copied())).unwrap();
+    let bytes = &journal.flash().bytes()[4096..4096 + 56];
+    assert_eq!(bytes[..4], *b"FRJ\x02");
+    // Behind the version, a header is what it was.
+    let header = Header {
+        version: 1,
+        sector: 1,
+        base: 1,
+        run: 1,
+        size: 4096,
+        before: 0,
+    };
+    assert_eq!(bytes[4..28], header.to_bytes()[4..28]);
+    assert_eq!(bytes[32..48], FRAME_V1);
+    assert_eq!(bytes[48..], SEAL_V2);
+    assert_eq!(crc32fast(&[1, 0, 0, 0, 0, 0, 4, 1]), SEAL_CRC_V2);
+}
+
+#[test]
+fn a_journal_of_version_1_is_read_and_goes_on_in_version_2() {
+    let header = Header {
+        version: 1,
+        sector: 1,
+        base: 1,
+        run: 6,
+        size: 4096,
+        before: 0,
+    };
+    let mut bytes = vec![0xff; 4 * 4096];
+    bytes[4096..4096 + 32].copy_from_slice(&header.to_bytes());
+    bytes[4096 + 32..4096 + 48].copy_from_slice(&FRAME_V1);
+    let mut records: Vec<Vec<u8>> = Vec::new();
+    let mut flash = Small::<4>::with_bytes(&bytes);
+    for run in 7..10 {
+        let mounted = now(Journal::mount(flash, 0, |record| {
+            records.push(record.to_vec())
+        }));
+        let (mut journal, report) = mounted.unwrap();
+        assert_eq!((report.damaged, report.torn, journal.run()), (0, 0, run));
+        now(journal.append([&[run as u8][..]].into_iter())).unwrap();
+        flash = journal.into_flash();
+    }
+    assert_eq!(
+        flash.bytes()[..2 * 4096],
+        bytes[..2 * 4096],
+        "it is left as it was"
+    );
+    assert_eq!(flash.bytes()[2 * 4096..2 * 4096 + 4], *b"FRJ\x02");
+    let first: [&[u8]; 2] = [&[1, 2, 3], &[4]];
+    let known: [&[u8]; 9] = [
+        first[0],
+        first[1],
+        first[0],
+        first[1],
+        &[7],
+        first[0],
+        first[1],
+        &[7],
+        &[8],
+    ];
+    assert_eq!(records, known);
+    assert_eq!(flash.broken_rules(), 0);
+}
+
 #[test]
 fn a_newer_version_is_refused_and_left_alone() {
     let flash = Owner::mount(Small::<4>::new(4))
@@ -113,13 +196,13 @@ fn a_newer_version_is_refused_and_left_alone() {
         .into_flash();
     let mut bytes = flash.bytes().to_vec();
     let mut header = bytes[4096..4096 + 32].to_vec();
-    header[3] = 2;
+    header[3] = 3;
     let crc = crc32fast(&header[..28]);
     header[28..].copy_from_slice(&crc.to_le_bytes());
     bytes[4096..4096 + 32].copy_from_slice(&header);
     let mut left = Small::<4>::with_bytes(&bytes);
     let refused = now(Journal::mount(&mut left, 0, |_| {})).err();
-    assert_eq!(refused, Some(MountError::Newer(2)));
+    assert_eq!(refused, Some(MountError::Newer(3)));
     assert_eq!(left.bytes(), bytes);
 }
 
@@ -161,8 +244,9 @@ fn appending_costs_the_same_however_much_there_is() {
         owner.change(&random.changes()).unwrap();
         owner.tend().unwrap();
     }
-    // The record's words, and at times a sector's header with its erase.
-    let words = (8 + 1 + record(5, 80).len()).div_ceil(8) as u64;
+    // The record's words and its seal, and at times a sector's header with its
+    // erase.
+    let words = (8 + 1 + record(5, 80).len()).div_ceil(8) as u64 + 1;
     assert!(most <= words + 4 + 1, "{most} operations for {words} words");
     assert!(owner.journal.flash().wear() > 10);
     assert_eq!(owner.journal.usage().given_up, 0);
@@ -200,19 +284,92 @@ fn a_worn_sector_is_given_up_and_nothing_is_lost() {
     assert!(differ <= 3, "the last change may be there or not: {differ}");
 }
 
-#[test]
-fn lost_bits_are_told() {
-    let mut owner = Owner::mount(Small::<4>::new(8)).unwrap();
+/// A journal of 29 changes in its first sector, and its chip.
+fn changed<const WORD: usize>() -> Small<WORD> {
+    let mut owner = Owner::mount(Small::<WORD>::new(8)).unwrap();
     for key in 1..30 {
         owner.change(&[(key, 80)]).unwrap();
     }
+    assert_eq!(owner.journal.usage().opened, 1);
+    owner.journal.into_flash()
+}
+
+/// How many of those changes are not there.
+fn lost<const WORD: usize>(owner: &Owner<WORD>) -> usize {
+    owner.table[1..30].iter().filter(|v| **v != 80).count()
+}
+
+#[test]
+fn lost_bits_are_told_wherever_they_are() {
+    lost_bits::<4>();
+    lost_bits::<8>();
+    lost_bits::<32>();
+}
+
+fn lost_bits<const WORD: usize>() {
+    let flash = changed::<WORD>();
+    let used = flash.bytes()[4096..]
+        .iter()
+        .rposition(|b| *b != 0xff)
+        .unwrap()
+        + 1;
+    let mut told = 0;
+    for byte in 0..used {
+        let mut rotten = flash.clone();
+        rotten.rot((4096 + byte) * 8 + byte % 8);
+        let owner = Owner::mount(rotten).unwrap();
+        let (damaged, lost) = (owner.mounted.damaged, lost(&owner));
+        if byte < 32 {
+            // A header. There is no other sector: all is lost, and told.
+            assert_eq!(lost, 29);
+            assert_eq!((damaged, owner.mounted.new), (1, true), "byte {byte}");
+            continue;
+        }
+        assert_eq!(damaged as usize, lost, "byte {byte}, words of {WORD}");
+        assert!(lost <= 1, "the others are there");
+        told += damaged;
+    }
+    assert!(told > 29 * 80, "most bytes are of frames: {told}");
+}
+
+#[test]
+fn a_mount_that_is_lost_has_no_successor_of_its_number() {
+    let flash = changed::<8>();
+    let owner = Owner::mount(flash).unwrap();
+    let run = owner.journal.run();
     let mut flash = owner.journal.into_flash();
-    // In the middle of some frame.
-    flash.rot((4096 + 32 + 10 * 96) * 8 + 3);
+    // What it wrote stands behind everything else.
+    let last = flash.bytes().iter().rposition(|b| *b != 0xff).unwrap();
+    flash.rot((last - 16) * 8);
     let owner = Owner::mount(flash).unwrap();
     assert_eq!(owner.mounted.damaged, 1);
-    let lost = owner.table[1..30].iter().filter(|v| **v != 80).count();
-    assert_eq!(lost, 1, "the others are there");
+    assert_eq!(lost(&owner), 0, "it held a change once more, no other one");
+    assert!(owner.journal.run() > run);
+}
+
+#[test]
+fn a_last_sector_whose_header_is_lost_is_told() {
+    for worn in [None, Some(4)] {
+        let mut flash = Small::<8>::new(16);
+        if let Some(sector) = worn {
+            flash.wear_out(sector);
+        }
+        let mut owner = Owner::mount(flash).unwrap();
+        while owner.journal.usage().opened < 5 {
+            owner.change(&[(3, 80)]).unwrap();
+        }
+        owner.change(&[(4, 80)]).unwrap();
+        let flash = owner.journal.into_flash();
+        for byte in 0..32 {
+            let mut rotten = flash.clone();
+            rotten.rot((5 * 4096 + byte) * 8 + 2);
+            let owner = Owner::mount(rotten).unwrap();
+            assert_eq!(owner.mounted.damaged, 1, "byte {byte}");
+            // It is told once; what is lost is lost.
+            let owner = Owner::mount(owner.journal.into_flash()).unwrap();
+            assert!(owner.table[4] != 80);
+        }
+    }
 }
 
 #[test]

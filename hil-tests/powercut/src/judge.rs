@@ -205,7 +205,7 @@ pub fn present(rack: &TestRack, now: Instant) -> Present {
                 };
                 bytes = postcard::to_allocvec(&record).unwrap_or_default();
             }
-            Ok(Record::Rests { .. } | Record::Unbound { .. }) => bytes.clear(),
+            Ok(Record::Booked { rests: true, .. } | Record::Unbound { .. }) => bytes.clear(),
             _ => {}
         }
         if !bytes.is_empty() {

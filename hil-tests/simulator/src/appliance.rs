@@ -79,7 +79,9 @@ impl Facts {
         let mut room = [0; farrier_core::record::MAX_RECORD];
         let record = match postcard::from_bytes::<Record<'_>>(record) {
             // What ends with the time alone begins it anew at a restart.
-            Ok(Record::Lease { .. } | Record::Bound { .. } | Record::Rests { .. }) => return,
+            Ok(
+                Record::Lease { .. } | Record::Bound { .. } | Record::Booked { rests: true, .. },
+            ) => return,
             // What was heard of a session is written now and then only.
             Ok(mut work @ Record::Work { .. }) => {
                 if let Record::Work { heard, .. } = &mut work {
@@ -202,17 +204,18 @@ impl Appliance {
         }
     }
 
-    /// A bit of the chip flips, anywhere but in the sector that is written:
-    /// what was written last has no frame behind it that would tell of its
-    /// loss. Returns whether the chip was there.
+    /// A bit of the chip flips. Returns whether the chip was there.
     pub fn rot(&mut self, word: u64) -> bool {
         let Some(journal) = &mut self.journal else {
             return false;
         };
-        let bits = (SECTOR * 8) as u64;
+        let bits = (SECTORS * SECTOR * 8) as u64;
+        // Half of them where it was written last: there the loss is greatest.
         let head = u64::from(journal.usage().opened) % SECTORS as u64;
-        let sector = (head + 1 + word % (SECTORS as u64 - 1)) % SECTORS as u64;
-        let bit = sector * bits + (word >> 32) % bits;
+        let bit = match word % 2 {
+            0 => (word >> 1) % bits,
+            _ => head * (SECTOR as u64 * 8) + (word >> 1) % (SECTOR as u64 * 8),
+        };
         journal.flash_mut().rot(bit as usize);
         self.rotten = true;
         true

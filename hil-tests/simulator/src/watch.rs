@@ -380,7 +380,7 @@ impl Watch {
         }
         let leaks = appliance.rack.book().entries().iter().find(|entry| {
             entry.is_held()
-                && !entry.named
+                && !entry.is_named()
                 && entry.network != PROVISIONING
                 && node.macs.contains(&entry.mac)
         });

@@ -123,7 +123,9 @@ fn a_tenant_who_leaves_gives_back_what_is_the_nodes() {
     let rests =
         out.records()
             .filter_map(|record| match postcard::from_bytes::<Record<'_>>(record) {
-                Ok(Record::Rests { mac, .. }) => Some(mac),
+                Ok(Record::Booked {
+                    mac, rests: true, ..
+                }) => Some(mac),
                 _ => None,
             });
     assert_eq!(rests.collect::<std::vec::Vec<_>>(), [mac(1)]);

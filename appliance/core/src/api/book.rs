@@ -39,7 +39,7 @@ pub(super) fn addresses(facts: &Facts<'_>, at: &mut Cursor, w: &mut Writer<Slice
                 Some(node) => w.text(uuid::Text(node.id.0)),
                 None => w.null(),
             };
-            w.key("named").bool(entry.named).end_object();
+            w.key("named").bool(entry.is_named()).end_object();
         }
         at.item += 1;
     } else {

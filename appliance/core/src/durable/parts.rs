@@ -94,27 +94,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(super) fn own(&self, place: usize) -> Option<Record<'_>> {
         let rack = usize::from(RACK);
         match place {
-            BOOK.. => {
-                // From the last to the first: where one goes meanwhile, the
-                // others move to the front, and none is passed over.
-                let index = (MAX_ADDRESSES - 1).checked_sub(place - BOOK)?;
-                let entry = self.book.entries().get(index)?;
-                let (network, mac, address) = (entry.network, entry.mac, entry.address);
-                Some(if entry.is_held() {
-                    Record::Address {
-                        network,
-                        mac,
-                        address,
-                        named: entry.named,
-                    }
-                } else {
-                    Record::Rests {
-                        network,
-                        mac,
-                        address,
-                    }
-                })
-            }
+            BOOK.. => Some(self.book.in_slot(place - BOOK)?.record()),
             NETWORKS.. => {
                 // Place 0 is the provisioning network, which is configured.
                 let number = place - NETWORKS + 1;
@@ -304,7 +284,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 wanted: node.wanted,
             },
             DRIVER.. => {
-                // From the last to the first, as the address book.
+                // From the last to the first: what is told is behind the others
+                // after a restart, and where one goes, the others move to
+                // the front. So none is passed over.
                 let pair = (PARTS - 1).checked_sub(part)?;
                 let (key, value) = self.texts.pairs(index, Kind::DriverInfo).nth(pair)?;
                 Record::DriverInfo {

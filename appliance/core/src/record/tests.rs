@@ -32,7 +32,7 @@ fn golden_bytes() {
         pool_len: 50,
         pool_first: address,
     };
-    let golden: [(Record<'_>, &str); 42] = [
+    let golden: [(Record<'_>, &str); 43] = [
         (
             Record::Enrolled { node, mac },
             "0001010101010101010101010101010101020202020202",
@@ -317,6 +317,17 @@ fn golden_bytes() {
                 declined: true,
             },
             "290a00000101",
+        ),
+        (
+            Record::Booked {
+                slot: 9,
+                network: 2,
+                mac,
+                address,
+                named: true,
+                rests: false,
+            },
+            "2a09020202020202020a0000010100",
         ),
     ];
     for (place, (record, expected)) in golden.into_iter().enumerate() {

@@ -2,9 +2,9 @@
 //! and without some.
 
 use crate::common::*;
-use farrier_core::Input;
 use farrier_core::flags::{Flags, Mark};
 use farrier_core::record::Record;
+use farrier_core::{Input, Operator};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::handler::Turn;
 use farrier_protocol::message::{BootMode, Task};
@@ -190,5 +190,24 @@ fn the_kind_of_firmware_is_known_after_a_restart() {
         assert_eq!(lab.node(0).boot.mode, Some(BootMode::Uefi));
         assert_eq!(lab.node(1).boot.mode, Some(BootMode::Bios));
         lab.restart(0);
+    }
+}
+
+#[test]
+fn driver_info_outlives_a_restart_in_the_middle_of_a_sweep() {
+    let mut lab = Lab::new();
+    lab.dhcp(1, ipxe);
+    let node = lab.node(0).id;
+    let set = |lab: &mut Lab, key: &str, value: &str| {
+        lab.operator(Operator::DriverInfo { node, key, value })
+            .unwrap();
+        lab.check_sweeps();
+    };
+    for (key, value) in [("a", "1"), ("b", "2"), ("c", "3"), ("b", "4"), ("a", "5")] {
+        set(&mut lab, key, value);
+    }
+    lab.restart(0);
+    for (key, value) in [("c", ""), ("b", "6"), ("c", "7"), ("a", ""), ("d", "8")] {
+        set(&mut lab, key, value);
     }
 }

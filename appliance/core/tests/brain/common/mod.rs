@@ -59,14 +59,20 @@ pub enum Did {
     Answer(Result<(), String>),
 }
 
-fn snapshot_of(rack: &TestRack, now: Instant) -> Vec<Vec<u8>> {
+/// A snapshot from this place on: the places, and what is told of them.
+fn told_from(rack: &TestRack, now: Instant, mut from: u16) -> Vec<(u16, Vec<u8>)> {
     let mut records = Vec::new();
-    let (mut from, mut room) = (0, [0; MAX_RECORD]);
+    let mut room = [0; MAX_RECORD];
     while let Some((place, length)) = rack.snapshot(now, from, &mut room) {
-        records.push(room[..length].to_vec());
+        records.push((place, room[..length].to_vec()));
         from = place + 1;
     }
     records
+}
+
+fn snapshot_of(rack: &TestRack, now: Instant) -> Vec<Vec<u8>> {
+    let told = told_from(rack, now, 0).into_iter();
+    told.map(|(_, record)| record).collect()
 }
 
 /// Who has which address, by records.
@@ -288,6 +294,21 @@ impl Lab {
             check(&rack, "a part of a snapshot behind that");
         }
         check_leases(&rack);
+        // A restart in the middle of a sweep, be it the first or a later one,
+        // which goes on behind it; then another one that finds nothing but
+        // that sweep.
+        for before in [&records, &snapshot].into_iter().filter(|_| sweeps) {
+            let mut rack = self.started(before.iter().map(Vec::as_slice));
+            let mut told: Vec<Vec<u8>> = Vec::new();
+            for (place, record) in told_from(&self.rack, now, 0) {
+                assert!(rack.restore(now, &record));
+                told.push(record);
+                let rest = told_from(&rack, now, place + 1);
+                let rest = rest.iter().map(|(_, record)| record);
+                let all = told.iter().chain(rest).map(Vec::as_slice);
+                check(&self.started(all), "a sweep over a restart");
+            }
+        }
         self.records = records;
     }
 
