@@ -10,6 +10,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::{target_folder, tools, workspace};
 
+/// The simulator's package and program.
+const PACKAGE: &str = "farrier-simulator";
+const PROGRAM: &str = "farrier-sim";
 /// Seeds that once failed, run in CI before fresh ones.
 const RECORDED: &str = "hil-tests/simulator/seeds.txt";
 /// Patches that each bring the bug of a scenario's name into the code.
@@ -93,11 +96,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             words.push(name.to_owned());
         }
     }
-    simulate(&words)
+    simulate(&build(&workspace(), &target_folder(), Pace::Full)?, &words)
 }
 
 /// The simulation of `cargo xtask test fast`: what failed once, what never
 /// was tried, and every story; and that the patches of `--prove` still apply.
+/// Built as the tests are: that is fast enough for a few racks, and saves
+/// compiling everything once more.
 ///
 /// # Errors
 /// As [`run`].
@@ -105,14 +110,14 @@ pub fn short() -> Result<()> {
     for patch in patches()? {
         apply(&patch, &workspace(), &["--dry-run"])?;
     }
-    simulate(&["--scenario".into(), "all".into()])?;
+    let program = build(&workspace(), &target_folder(), Pace::Tests)?;
+    simulate(&program, &["--scenario".into(), "all".into()])?;
     let recorded = workspace().join(RECORDED).display().to_string();
-    let words = ["--seed-file", &recorded, "--seeds", "4", "--hours", "6"];
-    simulate(&words.map(str::to_owned))
+    let words = ["--seed-file", &recorded, "--seeds", "12", "--hours", "12"];
+    simulate(&program, &words.map(str::to_owned))
 }
 
-fn simulate(words: &[String]) -> Result<()> {
-    let program = build(&workspace(), &target_folder())?;
+fn simulate(program: &Path, words: &[String]) -> Result<()> {
     let status = std::process::Command::new(program)
         .args(words)
         .status()
@@ -123,20 +128,37 @@ fn simulate(words: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn build(tree: &Path, target: &Path) -> Result<PathBuf> {
-    let status = tools::command("cargo")?
+/// How the simulator is compiled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// As the tests are, soon.
+    Tests,
+    /// As fast as this machine can run it.
+    Full,
+}
+
+fn build(tree: &Path, target: &Path, pace: Pace) -> Result<PathBuf> {
+    let mut command = tools::command("cargo")?;
+    command
         .current_dir(tree)
         .env("CARGO_TARGET_DIR", target)
-        // It runs where it is built. Without this, the vector code of the
-        // ciphers is chosen as it runs, and not inlined.
-        .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-cpu=native")
-        .args(["build", "--quiet", "--locked", "--profile", "sim"])
-        .args(["--package", "farrier-simulator"])
-        .status()?;
+        .args(["build", "--quiet", "--locked", "--package", PACKAGE]);
+    let folder = match pace {
+        Pace::Tests => "debug",
+        Pace::Full => {
+            // It runs where it is built. Without this, the vector code of the
+            // ciphers is chosen as it runs, and not inlined.
+            command
+                .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-cpu=native")
+                .args(["--profile", "sim"]);
+            "sim"
+        }
+    };
+    let status = command.status()?;
     if !status.success() {
         bail!("the simulator does not build: {status}");
     }
-    Ok(target.join("sim/farrier-sim"))
+    Ok(target.join(folder).join(PROGRAM))
 }
 
 /// Shows that each story fails where the bug that it tells of is in the code.
@@ -155,7 +177,7 @@ fn prove(wanted: &str) -> Result<()> {
         tried += 1;
         copy(&workspace(), &tree)?;
         apply(&patch, &tree, &[])?;
-        let output = std::process::Command::new(build(&tree, &target)?)
+        let output = std::process::Command::new(build(&tree, &target, Pace::Tests)?)
             .args(["--scenario", &name])
             .output()?;
         let told = String::from_utf8_lossy(&output.stdout);
