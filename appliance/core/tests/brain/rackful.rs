@@ -681,10 +681,10 @@ fn addresses_outlive_a_restart_in_the_middle_of_a_sweep() {
     // Some rest, the last one among them, and one has its address again.
     for mac in [2, 5, 3] {
         assert_eq!(call(&mut lab, "DELETE", &address(mac), "").status, 204);
-        lab.check_sweeps();
+        lab.check_every_sweep();
     }
     assert_eq!(call(&mut lab, "PUT", &address(3), "{}").status, 204);
-    lab.check_sweeps();
+    lab.check_every_sweep();
     lab.restart(0);
-    lab.check_sweeps();
+    lab.check_every_sweep();
 }

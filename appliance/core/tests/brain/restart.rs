@@ -201,7 +201,7 @@ fn driver_info_outlives_a_restart_in_the_middle_of_a_sweep() {
     let set = |lab: &mut Lab, key: &str, value: &str| {
         lab.operator(Operator::DriverInfo { node, key, value })
             .unwrap();
-        lab.check_sweeps();
+        lab.check_every_sweep();
     };
     for (key, value) in [("a", "1"), ("b", "2"), ("c", "3"), ("b", "4"), ("a", "5")] {
         set(&mut lab, key, value);

@@ -75,6 +75,14 @@ fn snapshot_of(rack: &TestRack, now: Instant) -> Vec<Vec<u8>> {
     told.map(|(_, record)| record).collect()
 }
 
+/// How closely sweeps are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sweeps {
+    None,
+    Some,
+    All,
+}
+
 /// Who has which address, by records.
 fn bound_in(records: &[Vec<u8>]) -> Vec<(Mac, [u8; 8], Ipv4Addr)> {
     let bound = |record: &Vec<u8>| match postcard::from_bytes(record) {
@@ -250,15 +258,22 @@ impl Lab {
     /// Looks whether the records so far, and a snapshot, tell all of the rack
     /// that has to be durable.
     pub fn check_records(&mut self) {
-        self.check(false);
+        self.check(Sweeps::None);
     }
 
-    /// The same, and with a sweep that was cut off after any of its records.
+    /// The same, and with a sweep that was cut off after any of its records,
+    /// and that goes on after some of them.
     pub fn check_sweeps(&mut self) {
-        self.check(true);
+        self.check(Sweeps::Some);
     }
 
-    fn check(&mut self, sweeps: bool) {
+    /// The same with a sweep that goes on after any of its records. It takes
+    /// long.
+    pub fn check_every_sweep(&mut self) {
+        self.check(Sweeps::All);
+    }
+
+    fn check(&mut self, sweeps: Sweeps) {
         let (records, snapshot) = (std::mem::take(&mut self.records), self.snapshot());
         let known = durable(&self.rack);
         let now = Instant::from_millis(self.now);
@@ -289,7 +304,7 @@ impl Lab {
         let mut rack = self.started(records.iter().map(Vec::as_slice));
         check(&rack, "what is written down");
         check_leases(&rack);
-        for record in snapshot.iter().filter(|_| sweeps) {
+        for record in snapshot.iter().filter(|_| sweeps != Sweeps::None) {
             assert!(rack.restore(now, record));
             check(&rack, "a part of a snapshot behind that");
         }
@@ -297,12 +312,25 @@ impl Lab {
         // A restart in the middle of a sweep, be it the first or a later one,
         // which goes on behind it; then another one that finds nothing but
         // that sweep.
-        for before in [&records, &snapshot].into_iter().filter(|_| sweeps) {
+        let befores: &[&Vec<Vec<u8>>] = match sweeps {
+            Sweeps::None => &[],
+            Sweeps::Some => &[&snapshot],
+            Sweeps::All => &[&records, &snapshot],
+        };
+        // Of some, each check has others.
+        let one_in = match sweeps {
+            Sweeps::All => 1,
+            _ => snapshot.len() / 4 + 1,
+        };
+        for before in befores {
             let mut rack = self.started(before.iter().map(Vec::as_slice));
             let mut told: Vec<Vec<u8>> = Vec::new();
             for (place, record) in told_from(&self.rack, now, 0) {
                 assert!(rack.restore(now, &record));
                 told.push(record);
+                if !(told.len() + records.len()).is_multiple_of(one_in) {
+                    continue;
+                }
                 let rest = told_from(&rack, now, place + 1);
                 let rest = rest.iter().map(|(_, record)| record);
                 let all = told.iter().chain(rest).map(Vec::as_slice);
