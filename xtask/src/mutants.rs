@@ -222,7 +222,7 @@ fn judged_by(judge: Judge, arguments: &Arguments, folder: &Path, known: &Known) 
     command
         // Thousands of times the same tests: fewer cases of each are enough,
         // and nobody reads how a test failed.
-        .env("PROPTEST_CASES", "24")
+        .env("PROPTEST_CASES", "8")
         // The same cases for each mutant, and none that another one left
         // behind: a case that fails without any mutant would catch them all.
         .env("PROPTEST_RNG_SEED", "1")
