@@ -685,6 +685,9 @@ fn addresses_outlive_a_restart_in_the_middle_of_a_sweep() {
     }
     lab.check_every_sweep();
     assert_eq!(call(&mut lab, "PUT", &address(3), "{}").status, 204);
+    // After their rest nobody remembers them but the records of before.
+    lab.pass(700);
+    assert_eq!(call(&mut lab, "PUT", &address(5), "{}").status, 204);
     lab.check_every_sweep();
     lab.restart(0);
     lab.check_every_sweep();

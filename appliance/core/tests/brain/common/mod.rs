@@ -163,11 +163,21 @@ pub fn durable(rack: &TestRack) -> Vec<String> {
         .book()
         .entries()
         .iter()
+        .filter(|entry| entry.is_held())
         .map(|e| format!("{e:?}"))
         .collect();
     entries.sort_unstable();
     facts.extend(entries);
     facts
+}
+
+/// Addresses of the book that rest. A restart may know more of them: those
+/// whose rest is over, which nobody has to write down.
+fn resting(rack: &TestRack) -> Vec<(u8, Ipv4Addr, Mac)> {
+    let all = rack.book().entries().iter();
+    all.filter(|entry| !entry.is_held())
+        .map(|entry| (entry.network, entry.address, entry.mac))
+        .collect()
 }
 
 pub struct Lab {
@@ -276,6 +286,7 @@ impl Lab {
     fn check(&mut self, sweeps: Sweeps) {
         let (records, snapshot) = (std::mem::take(&mut self.records), self.snapshot());
         let known = durable(&self.rack);
+        let rest = resting(&self.rack);
         let now = Instant::from_millis(self.now);
         let (_, leases) = self.rack.lease_usage(now);
         let bound = bound_in(&snapshot);
@@ -287,6 +298,9 @@ impl Lab {
         let check = |rack: &TestRack, name: &str| {
             // Nobody knows how long the power was gone: leases live on.
             assert!(rack.lease_usage(now).1 >= leases, "by {name}");
+            let still = resting(rack);
+            let awake = rest.iter().find(|entry| !still.contains(entry));
+            assert_eq!(awake, None, "by {name}");
             let told = durable(rack);
             let other = |a: &[String], b: &[String]| -> Vec<String> {
                 a.iter().filter(|fact| !b.contains(fact)).cloned().collect()
