@@ -229,6 +229,8 @@ fn judged_by(judge: Judge, arguments: &Arguments, folder: &Path, known: &Known) 
         .env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true")
         .env("PROPTEST_MAX_SHRINK_ITERS", "0")
         .env("RUST_BACKTRACE", "0")
+        // The first failure is enough.
+        .env("FARRIER_FIRST_FAILURE", "1")
         .args(["--test-package", &judge.packages()])
         .args(["--profile", "mutants", "--timeout", judge.patience()])
         .args(["--jobs", &arguments.jobs.to_string()])

@@ -198,8 +198,23 @@ impl Drop for Lab {
     }
 }
 
+/// Who tries thousands of bugs wants to know of each whether a test fails, and
+/// not which: with `FARRIER_FIRST_FAILURE` set, the first one ends the program.
+fn end_at_first_failure() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        if std::env::var_os("FARRIER_FIRST_FAILURE").is_some() {
+            std::panic::set_hook(Box::new(|panic| {
+                eprintln!("{panic}");
+                std::process::exit(101);
+            }));
+        }
+    });
+}
+
 impl Lab {
     pub fn new() -> Self {
+        end_at_first_failure();
         let mut lab = Lab {
             rack: Box::new(Rack::new()),
             out: Box::new(Outputs::new()),
