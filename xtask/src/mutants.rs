@@ -148,15 +148,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     let all = all(arguments)?;
     for judge in Judge::ALL {
-        // Of a run that was broken off.
-        learn(&folder, judge, &mut known)?;
+        // Of a run that was broken off; kept, since this one may be as well.
+        learn(&folder, judge, &mut known, &kept)?;
         known.retain(|name, _| all.contains(name));
         if judge == Judge::Simulation && arguments.tests_only {
             continue;
         }
         let outcome = judged_by(judge, arguments, &folder, &known);
-        learn(&folder, judge, &mut known)?;
-        fs::write(&kept, serde_json::to_vec(&known)?)?;
+        learn(&folder, judge, &mut known, &kept)?;
         outcome?;
     }
     conclude(&known, arguments.report.as_deref())
@@ -251,8 +250,8 @@ fn judged_by(judge: Judge, arguments: &Arguments, folder: &Path, known: &Known) 
     }
 }
 
-/// Takes up what a judge has said, and clears its table.
-fn learn(folder: &Path, judge: Judge, known: &mut Known) -> Result<()> {
+/// Takes up what a judge has said, and clears its table once that is kept.
+fn learn(folder: &Path, judge: Judge, known: &mut Known, kept: &Path) -> Result<()> {
     let said = folder.join(judge.name()).join("mutants.out");
     for (file, verdict) in [
         ("caught.txt", Verdict::Caught(judge)),
@@ -265,6 +264,7 @@ fn learn(folder: &Path, judge: Judge, known: &mut Known) -> Result<()> {
             known.extend(text.lines().map(|name| (name.to_owned(), verdict)));
         }
     }
+    fs::write(kept, serde_json::to_vec(known)?)?;
     if said.exists() {
         fs::remove_dir_all(said)?;
     }
