@@ -12,6 +12,16 @@ fn add(path: &str, value: &str) -> Value {
     json!({"op": "add", "path": path, "value": value})
 }
 
+/// Gives a node so many traits, `T0` and so on.
+fn give_traits(lab: &mut Lab, index: usize, count: usize) {
+    let node = lab.node(index).id;
+    for number in 0..count {
+        let name = &format!("T{number}");
+        let on = true;
+        lab.operator(Operator::Trait { node, name, on }).unwrap();
+    }
+}
+
 /// A patch of all that a patch can change, with this in addition, is refused
 /// with that status and leaves nothing behind.
 fn refuses(lab: &mut Lab, what: Value, status: u16, part: &str) {
@@ -82,22 +92,9 @@ fn a_patch_with_something_that_is_refused_changes_nothing() {
 #[test]
 fn a_patch_whose_class_has_no_room_changes_nothing() {
     let mut lab = available();
-    let node = lab.node(0).id;
-    for number in 0..31 {
-        let name = format!("T{number}");
-        let name = name.as_str();
-        lab.operator(Operator::Trait {
-            node,
-            name,
-            on: true,
-        })
-        .unwrap();
-    }
-    // The last place of the vocabulary.
+    // As many words as there are places.
+    give_traits(&mut lab, 0, 32);
     let patch = |class: &str| json!([add("/name", "n"), add("/resource_class", class)]).to_string();
-    let name = "T31";
-    let on = true;
-    lab.operator(Operator::Trait { node, name, on }).unwrap();
     let before = durable(&lab.rack);
     let reply = call(&mut lab, "PATCH", "/v1/nodes/rack-1", &patch("metal"));
     assert_eq!(reply.status, 503, "{}", reply.body);
@@ -153,17 +150,7 @@ fn traits_are_replaced_all_or_none() {
     assert_eq!(durable(&lab.rack), before);
     // One place of the vocabulary is left.
     lab.dhcp(7, ipxe);
-    let node = lab.node(1).id;
-    for number in 0..30 {
-        let name = format!("T{number}");
-        let name = name.as_str();
-        lab.operator(Operator::Trait {
-            node,
-            name,
-            on: true,
-        })
-        .unwrap();
-    }
+    give_traits(&mut lab, 1, 30);
     let before = durable(&lab.rack);
     assert_eq!(put(&mut lab, &["OLD", "ONE", "TWO"]), 503);
     assert_eq!(durable(&lab.rack), before);
