@@ -83,7 +83,7 @@ impl World {
         if !self.options.operators {
             return;
         }
-        let mut pause = self.random.between(3 * 60_000, 40 * 60_000);
+        let mut pause = self.random.between(4 * 60_000, 48 * 60_000);
         if self
             .faults
             .strikes(Fault::OperatorConflict, &mut self.random, 30_000)
@@ -105,13 +105,13 @@ impl World {
                 pause = 60_000;
             }
             Some(State::Manageable) => {
-                match self.random.below(8) {
-                    0 | 1 => self.verb(slot, Verb::Inspect),
-                    2 => {
+                match self.random.below(16) {
+                    0..=3 => self.verb(slot, Verb::Inspect),
+                    4 => {
                         let steps = queue(self.random.pick(&CLEANINGS));
                         self.verb_with(slot, Verb::Clean, steps, None)
                     }
-                    3 if self.runs_a_system(slot) => self.verb(slot, Verb::Adopt),
+                    5 | 6 if self.runs_a_system(slot) => self.verb(slot, Verb::Adopt),
                     _ => self.verb(slot, Verb::Provide),
                 };
             }
@@ -127,7 +127,7 @@ impl World {
                     _ => self.verb(slot, Verb::Deleted),
                 };
             }
-            Some(State::Active) if self.random.below(24) == 0 => {
+            Some(State::Active) if self.random.below(60) == 0 => {
                 let steps = queue(self.random.pick(&SERVICES));
                 self.verb_with(slot, Verb::Service, steps, None);
             }
