@@ -387,7 +387,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             // the machine anew. Who waits for it has it done at once.
             node.power = Power::On;
             let id = node.id;
-            if work(node.state).is_some() {
+            if work(node.state) == Some(false) {
                 out.power(id, PowerWanted::Cycle);
             }
         }

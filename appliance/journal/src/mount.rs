@@ -110,7 +110,10 @@ impl<F: NorFlash> Journal<F> {
             None => {
                 report.new = true;
                 // A first sector without its header is no new flash.
-                report.damaged = journal.goes_on_behind(0).await.into();
+                if let Some(lost) = journal.goes_on_behind(0).await {
+                    journal.pass_over(lost);
+                    report.damaged = 1;
+                }
                 journal.open(true).await?;
             }
             Some(head) => journal.replay(head, &mut report, &mut apply).await?,
@@ -188,11 +191,16 @@ impl<F: NorFlash> Journal<F> {
         }
         report.torn = scan.garbage;
         report.damaged += scan.missing + scan.broken;
-        report.damaged += u32::from(self.goes_on_behind(head.sector).await);
+        let lost = self.goes_on_behind(head.sector).await;
+        report.damaged += u32::from(lost.is_some());
         self.index = scan.sealed.or(index).unwrap_or(0);
         // What is lost may have been mounts: no number comes twice.
         self.run = run.saturating_add(1).saturating_add(report.damaged);
-        if in_head && head.version < VERSION {
+        // Where a seal lies, the header was sound before it.
+        in_head |= scan.broken_in == Some(head.sector);
+        if let Some(lost) = lost {
+            self.pass_over(lost);
+        } else if in_head && head.version < VERSION {
             // Older firmware does not know what would come now.
             self.offset = Self::SECTOR;
         } else if in_head {
@@ -243,17 +251,27 @@ impl<F: NorFlash> Journal<F> {
         Ok(())
     }
 
-    /// Whether frames lie in a sector behind what seems to be the last one:
-    /// its header is lost then. What a cut leaves of a new sector has none.
-    async fn goes_on_behind(&mut self, head: u32) -> bool {
+    /// The last of the sectors behind what seems to be the last one in which
+    /// frames lie: its header is lost. What a cut leaves of a new sector has
+    /// none.
+    async fn goes_on_behind(&mut self, head: u32) -> Option<u32> {
+        let mut last = None;
         for sector in head + 1..=head + TRIES {
             let lost = matches!(self.header(sector).await, Ok(Found::Nothing));
             let mut scan = Scan::without_header(sector);
             if lost && matches!(self.next(&mut scan).await, Ok(Some(_))) {
-                return true;
+                last = Some(sector);
             }
         }
-        false
+        last
+    }
+
+    /// Goes on behind a sector whose header is lost, and leaves it as it is:
+    /// what it tells has to be told again, should this mount be cut off.
+    fn pass_over(&mut self, lost: u32) {
+        self.head = lost;
+        self.opened = lost;
+        self.offset = Self::SECTOR;
     }
 
     async fn mounted(&mut self, spot: Spot) -> Result<(u32, Spot), MountError> {

@@ -45,6 +45,8 @@ pub(crate) struct Scan {
     pub(crate) sealed: Option<u8>,
     /// Seals whose frames are not whole.
     pub(crate) broken: u32,
+    /// The sector of the last of them.
+    pub(crate) broken_in: Option<u32>,
     /// Sectors without their header since the last one that had it.
     without: u32,
     /// End of the last word of the present sector that is not erased.
@@ -66,6 +68,7 @@ impl Scan {
             ended: None,
             sealed: None,
             broken: 0,
+            broken_in: None,
             without: 0,
             frontier: 0,
         }
@@ -160,7 +163,10 @@ impl<F: NorFlash> Journal<F> {
                 // Torn, its second word may be programmed and read as erased.
                 scan.frontier = scan.frontier.max((offset + Self::SEAL).min(Self::SECTOR));
                 if seal == Some(&format::seal(sector, index)) {
-                    scan.broken += u32::from(scan.ended != Some(scan.spot));
+                    if scan.ended != Some(scan.spot) {
+                        scan.broken += 1;
+                        scan.broken_in = Some(sector);
+                    }
                     scan.sealed = Some(index);
                     scan.in_garbage = false;
                     scan.spot.offset += Self::SEAL;

@@ -4,7 +4,7 @@
 mod owner;
 
 use farrier_journal::format::{Found, Frame, Header};
-use farrier_journal::sim::{Operation, now};
+use farrier_journal::sim::{Cut, Operation, Shared, now};
 use farrier_journal::{AppendError, Journal, MAX_RECORD, MountError};
 use owner::{KEYS, Owner, Random, Small, record};
 
@@ -363,13 +363,44 @@ fn a_last_sector_whose_header_is_lost_is_told() {
         for byte in 0..32 {
             let mut rotten = flash.clone();
             rotten.rot((5 * 4096 + byte) * 8 + 2);
-            let owner = Owner::mount(rotten).unwrap();
-            assert_eq!(owner.mounted.damaged, 1, "byte {byte}");
-            // It is told once; what is lost is lost.
+            // It is told whatever becomes of mounts that are cut off.
+            for operations in (0..24).step_by(5) {
+                rotten.power_on();
+                rotten.cut_after(operations, Cut::Torn(operations));
+                let chip = Shared::new(rotten.clone());
+                let _cut = now(Journal::mount(chip.clone(), 7, |_| {}));
+                rotten = chip.with(|flash| flash.clone());
+            }
+            rotten.power_on();
+            let mut owner = Owner::mount(rotten).unwrap();
+            // That the worn one was given up stood in the header.
+            let damaged = 1 + u32::from(worn.is_some());
+            assert_eq!(owner.mounted.damaged, damaged, "byte {byte}");
+            assert_eq!(owner.table[4], 0, "what is lost is lost");
+            owner.change(&[(5, 80)]).unwrap();
             let owner = Owner::mount(owner.journal.into_flash()).unwrap();
-            assert!(owner.table[4] != 80);
+            assert_eq!((owner.table[3], owner.table[5]), (80, 80));
         }
     }
+}
+
+#[test]
+fn a_lost_frame_alone_in_its_sector_is_told_over_cut_mounts() {
+    let mut owner = Owner::mount(Small::<8>::new(16)).unwrap();
+    while owner.journal.usage().opened < 3 {
+        owner.change(&[(3, 80)]).unwrap();
+    }
+    let mut flash = owner.journal.into_flash();
+    flash.rot((3 * 4096 + 32 + 5) * 8);
+    for operations in [0, 1, 2, 5, 9] {
+        flash.power_on();
+        flash.cut_after(operations, Cut::Weak(operations));
+        let chip = Shared::new(flash);
+        let _cut = now(Journal::mount(chip.clone(), 7, |_| {}));
+        flash = chip.with(|flash| flash.clone());
+    }
+    flash.power_on();
+    assert_eq!(Owner::mount(flash).unwrap().mounted.damaged, 1);
 }
 
 #[test]

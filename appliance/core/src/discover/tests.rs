@@ -34,6 +34,7 @@ fn a_machine_restarts_where_another_node_took_its_agents_place() {
     // tenant's machine is switched by nobody but its tenant.
     for (enrolled, stays, switched) in [
         (Some(State::InspectWait), 1, true),
+        (Some(State::Cleaning), 1, false),
         (Some(State::Manageable), 1, false),
         (Some(State::Active), 1, false),
         (None, 0, false),
