@@ -83,7 +83,7 @@ impl World {
         if !self.options.operators {
             return;
         }
-        let mut pause = self.random.between(4 * 60_000, 48 * 60_000);
+        let mut pause = self.random.between(5 * 60_000, 55 * 60_000);
         if self
             .faults
             .strikes(Fault::OperatorConflict, &mut self.random, 30_000)

@@ -147,7 +147,8 @@ impl World {
         if self.random.below(2) == 0 {
             self.give(network, mac, Some(named));
         } else {
-            self.wish(Operator::AddressGone { network, mac });
+            let gone = self.wish(Operator::AddressGone { network, mac });
+            self.trace(|| format!("{mac:?}: no address on {network} any more: {gone}"));
         }
     }
 

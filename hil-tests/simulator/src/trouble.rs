@@ -179,6 +179,7 @@ impl World {
                 self.watch.records_lost();
             }
         }
+        self.watch.answered(self.now, &self.appliance);
         self.carry_out(Vec::new());
     }
 }

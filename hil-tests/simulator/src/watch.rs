@@ -200,8 +200,10 @@ impl Watch {
         }
     }
 
-    /// An operator was answered: what operators give away has one owner.
-    fn answered(&mut self, now: u64, appliance: &Appliance) {
+    /// An operator was answered, or the appliance has started again and may
+    /// have taken up what nobody was told any more: what operators give away
+    /// has one owner.
+    pub fn answered(&mut self, now: u64, appliance: &Appliance) {
         let lease = u64::from(appliance.rack.config().lease_secs) * 1000;
         if let Some(what) = self.owners.look(now, appliance.rack.book(), lease) {
             self.wrong(now, || what);
