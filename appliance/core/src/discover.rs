@@ -321,13 +321,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// and its UUID is another one's: the machine has come by an interface
     /// that nobody knew of. That interface becomes the other node's, the
     /// speaking one goes, and the machine boots as who it is when it starts
-    /// again. Whether it was so.
+    /// again.
     ///
     /// Not where the other one's agent is heard: then these are two machines
     /// whose maker gave them one UUID.
-    pub(crate) fn is_other(&mut self, now: Instant, index: usize, out: &mut Outputs) -> bool {
+    pub(crate) fn join_known(&mut self, now: Instant, index: usize, out: &mut Outputs) {
         let Some(other) = self.twin(index) else {
-            return false;
+            return;
         };
         let free = |node: &Node| {
             let own = self.nodes.get(index).map_or(0, |node| node.macs.len());
@@ -337,14 +337,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             || !self.is_untouched(index, State::Enroll)
             || self.is_untouched(other, State::Enroll)
         {
-            return false;
+            return;
         }
         self.take_over(other, index, out);
         self.note_ports(other, out);
         if let Some(node) = self.nodes.get_mut(other) {
             node.power = Power::On;
         }
-        true
     }
 
     /// Whether nobody has done anything with a node but what brings it into

@@ -287,16 +287,23 @@ impl<F: NorFlash> Journal<F> {
 
     /// Writes behind a frame that it was read back as a whole.
     pub(crate) async fn seal(&mut self, at: u32, index: u8) -> bool {
-        let address = self.place(self.head) + at;
         let seal = format::seal(self.head, index);
-        let mut writer = Writer::new(address);
-        let written = match writer.put(&mut self.flash, &seal).await {
+        self.write_and_read(self.place(self.head) + at, &seal).await
+    }
+
+    /// Writes at most a header's bytes. Whether the flash holds them.
+    async fn write_and_read(&mut self, at: u32, bytes: &[u8]) -> bool {
+        let mut writer = Writer::new(at);
+        let written = match writer.put(&mut self.flash, bytes).await {
             Ok(()) => writer.close(&mut self.flash).await,
             Err(error) => Err(error),
         };
-        let mut window = [0; MAX_WORD];
-        let read = window.get_mut(..Self::SEAL as usize).unwrap_or_default();
-        written.is_ok() && self.flash.read(address, read).await.is_ok() && read.starts_with(&seal)
+        let mut window = [0; Header::LEN];
+        let size = bytes.len().next_multiple_of(Self::WORD as usize);
+        let Some(read) = window.get_mut(..size) else {
+            return false;
+        };
+        written.is_ok() && self.flash.read(at, read).await.is_ok() && read.starts_with(bytes)
     }
 
     async fn program<'a>(
@@ -380,14 +387,7 @@ impl<F: NorFlash> Journal<F> {
 
     pub(crate) async fn write_header(&mut self, header: Header) -> bool {
         let at = self.place(header.sector);
-        let bytes = header.to_bytes();
-        let mut writer = Writer::new(at);
-        let written = match writer.put(&mut self.flash, &bytes).await {
-            Ok(()) => writer.close(&mut self.flash).await,
-            Err(error) => Err(error),
-        };
-        let mut read = [0; Header::LEN];
-        written.is_ok() && self.flash.read(at, &mut read).await.is_ok() && read == bytes
+        self.write_and_read(at, &header.to_bytes()).await
     }
 }
 

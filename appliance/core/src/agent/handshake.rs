@@ -128,6 +128,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         count(&mut self.counters.sessions);
         // An answer to a node that is gone: the agent is refused at its first
         // question, and starts its machine anew.
-        self.is_other(now, index, out);
+        self.join_known(now, index, out);
     }
 }

@@ -215,17 +215,13 @@ impl Changes {
         if retired == Some(true) && node.state == State::Available {
             return refused(Refused::Offered);
         }
-        let name = self.name.as_ref();
-        if let Some(Err(why)) = name.map(|name| check_name(facts.nodes, name, Some(place))) {
-            return refused(why);
+        let told = |refused| Error::refused(refused, Some(node));
+        if let Some(name) = &self.name {
+            check_name(facts.nodes, name, Some(place)).map_err(told)?;
         }
         let class = match self.class.as_deref() {
-            None | Some("") => Ok(0),
-            Some(class) => facts.texts.room_for(class),
-        };
-        let class = match class {
-            Ok(room) => room,
-            Err(why) => return refused(why),
+            None | Some("") => 0,
+            Some(class) => facts.texts.room_for(class).map_err(told)?,
         };
         let other = |class: &String<WORD_LEN>| facts.texts.class(node.class) != class;
         if node.flags.has(Flags::ALLOCATED) && self.class.as_ref().is_some_and(other) {

@@ -153,6 +153,14 @@ fn is(world: &World, slot: usize, state: State) -> Told {
     ))
 }
 
+/// The system on the first machine's own disk runs.
+fn tenant_runs(world: &World) -> Told {
+    must(
+        matches!(world.machines[0].stage, Stage::Tenant(_)),
+        "the tenant's system does not run",
+    )
+}
+
 fn must(holds: bool, what: &str) -> Told {
     if holds { Ok(()) } else { Err(what.to_owned()) }
 }
@@ -183,10 +191,7 @@ fn active(seed: u64) -> Result<World, String> {
     deploy(&mut world)?;
     // The tenant's system comes up.
     pass(&mut world, 10 * 60_000)?;
-    must(
-        matches!(world.machines[0].stage, Stage::Tenant(_)),
-        "the tenant's system does not run",
-    )?;
+    tenant_runs(&world)?;
     Ok(world)
 }
 

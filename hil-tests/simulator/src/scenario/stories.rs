@@ -126,10 +126,7 @@ pub(super) fn boots_again() -> Told {
         restart(&mut world);
         pass(&mut world, 10 * 60_000)?;
         is(&world, 0, State::Active)?;
-        must(
-            matches!(world.machines[0].stage, Stage::Tenant(_)),
-            "the tenant's system does not run",
-        )?;
+        tenant_runs(&world)?;
     }
     must(
         world.ramdisks == ramdisks,

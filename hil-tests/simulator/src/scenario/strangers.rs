@@ -249,10 +249,7 @@ fn another_interface() -> Told {
     restart(&mut world);
     pass(&mut world, 20 * 60_000)?;
     is(&world, 0, State::Active)?;
-    must(
-        matches!(world.machines[0].stage, Stage::Tenant(_)),
-        "the tenant's system does not run",
-    )?;
+    tenant_runs(&world)?;
     must(
         world.ramdisks <= ramdisks + 1,
         "the ramdisk came more than once",
