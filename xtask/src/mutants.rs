@@ -261,7 +261,7 @@ fn learn(folder: &Path, judge: Judge, known: &mut Known, kept: &Path) -> Result<
     ] {
         // Nothing was said where there is no file.
         if let Ok(text) = fs::read_to_string(said.join(file)) {
-            known.extend(text.lines().map(|name| (name.to_owned(), verdict)));
+            text.lines().for_each(|name| take_up(known, name, verdict));
         }
     }
     fs::write(kept, serde_json::to_vec(known)?)?;
@@ -269,6 +269,15 @@ fn learn(folder: &Path, judge: Judge, known: &mut Known, kept: &Path) -> Result<
         fs::remove_dir_all(said)?;
     }
     Ok(())
+}
+
+/// Takes up what a judge has said of a mutant, unless one before has noticed
+/// it: `cargo-mutants` shows a judge those with a deleted field whether they
+/// are among the examined ones or not.
+fn take_up(known: &mut Known, name: &str, verdict: Verdict) {
+    if matches!(known.get(name), None | Some(Verdict::Missed(_))) {
+        known.insert(name.to_owned(), verdict);
+    }
 }
 
 /// A pattern that matches these characters and nothing else.
@@ -332,6 +341,26 @@ fn conclude(known: &Known, path: Option<&Path>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_one_judge_has_noticed_another_one_need_not() {
+        let mut known = Known::new();
+        for (verdict, expected) in [
+            (Verdict::Missed(Judge::Tests), Verdict::Missed(Judge::Tests)),
+            (Verdict::Missed(Judge::Units), Verdict::Missed(Judge::Units)),
+            (
+                Verdict::Caught(Judge::Simulation),
+                Verdict::Caught(Judge::Simulation),
+            ),
+            (
+                Verdict::Missed(Judge::Units),
+                Verdict::Caught(Judge::Simulation),
+            ),
+        ] {
+            take_up(&mut known, "a.rs:1:2: delete field", verdict);
+            assert_eq!(known["a.rs:1:2: delete field"], expected);
+        }
+    }
 
     #[test]
     fn names_match_themselves_only() {

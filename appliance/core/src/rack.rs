@@ -316,13 +316,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             .position(|node| node.id == id && !node.is_vacant())
     }
 
-    /// The place of the node of that name.
-    pub fn find_by_name(&self, name: &str) -> Option<usize> {
-        self.nodes
-            .iter()
-            .position(|node| !name.is_empty() && node.name == name)
-    }
-
     /// The place of the node that has this interface.
     pub fn find_by_mac(&self, mac: Mac) -> Option<usize> {
         self.nodes.iter().position(|node| node.macs.contains(&mac))

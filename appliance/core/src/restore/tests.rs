@@ -1,7 +1,9 @@
 use super::*;
+use crate::node::{Architecture, Parts, cut};
+use crate::rack::DiskSlot;
 use crate::walk::TestRack;
 use core::net::Ipv4Addr;
-use farrier_protocol::message::Mac;
+use farrier_protocol::message::{DiskId, Mac, NodeId};
 use std::boxed::Box;
 
 const NOW: Instant = Instant::from_millis(50_000);
@@ -65,8 +67,9 @@ fn a_doubt_drops_disks_behind_a_hole_and_no_others() {
 fn records_of_older_firmware_are_still_read() {
     let mut rack = rack(&[]);
     let node = id(0);
-    let mac = Mac([2, 0, 0, 0, 0, 1]);
+    let [mac, other] = [1, 2].map(|last| Mac([2, 0, 0, 0, 0, last]));
     let address = rack.config.pool_first;
+    let [held, resting] = [5, 6].map(|last| Ipv4Addr::new(10, 1, 0, last));
     for record in [
         Record::Place { place: 0, node },
         Record::Created { node, serial: 77 },
@@ -75,10 +78,29 @@ fn records_of_older_firmware_are_still_read() {
             address,
             seconds: 60,
         },
+        Record::Address {
+            network: 1,
+            mac,
+            address: held,
+            named: true,
+        },
+        Record::Rests {
+            network: 1,
+            mac: other,
+            address: resting,
+        },
     ] {
         rack.take_up(NOW, &record);
     }
     assert_eq!(rack.nodes[0].serial, 77);
+    let book = rack.book.entries().iter();
+    let book: std::vec::Vec<_> = book
+        .map(|e| (e.mac, e.address, e.is_held(), e.is_named()))
+        .collect();
+    assert_eq!(
+        book,
+        [(mac, held, true, true), (other, resting, false, false)]
+    );
     assert_eq!(rack.lease_usage(NOW).1, 1);
     assert_eq!(rack.lease_usage(NOW.plus_millis(60_001)).1, 0);
 }

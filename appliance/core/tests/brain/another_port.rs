@@ -6,7 +6,7 @@ use crate::common::*;
 use farrier_core::Operator;
 use farrier_core::node::{MAX_MACS, Power};
 use farrier_lifecycle::{State, Verb};
-use farrier_protocol::message::{Nic, NodeId};
+use farrier_protocol::message::NodeId;
 
 /// A machine that runs a system is taken over by the address on its label,
 /// and boots by another interface: as a node of its own, which somebody
@@ -26,17 +26,7 @@ fn under_another_name(shape: impl Fn(&mut Lab)) -> (Lab, usize) {
         uuid: Some(UUID),
         ..Hands::with_disks(&[8 * GIB])
     };
-    let nic = |mac| Nic {
-        name: "eth0".try_into().unwrap(),
-        mac: mac_of(mac),
-        driver: "e1000e".try_into().unwrap(),
-        speed_mbps: 1000,
-        carrier: true,
-        ipv4: [0; 4],
-        pci: [0; 2],
-        lldp: None,
-    };
-    hands.nics = vec![nic(2), nic(1)];
+    hands.nics = vec![nic(2, "e1000e", 1000), nic(1, "e1000e", 1000)];
     let mut agent = lab.start_agent(2, hands);
     lab.verb(1, Verb::Manage).unwrap();
     lab.verb(1, Verb::Provide).unwrap();

@@ -15,7 +15,7 @@ fn create(lab: &mut Lab, more: Value) -> Reply {
     let mut body = json!({"driver": "farrier"});
     let fields = body.as_object_mut().unwrap();
     fields.extend(more.as_object().unwrap().clone());
-    call(lab, "POST", "/v1/nodes", &body.to_string())
+    post(lab, "/v1/nodes", body)
 }
 
 #[test]
@@ -219,10 +219,7 @@ fn nodes_that_are_made_get_random_identities() {
 
 #[test]
 fn an_allocation_may_name_its_node() {
-    let claim = |lab: &mut Lab, node: &str| {
-        let body = json!({"node": node}).to_string();
-        call(lab, "POST", "/v1/allocations", &body)
-    };
+    let claim = |lab: &mut Lab, node: &str| post(lab, "/v1/allocations", json!({"node": node}));
     for by_name in [true, false] {
         let mut lab = available();
         let own = id(&lab, 0);
@@ -251,8 +248,8 @@ fn what_is_not_in_a_list_is_not_found() {
     // Once it is allocated, and by nobody else.
     let class = r#"[{"op": "add", "path": "/resource_class", "value": "metal"}]"#;
     call(&mut lab, "PATCH", "/v1/nodes/rack-1", class);
-    let body = r#"{"resource_class": "metal"}"#;
-    assert_eq!(call(&mut lab, "POST", "/v1/allocations", body).status, 201);
+    let body = json!({"resource_class": "metal"});
+    assert_eq!(post(&mut lab, "/v1/allocations", body).status, 201);
     let other = format!("/v1/nodes/{}/allocation", id(&lab, 1));
     assert_eq!(status(&mut lab, "GET", &other), 404);
     let own = "/v1/nodes/rack-1/allocation";

@@ -75,8 +75,8 @@ fn a_patch_with_something_that_is_refused_changes_nothing() {
         call(&mut lab, "PATCH", "/v1/nodes/rack-1", &class).status,
         200
     );
-    let wish = json!({"resource_class": "metal"}).to_string();
-    let claimed = call(&mut lab, "POST", "/v1/allocations", &wish);
+    let wish = json!({"resource_class": "metal"});
+    let claimed = post(&mut lab, "/v1/allocations", wish);
     assert_eq!(claimed.status, 201, "{}", claimed.body);
     refuses(&mut lab, add("/resource_class", "gold"), 409, "");
     refuses(
@@ -128,8 +128,8 @@ fn a_patch_needs_room_for_class_and_keys_together() {
 fn a_new_node_is_made_whole() {
     let mut lab = Lab::new();
     for class in ["a class", "", "metal"] {
-        let body = json!({"driver": "farrier", "resource_class": class}).to_string();
-        let reply = call(&mut lab, "POST", "/v1/nodes", &body);
+        let body = json!({"driver": "farrier", "resource_class": class});
+        let reply = post(&mut lab, "/v1/nodes", body);
         let fits = class != "a class";
         assert_eq!(reply.status, if fits { 201 } else { 400 }, "{}", reply.body);
     }
@@ -156,4 +156,28 @@ fn traits_are_replaced_all_or_none() {
     assert_eq!(durable(&lab.rack), before);
     assert_eq!(put(&mut lab, &["OLD", "ONE"]), 204);
     assert_eq!(get(&mut lab, target), json!({"traits": ["OLD", "ONE"]}));
+}
+
+#[test]
+fn traits_need_room_together() {
+    for (more, status) in [(0, 204), (1, 503)] {
+        let mut lab = available();
+        lab.dhcp(2, ipxe);
+        fill(&mut lab, 0);
+        // The room of two long words is enough for three short ones, or a
+        // byte too small.
+        let node = lab.node(1).id;
+        let words = lab.rack.texts().words(lab.node(1).traits).take(2);
+        for name in words.map(str::to_owned).collect::<Vec<_>>() {
+            let (name, on) = (name.as_str(), false);
+            lab.operator(Operator::Trait { node, name, on }).unwrap();
+        }
+        let left = lab.rack.texts().free() - 3 * Texts::cost(0) - 64 - 1;
+        let traits = ["A".repeat(64), "B".repeat(left + more), "C".to_owned()];
+        let before = durable(&lab.rack);
+        let body = json!({ "traits": traits }).to_string();
+        let reply = call(&mut lab, "PUT", "/v1/nodes/rack-1/traits", &body);
+        assert_eq!(reply.status, status, "{}", reply.body);
+        assert_eq!(durable(&lab.rack) == before, status == 503);
+    }
 }

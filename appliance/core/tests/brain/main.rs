@@ -3,6 +3,8 @@
 // A node's document is one long macro.
 #![recursion_limit = "256"]
 
+mod addresses;
+mod allocations;
 mod another_port;
 mod api_change;
 mod api_client;
@@ -18,9 +20,9 @@ mod common;
 mod door;
 mod leaving;
 mod life;
+mod machines;
 mod marks;
 mod property;
-mod rackful;
 mod restart;
 mod sizes;
 mod steps;

@@ -179,6 +179,10 @@ pub fn get(lab: &mut Lab, target: &str) -> Value {
     reply.body
 }
 
+pub fn post(lab: &mut Lab, target: &str, body: Value) -> Reply {
+    call(lab, "POST", target, &body.to_string())
+}
+
 pub fn put(lab: &mut Lab, node: &str, body: &str) -> Reply {
     call(
         lab,
@@ -226,27 +230,18 @@ pub fn available() -> Lab {
 /// An interface whose switch tells who it is, and one that has no cable.
 fn nics() -> [Nic; 2] {
     let plugged = Nic {
-        name: "eth0".try_into().unwrap(),
-        mac: mac_of(1),
-        driver: "mlx5_core".try_into().unwrap(),
-        speed_mbps: 25_000,
-        carrier: true,
         ipv4: [172, 22, 0, 20],
         pci: [0x15b3, 0x1017],
         lldp: Some(LldpNeighbour {
             chassis: "switch-1".try_into().unwrap(),
             port: "ge-0/0/7".try_into().unwrap(),
         }),
+        ..nic(1, "mlx5_core", 25_000)
     };
     let unplugged = Nic {
         name: "eth1".try_into().unwrap(),
-        mac: mac_of(9),
-        driver: "".try_into().unwrap(),
-        speed_mbps: 0,
         carrier: false,
-        ipv4: [0; 4],
-        pci: [0; 2],
-        lldp: None,
+        ..nic(9, "", 0)
     };
     [plugged, unplugged]
 }
