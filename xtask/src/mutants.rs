@@ -83,6 +83,15 @@ impl Judge {
         }
     }
 
+    /// Cases of a property test. Thousands of times the same tests: few cases
+    /// are enough to notice most. Unit tests are quick with all of theirs.
+    fn cases(self) -> &'static str {
+        match self {
+            Self::Tests | Self::Simulation => "8",
+            Self::Units => "256",
+        }
+    }
+
     /// Seconds after which tests that run on are taken to have noticed.
     fn patience(self) -> &'static str {
         match self {
@@ -219,9 +228,7 @@ fn judged_by(judge: Judge, arguments: &Arguments, folder: &Path, known: &Known) 
     fs::write(&config, toml::to_string(&selection)?)?;
     let mut command = cargo_mutants(arguments)?;
     command
-        // Thousands of times the same tests: fewer cases of each are enough,
-        // and nobody reads how a test failed.
-        .env("PROPTEST_CASES", "8")
+        .env("PROPTEST_CASES", judge.cases())
         // The same cases for each mutant, and none that another one left
         // behind: a case that fails without any mutant would catch them all.
         .env("PROPTEST_RNG_SEED", "1")
