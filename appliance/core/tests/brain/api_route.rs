@@ -100,6 +100,8 @@ fn queries_mean_something_where_they_belong() {
         ),
         ("/v1/chassis?x=1", 200),
         ("/v1/ports?x=1", 400),
+        ("/v1/nodes?state=active", 400),
+        ("/v1/ports?owner=me", 400),
         ("/farrier/v1/status?provision_state=active", 400),
         (
             "/farrier/v1/status?instance_uuid=11111111-2222-4333-8444-555555555555",
