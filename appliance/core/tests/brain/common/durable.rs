@@ -4,7 +4,7 @@
 use super::{IDENTITY, Lab, TestRack};
 use farrier_core::record::{ERROR_KEPT, MAX_RECORD, Record};
 use farrier_core::texts::Kind;
-use farrier_core::{Config, Instant, Rack};
+use farrier_core::{Config, Instant};
 use farrier_protocol::message::Mac;
 use std::net::Ipv4Addr;
 
