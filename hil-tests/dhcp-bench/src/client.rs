@@ -2,6 +2,7 @@
 
 use std::io::{Error, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use farrier_dhcp::wire::{MessageType, Request};
@@ -21,6 +22,9 @@ pub const LEASE_SECS: u32 = 3600;
 
 /// Options that a client asks for.
 const OPTIONS: [u8; 13] = [1, 28, 2, 3, 15, 6, 119, 12, 44, 47, 26, 121, 42];
+/// How long clients rest after a round. Servers that count in seconds have
+/// nothing to write down of a client who comes twice in the same one.
+const REST: Duration = Duration::from_millis(1100);
 /// How long an answer may take: the server may be run by an instrument.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -37,11 +41,13 @@ pub fn prepared(number: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(POOL_FIRST.to_bits() + number)
 }
 
-/// Which client does the exchange of this number: all of them, in an order
-/// without rhyme.
+/// Which client does the exchange of this number: all of them in each round,
+/// in an order that leaps.
 #[must_use]
 pub fn who(exchange: u32, leases: u32) -> u32 {
-    exchange.wrapping_mul(2_654_435_761) % leases
+    // A prime that divides no number of leases: nobody comes twice in a round.
+    const LEAP: u64 = 7919;
+    (u64::from(exchange) * LEAP % u64::from(leases)) as u32
 }
 
 /// A client's message. A request is for the address that was offered.
@@ -100,6 +106,9 @@ pub fn exchanges(leases: u32, from: u32, count: u32) -> Result<(), Error> {
     let socket = UdpSocket::bind(SocketAddrV4::new(RELAY, 67))?;
     socket.set_read_timeout(Some(Duration::from_secs(1)))?;
     for exchange in from..from + count {
+        if exchange > from && exchange.is_multiple_of(leases) {
+            thread::sleep(REST);
+        }
         let number = who(exchange, leases);
         let (first, second) = (exchange * 2 + 1, exchange * 2 + 2);
         let discover = message(number, first, None);
@@ -136,4 +145,20 @@ fn ask(socket: &UdpSocket, message: &[u8], xid: u32, kind: u8) -> Result<Ipv4Add
         }
     }
     Err(Error::new(ErrorKind::TimedOut, "no answer"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn everybody_comes_once_in_a_round() {
+        for leases in [10, 100, 1000, 10_000, u32::from(POOL_LEN)] {
+            for first in [0, leases, 5 * leases] {
+                let round = (first..first + leases).map(|exchange| who(exchange, leases));
+                assert_eq!(round.collect::<BTreeSet<_>>().len(), leases as usize);
+            }
+        }
+    }
 }

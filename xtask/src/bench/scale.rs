@@ -59,7 +59,7 @@ impl Other {
     /// run to the next, few where one takes long.
     fn exchanges(self, leases: u32) -> u32 {
         match self {
-            Self::Dnsmasq => (100_000 / leases).clamp(20, 400),
+            Self::Dnsmasq => (100_000 / leases).clamp(20, 400).min(leases * 10),
             Self::Kea => 400,
         }
     }
@@ -318,7 +318,8 @@ impl<'a> Rig<'a> {
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)?
             .as_secs();
-        let expires = now + 3600;
+        // Half of each lease is over, as it is when clients renew.
+        let expires = now + 1800;
         let file = self.folder.join(format!("{}.leases", other.name()));
         let mut text = String::new();
         if other == Other::Kea {
@@ -361,6 +362,8 @@ impl<'a> Rig<'a> {
                     },
                     "multi-threading": { "enable-multi-threading": false },
                     "valid-lifetime": 3600,
+                    // Each renewal is written down, as it is by the others.
+                    "cache-threshold": 0.0,
                     "subnet4": [{
                         "id": 1, "subnet": "10.99.0.0/16",
                         "pools": [{ "pool": format!("{POOL_FIRST}-{POOL_LAST}") }]
