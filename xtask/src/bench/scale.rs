@@ -362,8 +362,9 @@ impl<'a> Rig<'a> {
                     },
                     "multi-threading": { "enable-multi-threading": false },
                     "valid-lifetime": 3600,
-                    // Each renewal is written down, as it is by the others.
-                    "cache-threshold": 0.0,
+                    // Part of a lease's time in which a renewal is not
+                    // written down: as little as it takes.
+                    "cache-threshold": 0.0001,
                     "subnet4": [{
                         "id": 1, "subnet": "10.99.0.0/16",
                         "pools": [{ "pool": format!("{POOL_FIRST}-{POOL_LAST}") }]
