@@ -215,9 +215,7 @@ fn in_use_for_long(rack: &Rack) -> Result<Vec<Figure>> {
         {
             worst = Some(start);
         }
-        for exchange in 0..FILLING / 12 {
-            clients.exchange(dhcp::Kind::Booting, exchange % SERVERS)?;
-        }
+        rounds(&mut clients, dhcp::Kind::Booting, SERVERS, FILLING / 12)?;
     }
     let start = worst.context("no reset was tried")?;
     spinner.done(&format!("the longest journal: start {}", start.journal));
@@ -242,13 +240,21 @@ fn cost(
     among: u32,
     exchanges: u32,
 ) -> Result<f64> {
-    let (count, ()) = meter.count(|| {
-        for exchange in 0..exchanges {
-            clients.exchange(kind, exchange % among)?;
-        }
-        Ok(())
-    })?;
+    let (count, ()) = meter.count(|| rounds(clients, kind, among, exchanges))?;
     Ok(count / f64::from(exchanges))
+}
+
+/// So many exchanges, of one client after the other.
+fn rounds(
+    clients: &mut dhcp::Clients<'_>,
+    kind: dhcp::Kind,
+    among: u32,
+    exchanges: u32,
+) -> Result<()> {
+    for exchange in 0..exchanges {
+        clients.exchange(kind, exchange % among)?;
+    }
+    Ok(())
 }
 
 /// A block that fills an Ethernet frame.

@@ -9,9 +9,10 @@ use crate::rack::{DiskSlot, Rack};
 use crate::record::Record;
 use crate::texts::{Kind, RACK};
 use crate::time::Instant;
+use core::net::Ipv4Addr;
 use farrier_dhcp::wire::Identity;
 use farrier_lifecycle::State;
-use farrier_protocol::message::{BootId, BootMode, ConfigDriveFormat, DiskId, NodeId};
+use farrier_protocol::message::{BootId, BootMode, ConfigDriveFormat, DiskId, Mac, NodeId};
 use farrier_protocol::server::Session;
 use farrier_protocol::ticket::Ticket;
 use farrier_protocol::wire::SessionId;
@@ -115,10 +116,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 address,
                 named,
             } => {
-                let rest = self.config.lease_secs;
-                let state = (named, false);
-                self.book
-                    .put(now, network, (mac, address), state, None, rest);
+                self.take_up_address(now, network, (mac, address), (named, false), None);
             }
             // Its addresses are told one by one.
             Record::TenantGone { .. } => {}
@@ -127,10 +125,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 mac,
                 address,
             } => {
-                let rest = self.config.lease_secs;
-                let state = (false, true);
-                self.book
-                    .put(now, network, (mac, address), state, None, rest);
+                self.take_up_address(now, network, (mac, address), (false, true), None);
             }
             Record::Booked {
                 slot,
@@ -140,11 +135,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 named,
                 rests,
             } => {
-                let rest = self.config.lease_secs;
                 let state = (named, rests);
-                let slot = Some(slot);
-                self.book
-                    .put(now, network, (mac, address), state, slot, rest);
+                self.take_up_address(now, network, (mac, address), state, Some(slot));
             }
             Record::Disk {
                 node,
@@ -169,6 +161,20 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             _ => self.take_up_node(now, record),
         }
+    }
+
+    /// An address of the book: its owner, whether it was named and whether it
+    /// rests, and its slot where the record has one.
+    fn take_up_address(
+        &mut self,
+        now: Instant,
+        network: u8,
+        owner: (Mac, Ipv4Addr),
+        state: (bool, bool),
+        slot: Option<u8>,
+    ) {
+        let rest = self.config.lease_secs;
+        self.book.put(now, network, owner, state, slot, rest);
     }
 
     /// Records that say one thing of one node.
