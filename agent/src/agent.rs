@@ -15,12 +15,12 @@ use farrier_image::manifest::PublicKey;
 use farrier_protocol::conversation::Lost;
 use farrier_protocol::handler::{AgentHandler, Work};
 use farrier_protocol::message::{
-    Deploy, Disk, DiskId, EraseMethod, Fact, Failure, Farewell, Inspection, NodeId, Order,
-    Progress, Reason, Refusal, Step, Task, Welcome,
+    Deploy, Disk, DiskId, EraseMethod, Failure, FinalReport, HandshakeReply, Inspection, NodeId,
+    Order, Progress, Reason, Refusal, Report, Step, Task,
 };
 
 use crate::device::BlockDevice;
-use crate::work::{Meter, deploy, erase, failure};
+use crate::operations::{Meter, deploy, erase, failure};
 
 /// Work that has not moved for so long hangs in the kernel. Longer than the
 /// slowest single command that is given to a disk.
@@ -54,7 +54,7 @@ pub trait Machine: Send + Sync + 'static {
     fn fault(&self) -> Option<String>;
 
     /// Reboots or powers off. Returns at once where it can't.
-    fn leave(&self, farewell: Farewell);
+    fn leave(&self, farewell: FinalReport);
 }
 
 /// What an agent has to know beside the machine.
@@ -62,8 +62,8 @@ pub trait Machine: Send + Sync + 'static {
 pub struct Settings {
     /// The operator's key, which signs images.
     pub image_key: PublicKey,
-    /// The appliance's HTTP door.
-    pub door: SocketAddr,
+    /// The appliance's HTTP http_server.
+    pub http_server: SocketAddr,
 }
 
 /// An order under way.
@@ -84,7 +84,7 @@ pub struct Agent<M> {
     task: Option<Errand>,
     /// A thread of an earlier order never came back.
     hung: bool,
-    left: Option<Farewell>,
+    left: Option<FinalReport>,
     lost: Option<Lost>,
 }
 
@@ -117,7 +117,7 @@ impl<M: Machine> Agent<M> {
     }
 
     /// How the conversation ended, where it ended by a farewell.
-    pub fn left(&self) -> Option<Farewell> {
+    pub fn left(&self) -> Option<FinalReport> {
         self.left
     }
 
@@ -172,7 +172,7 @@ impl<M: Machine> Agent<M> {
 }
 
 impl<M: Machine> AgentHandler for Agent<M> {
-    fn established(&mut self, _now: u64, welcome: &Welcome) {
+    fn established(&mut self, _now: u64, welcome: &HandshakeReply) {
         self.node = welcome.node;
         self.machine.say(&format!(
             "session established, protocol version {}, boot {}",
@@ -188,7 +188,7 @@ impl<M: Machine> AgentHandler for Agent<M> {
                 self.spawn(counter, Step::Inspect, |machine, _, say| {
                     let inspection = machine.inspect();
                     machine.say(&summary(&inspection));
-                    tell(say, Fact::Inspection(inspection));
+                    tell(say, Report::Inspection(inspection));
                     Ok(())
                 });
             }
@@ -210,12 +210,12 @@ impl<M: Machine> AgentHandler for Agent<M> {
             }
             Task::Reboot => self.spawn(counter, Step::Finish, |machine, _, say| {
                 machine.say("order: reboot");
-                drop(say.send(Work::Leave(Farewell::Reboot)));
+                drop(say.send(Work::Leave(FinalReport::Reboot)));
                 Ok(())
             }),
             Task::PowerOff => self.spawn(counter, Step::Finish, |machine, _, say| {
                 machine.say("order: power off");
-                drop(say.send(Work::Leave(Farewell::PowerOff)));
+                drop(say.send(Work::Leave(FinalReport::PowerOff)));
                 Ok(())
             }),
         }
@@ -255,7 +255,7 @@ impl<M: Machine> AgentHandler for Agent<M> {
                 ));
                 self.task = None;
             }
-            Work::Fact(Fact::Erased(certificate)) => self.machine.say(&format!(
+            Work::Report(Report::Erased(certificate)) => self.machine.say(&format!(
                 "disk {} erased by {:?}: {} bytes read back, {} repaired, {} ms",
                 certificate.disk.serial,
                 certificate.method,
@@ -263,7 +263,7 @@ impl<M: Machine> AgentHandler for Agent<M> {
                 certificate.repaired_bytes,
                 certificate.millis
             )),
-            Work::Fact(Fact::ImageWritten(proof)) => self.machine.say(&format!(
+            Work::Report(Report::ImageWritten(proof)) => self.machine.say(&format!(
                 "image written: {} bytes, {} fetched, {} chunks fetched again, peak {} KiB, {} ms",
                 proof.image_bytes,
                 proof.fetched_bytes,
@@ -271,7 +271,7 @@ impl<M: Machine> AgentHandler for Agent<M> {
                 proof.peak_rss_kib,
                 proof.millis
             )),
-            Work::Fact(_) | Work::Progress(_) => {}
+            Work::Report(_) | Work::Progress(_) => {}
         }
         Some(work)
     }
@@ -282,7 +282,7 @@ impl<M: Machine> AgentHandler for Agent<M> {
         self.task = None;
     }
 
-    fn leave(&mut self, _now: u64, farewell: Farewell) {
+    fn leave(&mut self, _now: u64, farewell: FinalReport) {
         self.left = Some(farewell);
         self.machine.leave(farewell);
     }
@@ -320,9 +320,9 @@ impl Errand {
     }
 }
 
-fn tell(say: &Sender<Work>, fact: Fact) {
+fn tell(say: &Sender<Work>, fact: Report) {
     // Nobody listens any more only when the machine goes down.
-    drop(say.send(Work::Fact(fact)));
+    drop(say.send(Work::Report(fact)));
 }
 
 fn summary(inspection: &Inspection) -> String {
@@ -429,13 +429,13 @@ fn erase_disks<M: Machine>(
     let say_certificate = std::sync::Mutex::new(say.clone());
     let failures = erase::erase_all(jobs, least, meter, &|certificate| {
         if let Ok(say) = say_certificate.lock() {
-            tell(&say, Fact::Erased(certificate));
+            tell(&say, Report::Erased(certificate));
         }
     });
     match failures.into_iter().next() {
         Some(failure) => Err(failure),
         None => {
-            tell(say, Fact::Done);
+            tell(say, Report::Done);
             Ok(())
         }
     }
@@ -457,8 +457,8 @@ fn deploy_image<M: Machine>(
         random: machine.random(),
         meter,
     };
-    let mut proof = deploy::deploy(order, &device, settings.door, &context)?;
+    let mut proof = deploy::deploy(order, &device, settings.http_server, &context)?;
     proof.peak_rss_kib = machine.peak_rss_kib();
-    tell(say, Fact::ImageWritten(proof));
+    tell(say, Report::ImageWritten(proof));
     Ok(())
 }

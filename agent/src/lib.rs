@@ -5,7 +5,7 @@
 //! - [`engine`]: decisions without a kernel, tested anywhere;
 //! - [`work`]: the engines driven on [`device`]s and connections, on threads
 //!   that block;
-//! - [`agent`] and [`talk`]: orders, and the conversation in which they come;
+//! - [`agent`] and [`client`]: orders, and the conversation in which they come;
 //! - [`sys`]: the kernel - mounts, modules, network, disks, power. The only
 //!   place with `unsafe` code.
 //!
@@ -17,12 +17,12 @@
 )]
 
 pub mod agent;
+pub mod client;
 pub mod device;
 pub mod engine;
+pub mod operations;
 #[cfg(target_os = "linux")]
 pub mod sys;
-pub mod talk;
-pub mod work;
 
 /// Stack of every thread. Messages hold their lists in place and are large;
 /// what is never touched takes no memory.

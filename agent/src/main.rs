@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use farrier_agent::agent::{Agent, Settings};
+use farrier_agent::client::converse;
 use farrier_agent::engine::cmdline::BootParameters;
 use farrier_agent::sys::network::BootInterface;
 use farrier_agent::sys::server::Server;
 use farrier_agent::sys::{console::say, hardware, modules, power, random, setup};
-use farrier_agent::talk::talk;
 use farrier_image::manifest::PublicKey as ImageKey;
 use farrier_protocol::client::Randoms;
 use farrier_protocol::conversation::{Config, Conversation};
-use farrier_protocol::message::{BootMode, Hello, Mac};
+use farrier_protocol::message::{AgentHandshake, BootMode, Mac};
 use farrier_protocol::signing::{PublicKey, SecretKey};
 
 /// Folder of the public keys that the ramdisk was built with.
@@ -75,7 +75,7 @@ fn run() -> Result<String, String> {
         appliance,
         orders,
         ticket: parameters.ticket,
-        hello: Hello {
+        hello: AgentHandshake {
             version_min: 0,
             version_max: 0,
             boot_key: [0; 32],
@@ -96,14 +96,14 @@ fn run() -> Result<String, String> {
     .map_err(|error| format!("the appliance's key can't be used: {error:?}"))?;
     let settings = Settings {
         image_key,
-        door: SocketAddr::from((parameters.appliance, parameters.http_port)),
+        http_server: SocketAddr::from((parameters.appliance, parameters.http_port)),
     };
     let agent = Agent::new(Arc::new(Server::new(boot, settling)), settings);
     say(&format!(
         "calling {} port {}",
         parameters.appliance, parameters.port
     ));
-    let driver = talk(&socket, conversation, agent, setup::reap);
+    let driver = converse(&socket, conversation, agent, setup::reap);
     Ok(match (driver.handler().left(), driver.handler().lost()) {
         (Some(_), _) => "the kernel does not leave".into(),
         (None, Some(lost)) => format!("the appliance is lost: {lost:?}"),

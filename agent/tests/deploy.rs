@@ -9,8 +9,8 @@ mod support;
 
 use std::io::{Cursor, Read, Write};
 
-use farrier_agent::work::Meter;
-use farrier_agent::work::deploy::{Context, deploy};
+use farrier_agent::operations::Meter;
+use farrier_agent::operations::deploy::{Context, deploy};
 use farrier_image::maker::Made;
 use farrier_image::manifest::PublicKey;
 use farrier_protocol::message::{
@@ -18,7 +18,7 @@ use farrier_protocol::message::{
 };
 use farrier_protocol::sealed::{Layout, PLAIN_PIECE};
 use support::disk::{FakeDisk, Faults};
-use support::door::FakeDoor;
+use support::http_server::FakeDoor;
 use support::{make_image, noise, operator, raw_image};
 
 const IMAGE: usize = 4 << 20;
@@ -28,7 +28,7 @@ const JSON: &[u8] = br##"{"meta_data": {"uuid": "i-1", "hostname": "web"},
     "user_data": "#cloud-config\n"}"##;
 
 struct Setup {
-    door: FakeDoor,
+    http_server: FakeDoor,
     made: Made,
     raw: Vec<u8>,
     order: Deploy,
@@ -38,9 +38,9 @@ fn setup(block: u64) -> Setup {
     let raw = raw_image(IMAGE, block);
     let (made, data) = make_image(&raw);
     assert!(made.holes > 0);
-    let door = FakeDoor::open("127.0.0.1:0");
-    door.put("/m", made.manifest.clone());
-    door.put("/d", data);
+    let http_server = FakeDoor::open("127.0.0.1:0");
+    http_server.put("/m", made.manifest.clone());
+    http_server.put("/d", data);
     let order = Deploy {
         disk: DiskId {
             serial: "S".try_into().unwrap(),
@@ -52,7 +52,7 @@ fn setup(block: u64) -> Setup {
         config_drive: None,
     };
     Setup {
-        door,
+        http_server,
         made,
         raw,
         order,
@@ -69,7 +69,7 @@ impl Setup {
             buffer[..length].copy_from_slice(&text[at as usize..at as usize + length]);
             sealed.extend_from_slice(layout.seal(&KEY, index, &mut buffer).unwrap());
         }
-        self.door.put("/c", sealed);
+        self.http_server.put("/c", sealed);
         self.order.config_drive = Some(ConfigDrive {
             path: "/c".try_into().unwrap(),
             length: text.len() as u32,
@@ -86,7 +86,7 @@ impl Setup {
             random: [5; 16],
             meter: &Meter::new(Step::Write),
         };
-        deploy(&self.order, disk, self.door.address, &context)
+        deploy(&self.order, disk, self.http_server.address, &context)
     }
 
     fn reason(&self, disk: &FakeDisk) -> Reason {
@@ -228,7 +228,7 @@ fn base64(bytes: &[u8]) -> String {
 #[test]
 fn a_flipped_bit_on_the_wire_is_fetched_again_and_never_written() {
     let setup = setup(512);
-    setup.door.corrupt("/d", 1);
+    setup.http_server.corrupt("/d", 1);
     let disk = blank(512);
     let proof = setup.run(&disk).unwrap();
     assert_eq!(proof.refetched_chunks, 1);
@@ -239,7 +239,7 @@ fn a_flipped_bit_on_the_wire_is_fetched_again_and_never_written() {
 #[test]
 fn a_chunk_that_stays_wrong_ends_it() {
     let setup = setup(512);
-    setup.door.corrupt("/d", 1000);
+    setup.http_server.corrupt("/d", 1000);
     let disk = blank(512);
     assert_eq!(setup.reason(&disk), Reason::BadChunk);
     assert_eq!(disk.writes(), 0, "no unverified byte reaches the disk");
@@ -248,7 +248,7 @@ fn a_chunk_that_stays_wrong_ends_it() {
 #[test]
 fn broken_connections_are_survived() {
     let setup = setup(512);
-    setup.door.cut(3);
+    setup.http_server.cut(3);
     let disk = blank(512);
     setup.run(&disk).unwrap();
     setup.assert_written(&disk);
@@ -264,7 +264,7 @@ fn what_is_too_large_or_not_trusted_changes_nothing() {
     let forged = setup(512);
     let mut manifest = forged.made.manifest.clone();
     manifest[200] ^= 1;
-    forged.door.put("/m", manifest);
+    forged.http_server.put("/m", manifest);
     assert_eq!(forged.reason(&disk), Reason::BadManifest);
 
     let mut other = setup(512);

@@ -4,8 +4,8 @@ mod support;
 
 use std::sync::Mutex;
 
-use farrier_agent::work::Meter;
-use farrier_agent::work::erase::{Job, erase_all};
+use farrier_agent::operations::Meter;
+use farrier_agent::operations::erase::{Job, erase_all};
 use farrier_protocol::message::{
     DiskId, EraseAbilities, EraseCertificate, EraseMethod, Failure, Reason, Step,
 };

@@ -10,26 +10,26 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
 use farrier_agent::agent::{Agent, Machine, Settings};
-use farrier_agent::talk::talk;
+use farrier_agent::client::converse;
 use farrier_image::manifest::PublicKey as ImageKey;
 use farrier_protocol::client::Randoms;
 use farrier_protocol::conversation::{Config, Conversation};
 use farrier_protocol::message::{
-    BootMode, Cpu, Deploy, Disk, DiskId, EraseAbilities, EraseMethod, Fact, Farewell, Hello,
-    Inspection, Mac, Reason, Task,
+    AgentHandshake, BootMode, Cpu, Deploy, Disk, DiskId, EraseAbilities, EraseMethod, FinalReport,
+    Inspection, Mac, Reason, Report, Task,
 };
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing::SecretKey;
 use support::appliance::{FakeAppliance, IDENTITY, News, order_key, ticket};
 use support::disk::{FakeDisk, Faults};
-use support::door::FakeDoor;
+use support::http_server::FakeDoor;
 use support::{make_image, noise, operator, raw_image};
 
 const DISK: usize = 24 << 20;
 
 struct Bench {
     disks: Vec<(Disk, FakeDisk)>,
-    left: Mutex<Option<Farewell>>,
+    left: Mutex<Option<FinalReport>>,
 }
 
 impl Machine for Bench {
@@ -78,7 +78,7 @@ impl Machine for Bench {
         None
     }
 
-    fn leave(&self, farewell: Farewell) {
+    fn leave(&self, farewell: FinalReport) {
         *self.left.lock().unwrap() = Some(farewell);
     }
 }
@@ -112,14 +112,14 @@ fn id(serial: &str) -> DiskId {
 /// Runs an agent with these disks through these tasks; a reboot follows.
 fn run(
     disks: Vec<(Disk, FakeDisk)>,
-    door: &FakeDoor,
+    http_server: &FakeDoor,
     tasks: Vec<Task>,
     key: SecretKey,
     loses: Option<u32>,
-) -> (Vec<Fact>, Option<Farewell>) {
+) -> (Vec<Report>, Option<FinalReport>) {
     let (news, heard) = channel();
     let mut tasks = VecDeque::from(tasks);
-    let plan = Box::new(move |_: &[Fact]| Some(tasks.pop_front().unwrap_or(Task::Reboot)));
+    let plan = Box::new(move |_: &[Report]| Some(tasks.pop_front().unwrap_or(Task::Reboot)));
     let appliance = FakeAppliance::start("127.0.0.1:0", key, loses, plan, news);
     let bench = Arc::new(Bench {
         disks,
@@ -127,7 +127,7 @@ fn run(
     });
     let settings = Settings {
         image_key: ImageKey(operator().public().0),
-        door: door.address,
+        http_server: http_server.address,
     };
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(appliance.address).unwrap();
@@ -135,7 +135,7 @@ fn run(
         appliance: *Keys::new(IDENTITY, [0; 32]).public(),
         orders: order_key().public(),
         ticket: ticket(),
-        hello: Hello {
+        hello: AgentHandshake {
             version_min: 0,
             version_max: 0,
             boot_key: [0; 32],
@@ -151,17 +151,17 @@ fn run(
     })
     .unwrap();
     let agent = Agent::new(Arc::clone(&bench), settings);
-    drop(talk(&socket, conversation, agent, || {}));
+    drop(converse(&socket, conversation, agent, || {}));
     appliance.thread.join().unwrap();
     let left = *bench.left.lock().unwrap();
     (facts(&heard), left)
 }
 
-fn facts(heard: &Receiver<News>) -> Vec<Fact> {
+fn facts(heard: &Receiver<News>) -> Vec<Report> {
     heard
         .try_iter()
         .filter_map(|news| match news {
-            News::Fact(_, fact) => Some(*fact),
+            News::Report(_, fact) => Some(*fact),
             _ => None,
         })
         .collect()
@@ -175,9 +175,9 @@ fn inspect_erase_deploy_reboot() {
     );
     let raw = raw_image(4 << 20, 512);
     let (made, data) = make_image(&raw);
-    let door = FakeDoor::open("127.0.0.1:0");
-    door.put("/m", made.manifest);
-    door.put("/d", data);
+    let http_server = FakeDoor::open("127.0.0.1:0");
+    http_server.put("/m", made.manifest);
+    http_server.put("/d", data);
     let tasks = vec![
         Task::Inspect,
         Task::Erase {
@@ -194,14 +194,14 @@ fn inspect_erase_deploy_reboot() {
     ];
     let disks = vec![described("sda", &first), described("sdb", &second)];
     // Every fifth datagram is lost on its way.
-    let (facts, left) = run(disks, &door, tasks, order_key(), Some(5));
-    assert_eq!(left, Some(Farewell::Reboot));
+    let (facts, left) = run(disks, &http_server, tasks, order_key(), Some(5));
+    assert_eq!(left, Some(FinalReport::Reboot));
     let [
-        Fact::Inspection(inspection),
-        Fact::Erased(one),
-        Fact::Erased(two),
-        Fact::Done,
-        Fact::ImageWritten(proof),
+        Report::Inspection(inspection),
+        Report::Erased(one),
+        Report::Erased(two),
+        Report::Done,
+        Report::ImageWritten(proof),
     ] = facts.as_slice()
     else {
         panic!("{facts:?}");
@@ -225,18 +225,18 @@ fn orders_that_can_not_be_carried_out() {
         disks: disks.iter().cloned().collect(),
         least: EraseMethod::Discard,
     };
-    let door = FakeDoor::open("127.0.0.1:0");
+    let http_server = FakeDoor::open("127.0.0.1:0");
     let tasks = vec![
         erase(&[id("SDA"), id("OTHER")]),
         erase(&[smaller]),
         erase(&[]),
     ];
     let disks = vec![described("sda", &disk)];
-    let (facts, _) = run(disks, &door, tasks, order_key(), None);
+    let (facts, _) = run(disks, &http_server, tasks, order_key(), None);
     let reasons: Vec<Reason> = facts
         .iter()
         .map(|fact| match fact {
-            Fact::Failure(failure) => failure.reason,
+            Report::Failure(failure) => failure.reason,
             other => panic!("{other:?}"),
         })
         .collect();
@@ -246,8 +246,14 @@ fn orders_that_can_not_be_carried_out() {
     );
     assert_eq!(disk.writes(), 0, "not even the disk that is there");
 
-    let (facts, _) = run(vec![], &door, vec![erase(&[id("SDA")])], order_key(), None);
-    let [Fact::Failure(failure)] = facts.as_slice() else {
+    let (facts, _) = run(
+        vec![],
+        &http_server,
+        vec![erase(&[id("SDA")])],
+        order_key(),
+        None,
+    );
+    let [Report::Failure(failure)] = facts.as_slice() else {
         panic!("{facts:?}");
     };
     assert_eq!(failure.reason, Reason::NoDisks);
@@ -262,15 +268,15 @@ fn two_disks_with_one_name_are_no_disk() {
         disks: [id("SDA")].into_iter().collect(),
         least: EraseMethod::Discard,
     };
-    let door = FakeDoor::open("127.0.0.1:0");
+    let http_server = FakeDoor::open("127.0.0.1:0");
     let (facts, _) = run(
         vec![described("sda", &disk), twin],
-        &door,
+        &http_server,
         vec![task],
         order_key(),
         None,
     );
-    let [Fact::Failure(failure)] = facts.as_slice() else {
+    let [Report::Failure(failure)] = facts.as_slice() else {
         panic!("{facts:?}");
     };
     assert_eq!(failure.reason, Reason::DiskMissing);

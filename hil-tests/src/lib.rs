@@ -1,6 +1,6 @@
 //! Rigs and scenarios: a virtual rack of QEMU machines and a switch.
 //!
-//! [`switch`] joins everything, [`door`] lets localhost in, [`qemu`] holds
+//! [`switch`] joins everything, [`port_forward`] lets localhost in, [`qemu`] holds
 //! the machines, [`disk`] reads what they left behind, and [`scenario`] is
 //! the vocabulary in which a test tells what it does to a rack and what it
 //! expects. [`job`] is the main job of one server, [`scenarios`] are the
@@ -16,8 +16,8 @@ use std::sync::Arc;
 pub mod bench;
 pub mod console;
 pub mod disk;
-pub mod door;
 pub mod job;
+pub mod port_forward;
 mod process;
 pub mod qemu;
 pub mod scenario;

@@ -14,7 +14,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use farrier_core::boot::PROGRAM_X64;
-use farrier_core::config::{CONFIG_ASSET, Config, IDENTITY_ASSET, Identity, OPERATOR_KEY_ASSET};
+use farrier_core::interface::config::{
+    CONFIG_ASSET, Config, IDENTITY_ASSET, Identity, OPERATOR_KEY_ASSET,
+};
 use farrier_deploy_ramdisk::ipxe;
 use farrier_hil_tests::bench::{Meter, dhcp, reset, tftp};
 use farrier_hil_tests::qemu::ApplianceSpec;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use farrier_core::config::Config;
+use farrier_core::interface::config::Config;
 use farrier_deploy_ramdisk::{ipxe, ramdisk::Flavour};
 
 use crate::{board::Board, kit, progress::Spinner, target_folder, tools, workspace};

@@ -9,7 +9,9 @@ use crate::store::{self, Asset};
 use crate::{progress::Spinner, target_folder, tools, workspace};
 use anyhow::{Context, Result, bail};
 use farrier_core::boot::{KERNEL, RAMDISK, TRUST};
-use farrier_core::config::{CONFIG_ASSET, Config, IDENTITY_ASSET, Identity, OPERATOR_KEY_ASSET};
+use farrier_core::interface::config::{
+    CONFIG_ASSET, Config, IDENTITY_ASSET, Identity, OPERATOR_KEY_ASSET,
+};
 use farrier_deploy_ramdisk::ramdisk::{self, Flavour, Trust};
 use farrier_deploy_ramdisk::{agent, ipxe, kernel};
 use farrier_image::maker::{self, Options, SecretKey};

@@ -13,7 +13,7 @@ pub struct BootParameters {
     pub appliance: Ipv4Addr,
     /// UDP port of the agent protocol (`farrier.port`).
     pub port: u16,
-    /// TCP port of the HTTP door (`farrier.http`, 80 where it isn't given).
+    /// TCP port of the HTTP http_server (`farrier.http`, 80 where it isn't given).
     pub http_port: u16,
     /// The interface that the server booted from (`farrier.bootif`).
     pub boot_mac: [u8; 6],

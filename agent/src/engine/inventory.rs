@@ -78,7 +78,7 @@ pub struct NicTexts {
 
 /// Everything that an inspection is made of.
 #[derive(Debug, Clone, Default)]
-pub struct Texts {
+pub struct StringPool {
     /// `/proc/cpuinfo`.
     pub cpuinfo: String,
     /// `/proc/meminfo`.
@@ -99,7 +99,7 @@ pub struct Texts {
 
 /// Puts an inspection together. Disks are sorted by their bus paths and
 /// bounded by what a statement holds; the rest is left out.
-pub fn inspection(texts: &Texts, smbios: &Smbios) -> Inspection {
+pub fn inspection(texts: &StringPool, smbios: &Smbios) -> Inspection {
     let mut disks: Vec<Disk> = texts.disks.iter().filter_map(disk).collect();
     disks.sort_by(|a, b| a.by_path.cmp(&b.by_path).then(a.name.cmp(&b.name)));
     let mut nics: Vec<Nic> = texts.nics.iter().filter_map(nic).collect();
@@ -286,7 +286,7 @@ fn nic(texts: &NicTexts) -> Option<Nic> {
     })
 }
 
-fn cpu(texts: &Texts) -> Cpu {
+fn cpu(texts: &StringPool) -> Cpu {
     let count = texts
         .cpuinfo
         .lines()
@@ -437,7 +437,7 @@ mod tests {
 
     #[test]
     fn a_whole_machine() {
-        let texts = Texts {
+        let texts = StringPool {
             cpuinfo: "processor\t: 0\nmodel name\t: QEMU Virtual CPU\ncpu MHz\t\t: 2100.5\n\n\
                       processor\t: 1\n"
                 .into(),
@@ -464,7 +464,7 @@ mod tests {
                     ..NicTexts::default()
                 },
             ],
-            ..Texts::default()
+            ..StringPool::default()
         };
         let inspection = inspection(&texts, &Smbios::default());
         assert_eq!(inspection.cpu.count, 2);

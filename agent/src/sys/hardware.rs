@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use super::{bytes, text};
-use crate::engine::inventory::{DiskTexts, NicTexts, Texts};
+use crate::engine::inventory::{DiskTexts, NicTexts, StringPool};
 use crate::engine::smbios::Smbios;
 
 /// SMBIOS tables; the default where there are none.
@@ -22,8 +22,8 @@ pub fn is_uefi() -> bool {
 }
 
 /// The texts of an inspection. `address_of` gives an interface's address.
-pub fn gather(address_of: impl Fn(&str) -> Option<Ipv4Addr>) -> Texts {
-    Texts {
+pub fn gather(address_of: impl Fn(&str) -> Option<Ipv4Addr>) -> StringPool {
+    StringPool {
         cpuinfo: text("/proc/cpuinfo"),
         meminfo: text("/proc/meminfo"),
         max_khz: text("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq"),

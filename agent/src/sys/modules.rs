@@ -131,7 +131,7 @@ fn next(socket: &OwnedFd) -> rustix::io::Result<Option<String>> {
         Err(Errno::AGAIN | Errno::INTR) => return Ok(Some(String::new())),
         Err(error) => return Err(error),
     };
-    // Pairs of name and value, each with a zero behind it.
+    // KeyValues of name and value, each with a zero behind it.
     let alias = buffer
         .get(..length)
         .unwrap_or_default()

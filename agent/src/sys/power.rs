@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use farrier_protocol::message::Farewell;
+use farrier_protocol::message::FinalReport;
 use rustix::system::{RebootCommand, reboot};
 
 use super::console::say;
 
 /// Reboots or powers off; returns only where the kernel refuses.
-pub fn leave(farewell: Farewell) {
+pub fn leave(farewell: FinalReport) {
     let (text, command) = match farewell {
-        Farewell::Reboot => ("rebooting", RebootCommand::Restart),
-        Farewell::PowerOff => ("powering off", RebootCommand::PowerOff),
+        FinalReport::Reboot => ("rebooting", RebootCommand::Restart),
+        FinalReport::PowerOff => ("powering off", RebootCommand::PowerOff),
     };
     say(text);
     // No `sync` before it: disks are written past the cache and flushed by
@@ -27,6 +27,6 @@ pub fn give_up(why: &str, delay: Duration) -> ! {
     say(&format!("{why}; rebooting in {} s", delay.as_secs()));
     loop {
         std::thread::sleep(delay);
-        leave(Farewell::Reboot);
+        leave(FinalReport::Reboot);
     }
 }

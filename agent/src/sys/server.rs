@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use farrier_protocol::message::{Disk, Farewell, Inspection};
+use farrier_protocol::message::{Disk, FinalReport, Inspection};
 
 use super::block::KernelDisk;
 use super::modules::Settling;
@@ -73,7 +73,7 @@ impl Machine for Server {
         super::setup::fault()
     }
 
-    fn leave(&self, farewell: Farewell) {
+    fn leave(&self, farewell: FinalReport) {
         power::leave(farewell);
     }
 }

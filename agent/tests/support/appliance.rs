@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use farrier_protocol::MAX_DATAGRAM;
 use farrier_protocol::message::{
-    BootId, Fact, Hello, NodeId, Order, Reply, Request, Statement, Task, Welcome,
+    AgentHandshake, BootId, HandshakeReply, NodeId, Order, Reply, Report, Request, Statement, Task,
 };
 use farrier_protocol::parts::{Arrived, Reassembly};
 use farrier_protocol::server::{Keys, Session, accept};
@@ -32,16 +32,16 @@ pub fn ticket() -> Ticket {
 /// What an appliance came to know.
 #[derive(Debug)]
 pub enum News {
-    Hello(Hello),
+    AgentHandshake(AgentHandshake),
     /// A statement whose signature holds.
-    Fact(u32, Box<Fact>),
+    Report(u32, Box<Report>),
     Progress(farrier_protocol::message::Progress),
     /// The agent leaves.
-    Bye(farrier_protocol::message::Farewell),
+    FinalReport(farrier_protocol::message::FinalReport),
 }
 
 /// Decides the next task from what came before; `None` to wait.
-pub type Plan = Box<dyn FnMut(&[Fact]) -> Option<Task> + Send>;
+pub type Plan = Box<dyn FnMut(&[Report]) -> Option<Task> + Send>;
 
 /// An appliance on a UDP port; ends with the agent's farewell.
 pub struct FakeAppliance {
@@ -107,7 +107,7 @@ struct Rack {
     boot_key: PublicKey,
     reassembly: Reassembly,
     stored: u32,
-    facts: Vec<Fact>,
+    facts: Vec<Report>,
     order: Option<Order>,
     counter: u32,
 }
@@ -121,8 +121,8 @@ impl Rack {
         out: &mut [u8],
     ) -> (Option<usize>, bool) {
         if let Ok(Datagram::Init(init)) = Datagram::parse(datagram) {
-            let welcome = |_: &Hello| {
-                Ok(Welcome {
+            let welcome = |_: &AgentHandshake| {
+                Ok(HandshakeReply {
                     version: 1,
                     node: NODE,
                     boot: BOOT,
@@ -133,7 +133,7 @@ impl Rack {
             self.boot_key = PublicKey(accepted.hello.boot_key);
             if self.session.as_ref().is_none_or(Session::is_unused) {
                 self.session = Some(accepted.session);
-                drop(news.send(News::Hello(accepted.hello)));
+                drop(news.send(News::AgentHandshake(accepted.hello)));
             }
             return (Some(accepted.len), false);
         }
@@ -177,8 +177,8 @@ impl Rack {
                 drop(news.send(News::Progress(progress)));
                 Reply::Ack
             }
-            Request::Bye(farewell) => {
-                drop(news.send(News::Bye(farewell)));
+            Request::FinalReport(farewell) => {
+                drop(news.send(News::FinalReport(farewell)));
                 over = true;
                 Reply::Ack
             }
@@ -206,11 +206,11 @@ impl Rack {
                 assert_eq!(statement.counter, part.statement);
                 self.stored = part.statement;
                 // Certificates come one by one before the order is done.
-                if !matches!(statement.fact, Fact::Erased(_)) {
+                if !matches!(statement.fact, Report::Erased(_)) {
                     self.order = None;
                 }
                 self.facts.push(statement.fact.clone());
-                drop(news.send(News::Fact(statement.order, Box::new(statement.fact))));
+                drop(news.send(News::Report(statement.order, Box::new(statement.fact))));
                 Reply::Stored {
                     statement: part.statement,
                 }

@@ -1,5 +1,5 @@
 //! What tests need around an agent: disks in memory that can lie, an HTTP
-//! door that can corrupt, and an appliance that gives orders.
+//! http_server that can corrupt, and an appliance that gives orders.
 
 #![allow(
     dead_code,
@@ -8,7 +8,7 @@
 
 pub mod appliance;
 pub mod disk;
-pub mod door;
+pub mod http_server;
 
 use std::io::Cursor;
 

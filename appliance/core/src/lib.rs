@@ -1,7 +1,7 @@
 //! The rack's brain: one value that holds the rack and decides everything.
 //!
 //! [`Rack::step`] takes the time, one fact, and a source of random bytes,
-//! and leaves what shall be done in an [`Outputs`]. There is no clock, no
+//! and leaves what shall be done in an [`Effects`]. There is no clock, no
 //! socket, no file and no heap in here: the same code runs on the
 //! microcontroller, on a Linux host and in a simulator, and the same inputs
 //! give the same outputs.
@@ -13,14 +13,14 @@
 //!    manifest of the asset store.
 //! 2. Turn every packet, request and completion into one [`Input`], call
 //!    `step`, and carry out the outputs **in their order**. An
-//!    [`Output::Record`] is to be durable before anything behind it leaves.
+//!    [`Effect::Record`] is to be durable before anything behind it leaves.
 //! 3. Call `step` with [`Input::Tick`] at [`Rack::wake_at`], asked anew after
 //!    every step; or once a second, without asking.
 //!    For a rack that outlives a restart: [`Rack::restore`] every record of
 //!    the journal after `configure`, then [`Rack::restored`]; and let the
 //!    journal take what is present from [`Rack::snapshot`].
 //! 4. For the operator's HTTP API see [`api`]. For every other HTTP or TFTP
-//!    request send [`Input::Open`] and do what [`Output::Serve`] says.
+//!    request send [`Input::Open`] and do what [`Effect::Serve`] says.
 //!    Report the end of every transfer with [`Input::Sent`].
 //! 5. DHCP requests and agent datagrams arrive as UDP payloads with the
 //!    sender's Ethernet address; replies go out as raw frames, so that no
@@ -44,42 +44,24 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod allocation;
 pub mod api;
-pub mod book;
 pub mod boot;
-pub mod config;
-pub mod flags;
-pub mod flavor;
-pub mod input;
+pub mod interface;
+pub mod ipam;
 pub mod json;
-pub mod lease;
 pub mod node;
-pub mod output;
+pub mod persist;
+pub mod provisioning;
 pub mod rack;
-pub mod record;
-pub mod steps;
-pub mod texts;
-pub mod time;
-pub mod timeline;
+pub mod strings;
 
-mod addresses;
 mod agent;
-mod deadlines;
-mod dhcp;
-mod discover;
-mod durable;
-mod inventory;
-mod life;
-mod operator;
-mod reapply;
-mod refused;
-mod restore;
 #[cfg(test)]
-mod walk;
-mod words;
+mod every_verb;
+mod identity;
 
-pub use config::{Config, Identity};
-pub use input::{Door, Endpoint, Input, Operator};
-pub use output::{Output, Outputs, Serve};
+pub use interface::{
+    Command, Config, Effect, Effects, Endpoint, Identity, Input, Instant, Serve, Transport,
+};
 pub use rack::{Counters, Rack};
-pub use time::Instant;

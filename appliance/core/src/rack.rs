@@ -1,14 +1,14 @@
 //! The table of everything, and `step`.
 
-use crate::book::{Book, PROVISIONING};
-use crate::config::{Config, ConfigError, Identity};
-use crate::flavor::{Flavor, MAX_FLAVORS};
-use crate::input::{Image, Input};
-use crate::lease::Leases;
+use crate::allocation::{Flavor, MAX_FLAVORS};
+use crate::interface::Instant;
+use crate::interface::config::{Config, ConfigError, Identity};
+use crate::interface::{Effects, StatementRef};
+use crate::interface::{Image, Input};
+use crate::ipam::lease::Leases;
+use crate::ipam::{Ipam, PROVISIONING};
 use crate::node::Node;
-use crate::output::{Kept, Outputs};
-use crate::texts::Texts;
-use crate::time::Instant;
+use crate::strings::StringPool;
 use core::net::Ipv4Addr;
 use farrier_protocol::message::{DiskId, Mac, NodeId};
 use farrier_protocol::parts::Reassembly;
@@ -121,8 +121,8 @@ pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) nodes: Vec<Node, N>,
     pub(crate) disks: Vec<DiskSlot, D>,
     pub(crate) leases: Leases<L>,
-    pub(crate) texts: Texts,
-    pub(crate) book: Book,
+    pub(crate) texts: StringPool,
+    pub(crate) ipam: Ipam,
     pub(crate) flavors: Vec<Flavor, MAX_FLAVORS, u8>,
     pub(crate) images: Vec<Image, MAX_IMAGES>,
     pub(crate) parts: [PartSlot; REASSEMBLIES],
@@ -130,9 +130,9 @@ pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) next_tick: Instant,
     pub(crate) last_boot: u64,
     pub(crate) last_session: u32,
-    /// So many of the first places are doubted, and that is not written down
+    /// So many of the first places are quarantined, and that is not written down
     /// yet.
-    pub(crate) doubted: usize,
+    pub(crate) quarantined: usize,
 }
 
 impl<const N: usize, const L: usize, const D: usize> core::fmt::Debug for Rack<N, L, D> {
@@ -168,8 +168,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             nodes: Vec::new(),
             disks: Vec::new(),
             leases: Leases::new(),
-            texts: Texts::new(),
-            book: Book::new(),
+            texts: StringPool::new(),
+            ipam: Ipam::new(),
             flavors: Vec::new(),
             images: Vec::new(),
             parts: [PartSlot::EMPTY; REASSEMBLIES],
@@ -197,7 +197,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             next_tick: Instant::START,
             last_boot: 0,
             last_session: 0,
-            doubted: 0,
+            quarantined: 0,
         }
     }
 
@@ -244,7 +244,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         now: Instant,
         input: Input<'_>,
         entropy: &mut dyn Entropy,
-        out: &mut Outputs,
+        out: &mut Effects,
     ) {
         out.clear();
         let touched = self.touched(&input);
@@ -254,14 +254,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Input::Image(image) => self.learn_image(image),
             Input::Dhcp { from, payload } => self.dhcp(now, from, payload, entropy, out),
             Input::Agent { from, datagram } => self.agent(now, from, datagram, out),
-            Input::Open { door, peer, path } => self.open(now, door, peer, path, entropy, out),
+            Input::Open {
+                transport,
+                peer,
+                path,
+            } => self.open(now, transport, peer, path, entropy, out),
             Input::Sent {
                 peer,
                 path,
                 bytes: _,
                 complete,
             } => self.sent(now, peer, path, complete),
-            Input::Operator(operator) => {
+            Input::Command(operator) => {
                 let answer = self.operator(now, operator, out);
                 out.answer(answer);
             }
@@ -282,9 +286,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let due = self
             .nodes
             .iter()
-            .filter_map(crate::deadlines::wakes_at)
+            .filter_map(crate::provisioning::deadlines::wakes_at)
             .min();
-        if self.doubted > 0 {
+        if self.quarantined > 0 {
             return self.next_tick;
         }
         due.map_or(self.next_tick.plus_millis(IDLE_MILLIS), |due| {
@@ -322,12 +326,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     /// The address book.
-    pub fn book(&self) -> &Book {
-        &self.book
+    pub fn ipam(&self) -> &Ipam {
+        &self.ipam
     }
 
     /// The texts of operators.
-    pub fn texts(&self) -> &Texts {
+    pub fn texts(&self) -> &StringPool {
         &self.texts
     }
 
@@ -345,7 +349,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     /// The bytes of a statement that the last step asked to be kept.
-    pub fn statement(&self, kept: Kept) -> &[u8] {
+    pub fn statement(&self, kept: StatementRef) -> &[u8] {
         self.parts
             .get(kept.place)
             .map_or(&[], |slot| slot.reassembly.whole(kept.len))
@@ -358,7 +362,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// The node that talks from this address.
     pub(crate) fn find_by_address(&self, address: Ipv4Addr) -> Option<usize> {
-        let named = self.book.owner(PROVISIONING, address);
+        let named = self.ipam.owner(PROVISIONING, address);
         self.find_by_mac(named.or_else(|| self.leases.owner(address))?)
     }
 
@@ -382,7 +386,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::walk::TestRack;
+    use crate::every_verb::TestRack;
 
     /// Gives one byte after the other.
     struct Counting(u8);
@@ -429,7 +433,7 @@ mod tests {
         let mut rack = std::boxed::Box::new(TestRack::new());
         rack.next_tick = Instant::from_millis(5);
         assert_eq!(rack.wake_at(), Instant::from_millis(5 + IDLE_MILLIS));
-        rack.doubted = 1;
+        rack.quarantined = 1;
         assert_eq!(rack.wake_at(), Instant::from_millis(5));
         assert!(std::format!("{rack:?}").contains("nodes: 0"));
     }

@@ -12,7 +12,7 @@ use embassy_sync::mutex::Mutex;
 use embassy_time::{Duration, with_timeout};
 use farrier_core::api::{Error, Exchange, Facts};
 use farrier_core::rack::Entropy;
-use farrier_core::{Input, Output};
+use farrier_core::{Effect, Input};
 use farrier_http::{Body, CONTINUE, Head, Method, Piece, Status};
 use farrier_protocol::MAX_STATEMENT;
 use farrier_protocol::sealed::{Layout, MAX_PLAIN, PLAIN_PIECE, SEALED_PIECE};
@@ -226,9 +226,9 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             let Some(wish) = exchange.operator(&Facts::of(brain.rack, now())) else {
                 return;
             };
-            brain.step(Input::Operator(wish), None, &self.store).await;
+            brain.step(Input::Command(wish), None, &self.store).await;
             let answer = brain.outputs.iter().find_map(|output| match output {
-                Output::Answer(answer) => Some(answer),
+                Effect::Answer(answer) => Some(answer),
                 _ => None,
             });
             match answer {

@@ -6,9 +6,9 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 
 use embassy_futures::block_on;
 use embassy_time::{Duration, Instant, Timer};
-use farrier_core::output::PowerWanted;
+use farrier_core::interface::PowerWanted;
 
-use farrier_core::{Door, Input, Output, Outputs, Rack, Serve};
+use farrier_core::{Effect, Effects, Input, Rack, Serve, Transport};
 use farrier_dhcp::route::Route;
 use farrier_protocol::message::NodeId;
 use heapless::String;
@@ -51,7 +51,7 @@ impl Power for Console {
 /// The rack and its hands.
 pub struct Brain<B: Board, const N: usize, const L: usize, const D: usize> {
     pub(crate) rack: &'static mut Rack<N, L, D>,
-    pub(crate) outputs: &'static mut Outputs,
+    pub(crate) outputs: &'static mut Effects,
     pub(crate) entropy: B::Entropy,
     pub(crate) records: B::Store,
     pub(crate) power: B::Power,
@@ -111,8 +111,8 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Brain<B, N, L, D>
         }
         for output in self.outputs.effects() {
             match output {
-                Output::Record(_) => {}
-                Output::Dhcp { route, payload } => {
+                Effect::Record(_) => {}
+                Effect::Dhcp { route, payload } => {
                     let neighbour = neighbour.unwrap_or(BROADCAST);
                     let (mac, ip, port) = match route {
                         Route::Relay(ip) => (neighbour, ip, DHCP_SERVER),
@@ -130,7 +130,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Brain<B, N, L, D>
                         warning!("a DHCP reply did not fit a frame");
                     }
                 }
-                Output::Agent { to, datagram } => {
+                Effect::Agent { to, datagram } => {
                     let address = SocketAddrV4::new(to.ip, to.port);
                     let sent = self
                         .sender
@@ -140,7 +140,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Brain<B, N, L, D>
                         warning!("an agent's reply did not fit a frame");
                     }
                 }
-                Output::Keep {
+                Effect::StoreStatement {
                     slot,
                     part,
                     statement,
@@ -152,11 +152,11 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Brain<B, N, L, D>
                         error!("a statement was not kept: {}", Show(error));
                     }
                 }
-                Output::Power { node, wanted } => self.power.want(node, wanted),
-                Output::Serve(_) | Output::Answer(_) => {}
+                Effect::Power { node, wanted } => self.power.want(node, wanted),
+                Effect::Serve(_) | Effect::Answer(_) => {}
             }
         }
-        if self.tend().is_err() {
+        if self.maintain().is_err() {
             error!("the journal can not be kept bounded");
         }
     }
@@ -172,11 +172,11 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Brain<B, N, L, D>
 
     /// Lets the store do what is due for it to stay bounded.
     #[inline(never)]
-    fn tend(&mut self) -> Result<(), NotDurable> {
+    fn maintain(&mut self) -> Result<(), NotDurable> {
         let (rack, now) = (&*self.rack, now());
         block_on(
             self.records
-                .tend(|from, room| rack.snapshot(now, from, room)),
+                .maintain(|from, room| rack.snapshot(now, from, room)),
         )
     }
 }
@@ -186,16 +186,20 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     /// `text`; a longer text is as good as none.
     pub async fn open_file(
         &self,
-        door: Door,
+        transport: Transport,
         peer: Ipv4Addr,
         path: &str,
         text: &mut [u8],
     ) -> Served {
         let mut brain = self.brain.lock().await;
-        let input = Input::Open { door, peer, path };
+        let input = Input::Open {
+            transport,
+            peer,
+            path,
+        };
         brain.step(input, None, &self.store).await;
         let serve = brain.outputs.iter().find_map(|output| match output {
-            Output::Serve(serve) => Some(serve),
+            Effect::Serve(serve) => Some(serve),
             _ => None,
         });
         match serve {

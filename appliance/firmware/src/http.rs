@@ -7,7 +7,7 @@ use core::cell::Cell;
 use core::net::Ipv4Addr;
 
 use embassy_time::{Duration, with_timeout};
-use farrier_core::Door;
+use farrier_core::Transport;
 use farrier_core::api::is_ours;
 use farrier_http::{
     BodyLength, Error, Framing, Head, Method, ResponseHead, Selection, Status, percent,
@@ -206,7 +206,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             return Ok(next);
         }
         let body = matches!(wish.method, Method::Get);
-        let (at, total) = match self.open_file(Door::Http, wish.peer, path, text).await {
+        let (at, total) = match self.open_file(Transport::Http, wish.peer, path, text).await {
             Served::Text(length) => {
                 let head = ResponseHead::new(Status::OK)
                     .framing(Framing::Length(length as u64))

@@ -170,7 +170,7 @@ macro_rules! program {
             use $crate::aligned::{A4, Aligned};
             use $crate::assets::BUFFER as PIECE_LEN;
             use $crate::embassy_executor::{self, Spawner};
-            use $crate::farrier_core::{Outputs, Rack};
+            use $crate::farrier_core::{Effects, Rack};
             use $crate::http::ConnectionBuffers;
             use $crate::net::{DoorReceiver, Resources, Runner};
             use $crate::start::{Memory, Running};
@@ -188,7 +188,7 @@ macro_rules! program {
                 ConstStaticCell::new(Resources::new());
             static RACK: ConstStaticCell<Rack<{ $nodes }, { $leases }, { $disks }>> =
                 ConstStaticCell::new(Rack::new());
-            static OUTPUTS: ConstStaticCell<Outputs> = ConstStaticCell::new(Outputs::new());
+            static OUTPUTS: ConstStaticCell<Effects> = ConstStaticCell::new(Effects::new());
             static PIECE: ConstStaticCell<Piece> = ConstStaticCell::new(Aligned([0; PIECE_LEN]));
             static DESKS: ConstStaticCell<$crate::api::Desks> =
                 ConstStaticCell::new($crate::api::Desks::new());

@@ -39,7 +39,7 @@ pub trait Store {
     ///
     /// # Errors
     /// [`NotDurable`], as above.
-    fn tend(
+    fn maintain(
         &mut self,
         state: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
     ) -> impl Future<Output = Result<(), NotDurable>>;
@@ -116,13 +116,13 @@ impl<F: NorFlash> Store for OnFlash<F> {
         journal.append(records).await.map_err(|_| NotDurable)
     }
 
-    async fn tend(
+    async fn maintain(
         &mut self,
         state: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
     ) -> Result<(), NotDurable> {
         let OnFlash::Open(journal) = self else {
             return Err(NotDurable);
         };
-        journal.tend(state).await.map_err(|_| NotDurable)
+        journal.maintain(state).await.map_err(|_| NotDurable)
     }
 }

@@ -4,10 +4,10 @@
 
 use aligned::{A4, Aligned};
 use embassy_sync::mutex::Mutex;
-use farrier_core::config::ConfigError;
-use farrier_core::input::Image;
+use farrier_core::interface::Image;
+use farrier_core::interface::config::ConfigError;
 use farrier_core::rack::Entropy;
-use farrier_core::{Config, Identity, Input, Outputs, Rack};
+use farrier_core::{Config, Effects, Identity, Input, Rack};
 use farrier_image::manifest::{HEADER_LEN, Header, PublicKey, SIGNED_LEN, manifest_root};
 use farrier_store::{Entry, Kind};
 use heapless::String;
@@ -54,7 +54,7 @@ pub struct Memory<const SOCKETS: usize, const N: usize, const L: usize, const D:
     /// The rack.
     pub rack: &'static mut Rack<N, L, D>,
     /// Effects of one step.
-    pub outputs: &'static mut Outputs,
+    pub outputs: &'static mut Effects,
     /// The store's buffer.
     pub piece: &'static mut Aligned<A4, [u8; BUFFER]>,
     /// Room for an inspection that the API reads back.

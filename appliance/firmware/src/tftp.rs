@@ -10,7 +10,7 @@ use embassy_futures::select::{Either, select};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Instant, Timer, with_timeout};
-use farrier_core::Door;
+use farrier_core::Transport;
 use farrier_tftp::name::normalise;
 use farrier_tftp::server::{Action, Limits, Outcome, Transfer};
 use farrier_tftp::wire::{
@@ -260,7 +260,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         let path = job.name.as_str();
         let peer = *job.peer.ip();
         let mut text = [0; TEXT];
-        let source = match self.open_file(Door::Tftp, peer, path, &mut text).await {
+        let source = match self.open_file(Transport::Tftp, peer, path, &mut text).await {
             Served::Text(length) => Ok(Source::Text(length)),
             Served::Slot(at, length) => Ok(Source::Device(at, length)),
             Served::Asset(name) => match self.store.find(&name).await {

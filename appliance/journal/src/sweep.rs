@@ -109,7 +109,7 @@ impl<F: NorFlash> Journal<F> {
     ///
     /// # Errors
     /// As [`append`](Self::append).
-    pub async fn tend(
+    pub async fn maintain(
         &mut self,
         mut state: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
     ) -> Result<(), AppendError> {

@@ -242,7 +242,7 @@ fn appending_costs_the_same_however_much_there_is() {
         owner.change(&[(5, 80)]).unwrap();
         most = most.max(owner.journal.flash().operations() - before);
         owner.change(&random.changes()).unwrap();
-        owner.tend().unwrap();
+        owner.maintain().unwrap();
     }
     // The record's words and its seal, and at times a sector's header with its
     // erase.
@@ -262,7 +262,7 @@ fn a_worn_sector_is_given_up_and_nothing_is_lost() {
     // Until the chip is at its end, which is told.
     loop {
         let changes = random.changes();
-        if owner.change(&changes).is_err() || owner.tend().is_err() {
+        if owner.change(&changes).is_err() || owner.maintain().is_err() {
             break;
         }
         promised = owner.table;
@@ -414,7 +414,7 @@ fn worn_out_sectors_are_passed_over_and_no_damage() {
         for round in 0..40 {
             for key in 1..KEYS {
                 owner.change(&[(key, 80 + round)]).unwrap();
-                owner.tend().unwrap();
+                owner.maintain().unwrap();
             }
             let table = owner.table;
             owner = Owner::mount(owner.journal.into_flash()).unwrap();

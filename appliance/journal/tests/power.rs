@@ -46,7 +46,7 @@ fn live<const WORD: usize>(seed: u64, at: u64, cut: Cut) -> (Small<WORD>, Table,
             let may = with::<WORD>(promised, &changes);
             return (owner.journal.into_flash(), promised, may, false);
         }
-        if owner.tend().is_err() {
+        if owner.maintain().is_err() {
             let table = owner.table;
             return (owner.journal.into_flash(), table, table, false);
         }
@@ -83,7 +83,7 @@ fn every_cut<const WORD: usize>(seed: u64) -> (u64, u64) {
         if let Ok(mut owner) = Owner::mount(twice.clone()) {
             check(owner.table, promised, may, "second cut");
             let table = owner.table;
-            if owner.tend().is_ok() {
+            if owner.maintain().is_ok() {
                 let _maybe = owner.change(&[(0, 77)]);
             }
             let mut flash = owner.journal.into_flash();
@@ -102,7 +102,7 @@ fn every_cut<const WORD: usize>(seed: u64) -> (u64, u64) {
         // What is found once is found for ever, and life goes on.
         let found = owner.table;
         owner.change(&[(1, 5), (2, 6)]).expect("life goes on");
-        owner.tend().expect("life goes on");
+        owner.maintain().expect("life goes on");
         let want = with::<WORD>(found, &[(1, 5), (2, 6)]);
         let flash = owner.journal.into_flash();
         assert_eq!(flash.broken_rules(), 0, "at {at}");

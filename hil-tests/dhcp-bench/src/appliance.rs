@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 
 use farrier_core::rack::Entropy;
-use farrier_core::{Config, Identity, Input, Instant, Output, Outputs, Rack};
+use farrier_core::{Config, Effect, Effects, Identity, Input, Instant, Rack};
 use farrier_journal::Journal;
 use farrier_journal::ram::{RamFlash, SECTOR};
 use farrier_journal::sim::now as at_once;
@@ -43,7 +43,7 @@ impl Entropy for Repeating {
 #[derive(Debug)]
 pub struct Appliance {
     rack: Box<Rack<48, LEASES, 96>>,
-    out: Box<Outputs>,
+    out: Box<Effects>,
     journal: Journal<RamFlash<Vec<u8>>>,
     entropy: Repeating,
     now: Instant,
@@ -77,7 +77,7 @@ impl Appliance {
             .expect("empty flash takes a journal");
         Self {
             rack,
-            out: Box::new(Outputs::new()),
+            out: Box::new(Effects::new()),
             journal,
             entropy,
             now: Instant::from_millis(1000),
@@ -141,13 +141,13 @@ impl Appliance {
         at_once(self.journal.append(self.out.records()))
             .map_err(|error| format!("not durable: {error:?}"))?;
         let answered = self.out.iter().find_map(|output| match output {
-            Output::Dhcp { payload, .. } => client::answer(payload, number),
+            Effect::Dhcp { payload, .. } => client::answer(payload, number),
             _ => None,
         });
         let (rack, now) = (&self.rack, self.now);
         at_once(
             self.journal
-                .tend(|place, room| rack.snapshot(now, place, room)),
+                .maintain(|place, room| rack.snapshot(now, place, room)),
         )
         .map_err(|error| format!("the journal is not tended: {error:?}"))?;
         match answered {

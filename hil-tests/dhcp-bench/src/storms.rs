@@ -8,7 +8,7 @@
 use std::net::Ipv4Addr;
 
 use farrier_core::Instant;
-use farrier_core::lease::{Client, DECLINED_MILLIS, LeaseError, Leases, OFFER_MILLIS};
+use farrier_core::ipam::lease::{Client, DECLINED_MILLIS, LeaseError, Leases, OFFER_MILLIS};
 use farrier_dhcp::wire::Identity;
 use farrier_protocol::message::Mac;
 

@@ -9,8 +9,9 @@ use farrier_protocol::client::Randoms;
 use farrier_protocol::conversation::{Config, Conversation, Lost};
 use farrier_protocol::handler::{AgentHandler, Driver, Work};
 use farrier_protocol::message::{
-    BootMode, Cpu, Disk, DiskId, EraseAbilities, EraseCertificate, Fact, Failure, Farewell, Hello,
-    ImageProof, Inspection, Mac, Order, Reason, Refusal, Step, Task, Welcome,
+    AgentHandshake, BootMode, Cpu, Disk, DiskId, EraseAbilities, EraseCertificate, Failure,
+    FinalReport, HandshakeReply, ImageProof, Inspection, Mac, Order, Reason, Refusal, Report, Step,
+    Task,
 };
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing::SecretKey;
@@ -61,7 +62,7 @@ impl Agent {
             appliance: *Keys::new(IDENTITY.noise, [0; 32]).public(),
             orders: SecretKey::from_bytes(&IDENTITY.signing).public(),
             ticket,
-            hello: Hello {
+            hello: AgentHandshake {
                 version_min: 0,
                 version_max: 0,
                 boot_key: [0; 32],
@@ -112,7 +113,7 @@ fn disks(machine: u8) -> Vec<DiskId> {
 }
 
 impl AgentHandler for Hands {
-    fn established(&mut self, _now: u64, _welcome: &Welcome) {}
+    fn established(&mut self, _now: u64, _welcome: &HandshakeReply) {}
 
     fn begin(&mut self, _now: u64, order: &Order) {
         if self.fail && order.task != Task::Inspect {
@@ -128,12 +129,13 @@ impl AgentHandler for Hands {
         match &order.task {
             Task::Inspect => {
                 let inspection = inspection(self.machine);
-                self.say.push_back(Work::Fact(Fact::Inspection(inspection)));
+                self.say
+                    .push_back(Work::Report(Report::Inspection(inspection)));
             }
             Task::Erase { disks, least } => {
                 for disk in disks {
                     self.say
-                        .push_back(Work::Fact(Fact::Erased(EraseCertificate {
+                        .push_back(Work::Report(Report::Erased(EraseCertificate {
                             disk: disk.clone(),
                             method: *least,
                             verified_bytes: disk.size,
@@ -141,11 +143,11 @@ impl AgentHandler for Hands {
                             millis: 1,
                         })));
                 }
-                self.say.push_back(Work::Fact(Fact::Done));
+                self.say.push_back(Work::Report(Report::Done));
             }
             Task::Deploy(deploy) => {
                 self.say
-                    .push_back(Work::Fact(Fact::ImageWritten(ImageProof {
+                    .push_back(Work::Report(Report::ImageWritten(ImageProof {
                         disk: deploy.disk.clone(),
                         manifest_root: deploy.manifest_root,
                         image_bytes: GIB,
@@ -157,11 +159,11 @@ impl AgentHandler for Hands {
                     })));
             }
             Task::Reboot => {
-                self.say.push_back(Work::Leave(Farewell::Reboot));
+                self.say.push_back(Work::Leave(FinalReport::Reboot));
                 return;
             }
             Task::PowerOff => {
-                self.say.push_back(Work::Leave(Farewell::PowerOff));
+                self.say.push_back(Work::Leave(FinalReport::PowerOff));
                 return;
             }
         }
@@ -174,7 +176,7 @@ impl AgentHandler for Hands {
 
     fn refused(&mut self, _now: u64, _refusal: Refusal) {}
 
-    fn leave(&mut self, _now: u64, _farewell: Farewell) {
+    fn leave(&mut self, _now: u64, _farewell: FinalReport) {
         self.left = true;
     }
 

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use farrier_core::input::Image;
-use farrier_core::lease::OFFER_MILLIS;
+use farrier_core::interface::Image;
+use farrier_core::ipam::lease::OFFER_MILLIS;
+use farrier_core::persist::record::{MAX_RECORD, Record};
 use farrier_core::rack::Entropy;
-use farrier_core::record::{MAX_RECORD, Record};
-use farrier_core::{Config, Endpoint, Input, Instant, Output, Outputs, Rack};
+use farrier_core::{Config, Effect, Effects, Endpoint, Input, Instant, Rack};
 use farrier_dhcp::wire::{MessageType, Reply, Request};
 use farrier_journal::sim::{Cut, Operation};
 use farrier_protocol::message::Mac;
@@ -149,7 +149,7 @@ pub fn fresh(entropy: &mut dyn Entropy) -> Box<TestRack> {
 }
 
 /// Teaches a rack its image, as the glue does after each start.
-pub fn teach(rack: &mut TestRack, now: Instant, entropy: &mut dyn Entropy, out: &mut Outputs) {
+pub fn teach(rack: &mut TestRack, now: Instant, entropy: &mut dyn Entropy, out: &mut Effects) {
     let image = Image {
         name: "debian12".try_into().unwrap_or_default(),
         version: 1,
@@ -309,7 +309,7 @@ impl Judge<'_> {
             let chip = Chip::new(flash);
             if let Some((rack, mut store, found)) = start::<WORD, S>(chip.clone(), now, random) {
                 self.compare(&found, tally, &|| format!("{}, then {cut:?}", what()));
-                let tended = store.tend(|from, room| rack.snapshot(now, from, room));
+                let tended = store.maintain(|from, room| rack.snapshot(now, from, room));
                 // What a mount has found is not to change any more.
                 let _cut_or_not = tended;
             }
@@ -358,7 +358,7 @@ impl Judge<'_> {
         tally: &mut Tally,
         what: &dyn Fn() -> String,
     ) {
-        let mut out = Box::new(Outputs::new());
+        let mut out = Box::new(Effects::new());
         let now = Instant::START;
         teach(rack, now, random, &mut out);
         let live = self.ledger.leases.iter();
@@ -401,7 +401,7 @@ fn request(
     machine: u8,
     address: Ipv4Addr,
     random: &mut Random,
-    out: &mut Outputs,
+    out: &mut Effects,
 ) -> bool {
     let mac = mac_of(machine);
     let mut request = Request::new(MessageType::Request, 7, mac.0);
@@ -414,7 +414,7 @@ fn request(
     };
     rack.step(now, input, random, out);
     out.iter().any(|output| match output {
-        Output::Dhcp { payload, .. } => {
+        Effect::Dhcp { payload, .. } => {
             Reply::parse(payload).is_ok_and(|reply| reply.message_type == MessageType::Ack)
         }
         _ => false,

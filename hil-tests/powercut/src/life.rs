@@ -5,7 +5,7 @@
 mod machines;
 mod operator;
 
-use farrier_core::{Input, Instant, Output, Outputs, Serve};
+use farrier_core::{Effect, Effects, Input, Instant, Serve};
 
 use crate::agent::Agent;
 use crate::judge::{Judge, Ledger, Present, Tally, TestRack, present, start, teach};
@@ -26,7 +26,7 @@ enum Did {
 /// A rack, its store, and everybody around it.
 pub struct Life<const WORD: usize, S> {
     rack: Box<TestRack>,
-    out: Box<Outputs>,
+    out: Box<Effects>,
     store: S,
     chip: Chip<WORD>,
     random: Random,
@@ -63,7 +63,7 @@ pub fn live<const WORD: usize, S: Store<WORD>>(seed: u64, most: u64, steps: u64)
     };
     let mut life = Life {
         rack,
-        out: Box::new(Outputs::new()),
+        out: Box::new(Effects::new()),
         store,
         chip,
         judging: Random::new(!seed),
@@ -152,12 +152,12 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
             .out
             .effects()
             .filter_map(|output| match output {
-                Output::Dhcp { payload, .. } => Some(Did::Dhcp(payload.to_vec())),
-                Output::Agent { datagram, .. } => Some(Did::Agent(datagram.to_vec())),
-                Output::Serve(Serve::Text(text)) => {
+                Effect::Dhcp { payload, .. } => Some(Did::Dhcp(payload.to_vec())),
+                Effect::Agent { datagram, .. } => Some(Did::Agent(datagram.to_vec())),
+                Effect::Serve(Serve::Text(text)) => {
                     Some(Did::Script(String::from_utf8_lossy(text).into_owned()))
                 }
-                Output::Answer(answer) => Some(Did::Answer(answer.is_ok())),
+                Effect::Answer(answer) => Some(Did::Answer(answer.is_ok())),
                 _ => None,
             })
             .collect();
@@ -169,7 +169,7 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
         });
         let rack = &self.rack;
         self.store
-            .tend(|from, room| rack.snapshot(now, from, room))?;
+            .maintain(|from, room| rack.snapshot(now, from, room))?;
         let operations = self.chip.with(Flash::take_log);
         Judge {
             before: &self.present,

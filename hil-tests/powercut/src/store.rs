@@ -36,7 +36,7 @@ pub trait Store<const WORD: usize>: Sized {
     ///
     /// # Errors
     /// [`Gone`].
-    fn tend(
+    fn maintain(
         &mut self,
         state: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
     ) -> Result<(), Gone>;
@@ -57,11 +57,11 @@ impl<const WORD: usize> Store<WORD> for Sound<WORD> {
         now(self.0.append(records.iter().copied())).map_err(|_| Gone)
     }
 
-    fn tend(
+    fn maintain(
         &mut self,
         state: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
     ) -> Result<(), Gone> {
-        now(self.0.tend(state)).map_err(|_| Gone)
+        now(self.0.maintain(state)).map_err(|_| Gone)
     }
 }
 
@@ -82,11 +82,11 @@ impl<const WORD: usize> Store<WORD> for Hasty<WORD> {
         self.0.append(records)
     }
 
-    fn tend(
+    fn maintain(
         &mut self,
         state: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
     ) -> Result<(), Gone> {
-        self.0.tend(state)
+        self.0.maintain(state)
     }
 }
 
@@ -129,7 +129,7 @@ impl<const WORD: usize> Store<WORD> for Unchecked<WORD> {
         Ok(())
     }
 
-    fn tend(
+    fn maintain(
         &mut self,
         _state: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
     ) -> Result<(), Gone> {

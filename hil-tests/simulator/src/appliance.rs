@@ -7,10 +7,10 @@
 
 use core::net::Ipv4Addr;
 
-use farrier_core::output::PowerWanted;
-use farrier_core::record::Record;
+use farrier_core::interface::PowerWanted;
+use farrier_core::persist::record::Record;
 use farrier_core::{
-    Config, Door, Endpoint, Identity, Input, Instant, Output, Outputs, Rack, Serve,
+    Config, Effect, Effects, Endpoint, Identity, Input, Instant, Rack, Serve, Transport,
 };
 use farrier_dhcp::route::Route;
 use farrier_journal::Journal;
@@ -41,7 +41,7 @@ const WORN: usize = 6;
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
+pub enum Outcome {
     /// Send a DHCP reply to this interface, or to all.
     Dhcp(Option<Mac>, Vec<u8>),
     /// Send a datagram to an agent.
@@ -76,7 +76,7 @@ struct Facts {
 impl Facts {
     /// Adds a record, where it is one that is compared.
     fn add(&mut self, record: &[u8]) {
-        let mut room = [0; farrier_core::record::MAX_RECORD];
+        let mut room = [0; farrier_core::persist::record::MAX_RECORD];
         let record = match postcard::from_bytes::<Record<'_>>(record) {
             // What ends with the time alone begins it anew at a restart.
             Ok(
@@ -125,7 +125,7 @@ impl Facts {
 pub struct Appliance {
     /// The brain.
     pub rack: Box<Brain>,
-    out: Box<Outputs>,
+    out: Box<Effects>,
     entropy: Random,
     /// When it was started, in the rack's time, less what its clock jumped.
     zero: u64,
@@ -168,7 +168,7 @@ impl Appliance {
     pub fn new(now: u64, seed: u64) -> Self {
         let mut appliance = Appliance {
             rack: Box::new(Rack::new()),
-            out: Box::new(Outputs::new()),
+            out: Box::new(Effects::new()),
             entropy: Random::new(seed, 1),
             zero: now,
             journal: None,
@@ -305,7 +305,7 @@ impl Appliance {
     fn facts(&self, now: u64) -> Facts {
         let clock = self.clock(now);
         let mut facts = Facts::default();
-        let mut room = [0; farrier_core::record::MAX_RECORD];
+        let mut room = [0; farrier_core::persist::record::MAX_RECORD];
         let mut from = 0;
         while let Some((place, len)) = self.rack.snapshot(clock, from, &mut room) {
             from = place + 1;
@@ -339,13 +339,13 @@ impl Appliance {
         self.rack.wake_at().millis().saturating_add(self.zero)
     }
 
-    /// Outputs that found no room.
+    /// Effects that found no room.
     pub fn lost(&self) -> u32 {
         self.out.lost()
     }
 
     /// Lets the brain take a fact in; what follows is put into `effects`.
-    pub fn step(&mut self, now: u64, input: Input<'_>, effects: &mut Vec<Effect>) {
+    pub fn step(&mut self, now: u64, input: Input<'_>, effects: &mut Vec<Outcome>) {
         let clock = self.clock(now);
         let Some(journal) = &mut self.journal else {
             return;
@@ -363,18 +363,18 @@ impl Appliance {
         }
         for output in self.out.iter() {
             effects.push(match output {
-                Output::Dhcp { route, payload } => {
+                Effect::Dhcp { route, payload } => {
                     let to = match route {
                         Route::RawUnicast { mac, .. } => Some(Mac(mac)),
                         // To whoever has that address: the world knows.
                         Route::Unicast(_) | Route::Broadcast | Route::Relay(_) => None,
                     };
-                    Effect::Dhcp(to, payload.to_vec())
+                    Outcome::Dhcp(to, payload.to_vec())
                 }
-                Output::Agent { to, datagram } => Effect::Agent(to, datagram.to_vec()),
-                Output::Power { node, wanted } => Effect::Power(node, wanted),
-                Output::Answer(answer) => Effect::Answer(answer.is_ok()),
-                Output::Serve(serve) => {
+                Effect::Agent { to, datagram } => Outcome::Agent(to, datagram.to_vec()),
+                Effect::Power { node, wanted } => Outcome::Power(node, wanted),
+                Effect::Answer(answer) => Outcome::Answer(answer.is_ok()),
+                Effect::Serve(serve) => {
                     self.served = match serve {
                         Serve::Text(text) => {
                             Served::Text(String::from_utf8_lossy(text).into_owned())
@@ -390,7 +390,7 @@ impl Appliance {
                     };
                     continue;
                 }
-                Output::Record(_) | Output::Keep { .. } => continue,
+                Effect::Record(_) | Effect::StoreStatement { .. } => continue,
             });
         }
         if self.planned && self.out.records().next().is_some() {
@@ -400,7 +400,7 @@ impl Appliance {
             return;
         };
         let rack = &self.rack;
-        let tended = journal.tend(|place, room| rack.snapshot(clock, place, room));
+        let tended = journal.maintain(|place, room| rack.snapshot(clock, place, room));
         if at_once(tended).is_err() && journal.flash().is_off() {
             // What was appended is durable.
             let served = std::mem::replace(&mut self.served, Served::Nothing);
@@ -427,13 +427,21 @@ impl Appliance {
     pub fn open(
         &mut self,
         now: u64,
-        door: Door,
+        transport: Transport,
         peer: Ipv4Addr,
         path: &str,
-        effects: &mut Vec<Effect>,
+        effects: &mut Vec<Outcome>,
     ) -> Served {
         self.served = Served::Nothing;
-        self.step(now, Input::Open { door, peer, path }, effects);
+        self.step(
+            now,
+            Input::Open {
+                transport,
+                peer,
+                path,
+            },
+            effects,
+        );
         std::mem::replace(&mut self.served, Served::Nothing)
     }
 }

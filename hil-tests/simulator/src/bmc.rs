@@ -1,7 +1,7 @@
 //! Those who switch machines for the brain: a BMC with its bad habits, or a
 //! person who is no better. A BMC's driver plugs in at `power_wanted`.
 
-use farrier_core::output::PowerWanted;
+use farrier_core::interface::PowerWanted;
 use farrier_protocol::message::NodeId;
 
 use crate::faults::Fault;

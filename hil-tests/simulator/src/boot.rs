@@ -5,7 +5,7 @@
 use core::net::Ipv4Addr;
 
 use farrier_core::boot::{KERNEL, PROGRAM_BIOS, RAMDISK};
-use farrier_core::{Config, Door, Input};
+use farrier_core::{Config, Input, Transport};
 use farrier_dhcp::wire::{MessageType, Reply, Request};
 use farrier_protocol::ticket::Ticket;
 
@@ -224,13 +224,13 @@ impl World {
 
     /// Loads a file, or tries again in a while.
     fn load(&mut self, index: usize, load: Load, tries: u8) {
-        let (door, path, takes) = match load {
-            Load::Program => (Door::Tftp, PROGRAM_BIOS, 900),
-            Load::Script => (Door::Http, "boot.ipxe", 30),
-            Load::Kernel(_) => (Door::Http, KERNEL, 700),
-            Load::Ramdisk(_) => (Door::Http, RAMDISK, 900),
+        let (transport, path, takes) = match load {
+            Load::Program => (Transport::Tftp, PROGRAM_BIOS, 900),
+            Load::Script => (Transport::Http, "boot.ipxe", 30),
+            Load::Kernel(_) => (Transport::Http, KERNEL, 700),
+            Load::Ramdisk(_) => (Transport::Http, RAMDISK, 900),
         };
-        let served = self.fetch(index, door, path);
+        let served = self.fetch(index, transport, path);
         let Some(served) = served.filter(|served| *served != Served::Nothing) else {
             if tries >= LOAD_TRIES {
                 self.next_device(index);
@@ -275,7 +275,12 @@ impl World {
     }
 
     /// Asks the appliance's doors for a file; `None` where nobody answers.
-    pub(crate) fn fetch(&mut self, index: usize, door: Door, path: &str) -> Option<Served> {
+    pub(crate) fn fetch(
+        &mut self,
+        index: usize,
+        transport: Transport,
+        path: &str,
+    ) -> Option<Served> {
         if !self.reaches(index) || self.appliance.is_down() {
             return None;
         }
@@ -287,7 +292,7 @@ impl World {
         let mut effects = Vec::new();
         let served = self
             .appliance
-            .open(self.now, door, peer, path, &mut effects);
+            .open(self.now, transport, peer, path, &mut effects);
         let answered = !self.appliance.is_down();
         self.carry_out(effects);
         answered.then_some(served)

@@ -1,7 +1,7 @@
 //! Config drives: what operators hand over with a deployment, sealed as the
 //! appliance's API seals it, and found again on disks.
 
-use farrier_core::input::StoredConfigDrive;
+use farrier_core::interface::StoredConfigDrive;
 use farrier_protocol::message::ConfigDriveFormat;
 use farrier_protocol::sealed::{Layout, PLAIN_PIECE, SEALED_PIECE};
 

@@ -10,13 +10,13 @@
 use std::collections::VecDeque;
 
 use farrier_agent::agent::{open_all, open_one};
-use farrier_agent::work::erase::Erasure;
-use farrier_agent::work::failure;
+use farrier_agent::operations::erase::Erasure;
+use farrier_agent::operations::failure;
 use farrier_protocol::conversation::Lost;
 use farrier_protocol::handler::{AgentHandler, Work};
 use farrier_protocol::message::{
-    Deploy, DiskId, Fact, Failure, Farewell, Inspection, NodeId, Order, Progress, Reason, Refusal,
-    Step, Task, Welcome,
+    Deploy, DiskId, Failure, FinalReport, HandshakeReply, Inspection, NodeId, Order, Progress,
+    Reason, Refusal, Report, Step, Task,
 };
 
 use crate::disk::Disk;
@@ -97,7 +97,7 @@ pub struct Hands {
     /// The session stands.
     pub welcome: bool,
     /// How it ended, by a farewell.
-    pub left: Option<Farewell>,
+    pub left: Option<FinalReport>,
     /// How it ended otherwise.
     pub lost: Option<Lost>,
 }
@@ -148,8 +148,8 @@ impl Hands {
             .ok_or_else(|| std::io::ErrorKind::NotFound.into())
     }
 
-    fn say(&mut self, fact: Fact) {
-        self.said.push_back(Work::Fact(fact));
+    fn say(&mut self, fact: Report) {
+        self.said.push_back(Work::Report(fact));
     }
 
     fn end(&mut self, result: Result<(), Failure>) {
@@ -186,7 +186,7 @@ impl Hands {
             Job::None | Job::Hang => self.due = u64::MAX,
             Job::Inspect => {
                 let inspection = self.inspection.as_ref().clone();
-                self.say(Fact::Inspection(inspection));
+                self.say(Report::Inspection(inspection));
                 self.end(Ok(()));
             }
             Job::Erase { .. } => self.erase(now),
@@ -241,14 +241,14 @@ impl Hands {
                 Mood::CertifiesStranger => certificate.disk.size += 512,
                 _ => {}
             }
-            self.say(Fact::Erased(certificate));
+            self.say(Report::Erased(certificate));
         }
         if withheld {
             self.mood = Mood::Honest;
         }
         match over {
             Some(None) => {
-                self.say(Fact::Done);
+                self.say(Report::Done);
                 self.end(Ok(()));
             }
             Some(Some(failure)) => self.end(Err(failure)),
@@ -279,7 +279,7 @@ impl Hands {
                 if self.mood == Mood::WrongRoot {
                     proof.manifest_root[0] ^= 1;
                 }
-                self.say(Fact::ImageWritten(proof));
+                self.say(Report::ImageWritten(proof));
                 self.end(Ok(()));
             }
             Next::End(Err(failure)) => self.end(Err(failure)),
@@ -317,7 +317,7 @@ impl Hands {
 }
 
 impl AgentHandler for Hands {
-    fn established(&mut self, _now: u64, welcome: &Welcome) {
+    fn established(&mut self, _now: u64, welcome: &HandshakeReply) {
         self.node = welcome.node;
         self.welcome = true;
     }
@@ -333,7 +333,7 @@ impl AgentHandler for Hands {
             }
             (Mood::ClaimsDone, Task::Erase { .. } | Task::Deploy(_)) => {
                 self.mood = Mood::Honest;
-                self.say(Fact::Done);
+                self.say(Report::Done);
                 self.end(Ok(()));
             }
             (Mood::CriesWolf, Task::Erase { .. } | Task::Deploy(_)) => {
@@ -347,8 +347,8 @@ impl AgentHandler for Hands {
             }
             (_, Task::Erase { disks, least }) => self.begin_erase(disks, *least),
             (_, Task::Deploy(deploy)) => self.begin_deploy(deploy),
-            (_, Task::Reboot) => self.said.push_back(Work::Leave(Farewell::Reboot)),
-            (_, Task::PowerOff) => self.said.push_back(Work::Leave(Farewell::PowerOff)),
+            (_, Task::Reboot) => self.said.push_back(Work::Leave(FinalReport::Reboot)),
+            (_, Task::PowerOff) => self.said.push_back(Work::Leave(FinalReport::PowerOff)),
         }
     }
 
@@ -365,7 +365,7 @@ impl AgentHandler for Hands {
         self.due = u64::MAX;
     }
 
-    fn leave(&mut self, _now: u64, farewell: Farewell) {
+    fn leave(&mut self, _now: u64, farewell: FinalReport) {
         self.left = Some(farewell);
     }
 

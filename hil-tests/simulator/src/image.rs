@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use farrier_core::input::Image;
+use farrier_core::interface::Image;
 use farrier_core::rack::Entropy;
 use farrier_image::maker::{Options, SecretKey, make};
 use farrier_image::manifest::PublicKey;

@@ -9,11 +9,11 @@
 
 use std::time::Duration;
 
-use farrier_agent::work::deploy::{Context, finish};
-use farrier_agent::work::fetch::{FetchError, Ranges};
-use farrier_agent::work::stream::{Stream, Turn};
-use farrier_agent::work::verified::Verifier;
-use farrier_agent::work::{Meter, failure};
+use farrier_agent::operations::deploy::{Context, finish};
+use farrier_agent::operations::fetch::{FetchError, Ranges};
+use farrier_agent::operations::stream::{Stream, Turn};
+use farrier_agent::operations::verified::Verifier;
+use farrier_agent::operations::{Meter, failure};
 use farrier_image::transfer::Source;
 use farrier_protocol::message::{ConfigDrive, Deploy, Failure, ImageProof, NodeId, Reason, Step};
 use farrier_protocol::sealed::Layout;

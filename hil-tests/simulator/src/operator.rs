@@ -1,9 +1,9 @@
 //! Operators: they bring nodes into use and back, repair what failed, and
 //! contradict each other. What tenants want of nodes is in `tenant`.
 
-use farrier_core::flags::Mark;
-use farrier_core::steps::{Step, Steps};
-use farrier_core::{Input, Operator};
+use farrier_core::node::flags::AdminFlag;
+use farrier_core::provisioning::steps::{Step, Steps};
+use farrier_core::{Command, Input};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::NodeId;
 
@@ -59,7 +59,7 @@ impl World {
         if let Some(drive) = drive {
             self.appliance.keep(slot, drive);
         }
-        let granted = self.wish(Operator::Steps {
+        let granted = self.wish(Command::ProvisionSteps {
             node,
             verb,
             steps,
@@ -191,11 +191,11 @@ impl World {
             (machine.macs[0], machine.is_bootable())
         };
         let node = NodeId(self.random.bytes());
-        let enrolled = self.wish(Operator::Create {
+        let enrolled = self.wish(Command::CreateNode {
             node,
             name: "",
             serial: "",
-        }) && self.wish(Operator::Port { node, mac });
+        }) && self.wish(Command::CreatePort { node, mac });
         self.trace(|| format!("machine {index}: enrolled by hand: {enrolled}"));
         if let Some(slot) = self.appliance.rack.find(node).filter(|_| adopts) {
             self.verb(slot, Verb::Manage);
@@ -210,7 +210,7 @@ impl World {
         let Some(node) = node.filter(|_| self.random.below(120) == 0) else {
             return false;
         };
-        let gone = self.wish(Operator::Delete { node });
+        let gone = self.wish(Command::DeleteNode { node });
         self.trace(|| format!("node {slot}: deleted: {gone}"));
         gone
     }
@@ -222,14 +222,18 @@ impl World {
             return false;
         };
         let (id, flags) = (node.id, node.flags);
-        let set = [Mark::Maintenance, Mark::Protected, Mark::Retired]
-            .into_iter()
-            .find(|mark| flags.has(mark.flag()));
+        let set = [
+            AdminFlag::Maintenance,
+            AdminFlag::Protected,
+            AdminFlag::Retired,
+        ]
+        .into_iter()
+        .find(|mark| flags.has(mark.flag()));
         if let Some(mark) = set {
             let ends = self.random.below(3) != 0;
             if ends {
                 self.look_after(slot);
-                self.wish(Operator::Mark {
+                self.wish(Command::SetAdminFlag {
                     node: id,
                     mark,
                     on: false,
@@ -239,10 +243,12 @@ impl World {
             return !ends;
         }
         if self.random.below(40) == 0 {
-            let mark = self
-                .random
-                .pick(&[Mark::Maintenance, Mark::Protected, Mark::Retired]);
-            self.wish(Operator::Mark {
+            let mark = self.random.pick(&[
+                AdminFlag::Maintenance,
+                AdminFlag::Protected,
+                AdminFlag::Retired,
+            ]);
+            self.wish(Command::SetAdminFlag {
                 node: id,
                 mark,
                 on: true,
@@ -253,9 +259,9 @@ impl World {
     }
 
     /// An operator asks for something; whether it was granted.
-    pub(crate) fn wish(&mut self, wish: Operator<'_>) -> bool {
+    pub(crate) fn wish(&mut self, wish: Command<'_>) -> bool {
         self.answer = None;
-        self.step(Input::Operator(wish));
+        self.step(Input::Command(wish));
         self.answer.unwrap_or(false)
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use core::net::Ipv4Addr;
-use farrier_core::book::Book;
+use farrier_core::ipam::Ipam;
 use farrier_protocol::message::Mac;
 
 /// An owner, and until when a lease of its address may live; `None` while it
@@ -29,7 +29,7 @@ impl Owners {
     }
 
     /// Looks at the whole book. Says what is wrong with it.
-    pub(crate) fn look(&mut self, now: u64, book: &Book, lease_millis: u64) -> Option<String> {
+    pub(crate) fn look(&mut self, now: u64, book: &Ipam, lease_millis: u64) -> Option<String> {
         for ((network, address), (mac, until)) in &mut self.0 {
             if until.is_none() && book.owner(*network, *address) != Some(*mac) {
                 *until = Some(now + lease_millis);
@@ -53,7 +53,7 @@ impl Owners {
 }
 
 /// An interface with two addresses, or an address with two owners.
-fn twice(book: &Book) -> Option<String> {
+fn twice(book: &Ipam) -> Option<String> {
     let held = || book.entries().iter().filter(|entry| entry.is_held());
     held().enumerate().find_map(|(place, entry)| {
         let mut before = held().take(place);
@@ -69,7 +69,7 @@ fn twice(book: &Book) -> Option<String> {
 mod tests {
     use super::*;
     use farrier_core::Instant;
-    use farrier_core::book::PROVISIONING;
+    use farrier_core::ipam::PROVISIONING;
 
     const ADDRESS: Ipv4Addr = Ipv4Addr::new(172, 22, 0, 230);
 
@@ -78,8 +78,8 @@ mod tests {
     }
 
     /// A book in which an interface has the address.
-    fn book(last: u8) -> Book {
-        let mut book = Book::new();
+    fn book(last: u8) -> Ipam {
+        let mut book = Ipam::new();
         let given = book.give(Instant::START, PROVISIONING, mac(last), Some(ADDRESS), 0);
         assert_eq!(given, Ok(ADDRESS));
         book
@@ -89,15 +89,15 @@ mod tests {
     fn an_address_has_no_other_owner_too_early() {
         let mut owners = Owners::default();
         assert_eq!(owners.look(10, &book(1), 600), None);
-        assert_eq!(owners.look(20, &Book::new(), 600), None);
+        assert_eq!(owners.look(20, &Ipam::new(), 600), None);
         // Whose it was may have it again.
         assert_eq!(owners.look(30, &book(1), 600), None);
-        assert_eq!(owners.look(40, &Book::new(), 600), None);
+        assert_eq!(owners.look(40, &Ipam::new(), 600), None);
         assert!(owners.look(639, &book(2), 600).is_some());
 
         let mut owners = Owners::default();
         owners.look(10, &book(1), 600);
-        owners.look(40, &Book::new(), 600);
+        owners.look(40, &Ipam::new(), 600);
         owners.clock_jumped(100);
         assert_eq!(owners.look(540, &book(2), 600), None);
         // From one owner to the next without a rest.

@@ -3,12 +3,12 @@
 
 use core::net::Ipv4Addr;
 
-use farrier_core::{Door, Endpoint, Input};
+use farrier_core::{Endpoint, Input, Transport};
 use farrier_dhcp::client::{Action, Client, Event as Lease};
 use farrier_protocol::client::Randoms;
 use farrier_protocol::conversation::{Config, Conversation};
 use farrier_protocol::handler::{Driver, Turn};
-use farrier_protocol::message::{BootMode, Farewell, Hello, Mac, Task};
+use farrier_protocol::message::{AgentHandshake, BootMode, FinalReport, Mac, Task};
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing::{PublicKey, SecretKey};
 use farrier_protocol::ticket::Ticket;
@@ -159,7 +159,7 @@ impl World {
             appliance,
             orders,
             ticket,
-            hello: Hello {
+            hello: AgentHandshake {
                 version_min: 0,
                 version_max: 0,
                 boot_key: [0; 32],
@@ -257,7 +257,7 @@ impl World {
 
     fn fetch_range(&mut self, index: usize, wanted: &Wanted) -> (u64, Option<Vec<u8>>) {
         let path = wanted.path.trim_start_matches('/');
-        let served = self.fetch(index, Door::Http, path);
+        let served = self.fetch(index, Transport::Http, path);
         let file = match &served {
             Some(Served::Asset(name)) => image::catalogue().asset(name),
             Some(Served::Drive(slot)) => {
@@ -308,8 +308,8 @@ impl World {
         self.trace(|| format!("machine {index}: the agent ends: {left:?}"));
         self.machines[index].revoke();
         match left {
-            Some(Farewell::Reboot) => self.start(index),
-            Some(Farewell::PowerOff) => {
+            Some(FinalReport::Reboot) => self.start(index),
+            Some(FinalReport::PowerOff) => {
                 let machine = &mut self.machines[index];
                 machine.stage = Stage::Off;
                 machine.wake += 1;

@@ -3,13 +3,13 @@
 
 use core::net::Ipv4Addr;
 
-use farrier_core::Operator;
-use farrier_core::book::Network;
-use farrier_core::flavor::Need;
-use farrier_core::input::Allocate;
+use farrier_core::Command;
+use farrier_core::allocation::Requirements;
+use farrier_core::interface::Allocate;
+use farrier_core::ipam::Network;
 use farrier_core::node::InstanceInfo;
-use farrier_core::steps::{Step, Steps};
-use farrier_core::texts::Pairs;
+use farrier_core::provisioning::steps::{Step, Steps};
+use farrier_core::strings::KeyValues;
 use farrier_lifecycle::Verb;
 use farrier_protocol::message::{Mac, NodeId};
 
@@ -41,7 +41,7 @@ impl World {
     /// What is there before anybody asks for a node.
     pub(crate) fn found_tenancy(&mut self) {
         for (name, place, pool_len) in NETWORKS {
-            self.wish(Operator::Network {
+            self.wish(Command::PutNetwork {
                 name,
                 network: Network {
                     place: 0,
@@ -52,15 +52,15 @@ impl World {
                 },
             });
         }
-        self.wish(Operator::Flavor {
+        self.wish(Command::PutFlavor {
             name: FLAVOR,
-            need: Need {
+            need: Requirements {
                 cpus: 4,
                 memory_mib: 8_000,
-                ..Need::default()
+                ..Requirements::default()
             },
             class: CLASS,
-            lists: Pairs::default(),
+            lists: KeyValues::default(),
         });
     }
 
@@ -75,7 +75,7 @@ impl World {
             ..node.instance.clone()
         };
         let node = node.id;
-        self.wish(Operator::InstanceInfo { node, info })
+        self.wish(Command::SetInstanceInfo { node, info })
     }
 
     /// A node is deployed: at times after an allocation, which may find
@@ -84,21 +84,21 @@ impl World {
         let id = self.appliance.rack.nodes()[slot].id;
         if self.random.below(4) == 0 {
             let allocation = NodeId(self.random.bytes());
-            self.wish(Operator::Class {
+            self.wish(Command::SetResourceClass {
                 node: id,
                 name: CLASS,
             });
             let class = self.random.pick(&[CLASS, FLAVOR]);
-            self.wish(Operator::Allocate(Allocate {
+            self.wish(Command::Allocate(Allocate {
                 id: allocation,
                 name: "",
                 class,
                 node: None,
-                lists: Pairs::default(),
+                lists: KeyValues::default(),
             }));
             if self.random.below(8) == 0 {
                 // Somebody thinks better of it.
-                self.wish(Operator::Deallocate { allocation });
+                self.wish(Command::Deallocate { allocation });
             }
         }
         // It may be another's by now.
@@ -147,13 +147,13 @@ impl World {
         if self.random.below(2) == 0 {
             self.give(network, mac, Some(named));
         } else {
-            let gone = self.wish(Operator::AddressGone { network, mac });
+            let gone = self.wish(Command::ReleaseAddress { network, mac });
             self.trace(|| format!("{mac:?}: no address on {network} any more: {gone}"));
         }
     }
 
     fn give(&mut self, network: &str, mac: Mac, address: Option<Ipv4Addr>) {
-        let given = self.wish(Operator::Address {
+        let given = self.wish(Command::ReserveAddress {
             network,
             mac,
             address,

@@ -7,15 +7,15 @@
 use std::collections::BTreeMap;
 
 use core::net::Ipv4Addr;
-use farrier_core::book::PROVISIONING;
-use farrier_core::flags::Flags;
+use farrier_core::ipam::PROVISIONING;
 use farrier_core::node::Node;
+use farrier_core::node::flags::Flags;
 use farrier_core::{Config, Input};
 use farrier_dhcp::wire::{MessageType, Reply, Request};
 use farrier_lifecycle::State;
 use farrier_protocol::message::Mac;
 
-use crate::appliance::{Appliance, Effect};
+use crate::appliance::{Appliance, Outcome};
 use crate::boot::appliance_address;
 use crate::image;
 use crate::machine::{Machine, Stage};
@@ -170,12 +170,12 @@ impl Watch {
         now: u64,
         appliance: &Appliance,
         machines: &[Machine],
-        effects: &[Effect],
+        effects: &[Outcome],
     ) {
         for effect in effects {
             match effect {
-                Effect::Dhcp(_, payload) => self.dhcp(now, payload),
-                Effect::Power(node, _) => {
+                Outcome::Dhcp(_, payload) => self.dhcp(now, payload),
+                Outcome::Power(node, _) => {
                     let nodes = appliance.rack.nodes();
                     let waits = nodes
                         .iter()
@@ -187,8 +187,8 @@ impl Watch {
                         });
                     }
                 }
-                Effect::Answer(_) => self.answered(now, appliance),
-                Effect::Agent(..) => {}
+                Outcome::Answer(_) => self.answered(now, appliance),
+                Outcome::Agent(..) => {}
             }
         }
         if appliance.lost() != 0 {
@@ -205,7 +205,7 @@ impl Watch {
     /// has one owner.
     pub fn answered(&mut self, now: u64, appliance: &Appliance) {
         let lease = u64::from(appliance.rack.config().lease_secs) * 1000;
-        if let Some(what) = self.owners.look(now, appliance.rack.book(), lease) {
+        if let Some(what) = self.owners.look(now, appliance.rack.ipam(), lease) {
             self.wrong(now, || what);
         }
         let nodes = appliance.rack.nodes().iter();
@@ -380,7 +380,7 @@ impl Watch {
                 format!("node {slot} was released and keeps what was its tenant's")
             });
         }
-        let leaks = appliance.rack.book().entries().iter().find(|entry| {
+        let leaks = appliance.rack.ipam().entries().iter().find(|entry| {
             entry.is_held()
                 && !entry.is_named()
                 && entry.network != PROVISIONING

@@ -8,7 +8,7 @@ use std::collections::BinaryHeap;
 use farrier_core::Input;
 use farrier_protocol::message::Mac;
 
-use crate::appliance::{Appliance, Effect};
+use crate::appliance::{Appliance, Outcome};
 use crate::faults::{Faults, Kinds};
 use crate::machine::Machine;
 use crate::network::Packet;
@@ -152,7 +152,7 @@ pub struct World {
     numbers: u64,
     tick_at: u64,
     pub(crate) restarting: bool,
-    scratch: Vec<Effect>,
+    scratch: Vec<Outcome>,
 }
 
 impl std::fmt::Debug for World {
@@ -350,21 +350,21 @@ impl World {
     }
 
     /// Carries out what the brain wants, and looks at what it did.
-    pub(crate) fn carry_out(&mut self, mut effects: Vec<Effect>) {
+    pub(crate) fn carry_out(&mut self, mut effects: Vec<Outcome>) {
         self.watch
             .step(self.now, &self.appliance, &self.machines, &effects);
         for effect in effects.drain(..) {
             match effect {
-                Effect::Dhcp(to, payload) => {
+                Outcome::Dhcp(to, payload) => {
                     self.digest.add_bytes(&payload);
                     self.dhcp_down(to, &payload);
                 }
-                Effect::Agent(to, datagram) => {
+                Outcome::Agent(to, datagram) => {
                     self.digest.add_bytes(&datagram);
                     self.transmit_down(to.mac, Some(to.mac), &Packet::Agent(to, datagram));
                 }
-                Effect::Power(node, wanted) => self.power_wanted(node, wanted),
-                Effect::Answer(granted) => {
+                Outcome::Power(node, wanted) => self.power_wanted(node, wanted),
+                Outcome::Answer(granted) => {
                     self.digest.add(u64::from(granted));
                     self.answer = Some(granted);
                 }

@@ -184,7 +184,7 @@ impl<'r> Walk<'r> {
                 );
             }
             told = told.max(hops.len());
-            if hops.iter().any(|hop| hop["name"] == "agent hello") {
+            if hops.iter().any(|hop| hop["name"] == "agent handshake") {
                 for hop in &hops {
                     let name = hop["name"].as_str().unwrap_or("?");
                     self.report

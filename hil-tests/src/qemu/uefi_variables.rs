@@ -20,7 +20,7 @@ const GLOBAL: [u8; 16] = [
 const AUTHENTICATED: [u8; 16] = [
     0x78, 0x2C, 0xF3, 0xAA, 0x7B, 0x94, 0x9A, 0x43, 0xA1, 0x80, 0x2E, 0x14, 0x4E, 0xC3, 0x77, 0x92,
 ];
-/// Kept over resets; visible to boot services and to the system.
+/// StatementRef over resets; visible to boot services and to the system.
 const ATTRIBUTES: u32 = 0x7;
 
 /// Writes into an empty store the option to boot by HTTP over IPv4 from the

@@ -1,4 +1,4 @@
-//! A whole rack: switch, appliance, servers, and a door for the operator.
+//! A whole rack: switch, appliance, servers, and a port_forward for the operator.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use super::Api;
 use crate::Tools;
-use crate::door::{Door, DoorConfig};
+use crate::port_forward::{PortForward, PortForwardConfig};
 use crate::qemu::{Appliance, ApplianceSpec, Server, ServerSpec};
 use crate::switch::{Mac, Switch, SwitchConfig};
 
@@ -72,9 +72,9 @@ impl Bench {
         (self.write_store)(&store).context("writing the asset store")?;
         let spec = (self.appliance)(&store).in_directory(&directory);
         let appliance = Appliance::new(spec, &switch, &directory, &self.tools)?;
-        let door = Door::open(
+        let port_forward = PortForward::open(
             switch.add_host_port("operator")?,
-            DoorConfig {
+            PortForwardConfig {
                 mac: Mac([0x02, 0xFA, 0x44, 0x1E, 0xFF, 0x01]),
                 // Pools begin well above it.
                 address: Ipv4Addr::from_bits(self.address.to_bits() + 1),
@@ -88,8 +88,8 @@ impl Bench {
             .collect::<Result<_>>()?;
         let rack = Rack {
             servers,
-            api: Api::new(&door.url()),
-            door,
+            api: Api::new(&port_forward.url()),
+            port_forward,
             appliance,
             switch,
             directory,
@@ -108,7 +108,7 @@ pub struct Rack {
     servers: Vec<Server>,
     appliance: Appliance,
     api: Api,
-    door: Door,
+    port_forward: PortForward,
     switch: Switch,
     directory: PathBuf,
     keep: AtomicBool,
@@ -169,7 +169,7 @@ impl Rack {
 
     /// The same as a URL on localhost.
     pub fn door_url(&self) -> String {
-        self.door.url()
+        self.port_forward.url()
     }
 
     /// The switch.

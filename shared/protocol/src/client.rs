@@ -8,7 +8,7 @@ use core::fmt;
 use heapless::Vec;
 
 use crate::{
-    message::{Hello, Reply, Request, Welcome},
+    message::{AgentHandshake, HandshakeReply, Reply, Request},
     noise::{Initiator, SessionKeys},
     server::{
         HandshakeError, MAX_HELLO, MAX_INIT, MAX_WELCOME, PROLOGUE, SessionError, gate_mac,
@@ -49,7 +49,7 @@ impl Handshake {
     pub fn new(
         appliance: &[u8; 32],
         ticket: &Ticket,
-        hello: &Hello,
+        hello: &AgentHandshake,
         randoms: &Randoms,
     ) -> Result<Self, HandshakeError> {
         let mut datagram = Vec::new();
@@ -101,7 +101,7 @@ impl Handshake {
 
     /// Reads the appliance's response. After an error the handshake is as it
     /// was before: anybody can send a wrong response.
-    pub fn process(&self, response: &[u8]) -> Result<(Session, Welcome), HandshakeError> {
+    pub fn process(&self, response: &[u8]) -> Result<(Session, HandshakeReply), HandshakeError> {
         let Ok(Datagram::Response { session, noise }) = Datagram::parse(response) else {
             return Err(HandshakeError::Malformed);
         };

@@ -21,8 +21,8 @@ use crate::{
     MAX_DATAGRAM, MAX_STATEMENT,
     client::{Handshake, Randoms, Session},
     message::{
-        Fact, Failure, Farewell, Hello, Order, Progress, Reason, Refusal, Reply, Request,
-        Statement, Step, Welcome,
+        AgentHandshake, Failure, FinalReport, HandshakeReply, Order, Progress, Reason, Refusal,
+        Reply, Report, Request, Statement, Step,
     },
     parts,
     server::HandshakeError,
@@ -61,7 +61,7 @@ pub struct Config {
     /// The ticket of the kernel command line.
     pub ticket: Ticket,
     /// First words. `boot_key` and the versions are filled in.
-    pub hello: Hello,
+    pub hello: AgentHandshake,
     /// The boot's ed25519 key, which signs statements.
     pub boot_key: SecretKey,
     /// Random bytes of the handshake.
@@ -76,7 +76,7 @@ pub struct Config {
 )]
 pub enum Event {
     /// The session stands.
-    Established(Welcome),
+    Established(HandshakeReply),
     /// A new order. Call [`Conversation::finish`] when it is carried out.
     Order(Order),
     /// The appliance has stored this statement.
@@ -86,7 +86,7 @@ pub enum Event {
     Refused(Refusal),
     /// The appliance knows that the agent leaves, or could not be told in
     /// [`FAREWELL_MS`]. The conversation is over.
-    Gone(Farewell),
+    Gone(FinalReport),
     /// The conversation is over.
     Lost(Lost),
 }
@@ -138,7 +138,10 @@ pub enum ReportError {
 )]
 enum State {
     Handshake(Handshake),
-    Session { session: Session, welcome: Welcome },
+    Session {
+        session: Session,
+        welcome: HandshakeReply,
+    },
     Over,
 }
 
@@ -188,7 +191,7 @@ pub struct Conversation {
     /// Whether `progress` has not been told yet.
     progress_new: bool,
     progress_at: u64,
-    farewell: Option<(Farewell, Option<u64>)>,
+    farewell: Option<(FinalReport, Option<u64>)>,
     /// Spreads the retries of many agents.
     spread: u8,
 }
@@ -228,7 +231,7 @@ impl Conversation {
     }
 
     /// The welcome, once the session stands.
-    pub fn welcome(&self) -> Option<&Welcome> {
+    pub fn welcome(&self) -> Option<&HandshakeReply> {
         match &self.state {
             State::Session { welcome, .. } => Some(welcome),
             _ => None,
@@ -258,7 +261,7 @@ impl Conversation {
     /// Signs a fact about the order under way (about none where there is
     /// none) and sends it until it is stored. Returns the statement's
     /// counter; [`Event::Stored`] names it.
-    pub fn report(&mut self, fact: Fact) -> Result<u32, ReportError> {
+    pub fn report(&mut self, fact: Report) -> Result<u32, ReportError> {
         let State::Session { welcome, .. } = &self.state else {
             return Err(ReportError::NoSession);
         };
@@ -310,7 +313,7 @@ impl Conversation {
 
     /// Says good-bye once all statements are stored; [`Event::Gone`] ends
     /// the conversation.
-    pub fn leave(&mut self, farewell: Farewell) {
+    pub fn leave(&mut self, farewell: FinalReport) {
         if self.farewell.is_none() {
             self.farewell = Some((farewell, None));
         }
@@ -518,7 +521,7 @@ impl Conversation {
             }
         } else if let Some((farewell, until)) = &mut self.farewell {
             until.get_or_insert(now.saturating_add(FAREWELL_MS));
-            (Asking::Bye, Request::Bye(*farewell))
+            (Asking::Bye, Request::FinalReport(*farewell))
         } else if let Some(order) = self.working {
             self.progress_at = now;
             self.progress_new = false;
@@ -571,7 +574,7 @@ impl fmt::Debug for Conversation {
     }
 }
 
-fn bad_order(error: SigningError) -> Fact {
+fn bad_order(error: SigningError) -> Report {
     let text = match error {
         SigningError::Key => "the appliance's key for orders is no key",
         SigningError::Signature => "the order's signature does not hold",
@@ -579,7 +582,7 @@ fn bad_order(error: SigningError) -> Fact {
         SigningError::NoRoom => "the order is too long",
         SigningError::NotOurs => "the order is for another node or boot",
     };
-    Fact::Failure(Failure {
+    Report::Failure(Failure {
         step: Step::Startup,
         reason: Reason::BadOrder,
         text: heapless::String::try_from(text).unwrap_or_default(),

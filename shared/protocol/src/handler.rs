@@ -17,7 +17,7 @@
 
 use crate::{
     conversation::{Conversation, Event, Lost, Poll},
-    message::{Fact, Failure, Farewell, Order, Progress, Refusal, Welcome},
+    message::{Failure, FinalReport, HandshakeReply, Order, Progress, Refusal, Report},
 };
 
 /// What an agent can do. Times are milliseconds of one monotonic clock.
@@ -26,7 +26,7 @@ use crate::{
 /// starts it, `poll` looks how it goes. No function may block.
 pub trait AgentHandler {
     /// The session stands.
-    fn established(&mut self, now: u64, welcome: &Welcome);
+    fn established(&mut self, now: u64, welcome: &HandshakeReply);
 
     /// Begin to carry out an order. It is verified: signed by the appliance,
     /// for this node, this boot, and newer than every order before. That
@@ -34,7 +34,7 @@ pub trait AgentHandler {
     fn begin(&mut self, now: u64, order: &Order);
 
     /// What is there to say? Called again and again while an order is under
-    /// way; `None` means nothing now. A [`Work::Fact`] is taken only when
+    /// way; `None` means nothing now. A [`Work::Report`] is taken only when
     /// the one before it is stored.
     fn poll(&mut self, now: u64) -> Option<Work>;
 
@@ -43,7 +43,7 @@ pub trait AgentHandler {
     fn refused(&mut self, now: u64, refusal: Refusal);
 
     /// The appliance knows that the agent leaves (or can't be told): do it.
-    fn leave(&mut self, now: u64, farewell: Farewell);
+    fn leave(&mut self, now: u64, farewell: FinalReport);
 
     /// The conversation is over without an order to leave.
     fn lost(&mut self, now: u64, lost: Lost);
@@ -59,14 +59,14 @@ pub enum Work {
     /// How far it has come. Told at most once a second, the latest counts.
     Progress(Progress),
     /// A fact, to be signed, sent and kept as evidence.
-    Fact(Fact),
+    Report(Report),
     /// The order is carried out and all its facts are told.
     Finished,
     /// The order did not succeed: tells the failure and ends the order.
     Failed(Failure),
     /// The order is carried out by leaving: tell the appliance, then call
     /// [`AgentHandler::leave`].
-    Leave(Farewell),
+    Leave(FinalReport),
 }
 
 /// What the caller of a [`Driver`] does next.
@@ -150,9 +150,9 @@ impl<H: AgentHandler> Driver<H> {
                     self.conversation.progress(progress);
                     return;
                 }
-                Some(Work::Fact(fact)) => self.report(fact),
+                Some(Work::Report(fact)) => self.report(fact),
                 Some(Work::Failed(failure)) => {
-                    self.report(Fact::Failure(failure));
+                    self.report(Report::Failure(failure));
                     self.finishing = true;
                 }
                 Some(Work::Finished) => self.finishing = true,
@@ -164,7 +164,7 @@ impl<H: AgentHandler> Driver<H> {
         }
     }
 
-    fn report(&mut self, fact: Fact) {
+    fn report(&mut self, fact: Report) {
         // Can't fail: nothing is being reported, and every fact fits (the
         // sizes are asserted at compile time).
         let reported = self.conversation.report(fact);

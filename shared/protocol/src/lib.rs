@@ -13,9 +13,9 @@
 //! ```text
 //! agent                                   appliance
 //!   | 1 init: ticket id, gate MAC,            |  look-up, one MAC, then
-//!   |   Noise IK message 1 (secret, Hello) -> |  the expensive handshake
+//!   |   Noise IK message 1 (secret, AgentHandshake) -> |  the expensive handshake
 //!   | <- 2 response: session id,              |
-//!   |   Noise IK message 2 (id, Welcome)      |
+//!   |   Noise IK message 2 (id, HandshakeReply)      |
 //!   | 3 request: counter, sealed Request ->   |  every one idempotent
 //!   | <- 4 reply: counter, sealed Reply       |
 //!   | <- 5 refused: an unauthenticated hint   |
@@ -33,6 +33,7 @@ mod noise;
 
 pub mod client;
 pub mod conversation;
+pub mod digest;
 pub mod handler;
 pub mod message;
 pub mod parts;
@@ -40,7 +41,6 @@ pub mod sealed;
 pub mod server;
 pub mod signing;
 pub mod size;
-pub mod summary;
 pub mod ticket;
 pub mod version;
 pub mod view;

@@ -39,7 +39,7 @@ pub enum BootMode {
 
 /// First words of an agent, carried inside the handshake.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hello {
+pub struct AgentHandshake {
     /// Oldest protocol version that the agent speaks.
     pub version_min: u16,
     /// Newest protocol version that the agent speaks.
@@ -56,7 +56,7 @@ pub struct Hello {
 
 /// The appliance's answer inside the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Welcome {
+pub struct HandshakeReply {
     /// The version that both will speak from now on.
     pub version: u16,
     /// The node that the ticket was made for.
@@ -76,7 +76,7 @@ pub enum Request<'a> {
     /// How far the current order has come; at most one a second.
     Progress(Progress),
     /// The agent leaves: the machine reboots or powers off right after.
-    Bye(Farewell),
+    FinalReport(FinalReport),
 }
 
 /// A piece of a statement too long for one datagram.
@@ -133,7 +133,7 @@ pub enum Step {
 /// Why the agent leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
-pub enum Farewell {
+pub enum FinalReport {
     /// The machine reboots.
     Reboot = 0,
     /// The machine powers itself off.
@@ -306,7 +306,7 @@ pub struct Statement {
     /// The order that it answers; 0 for none.
     pub order: u32,
     /// What it says.
-    pub fact: Fact,
+    pub fact: Report,
 }
 
 /// What a statement says.
@@ -315,7 +315,7 @@ pub struct Statement {
     clippy::large_enum_variant,
     reason = "there is no heap to box it on, and one statement lives at a time"
 )]
-pub enum Fact {
+pub enum Report {
     /// The hardware.
     Inspection(Inspection),
     /// One disk was erased and read back.

@@ -30,7 +30,7 @@ use core::fmt;
 
 use crate::{
     crypto::{equal, hmac_sha256, noise_nonce, open_in_place, seal_in_place, sha256},
-    message::{Hello, Reply, Request, Welcome},
+    message::{AgentHandshake, HandshakeReply, Reply, Request},
     noise::{INIT_OVERHEAD, Responder, known_pair, public_key},
     ticket::Ticket,
     wire::{
@@ -41,9 +41,9 @@ use crate::{
 
 /// Separates this handshake from every other use of the same keys.
 pub(crate) const PROLOGUE: &[u8] = b"farrier session v1\0";
-/// Longest payload of Noise message 1: the ticket's secret and a [`Hello`].
+/// Longest payload of Noise message 1: the ticket's secret and a [`AgentHandshake`].
 pub(crate) const MAX_HELLO: usize = 24 + 64;
-/// Longest payload of Noise message 2: the session id and a [`Welcome`].
+/// Longest payload of Noise message 2: the session id and a [`HandshakeReply`].
 pub(crate) const MAX_WELCOME: usize = 4 + 32;
 /// Longest init datagram, in bytes.
 pub const MAX_INIT: usize = INIT_NOISE_AT + INIT_OVERHEAD + MAX_HELLO;
@@ -112,7 +112,7 @@ pub enum HandshakeError {
     Forged = 1,
     /// The secret inside the encryption is not the ticket's.
     Secret = 2,
-    /// The payload is no [`Hello`] or [`Welcome`].
+    /// The payload is no [`AgentHandshake`] or [`HandshakeReply`].
     Malformed = 3,
     /// The caller or the versions refused; may be sent back as a hint.
     Refused(HandshakeRefusal) = 4,
@@ -126,7 +126,7 @@ pub struct Accepted {
     /// The session, with no request yet.
     pub session: Session,
     /// The agent's first words.
-    pub hello: Hello,
+    pub hello: AgentHandshake,
     /// Length of the response in `out`.
     pub len: usize,
 }
@@ -162,18 +162,18 @@ pub fn init_digest(init: &Init<'_>) -> [u8; 16] {
     digest
 }
 
-/// Checks the gate, reads the [`Hello`], and writes the response to `out`
+/// Checks the gate, reads the [`AgentHandshake`], and writes the response to `out`
 /// ([`MAX_RESPONSE`] bytes are enough).
 ///
-/// `make_welcome` sees the verified `Hello` and decides; for the same
-/// `Hello` and ticket it must decide the same again. A pure function
+/// `make_welcome` sees the verified `AgentHandshake` and decides; for the same
+/// `AgentHandshake` and ticket it must decide the same again. A pure function
 /// otherwise: see the module on lost responses.
 pub fn accept(
     keys: &Keys,
     init: &Init<'_>,
     ticket: &Ticket,
     session: SessionId,
-    make_welcome: impl FnOnce(&Hello) -> Result<Welcome, HandshakeRefusal>,
+    make_welcome: impl FnOnce(&AgentHandshake) -> Result<HandshakeReply, HandshakeRefusal>,
     out: &mut [u8],
 ) -> Result<Accepted, HandshakeError> {
     if !verify_gate(init, ticket) {
@@ -199,7 +199,8 @@ pub fn accept(
     if !equal(secret, &ticket.secret) {
         return Err(HandshakeError::Secret);
     }
-    let hello: Hello = postcard::from_bytes(hello).map_err(|_| HandshakeError::Malformed)?;
+    let hello: AgentHandshake =
+        postcard::from_bytes(hello).map_err(|_| HandshakeError::Malformed)?;
     let welcome = make_welcome(&hello).map_err(HandshakeError::Refused)?;
 
     let mut payload = [0; MAX_WELCOME];

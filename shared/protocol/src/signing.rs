@@ -13,8 +13,8 @@ use serde::Serialize;
 use crate::{
     MAX_STATEMENT,
     crypto::sha256,
+    digest,
     message::{BootId, NodeId, Order, Statement},
-    summary,
 };
 
 /// Bytes of a signature.
@@ -166,13 +166,13 @@ pub fn verify_statement(
 
 /// As [`verify_statement`], for those who can not afford the stack that a
 /// whole statement takes.
-pub fn verify_statement_summary(
+pub fn verify_statement_digest(
     boot_key: &PublicKey,
     node: NodeId,
     boot: BootId,
     signed: &[u8],
-) -> Result<summary::Statement, SigningError> {
-    let statement: summary::Statement = decode(statement_body(boot_key, signed)?)?;
+) -> Result<digest::Statement, SigningError> {
+    let statement: digest::Statement = decode(statement_body(boot_key, signed)?)?;
     if statement.node != node || statement.boot != boot {
         return Err(SigningError::NotOurs);
     }

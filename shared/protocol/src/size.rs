@@ -32,9 +32,9 @@ const fn bytes(n: usize) -> usize {
     n + if n < 128 { 1 } else { 2 }
 }
 
-/// [`crate::message::Hello`].
+/// [`crate::message::AgentHandshake`].
 pub const HELLO: usize = U16 + U16 + 32 + MAC + 16 + VARIANT;
-/// [`crate::message::Welcome`].
+/// [`crate::message::HandshakeReply`].
 pub const WELCOME: usize = U16 + NODE + U64;
 /// [`crate::message::Request::Part`], the longest request.
 pub const REQUEST: usize = VARIANT + U32 + U16 + U16 + bytes(PART_LEN);

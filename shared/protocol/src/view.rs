@@ -1,6 +1,6 @@
 //! Inspections as they lie in their statement: texts are borrowed from the
 //! bytes. For who tells the hardware on and has no stack for a whole
-//! [`crate::message::Statement`]; see [`crate::summary`] for what decisions
+//! [`crate::message::Statement`]; see [`crate::digest`] for what decisions
 //! need. Field by field, these are the types of [`crate::message`].
 
 use heapless::Vec;
@@ -52,12 +52,12 @@ pub struct Statement<'a> {
     pub order: u32,
     /// What it says.
     #[serde(borrow)]
-    pub fact: Fact<'a>,
+    pub fact: Report<'a>,
 }
 
-/// The first of [`crate::message::Fact`]; others do not parse here.
+/// The first of [`crate::message::Report`]; others do not parse here.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub enum Fact<'a> {
+pub enum Report<'a> {
     /// The hardware.
     #[serde(borrow)]
     Inspection(Inspection<'a>),

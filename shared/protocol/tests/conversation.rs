@@ -22,29 +22,33 @@ struct Hand {
     begun: Vec<u32>,
     work: VecDeque<Work>,
     refused: Vec<Refusal>,
-    left: Option<Farewell>,
+    left: Option<FinalReport>,
     lost: Option<(u64, Lost)>,
 }
 
 impl AgentHandler for Hand {
-    fn established(&mut self, _: u64, welcome: &Welcome) {
+    fn established(&mut self, _: u64, welcome: &HandshakeReply) {
         assert_eq!(*welcome, common::welcome());
     }
 
     fn begin(&mut self, _: u64, order: &Order) {
         self.begun.push(order.counter);
         self.work = match order.task {
-            Task::Inspect => [Work::Fact(Fact::Inspection(inspection())), Work::Finished].into(),
+            Task::Inspect => [
+                Work::Report(Report::Inspection(inspection())),
+                Work::Finished,
+            ]
+            .into(),
             Task::Erase { .. } => [
                 Work::Progress(progress()),
-                Work::Fact(Fact::Erased(erased())),
-                Work::Fact(Fact::Done),
+                Work::Report(Report::Erased(erased())),
+                Work::Report(Report::Done),
                 Work::Finished,
             ]
             .into(),
             Task::Deploy(_) => [Work::Failed(failure())].into(),
-            Task::Reboot => [Work::Leave(Farewell::Reboot)].into(),
-            Task::PowerOff => [Work::Leave(Farewell::PowerOff)].into(),
+            Task::Reboot => [Work::Leave(FinalReport::Reboot)].into(),
+            Task::PowerOff => [Work::Leave(FinalReport::PowerOff)].into(),
         };
     }
 
@@ -56,7 +60,7 @@ impl AgentHandler for Hand {
         self.refused.push(refusal);
     }
 
-    fn leave(&mut self, _: u64, farewell: Farewell) {
+    fn leave(&mut self, _: u64, farewell: FinalReport) {
         self.left = Some(farewell);
     }
 
@@ -73,7 +77,7 @@ struct Appliance {
     counter: u32,
     assembly: Reassembly,
     stored: Vec<Statement>,
-    bye: Option<Farewell>,
+    bye: Option<FinalReport>,
     forge_orders: bool,
     refuse: Option<Refusal>,
 }
@@ -146,7 +150,7 @@ impl Appliance {
                 }
             },
             Request::Progress(_) => Reply::Ack,
-            Request::Bye(farewell) => {
+            Request::FinalReport(farewell) => {
                 if freshness == Freshness::New {
                     assert_eq!(self.bye, None, "good-bye is said once");
                 }
@@ -173,7 +177,7 @@ impl Appliance {
                         Arrived::All(signed) => {
                             let key = boot_key().public();
                             let said = signing::verify_statement(&key, NODE, BOOT, signed).unwrap();
-                            let ends = !matches!(said.fact, Fact::Erased(_)) && said.order != 0;
+                            let ends = !matches!(said.fact, Report::Erased(_)) && said.order != 0;
                             assert_eq!(said.counter, self.stored.len() as u32 + 1);
                             self.stored.push(said);
                             if ends {
@@ -267,7 +271,7 @@ fn whole_job() -> [Task; 4] {
 
 fn check_whole_job(lab: &Lab) {
     assert_eq!(lab.driver.handler().begun, [1, 2, 3, 4]);
-    assert_eq!(lab.driver.handler().left, Some(Farewell::Reboot));
+    assert_eq!(lab.driver.handler().left, Some(FinalReport::Reboot));
     assert_eq!(lab.driver.handler().lost, None);
     let facts: Vec<_> = lab
         .appliance
@@ -278,10 +282,10 @@ fn check_whole_job(lab: &Lab) {
     assert_eq!(
         facts,
         [
-            (1, &Fact::Inspection(inspection())),
-            (2, &Fact::Erased(erased())),
-            (2, &Fact::Done),
-            (3, &Fact::Failure(failure())),
+            (1, &Report::Inspection(inspection())),
+            (2, &Report::Erased(erased())),
+            (2, &Report::Done),
+            (3, &Report::Failure(failure())),
         ]
     );
 }
@@ -291,7 +295,7 @@ fn a_whole_job_on_a_good_network() {
     let mut lab = Lab::new(&whole_job());
     assert!(lab.run(60_000, |datagram| vec![datagram]));
     check_whole_job(&lab);
-    assert_eq!(lab.appliance.bye, Some(Farewell::Reboot));
+    assert_eq!(lab.appliance.bye, Some(FinalReport::Reboot));
     assert!(lab.sent < 20, "{} datagrams", lab.sent);
 }
 
@@ -360,7 +364,7 @@ fn a_forged_refusal_alone_ends_nothing() {
     let len = emit_refused(ticket().id, HandshakeRefusal::TicketUsed, &mut out).unwrap();
     lab.driver.process(lab.now, &out[..len]);
     assert!(lab.run(60_000, |datagram| vec![datagram]));
-    assert_eq!(lab.driver.handler().left, Some(Farewell::PowerOff));
+    assert_eq!(lab.driver.handler().left, Some(FinalReport::PowerOff));
 }
 
 #[test]
@@ -418,7 +422,7 @@ fn an_order_with_a_wrong_signature_is_not_begun_but_reported() {
     let reported = &lab.appliance.stored;
     assert!(!reported.is_empty() && reported.len() < 10);
     for statement in reported {
-        let Fact::Failure(failure) = &statement.fact else {
+        let Report::Failure(failure) = &statement.fact else {
             panic!("{statement:?}");
         };
         assert_eq!(failure.reason, Reason::BadOrder);
@@ -436,7 +440,7 @@ fn a_refused_statement_ends_its_order() {
     lab.appliance.refuse = Some(Refusal::Malformed);
     assert!(lab.run(60_000, |datagram| vec![datagram]));
     assert_eq!(lab.driver.handler().refused, [Refusal::Malformed]);
-    assert_eq!(lab.driver.handler().left, Some(Farewell::Reboot));
+    assert_eq!(lab.driver.handler().left, Some(FinalReport::Reboot));
 }
 
 #[test]
@@ -444,13 +448,13 @@ fn an_order_under_way_is_a_sign_of_life() {
     // A handler that says nothing: the conversation does.
     struct Mute;
     impl AgentHandler for Mute {
-        fn established(&mut self, _: u64, _: &Welcome) {}
+        fn established(&mut self, _: u64, _: &HandshakeReply) {}
         fn begin(&mut self, _: u64, _: &Order) {}
         fn poll(&mut self, _: u64) -> Option<Work> {
             None
         }
         fn refused(&mut self, _: u64, _: Refusal) {}
-        fn leave(&mut self, _: u64, _: Farewell) {}
+        fn leave(&mut self, _: u64, _: FinalReport) {}
         fn lost(&mut self, _: u64, _: Lost) {}
     }
     let conversation = Conversation::new(Config {

@@ -103,7 +103,7 @@ fn a_statement_travels_in_parts_in_any_order() {
     disk.wwn = text(&"x".repeat(40));
     disk.model = text(&"x".repeat(40));
     while long.disks.push(disk.clone()).is_ok() {}
-    let said = statement(Fact::Inspection(long));
+    let said = statement(Report::Inspection(long));
     let signed = signing::sign_statement(&boot_key(), &said, &mut buffer).unwrap();
     let count = parts::count(signed.len()).unwrap();
     assert!(count > 2);
@@ -131,7 +131,7 @@ fn a_statement_travels_in_parts_in_any_order() {
 #[test]
 fn a_statement_of_another_boot_or_key_is_refused() {
     let mut buffer = [0; MAX_STATEMENT];
-    let said = statement(Fact::Done);
+    let said = statement(Report::Done);
     let signed = signing::sign_statement(&boot_key(), &said, &mut buffer).unwrap();
     let key = boot_key().public();
     assert_eq!(

@@ -104,10 +104,10 @@ fn golden_bytes() {
     );
     golden.request("request.progress", &Request::Progress(progress()));
     for (name, farewell) in [
-        ("request.bye.reboot", Farewell::Reboot),
-        ("request.bye.power_off", Farewell::PowerOff),
+        ("request.bye.reboot", FinalReport::Reboot),
+        ("request.bye.power_off", FinalReport::PowerOff),
     ] {
-        golden.request(name, &Request::Bye(farewell));
+        golden.request(name, &Request::FinalReport(farewell));
     }
     let steps = [
         Step::Startup,
@@ -161,15 +161,15 @@ fn golden_bytes() {
 
     golden.value(
         "statement.inspection",
-        statement(Fact::Inspection(inspection())),
+        statement(Report::Inspection(inspection())),
     );
-    golden.value("statement.erased", statement(Fact::Erased(erased())));
+    golden.value("statement.erased", statement(Report::Erased(erased())));
     golden.value(
         "statement.image_written",
-        statement(Fact::ImageWritten(image_proof())),
+        statement(Report::ImageWritten(image_proof())),
     );
-    golden.value("statement.failure", statement(Fact::Failure(failure())));
-    golden.value("statement.done", statement(Fact::Done));
+    golden.value("statement.failure", statement(Report::Failure(failure())));
+    golden.value("statement.done", statement(Report::Done));
     golden.value(
         "reasons",
         [
@@ -222,7 +222,7 @@ fn golden_datagrams() {
     let order = order(deploy());
     let (_, signature) = signing::sign_order(&order_key(), &order, &mut out).unwrap();
     golden.bytes("wire.order_signature", &signature);
-    let statement = statement(Fact::Done);
+    let statement = statement(Report::Done);
     let signed = signing::sign_statement(&boot_key(), &statement, &mut out).unwrap();
     golden.bytes("wire.signed_statement", signed);
 

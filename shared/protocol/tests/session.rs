@@ -164,7 +164,7 @@ fn a_repeated_request_is_flagged_and_an_older_one_dropped() {
     assert_eq!(again.freshness, Freshness::Repeat);
 
     let second_len = agent
-        .seal_request(&Request::Bye(Farewell::Reboot), &mut second)
+        .seal_request(&Request::FinalReport(FinalReport::Reboot), &mut second)
         .unwrap();
     assert!(appliance.open(&second[..second_len], &mut buffer).is_ok());
     assert_eq!(appliance.open(first, &mut buffer), Err(SessionError::Old));

@@ -68,7 +68,7 @@ fn all<T: Clone, const N: usize>(one: T) -> Vec<T, N> {
 
 #[test]
 fn handshake() {
-    let hello = Hello {
+    let hello = AgentHandshake {
         version_min: u16::MAX,
         version_max: u16::MAX,
         boot_key: [0xff; 32],
@@ -77,7 +77,7 @@ fn handshake() {
         boot_mode: BootMode::Uefi,
     };
     assert_eq!(len(&hello), size::HELLO);
-    let welcome = Welcome {
+    let welcome = HandshakeReply {
         version: u16::MAX,
         node: NodeId([0xff; 16]),
         boot: BootId(u64::MAX),
@@ -166,10 +166,10 @@ fn statements() {
         fact,
     };
     assert_eq!(
-        len(&statement(Fact::Inspection(inspection))),
+        len(&statement(Report::Inspection(inspection))),
         size::STATEMENT
     );
-    let certificate = Fact::Erased(EraseCertificate {
+    let certificate = Report::Erased(EraseCertificate {
         disk: disk_id(),
         method: EraseMethod::Overwrite,
         verified_bytes: u64::MAX,
@@ -178,7 +178,7 @@ fn statements() {
     });
     // An erase certificate, signature included, is at most 1 KiB.
     assert!(len(&statement(certificate)) + 64 <= 1024);
-    let failure = Fact::Failure(Failure {
+    let failure = Report::Failure(Failure {
         step: Step::Finish,
         reason: Reason::Resources,
         text: full(),

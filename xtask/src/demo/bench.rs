@@ -4,7 +4,7 @@ use crate::board::{Board, Firmware};
 use crate::kit::{self, Kit};
 use crate::{target_folder, tools, workspace};
 use anyhow::{Context, Result};
-use farrier_core::config::Config;
+use farrier_core::interface::config::Config;
 use farrier_deploy_ramdisk::ramdisk::Flavour;
 use farrier_hil_tests::qemu::ApplianceSpec;
 use farrier_hil_tests::scenario::Bench;

@@ -1,13 +1,13 @@
 //! How a session with an agent begins: a ticket, its gate, and the one
 //! handshake that it is good for.
 
-use crate::discover::is_real_uuid;
-use crate::input::Endpoint;
+use crate::identity::is_real_uuid;
+use crate::interface::Effects;
+use crate::interface::Endpoint;
+use crate::interface::Instant;
 use crate::node::{Hop, Power, cut};
-use crate::output::Outputs;
 use crate::rack::{Rack, count};
-use crate::time::Instant;
-use farrier_protocol::message::Welcome;
+use farrier_protocol::message::HandshakeReply;
 use farrier_protocol::server::{self, HandshakeError};
 use farrier_protocol::version;
 use farrier_protocol::wire::{HandshakeRefusal, Init, SessionId, emit_refused};
@@ -18,7 +18,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         now: Instant,
         from: Endpoint,
         init: &Init<'_>,
-        out: &mut Outputs,
+        out: &mut Effects,
     ) {
         let found = self.nodes.iter().position(|node| {
             node.boot
@@ -78,7 +78,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 fresh
             }
         };
-        let welcome = Welcome {
+        let welcome = HandshakeReply {
             version: version::CURRENT,
             node: node.id,
             boot: node.boot.id,
@@ -86,13 +86,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let mut refused = None;
         let mut accepted = None;
         out.agent_with(from, |room| {
-            let make = |hello: &farrier_protocol::message::Hello| {
+            let make = |hello: &farrier_protocol::message::AgentHandshake| {
                 let spoken = version::MIN..=version::CURRENT;
                 let version = spoken
                     .rev()
                     .find(|v| (hello.version_min..=hello.version_max).contains(v))
                     .ok_or(HandshakeRefusal::Version)?;
-                Ok(Welcome { version, ..welcome })
+                Ok(HandshakeReply { version, ..welcome })
             };
             match server::accept(&secrets.noise, init, &ticket, session, make, room) {
                 Ok(done) => {
@@ -124,10 +124,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if node.system_uuid == [0; 16] && is_real_uuid(&accepted.hello.system_uuid) {
             node.system_uuid = accepted.hello.system_uuid;
         }
-        node.timeline.mark(Hop::Hello, now);
+        node.timeline.mark(Hop::Handshake, now);
         count(&mut self.counters.sessions);
         // An answer to a node that is gone: the agent is refused at its first
         // question, and starts its machine anew.
-        self.join_known(now, index, out);
+        self.merge_known(now, index, out);
     }
 }

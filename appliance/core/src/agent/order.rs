@@ -1,10 +1,10 @@
 //! What agents are ordered: made, numbered, signed.
 
+use crate::interface::Effects;
+use crate::interface::Instant;
 use crate::node::{Hop, Issued, Job};
-use crate::output::Outputs;
+use crate::persist::record::Record;
 use crate::rack::Rack;
-use crate::record::Record;
-use crate::time::Instant;
 use farrier_protocol::message::{ConfigDrive, Deploy, EraseMethod, Order, Task};
 use farrier_protocol::signing;
 use heapless::Vec;
@@ -19,7 +19,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         index: usize,
         job: Job,
         body: &mut [u8],
-        out: &mut Outputs,
+        out: &mut Effects,
     ) -> Option<(usize, [u8; signing::SIGNATURE_LEN])> {
         let task = match job {
             Job::Inspect => Task::Inspect,
@@ -103,7 +103,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         })
     }
 
-    pub(super) fn image_of(&self, index: usize) -> Option<&crate::input::Image> {
+    pub(super) fn image_of(&self, index: usize) -> Option<&crate::interface::Image> {
         self.image(&self.nodes.get(index)?.instance.image_source)
     }
 }

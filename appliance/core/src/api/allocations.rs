@@ -3,11 +3,11 @@
 use super::render::{Cursor, Stage};
 use super::route::Call;
 use super::{Facts, Ident, fields, uuid};
-use crate::flags::Flags;
-use crate::flavor::Flavor;
+use crate::allocation::Flavor;
 use crate::json::{Slice, Writer};
-use crate::node::{Node, Parts};
-use crate::texts::Kind;
+use crate::node::flags::Flags;
+use crate::node::{HardwareFeatures, Node};
+use crate::strings::Kind;
 use farrier_protocol::message::NodeId;
 
 /// All allocations: the node's place, the node, the allocation.
@@ -107,13 +107,13 @@ pub(super) fn flavors(facts: &Facts<'_>, at: &mut Cursor, w: &mut Writer<Slice<'
 }
 
 /// Kinds of parts, as requests and replies name them.
-pub(super) const PARTS: [(&str, Parts); 6] = [
-    ("hdd", Parts::HDD),
-    ("ssd", Parts::SSD),
-    ("nvme", Parts::NVME),
-    ("infiniband", Parts::INFINIBAND),
-    ("roce", Parts::ROCE),
-    ("tpm2", Parts::TPM2),
+pub(super) const PARTS: [(&str, HardwareFeatures); 6] = [
+    ("hdd", HardwareFeatures::HDD),
+    ("ssd", HardwareFeatures::SSD),
+    ("nvme", HardwareFeatures::NVME),
+    ("infiniband", HardwareFeatures::INFINIBAND),
+    ("roce", HardwareFeatures::ROCE),
+    ("tpm2", HardwareFeatures::TPM2),
 ];
 
 fn flavor(facts: &Facts<'_>, flavor: &Flavor, w: &mut Writer<Slice<'_>>) {

@@ -9,7 +9,7 @@ pub(super) fn networks(facts: &Facts<'_>, at: &mut Cursor, w: &mut Writer<Slice<
     if at.stage == Stage::Head {
         w.object().key("networks").array();
         at.stage = Stage::Item;
-    } else if let Some(network) = facts.book.networks().get(at.item) {
+    } else if let Some(network) = facts.ipam.networks().get(at.item) {
         w.object()
             .key("name")
             .string(facts.texts.network(network.place));
@@ -28,7 +28,7 @@ pub(super) fn addresses(facts: &Facts<'_>, at: &mut Cursor, w: &mut Writer<Slice
     if at.stage == Stage::Head {
         w.object().key("addresses").array();
         at.stage = Stage::Item;
-    } else if let Some(entry) = facts.book.entries().get(at.item) {
+    } else if let Some(entry) = facts.ipam.entries().get(at.item) {
         if entry.is_held() {
             w.object().key("address").text(entry.address);
             w.key("network").string(facts.texts.network(entry.network));

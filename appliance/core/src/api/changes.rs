@@ -3,15 +3,16 @@
 
 use super::patch::{Operation, Value};
 use super::{Error, Facts, uuid};
-use crate::flags::{Flags, Mark};
-use crate::input::Operator;
-use crate::life::{Refused, changes_in_use, deployed};
+use crate::interface::Command;
+use crate::interface::CommandError;
+use crate::node::flags::{AdminFlag, Flags};
 use crate::node::{
     DRIVER_KEY_LEN, DRIVER_VALUE_LEN, InstanceInfo, MAX_DRIVER_INFO, NAME_LEN, Node, String,
 };
-use crate::operator::{check_name, has_instance};
-use crate::texts::{Kind, TEXT_MAX, Texts};
-use crate::words::WORD_LEN;
+use crate::provisioning::commands::{check_name, has_instance};
+use crate::provisioning::{changes_in_use, deployed};
+use crate::strings::traits::TRAIT_LEN;
+use crate::strings::{Kind, StringPool, TEXT_MAX};
 use farrier_http::Status;
 use farrier_lifecycle::State;
 use farrier_protocol::message::NodeId;
@@ -25,10 +26,10 @@ pub(super) struct Changes {
     display_name: Option<String<NAME_LEN>>,
     instance_uuid: Option<Option<NodeId>>,
     driver_info: Vec<DriverInfo, MAX_DRIVER_INFO>,
-    class: Option<String<WORD_LEN>>,
-    /// By [`MARKS`].
+    class: Option<String<TRAIT_LEN>>,
+    /// By [`ADMIN_FLAGS`].
     marks: [Option<bool>; 3],
-    reason: Option<(Mark, String<TEXT_MAX>)>,
+    reason: Option<(AdminFlag, String<TEXT_MAX>)>,
 }
 
 /// One pair of `driver_info`.
@@ -39,10 +40,10 @@ struct DriverInfo {
 }
 
 /// The marks of a node, and the fields that set them.
-const MARKS: [(Mark, &str, &str); 3] = [
-    (Mark::Maintenance, "maintenance", "maintenance_reason"),
-    (Mark::Protected, "protected", "protected_reason"),
-    (Mark::Retired, "retired", "retired_reason"),
+const ADMIN_FLAGS: [(AdminFlag, &str, &str); 3] = [
+    (AdminFlag::Maintenance, "maintenance", "maintenance_reason"),
+    (AdminFlag::Protected, "protected", "protected_reason"),
+    (AdminFlag::Retired, "retired", "retired_reason"),
 ];
 
 impl Changes {
@@ -103,7 +104,11 @@ impl Changes {
                     .push(info)
                     .map_err(|_| unfit("too many keys of driver_info at once."))?;
             }
-            (key, "") if MARKS.iter().any(|(_, on, why)| key == *on || key == *why) => {
+            (key, "")
+                if ADMIN_FLAGS
+                    .iter()
+                    .any(|(_, on, why)| key == *on || key == *why) =>
+            {
                 self.mark(key, text).ok_or_else(|| {
                     unfit("marks are true or false, and one reason is told at a time.")
                 })?;
@@ -125,7 +130,7 @@ impl Changes {
 
     /// Takes the value of a mark or of its reason.
     fn mark(&mut self, key: &str, text: &str) -> Option<()> {
-        for ((mark, on, why), wanted) in MARKS.iter().zip(&mut self.marks) {
+        for ((mark, on, why), wanted) in ADMIN_FLAGS.iter().zip(&mut self.marks) {
             if key == *on {
                 *wanted = Some(match text {
                     "true" | "True" => true,
@@ -203,17 +208,20 @@ impl Changes {
         let [maintenance, protected, retired] = self.marks;
         let only_maintenance = Changes {
             marks: [maintenance, None, None],
-            reason: self.reason.clone().filter(|(m, _)| *m == Mark::Maintenance),
+            reason: self
+                .reason
+                .clone()
+                .filter(|(m, _)| *m == AdminFlag::Maintenance),
             ..Changes::default()
         };
         if node.state.is_busy() && *self != only_maintenance {
-            return refused(Refused::Locked(node.state));
+            return refused(CommandError::Locked(node.state));
         }
         if protected == Some(true) && !deployed(node.state) {
-            return refused(Refused::NotDeployed(node.state));
+            return refused(CommandError::NotDeployed(node.state));
         }
         if retired == Some(true) && node.state == State::Available {
-            return refused(Refused::Offered);
+            return refused(CommandError::NodeAvailable);
         }
         let told = |refused| Error::refused(refused, Some(node));
         if let Some(name) = &self.name {
@@ -223,27 +231,27 @@ impl Changes {
             None | Some("") => 0,
             Some(class) => facts.texts.room_for(class).map_err(told)?,
         };
-        let other = |class: &String<WORD_LEN>| facts.texts.class(node.class) != class;
+        let other = |class: &String<TRAIT_LEN>| facts.texts.class(node.class) != class;
         if node.flags.has(Flags::ALLOCATED) && self.class.as_ref().is_some_and(other) {
-            return refused(Refused::Associated);
+            return refused(CommandError::Associated);
         }
         let reason = self.reason.iter().map(|(_, reason)| reason.len());
         let pairs = self.pairs(false).map(|i| i.key.len() + 1 + i.value.len());
-        let needed: usize = reason.chain(pairs).map(Texts::cost).sum();
+        let needed: usize = reason.chain(pairs).map(StringPool::cost).sum();
         if needed + class > facts.texts.free() {
-            return refused(Refused::TextsFull);
+            return refused(CommandError::StringsFull);
         }
         if let Some(info) = self.instance(node) {
             let instance = info.instance_uuid;
             if instance.is_some_and(|id| has_instance(facts.nodes, id, place)) {
-                return refused(Refused::InstanceTaken);
+                return refused(CommandError::InstanceTaken);
             }
             if changes_in_use(node, &info) {
-                return refused(Refused::InUse(node.state));
+                return refused(CommandError::InUse(node.state));
             }
         }
         if !self.driver_info_fits(facts, place) {
-            return Err(Error::refused(Refused::TooManyKeys, Some(node)));
+            return Err(Error::refused(CommandError::TooManyKeys, Some(node)));
         }
         Ok(())
     }
@@ -264,34 +272,37 @@ impl Changes {
 
     /// The wish of that number for the brain, which refuses none of what was
     /// [looked at](Self::check) ahead. `None` behind the last.
-    pub(super) fn operator(&self, node: &Node, number: usize) -> Option<Operator<'_>> {
+    pub(super) fn operator(&self, node: &Node, number: usize) -> Option<Command<'_>> {
         let (id, flags) = (node.id, node.flags);
         let name = self.name.as_deref();
-        let rename = name.map(|name| Operator::Rename { node: id, name });
+        let rename = name.map(|name| Command::RenameNode { node: id, name });
         let info = self.instance(node);
-        let instance = info.map(|info| Operator::InstanceInfo { node: id, info });
+        let instance = info.map(|info| Command::SetInstanceInfo { node: id, info });
         // Removals first: they make room.
         let (gone, set) = (self.pairs(true), self.pairs(false));
-        let driver = gone.chain(set).map(|info| Operator::DriverInfo {
+        let driver = gone.chain(set).map(|info| Command::SetDriverInfo {
             node: id,
             key: &info.key,
             value: &info.value,
         });
         let class = self.class.as_ref();
-        let class = class.map(|name| Operator::Class { node: id, name });
-        let marks = MARKS.iter().zip(self.marks).filter_map(move |(mark, on)| {
-            let (mark, ..) = *mark;
-            let reason = self.reason.as_ref().filter(|(of, _)| *of == mark);
-            if on.is_none() && reason.is_none() {
-                return None;
-            }
-            Some(Operator::Mark {
-                node: id,
-                mark,
-                on: on.unwrap_or(flags.has(mark.flag())),
-                reason: reason.map_or("", |(_, reason)| reason),
-            })
-        });
+        let class = class.map(|name| Command::SetResourceClass { node: id, name });
+        let marks = ADMIN_FLAGS
+            .iter()
+            .zip(self.marks)
+            .filter_map(move |(mark, on)| {
+                let (mark, ..) = *mark;
+                let reason = self.reason.as_ref().filter(|(of, _)| *of == mark);
+                if on.is_none() && reason.is_none() {
+                    return None;
+                }
+                Some(Command::SetAdminFlag {
+                    node: id,
+                    mark,
+                    on: on.unwrap_or(flags.has(mark.flag())),
+                    reason: reason.map_or("", |(_, reason)| reason),
+                })
+            });
         rename
             .into_iter()
             .chain(instance)

@@ -1,8 +1,8 @@
 //! Refusals as an operator reads them: a status, and a sentence inside the
 //! envelope that Ironic's clients look for.
 
+use crate::interface::CommandError;
 use crate::json::{Escaped, Slice, Writer};
-use crate::life::Refused;
 use crate::node::{Node, cut};
 use core::fmt::{self, Write};
 use farrier_http::Status;
@@ -60,41 +60,41 @@ impl Error {
     }
 
     /// What the brain refused, said of a node.
-    pub(super) fn refused(refused: Refused, node: Option<&Node>) -> Self {
+    pub(super) fn refused(refused: CommandError, node: Option<&Node>) -> Self {
         let status = match refused {
-            Refused::NoSuchNode
-            | Refused::NoSuchPort
-            | Refused::NoSuchAllocation
-            | Refused::NoSuchFlavor
-            | Refused::NoSuchNetwork
-            | Refused::NoSuchAddress => Status::NOT_FOUND,
-            Refused::NameTaken
-            | Refused::Locked(_)
-            | Refused::NotDeployed(_)
-            | Refused::Offered
-            | Refused::IdTaken
-            | Refused::MacTaken
-            | Refused::NotDeletable(_)
-            | Refused::Associated
-            | Refused::InstanceTaken
-            | Refused::NothingFits
-            | Refused::AddressTaken => Status::CONFLICT,
-            Refused::Protected | Refused::Retired => Status::FORBIDDEN,
-            Refused::TextsFull
-            | Refused::NodesFull
-            | Refused::WordsFull
-            | Refused::FlavorsFull
-            | Refused::NetworksFull
-            | Refused::AddressesFull => Status::SERVICE_UNAVAILABLE,
+            CommandError::NoSuchNode
+            | CommandError::NoSuchPort
+            | CommandError::NoSuchAllocation
+            | CommandError::NoSuchFlavor
+            | CommandError::NoSuchNetwork
+            | CommandError::NoSuchAddress => Status::NOT_FOUND,
+            CommandError::NameTaken
+            | CommandError::Locked(_)
+            | CommandError::NotDeployed(_)
+            | CommandError::NodeAvailable
+            | CommandError::IdTaken
+            | CommandError::MacTaken
+            | CommandError::NotDeletable(_)
+            | CommandError::Associated
+            | CommandError::InstanceTaken
+            | CommandError::NoMatchingNode
+            | CommandError::AddressTaken => Status::CONFLICT,
+            CommandError::Protected | CommandError::Retired => Status::FORBIDDEN,
+            CommandError::StringsFull
+            | CommandError::NodesFull
+            | CommandError::TraitsFull
+            | CommandError::FlavorsFull
+            | CommandError::NetworksFull
+            | CommandError::AddressesFull => Status::SERVICE_UNAVAILABLE,
             _ => Status::BAD_REQUEST,
         };
         let text = match refused {
-            Refused::NoSuchNode => "The node could not be found.",
-            Refused::Verb { state, verb } => return Self::verb(state, verb.as_str()),
-            Refused::NotSupported => {
+            CommandError::NoSuchNode => "The node could not be found.",
+            CommandError::Verb { state, verb } => return Self::verb(state, verb.as_str()),
+            CommandError::NotSupported => {
                 "This needs an ability that the agent does not have: it has no rescue system."
             }
-            Refused::Locked(state) => {
+            CommandError::Locked(state) => {
                 return Self::new(
                     status,
                     format_args!(
@@ -103,36 +103,36 @@ impl Error {
                     ),
                 );
             }
-            Refused::Protected => {
+            CommandError::Protected => {
                 "The node is protected: it is neither released nor rebuilt nor deleted."
             }
-            Refused::Maintenance => "The node is in maintenance: end that first.",
-            Refused::Retired => "The node is retired: it is not offered or deployed again.",
-            Refused::NoSteps => "This needs steps: clean_steps or service_steps.",
-            Refused::BadStep => {
+            CommandError::Maintenance => "The node is in maintenance: end that first.",
+            CommandError::Retired => "The node is retired: it is not offered or deployed again.",
+            CommandError::NoSteps => "This needs steps: clean_steps or service_steps.",
+            CommandError::BadStep => {
                 "A step is not one of that verb. There are collect_inventory, erase_devices, \
                  hold and reboot for clean; collect_inventory, hold and reboot for service; \
                  hold and reboot for active and rebuild."
             }
-            Refused::NotDeployed(state) => {
+            CommandError::NotDeployed(state) => {
                 return Self::new(
                     status,
                     format_args!("Only a node that is deployed is protected; it is {state}."),
                 );
             }
-            Refused::Offered => {
+            CommandError::NodeAvailable => {
                 "The node is available: take it back with manage before it is retired."
             }
-            Refused::TextsFull => {
+            CommandError::StringsFull => {
                 "The appliance has no room for another text: shorten or remove reasons, names \
                  or driver_info."
             }
-            Refused::NodesFull => "The appliance has no room for another node.",
-            Refused::IdTaken => "There is a node or an allocation with that UUID.",
-            Refused::MacTaken => "Another node has a port with that address.",
-            Refused::TooManyPorts => "The node has no room for another port.",
-            Refused::NoSuchPort => "The port could not be found.",
-            Refused::NotDeletable(state) => {
+            CommandError::NodesFull => "The appliance has no room for another node.",
+            CommandError::IdTaken => "There is a node or an allocation with that UUID.",
+            CommandError::MacTaken => "Another node has a port with that address.",
+            CommandError::TooManyPorts => "The node has no room for another port.",
+            CommandError::NoSuchPort => "The port could not be found.",
+            CommandError::NotDeletable(state) => {
                 return Self::new(
                     status,
                     format_args!(
@@ -142,57 +142,57 @@ impl Error {
                     ),
                 );
             }
-            Refused::Associated => {
+            CommandError::Associated => {
                 "The node belongs to an instance or an allocation: end that first."
             }
-            Refused::InstanceTaken => "Another node has that instance_uuid.",
-            Refused::WordsFull => {
+            CommandError::InstanceTaken => "Another node has that instance_uuid.",
+            CommandError::TraitsFull => {
                 "The appliance knows as many different traits and resource classes as it can."
             }
-            Refused::BadWord => {
+            CommandError::BadTrait => {
                 "Traits and resource classes have letters, digits, '-', '.' and '_' only, at \
                  most 64 of them."
             }
-            Refused::NoSuchAllocation => "The allocation could not be found.",
-            Refused::NothingFits => {
+            CommandError::NoSuchAllocation => "The allocation could not be found.",
+            CommandError::NoMatchingNode => {
                 "No available node is what the allocation asks for: neither in use, in \
                  maintenance nor retired, of that resource class and with these traits."
             }
-            Refused::FlavorsFull => "The appliance has no room for another flavor.",
-            Refused::NoSuchFlavor => "The flavor could not be found.",
-            Refused::NetworksFull => "The appliance has no room for another network.",
-            Refused::NoSuchNetwork => "The network could not be found.",
-            Refused::NoSuchAddress => "The port has no address of its own on that network.",
-            Refused::Network => {
+            CommandError::FlavorsFull => "The appliance has no room for another flavor.",
+            CommandError::NoSuchFlavor => "The flavor could not be found.",
+            CommandError::NetworksFull => "The appliance has no room for another network.",
+            CommandError::NoSuchNetwork => "The network could not be found.",
+            CommandError::NoSuchAddress => "The port has no address of its own on that network.",
+            CommandError::BadNetwork => {
                 "The network is in use, overlaps another one, or its pool does not lie on it."
             }
-            Refused::AddressTaken => {
+            CommandError::AddressTaken => {
                 "The address lies outside of the network, or is somebody else's."
             }
-            Refused::AddressesFull => "No address of the network is free.",
-            Refused::NoImage => {
+            CommandError::AddressesFull => "No address of the network is free.",
+            CommandError::NoImage => {
                 "No image is chosen: set instance_info/image_source to the name of an image \
                  in the appliance's store."
             }
-            Refused::UnknownImage => {
+            CommandError::UnknownImage => {
                 let image = node.map_or("", |node| node.instance.image_source.as_str());
                 return Self::new(
                     status,
                     format_args!("The appliance's store has no image named {image:?}."),
                 );
             }
-            Refused::NoDisks => {
+            CommandError::NoDisks => {
                 "No disk of the node is known: inspect it first. A node without disks can't \
                  be deployed."
             }
-            Refused::ImageTooLarge => "No disk of the node is large enough for the image.",
-            Refused::NameTaken => "Another node has that name.",
-            Refused::BadName => {
+            CommandError::ImageTooLarge => "No disk of the node is large enough for the image.",
+            CommandError::NameTaken => "Another node has that name.",
+            CommandError::BadName => {
                 "A name has letters, digits, '-', '.' and '_' only, and is no UUID."
             }
-            Refused::TooLong => "A value is too long.",
-            Refused::TooManyKeys => "There is no room for another key of driver_info.",
-            Refused::InUse(state) => {
+            CommandError::TooLong => "A value is too long.",
+            CommandError::TooManyKeys => "There is no room for another key of driver_info.",
+            CommandError::InUse(state) => {
                 return Self::new(
                     status,
                     format_args!("The node is {state}: image and instance stay what they are."),

@@ -7,9 +7,9 @@ use super::provision::{Provision, Wish};
 use super::render::{self, Cursor, MIN_BUFFER};
 use super::route::{self, Call};
 use super::target::{Ident, Target};
-use super::{Error, Facts, MAX_BODY, Refused, Version, version, wish};
-use crate::input::{Operator, StoredConfigDrive};
-use crate::steps::Steps;
+use super::{CommandError, Error, Facts, MAX_BODY, Version, version, wish};
+use crate::interface::{Command, StoredConfigDrive};
+use crate::provisioning::steps::Steps;
 use farrier_http::{BodyLength, Framing, Head, Method, ResponseHead, Status, chunked};
 use farrier_lifecycle::Verb;
 use farrier_protocol::message::{ConfigDriveFormat, NodeId};
@@ -231,7 +231,7 @@ impl Exchange {
                     Some((place, node)) => changes
                         .check(facts, place, node)
                         .map(|()| Work::Change(changes, 0)),
-                    None => Err(Error::refused(Refused::NoSuchNode, None)),
+                    None => Err(Error::refused(CommandError::NoSuchNode, None)),
                 })
             }
         };
@@ -252,10 +252,10 @@ impl Exchange {
 
     /// What the brain is to be asked next, if anything: take the step, carry
     /// its outputs out, hand the answer to [`Exchange::answered`], ask again.
-    pub fn operator(&self, facts: &Facts<'_>) -> Option<Operator<'_>> {
+    pub fn operator(&self, facts: &Facts<'_>) -> Option<Command<'_>> {
         match &self.work {
             Work::None | Work::Provision(_) | Work::Patch(_) | Work::Form(_, None) => None,
-            Work::Verb(verb, steps, config_drive) => Some(Operator::Steps {
+            Work::Verb(verb, steps, config_drive) => Some(Command::ProvisionSteps {
                 node: self.node?.1,
                 verb: *verb,
                 steps: *steps,
@@ -272,7 +272,7 @@ impl Exchange {
     }
 
     /// Takes the brain's answer to [`Exchange::operator`].
-    pub fn answered(&mut self, answer: Result<(), Refused>, facts: &Facts<'_>) {
+    pub fn answered(&mut self, answer: Result<(), CommandError>, facts: &Facts<'_>) {
         let node = self.node.and_then(|(place, _)| facts.nodes.get(place));
         match (answer, &mut self.work) {
             (Err(refused), _) => self.refuse(Error::refused(refused, node)),

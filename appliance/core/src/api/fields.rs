@@ -4,12 +4,12 @@
 //! Ironic gives a node that does not use them.
 
 use super::{Facts, uuid};
-use crate::deadlines;
-use crate::flags::Flags;
 use crate::json::{Slice, Writer};
+use crate::node::flags::Flags;
 use crate::node::{Hop, Node, Power};
-use crate::steps::Step;
-use crate::texts::Kind;
+use crate::provisioning::deadlines;
+use crate::provisioning::steps::Step;
+use crate::strings::Kind;
 use farrier_lifecycle::State;
 
 /// All fields of a node, in the order in which they are shown.
@@ -168,7 +168,7 @@ pub(super) fn write(
             "" if node.flags.has(Flags::CLEAN_FAULT) => {
                 w.string("Cleaning failed: the disks may hold a former tenant's data.")
             }
-            "" if node.flags.has(Flags::DOUBTED) => w.string(
+            "" if node.flags.has(Flags::RECORDS_LOST) => w.string(
                 "The appliance's journal has lost records: see whether what it says of this \
                  node is true before you end the maintenance.",
             ),
@@ -177,7 +177,7 @@ pub(super) fn write(
         "protected_reason" => w.string_or_null(text(Kind::ProtectedReason)),
         "retired_reason" => w.string_or_null(text(Kind::RetiredReason)),
         "fault" if node.flags.has(Flags::CLEAN_FAULT) => w.string("clean failure"),
-        "fault" if node.flags.has(Flags::DOUBTED) => w.string("records lost"),
+        "fault" if node.flags.has(Flags::RECORDS_LOST) => w.string("records lost"),
         "console_enabled" => w.bool(false),
         "automated_clean" => w.bool(true),
         "traits" => {

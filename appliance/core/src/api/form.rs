@@ -4,7 +4,7 @@
 use super::Error;
 use super::text::Text;
 use crate::json::{Event, Reader};
-use crate::texts::Pairs;
+use crate::strings::KeyValues;
 use farrier_http::Status;
 use heapless::Vec;
 
@@ -84,8 +84,8 @@ impl Form {
     }
 
     /// The same, to be handed over.
-    pub(super) fn lists(&self) -> Pairs<'_> {
-        Pairs(core::str::from_utf8(&self.pairs).unwrap_or(""))
+    pub(super) fn lists(&self) -> KeyValues<'_> {
+        KeyValues(core::str::from_utf8(&self.pairs).unwrap_or(""))
     }
 
     /// The value of a key; empty where there is none.

@@ -29,8 +29,8 @@
 //! exchange.end(key, &Facts::of(&rack, now));
 //! // where exchange.config_drive() is Some: seal and keep its last piece
 //! while let Some(wish) = exchange.operator(&Facts::of(&rack, now)) {
-//!     rack.step(now, Input::Operator(wish), entropy, out);
-//!     // carry the outputs out; one of them is Output::Answer(answer)
+//!     rack.step(now, Input::Command(wish), entropy, out);
+//!     // carry the outputs out; one of them is Effect::Answer(answer)
 //!     exchange.answered(answer, &Facts::of(&rack, now));
 //! }
 //! // where exchange.inspection(&facts) is Some((slot, length)): read it
@@ -118,7 +118,7 @@ pub mod uuid;
 pub mod version;
 mod wish;
 
-pub use crate::life::Refused;
+pub use crate::interface::CommandError;
 pub use error::Error;
 pub use exchange::{Exchange, REPLY_BUFFER};
 pub use render::{Cursor, MIN_BUFFER, check, render};
@@ -126,13 +126,13 @@ pub use route::{Call, is_ours, route};
 pub use target::{Ident, Target};
 pub use version::Version;
 
-use crate::book::Book;
-use crate::flavor::Flavor;
-use crate::input::Image;
+use crate::allocation::Flavor;
+use crate::interface::Image;
+use crate::interface::Instant;
+use crate::ipam::Ipam;
 use crate::node::Node;
 use crate::rack::{Counters, Rack};
-use crate::texts::Texts;
-use crate::time::Instant;
+use crate::strings::StringPool;
 
 /// Longest config drive in bytes of its JSON text, as it stands in the
 /// request.
@@ -156,8 +156,8 @@ pub struct Facts<'a> {
     nodes: &'a [Node],
     images: &'a [Image],
     counters: &'a Counters,
-    texts: &'a Texts,
-    book: &'a Book,
+    texts: &'a StringPool,
+    ipam: &'a Ipam,
     flavors: &'a [Flavor],
     /// Addresses in the pool, and how many of them are bound.
     leases: (usize, usize),
@@ -176,7 +176,7 @@ impl<'a> Facts<'a> {
             images: rack.images(),
             counters: rack.counters(),
             texts: rack.texts(),
-            book: rack.book(),
+            ipam: rack.ipam(),
             flavors: rack.flavors(),
             leases: rack.lease_usage(now),
             services: None,

@@ -14,9 +14,9 @@ use super::route::{Call, List};
 use super::target::Target;
 use super::{Error, Facts, Ident, documents, status, uuid};
 use super::{allocations, book};
-use crate::flags::Flags;
 use crate::json::{Slice, Writer};
 use crate::node::Node;
+use crate::node::flags::Flags;
 
 /// Least bytes of a buffer to render into: holds the longest fragment.
 pub const MIN_BUFFER: usize = 1280;

@@ -41,9 +41,9 @@ use super::fields;
 use super::render::{self, Cursor, Stage};
 use super::route::Call;
 use super::uuid::{self, MacText};
-use crate::deadlines;
 use crate::json::{Slice, Writer};
 use crate::node::{Hop, Node, Power};
+use crate::provisioning::deadlines;
 use core::net::Ipv4Addr;
 use farrier_protocol::message::Step;
 

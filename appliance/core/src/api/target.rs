@@ -2,7 +2,7 @@
 
 use super::{uuid, wish};
 use crate::node::{NAME_LEN, String};
-use crate::words::WORD_LEN;
+use crate::strings::traits::TRAIT_LEN;
 use farrier_http::Status;
 use farrier_protocol::message::{Mac, NodeId};
 
@@ -83,7 +83,7 @@ pub enum Target {
     SetTraits(Ident),
     /// `PUT` (`true`) and `DELETE` of `/v1/nodes/{node}/traits/{trait}`, and
     /// `DELETE` of all, with an empty name.
-    Trait(Ident, String<WORD_LEN>, bool),
+    Trait(Ident, String<TRAIT_LEN>, bool),
     /// `GET /v1/allocations`
     Allocations,
     /// `GET /v1/allocations/{allocation}`

@@ -4,13 +4,13 @@ use super::allocations::{self, PARTS};
 use super::form::Form;
 use super::target::Target;
 use super::{Error, Facts, Ident, uuid};
-use crate::book::Network;
-use crate::flags::Mark;
-use crate::flavor::Need;
-use crate::input::{Allocate, Operator};
-use crate::life::Refused;
+use crate::allocation::Requirements;
+use crate::interface::CommandError;
+use crate::interface::{Allocate, Command};
+use crate::ipam::Network;
+use crate::node::flags::AdminFlag;
 use crate::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, MAX_DRIVER_INFO};
-use crate::texts::Texts;
+use crate::strings::StringPool;
 use core::net::Ipv4Addr;
 use farrier_http::Status;
 use farrier_protocol::message::{Mac, NodeId};
@@ -150,19 +150,19 @@ fn new_node(form: &Form, facts: &Facts<'_>) -> Result<(), Error> {
     let info = || driver_info(form);
     let long = info().any(|(k, v)| k.len() > DRIVER_KEY_LEN || v.len() > DRIVER_VALUE_LEN);
     if long {
-        return Err(Error::refused(Refused::TooLong, None));
+        return Err(Error::refused(CommandError::TooLong, None));
     }
     if info().count() > MAX_DRIVER_INFO {
-        return Err(Error::refused(Refused::TooManyKeys, None));
+        return Err(Error::refused(CommandError::TooManyKeys, None));
     }
     let class = match form.get("resource_class") {
         "" => 0,
         class => word_room(facts, class)?,
     };
     let pairs = info().map(|(key, value)| key.len() + 1 + value.len());
-    let needed = pairs.map(Texts::cost).sum::<usize>() + class;
+    let needed = pairs.map(StringPool::cost).sum::<usize>() + class;
     if needed > facts.texts.free() {
-        return Err(Error::refused(Refused::TextsFull, None));
+        return Err(Error::refused(CommandError::StringsFull, None));
     }
     Ok(())
 }
@@ -181,11 +181,11 @@ fn traits(form: &Form, facts: &Facts<'_>) -> Result<(), Error> {
         needed += room;
         new += usize::from(room > 0);
     }
-    if new > facts.texts.free_words() {
-        return Err(Error::refused(Refused::WordsFull, None));
+    if new > facts.texts.free_traits() {
+        return Err(Error::refused(CommandError::TraitsFull, None));
     }
     if needed > facts.texts.free() {
-        return Err(Error::refused(Refused::TextsFull, None));
+        return Err(Error::refused(CommandError::StringsFull, None));
     }
     Ok(())
 }
@@ -196,7 +196,7 @@ fn driver_info(form: &Form) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// The quantities and parts of a flavor.
-fn need(form: &Form) -> Result<Need, Error> {
+fn need(form: &Form) -> Result<Requirements, Error> {
     let number = |key: &str| match form.get(key) {
         "" => Ok(0),
         text => text.parse::<u32>().map_err(|_| {
@@ -214,12 +214,12 @@ fn need(form: &Form) -> Result<Need, Error> {
             )
         })
     };
-    let mut need = Need {
+    let mut need = Requirements {
         memory_mib: number("memory_mb")?,
         local_gib: number("local_gb")?,
         cpus: short("cpus", number("cpus")?)?,
         link: short("link_mbps", number("link_mbps")?.div_ceil(100))?,
-        ..Need::default()
+        ..Requirements::default()
     };
     for name in form.all("parts") {
         let part = PARTS.iter().find(|(known, _)| *known == name);
@@ -272,7 +272,7 @@ pub(super) fn operator<'f>(
     form: &'f Form,
     number: usize,
     facts: &Facts<'_>,
-) -> Option<Operator<'f>> {
+) -> Option<Command<'f>> {
     if number > 0 {
         return later(target, node, form, number - 1);
     }
@@ -282,39 +282,39 @@ pub(super) fn operator<'f>(
             (None, Ident::Uuid(id)) => *id,
             (None, Ident::Name(_)) => NodeId([0; 16]),
         };
-        Operator::Deallocate { allocation }
+        Command::Deallocate { allocation }
     };
     Some(match target {
-        Target::Maintenance(_, on) => Operator::Mark {
+        Target::Maintenance(_, on) => Command::SetAdminFlag {
             node: node?,
-            mark: Mark::Maintenance,
+            mark: AdminFlag::Maintenance,
             on: *on,
             reason: form.get("reason"),
         },
-        Target::NewNode(id) => Operator::Create {
+        Target::NewNode(id) => Command::CreateNode {
             node: *id,
             name: form.get("name"),
             serial: form.get("properties/serial_number"),
         },
-        Target::DeleteNode(_) => Operator::Delete { node: node? },
-        Target::NewPort(_) => Operator::Port {
+        Target::DeleteNode(_) => Command::DeleteNode { node: node? },
+        Target::NewPort(_) => Command::CreatePort {
             node: uuid::parse(form.get("node_uuid"))?,
             mac: uuid::parse_mac(form.get("address"))?,
         },
-        Target::DeletePort(id) => Operator::PortGone {
+        Target::DeletePort(id) => Command::DeletePort {
             mac: uuid::mac_of_port(*id).unwrap_or(Mac([0; 6])),
         },
-        Target::SetTraits(_) => Operator::Trait {
+        Target::SetTraits(_) => Command::SetTrait {
             node: node?,
             name: "",
             on: false,
         },
-        Target::Trait(_, name, on) => Operator::Trait {
+        Target::Trait(_, name, on) => Command::SetTrait {
             node: node?,
             name,
             on: *on,
         },
-        Target::NewAllocation(id) => Operator::Allocate(Allocate {
+        Target::NewAllocation(id) => Command::Allocate(Allocate {
             id: *id,
             name: form.get("name"),
             class: form.get("resource_class"),
@@ -326,26 +326,26 @@ pub(super) fn operator<'f>(
             let all = allocations::allocations(facts);
             let mut own = all.filter(|(_, of, _)| Some(of.id) == node);
             let allocation = own.next().map_or(NodeId([0; 16]), |(_, _, id)| id);
-            Operator::Deallocate { allocation }
+            Command::Deallocate { allocation }
         }
-        Target::PutFlavor(name) => Operator::Flavor {
+        Target::PutFlavor(name) => Command::PutFlavor {
             name,
             need: need(form).ok()?,
             class: form.get("resource_class"),
             lists: form.lists(),
         },
-        Target::DeleteFlavor(name) => Operator::FlavorGone { name },
-        Target::Network(name, true) => Operator::Network {
+        Target::DeleteFlavor(name) => Command::DeleteFlavor { name },
+        Target::Network(name, true) => Command::PutNetwork {
             name,
             network: network(form).ok()?,
         },
-        Target::Network(name, false) => Operator::NetworkGone { name },
-        Target::Address(network, mac, true) => Operator::Address {
+        Target::Network(name, false) => Command::DeleteNetwork { name },
+        Target::Address(network, mac, true) => Command::ReserveAddress {
             network,
             mac: *mac,
             address: address(form, "address").ok()?,
         },
-        Target::Address(network, mac, false) => Operator::AddressGone { network, mac: *mac },
+        Target::Address(network, mac, false) => Command::ReleaseAddress { network, mac: *mac },
         _ => return None,
     })
 }
@@ -356,12 +356,12 @@ fn later<'f>(
     node: Option<NodeId>,
     form: &'f Form,
     number: usize,
-) -> Option<Operator<'f>> {
+) -> Option<Command<'f>> {
     match target {
         Target::NewNode(id) => {
             let class = Some(form.get("resource_class")).filter(|class| !class.is_empty());
-            let class = class.map(|name| Operator::Class { node: *id, name });
-            let info = driver_info(form).map(|(key, value)| Operator::DriverInfo {
+            let class = class.map(|name| Command::SetResourceClass { node: *id, name });
+            let info = driver_info(form).map(|(key, value)| Command::SetDriverInfo {
                 node: *id,
                 key,
                 value,
@@ -369,7 +369,7 @@ fn later<'f>(
             class.into_iter().chain(info).nth(number)
         }
         Target::SetTraits(_) => form.all("traits").nth(number).and_then(|name| {
-            Some(Operator::Trait {
+            Some(Command::SetTrait {
                 node: node?,
                 name,
                 on: true,

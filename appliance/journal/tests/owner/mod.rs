@@ -54,9 +54,9 @@ impl<const WORD: usize> Owner<WORD> {
         Ok(())
     }
 
-    pub fn tend(&mut self) -> Result<(), AppendError> {
+    pub fn maintain(&mut self) -> Result<(), AppendError> {
         let table = self.table;
-        now(self.journal.tend(|from, room| {
+        now(self.journal.maintain(|from, room| {
             let place = (usize::from(from)..KEYS).find(|key| table[*key] != 0)?;
             let record = record(place, table[place]);
             room[..record.len()].copy_from_slice(&record);

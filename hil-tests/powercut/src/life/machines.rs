@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use farrier_core::{Door, Endpoint, Input};
+use farrier_core::{Endpoint, Input, Transport};
 use farrier_dhcp::wire::{MessageType, Reply, Request};
 use farrier_protocol::handler::Turn;
 
@@ -72,7 +72,7 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
             return Ok(());
         };
         let did = self.step(Input::Open {
-            door: Door::Http,
+            transport: Transport::Http,
             peer: address,
             path: "boot.ipxe",
         })?;

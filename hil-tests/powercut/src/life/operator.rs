@@ -2,13 +2,13 @@
 
 use std::net::Ipv4Addr;
 
-use farrier_core::book::Network;
-use farrier_core::flags::Mark;
-use farrier_core::flavor::Need;
-use farrier_core::input::{Allocate, StoredConfigDrive};
+use farrier_core::allocation::Requirements;
+use farrier_core::interface::{Allocate, StoredConfigDrive};
+use farrier_core::ipam::Network;
+use farrier_core::node::flags::AdminFlag;
 use farrier_core::node::{InstanceInfo, Node};
-use farrier_core::texts::Pairs;
-use farrier_core::{Input, Operator};
+use farrier_core::strings::KeyValues;
+use farrier_core::{Command, Input};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::{ConfigDriveFormat, Mac, NodeId};
 
@@ -17,8 +17,8 @@ use super::{Did, Life};
 use crate::store::{Gone, Store};
 
 impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
-    fn operator(&mut self, operator: Operator<'_>) -> Result<bool, Gone> {
-        let did = self.step(Input::Operator(operator))?;
+    fn operator(&mut self, operator: Command<'_>) -> Result<bool, Gone> {
+        let did = self.step(Input::Command(operator))?;
         Ok(did.iter().any(|did| matches!(did, Did::Answer(true))))
     }
 
@@ -42,54 +42,58 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
         let name = self.random.pick(&words).copied().unwrap_or("");
         let on = self.random.below(2) == 0;
         let done = match dice {
-            0 => self.operator(Operator::Rename { node, name }),
-            1 => self.operator(Operator::DriverInfo {
+            0 => self.operator(Command::RenameNode { node, name }),
+            1 => self.operator(Command::SetDriverInfo {
                 node,
                 key: &word,
                 value: if on { &text[..7] } else { "" },
             }),
-            2 => self.operator(Operator::Trait {
+            2 => self.operator(Command::SetTrait {
                 node,
                 name: &word,
                 on,
             }),
-            3 => self.operator(Operator::Class { node, name: &word }),
+            3 => self.operator(Command::SetResourceClass { node, name: &word }),
             4 | 5 => {
-                let marks = [Mark::Maintenance, Mark::Protected, Mark::Retired];
+                let marks = [
+                    AdminFlag::Maintenance,
+                    AdminFlag::Protected,
+                    AdminFlag::Retired,
+                ];
                 let mark = self.random.pick(&marks).copied().unwrap_or(marks[0]);
-                self.operator(Operator::Mark {
+                self.operator(Command::SetAdminFlag {
                     node,
                     mark,
                     on: on && number == 0,
                     reason: &text,
                 })
             }
-            6 => self.operator(Operator::Flavor {
+            6 => self.operator(Command::PutFlavor {
                 name: &word,
-                need: Need {
+                need: Requirements {
                     cpus: 1,
-                    ..Need::default()
+                    ..Requirements::default()
                 },
                 class: "",
-                lists: Pairs::default(),
+                lists: KeyValues::default(),
             }),
-            7 => self.operator(Operator::FlavorGone { name: &word }),
+            7 => self.operator(Command::DeleteFlavor { name: &word }),
             8 => {
                 let id = NodeId([0x40 | number as u8; 16]);
-                self.operator(Operator::Allocate(Allocate {
+                self.operator(Command::Allocate(Allocate {
                     id,
                     name: &word,
                     class: &word,
                     node: None,
-                    lists: Pairs::default(),
+                    lists: KeyValues::default(),
                 }))
             }
-            9 => self.operator(Operator::Deallocate {
+            9 => self.operator(Command::Deallocate {
                 allocation: NodeId([0x40 | number as u8; 16]),
             }),
-            10 if number == 0 => self.operator(Operator::Delete { node }),
+            10 if number == 0 => self.operator(Command::DeleteNode { node }),
             10 => return self.enrol(),
-            11 if on => self.operator(Operator::Network {
+            11 if on => self.operator(Command::PutNetwork {
                 name: "tenants",
                 network: Network {
                     place: 0,
@@ -99,7 +103,7 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
                     pool_first: Ipv4Addr::new(10, 1, number as u8, 10),
                 },
             }),
-            12 if on => self.operator(Operator::NetworkGone { name: "tenants" }),
+            12 if on => self.operator(Command::DeleteNetwork { name: "tenants" }),
             18 => {
                 let macs: Vec<Mac> = self
                     .rack
@@ -109,21 +113,21 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
                     .collect();
                 let mac = self.random.pick(&macs).copied().unwrap_or(Mac([2; 6]));
                 if number < 4 {
-                    self.operator(Operator::Address {
+                    self.operator(Command::ReserveAddress {
                         network: "tenants",
                         mac,
                         address: None,
                     })
                 } else {
                     let network = "tenants";
-                    self.operator(Operator::AddressGone { network, mac })
+                    self.operator(Command::ReleaseAddress { network, mac })
                 }
             }
-            11 => self.operator(Operator::Port {
+            11 => self.operator(Command::CreatePort {
                 node,
                 mac: Mac([2, 0, 0, 0, 9, number as u8]),
             }),
-            12 => self.operator(Operator::PortGone {
+            12 => self.operator(Command::DeletePort {
                 mac: Mac([2, 0, 0, 0, 9, number as u8]),
             }),
             _ => return self.verb(node, state, number),
@@ -135,7 +139,7 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
         let mut id = [0; 16];
         farrier_core::rack::Entropy::fill(&mut self.random, &mut id);
         let serial = format!("M{}", 1 + self.random.below(MACHINES));
-        self.operator(Operator::Create {
+        self.operator(Command::CreateNode {
             node: NodeId(id),
             name: "",
             serial: &serial,
@@ -164,14 +168,14 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
             // An allocation's instance stays its own.
             let known = self.rack.nodes().iter().find(|known| known.id == node);
             info.instance_uuid = known.and_then(|known| known.instance.instance_uuid);
-            self.operator(Operator::InstanceInfo { node, info })?;
+            self.operator(Command::SetInstanceInfo { node, info })?;
         }
         let config_drive = (verb == Verb::Active && number < 3).then(|| StoredConfigDrive {
             length: 1000 + number as u32,
             key: [number as u8; 32],
             format: ConfigDriveFormat::Json,
         });
-        self.operator(Operator::Verb {
+        self.operator(Command::Provision {
             node,
             verb,
             config_drive,

@@ -7,7 +7,7 @@
 mod stories;
 mod strangers;
 
-use farrier_core::steps::Steps;
+use farrier_core::provisioning::steps::Steps;
 use farrier_lifecycle::{State, Verb};
 
 use crate::faults::Kinds;
@@ -16,7 +16,7 @@ use crate::machine::Stage;
 use crate::world::{Act, HOUR, Options, World};
 
 /// How a story ends.
-pub type Told = Result<(), String>;
+pub type LeaseView = Result<(), String>;
 
 /// A story with an end that is known.
 #[derive(Debug, Clone, Copy)]
@@ -26,10 +26,10 @@ pub struct Scenario {
     /// What it is about.
     pub about: &'static str,
     /// Tells it; an error says what was other than it should be.
-    pub tell: fn() -> Told,
+    pub tell: fn() -> LeaseView,
 }
 
-const fn story(name: &'static str, about: &'static str, tell: fn() -> Told) -> Scenario {
+const fn story(name: &'static str, about: &'static str, tell: fn() -> LeaseView) -> Scenario {
     Scenario { name, about, tell }
 }
 
@@ -124,7 +124,7 @@ fn quiet(nodes: usize, seed: u64) -> World {
 }
 
 /// Lets so many milliseconds pass.
-fn pass(world: &mut World, millis: u64) -> Told {
+fn pass(world: &mut World, millis: u64) -> LeaseView {
     world.run_until(world.now + millis);
     match &world.watch.violation {
         Some((_, what)) => Err(what.clone()),
@@ -133,7 +133,7 @@ fn pass(world: &mut World, millis: u64) -> Told {
 }
 
 /// Lets time pass until a node is in a state.
-fn until(world: &mut World, slot: usize, state: State) -> Told {
+fn until(world: &mut World, slot: usize, state: State) -> LeaseView {
     let end = world.now + 2 * HOUR;
     while world.state(slot) != Some(state) && world.now < end {
         pass(world, 500)?;
@@ -141,7 +141,7 @@ fn until(world: &mut World, slot: usize, state: State) -> Told {
     is(world, slot, state)
 }
 
-fn is(world: &World, slot: usize, state: State) -> Told {
+fn is(world: &World, slot: usize, state: State) -> LeaseView {
     if world.state(slot) == Some(state) {
         return Ok(());
     }
@@ -154,18 +154,18 @@ fn is(world: &World, slot: usize, state: State) -> Told {
 }
 
 /// The system on the first machine's own disk runs.
-fn tenant_runs(world: &World) -> Told {
+fn tenant_runs(world: &World) -> LeaseView {
     must(
         matches!(world.machines[0].stage, Stage::Tenant(_)),
         "the tenant's system does not run",
     )
 }
 
-fn must(holds: bool, what: &str) -> Told {
+fn must(holds: bool, what: &str) -> LeaseView {
     if holds { Ok(()) } else { Err(what.to_owned()) }
 }
 
-fn ask(world: &mut World, slot: usize, verb: Verb) -> Told {
+fn ask(world: &mut World, slot: usize, verb: Verb) -> LeaseView {
     if world.verb(slot, verb) {
         return Ok(());
     }
@@ -195,7 +195,7 @@ fn active(seed: u64) -> Result<World, String> {
     Ok(world)
 }
 
-fn deploy(world: &mut World) -> Told {
+fn deploy(world: &mut World) -> LeaseView {
     must(world.choose_image(0), "the image is not taken")?;
     ask(world, 0, Verb::Active)?;
     until(world, 0, State::Active)

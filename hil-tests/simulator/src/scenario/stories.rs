@@ -4,7 +4,7 @@ use super::*;
 use crate::disk::Disk;
 use crate::drive::Drive;
 
-pub(super) fn a_life() -> Told {
+pub(super) fn a_life() -> LeaseView {
     let mut world = manageable(1)?;
     ask(&mut world, 0, Verb::Inspect)?;
     until(&mut world, 0, State::Manageable)?;
@@ -18,7 +18,7 @@ pub(super) fn a_life() -> Told {
     must(world.ramdisks == 2, "two boots are enough for a life")
 }
 
-pub(super) fn config_drive() -> Told {
+pub(super) fn config_drive() -> LeaseView {
     let asked = |world: &mut World, verb| {
         let drive = Drive::new(&mut world.random);
         let text = drive.text.clone();
@@ -63,7 +63,7 @@ pub(super) fn config_drive() -> Told {
     must(refused == 1, "a config drive comes over in one piece")
 }
 
-pub(super) fn failed_clean() -> Told {
+pub(super) fn failed_clean() -> LeaseView {
     // Agents that say less, or more, than what is so; then a broken disk.
     let lies = [
         Mood::ClaimsDone,
@@ -102,7 +102,7 @@ pub(super) fn failed_clean() -> Told {
     )
 }
 
-pub(super) fn old_disk_boots() -> Told {
+pub(super) fn old_disk_boots() -> LeaseView {
     let mut world = active(3)?;
     world.machines[0].stubborn = true;
     ask(&mut world, 0, Verb::Deleted)?;
@@ -119,7 +119,7 @@ pub(super) fn old_disk_boots() -> Told {
     until(&mut world, 0, State::Available)
 }
 
-pub(super) fn boots_again() -> Told {
+pub(super) fn boots_again() -> LeaseView {
     let mut world = active(4)?;
     let ramdisks = world.ramdisks;
     for _ in 0..5 {
@@ -134,7 +134,7 @@ pub(super) fn boots_again() -> Told {
     )
 }
 
-pub(super) fn wait_without_end() -> Told {
+pub(super) fn wait_without_end() -> LeaseView {
     // The agent takes its order, tells how far it is, and gets no further.
     let mut world = manageable(5)?;
     mood(&mut world, Mood::Hangs);
@@ -157,7 +157,7 @@ pub(super) fn wait_without_end() -> Told {
     )
 }
 
-pub(super) fn wrong_clock() -> Told {
+pub(super) fn wrong_clock() -> LeaseView {
     const WEEKS: u64 = 50 * 24 * HOUR;
     // In peace: everything goes on as before.
     let mut world = available(6)?;
@@ -179,7 +179,7 @@ pub(super) fn wrong_clock() -> Told {
     until(&mut world, 0, State::Available)
 }
 
-pub(super) fn wrong_image() -> Told {
+pub(super) fn wrong_image() -> LeaseView {
     // Some pieces are wrong, the first ones or one of the later: they are
     // fetched again.
     for (spared, spoilt) in (1..8).map(|n| (0, n)).chain((1..8).map(|n| (n, 1))) {
@@ -216,7 +216,7 @@ pub(super) fn wrong_image() -> Told {
     )
 }
 
-pub(super) fn power_forced() -> Told {
+pub(super) fn power_forced() -> LeaseView {
     let mut world = active(8)?;
     world.switch(0, Act::Off, false);
     // Power that is switched on would show as a packet, or to the watch.
@@ -228,7 +228,7 @@ pub(super) fn power_forced() -> Told {
     )
 }
 
-pub(super) fn quick_server() -> Told {
+pub(super) fn quick_server() -> LeaseView {
     // The wish comes at every moment of a boot, and just as well before it.
     for moment in 0..40 {
         let mut world = active(9)?;
@@ -268,7 +268,7 @@ fn ended(world: &mut World, well: State) -> Result<bool, String> {
     }
 }
 
-pub(super) fn restarts() -> Told {
+pub(super) fn restarts() -> LeaseView {
     use farrier_journal::sim::Cut;
     let mut on = 0;
     for moment in 0..48 {

@@ -34,7 +34,7 @@ fn stranger(world: &mut World, number: u16) {
     }
 }
 
-pub(super) fn addresses() -> Told {
+pub(super) fn addresses() -> LeaseView {
     // The first packets are lost: the machine comes anyway.
     let mut world = quiet(1, 10);
     world.machines[0].cut_until = world.now + 10 * 60_000;
@@ -67,7 +67,7 @@ pub(super) fn addresses() -> Told {
     must(lost == 0, "a machine did not come back")
 }
 
-pub(super) fn ticket_twice() -> Told {
+pub(super) fn ticket_twice() -> LeaseView {
     let mut world = manageable(11)?;
     // Until the agent stands.
     pass(&mut world, 5 * 60_000)?;
@@ -117,7 +117,7 @@ pub(super) fn ticket_twice() -> Told {
     Ok(())
 }
 
-pub(super) fn wrong_server() -> Told {
+pub(super) fn wrong_server() -> LeaseView {
     // The watch reads every reply of a whole life.
     let mut world = active(12)?;
     // A stranger answers first, in one boot of a few: the machine comes all
@@ -132,7 +132,7 @@ pub(super) fn wrong_server() -> Told {
     Ok(())
 }
 
-pub(super) fn port_moved() -> Told {
+pub(super) fn port_moved() -> LeaseView {
     port_not_moved()?;
     address_at_two_ports()?;
     another_port()?;
@@ -141,7 +141,7 @@ pub(super) fn port_moved() -> Told {
 }
 
 /// A server's switch ports were left in another network.
-fn port_not_moved() -> Told {
+fn port_not_moved() -> LeaseView {
     let mut world = manageable(13)?;
     world.switch(0, Act::Off, false);
     for mac in world.machines[0].macs.clone() {
@@ -161,7 +161,7 @@ fn port_not_moved() -> Told {
 
 /// A clone of the server sends under its address, at another port: answers
 /// go astray, and boots begin that nobody sees the end of.
-fn address_at_two_ports() -> Told {
+fn address_at_two_ports() -> LeaseView {
     for seed in 14..20 {
         let mut world = manageable(seed)?;
         world.faults = Faults::new(Kinds::NONE.with(Fault::MacAstray));
@@ -193,7 +193,7 @@ fn two_ports() -> Result<World, String> {
 
 /// A server that runs a system was adopted by the address on its label, and
 /// boots by its other port: nobody may clean it under that name.
-fn adopted_by_its_label() -> Told {
+fn adopted_by_its_label() -> LeaseView {
     let mut world = two_ports()?;
     world.machines[0].was_in_use();
     world.enrol(0);
@@ -211,7 +211,7 @@ fn adopted_by_its_label() -> Told {
 }
 
 /// A server comes by another of its own ports.
-fn another_port() -> Told {
+fn another_port() -> LeaseView {
     let mut world = two_ports()?;
     world.machines[0].nic_wish = Some(0);
     until(&mut world, 0, State::Enroll)?;
@@ -239,7 +239,7 @@ fn another_port() -> Told {
 
 /// A tenant's server comes by an interface that nobody knew of, and its ROM
 /// tells no UUID: it costs a boot of the ramdisk, and no more.
-fn another_interface() -> Told {
+fn another_interface() -> LeaseView {
     let mut world = active(15)?;
     let machine = &mut world.machines[0];
     machine.tells_uuid = false;

@@ -43,8 +43,8 @@ pub fn randoms() -> Randoms {
     }
 }
 
-pub fn hello() -> Hello {
-    Hello {
+pub fn hello() -> AgentHandshake {
+    AgentHandshake {
         version_min: version::MIN,
         version_max: version::CURRENT,
         boot_key: boot_key().public().0,
@@ -54,8 +54,8 @@ pub fn hello() -> Hello {
     }
 }
 
-pub fn welcome() -> Welcome {
-    Welcome {
+pub fn welcome() -> HandshakeReply {
+    HandshakeReply {
         version: version::CURRENT,
         node: NODE,
         boot: BOOT,
@@ -134,7 +134,7 @@ pub fn order(task: Task) -> Order {
     }
 }
 
-pub fn statement(fact: Fact) -> Statement {
+pub fn statement(fact: Report) -> Statement {
     Statement {
         node: NODE,
         boot: BOOT,

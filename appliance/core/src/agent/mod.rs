@@ -1,0 +1,255 @@
+//! Agents: their questions, and what they are answered. How sessions begin is
+//! in `handshake`, what agents state in `statement`, what they are ordered in
+//! `order`.
+
+use crate::interface::Effects;
+use crate::interface::Endpoint;
+use crate::interface::Instant;
+use crate::node::{Job, Node, Power};
+use crate::provisioning::agent_phase;
+use crate::provisioning::steps::Step;
+use crate::rack::{Rack, count};
+use farrier_lifecycle::Event;
+use farrier_protocol::message::{FinalReport, Progress, Refusal, Reply, Request};
+use farrier_protocol::server::{Freshness, Session, SessionError};
+use farrier_protocol::wire::{Datagram, SessionId, emit_unknown_session};
+use farrier_protocol::{MAX_DATAGRAM, size};
+
+mod handshake;
+mod order;
+mod report;
+
+/// How often an idle agent asks for work, in milliseconds.
+const IDLE_MILLIS: u32 = 2_000;
+/// The same once it has been idle for long: three times within the silence
+/// after which it counts as gone.
+const IDLE_LONG_MILLIS: u32 = 30_000;
+/// When an agent is to come again while all places for statements are
+/// taken, in milliseconds.
+const BUSY_MILLIS: u32 = 500;
+
+/// The answer to a request, before it is sealed.
+enum Answer {
+    Wait(u32),
+    Ack,
+    Stored(u32),
+    Partial(u32),
+    Busy,
+    Refused(Refusal),
+    Order(Job),
+}
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    pub(crate) fn agent(
+        &mut self,
+        now: Instant,
+        from: Endpoint,
+        datagram: &[u8],
+        out: &mut Effects,
+    ) {
+        match Datagram::parse(datagram) {
+            Ok(Datagram::Init(init)) => self.handshake(now, from, &init, out),
+            Ok(Datagram::Request {
+                session, counter, ..
+            }) => match self.find_by_session(session) {
+                Some(index) => self.request(now, index, from, datagram, out),
+                None => {
+                    count(&mut self.counters.agent_stray);
+                    out.agent_with(from, |room| emit_unknown_session(session, counter, room));
+                }
+            },
+            _ => count(&mut self.counters.agent_stray),
+        }
+    }
+
+    pub(crate) fn find_by_session(&self, session: SessionId) -> Option<usize> {
+        self.nodes.iter().position(|node| {
+            node.boot
+                .session
+                .as_ref()
+                .is_some_and(|s| s.id() == session)
+        })
+    }
+
+    fn request(
+        &mut self,
+        now: Instant,
+        index: usize,
+        from: Endpoint,
+        datagram: &[u8],
+        out: &mut Effects,
+    ) {
+        let mut buffer = [0; MAX_DATAGRAM];
+        // The first word of a session is written down, whatever it says.
+        let session = |node: &Node| node.boot.session.as_ref().is_none_or(Session::is_unused);
+        let first = self.nodes.get(index).is_none_or(session);
+        let before = first.then(|| self.marks(index));
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        let Some(session) = node.boot.session.as_mut() else {
+            return;
+        };
+        let (freshness, request) = match session.open(datagram, &mut buffer) {
+            Ok(opened) => (opened.freshness, Some(opened.request)),
+            Err(SessionError::Malformed) => (Freshness::New, None),
+            Err(_) => {
+                count(&mut self.counters.agent_forged);
+                return;
+            }
+        };
+        if node.boot.heard.is_none() && agent_phase(node.state) == Some(true) {
+            // It comes back with the facts of its session after a restart of
+            // the appliance: its work goes on.
+            node.deadline = node.state.deadline().map(|d| now.plus_millis(d.millis));
+        }
+        node.boot.heard = Some(now);
+        let quiet = match &request {
+            Some(Request::Ask) => agent_phase(node.state).is_none() && !node.boot.imaged,
+            Some(Request::Progress(_)) => true,
+            _ => false,
+        };
+        let before = before.or_else(|| (!quiet).then(|| self.marks(index)));
+        let answer = match request {
+            None => Answer::Refused(Refusal::Malformed),
+            Some(Request::Ask) => self.ask(now, index, out),
+            Some(Request::Progress(progress)) => self.progress(now, index, progress),
+            Some(Request::Part(part)) => self.part(now, index, &part, out),
+            Some(Request::FinalReport(farewell)) if freshness == Freshness::New => {
+                self.bye(now, index, farewell, out)
+            }
+            Some(Request::FinalReport(_)) => Answer::Ack,
+        };
+        self.reply(now, index, from, answer, out);
+        if let Some(before) = before {
+            self.note(index, &before, out);
+        }
+    }
+
+    fn reply(
+        &mut self,
+        now: Instant,
+        index: usize,
+        from: Endpoint,
+        answer: Answer,
+        out: &mut Effects,
+    ) {
+        let mut body = [0; size::ORDER];
+        let order = match answer {
+            Answer::Order(job) => self.sign(now, index, job, &mut body, out),
+            _ => None,
+        };
+        let reply = match (&answer, &order) {
+            (Answer::Order(_), Some((len, signature))) => Reply::Order {
+                body: body.get(..*len).unwrap_or_default(),
+                signature,
+            },
+            (Answer::Order(_), None) => Reply::Wait {
+                millis: IDLE_MILLIS,
+            },
+            (Answer::Wait(millis), _) => Reply::Wait { millis: *millis },
+            (Answer::Ack, _) => Reply::Ack,
+            (Answer::Stored(statement), _) => Reply::Stored {
+                statement: *statement,
+            },
+            (Answer::Partial(have), _) => Reply::Partial { have: *have },
+            (Answer::Busy, _) => Reply::Busy {
+                millis: BUSY_MILLIS,
+            },
+            (Answer::Refused(refusal), _) => Reply::Refused(*refusal),
+        };
+        if let Some(session) = self
+            .nodes
+            .get_mut(index)
+            .and_then(|n| n.boot.session.as_mut())
+        {
+            out.agent_with(from, |room| session.seal_reply(&reply, room).ok());
+        }
+    }
+
+    /// "What shall I do?"
+    fn ask(&mut self, now: Instant, index: usize, out: &mut Effects) -> Answer {
+        let Some(node) = self.nodes.get(index) else {
+            return Answer::Wait(IDLE_MILLIS);
+        };
+        if node.boot.imaged {
+            return Answer::Order(Job::Reboot);
+        }
+        let Some(at_work) = agent_phase(node.state) else {
+            // Who has waited for minutes may wait for seconds more.
+            let idle = u32::try_from(now.since(node.since) / 16).unwrap_or(u32::MAX);
+            return Answer::Wait(idle.clamp(IDLE_MILLIS, IDLE_LONG_MILLIS));
+        };
+        if !at_work {
+            self.event(now, index, Event::Resume, "the agent is at work", out);
+        }
+        self.proceed(now, index, out);
+        let Some(node) = self.nodes.get(index) else {
+            return Answer::Wait(IDLE_MILLIS);
+        };
+        if node.boot.imaged {
+            return Answer::Order(Job::Reboot);
+        }
+        let due = node.step().and_then(Step::job);
+        match due.filter(|_| agent_phase(node.state) == Some(true)) {
+            // Disks are named from what this very boot has seen.
+            Some(Job::Erase | Job::Deploy) if !node.boot.inspected => Answer::Order(Job::Inspect),
+            Some(job) => Answer::Order(job),
+            None => Answer::Wait(IDLE_MILLIS),
+        }
+    }
+
+    fn progress(&mut self, now: Instant, index: usize, progress: Progress) -> Answer {
+        if let Some(node) = self.nodes.get_mut(index) {
+            let current = node.boot.order.map(|order| order.counter);
+            if current != Some(progress.order) {
+                return Answer::Ack;
+            }
+            // Work that moves keeps its state alive; work that only talks
+            // runs into the deadline.
+            let moved = node
+                .boot
+                .progress
+                .is_none_or(|last| last.step != progress.step || last.done < progress.done);
+            if moved && let Some(deadline) = node.state.deadline() {
+                node.deadline = Some(now.plus_millis(deadline.millis));
+            }
+            node.boot.progress = Some(progress);
+        }
+        Answer::Ack
+    }
+
+    fn bye(
+        &mut self,
+        now: Instant,
+        index: usize,
+        farewell: FinalReport,
+        out: &mut Effects,
+    ) -> Answer {
+        let Some(node) = self.nodes.get_mut(index) else {
+            return Answer::Ack;
+        };
+        node.boot.left = true;
+        node.power = match farewell {
+            FinalReport::Reboot => Power::On,
+            FinalReport::PowerOff => Power::Off,
+        };
+        let ordered = node.boot.order.take().map(|order| order.job);
+        let (steps, imaged, state) = (node.steps, node.boot.imaged, node.state);
+        if steps.first() == Some(Step::Reboot) && ordered == Some(Job::Reboot) {
+            self.set_steps(index, steps.rest(), out);
+        }
+        if imaged {
+            self.deployed(now, index, "all is done and proven", out);
+        } else if agent_phase(state) == Some(true) {
+            self.event(
+                now,
+                index,
+                Event::Wait,
+                "the agent left; waiting for it to come back",
+                out,
+            );
+        }
+        Answer::Ack
+    }
+}

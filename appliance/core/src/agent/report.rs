@@ -1,0 +1,258 @@
+//! What agents state: put together from its parts, verified, kept as
+//! evidence, and what follows from it.
+
+use crate::interface::Instant;
+use crate::interface::{Effects, StatementRef};
+use crate::node::flags::Flags;
+use crate::node::{Architecture, Job, Written};
+use crate::persist::record::Record;
+use crate::provisioning::agent_phase;
+use crate::provisioning::steps::Step;
+use crate::rack::{DiskSlot, PartSlot, REASSEMBLIES, Rack, count};
+use farrier_lifecycle::{Event, State};
+use farrier_protocol::digest::{Inspection, Report, Statement};
+use farrier_protocol::message::{Failure, Part, Refusal};
+use farrier_protocol::parts::{Arrived, PartError};
+use farrier_protocol::signing::{self, PublicKey};
+use farrier_store::SlotPart;
+use sha2::{Digest, Sha256};
+
+use super::Answer;
+
+/// A statement that does not grow for so long loses its place, in
+/// milliseconds.
+const STALE_MILLIS: u64 = 5_000;
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    pub(super) fn part(
+        &mut self,
+        now: Instant,
+        index: usize,
+        part: &Part<'_>,
+        out: &mut Effects,
+    ) -> Answer {
+        let Some(node) = self.nodes.get(index) else {
+            return Answer::Busy;
+        };
+        if part.statement <= node.boot.last_statement {
+            return Answer::Stored(part.statement);
+        }
+        let boot_key = PublicKey(node.boot.boot_key);
+        let (id, boot) = (node.id, node.boot.id);
+        let Some(place) = claim(&self.parts, now, index) else {
+            return Answer::Busy;
+        };
+        let Some(slot) = self.parts.get_mut(place) else {
+            return Answer::Busy;
+        };
+        if slot.owner != Some(index) {
+            slot.reassembly.clear();
+            slot.owner = Some(index);
+        }
+        slot.used = now;
+        let signed = match slot.reassembly.push(part) {
+            Ok(Arrived::Some(have)) => return Answer::Partial(have),
+            Ok(Arrived::All(signed)) => signed,
+            Err(error) => {
+                count(&mut self.counters.statements_refused);
+                return Answer::Refused(match error {
+                    PartError::TooLong => Refusal::TooLong,
+                    _ => Refusal::Malformed,
+                });
+            }
+        };
+        let verified = signing::verify_statement_digest(&boot_key, id, boot, signed);
+        let refusal = match &verified {
+            Ok(statement) if statement.counter == part.statement => None,
+            Ok(_) | Err(signing::SigningError::NotOurs) => Some(Refusal::NotYours),
+            Err(signing::SigningError::Malformed) => Some(Refusal::Malformed),
+            Err(_) => Some(Refusal::BadSignature),
+        };
+        let (Ok(statement), None) = (verified, refusal) else {
+            count(&mut self.counters.statements_refused);
+            slot.owner = None;
+            return Answer::Refused(refusal.unwrap_or(Refusal::Malformed));
+        };
+        count(&mut self.counters.statements);
+        Record::Stated {
+            node: id,
+            boot,
+            counter: statement.counter,
+            digest: Sha256::digest(signed).into(),
+        }
+        .emit(out);
+        let len = u16::try_from(signed.len()).unwrap_or(0);
+        let inspection = matches!(statement.fact, Report::Inspection(_));
+        let kept = if inspection {
+            SlotPart::Inspection
+        } else {
+            SlotPart::Statement
+        };
+        let statement_place = StatementRef {
+            place,
+            len: signed.len(),
+        };
+        out.store_statement(index, kept, statement_place);
+        slot.owner = None;
+        if let Some(node) = self.nodes.get_mut(index) {
+            node.boot.last_statement = statement.counter;
+            if inspection {
+                node.hardware.statement_len = len;
+            }
+        }
+        self.learn(now, index, &statement, out);
+        Answer::Stored(part.statement)
+    }
+
+    /// What follows from a statement that holds.
+    fn learn(&mut self, now: Instant, index: usize, statement: &Statement, out: &mut Effects) {
+        let Some(node) = self.nodes.get(index) else {
+            return;
+        };
+        // A statement about an order that is over (a state was aborted or
+        // ran into its deadline) is kept as evidence and moves nothing.
+        let Some(order) = node.boot.order.filter(|o| o.counter == statement.order) else {
+            return;
+        };
+        let state = node.state;
+        match &statement.fact {
+            Report::Inspection(inspection) => {
+                self.inspected(now, index, inspection, out);
+            }
+            Report::Erased(certificate) if order.job == Job::Erase => {
+                let size = certificate.disk.size;
+                let place = self
+                    .disks
+                    .iter()
+                    .find(|slot| usize::from(slot.node) == index && slot.id == certificate.disk)
+                    .map(|slot| slot.place);
+                if let Some(place) = place.filter(|_| certificate.verified_bytes == size)
+                    && let Some(node) = self.nodes.get_mut(index)
+                {
+                    node.boot.erased |= 1u16.checked_shl(place.into()).unwrap_or(0);
+                }
+            }
+            Report::Done if order.job == Job::Erase => {
+                let all = self
+                    .disks
+                    .iter()
+                    .filter(|slot| usize::from(slot.node) == index)
+                    .fold(0u16, |all, slot| {
+                        all | 1u16.checked_shl(slot.place.into()).unwrap_or(0)
+                    });
+                let erased = self.nodes.get(index).map_or(0, |n| n.boot.erased);
+                if let Some(node) = self.nodes.get_mut(index) {
+                    node.boot.order = None;
+                }
+                if all != 0 && erased & all == all && state == State::Cleaning {
+                    self.set_flags(index, Flags::ERASED, true, out);
+                    self.step_done(now, index, out);
+                } else {
+                    self.warn(
+                        index,
+                        "the agent is done, but not every disk has a certificate",
+                    );
+                    self.fail(now, index, "certificates are missing", out);
+                }
+            }
+            Report::ImageWritten(proof) if order.job == Job::Deploy => {
+                let expected = self.image_of(index).map(|image| image.root);
+                if expected != Some(proof.manifest_root) {
+                    self.warn(index, "the agent proved another image than the one ordered");
+                    self.fail(now, index, "the proof names another image", out);
+                } else if let Some(node) = self.nodes.get_mut(index) {
+                    node.written = Some(Written {
+                        image_bytes: proof.image_bytes,
+                        fetched_bytes: proof.fetched_bytes,
+                        refetched_chunks: proof.refetched_chunks,
+                        peak_rss_kib: proof.peak_rss_kib,
+                    });
+                    node.boot.order = None;
+                    node.config_drive = None;
+                    self.step_done(now, index, out);
+                }
+            }
+            Report::Failure(failure) => self.failed(now, index, failure, out),
+            _ => {}
+        }
+    }
+
+    fn failed(&mut self, now: Instant, index: usize, failure: &Failure, out: &mut Effects) {
+        if let Some(node) = self.nodes.get_mut(index) {
+            node.set_error(format_args!(
+                "{:?} failed, reason {} ({:?}): {}",
+                failure.step, failure.reason as u8, failure.reason, failure.text
+            ));
+        }
+        self.fail(now, index, "the agent reported a failure", out);
+    }
+
+    fn inspected(
+        &mut self,
+        now: Instant,
+        index: usize,
+        inspection: &Inspection,
+        out: &mut Effects,
+    ) {
+        let Ok(owner) = u16::try_from(index) else {
+            return;
+        };
+        if !self.identify(index, inspection, out) {
+            // What spoke is a part of another node: its machine has to boot
+            // as that one.
+            return;
+        }
+        if self.belongs_to_other(index, inspection) {
+            // Both are in use, and the other one's tenant may be on these
+            // disks: nothing is done to them under this name.
+            self.fail(now, index, "another node is this machine", out);
+            return;
+        }
+        self.disks.retain(|slot| slot.node != owner);
+        let mut full = false;
+        for (place, disk) in inspection.disks.iter().enumerate() {
+            let slot = DiskSlot {
+                node: owner,
+                place: u8::try_from(place).unwrap_or(u8::MAX),
+                id: disk.id.clone(),
+            };
+            full |= self.disks.push(slot).is_err();
+        }
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        node.boot.inspected = !full;
+        node.boot.order = None;
+        node.hardware.cpus = inspection.cpu.count;
+        node.hardware.memory_mib = inspection.memory_mib;
+        node.hardware.architecture = Architecture::new(&inspection.cpu.architecture);
+        let largest = inspection.disks.iter().map(|d| d.id.size).max();
+        node.hardware.local_gib = u32::try_from(largest.unwrap_or(0) >> 30).unwrap_or(u32::MAX);
+        let (link, parts) = crate::node::hardware::parts(inspection);
+        node.hardware.link = link;
+        node.hardware.parts = parts;
+        let state = node.state;
+        let due = agent_phase(state).and_then(|_| node.step());
+        if full {
+            count(&mut self.counters.disks_full);
+            self.warn(index, "the appliance's table of disks is full");
+            self.fail(now, index, "no room for the node's disks", out);
+        } else if inspection.disks.is_empty() && matches!(due, Some(Step::Erase | Step::Write)) {
+            self.warn(index, "the machine has no disk that can be written");
+            self.fail(now, index, "no disks", out);
+        } else if due == Some(Step::Inspect) && matches!(state, State::Inspecting) {
+            self.event(now, index, Event::Done, "the hardware is known", out);
+        } else if due == Some(Step::Inspect) {
+            self.step_done(now, index, out);
+        }
+    }
+}
+
+/// The place where a node's statement is put together: its own, else a free
+/// one, else one that was given up.
+fn claim(parts: &[PartSlot; REASSEMBLIES], now: Instant, node: usize) -> Option<usize> {
+    let find = |wanted: &dyn Fn(&PartSlot) -> bool| parts.iter().position(wanted);
+    find(&|slot| slot.owner == Some(node))
+        .or_else(|| find(&|slot| slot.owner.is_none()))
+        .or_else(|| find(&|slot| now.since(slot.used) >= STALE_MILLIS))
+}

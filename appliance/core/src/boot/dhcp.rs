@@ -1,0 +1,286 @@
+//! DHCP: who gets which address, and what it boots.
+
+use crate::boot;
+use crate::identity::is_real_uuid;
+use crate::interface::Effects;
+use crate::interface::Instant;
+use crate::ipam::lease::Client;
+use crate::node::{Hop, Node, Power};
+use crate::persist::record::Record;
+use crate::rack::{Entropy, Rack, count};
+use core::fmt::Write;
+use core::net::Ipv4Addr;
+use farrier_dhcp::route::reply_route;
+use farrier_dhcp::wire::{ClientClass, MessageType, Reply, Request};
+use farrier_protocol::message::{Mac, NodeId};
+use heapless::String;
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    pub(crate) fn dhcp(
+        &mut self,
+        now: Instant,
+        from: Mac,
+        payload: &[u8],
+        entropy: &mut dyn Entropy,
+        out: &mut Effects,
+    ) {
+        if self.secrets.is_none() {
+            return;
+        }
+        let Ok(request) = Request::parse(payload) else {
+            count(&mut self.counters.dhcp_malformed);
+            return;
+        };
+        let mac = Mac(request.chaddr);
+        // Straight from the machine, the frame's own source must be the one
+        // it claims: an address can't be asked for in another's name.
+        if request.giaddr.is_unspecified() && from != mac {
+            count(&mut self.counters.dhcp_ignored);
+            return;
+        }
+        let boots = request.is_ipxe() || !matches!(request.client_class(), ClientClass::Other);
+        let node = match self.find_by_mac(mac) {
+            Some(node) => Some(node),
+            None if boots => self.discover(now, mac, &request, entropy, out),
+            None => None,
+        };
+        let mut booting = None;
+        if let Some(index) = node
+            && let Some(node) = self.nodes.get_mut(index)
+        {
+            booting = boots.then_some(index);
+            node.power = Power::On;
+            if boots {
+                // Behind a boot that came to its script, this is a new one.
+                let chained = node.timeline.reached(Hop::Address).is_some()
+                    && node.timeline.reached(Hop::Script).is_none();
+                let later = request.is_ipxe() && chained;
+                let hop = if later { Hop::Ipxe } else { Hop::Discover };
+                node.timeline.mark(hop, now);
+                if request.is_ipxe() && !later {
+                    node.timeline.rom_is_ipxe();
+                }
+                if node.system_uuid == [0; 16]
+                    && let Some(uuid) = request.uuid().filter(is_real_uuid)
+                {
+                    // Enrolled by an interface, it is known by more from now on.
+                    node.system_uuid = uuid;
+                    Record::Identity {
+                        node: node.id,
+                        uuid,
+                        serial: node.serial,
+                    }
+                    .emit(out);
+                }
+            }
+        }
+        let client = Client::new(mac, &request.identity());
+        match request.message_type {
+            MessageType::Discover => self.discovered(now, client, &request, boots, booting, out),
+            MessageType::Request => self.requested(now, client, &request, boots, booting, out),
+            MessageType::Release => {
+                let address = request.ciaddr;
+                if self.leases.release(now, client, address) {
+                    let declined = false;
+                    Record::Unbound { address, declined }.emit(out);
+                }
+            }
+            MessageType::Decline => {
+                if let Some(address) = request.requested_ip
+                    && self.leases.decline(now, client, address)
+                {
+                    let declined = true;
+                    Record::Unbound { address, declined }.emit(out);
+                }
+            }
+            MessageType::Inform => {
+                let reply = self.dhcp_reply(&request, MessageType::Ack);
+                self.send(&request, reply, boots, out);
+            }
+            _ => count(&mut self.counters.dhcp_ignored),
+        }
+    }
+
+    fn discovered(
+        &mut self,
+        now: Instant,
+        client: Client,
+        request: &Request<'_>,
+        boots: bool,
+        booting: Option<usize>,
+        out: &mut Effects,
+    ) {
+        let address = match self.static_address(client.mac) {
+            Some(address) => address,
+            None => match self.leases.offer(now, client, request.requested_ip) {
+                Ok(address) => address,
+                Err(_) => {
+                    count(&mut self.counters.pool_exhausted);
+                    return;
+                }
+            },
+        };
+        count(&mut self.counters.dhcp_offers);
+        if let Some(node) = booting.and_then(|node| self.nodes.get_mut(node))
+            && node.timeline.reached(Hop::Ipxe).is_none()
+        {
+            node.timeline.mark(Hop::Offer, now);
+        }
+        let mut reply = self.dhcp_reply(request, MessageType::Offer);
+        reply.yiaddr = address;
+        self.send(request, self.with_lease(reply), boots, out);
+    }
+
+    fn requested(
+        &mut self,
+        now: Instant,
+        client: Client,
+        request: &Request<'_>,
+        boots: bool,
+        booting: Option<usize>,
+        out: &mut Effects,
+    ) {
+        if request
+            .server_id
+            .is_some_and(|id| id != self.config.address)
+        {
+            // The client took another server's offer.
+            count(&mut self.counters.dhcp_ignored);
+            return;
+        }
+        let address = match request.requested_ip {
+            Some(address) => address,
+            None => request.ciaddr,
+        };
+        let seconds = self.config.lease_secs;
+        let bound = match self.static_address(client.mac) {
+            Some(own) => own == address,
+            None => self.leases.bind(now, client, address, seconds).is_ok(),
+        };
+        if !bound {
+            count(&mut self.counters.dhcp_naks);
+            let mut reply = self.dhcp_reply(request, MessageType::Nak);
+            reply.message = Some(b"this address is not yours here");
+            self.emit(request, &reply, out);
+            return;
+        }
+        count(&mut self.counters.dhcp_acks);
+        Record::Bound {
+            mac: client.mac,
+            key: client.key(),
+            address,
+            seconds,
+        }
+        .emit(out);
+        if let Some(node) = booting.and_then(|node| self.nodes.get_mut(node)) {
+            node.address = address;
+            if !request.is_ipxe() || node.timeline.reached(Hop::Ipxe).is_none() {
+                node.timeline.mark(Hop::Address, now);
+            }
+        }
+        let mut reply = self.dhcp_reply(request, MessageType::Ack);
+        reply.yiaddr = address;
+        self.send(request, self.with_lease(reply), boots, out);
+    }
+
+    fn dhcp_reply<'a>(&self, request: &Request<'a>, kind: MessageType) -> Reply<'a> {
+        Reply::answering(request, kind, self.config.address)
+    }
+
+    fn with_lease<'a>(&self, reply: Reply<'a>) -> Reply<'a> {
+        let seconds = self.config.lease_secs;
+        Reply {
+            lease_secs: Some(seconds),
+            renewal_secs: Some(seconds / 2),
+            rebinding_secs: Some(seconds / 8 * 7),
+            ..reply
+        }
+    }
+
+    /// Adds what the client shall boot, and sends.
+    fn send(&self, request: &Request<'_>, reply: Reply<'_>, boots: bool, out: &mut Effects) {
+        let boots = boots && request.message_type != MessageType::Inform;
+        let file = if boots {
+            self.boot_file(request)
+        } else {
+            String::new()
+        };
+        let reply = Reply {
+            mask: Some(self.config.mask()),
+            next_server: boots.then_some(self.config.address),
+            boot_file: Some(file.as_bytes()).filter(|file| !file.is_empty()),
+            ..reply
+        };
+        self.emit(request, &reply, out);
+    }
+
+    /// What a machine that boots from the network loads first; empty where
+    /// there is nothing for its architecture.
+    fn boot_file(&self, request: &Request<'_>) -> String<64> {
+        let mut file = String::new();
+        let address = self.config.address;
+        let written = if request.is_ipxe() {
+            write!(file, "http://{address}/boot.ipxe")
+        } else {
+            match boot::program(request.arch()) {
+                Some((program, true)) => write!(file, "http://{address}/{program}"),
+                Some((program, false)) => file.write_str(program),
+                None => Ok(()),
+            }
+        };
+        debug_assert!(written.is_ok(), "boot file names fit");
+        file
+    }
+
+    fn emit(&self, request: &Request<'_>, reply: &Reply<'_>, out: &mut Effects) {
+        out.dhcp_with(reply_route(request, reply), |room| {
+            // A reply is at most one frame; the rest of the room is not its.
+            let room_len = room.len().min(1472);
+            reply.emit(room.get_mut(..room_len)?).ok()
+        });
+    }
+
+    /// A machine that is not known boots from the network: it becomes a
+    /// node, or one more interface of a node with the same UUID.
+    fn discover(
+        &mut self,
+        now: Instant,
+        mac: Mac,
+        request: &Request<'_>,
+        entropy: &mut dyn Entropy,
+        out: &mut Effects,
+    ) -> Option<usize> {
+        let uuid = request.uuid().filter(is_real_uuid);
+        if let Some(uuid) = uuid
+            && let Some(known) = self.find_by_uuid(&uuid)
+        {
+            self.add_port(known, mac).ok()?;
+            self.note_ports(known, out);
+            return Some(known);
+        }
+        let mut bytes = [0; 16];
+        entropy.fill(&mut bytes);
+        // RFC 9562: version 4, variant 10.
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let mut node = Node::discovered(NodeId(bytes), mac, now);
+        node.system_uuid = uuid.unwrap_or_default();
+        node.address = Ipv4Addr::UNSPECIFIED;
+        let index = self.add_node(node).ok()?;
+        self.note_place(index, out);
+        Record::Enrolled {
+            node: NodeId(bytes),
+            mac,
+        }
+        .emit(out);
+        if let Some(uuid) = uuid {
+            Record::Identity {
+                node: NodeId(bytes),
+                uuid,
+                serial: 0,
+            }
+            .emit(out);
+        }
+        Some(index)
+    }
+}

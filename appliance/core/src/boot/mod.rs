@@ -1,0 +1,287 @@
+//! The one boot decision: what does this machine boot now?
+//!
+//! Whatever the transport, a file that a machine asks for is decided here: the
+//! network-boot program by its architecture, and behind it, in the script,
+//! the ramdisk with a fresh ticket or the machine's own disk.
+
+pub(crate) mod dhcp;
+
+use crate::interface::Instant;
+use crate::interface::Transport;
+use crate::interface::{Effects, Serve};
+use crate::node::{Boot, Hop, Job, Node};
+use crate::provisioning::steps::Step;
+use crate::rack::{Entropy, Rack, count};
+use core::fmt::Write;
+use core::net::Ipv4Addr;
+use farrier_dhcp::wire::{Arch, Platform};
+use farrier_lifecycle::{Event, State};
+use farrier_protocol::message::{BootId, Mac};
+use farrier_protocol::sealed;
+use farrier_protocol::ticket::Ticket;
+use farrier_store::SlotPart;
+
+/// Name of the kernel in the asset store.
+pub const KERNEL: &str = "vmlinuz";
+/// Name of the ramdisk in the asset store.
+pub const RAMDISK: &str = "ramdisk.img";
+/// Name of the small archive with the keys, appended to the ramdisk.
+pub const TRUST: &str = "trust.img";
+/// Network-boot program for BIOS.
+pub const PROGRAM_BIOS: &str = "undionly.kpxe";
+/// Network-boot program for UEFI on x86-64.
+pub const PROGRAM_X64: &str = "snponly.efi";
+
+/// Boots into the ramdisk for one piece of work before it counts as failed.
+pub const MAX_ATTEMPTS: u8 = 6;
+/// Longest boot script in bytes.
+pub(crate) const MAX_SCRIPT: usize = 1500;
+
+/// What the boot script sends a machine to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Ramdisk,
+    OwnDisk,
+}
+
+fn target(node: &Node) -> Target {
+    match node.state {
+        // The tenant's machine. Nothing that it asks for may bring the
+        // installer back.
+        State::Active
+        | State::Adopting
+        | State::AdoptFailed
+        | State::Rescue
+        | State::Unrescuing
+        | State::UnrescueFailed => Target::OwnDisk,
+        // All is done and proven: this is the restart into the instance, also
+        // when the agent's farewell was lost.
+        State::Deploying | State::WaitCallBack | State::Servicing | State::ServiceWait
+            if node.boot.imaged =>
+        {
+            Target::OwnDisk
+        }
+        _ => Target::Ramdisk,
+    }
+}
+
+/// The boot program for a machine's firmware, with whether it wants a URL.
+pub(crate) fn program(arch: Option<Arch>) -> Option<(&'static str, bool)> {
+    let Some(arch) = arch else {
+        return Some((PROGRAM_BIOS, false));
+    };
+    match arch.platform() {
+        Platform::Bios => Some((PROGRAM_BIOS, arch.is_http())),
+        Platform::X64 => Some((PROGRAM_X64, arch.is_http())),
+        _ => None,
+    }
+}
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// Decides what to serve to whoever asks for `path`.
+    pub(crate) fn open(
+        &mut self,
+        now: Instant,
+        transport: Transport,
+        peer: Ipv4Addr,
+        path: &str,
+        entropy: &mut dyn Entropy,
+        out: &mut Effects,
+    ) {
+        let node = self.find_by_address(peer);
+        match path {
+            "boot.ipxe" => match node {
+                Some(node) => self.script(now, node, entropy, out),
+                None => {
+                    count(&mut self.counters.files_refused);
+                    out.serve(Serve::NotFound);
+                }
+            },
+            // iPXE asks for this beside its own program before it asks
+            // anybody else; it leads to the same decision.
+            "autoexec.ipxe" => {
+                let address = self.config.address;
+                out.text_with(|room| {
+                    let mut text = Text::new(room);
+                    writeln!(
+                        text,
+                        "#!ipxe\ndhcp || exit\nchain http://{address}/boot.ipxe || exit"
+                    )
+                    .ok()
+                    .map(|()| text.len)
+                });
+            }
+            "config-drive" => match node.and_then(|n| self.sealed_drive(n)) {
+                Some((slot, len)) if transport == Transport::Http => out.serve(Serve::Slot {
+                    slot,
+                    part: SlotPart::ConfigDrive,
+                    len,
+                }),
+                _ => {
+                    count(&mut self.counters.files_refused);
+                    out.serve(Serve::NotFound);
+                }
+            },
+            asset => out.serve(Serve::Asset(asset)),
+        }
+    }
+
+    /// Notes the end of a transfer in the machine's timeline.
+    pub(crate) fn sent(&mut self, now: Instant, peer: Ipv4Addr, path: &str, complete: bool) {
+        let hop = match path {
+            PROGRAM_BIOS | PROGRAM_X64 => Hop::Program,
+            KERNEL => Hop::Kernel,
+            RAMDISK => Hop::Ramdisk,
+            _ => return,
+        };
+        if complete
+            && let Some(node) = self.find_by_address(peer)
+            && let Some(node) = self.nodes.get_mut(node)
+        {
+            node.timeline.mark(hop, now);
+        }
+    }
+
+    fn sealed_drive(&self, node: usize) -> Option<(usize, u32)> {
+        let drive = self.nodes.get(node)?.config_drive?;
+        let len = sealed::Layout::new(drive.length).ok()?.sealed_len();
+        Some((node, len))
+    }
+
+    fn script(&mut self, now: Instant, index: usize, entropy: &mut dyn Entropy, out: &mut Effects) {
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        node.timeline.mark(Hop::Script, now);
+        if target(node) == Target::OwnDisk {
+            node.timeline.mark(Hop::LocalBoot, now);
+            node.boot.session = None;
+            node.boot.ticket = None;
+            if node.boot.imaged || node.state == State::Unrescuing {
+                self.deployed(now, index, "the machine boots its own disk", out);
+            }
+            out.text_with(|room| {
+                let mut text = Text::new(room);
+                text.write_str(LOCAL_BOOT).ok().map(|()| text.len)
+            });
+            return;
+        }
+
+        self.restarted(now, index, out);
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        self.last_boot = self.last_boot.wrapping_add(1);
+        let mut random = [0; 32];
+        entropy.fill(&mut random);
+        let ticket = Ticket::from_random(random);
+        node.boot = Boot {
+            id: BootId(self.last_boot),
+            ticket: Some(ticket),
+            ..Boot::none()
+        };
+        let (address, port) = (self.config.address, self.config.agent_port);
+        let options = self.config.kernel_options.as_str();
+        let mac = node.macs.first().copied().unwrap_or(Mac([0; 6])).0;
+        out.text_with(|room| {
+            let mut text = Text::new(room);
+            write!(
+                text,
+                "#!ipxe\n\
+                 set base http://{address}\n\
+                 set try:int32 0\n\
+                 :again\n\
+                 imgfree\n\
+                 kernel ${{base}}/{KERNEL} initrd={RAMDISK} initrd={TRUST} \
+                 console=tty0 console=ttyS0,115200 quiet panic=30 \
+                 farrier.appliance={address} farrier.port={port} \
+                 farrier.bootif={:02x}-{:02x}-{:02x}-{:02x}-{:02x}-{:02x} \
+                 farrier.ticket={} {options} || goto failed\n\
+                 initrd ${{base}}/{RAMDISK} || goto failed\n\
+                 initrd ${{base}}/{TRUST} || goto failed\n\
+                 boot || goto failed\n\
+                 :failed\n\
+                 inc try\n\
+                 iseq ${{try}} 6 && reboot ||\n\
+                 echo Farrier: try ${{try}} failed, next one in ${{try}} seconds\n\
+                 sleep ${{try}}\n\
+                 goto again\n",
+                mac[0],
+                mac[1],
+                mac[2],
+                mac[3],
+                mac[4],
+                mac[5],
+                ticket.reveal(),
+            )
+            .ok()
+            .filter(|()| text.len <= MAX_SCRIPT)
+            .map(|()| text.len)
+        });
+    }
+
+    /// A machine that was at work has started anew: the work waits for its
+    /// new agent, or fails after too many starts.
+    fn restarted(&mut self, now: Instant, index: usize, out: &mut Effects) {
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        let Some(at_work) = crate::provisioning::agent_phase(node.state) else {
+            return;
+        };
+        let ordered = node.boot.order.map(|order| order.job);
+        if node.steps.first() == Some(Step::Reboot) && ordered == Some(Job::Reboot) {
+            // The restart was a step, whether or not a farewell came.
+            let rest = node.steps.rest();
+            self.set_steps(index, rest, out);
+        }
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        node.attempts = node.attempts.saturating_add(1);
+        if node.attempts > MAX_ATTEMPTS {
+            node.set_error(format_args!(
+                "the machine restarted {MAX_ATTEMPTS} times without finishing; look at its console"
+            ));
+            self.event(now, index, Event::Fail, "too many restarts", out);
+        } else if at_work {
+            self.event(
+                now,
+                index,
+                Event::Wait,
+                "the machine restarted; waiting for its agent",
+                out,
+            );
+        }
+    }
+}
+
+/// BIOS machines are sent to their first disk, UEFI machines back to their
+/// firmware, which goes on with its next boot option.
+const LOCAL_BOOT: &str = "#!ipxe\n\
+    iseq ${platform} efi && exit 1 ||\n\
+    sanboot --no-describe --drive 0x80 || exit\n";
+
+/// Formats into a byte buffer; an error where it is full.
+struct Text<'a> {
+    room: &'a mut [u8],
+    len: usize,
+}
+
+impl<'a> Text<'a> {
+    fn new(room: &'a mut [u8]) -> Self {
+        Text { room, len: 0 }
+    }
+}
+
+impl Write for Text<'_> {
+    fn write_str(&mut self, s: &str) -> core::fmt::Result {
+        let end = self.len + s.len();
+        self.room
+            .get_mut(self.len..end)
+            .ok_or(core::fmt::Error)?
+            .copy_from_slice(s.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}

@@ -1,0 +1,420 @@
+//! How machines become nodes, how their interfaces find together, and how
+//! nodes go.
+//!
+//! A machine is known by the addresses of its interfaces, by its SMBIOS UUID
+//! (DHCP option 97, the agent's hello and inventory) and by its serial
+//! number. An interface belongs to one node at a time. Two nodes that turn
+//! out to be one machine become one, as long as nobody has done anything
+//! with one of them; otherwise both stay, and the conflict is told.
+
+use crate::interface::CommandError;
+use crate::interface::Instant;
+use crate::interface::{Effects, PowerWanted};
+use crate::node::flags::Flags;
+use crate::node::{Boot, Hardware, MAX_MACS, Node, Power};
+use crate::persist::record::Record;
+use crate::provisioning::{agent_phase, deployed};
+use crate::rack::{Rack, count};
+use farrier_lifecycle::State;
+use farrier_protocol::digest::Inspection;
+use farrier_protocol::message::{Mac, NodeId};
+
+/// Most nodes that one inventory joins.
+const MAX_JOINS: u8 = 3;
+
+/// UUIDs that boards bear whose makers gave them none: they tell no machine
+/// from another.
+pub(crate) fn is_real_uuid(uuid: &[u8; 16]) -> bool {
+    // As AMI's and others' boards leave the factory, in both byte orders.
+    const FILLERS: [[u8; 16]; 2] = [
+        [3, 0, 2, 0, 4, 0, 5, 0, 0, 6, 0, 7, 0, 8, 0, 9],
+        [0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0, 8, 0, 9],
+    ];
+    *uuid != [0; 16] && *uuid != [0xff; 16] && !FILLERS.contains(uuid)
+}
+
+/// Whether two UUIDs are one. Its first three fields are told in either byte
+/// order: SMBIOS has them little-endian (DSP0134, 7.2.1), and boot ROMs differ
+/// in whether they turn them around for DHCP.
+fn same_uuid(one: &[u8; 16], other: &[u8; 16]) -> bool {
+    let [a, b, c, d, e, f, g, h, rest @ ..] = other;
+    let turned = [*d, *c, *b, *a, *f, *e, *h, *g];
+    one == other || one.starts_with(&turned) && one.ends_with(rest)
+}
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// Puts a new node into the first free place.
+    pub(crate) fn add_node(&mut self, node: Node) -> Result<usize, CommandError> {
+        if let Some(index) = self.nodes.iter().position(Node::is_vacant)
+            && let Some(place) = self.nodes.get_mut(index)
+        {
+            *place = node;
+            return Ok(index);
+        }
+        if self.nodes.push(node).is_err() {
+            count(&mut self.counters.nodes_full);
+            return Err(CommandError::NodesFull);
+        }
+        Ok(self.nodes.len() - 1)
+    }
+
+    /// Enrols a node that nothing was seen of yet.
+    pub(crate) fn create(
+        &mut self,
+        now: Instant,
+        id: NodeId,
+        name: &str,
+        serial: u32,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        if self.find(id).is_some() || id.0 == [0; 16] {
+            return Err(CommandError::IdTaken);
+        }
+        self.check_name(name, None)?;
+        let mut node = Node::enrolled(id, now);
+        node.name = name.try_into().map_err(|_| CommandError::TooLong)?;
+        node.serial = serial;
+        node.flags.set(Flags::BY_HAND, true);
+        let index = self.add_node(node)?;
+        self.note_place(index, out);
+        Record::Created { node: id, serial }.emit(out);
+        if !name.is_empty() {
+            Record::Named { node: id, name }.emit(out);
+        }
+        Record::Flags {
+            node: id,
+            flags: Flags::BY_HAND.bits(),
+        }
+        .emit(out);
+        Ok(())
+    }
+
+    /// Gives a node an interface, which is not written down yet.
+    pub(crate) fn add_port(&mut self, index: usize, mac: Mac) -> Result<(), CommandError> {
+        if self.find_by_mac(mac).is_some() {
+            return Err(CommandError::MacTaken);
+        }
+        let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchNode)?;
+        node.macs.push(mac).map_err(|_| {
+            count(&mut self.counters.ports_full);
+            CommandError::TooManyPorts
+        })?;
+        Ok(())
+    }
+
+    /// Writes down which interfaces a node has.
+    pub(crate) fn note_ports(&self, index: usize, out: &mut Effects) {
+        if let Some(node) = self.nodes.get(index) {
+            let mut bytes = [0; MAX_MACS * 6];
+            let (all, _) = bytes.as_chunks_mut::<6>();
+            all.iter_mut()
+                .zip(&node.macs)
+                .for_each(|(bytes, mac)| *bytes = mac.0);
+            let macs = bytes.get(..node.macs.len() * 6).unwrap_or_default();
+            Record::Ports {
+                node: node.id,
+                macs,
+            }
+            .emit(out);
+        }
+    }
+
+    /// Takes an interface from its node.
+    pub(crate) fn remove_port(&mut self, mac: Mac, out: &mut Effects) -> Result<(), CommandError> {
+        let index = self.find_by_mac(mac).ok_or(CommandError::NoSuchPort)?;
+        let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchPort)?;
+        if node.state.is_busy() {
+            return Err(CommandError::Locked(node.state));
+        }
+        if deployed(node.state) {
+            return Err(CommandError::InUse(node.state));
+        }
+        node.macs.retain(|own| *own != mac);
+        self.note_ports(index, out);
+        Ok(())
+    }
+
+    /// Deletes a node. Its place stays free until another node comes.
+    pub(crate) fn delete(
+        &mut self,
+        now: Instant,
+        index: usize,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
+        let state = node.state;
+        if state.is_busy() {
+            return Err(CommandError::Locked(state));
+        }
+        if node.flags.has(Flags::PROTECTED) {
+            return Err(CommandError::Protected);
+        }
+        let maintained = node.flags.has(Flags::MAINTENANCE);
+        let deletable = match state {
+            State::Enroll
+            | State::Manageable
+            | State::Available
+            | State::AdoptFailed
+            | State::InspectFailed => true,
+            State::CleanFailed => maintained,
+            _ => false,
+        };
+        if !deletable {
+            return Err(CommandError::NotDeletable(state));
+        }
+        if node.flags.has(Flags::ALLOCATED) || node.instance.instance_uuid.is_some() {
+            return Err(CommandError::Associated);
+        }
+        self.end_tenant(now, index, out);
+        let Some(node) = self.nodes.get(index) else {
+            return Err(CommandError::NoSuchNode);
+        };
+        Record::Deleted { node: node.id }.emit(out);
+        self.clear_slot(index);
+        self.sweep_traits(out);
+        Ok(())
+    }
+
+    /// Empties a node's place and everything that hangs on it.
+    pub(crate) fn clear_slot(&mut self, index: usize) {
+        if let Some(node) = self.nodes.get_mut(index) {
+            // In place: a whole node is much for the stack.
+            node.id = NodeId([0; 16]);
+            node.name.clear();
+            node.macs.clear();
+            node.system_uuid = [0; 16];
+            node.serial = 0;
+            node.state = State::Enroll;
+            node.deadline = None;
+            node.last_error.clear();
+            node.boot = Boot::none();
+            node.hardware = Hardware::default();
+            node.instance = crate::node::InstanceInfo::default();
+            node.written = None;
+            node.config_drive = None;
+            node.steps = crate::provisioning::steps::Steps::NONE;
+            node.traits = 0;
+            node.wanted = 0;
+            node.class = 0;
+            node.flags = Flags::VACANT;
+        }
+        self.texts.forget(index);
+        self.disks.retain(|slot| usize::from(slot.node) != index);
+        for slot in &mut self.parts {
+            if slot.owner == Some(index) {
+                slot.owner = None;
+            }
+        }
+        while self.nodes.last().is_some_and(Node::is_vacant) {
+            self.nodes.pop();
+        }
+    }
+
+    /// Learns who a machine is from its inventory, and joins what belongs
+    /// to it. `false` where the node that spoke has become part of another
+    /// one and is gone.
+    pub(crate) fn identify(
+        &mut self,
+        index: usize,
+        inspection: &Inspection,
+        out: &mut Effects,
+    ) -> bool {
+        let Some(node) = self.nodes.get_mut(index) else {
+            return false;
+        };
+        let serial = inspection.serial.0;
+        let uuid = Some(inspection.system_uuid).filter(is_real_uuid);
+        let ports = node.macs.clone();
+        if serial != 0 {
+            node.serial = serial;
+        }
+        if let Some(uuid) = uuid.filter(|_| node.system_uuid == [0; 16]) {
+            node.system_uuid = uuid;
+        }
+        // Each costs a record of this step; what is left over comes with the
+        // next inventory.
+        let mut joins = MAX_JOINS;
+        let mut stays = index;
+        if let Some(twin) = self.find_duplicate(index) {
+            joins -= 1;
+            stays = self.merge(index, twin, out);
+        }
+        for nic in &inspection.nics {
+            match self.find_by_mac(nic.mac) {
+                Some(own) if own == stays => {}
+                Some(other) if joins > 0 && stays == index => {
+                    joins -= 1;
+                    stays = self.merge(index, other, out);
+                }
+                Some(_) => {}
+                // More interfaces than fit stay in the inventory, and count.
+                None => {
+                    let _full = self.add_port(stays, nic.mac);
+                }
+            }
+        }
+        if let Some(node) = self.nodes.get(stays) {
+            // Also when nothing is new: an agent's hello may have told the
+            // UUID, and is answered before anything is written down.
+            Record::Identity {
+                node: node.id,
+                uuid: node.system_uuid,
+                serial: node.serial,
+            }
+            .emit(out);
+            if node.macs != ports || stays != index {
+                self.note_ports(stays, out);
+            }
+        }
+        stays == index
+    }
+
+    /// The place of the node of that UUID.
+    pub(crate) fn find_by_uuid(&self, uuid: &[u8; 16]) -> Option<usize> {
+        let mut all = self.nodes.iter();
+        all.position(|node| same_uuid(&node.system_uuid, uuid))
+    }
+
+    /// Whether a machine's inventory speaks of another node that is in use
+    /// and may be the same machine. An interface alone does not say so where
+    /// UUIDs speak against it: inside of servers, between system and BMC,
+    /// makers give many machines one address.
+    pub(crate) fn belongs_to_other(&self, index: usize, inspection: &Inspection) -> bool {
+        let in_use = |other: usize| {
+            other != index
+                && !self.is_untouched(other, State::Enroll)
+                && !self.are_two(index, other)
+        };
+        let owners = inspection.nics.iter();
+        self.find_duplicate(index).is_some()
+            || owners
+                .filter_map(|nic| self.find_by_mac(nic.mac))
+                .any(in_use)
+    }
+
+    /// Whether two nodes are known to be two machines: their UUIDs differ, or
+    /// their serial numbers where one has no UUID.
+    fn are_two(&self, one: usize, other: usize) -> bool {
+        let Some((one, other)) = self.nodes.get(one).zip(self.nodes.get(other)) else {
+            return false;
+        };
+        if is_real_uuid(&one.system_uuid) && is_real_uuid(&other.system_uuid) {
+            return !same_uuid(&one.system_uuid, &other.system_uuid);
+        }
+        one.serial != 0 && other.serial != 0 && one.serial != other.serial
+    }
+
+    /// Another node that says it is the same machine: by its UUID, or by a
+    /// serial number that nothing speaks against.
+    pub(crate) fn find_duplicate(&self, index: usize) -> Option<usize> {
+        let own = self.nodes.get(index)?;
+        self.nodes.iter().enumerate().find_map(|(other, node)| {
+            let same_uuid =
+                same_uuid(&own.system_uuid, &node.system_uuid) && is_real_uuid(&own.system_uuid);
+            let open = !is_real_uuid(&own.system_uuid) || !is_real_uuid(&node.system_uuid);
+            let same_serial = own.serial == node.serial && own.serial != 0 && open;
+            (other != index && !node.is_vacant() && (same_uuid || same_serial)).then_some(other)
+        })
+    }
+
+    /// A machine's agent speaks for a node that nobody has done anything with,
+    /// and its UUID is another one's: the machine has come by an interface
+    /// that nobody knew of. That interface becomes the other node's, the
+    /// speaking one goes, and the machine boots as who it is when it starts
+    /// again.
+    ///
+    /// Not where the other one's agent is heard: then these are two machines
+    /// whose maker gave them one UUID.
+    pub(crate) fn merge_known(&mut self, now: Instant, index: usize, out: &mut Effects) {
+        let Some(other) = self.find_duplicate(index) else {
+            return;
+        };
+        let free = |node: &Node| {
+            let own = self.nodes.get(index).map_or(0, |node| node.macs.len());
+            !node.agent_is_live(now) && node.macs.len() + own <= MAX_MACS
+        };
+        if !self.nodes.get(other).is_some_and(free)
+            || !self.is_untouched(index, State::Enroll)
+            || self.is_untouched(other, State::Enroll)
+        {
+            return;
+        }
+        self.take_over(other, index, out);
+        self.note_ports(other, out);
+        if let Some(node) = self.nodes.get_mut(other) {
+            node.power = Power::On;
+        }
+    }
+
+    /// Whether nobody has done anything with a node but what brings it into
+    /// this state.
+    fn is_untouched(&self, of: usize, state: State) -> bool {
+        self.nodes.get(of).is_some_and(|node| {
+            node.state == state
+                && node.name.is_empty()
+                && node.instance == crate::node::InstanceInfo::default()
+                && node.flags == Flags::NONE
+        })
+    }
+
+    /// Makes one node of two that are one machine. The one that an operator
+    /// enrolled stays; of two discovered ones, the one whose agent speaks.
+    /// Gives the one that stays.
+    fn merge(&mut self, index: usize, other: usize, out: &mut Effects) -> usize {
+        let (stays, goes) = if self.is_untouched(other, State::Enroll) {
+            (index, other)
+        } else if self.is_untouched(index, State::Inspecting)
+            && self
+                .nodes
+                .get(other)
+                .is_some_and(|node| node.flags.has(Flags::BY_HAND))
+        {
+            (other, index)
+        } else {
+            count(&mut self.counters.identity_conflicts);
+            self.warn(
+                index,
+                "another node says that it is this machine, and both are in use",
+            );
+            return index;
+        };
+        self.take_over(stays, goes, out);
+        if stays == other
+            && let Some(node) = self.nodes.get_mut(stays)
+        {
+            // Its agent spoke for the node that went: it gives up and starts
+            // the machine anew. Who waits for it has it done at once.
+            node.power = Power::On;
+            let id = node.id;
+            if agent_phase(node.state) == Some(false) {
+                out.power(id, PowerWanted::Cycle);
+            }
+        }
+        stays
+    }
+
+    /// Gives a node what another one has that is the same machine, and lets
+    /// that one go. The interfaces are not written down yet.
+    fn take_over(&mut self, stays: usize, goes: usize, out: &mut Effects) {
+        let Some(gone) = self.nodes.get(goes) else {
+            return;
+        };
+        let (id, macs, uuid, serial) = (gone.id, gone.macs.clone(), gone.system_uuid, gone.serial);
+        Record::Deleted { node: id }.emit(out);
+        self.clear_slot(goes);
+        for mac in macs {
+            let _full = self.add_port(stays, mac);
+        }
+        if let Some(node) = self.nodes.get_mut(stays) {
+            if node.system_uuid == [0; 16] {
+                node.system_uuid = uuid;
+            }
+            if node.serial == 0 {
+                node.serial = serial;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! Why an operator's wish is refused. What is said of it to people is in
+//! `api::error`.
+
+use farrier_lifecycle::{State, Verb};
+
+/// Why an operator's wish is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandError {
+    /// There is no such node.
+    NoSuchNode,
+    /// The state has no such verb.
+    Verb {
+        /// The node's state.
+        state: State,
+        /// The verb.
+        verb: Verb,
+    },
+    /// This needs a driver, or an ability of the agent, that is not here.
+    NotSupported,
+    /// `instance_info/image_source` is not set.
+    NoImage,
+    /// No image of that name is in the asset store.
+    UnknownImage,
+    /// The node's last inspection found no disk, or there was none.
+    NoDisks,
+    /// No disk of the node is large enough for the image.
+    ImageTooLarge,
+    /// Another node has that name.
+    NameTaken,
+    /// A name has characters other than letters, digits, `-`, `.`, `_`, or
+    /// reads as a UUID.
+    BadName,
+    /// A value is longer than its field.
+    TooLong,
+    /// No room for another key of `driver_info`.
+    TooManyKeys,
+    /// What was to be changed is in use: the node is deployed or at work.
+    InUse(State),
+    /// The appliance itself is at work on the node: everybody else waits.
+    Locked(State),
+    /// The node is protected.
+    Protected,
+    /// The node is in maintenance.
+    Maintenance,
+    /// The node is retired.
+    Retired,
+    /// The verb needs steps, and none were named.
+    NoSteps,
+    /// That step does not exist for that verb.
+    BadStep,
+    /// Only nodes that are deployed can be protected.
+    NotDeployed(State),
+    /// Nodes that are offered can't be retired.
+    NodeAvailable,
+    /// All room for texts of operators is taken.
+    StringsFull,
+    /// The table of nodes is full.
+    NodesFull,
+    /// There is a node with that UUID.
+    IdTaken,
+    /// Another node has an interface with that address.
+    MacTaken,
+    /// The node has as many interfaces as there is room for.
+    TooManyPorts,
+    /// No node has an interface with that address.
+    NoSuchPort,
+    /// The node can't be deleted in that state.
+    NotDeletable(State),
+    /// The node belongs to an instance or an allocation.
+    Associated,
+    /// Another node has that instance.
+    InstanceTaken,
+    /// There are too many different traits and resource classes.
+    TraitsFull,
+    /// A trait or a resource class has characters that it can't have.
+    BadTrait,
+    /// There is no such allocation.
+    NoSuchAllocation,
+    /// No available node is what the allocation asks for.
+    NoMatchingNode,
+    /// There is no room for another flavor.
+    FlavorsFull,
+    /// There is no such flavor.
+    NoSuchFlavor,
+    /// There is no room for another network.
+    NetworksFull,
+    /// There is no such network.
+    NoSuchNetwork,
+    /// The network can't be where it was said to be, or is in use.
+    BadNetwork,
+    /// The interface has no address on that network.
+    NoSuchAddress,
+    /// The address lies outside of the network, or is somebody else's.
+    AddressTaken,
+    /// All addresses of the network, or all places of the address book, are
+    /// taken.
+    AddressesFull,
+}

@@ -1,0 +1,404 @@
+//! The address book: addresses that belong to an interface by name, on the
+//! provisioning network and on tenants' networks.
+//!
+//! On the provisioning network the book holds static addresses, which lie
+//! outside of the pool that is leased out: so no address can have an owner
+//! here and another one in `lease`. Tenants' networks have pools of their
+//! own, out of which an interface is given an address, or a certain one of
+//! them. An address that was taken back is nobody's for as long as a lease
+//! of it may live. Who asks, and what is written down, is in `addresses`.
+
+pub(crate) mod commands;
+pub mod lease;
+
+use crate::Instant;
+use crate::persist::record::Record;
+use core::net::Ipv4Addr;
+use farrier_protocol::message::Mac;
+use heapless::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Most tenants' networks.
+pub const MAX_NETWORKS: usize = 4;
+/// Most addresses of the book, those included that rest.
+pub const MAX_ADDRESSES: usize = 64;
+/// The place of the provisioning network.
+pub const PROVISIONING: u8 = 0;
+
+/// A tenants' network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Its place, from 1; its name is among the texts.
+    pub place: u8,
+    /// Length of its prefix, 8 to 30.
+    pub prefix: u8,
+    /// Its VLAN, 1 to 4094; 0 for none.
+    pub vlan: u16,
+    /// How many addresses its pool has.
+    pub pool_len: u16,
+    /// The first of them.
+    pub pool_first: Ipv4Addr,
+}
+
+impl Network {
+    const fn mask(&self) -> u32 {
+        u32::MAX << (32 - self.prefix as u32 % 32)
+    }
+
+    /// Whether the fields make sense together: the pool lies on the network,
+    /// beside its own and its broadcast address.
+    pub fn is_sound(&self) -> bool {
+        let range = (8..=30).contains(&self.prefix) && self.vlan < 4095 && self.pool_len > 0;
+        let first = self.pool_first.to_bits();
+        let last = first.checked_add(u32::from(self.pool_len).saturating_sub(1));
+        let inside = |address: u32| {
+            let host = address & !self.mask();
+            address & self.mask() == first & self.mask() && host != 0 && host != !self.mask()
+        };
+        range && inside(first) && last.is_some_and(inside)
+    }
+
+    /// Whether two networks share an address, or a VLAN.
+    pub fn meets(&self, other: &Network) -> bool {
+        let mask = self.mask() & other.mask();
+        self.pool_first.to_bits() & mask == other.pool_first.to_bits() & mask
+            || self.vlan != 0 && self.vlan == other.vlan
+    }
+
+    /// Whether the pool has this address.
+    pub fn has(&self, address: Ipv4Addr) -> bool {
+        let offset = address.to_bits().checked_sub(self.pool_first.to_bits());
+        offset.is_some_and(|offset| offset < u32::from(self.pool_len))
+    }
+}
+
+/// An address and its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Seconds since reset from which on it may have another owner; 0 while
+    /// it has this one.
+    quarantined_until: u32,
+    /// The interface.
+    pub mac: Mac,
+    /// The network's place.
+    pub network: u8,
+    /// Its slot, and whether it was named: in one byte, since there are many.
+    slot: Slot,
+}
+
+/// The place of an address in the book for as long as it is there, over
+/// restarts too: whoever tells the book bit by bit goes by it. The highest bit
+/// says whether the address was named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Slot(u8);
+
+impl Slot {
+    const NAMED: u8 = 0x80;
+
+    const fn new(number: u8, named: bool) -> Self {
+        Slot(number | if named { Self::NAMED } else { 0 })
+    }
+
+    const fn number(self) -> u8 {
+        self.0 & !Self::NAMED
+    }
+}
+
+const _: () = assert!(MAX_ADDRESSES <= Slot::NAMED as usize);
+
+impl Entry {
+    /// Whether it has an owner now.
+    pub fn is_held(&self) -> bool {
+        self.quarantined_until == 0
+    }
+
+    /// Whether it was named, and not picked out of the pool: then it outlives
+    /// the tenant.
+    pub fn is_named(&self) -> bool {
+        self.slot.0 & Slot::NAMED != 0
+    }
+
+    /// What is written down of it.
+    pub(crate) fn record(&self) -> Record<'static> {
+        Record::Booked {
+            slot: self.slot.number(),
+            network: self.network,
+            mac: self.mac,
+            address: self.address,
+            named: self.is_named(),
+            rests: !self.is_held(),
+        }
+    }
+}
+
+/// Why an address is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IpamError {
+    /// It is somebody else's, or a lease of it may still live.
+    Taken,
+    /// All addresses of the network, or all places of the book, are taken.
+    Full,
+}
+
+/// The book.
+#[derive(Debug)]
+pub struct Ipam {
+    networks: Vec<Network, MAX_NETWORKS, u8>,
+    entries: Vec<Entry, MAX_ADDRESSES, u8>,
+}
+
+impl Default for Ipam {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Seconds since reset, rounded up: nothing rests too short.
+fn seconds(at: Instant) -> u32 {
+    u32::try_from(at.millis().div_ceil(1000))
+        .unwrap_or(u32::MAX)
+        .max(1)
+}
+
+impl Ipam {
+    /// An empty book.
+    pub const fn new() -> Self {
+        Ipam {
+            networks: Vec::new(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// The tenants' networks.
+    pub fn networks(&self) -> &[Network] {
+        &self.networks
+    }
+
+    /// All addresses, those that rest included.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Adds a network, or changes one that has no addresses given away.
+    ///
+    /// # Errors
+    /// [`IpamError::Taken`] where it is in use or meets another one,
+    /// [`IpamError::Full`].
+    pub fn set_network(&mut self, now: Instant, network: Network) -> Result<(), IpamError> {
+        let place = network.place;
+        let mut others = self.networks.iter().filter(|n| n.place != place);
+        if others.any(|other| other.meets(&network)) || self.in_use(now, place) {
+            return Err(IpamError::Taken);
+        }
+        self.networks.retain(|known| known.place != place);
+        self.networks.push(network).map_err(|_| IpamError::Full)
+    }
+
+    /// Removes a network that has no addresses given away.
+    ///
+    /// # Errors
+    /// [`IpamError::Taken`] where it has.
+    pub fn remove_network(&mut self, now: Instant, place: u8) -> Result<(), IpamError> {
+        if self.in_use(now, place) {
+            return Err(IpamError::Taken);
+        }
+        self.networks.retain(|known| known.place != place);
+        Ok(())
+    }
+
+    fn in_use(&mut self, now: Instant, place: u8) -> bool {
+        self.sweep(now);
+        self.entries.iter().any(|entry| entry.network == place)
+    }
+
+    /// The address of an interface.
+    pub fn find(&self, network: u8, mac: Mac) -> Option<Ipv4Addr> {
+        self.entries
+            .iter()
+            .find(|e| e.is_held() && e.network == network && e.mac == mac)
+            .map(|entry| entry.address)
+    }
+
+    /// Whose address this is.
+    pub fn owner(&self, network: u8, address: Ipv4Addr) -> Option<Mac> {
+        self.entries
+            .iter()
+            .find(|e| e.is_held() && e.network == network && e.address == address)
+            .map(|entry| entry.mac)
+    }
+
+    /// Gives an interface an address in place of the one that it has, which
+    /// rests for `rest_secs` seconds. `None` picks one out of the network's
+    /// pool, and leaves the interface the one that it has.
+    ///
+    /// # Errors
+    /// See [`IpamError`]; the book stays as it was.
+    pub fn give(
+        &mut self,
+        now: Instant,
+        network: u8,
+        mac: Mac,
+        address: Option<Ipv4Addr>,
+        rest_secs: u32,
+    ) -> Result<Ipv4Addr, IpamError> {
+        self.sweep(now);
+        let own = self.find(network, mac);
+        let (address, named) = match (address, own) {
+            (None, Some(own)) => return Ok(own),
+            (None, None) => (self.pick(network, mac).ok_or(IpamError::Full)?, false),
+            (Some(address), _) => (address, true),
+        };
+        let at = |e: &Entry| e.network == network && e.address == address;
+        if let Some(known) = self.entries.iter().position(at) {
+            let known = self.entries.get_mut(known).ok_or(IpamError::Full)?;
+            // A resting address may go back to whom it belonged to.
+            if known.mac != mac {
+                return Err(IpamError::Taken);
+            }
+            known.quarantined_until = 0;
+            known.slot = Slot::new(known.slot.number(), named);
+        } else {
+            let entry = Entry {
+                address,
+                quarantined_until: 0,
+                mac,
+                network,
+                slot: Slot::new(self.free_slot().ok_or(IpamError::Full)?, named),
+            };
+            self.entries.push(entry).map_err(|_| IpamError::Full)?;
+        }
+        if let Some(own) = own.filter(|own| *own != address) {
+            self.rest(now, network, own, rest_secs);
+        }
+        Ok(address)
+    }
+
+    /// Takes up a network of before a restart: its addresses may be known
+    /// already.
+    pub(crate) fn put_network(&mut self, network: Network) {
+        self.drop_network(network.place);
+        let _as_many_as_before = self.networks.push(network);
+    }
+
+    /// Forgets a network of before a restart.
+    pub(crate) fn drop_network(&mut self, place: u8) {
+        self.networks.retain(|known| known.place != place);
+    }
+
+    /// Takes up an address of before a restart. Another one that its owner
+    /// had rests now. How much of a rest is over nobody knows: it begins anew.
+    ///
+    /// Without a slot, as older firmware wrote it, it takes a free one, or
+    /// that of an address that rests.
+    pub(crate) fn put(
+        &mut self,
+        now: Instant,
+        network: u8,
+        (mac, address): (Mac, Ipv4Addr),
+        (named, rests): (bool, bool),
+        slot: Option<u8>,
+        rest_secs: u32,
+    ) {
+        let own = self.find(network, mac).filter(|own| *own != address);
+        if let Some(own) = own.filter(|_| !rests) {
+            self.rest(now, network, own, rest_secs);
+        }
+        let other = |e: &Entry| e.network != network || e.address != address;
+        self.entries.retain(other);
+        let resting = || {
+            self.entries
+                .iter()
+                .find(|e| !e.is_held())
+                .map(|e| e.slot.number())
+        };
+        let Some(slot) = slot.or_else(|| self.free_slot()).or_else(resting) else {
+            // There are never more than there were.
+            return;
+        };
+        self.entries.retain(|entry| entry.slot.number() != slot);
+        let entry = Entry {
+            address,
+            quarantined_until: 0,
+            mac,
+            network,
+            slot: Slot::new(slot, named),
+        };
+        let _has_room = self.entries.push(entry);
+        if rests {
+            self.rest(now, network, address, rest_secs);
+        }
+    }
+
+    fn free_slot(&self) -> Option<u8> {
+        let taken = |slot: u8| self.entries.iter().any(|entry| entry.slot.number() == slot);
+        (0..MAX_ADDRESSES as u8).find(|slot| !taken(*slot))
+    }
+
+    /// The address in a slot.
+    pub(crate) fn in_slot(&self, slot: usize) -> Option<&Entry> {
+        self.entries
+            .iter()
+            .find(|e| usize::from(e.slot.number()) == slot)
+    }
+
+    /// Takes an interface's address back. Gives the address.
+    pub fn take(
+        &mut self,
+        now: Instant,
+        network: u8,
+        mac: Mac,
+        rest_secs: u32,
+    ) -> Option<Ipv4Addr> {
+        let address = self.find(network, mac)?;
+        self.rest(now, network, address, rest_secs);
+        Some(address)
+    }
+
+    /// Takes back what an interface was given out of tenants' pools. Gives
+    /// how many addresses that were.
+    pub fn end_tenant(&mut self, now: Instant, macs: &[Mac], rest_secs: u32) -> usize {
+        let until = seconds(now.plus_millis(u64::from(rest_secs) * 1000));
+        let ends = |e: &&mut Entry| {
+            e.is_held() && !e.is_named() && e.network != PROVISIONING && macs.contains(&e.mac)
+        };
+        let ended = self.entries.iter_mut().filter(ends);
+        ended.map(|entry| entry.quarantined_until = until).count()
+    }
+
+    fn rest(&mut self, now: Instant, network: u8, address: Ipv4Addr, rest_secs: u32) {
+        let until = seconds(now.plus_millis(u64::from(rest_secs) * 1000));
+        let at = |e: &&mut Entry| e.network == network && e.address == address;
+        if let Some(entry) = self.entries.iter_mut().find(at) {
+            entry.quarantined_until = until;
+        }
+    }
+
+    /// The lowest address of the pool that is nobody's; the one that the
+    /// interface had before, where that still rests.
+    fn pick(&self, network: u8, mac: Mac) -> Option<Ipv4Addr> {
+        let before = |e: &&Entry| e.network == network && e.mac == mac && !e.is_named();
+        let pool = self.networks.iter().find(|n| n.place == network)?;
+        if let Some(before) = self.entries.iter().find(before) {
+            return Some(before.address);
+        }
+        let first = pool.pool_first.to_bits();
+        (0..u32::from(pool.pool_len))
+            .map(|offset| Ipv4Addr::from_bits(first.saturating_add(offset)))
+            .find(|address| {
+                let at = |e: &Entry| e.network == network && e.address == *address;
+                !self.entries.iter().any(at)
+            })
+    }
+
+    /// Forgets what has rested long enough.
+    fn sweep(&mut self, now: Instant) {
+        let now = u32::try_from(now.millis() / 1000).unwrap_or(u32::MAX);
+        self.entries
+            .retain(|entry| entry.is_held() || entry.quarantined_until > now);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,395 @@
+//! A server: what the appliance knows about it and is doing with it.
+//!
+//! Values and small questions only. Decisions are made in `life`, `boot`
+//! and `agent`.
+
+use crate::Instant;
+use crate::interface::StoredConfigDrive;
+use crate::node::flags::Flags;
+use crate::provisioning::steps::Steps;
+use core::net::Ipv4Addr;
+use farrier_lifecycle::State;
+use farrier_protocol::message::{BootId, BootMode, Mac, NodeId, Progress};
+use farrier_protocol::server::Session;
+use farrier_protocol::ticket::Ticket;
+use heapless::{LenType, Vec};
+use serde::{Deserialize, Serialize};
+
+pub mod flags;
+pub(crate) mod hardware;
+pub mod timeline;
+
+pub use timeline::{HOPS, Hop, Timeline};
+
+/// A text of at most `N` bytes, 255 at the most, with a length of one byte.
+pub type String<const N: usize> = heapless::String<N, u8>;
+
+/// Longest name of a node in bytes.
+pub const NAME_LEN: usize = 48;
+/// Most interfaces of one node.
+pub const MAX_MACS: usize = 8;
+/// Longest text of an error in bytes; longer ones are cut.
+pub const ERROR_LEN: usize = 160;
+/// Most keys of `driver_info`.
+pub const MAX_DRIVER_INFO: usize = 3;
+/// Longest key of `driver_info` in bytes.
+pub const DRIVER_KEY_LEN: usize = 24;
+/// Longest value of `driver_info` in bytes.
+pub const DRIVER_VALUE_LEN: usize = 40;
+/// An agent that was not heard for so long is taken for gone, in
+/// milliseconds.
+pub const AGENT_SILENT_MILLIS: u64 = 90_000;
+
+/// What a node's next deployment shall bring.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct InstanceInfo {
+    /// The image's name; empty for none.
+    pub image_source: String<64>,
+    /// A name for people; empty for none.
+    pub display_name: String<NAME_LEN>,
+    /// The instance's UUID, where the operator gave one.
+    pub instance_uuid: Option<NodeId>,
+}
+
+/// Whether a machine runs, by evidence: its packets and its farewells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Power {
+    /// Nothing is known.
+    #[default]
+    Unknown,
+    /// It was heard, and did not say that it leaves.
+    On,
+    /// Its agent said that it powers off.
+    Off,
+}
+
+/// What an order is for; the exact task is made when it is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Job {
+    /// Report the hardware.
+    Inspect,
+    /// Erase every disk.
+    Erase,
+    /// Write the image.
+    Deploy,
+    /// Restart the machine.
+    Reboot,
+}
+
+/// An order that was signed and not yet answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Issued {
+    /// Its counter.
+    pub counter: u32,
+    /// What it is for.
+    pub job: Job,
+}
+
+/// The present boot of a node into the ramdisk.
+#[derive(Debug)]
+pub struct Boot {
+    /// Its number; 0 before the first.
+    pub id: BootId,
+    /// The ticket on the kernel command line.
+    pub ticket: Option<Ticket>,
+    /// The session that used the ticket up.
+    pub session: Option<Session>,
+    /// Tells a repeated handshake from another one.
+    pub init_digest: [u8; 16],
+    /// Verifies the agent's statements.
+    pub boot_key: [u8; 32],
+    /// How the firmware started the ramdisk, as the agent says.
+    pub mode: Option<BootMode>,
+    /// The agent has reported the hardware in this boot.
+    pub inspected: bool,
+    /// All that was to be done in this boot is done (for a deployment: the
+    /// image is written and proven), and the machine is to start its own
+    /// disk.
+    pub imaged: bool,
+    /// The order that is being carried out.
+    pub order: Option<Issued>,
+    /// Counter of the last order of this boot.
+    pub last_order: u32,
+    /// Counter of the last statement that was accepted.
+    pub last_statement: u32,
+    /// Disks that were certified as erased in this boot, by their place in
+    /// the node's disk list.
+    pub erased: u16,
+    /// The agent has said that it leaves.
+    pub left: bool,
+    /// When the agent last said something authentic.
+    pub heard: Option<Instant>,
+    /// How far the order has come.
+    pub progress: Option<Progress>,
+    /// Handshakes that brought a ticket that was used up already.
+    pub ticket_refusals: u16,
+}
+
+impl Boot {
+    /// Before the first boot.
+    pub const fn none() -> Self {
+        Boot {
+            id: BootId(0),
+            ticket: None,
+            session: None,
+            init_digest: [0; 16],
+            boot_key: [0; 32],
+            mode: None,
+            inspected: false,
+            imaged: false,
+            order: None,
+            last_order: 0,
+            last_statement: 0,
+            erased: 0,
+            left: false,
+            heard: None,
+            progress: None,
+            ticket_refusals: 0,
+        }
+    }
+}
+
+/// What the agent proved of the image that it wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes of the image as it lies on the disk.
+    pub image_bytes: u64,
+    /// Bytes fetched over the network for it.
+    pub fetched_bytes: u64,
+    /// Chunks that were wrong on the wire and were fetched again.
+    pub refetched_chunks: u32,
+    /// The agent's resident memory at its highest, in KiB.
+    pub peak_rss_kib: u32,
+}
+
+/// The architecture of processors, as Linux names it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Architecture {
+    /// Not inspected yet.
+    #[default]
+    Unknown,
+    /// `x86_64`.
+    X86_64,
+    /// `aarch64`.
+    Aarch64,
+    /// Another one.
+    Other,
+}
+
+impl Architecture {
+    /// The one of that name.
+    pub fn new(name: &str) -> Self {
+        match name {
+            "" => Self::Unknown,
+            "x86_64" => Self::X86_64,
+            "aarch64" => Self::Aarch64,
+            _ => Self::Other,
+        }
+    }
+
+    /// The name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "",
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// HardwareFeatures of a machine that flavors ask for, one bit each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HardwareFeatures(pub u8);
+
+impl HardwareFeatures {
+    /// A disk that spins.
+    pub const HDD: HardwareFeatures = HardwareFeatures(1);
+    /// A disk that does not spin.
+    pub const SSD: HardwareFeatures = HardwareFeatures(2);
+    /// A disk behind NVMe.
+    pub const NVME: HardwareFeatures = HardwareFeatures(4);
+    /// An InfiniBand interface.
+    pub const INFINIBAND: HardwareFeatures = HardwareFeatures(8);
+    /// An Ethernet interface that can do RDMA (RoCE).
+    pub const ROCE: HardwareFeatures = HardwareFeatures(16);
+    /// A TPM 2.0.
+    pub const TPM2: HardwareFeatures = HardwareFeatures(32);
+
+    /// Whether all of these are there.
+    pub const fn has(self, parts: HardwareFeatures) -> bool {
+        self.0 & parts.0 == parts.0
+    }
+
+    /// Adds these.
+    pub const fn add(&mut self, parts: HardwareFeatures, there: bool) {
+        if there {
+            self.0 |= parts.0;
+        }
+    }
+}
+
+/// Quantities of a node's hardware, from its last inspection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hardware {
+    /// Logical processors.
+    pub cpus: u16,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// Size of the largest disk in GiB.
+    pub local_gib: u32,
+    /// The processors' architecture.
+    pub architecture: Architecture,
+    /// Speed of the fastest interface that has a carrier, in units of
+    /// 100 Mbit/s; 0 where unknown.
+    pub link: u16,
+    /// What else was found.
+    pub parts: HardwareFeatures,
+    /// Bytes of the inspection statement in the node's slot; 0 for none.
+    pub statement_len: u16,
+}
+
+/// A server.
+#[derive(Debug)]
+pub struct Node {
+    /// Its identity.
+    pub id: NodeId,
+    /// Its name; empty for none.
+    pub name: String<NAME_LEN>,
+    /// Its interfaces; the first is the one that it was discovered by.
+    pub macs: Vec<Mac, MAX_MACS, u8>,
+    /// SMBIOS UUID, as DHCP option 97 or the agent tells it; zero for none.
+    pub system_uuid: [u8; 16],
+    /// Its provision state.
+    pub state: State,
+    /// Since when.
+    pub since: Instant,
+    /// Why it is in that state, or what it waits for.
+    pub reason: &'static str,
+    /// When the wait ends in a failure.
+    pub deadline: Option<Instant>,
+    /// The last error, for people; empty for none.
+    pub last_error: String<ERROR_LEN>,
+    /// Whether it runs.
+    pub power: Power,
+    /// Its address in the present boot.
+    pub address: Ipv4Addr,
+    /// When each hop of the present boot was reached.
+    pub timeline: Timeline,
+    /// The present boot into the ramdisk.
+    pub boot: Boot,
+    /// Boots since the present work began: a machine that restarts again
+    /// and again is not tried for ever.
+    pub attempts: u8,
+    /// Its hardware.
+    pub hardware: Hardware,
+    /// What the next deployment shall bring.
+    pub instance: InstanceInfo,
+    /// What was proven of the last deployment.
+    pub written: Option<Written>,
+    /// The config drive of that deployment.
+    pub config_drive: Option<StoredConfigDrive>,
+    /// What operators have set, and what the present work has come to.
+    pub flags: Flags,
+    /// The steps of the present work that are still to come; empty where
+    /// the state implies them.
+    pub steps: Steps,
+    /// Its traits, by their places in the vocabulary.
+    pub traits: u32,
+    /// Traits that its allocation asked for.
+    pub wanted: u32,
+    /// Its resource class, by its place in the vocabulary plus 1; 0 for
+    /// none.
+    pub class: u8,
+    /// Fingerprint of its serial number; 0 for none that tells it apart.
+    pub serial: u32,
+}
+
+impl Node {
+    /// A node that was just discovered.
+    pub fn discovered(id: NodeId, mac: Mac, now: Instant) -> Self {
+        let mut node = Node::enrolled(id, now);
+        // One address always fits: MAX_MACS is not 0.
+        let _fits = node.macs.push(mac);
+        node.reason = "discovered by its first boot packet";
+        node.power = Power::On;
+        node
+    }
+
+    /// A node that an operator enrols: nothing of it was seen.
+    pub fn enrolled(id: NodeId, now: Instant) -> Self {
+        Node {
+            id,
+            name: String::new(),
+            macs: Vec::new(),
+            system_uuid: [0; 16],
+            state: State::Enroll,
+            since: now,
+            reason: "enrolled by an operator",
+            deadline: None,
+            last_error: String::new(),
+            power: Power::Unknown,
+            address: Ipv4Addr::UNSPECIFIED,
+            timeline: Timeline::new(),
+            boot: Boot::none(),
+            attempts: 0,
+            hardware: Hardware::default(),
+            instance: InstanceInfo::default(),
+            written: None,
+            config_drive: None,
+            flags: Flags::NONE,
+            steps: Steps::NONE,
+            traits: 0,
+            wanted: 0,
+            class: 0,
+            serial: 0,
+        }
+    }
+
+    /// Whether there is no node in this place: it was deleted, and others
+    /// have kept their places.
+    pub fn is_vacant(&self) -> bool {
+        self.flags.has(Flags::VACANT)
+    }
+
+    /// Whether an agent is at work in it now.
+    pub fn agent_is_live(&self, now: Instant) -> bool {
+        self.boot.session.is_some()
+            && !self.boot.left
+            && self
+                .boot
+                .heard
+                .is_some_and(|heard| now.since(heard) < AGENT_SILENT_MILLIS)
+    }
+
+    /// Puts a text into `last_error`, cut to what fits.
+    pub fn set_error(&mut self, text: core::fmt::Arguments<'_>) {
+        self.last_error.clear();
+        let mut cut = Cut(&mut self.last_error);
+        // `Cut` never fails.
+        let _never = core::fmt::write(&mut cut, text);
+    }
+}
+
+/// Writes as much as fits and drops the rest.
+struct Cut<'a, L: LenType, const N: usize>(&'a mut heapless::String<N, L>);
+
+impl<L: LenType, const N: usize> core::fmt::Write for Cut<'_, L, N> {
+    fn write_str(&mut self, s: &str) -> core::fmt::Result {
+        for c in s.chars() {
+            if self.0.push(c).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes a bounded string out of a text, cut at a character where it is too
+/// long.
+pub fn cut<const N: usize, L: LenType>(text: &str) -> heapless::String<N, L> {
+    let mut out = heapless::String::new();
+    // `Cut` never fails.
+    let _never = core::fmt::Write::write_str(&mut Cut(&mut out), text);
+    out
+}

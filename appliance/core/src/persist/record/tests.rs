@@ -1,0 +1,389 @@
+use super::*;
+use crate::node::HardwareFeatures;
+
+fn hex(bytes: &[u8]) -> std::string::String {
+    bytes
+        .iter()
+        .map(|byte| std::format!("{byte:02x}"))
+        .collect()
+}
+
+/// If this fails, do not change the test: records of older firmware must stay
+/// readable. Every kind of record is in it, in its order.
+#[test]
+fn golden_bytes() {
+    let node = NodeId([1; 16]);
+    let boot = BootId(300);
+    let mac = Mac([2; 6]);
+    let address = Ipv4Addr::new(10, 0, 0, 1);
+    let need = Requirements {
+        memory_mib: 1024,
+        local_gib: 10,
+        traits: 5,
+        cpus: 4,
+        link: 100,
+        class: 2,
+        parts: HardwareFeatures::NVME,
+    };
+    let network = Network {
+        place: 2,
+        prefix: 24,
+        vlan: 100,
+        pool_len: 50,
+        pool_first: address,
+    };
+    let golden: [(Record<'_>, &str); 43] = [
+        (
+            Record::Enrolled { node, mac },
+            "0001010101010101010101010101010101020202020202",
+        ),
+        (
+            Record::Named { node, name: "n" },
+            "0101010101010101010101010101010101016e",
+        ),
+        (
+            Record::State {
+                node,
+                state: 3,
+                reason: "ab",
+            },
+            "020101010101010101010101010101010103026162",
+        ),
+        (
+            Record::Lease {
+                mac,
+                address,
+                seconds: 600,
+            },
+            "030202020202020a000001d804",
+        ),
+        (
+            Record::Boot { node, boot },
+            "0401010101010101010101010101010101ac02",
+        ),
+        (
+            Record::Ordered {
+                node,
+                boot,
+                counter: 5,
+                digest: [6; 32],
+            },
+            "0501010101010101010101010101010101ac02050606060606060606060606060606060606060606060606060606060606060606",
+        ),
+        (
+            Record::Stated {
+                node,
+                boot,
+                counter: 5,
+                digest: [6; 32],
+            },
+            "0601010101010101010101010101010101ac02050606060606060606060606060606060606060606060606060606060606060606",
+        ),
+        (
+            Record::Instance { node, image: "i" },
+            "07010101010101010101010101010101010169",
+        ),
+        (
+            Record::Flags { node, flags: 0x201 },
+            "08010101010101010101010101010101018104",
+        ),
+        (
+            Record::Text {
+                node,
+                kind: 4,
+                text: "t",
+            },
+            "0901010101010101010101010101010101040174",
+        ),
+        (
+            Record::DriverInfo {
+                node,
+                key: "k",
+                value: "v",
+            },
+            "0a01010101010101010101010101010101016b0176",
+        ),
+        (
+            Record::Steps {
+                node,
+                steps: 0x1234,
+            },
+            "0b01010101010101010101010101010101b424",
+        ),
+        (
+            Record::Word {
+                place: 7,
+                word: "w",
+            },
+            "0c070177",
+        ),
+        (
+            Record::Kind {
+                node,
+                traits: 0x8001,
+                class: 2,
+            },
+            "0d0101010101010101010101010101010181800202",
+        ),
+        (
+            Record::Flavor {
+                place: 1,
+                name: "f",
+                need,
+            },
+            "0e01016680080a0504640204",
+        ),
+        (Record::FlavorGone { place: 1 }, "0f01"),
+        (
+            Record::Allocated {
+                node,
+                allocation: NodeId([9; 16]),
+                wanted: 3,
+                name: "a",
+                class: "c",
+            },
+            "1001010101010101010101010101010101090909090909090909090909090909090301610163",
+        ),
+        (
+            Record::Deallocated { node },
+            "1101010101010101010101010101010101",
+        ),
+        (
+            Record::Created {
+                node,
+                serial: 0xdead_beef,
+            },
+            "1201010101010101010101010101010101effdb6f50d",
+        ),
+        (
+            Record::Identity {
+                node,
+                uuid: [8; 16],
+                serial: 0xdead_beef,
+            },
+            "130101010101010101010101010101010108080808080808080808080808080808effdb6f50d",
+        ),
+        (
+            Record::Ports {
+                node,
+                macs: &[2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3],
+            },
+            "14010101010101010101010101010101010c020202020202030303030303",
+        ),
+        (
+            Record::Deleted { node },
+            "1501010101010101010101010101010101",
+        ),
+        (
+            Record::Network {
+                network,
+                name: "net",
+            },
+            "16021864320a000001036e6574",
+        ),
+        (Record::NetworkGone { place: 2 }, "1702"),
+        (
+            Record::Address {
+                network: 2,
+                mac,
+                address,
+                named: true,
+            },
+            "18020202020202020a00000101",
+        ),
+        (Record::AddressGone { network: 2, mac }, "1902020202020202"),
+        (
+            Record::TenantGone { node },
+            "1a01010101010101010101010101010101",
+        ),
+        (
+            Record::Place { place: 300, node },
+            "1bac0201010101010101010101010101010101",
+        ),
+        (
+            Record::Error { node, text: "e" },
+            "1c010101010101010101010101010101010165",
+        ),
+        (
+            Record::Booted {
+                node,
+                boot,
+                ticket: [4; 32],
+            },
+            "1d01010101010101010101010101010101ac020404040404040404040404040404040404040404040404040404040404040404",
+        ),
+        (
+            Record::Agent {
+                node,
+                boot,
+                boot_key: [5; 32],
+                digest: [6; 16],
+                mode: 1,
+            },
+            "1e01010101010101010101010101010101ac0205050505050505050505050505050505050505050505050505050505050505050606060606060606060606060606060601",
+        ),
+        (
+            Record::Session {
+                node,
+                boot,
+                session: 77,
+                requests: [7; 32],
+                replies: [8; 32],
+            },
+            "1f01010101010101010101010101010101ac024d07070707070707070707070707070707070707070707070707070707070707070808080808080808080808080808080808080808080808080808080808080808",
+        ),
+        (
+            Record::Work {
+                node,
+                boot,
+                order: Some((5, 2)),
+                last_order: 5,
+                last_statement: 6,
+                heard: 300,
+                erased: 3,
+                attempts: 1,
+                flags: 9,
+            },
+            "2001010101010101010101010101010101ac020105020506ac02030109",
+        ),
+        (
+            Record::Hardware {
+                node,
+                cpus: 64,
+                memory_mib: 262_144,
+                local_gib: 960,
+                architecture: 1,
+                link: 250,
+                parts: 5,
+                statement_len: 700,
+            },
+            "210101010101010101010101010101010140808010c00701fa0105bc05",
+        ),
+        (
+            Record::Disk {
+                node,
+                place: 1,
+                serial: "s",
+                size: 1 << 40,
+            },
+            "2201010101010101010101010101010101010173808080808020",
+        ),
+        (
+            Record::InstanceName {
+                node,
+                name: "n",
+                uuid: Some(NodeId([9; 16])),
+            },
+            "2301010101010101010101010101010101016e0109090909090909090909090909090909",
+        ),
+        (
+            Record::ConfigDrive {
+                node,
+                drive: Some((400, [3; 32], 1)),
+            },
+            "2401010101010101010101010101010101019003030303030303030303030303030303030303030303030303030303030303030301",
+        ),
+        (
+            Record::Written {
+                node,
+                written: Some((1 << 32, 1 << 20, 2, 9000)),
+            },
+            "250101010101010101010101010101010101808080801080804002a846",
+        ),
+        (
+            Record::Wanted { node, wanted: 5 },
+            "260101010101010101010101010101010105",
+        ),
+        (
+            Record::Bound {
+                mac,
+                key: [1, 2, 3, 4, 5, 6, 7, 8],
+                address,
+                seconds: 600,
+            },
+            "2702020202020201020304050607080a000001d804",
+        ),
+        (
+            Record::Rests {
+                network: 2,
+                mac,
+                address,
+            },
+            "28020202020202020a000001",
+        ),
+        (
+            Record::Unbound {
+                address,
+                declined: true,
+            },
+            "290a00000101",
+        ),
+        (
+            Record::Booked {
+                slot: 9,
+                network: 2,
+                mac,
+                address,
+                named: true,
+                rests: false,
+            },
+            "2a09020202020202020a0000010100",
+        ),
+    ];
+    for (place, (record, expected)) in golden.into_iter().enumerate() {
+        let mut buf = [0; MAX_RECORD];
+        let encoded = postcard::to_slice(&record, &mut buf).unwrap();
+        assert_eq!(hex(encoded), expected, "{record:?}");
+        assert_eq!(usize::from(encoded[0]), place, "{record:?}");
+        assert_eq!(postcard::from_bytes::<Record<'_>>(encoded).unwrap(), record);
+    }
+}
+
+#[test]
+fn the_longest_record_fits() {
+    let mut buf = [0; MAX_RECORD];
+    let long = core::str::from_utf8(&[b'x'; crate::node::NAME_LEN]).unwrap();
+    let node = NodeId([0xff; 16]);
+    let boot = BootId(u64::MAX);
+    let all = [
+        Record::Named { node, name: long },
+        Record::State {
+            node,
+            state: 0xff,
+            reason: &long[..48],
+        },
+        Record::Ordered {
+            node,
+            boot,
+            counter: u32::MAX,
+            digest: [0xff; 32],
+        },
+        Record::Instance {
+            node,
+            image: core::str::from_utf8(&[b'x'; 64]).unwrap(),
+        },
+    ];
+    let session = [
+        Record::Session {
+            node,
+            boot,
+            session: u32::MAX,
+            requests: [0xff; 32],
+            replies: [0xff; 32],
+        },
+        Record::Agent {
+            node,
+            boot,
+            boot_key: [0xff; 32],
+            digest: [0xff; 16],
+            mode: 1,
+        },
+        Record::Error {
+            node,
+            text: core::str::from_utf8(&[b'x'; ERROR_KEPT]).unwrap(),
+        },
+    ];
+    for record in all.into_iter().chain(session) {
+        assert!(postcard::to_slice(&record, &mut buf).is_ok(), "{record:?}");
+    }
+}

@@ -1,0 +1,153 @@
+use super::*;
+use crate::every_verb::TestRack;
+use crate::node::{Architecture, Parts, cut};
+use crate::rack::DiskSlot;
+use core::net::Ipv4Addr;
+use farrier_protocol::message::{DiskId, Mac, NodeId};
+use std::boxed::Box;
+
+const NOW: Instant = Instant::from_millis(50_000);
+
+fn id(number: usize) -> NodeId {
+    NodeId([number as u8 + 1; 16])
+}
+
+fn rack(states: &[State]) -> Box<TestRack> {
+    let mut rack = Box::new(TestRack::new());
+    rack.config = crate::Config::default();
+    rack.leases.configure(rack.config.pool_first, 8, [1, 2]);
+    for (number, state) in states.iter().enumerate() {
+        let mut node = Node::enrolled(id(number), Instant::START);
+        node.state = *state;
+        rack.nodes.push(node).unwrap();
+    }
+    rack
+}
+
+#[test]
+fn what_nobody_can_go_on_with_ends_at_once() {
+    for (state, seconds) in [
+        (State::Verifying, Some(0)),
+        (State::Deleting, Some(0)),
+        (State::Adopting, Some(0)),
+        (State::Rescuing, Some(0)),
+        // Without a session no agent can prove that it is at work.
+        (State::Cleaning, Some(0)),
+        (State::Deploying, Some(0)),
+        (State::Manageable, None),
+        (State::Active, None),
+    ] {
+        let mut rack = rack(&[state]);
+        rack.restored(NOW, 2, 0);
+        let left = rack.nodes[0].deadline.map(|at| at.since(NOW) / 1000);
+        assert_eq!(left, seconds, "{state}");
+    }
+    let mut waits = rack(&[State::CleanWait]);
+    waits.restored(NOW, 2, 0);
+    let limit = State::CleanWait.deadline().unwrap().millis;
+    assert_eq!(waits.nodes[0].deadline, Some(NOW.plus_millis(limit)));
+}
+
+#[test]
+fn a_doubt_drops_disks_behind_a_hole_and_no_others() {
+    let mut rack = rack(&[State::Manageable, State::Manageable]);
+    for (node, place) in [(0, 0), (0, 1), (1, 0), (1, 2), (1, 3)] {
+        let id = DiskId {
+            serial: cut("D"),
+            size: 1,
+        };
+        rack.disks.push(DiskSlot { node, place, id }).unwrap();
+    }
+    rack.restored(NOW, 2, 1);
+    let left: std::vec::Vec<_> = rack.disks.iter().map(|d| (d.node, d.place)).collect();
+    assert_eq!(left, [(0, 0), (0, 1), (1, 0)]);
+}
+
+#[test]
+fn records_of_older_firmware_are_still_read() {
+    let mut rack = rack(&[]);
+    let node = id(0);
+    let [mac, other] = [1, 2].map(|last| Mac([2, 0, 0, 0, 0, last]));
+    let address = rack.config.pool_first;
+    let [held, resting] = [5, 6].map(|last| Ipv4Addr::new(10, 1, 0, last));
+    for record in [
+        Record::Place { place: 0, node },
+        Record::Created { node, serial: 77 },
+        Record::Lease {
+            mac,
+            address,
+            seconds: 60,
+        },
+        Record::Address {
+            network: 1,
+            mac,
+            address: held,
+            named: true,
+        },
+        Record::Rests {
+            network: 1,
+            mac: other,
+            address: resting,
+        },
+    ] {
+        rack.take_up(NOW, &record);
+    }
+    assert_eq!(rack.nodes[0].serial, 77);
+    let book = rack.ipam.entries().iter();
+    let book: std::vec::Vec<_> = book
+        .map(|e| (e.mac, e.address, e.is_held(), e.is_named()))
+        .collect();
+    assert_eq!(
+        book,
+        [(mac, held, true, true), (other, resting, false, false)]
+    );
+    assert_eq!(rack.lease_usage(NOW).1, 1);
+    assert_eq!(rack.lease_usage(NOW.plus_millis(60_001)).1, 0);
+}
+
+#[test]
+fn architectures_have_numbers() {
+    for (number, architecture) in [
+        (0, Architecture::Unknown),
+        (1, Architecture::X86_64),
+        (2, Architecture::Aarch64),
+        (3, Architecture::Other),
+        (200, Architecture::Other),
+    ] {
+        let mut rack = rack(&[State::Manageable]);
+        let record = Record::Hardware {
+            node: id(0),
+            cpus: 1,
+            memory_mib: 2,
+            local_gib: 3,
+            architecture: number,
+            link: 4,
+            parts: 5,
+            statement_len: 6,
+        };
+        rack.take_up(NOW, &record);
+        assert_eq!(rack.nodes[0].hardware.architecture, architecture);
+        assert_eq!(rack.nodes[0].hardware.parts, Parts(5));
+    }
+}
+
+#[test]
+fn a_nodes_address_is_the_one_that_it_has_for_longest() {
+    let macs = [1, 2].map(|last| Mac([2, 0, 0, 0, 0, last]));
+    for (seconds, expected) in [([60, 90], 1), ([90, 60], 0), ([60, 60], 0)] {
+        let mut rack = rack(&[State::Manageable]);
+        rack.nodes[0].macs.extend(macs);
+        let first = rack.config.pool_first.to_bits();
+        let address = |place: usize| Ipv4Addr::from_bits(first + place as u32);
+        for (place, (mac, seconds)) in macs.into_iter().zip(seconds).enumerate() {
+            let record = Record::Lease {
+                mac,
+                address: address(place),
+                seconds,
+            };
+            rack.take_up(NOW, &record);
+        }
+        rack.restored(NOW, 2, 0);
+        assert_eq!(rack.nodes[0].address, address(expected), "{seconds:?}");
+    }
+}

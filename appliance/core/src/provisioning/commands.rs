@@ -1,0 +1,300 @@
+//! What operators wish of a node besides verbs: names, instances, driver
+//! info, flags.
+
+use crate::interface::Command;
+use crate::interface::CommandError;
+use crate::interface::Effects;
+use crate::interface::Instant;
+use crate::node::flags::{AdminFlag, Flags};
+use crate::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, InstanceInfo, MAX_DRIVER_INFO, Node};
+use crate::persist::record::Record;
+use crate::provisioning::steps::Steps;
+use crate::provisioning::{changes_in_use, deployed};
+use crate::rack::Rack;
+use crate::strings::{Full, Kind, TEXT_MAX};
+use farrier_lifecycle::State;
+use farrier_protocol::digest::fingerprint;
+use farrier_protocol::message::NodeId;
+
+/// Whether the node in that place (`None`: a new one) may have this name.
+pub(crate) fn check_name(
+    nodes: &[Node],
+    name: &str,
+    of: Option<usize>,
+) -> Result<(), CommandError> {
+    let looks_like_uuid = name.len() == 36 && name.bytes().filter(|b| *b == b'-').count() == 4;
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    if looks_like_uuid || !name.bytes().all(allowed) {
+        return Err(CommandError::BadName);
+    }
+    let named = |node: &Node| !name.is_empty() && node.name == name;
+    match nodes.iter().position(named) {
+        Some(other) if Some(other) != of => Err(CommandError::NameTaken),
+        _ => Ok(()),
+    }
+}
+
+/// Whether another node than the one in that place has this instance.
+pub(crate) fn has_instance(nodes: &[Node], id: NodeId, of: usize) -> bool {
+    let has = |node: &Node| !node.is_vacant() && node.instance.instance_uuid == Some(id);
+    let mut others = nodes.iter().enumerate().filter(|(place, _)| *place != of);
+    others.any(|(_, node)| has(node))
+}
+
+impl From<Full> for CommandError {
+    fn from(_: Full) -> Self {
+        CommandError::StringsFull
+    }
+}
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    pub(crate) fn operator(
+        &mut self,
+        now: Instant,
+        operator: Command<'_>,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        match operator {
+            Command::Provision {
+                node,
+                verb,
+                config_drive,
+            } => {
+                let index = self.must_find(node)?;
+                self.verb(now, index, verb, Steps::NONE, config_drive, out)
+            }
+            Command::ProvisionSteps {
+                node,
+                verb,
+                steps,
+                config_drive,
+            } => self.verb(now, self.must_find(node)?, verb, steps, config_drive, out),
+            Command::RenameNode { node, name } => self.rename(self.unlocked(node)?, name, out),
+            Command::SetInstanceInfo { node, info } => {
+                self.set_instance(self.must_find(node)?, info, out)
+            }
+            Command::SetDriverInfo { node, key, value } => {
+                self.set_driver_info(self.unlocked(node)?, key, value, out)
+            }
+            Command::CreateNode { node, name, serial } => {
+                self.create(now, node, name, fingerprint(serial), out)
+            }
+            Command::DeleteNode { node } => self.delete(now, self.must_find(node)?, out),
+            Command::CreatePort { node, mac } => {
+                let index = self.unlocked(node)?;
+                self.add_port(index, mac)?;
+                self.note_ports(index, out);
+                Ok(())
+            }
+            Command::DeletePort { mac } => self.remove_port(mac, out),
+            Command::SetResourceClass { node, name } => {
+                self.set_class(self.unlocked(node)?, name, out)
+            }
+            Command::SetTrait { node, name, on } => {
+                self.set_trait(self.unlocked(node)?, name, on, out)
+            }
+            Command::Allocate(request) => self.allocate(&request, out),
+            Command::Deallocate { allocation } => self.deallocate(allocation, out),
+            Command::PutFlavor {
+                name,
+                need,
+                class,
+                lists,
+            } => self.set_flavor(name, need, class, lists, out),
+            Command::DeleteFlavor { name } => self.remove_flavor(name, out),
+            Command::PutNetwork { name, network } => self.set_network(now, name, network, out),
+            Command::DeleteNetwork { name } => self.remove_network(now, name, out),
+            Command::ReserveAddress {
+                network,
+                mac,
+                address,
+            } => self.give_address(now, network, mac, address, out),
+            Command::ReleaseAddress { network, mac } => self.take_address(now, network, mac, out),
+            Command::SetAdminFlag {
+                node,
+                mark,
+                on,
+                reason,
+            } => self.mark(self.must_find(node)?, mark, on, reason, out),
+        }
+    }
+
+    pub(crate) fn must_find(&self, id: NodeId) -> Result<usize, CommandError> {
+        self.find(id).ok_or(CommandError::NoSuchNode)
+    }
+
+    /// A node that the appliance itself is not at work on.
+    pub(crate) fn unlocked(&self, id: NodeId) -> Result<usize, CommandError> {
+        let index = self.must_find(id)?;
+        match self.nodes.get(index) {
+            Some(node) if node.state.is_busy() => Err(CommandError::Locked(node.state)),
+            Some(_) => Ok(index),
+            None => Err(CommandError::NoSuchNode),
+        }
+    }
+
+    fn rename(&mut self, index: usize, name: &str, out: &mut Effects) -> Result<(), CommandError> {
+        self.check_name(name, Some(index))?;
+        let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchNode)?;
+        node.name = name.try_into().map_err(|_| CommandError::TooLong)?;
+        Record::Named {
+            node: node.id,
+            name,
+        }
+        .emit(out);
+        Ok(())
+    }
+
+    /// Whether a node (`None`: a new one) may have this name.
+    pub(crate) fn check_name(&self, name: &str, of: Option<usize>) -> Result<(), CommandError> {
+        check_name(&self.nodes, name, of)
+    }
+
+    fn set_instance(
+        &mut self,
+        index: usize,
+        info: InstanceInfo,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        if let Some(id) = info.instance_uuid
+            && has_instance(&self.nodes, id, index)
+        {
+            return Err(CommandError::InstanceTaken);
+        }
+        let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchNode)?;
+        if changes_in_use(node, &info) {
+            return Err(CommandError::InUse(node.state));
+        }
+        Record::Instance {
+            node: node.id,
+            image: &info.image_source,
+        }
+        .emit(out);
+        node.instance = info;
+        Ok(())
+    }
+
+    /// The place of the node that has this instance.
+    pub(crate) fn find_by_instance(&self, id: NodeId) -> Option<usize> {
+        self.nodes
+            .iter()
+            .position(|node| !node.is_vacant() && node.instance.instance_uuid == Some(id))
+    }
+
+    /// The tenant's use is over: the node belongs to no instance and no
+    /// allocation any more.
+    pub(crate) fn end_instance(&mut self, index: usize, out: &mut Effects) {
+        self.deallocated(index);
+        if let Some(node) = self.nodes.get_mut(index) {
+            node.instance = InstanceInfo::default();
+            Record::Deallocated { node: node.id }.emit(out);
+            Record::Instance {
+                node: node.id,
+                image: "",
+            }
+            .emit(out);
+        }
+    }
+
+    fn set_driver_info(
+        &mut self,
+        index: usize,
+        key: &str,
+        value: &str,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
+        if key.len() > DRIVER_KEY_LEN || value.len() > DRIVER_VALUE_LEN {
+            return Err(CommandError::TooLong);
+        }
+        let kind = Kind::DriverInfo;
+        let others = self.texts.pairs(index, kind).filter(|(k, _)| *k != key);
+        let others = others.count();
+        if !value.is_empty() && others >= MAX_DRIVER_INFO {
+            return Err(CommandError::TooManyKeys);
+        }
+        self.texts.set_pair(index, kind, key, value)?;
+        Record::DriverInfo {
+            node: node.id,
+            key,
+            value,
+        }
+        .emit(out);
+        Ok(())
+    }
+
+    /// Sets or takes away a mark. The reason is kept as long as the mark.
+    fn mark(
+        &mut self,
+        index: usize,
+        mark: AdminFlag,
+        on: bool,
+        reason: &str,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
+        let state = node.state;
+        // An operator may say "hands off" at any time; the other marks are
+        // changes like all others.
+        if state.is_busy() && mark != AdminFlag::Maintenance {
+            return Err(CommandError::Locked(state));
+        }
+        match mark {
+            AdminFlag::Protected if on && !deployed(state) => {
+                return Err(CommandError::NotDeployed(state));
+            }
+            AdminFlag::Retired if on && state == State::Available => {
+                return Err(CommandError::NodeAvailable);
+            }
+            _ => {}
+        }
+        if reason.len() > TEXT_MAX {
+            return Err(CommandError::TooLong);
+        }
+        let reason = if on { reason } else { "" };
+        self.set_text(index, mark.reason(), reason, out)?;
+        let mut flags = mark.flag();
+        if mark == AdminFlag::Maintenance && !on {
+            // Who ends the maintenance has looked at the fault.
+            flags = flags.and(Flags::CLEAN_FAULT).and(Flags::RECORDS_LOST);
+        }
+        self.set_flags(index, flags, on, out);
+        Ok(())
+    }
+
+    /// Sets or clears flags, and writes down what changed.
+    pub(crate) fn set_flags(&mut self, index: usize, flags: Flags, on: bool, out: &mut Effects) {
+        if let Some(node) = self.nodes.get_mut(index) {
+            let before = node.flags;
+            node.flags.set(flags, on);
+            if node.flags != before {
+                Record::Flags {
+                    node: node.id,
+                    flags: node.flags.bits(),
+                }
+                .emit(out);
+            }
+        }
+    }
+
+    /// Replaces a text of a node, and writes it down where it changed.
+    pub(crate) fn set_text(
+        &mut self,
+        index: usize,
+        kind: Kind,
+        text: &str,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
+        if self.texts.get(index, kind) != text {
+            self.texts.set(index, kind, text)?;
+            Record::Text {
+                node: node.id,
+                kind: kind.number(),
+                text,
+            }
+            .emit(out);
+        }
+        Ok(())
+    }
+}

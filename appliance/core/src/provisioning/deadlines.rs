@@ -1,0 +1,148 @@
+//! Deadlines: what is waited for until when, and what comes when the time
+//! is over.
+
+use crate::interface::Effects;
+use crate::interface::Instant;
+use crate::node::{AGENT_SILENT_MILLIS, Hop, Node, Power};
+use crate::provisioning::agent_phase;
+use crate::rack::{Rack, count};
+
+/// The hop of its boot that a node's work waits for, and until when: the
+/// hop's own limit, and never later than the state's deadline. `None` where
+/// no boot is waited for.
+pub fn due(node: &Node, now: Instant) -> Option<(Hop, Instant)> {
+    agent_phase(node.state)?;
+    if node.boot.imaged || node.agent_is_live(now) && node.boot.order.is_some() {
+        return None;
+    }
+    let (hop, until) = node.timeline.due(awaited_since(node, now))?;
+    let until = node.deadline.map_or(until, |deadline| deadline.min(until));
+    Some((hop, until))
+}
+
+/// Since when a boot counts for the work at hand. A machine that runs the
+/// agent already needs no other one.
+fn awaited_since(node: &Node, now: Instant) -> Instant {
+    if node.agent_is_live(now) {
+        Instant::START
+    } else {
+        node.since
+    }
+}
+
+/// When a node's wait ends or its agent is to be missed, if nothing comes
+/// before.
+pub(crate) fn wakes_at(node: &Node) -> Option<Instant> {
+    let needed = agent_phase(node.state) == Some(true) && !node.boot.imaged;
+    let missed = match node.boot.heard {
+        _ if !needed => None,
+        Some(heard) => Some(heard.plus_millis(AGENT_SILENT_MILLIS)),
+        // After a restart of the appliance an agent has its deadline.
+        None if node.boot.session.is_some() => None,
+        None => Some(Instant::START),
+    };
+    match (node.deadline, missed) {
+        (Some(deadline), Some(missed)) => Some(deadline.min(missed)),
+        (deadline, missed) => deadline.or(missed),
+    }
+}
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// Ends waits whose time is over, at most a few a call: the others come
+    /// with the next tick.
+    pub(crate) fn look_at_deadlines(&mut self, now: Instant, out: &mut Effects) {
+        while let Some(index) = self.quarantined.checked_sub(1) {
+            // Its failure, and what a doubt changes.
+            if out.len() + 9 > crate::interface::MAX_EFFECTS {
+                self.next_tick = now;
+                return;
+            }
+            let node = self.nodes.get(index);
+            if node.is_some_and(|node| agent_phase(node.state) == Some(true)) {
+                self.fail(now, index, "records were lost", out);
+            }
+            self.write_quarantine(index, out);
+            self.quarantined = index;
+        }
+        for index in 0..self.nodes.len() {
+            // What one node can need: three records and a wish for power.
+            if out.len() + 5 > crate::interface::MAX_EFFECTS {
+                self.next_tick = now;
+                return;
+            }
+            let Some(node) = self.nodes.get_mut(index) else {
+                return;
+            };
+            if node.is_vacant() {
+                continue;
+            }
+            // After a restart of the appliance an agent has its deadline to
+            // come back.
+            let proves = node.boot.session.is_some() && node.boot.heard.is_none();
+            let over = node.deadline.is_some_and(|deadline| deadline <= now);
+            let silent = agent_phase(node.state) == Some(true)
+                && !node.boot.imaged
+                && !node.agent_is_live(now)
+                && !proves;
+            if !over && !silent {
+                continue;
+            }
+            let before = self.marks(index);
+            if over {
+                count(&mut self.counters.deadlines);
+                self.expired(now, index, out);
+            } else {
+                self.wait_for_machine(now, index, out);
+            }
+            self.note(index, &before, out);
+        }
+    }
+
+    fn expired(&mut self, now: Instant, index: usize, out: &mut Effects) {
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        let (state, reason) = (node.state.as_str(), node.reason);
+        let missing = node.timeline.due(awaited_since(node, now));
+        match missing.map(|(hop, _)| hop) {
+            // There is a session in which nothing was heard: it is of before
+            // a restart.
+            _ if agent_phase(node.state) == Some(true)
+                && node.boot.session.is_some()
+                && node.boot.heard.is_none() =>
+            {
+                node.set_error(format_args!(
+                    "the appliance restarted while the node was {state}, and its agent did not \
+                     come back"
+                ));
+            }
+            // The agent is there and does not get on, or there is none to be
+            // waited for.
+            _ if node.boot.order.is_some() || agent_phase(node.state).is_none() => {
+                node.set_error(format_args!("{state} took too long ({reason})"));
+            }
+            Some(Hop::Discover) => {
+                // There is no evidence any more that it runs at all.
+                node.power = Power::Unknown;
+                node.set_error(format_args!(
+                    "{state} took too long ({reason}); missing: dhcp discover, no packet of \
+                     the machine was seen"
+                ));
+            }
+            Some(hop) => node.set_error(format_args!(
+                "{state} took too long ({reason}); missing: {}",
+                hop.as_str()
+            )),
+            None => node.set_error(format_args!(
+                "{state} took too long ({reason}); missing: the agent's report"
+            )),
+        }
+        self.fail(now, index, "the deadline passed", out);
+        if let Some(node) = self.nodes.get_mut(index)
+            && node.deadline.is_some_and(|deadline| deadline <= now)
+        {
+            // A state without a way to fail keeps its error only.
+            node.deadline = None;
+        }
+    }
+}

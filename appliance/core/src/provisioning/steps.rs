@@ -1,0 +1,302 @@
+//! The steps of a node's work: cleaning, deploying, servicing.
+//!
+//! A queue of at most [`MAX_STEPS`] steps fits in a word, four bits each.
+//! Work that nobody gave steps to has those that its state implies. How
+//! steps are carried out is in `agent`; here stands which there are, and
+//! what comes when one is done.
+
+use crate::interface::Effects;
+use crate::interface::Instant;
+use crate::node::flags::Flags;
+use crate::node::{Job, Node};
+use crate::persist::record::Record;
+use crate::rack::Rack;
+use farrier_lifecycle::{Event, State};
+
+/// Most steps of one piece of work.
+pub const MAX_STEPS: usize = 8;
+/// The priority of writing the image among the steps of a deployment: steps
+/// of a higher one come before it.
+pub const WRITE_PRIORITY: u8 = 100;
+
+/// One step. The numbers are for records: never reordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Step {
+    /// Take the inventory.
+    Inspect = 1,
+    /// Erase every disk and certify it.
+    Erase = 2,
+    /// Write the image and prove it.
+    Write = 3,
+    /// Stand still until the operator says `unhold`.
+    Hold = 4,
+    /// Restart the machine into the ramdisk.
+    Reboot = 5,
+}
+
+impl Step {
+    const ALL: [Step; 5] = [
+        Step::Inspect,
+        Step::Erase,
+        Step::Write,
+        Step::Hold,
+        Step::Reboot,
+    ];
+
+    /// The step's name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inspect => "collect_inventory",
+            Self::Erase => "erase_devices",
+            Self::Write => "write_image",
+            Self::Hold => "hold",
+            Self::Reboot => "reboot",
+        }
+    }
+
+    /// The interface that the step belongs to in the API; empty for those
+    /// that belong to none.
+    pub const fn interface(self) -> &'static str {
+        match self {
+            Self::Inspect | Self::Erase | Self::Write => "deploy",
+            Self::Hold | Self::Reboot => "",
+        }
+    }
+
+    /// The step of that name that operators may choose.
+    pub fn chosen(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| step.as_str() == name)
+    }
+
+    pub(crate) const fn job(self) -> Option<Job> {
+        match self {
+            Self::Inspect => Some(Job::Inspect),
+            Self::Erase => Some(Job::Erase),
+            Self::Write => Some(Job::Deploy),
+            Self::Reboot => Some(Job::Reboot),
+            Self::Hold => None,
+        }
+    }
+
+    fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| *step as u32 == number)
+    }
+}
+
+/// Steps in the order in which they are carried out; the first is in the
+/// lowest four bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Steps(u32);
+
+impl Steps {
+    /// No step.
+    pub const NONE: Steps = Steps(0);
+
+    /// The first step.
+    pub fn first(self) -> Option<Step> {
+        Step::from_number(self.0 & 0xf)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.first().is_none()
+    }
+
+    /// The steps behind the first.
+    #[must_use]
+    pub const fn rest(self) -> Steps {
+        Steps(self.0 >> 4)
+    }
+
+    /// All steps, in order.
+    pub fn iter(self) -> impl Iterator<Item = Step> {
+        core::iter::successors(Some(self), |steps| Some(steps.rest())).map_while(Steps::first)
+    }
+
+    /// One more step at the end; `None` where there are [`MAX_STEPS`].
+    #[must_use]
+    pub fn with(self, step: Step) -> Option<Steps> {
+        let count = self.iter().count();
+        let shift = u32::try_from(count).ok()? * 4;
+        (count < MAX_STEPS).then(|| Steps(self.0 | (step as u32) << shift))
+    }
+
+    /// The bits, for a record.
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The steps with these bits; unknown ones end the queue.
+    pub const fn from_bits(bits: u32) -> Self {
+        Steps(bits)
+    }
+}
+
+impl Node {
+    /// The step that is due, if any: the first of the queue, or what the
+    /// state implies where no steps were chosen.
+    pub fn step(&self) -> Option<Step> {
+        self.steps.first().or(match self.state {
+            State::Inspecting | State::InspectWait => Some(Step::Inspect),
+            State::Cleaning | State::CleanWait
+                if !self.flags.has(Flags::MANUAL_CLEAN) && !self.flags.has(Flags::ERASED) =>
+            {
+                Some(Step::Erase)
+            }
+            State::Deploying | State::WaitCallBack if self.written.is_none() => Some(Step::Write),
+            _ => None,
+        })
+    }
+}
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// Gives a node its queue.
+    pub(crate) fn set_steps(&mut self, index: usize, steps: Steps, out: &mut Effects) {
+        if let Some(node) = self.nodes.get_mut(index)
+            && node.steps != steps
+        {
+            node.steps = steps;
+            Record::Steps {
+                node: node.id,
+                steps: steps.bits(),
+            }
+            .emit(out);
+        }
+    }
+
+    /// The step that was due is done.
+    pub(crate) fn step_done(&mut self, now: Instant, index: usize, out: &mut Effects) {
+        if let Some(node) = self.nodes.get(index) {
+            self.set_steps(index, node.steps.rest(), out);
+        }
+        self.proceed(now, index, out);
+    }
+
+    /// Does what needs no agent of the steps that are due, in a state in
+    /// which an agent is at work: stands still at a hold, ends the work
+    /// behind the last step.
+    pub(crate) fn proceed(&mut self, now: Instant, index: usize, out: &mut Effects) {
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        match (node.step(), node.state) {
+            (Some(Step::Hold), State::Cleaning | State::Deploying | State::Servicing) => {
+                let rest = node.steps.rest();
+                self.set_steps(index, rest, out);
+                self.event(
+                    now,
+                    index,
+                    Event::Hold,
+                    "a hold step: waiting for unhold",
+                    out,
+                );
+            }
+            (Some(_), _) => {}
+            (None, State::Cleaning) if node.flags.has(Flags::MANUAL_CLEAN) => {
+                self.event(now, index, Event::Manage, "the clean steps are done", out);
+            }
+            (None, State::Cleaning) if node.flags.has(Flags::RETIRED) => {
+                let reason = "clean, and retired: not offered again";
+                self.event(now, index, Event::Manage, reason, out);
+            }
+            (None, State::Cleaning) => {
+                self.event(
+                    now,
+                    index,
+                    Event::Done,
+                    "every disk is erased and verified",
+                    out,
+                );
+            }
+            (None, State::Deploying) => {
+                node.boot.imaged = true;
+                node.reason = "the image is written; the machine restarts";
+            }
+            (None, State::Servicing) => {
+                node.boot.imaged = true;
+                node.reason = "the service steps are done; the machine restarts";
+            }
+            (None, _) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_keeps_its_order_and_its_bound() {
+        let mut steps = Steps::NONE;
+        assert!(steps.is_empty());
+        for n in 0..MAX_STEPS {
+            steps = steps.with(Step::ALL[n % 5]).unwrap();
+        }
+        assert_eq!(steps.with(Step::Hold), None);
+        assert_eq!(steps.iter().count(), MAX_STEPS);
+        assert_eq!(steps.first(), Some(Step::Inspect));
+        assert_eq!(steps.rest().first(), Some(Step::Erase));
+        assert_eq!(Steps::from_bits(steps.bits()), steps);
+        assert_eq!(Steps::from_bits(0xf).first(), None);
+        let kept: std::vec::Vec<Step> = steps.iter().collect();
+        for (n, step) in kept.into_iter().enumerate() {
+            assert_eq!(step, Step::ALL[n % 5]);
+        }
+    }
+
+    #[test]
+    fn steps_are_known_by_number_and_name() {
+        let names = [
+            ("collect_inventory", "deploy"),
+            ("erase_devices", "deploy"),
+            ("write_image", "deploy"),
+            ("hold", ""),
+            ("reboot", ""),
+        ];
+        for (place, (step, (name, interface))) in Step::ALL.into_iter().zip(names).enumerate() {
+            assert_eq!((step.as_str(), step.interface()), (name, interface));
+            assert_eq!(Step::chosen(name), Some(step));
+            // The number stands in records.
+            assert_eq!(step as usize, place + 1);
+            assert_eq!(Step::from_number(place as u32 + 1), Some(step));
+        }
+        assert_eq!(Step::from_number(0), None);
+        assert_eq!(Step::from_number(6), None);
+        assert_eq!(Step::chosen("deploy"), None);
+    }
+
+    #[test]
+    fn states_imply_steps_until_they_are_done() {
+        let id = farrier_protocol::message::NodeId([1; 16]);
+        let mut node = Node::enrolled(id, Instant::START);
+        let mut due = |state, flags, written| {
+            node.state = state;
+            node.flags = flags;
+            node.written = written;
+            node.step()
+        };
+        let written = crate::node::Written {
+            image_bytes: 1,
+            fetched_bytes: 1,
+            refetched_chunks: 0,
+            peak_rss_kib: 1,
+        };
+        let none = Flags::NONE;
+        for state in [State::Inspecting, State::InspectWait] {
+            assert_eq!(due(state, none, None), Some(Step::Inspect));
+        }
+        for state in [State::Cleaning, State::CleanWait] {
+            assert_eq!(due(state, none, None), Some(Step::Erase));
+            assert_eq!(due(state, Flags::ERASED, None), None);
+            assert_eq!(due(state, Flags::MANUAL_CLEAN, None), None);
+        }
+        for state in [State::Deploying, State::WaitCallBack] {
+            assert_eq!(due(state, none, None), Some(Step::Write));
+            assert_eq!(due(state, none, Some(written)), None);
+        }
+        assert_eq!(due(State::Available, none, None), None);
+        node.steps = Steps::NONE.with(Step::Reboot).unwrap();
+        assert_eq!(node.step(), Some(Step::Reboot));
+    }
+}

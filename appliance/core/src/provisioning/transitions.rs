@@ -1,0 +1,394 @@
+//! The life cycle: operators' verbs, and transitions. Deadlines are in
+//! `deadlines`, other wishes of operators in `operator`.
+//!
+//! Which transition exists is `farrier_lifecycle`'s business. Here stands
+//! what has to be true before one is taken, and what follows from it.
+
+use crate::interface::CommandError;
+use crate::interface::Instant;
+use crate::interface::StoredConfigDrive;
+use crate::interface::{Effects, PowerWanted};
+use crate::node::flags::Flags;
+use crate::node::{InstanceInfo, Node, Power, cut};
+use crate::persist::record::Record;
+use crate::provisioning::steps::{Step, Steps};
+use crate::rack::Rack;
+use farrier_lifecycle::{Event, State, Verb};
+use farrier_protocol::message::DiskId;
+
+/// Room that a deployment needs beside the image: config drive, alignment,
+/// and the second partition table.
+pub(crate) const DEPLOY_MARGIN: u64 = 66 * 1024 * 1024;
+
+/// Whether an agent has to do something in a state, and if so, whether the
+/// state is the one in which it works (`true`) or the one in which it is
+/// waited for (`false`).
+pub(crate) const fn agent_phase(state: State) -> Option<bool> {
+    match state {
+        State::Inspecting | State::Cleaning | State::Deploying | State::Servicing => Some(true),
+        State::InspectWait | State::CleanWait | State::WaitCallBack | State::ServiceWait => {
+            Some(false)
+        }
+        _ => None,
+    }
+}
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    pub(crate) fn verb(
+        &mut self,
+        now: Instant,
+        index: usize,
+        verb: Verb,
+        steps: Steps,
+        config_drive: Option<StoredConfigDrive>,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let event = self.check_verb(index, verb, steps)?;
+        let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchNode)?;
+        if matches!(event, Event::Deploy | Event::Rebuild) {
+            node.written = None;
+            if config_drive.is_some() || event == Event::Deploy {
+                node.config_drive = config_drive;
+            }
+        }
+        node.last_error.clear();
+        node.attempts = 0;
+        node.boot.order = None;
+        // Behind a hold the work goes on with the steps that it has.
+        if event != Event::Unhold {
+            let manual = event == Event::Clean;
+            self.set_flags(index, Flags::MANUAL_CLEAN, manual, out);
+            self.set_steps(index, steps, out);
+        }
+        self.event(now, index, event, "the operator asked for it", out);
+        self.advance(now, index, out);
+        Ok(())
+    }
+
+    /// Whether the operator may ask for this now: the event that follows.
+    fn check_verb(&self, index: usize, verb: Verb, steps: Steps) -> Result<Event, CommandError> {
+        let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
+        let state = node.state;
+        if state.is_busy() {
+            return Err(CommandError::Locked(state));
+        }
+        let event = state
+            .event(verb)
+            .ok_or(CommandError::Verb { state, verb })?;
+        let flags = node.flags;
+        match event {
+            Event::Delete | Event::Rebuild if flags.has(Flags::PROTECTED) => {
+                return Err(CommandError::Protected);
+            }
+            Event::Deploy | Event::Rebuild | Event::Unrescue | Event::Service
+                if flags.has(Flags::MAINTENANCE) =>
+            {
+                return Err(CommandError::Maintenance);
+            }
+            // Whoever cleans it has to know that nobody's system is on it.
+            Event::Provide | Event::Clean | Event::Delete if flags.has(Flags::RECORDS_LOST) => {
+                return Err(CommandError::Maintenance);
+            }
+            Event::Deploy | Event::Provide if flags.has(Flags::RETIRED) => {
+                return Err(CommandError::Retired);
+            }
+            // The agent has no rescue system to start.
+            Event::Rescue => return Err(CommandError::NotSupported),
+            Event::Clean | Event::Service if steps.is_empty() => return Err(CommandError::NoSteps),
+            _ => {}
+        }
+        let fits = |step: Step| match event {
+            Event::Clean => step != Step::Write,
+            Event::Service => !matches!(step, Step::Write | Step::Erase),
+            Event::Deploy | Event::Rebuild => !matches!(step, Step::Erase | Step::Inspect),
+            _ => false,
+        };
+        if !steps.iter().all(fits) {
+            return Err(CommandError::BadStep);
+        }
+        if matches!(event, Event::Deploy | Event::Rebuild) {
+            if !steps.is_empty() && steps.iter().filter(|s| *s == Step::Write).count() != 1 {
+                return Err(CommandError::BadStep);
+            }
+            self.can_deploy(index)?;
+        }
+        Ok(event)
+    }
+
+    /// What follows at once from a state that was just entered.
+    fn advance(&mut self, now: Instant, index: usize, out: &mut Effects) {
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        let live = node.agent_is_live(now);
+        match node.state {
+            // Without a BMC there is nothing to verify a node's credentials
+            // against.
+            State::Verifying => {
+                let reason = if node.flags.has(Flags::BY_HAND) && node.address.is_unspecified() {
+                    "enrolled by hand; nothing of it was seen yet"
+                } else {
+                    "seen on the provisioning network"
+                };
+                self.event(now, index, Event::Done, reason, out);
+            }
+            State::Deleting => {
+                let reason = "released; cleaning before anything else";
+                self.event(now, index, Event::Clean, reason, out);
+                self.advance(now, index, out);
+            }
+            // No boot, no write: what runs there goes on running.
+            State::Adopting if live => {
+                node.last_error = cut("the deploy agent runs on the machine, no tenant's system");
+                self.event(
+                    now,
+                    index,
+                    Event::Fail,
+                    "there is nothing to take over",
+                    out,
+                );
+            }
+            State::Adopting => {
+                node.boot.session = None;
+                node.boot.ticket = None;
+                let reason = "adopted: its system runs on, untouched";
+                self.event(now, index, Event::Done, reason, out);
+            }
+            State::Unrescuing => {
+                node.boot.session = None;
+                node.boot.ticket = None;
+                node.reason = "restart the machine: it must start its own disk";
+                let id = node.id;
+                out.power(id, PowerWanted::Cycle);
+            }
+            state if agent_phase(state).is_some() && !live => {
+                self.wait_for_machine(now, index, out)
+            }
+            _ => {}
+        }
+    }
+
+    /// The work of a node needs an agent, and there is none: the machine has
+    /// to boot from the network.
+    pub(crate) fn wait_for_machine(&mut self, now: Instant, index: usize, out: &mut Effects) {
+        let Some(node) = self.nodes.get(index) else {
+            return;
+        };
+        let at_work = agent_phase(node.state) == Some(true);
+        let (wanted, reason) = if node.power == Power::Off {
+            (
+                PowerWanted::On,
+                "power the machine on: it must boot from the network",
+            )
+        } else {
+            (
+                PowerWanted::Cycle,
+                "restart the machine: it must boot from the network",
+            )
+        };
+        let id = node.id;
+        if at_work {
+            self.event(now, index, Event::Wait, reason, out);
+        } else if let Some(node) = self.nodes.get_mut(index) {
+            node.reason = reason;
+        }
+        out.power(id, wanted);
+    }
+
+    /// Takes a transition. One that does not exist is a bug here, not the
+    /// operator's fault.
+    pub(crate) fn event(
+        &mut self,
+        now: Instant,
+        index: usize,
+        event: Event,
+        reason: &'static str,
+        out: &mut Effects,
+    ) -> bool {
+        let Some(node) = self.nodes.get_mut(index) else {
+            return false;
+        };
+        let Some(next) = node.state.next(event) else {
+            debug_assert!(false, "{:?} has no {event:?}", node.state);
+            return false;
+        };
+        debug_assert!(
+            crate::persist::reason(reason) == reason,
+            "a restart does not know the reason {reason:?}"
+        );
+        let from = node.state;
+        node.state = next;
+        node.since = now;
+        node.reason = reason;
+        node.deadline = next.deadline().map(|d| now.plus_millis(d.millis));
+        node.boot.progress = None;
+        Record::State {
+            node: node.id,
+            state: next as u8,
+            reason,
+        }
+        .emit(out);
+        self.on_enter(now, index, from, next, out);
+        true
+    }
+
+    /// What belongs to a state for as long as it lasts.
+    fn on_enter(
+        &mut self,
+        now: Instant,
+        index: usize,
+        from: State,
+        state: State,
+        out: &mut Effects,
+    ) {
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        match state {
+            State::Cleaning if from != State::CleanWait => {
+                node.flags.set(Flags::ERASED, false);
+                node.config_drive = None;
+            }
+            State::Available => {
+                node.attempts = 0;
+                // The tenant is gone: forget the key of its secrets.
+                node.config_drive = None;
+                self.clear_clean_fault(index, out);
+            }
+            State::Active | State::Manageable => {
+                node.attempts = 0;
+                if from == State::Cleaning && node.flags.has(Flags::ERASED) {
+                    self.clear_clean_fault(index, out);
+                }
+            }
+            State::CleanFailed => self.clean_failed(index, out),
+            State::Deleting => {
+                node.config_drive = None;
+                node.written = None;
+                self.end_instance(index, out);
+                self.end_tenant(now, index, out);
+            }
+            _ => {}
+        }
+        let resting = state.is_stable() || state.is_failure();
+        if resting {
+            self.set_steps(index, Steps::NONE, out);
+            self.set_flags(index, Flags::MANUAL_CLEAN, false, out);
+        }
+    }
+
+    /// A node whose cleaning failed is nobody's until somebody has looked at
+    /// it, or another cleaning succeeds.
+    fn clean_failed(&mut self, index: usize, out: &mut Effects) {
+        let maintained = self
+            .nodes
+            .get(index)
+            .is_none_or(|node| node.flags.has(Flags::MAINTENANCE));
+        if maintained {
+            return;
+        }
+        let both = Flags::MAINTENANCE.and(Flags::CLEAN_FAULT);
+        self.set_flags(index, both, true, out);
+    }
+
+    fn clear_clean_fault(&mut self, index: usize, out: &mut Effects) {
+        let both = Flags::MAINTENANCE.and(Flags::CLEAN_FAULT);
+        let set = |node: &Node| node.flags.has(Flags::CLEAN_FAULT);
+        if self.nodes.get(index).is_some_and(set) {
+            self.set_flags(index, both, false, out);
+        }
+    }
+
+    /// The image is on the disk and proven, and the machine leaves the
+    /// ramdisk for it.
+    pub(crate) fn deployed(
+        &mut self,
+        now: Instant,
+        index: usize,
+        reason: &'static str,
+        out: &mut Effects,
+    ) {
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        node.boot.imaged = false;
+        if matches!(node.state, State::WaitCallBack | State::ServiceWait) {
+            self.event(now, index, Event::Resume, reason, out);
+        }
+        let state = self.nodes.get(index).map(|node| node.state);
+        if let Some(State::Deploying | State::Servicing | State::Unrescuing) = state {
+            self.event(now, index, Event::Done, reason, out);
+        }
+    }
+
+    /// Ends a node's work in its failure state, with the reason for people
+    /// in `last_error` already.
+    pub(crate) fn fail(
+        &mut self,
+        now: Instant,
+        index: usize,
+        reason: &'static str,
+        out: &mut Effects,
+    ) {
+        if let Some(node) = self.nodes.get_mut(index) {
+            node.boot.order = None;
+            node.boot.imaged = false;
+            if node.state.next(Event::Fail).is_some() {
+                self.event(now, index, Event::Fail, reason, out);
+            }
+        }
+    }
+
+    fn can_deploy(&self, index: usize) -> Result<(), CommandError> {
+        let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
+        if node.instance.image_source.is_empty() {
+            return Err(CommandError::NoImage);
+        }
+        let image = self
+            .image(&node.instance.image_source)
+            .ok_or(CommandError::UnknownImage)?;
+        if self.disks(index).next().is_none() {
+            return Err(CommandError::NoDisks);
+        }
+        self.target_disk(index, image.raw_size)
+            .map(|_| ())
+            .ok_or(CommandError::ImageTooLarge)
+    }
+
+    /// The smallest disk of a node on which an image has room; of equal
+    /// ones the first.
+    pub(crate) fn target_disk(&self, index: usize, raw_size: u64) -> Option<&DiskId> {
+        let least = raw_size.saturating_add(DEPLOY_MARGIN);
+        self.disks(index)
+            .filter(|disk| disk.size >= least)
+            .min_by_key(|disk| disk.size)
+    }
+
+    /// Notes an error without changing the state: something to look at.
+    pub(crate) fn warn(&mut self, index: usize, text: &str) {
+        if let Some(node) = self.nodes.get_mut(index) {
+            node.last_error = cut(text);
+        }
+    }
+}
+
+/// The image of a machine that is deployed or being deployed stays what it
+/// is.
+pub(crate) fn changes_in_use(node: &Node, info: &InstanceInfo) -> bool {
+    let in_use = node.state.is_busy()
+        || deployed(node.state) && !matches!(node.state, State::DeployFailed | State::Error);
+    let other = info.instance_uuid != node.instance.instance_uuid;
+    in_use && (other || info.image_source != node.instance.image_source)
+        || other && node.flags.has(Flags::ALLOCATED)
+}
+
+/// Whether a tenant's system is on the machine's disk, or is on its way
+/// there, or its leftovers were not erased yet.
+pub(crate) const fn deployed(state: State) -> bool {
+    matches!(state.target(), Some(State::Active | State::Rescue))
+        && !matches!(state, State::Adopting | State::AdoptFailed)
+        || matches!(
+            state,
+            State::Active | State::Rescue | State::Deleting | State::Error
+        )
+}

@@ -1,0 +1,278 @@
+//! StringPool of operators that most nodes don't have: reasons, driver info,
+//! names of allocations, the words of traits and resource classes.
+//!
+//! A field of its greatest length in every node would cost ten times the
+//! memory that a rack ever uses. So they lie behind each other in one arena,
+//! each with its owner and its kind in front. Nothing here knows what a text
+//! means. A text that finds no room is refused, and what was there stays.
+
+pub mod traits;
+
+/// Bytes of the arena.
+pub const STRING_POOL_LEN: usize = 4096;
+/// Longest text in bytes.
+pub const TEXT_MAX: usize = 96;
+/// The owner of texts that belong to no node.
+pub const RACK: u8 = 0xff;
+
+/// What a text is. Numbers of [`Kind::Trait`] and [`Kind::Flavor`] count on
+/// from their first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Why a node is in maintenance.
+    MaintenanceReason,
+    /// Why a node is protected.
+    ProtectedReason,
+    /// Why a node is retired.
+    RetiredReason,
+    /// A key of `driver_info` and its value, as a pair; there may be several.
+    DriverInfo,
+    /// The name of the allocation that has the node.
+    AllocationName,
+    /// The resource class or the flavor that the allocation asked for.
+    AllocationClass,
+    /// A word of the vocabulary: a trait or a resource class.
+    Trait(u8),
+    /// The name of a flavor.
+    Flavor(u8),
+    /// The name of a network of the address book.
+    Network(u8),
+}
+
+impl Kind {
+    /// The number in the arena and in records: never changed.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::MaintenanceReason => 0,
+            Self::ProtectedReason => 1,
+            Self::RetiredReason => 2,
+            Self::DriverInfo => 3,
+            Self::AllocationName => 4,
+            Self::AllocationClass => 5,
+            Self::Trait(place) => 64 + place % 64,
+            Self::Flavor(place) => 128 + place % 32,
+            Self::Network(place) => 160 + place % 32,
+        }
+    }
+}
+
+/// Keys and values, each with a zero behind it: how lists of texts are handed
+/// over without a table of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KeyValues<'a>(pub &'a str);
+
+impl<'a> KeyValues<'a> {
+    /// All pairs, in their order.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let mut parts = self.0.split_terminator(BETWEEN);
+        core::iter::from_fn(move || Some((parts.next()?, parts.next()?)))
+    }
+
+    /// The values of a key.
+    pub fn all<'k>(self, key: &'k str) -> impl Iterator<Item = &'a str> + use<'a, 'k> {
+        let found = self.iter().filter(move |(known, _)| *known == key);
+        found.map(|(_, value)| value)
+    }
+}
+
+/// The arena has no room for a text, or the text is longer than
+/// [`TEXT_MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+/// Between the key and the value of a pair: no text may hold it.
+const BETWEEN: char = '\0';
+const HEAD: usize = 3;
+
+/// The arena.
+#[derive(Debug)]
+pub struct StringPool {
+    /// Owner, kind, length, bytes; and so on.
+    bytes: [u8; STRING_POOL_LEN],
+    used: u16,
+}
+
+impl Default for StringPool {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl StringPool {
+    /// No text at all.
+    pub const fn new() -> Self {
+        StringPool {
+            bytes: [0; STRING_POOL_LEN],
+            used: 0,
+        }
+    }
+
+    /// The one text of that kind; empty where there is none.
+    pub fn get(&self, owner: usize, kind: Kind) -> &str {
+        self.all(owner, kind).next().unwrap_or("")
+    }
+
+    /// All texts of that kind, in the order in which they came.
+    pub fn all(&self, owner: usize, kind: Kind) -> impl Iterator<Item = &str> {
+        let (owner, kind) = (short(owner), kind.number());
+        self.entries()
+            .filter(move |entry| entry.owner == owner && entry.kind == kind)
+            .map(|entry| entry.text)
+    }
+
+    /// All pairs of that kind: key and value.
+    pub fn pairs(&self, owner: usize, kind: Kind) -> impl Iterator<Item = (&str, &str)> {
+        self.all(owner, kind)
+            .map(|text| text.split_once(BETWEEN).unwrap_or((text, "")))
+    }
+
+    /// Puts a text in the place of the one that is there; an empty one
+    /// removes it.
+    ///
+    /// # Errors
+    /// [`Full`]; the old text stays.
+    pub fn set(&mut self, owner: usize, kind: Kind, text: &str) -> Result<(), Full> {
+        let old = self.entries().find(|e| e.is(owner, kind)).map(Entry::span);
+        self.replace(old, owner, kind, &[text])
+    }
+
+    /// Puts a pair in the place of the one with the same key; an empty value
+    /// removes it.
+    ///
+    /// # Errors
+    /// [`Full`]; the old pair stays.
+    pub fn set_pair(
+        &mut self,
+        owner: usize,
+        kind: Kind,
+        key: &str,
+        value: &str,
+    ) -> Result<(), Full> {
+        let same = |text: &str| text.split_once(BETWEEN).is_some_and(|(k, _)| k == key);
+        let mut entries = self.entries();
+        let old = entries
+            .find(|entry| entry.is(owner, kind) && same(entry.text))
+            .map(Entry::span);
+        match value {
+            "" => self.replace(old, owner, kind, &[]),
+            _ => self.replace(old, owner, kind, &[key, "\0", value]),
+        }
+    }
+
+    /// Removes every text of an owner.
+    pub fn forget(&mut self, owner: usize) {
+        let short = short(owner);
+        loop {
+            let found = self.entries().find(|entry| entry.owner == short);
+            let Some(span) = found.map(Entry::span) else {
+                return;
+            };
+            self.remove(span);
+        }
+    }
+
+    /// Bytes that are free, heads of entries included.
+    pub fn free(&self) -> usize {
+        STRING_POOL_LEN.saturating_sub(usize::from(self.used))
+    }
+
+    /// Bytes that a text of that length takes.
+    pub const fn cost(len: usize) -> usize {
+        HEAD + len
+    }
+
+    fn replace(
+        &mut self,
+        old: Option<(usize, usize)>,
+        owner: usize,
+        kind: Kind,
+        parts: &[&str],
+    ) -> Result<(), Full> {
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        let freed = old.map_or(0, |(start, end)| end - start);
+        if len > TEXT_MAX || (len > 0 && HEAD + len > self.free() + freed) {
+            return Err(Full);
+        }
+        if let Some(old) = old {
+            self.remove(old);
+        }
+        if len == 0 {
+            return Ok(());
+        }
+        let head = [short(owner), kind.number(), short(len)];
+        for part in core::iter::once(&head[..]).chain(parts.iter().map(|part| part.as_bytes())) {
+            let start = usize::from(self.used);
+            let end = start + part.len();
+            let room = self.bytes.get_mut(start..end).ok_or(Full)?;
+            room.copy_from_slice(part);
+            self.used = u16::try_from(end).map_err(|_| Full)?;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, (start, end): (usize, usize)) {
+        let used = usize::from(self.used);
+        if start <= end && end <= used {
+            self.bytes.copy_within(end..used, start);
+            self.used = u16::try_from(used - (end - start)).unwrap_or(0);
+        }
+    }
+
+    fn entries(&self) -> Entries<'_> {
+        Entries { texts: self, at: 0 }
+    }
+}
+
+/// A number that is known to be small.
+fn short(number: usize) -> u8 {
+    u8::try_from(number).unwrap_or(RACK)
+}
+
+struct Entries<'a> {
+    texts: &'a StringPool,
+    at: usize,
+}
+
+struct Entry<'a> {
+    owner: u8,
+    kind: u8,
+    start: usize,
+    text: &'a str,
+}
+
+impl Entry<'_> {
+    fn is(&self, owner: usize, kind: Kind) -> bool {
+        self.owner == short(owner) && self.kind == kind.number()
+    }
+
+    fn span(self) -> (usize, usize) {
+        (self.start, self.start + HEAD + self.text.len())
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        let used = usize::from(self.texts.used);
+        let (head, rest) = self
+            .texts
+            .bytes
+            .get(self.at..used)?
+            .split_first_chunk::<HEAD>()?;
+        let [owner, kind, len] = *head;
+        let text = rest.get(..usize::from(len))?;
+        let start = self.at;
+        self.at = start + HEAD + text.len();
+        Some(Entry {
+            owner,
+            kind,
+            start,
+            // Only whole texts were put in.
+            text: core::str::from_utf8(text).unwrap_or(""),
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

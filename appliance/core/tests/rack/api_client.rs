@@ -1,0 +1,356 @@
+//! The stock client of OpenStack Ironic against the API, over a real socket.
+//!
+//! Takes the command `baremetal` (of python-ironicclient) from the path, or
+//! from the directory that `FARRIER_BAREMETAL_BIN` names. Without it the
+//! test has nothing to test, so it is not among those that always run:
+//! `cargo test -p farrier-core --test rack api_client -- --ignored`.
+
+use crate::api_rig;
+use crate::common::*;
+use farrier_core::Instant;
+use farrier_core::api::{Exchange, Facts, REPLY_BUFFER};
+use farrier_http::{Body, CONTINUE, Head, Piece};
+use farrier_lifecycle::State;
+use farrier_protocol::message::ConfigDriveFormat;
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// A rack behind a socket. Its threads end with the test's process.
+struct Door {
+    lab: Arc<Mutex<Lab>>,
+    address: SocketAddr,
+    home: PathBuf,
+}
+
+impl Door {
+    fn open() -> Self {
+        let lab = Arc::new(Mutex::new(Lab::new()));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = lab.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, lab) = (stream.unwrap(), shared.clone());
+                std::thread::spawn(move || serve(stream, &lab));
+            }
+        });
+        // The client remembers versions of servers in its home.
+        let home = std::env::temp_dir().join(format!("farrier-api-{}", address.port()));
+        std::fs::create_dir_all(&home).unwrap();
+        Door { lab, address, home }
+    }
+
+    fn lab(&self) -> MutexGuard<'_, Lab> {
+        self.lab.lock().unwrap()
+    }
+
+    /// Runs `baremetal`; what it printed, or what it complained about.
+    fn run(&self, arguments: &[&str]) -> Result<String, String> {
+        self.command("baremetal", arguments)
+    }
+
+    fn command(&self, name: &str, arguments: &[&str]) -> Result<String, String> {
+        let program = match std::env::var_os("FARRIER_BAREMETAL_BIN") {
+            Some(directory) => PathBuf::from(directory).join(name),
+            None => PathBuf::from(name),
+        };
+        let output = Command::new(&program)
+            .args(arguments)
+            .env("OS_AUTH_TYPE", "none")
+            .env("OS_ENDPOINT", format!("http://{}", self.address))
+            .env("HOME", &self.home)
+            .env("NO_PROXY", "*")
+            .output()
+            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        match output.status.success() {
+            true => Ok(text(output.stdout)),
+            false => Err(text(output.stderr)),
+        }
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let arguments = [arguments, &["-f", "json"]].concat();
+        serde_json::from_str(&self.run(&arguments).unwrap()).unwrap()
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.home).unwrap();
+    }
+}
+
+/// A field of a row. Some commands and some versions of the client name it
+/// as the API does, others as the heading of the table.
+fn cell<'a>(row: &'a Value, name: &str) -> &'a Value {
+    let headings = [
+        ("provision_state", "Provisioning State"),
+        ("power_state", "Power State"),
+        ("name", "Supported driver(s)"),
+    ];
+    let same = |key: &str| key.eq_ignore_ascii_case(name) || headings.contains(&(name, key));
+    let mut cells = row.as_object().unwrap().iter();
+    cells.find(|(key, _)| same(key)).expect(name).1
+}
+
+/// Requests of one connection, one after the other: the glue.
+fn serve(mut stream: TcpStream, lab: &Mutex<Lab>) {
+    let mut waiting: Vec<u8> = Vec::new();
+    loop {
+        let found = Head::parse(&waiting).map(|found| found.map(|(_, length)| length));
+        let length = match found {
+            Ok(Some(length)) => length,
+            Ok(None) => match more(&mut stream) {
+                Some(bytes) => {
+                    waiting.extend(bytes);
+                    continue;
+                }
+                None => return,
+            },
+            Err(error) => panic!("{error}"),
+        };
+        let mut rest = waiting.split_off(length);
+        let head = Head::parse(&waiting).unwrap().unwrap().0;
+        let now = Instant::from_millis(lab.lock().unwrap().now);
+        let mut exchange = Exchange::begin(&head, &Facts::of(&lab.lock().unwrap().rack, now));
+        if head.expect_continue && exchange.wants_body() {
+            stream.write_all(CONTINUE).unwrap();
+        }
+        let mut body = Body::new(head.body);
+        while !exchange.gives_up() {
+            let mut input = rest.as_slice();
+            match body.next(&mut input) {
+                Ok(Piece::Data(mut data)) => while exchange.push(&mut data).is_some() {},
+                Ok(Piece::End) => break,
+                Ok(Piece::More) => {
+                    rest = match more(&mut stream) {
+                        Some(bytes) => bytes,
+                        None => return,
+                    };
+                    continue;
+                }
+                Err(error) => {
+                    exchange.fail(error.into());
+                    break;
+                }
+            }
+            rest = input.to_vec();
+        }
+        let mut lab = lab.lock().unwrap();
+        let lab = &mut *lab;
+        exchange.end([7; 32], &Facts::of(&lab.rack, now));
+        api_rig::grant(lab, &mut exchange);
+        let facts = Facts::of(&lab.rack, now);
+        let statement = match exchange.inspection(&facts) {
+            Some((slot, _)) => {
+                api_rig::signed_inspection(lab.node(slot), &DISKS.map(|size| disk("D", size)))
+            }
+            None => vec![],
+        };
+        let mut buffer = [0; REPLY_BUFFER];
+        loop {
+            match exchange.reply(&facts, &statement, &mut buffer) {
+                0 => break,
+                length => stream.write_all(&buffer[..length]).unwrap(),
+            }
+        }
+        if !exchange.keep_alive() {
+            return;
+        }
+        waiting = rest;
+    }
+}
+
+fn more(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut buffer = [0; 777];
+    match stream.read(&mut buffer) {
+        Ok(0) | Err(_) => None,
+        Ok(length) => Some(buffer[..length].to_vec()),
+    }
+}
+
+const DISKS: [u64; 2] = [8 * GIB, 20 * GIB];
+
+/// A network boot of the machine whose disks are these, and half a minute
+/// of its agent's work.
+fn work(door: &Door) {
+    let mut lab = door.lab();
+    let mut agent = lab.start_agent(1, Hands::with_disks(&DISKS));
+    lab.run(&mut agent, 30);
+    lab.pass(100);
+}
+
+#[test]
+#[ignore = "needs the command baremetal of python-ironicclient"]
+fn the_stock_client_walks_a_node_through_its_life() {
+    let door = Door::open();
+    assert_eq!(door.json(&["node", "list"]), json!([]));
+    door.lab().dhcp(1, ipxe);
+    door.lab().dhcp(2, ipxe);
+
+    let list = door.json(&["node", "list"]);
+    assert_eq!(list.as_array().unwrap().len(), 2);
+    assert_eq!(cell(&list[0], "provision_state"), "enroll");
+    assert_eq!(cell(&list[0], "power_state"), "power on");
+    let uuid = cell(&list[0], "uuid").as_str().unwrap().to_owned();
+    let long = door.json(&["node", "list", "--long"]);
+    assert_eq!(cell(&long[0], "driver"), "farrier");
+    let one = door.json(&["node", "list", "--fields", "uuid", "driver", "--limit", "1"]);
+    assert_eq!(one.as_array().unwrap().len(), 1);
+    let none = door.json(&["node", "list", "--provision-state", "clean wait"]);
+    assert_eq!(none, json!([]));
+
+    door.run(&["node", "set", &uuid, "--name", "web-1"])
+        .unwrap();
+    door.run(&["node", "manage", "web-1"]).unwrap();
+    let node = door.json(&["node", "show", "web-1"]);
+    assert_eq!(node["uuid"], uuid.as_str());
+    assert_eq!(node["provision_state"], "manageable");
+
+    // A refusal is shown as a sentence.
+    let refused = door.run(&["node", "deploy", "web-1"]).unwrap_err();
+    assert!(refused.contains("can not be performed"), "{refused}");
+    assert!(refused.contains("HTTP 400"), "{refused}");
+    let refused = door.run(&["node", "show", "web-9"]).unwrap_err();
+    assert!(
+        refused.contains("Node web-9 could not be found"),
+        "{refused}"
+    );
+    let refused = door.run(&["node", "power", "off", "web-1"]).unwrap_err();
+    assert!(refused.contains("no power driver"), "{refused}");
+    let refused = door
+        .run(&["node", "create", "--driver", "ipmi"])
+        .unwrap_err();
+    assert!(refused.contains("no driver"), "{refused}");
+    let create = ["node", "create", "--driver", "farrier", "--name", "spare"];
+    door.run(&create).unwrap();
+    door.run(&["node", "maintenance", "set", "spare", "--reason", "new"])
+        .unwrap();
+    assert_eq!(door.json(&["node", "show", "spare"])["maintenance"], true);
+    door.run(&["node", "maintenance", "unset", "spare"])
+        .unwrap();
+    door.run(&["node", "add", "trait", "spare", "CUSTOM_GPU"])
+        .unwrap();
+    door.run(&["node", "delete", "spare"]).unwrap();
+    let refused = door
+        .run(&["node", "inventory", "save", "web-1"])
+        .unwrap_err();
+    assert!(refused.contains("inspect it"), "{refused}");
+
+    door.run(&["node", "inspect", "web-1"]).unwrap();
+    work(&door);
+    let found = door.run(&["node", "inventory", "save", "web-1"]).unwrap();
+    let found: Value = serde_json::from_str(&found).unwrap();
+    assert_eq!(found["inventory"]["disks"].as_array().unwrap().len(), 2);
+    let ports = door.json(&["port", "list", "--node", "web-1"]);
+    assert_eq!(cell(&ports[0], "address"), "52:54:00:00:00:01");
+
+    door.run(&["node", "provide", "web-1"]).unwrap();
+    work(&door);
+    assert_eq!(door.lab().state(0), State::Available);
+
+    let image = "image_source=debian12";
+    door.run(&["node", "set", "web-1", "--instance-info", image])
+        .unwrap();
+    let validate = door.json(&["node", "validate", "web-1"]);
+    let deploy = validate
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| cell(row, "interface") == "deploy");
+    assert_eq!(cell(deploy.unwrap(), "result"), true);
+    let drive = r#"{"meta_data": {"uuid": "7", "hostname": "web-1"}, "user_data": "x"}"#;
+    door.run(&["node", "deploy", "web-1", "--config-drive", drive])
+        .unwrap();
+    let stored = door.lab().node(0).config_drive.expect("a config drive");
+    let stored_length = stored.length as usize;
+    assert_eq!(stored_length, drive.len());
+    let node = door.json(&["node", "show", "web-1"]);
+    assert_eq!(node["provision_state"], "wait call-back");
+    assert_eq!(node["target_provision_state"], "active");
+    assert_eq!(node["instance_info"]["configdrive"], "******");
+    work(&door);
+    assert_eq!(door.lab().state(0), State::Active);
+
+    door.run(&["node", "undeploy", "web-1"]).unwrap();
+    work(&door);
+    assert_eq!(door.lab().state(0), State::Available);
+
+    // A config drive as a file: base64 of a gzip of an image.
+    let file = door.home.join("drive");
+    std::fs::write(&file, "H4sIAAAAAAAAAwMAAAAAAAAAAAA=").unwrap();
+    door.run(&["node", "set", "web-1", "--instance-info", image])
+        .unwrap();
+    let file = file.to_str().unwrap();
+    door.run(&["node", "deploy", "web-1", "--config-drive", file])
+        .unwrap();
+    let stored = door.lab().node(0).config_drive.expect("a config drive");
+    assert_eq!(stored.format, ConfigDriveFormat::GzipBase64);
+    assert_eq!(stored.length, 28);
+    let refused = door
+        .run(&["node", "set", "web-1", "--instance-info", "image_source=x"])
+        .unwrap_err();
+    assert!(refused.contains("wait call-back"), "{refused}");
+    door.run(&["node", "abort", "web-1"]).unwrap();
+    door.run(&["node", "undeploy", "web-1"]).unwrap();
+
+    door.run(&["node", "unset", "web-1", "--name"]).unwrap();
+    assert_eq!(door.json(&["node", "show", &uuid])["name"], Value::Null);
+
+    // What else a stranger tries first.
+    assert_eq!(cell(&door.json(&["driver", "list"])[0], "name"), "farrier");
+    assert_eq!(door.json(&["driver", "show", "farrier"])["name"], "farrier");
+    assert_eq!(
+        cell(&door.json(&["conductor", "list"])[0], "hostname"),
+        "farrier"
+    );
+    assert_eq!(door.json(&["chassis", "list"]), json!([]));
+    assert_eq!(door.json(&["allocation", "list"]), json!([]));
+    assert_eq!(door.json(&["node", "trait", "list", &uuid]), json!([]));
+}
+
+/// What a program of openstacksdk does: the second client that is in wide
+/// use. It compares dictionaries to make its patches.
+const SDK: &str = r#"
+import openstack
+bm = openstack.connect().baremetal
+nodes = list(bm.nodes(details=True))
+assert len(nodes) == 2, nodes
+node = bm.get_node(nodes[0].id)
+assert node.provision_state == "enroll", node
+assert node.driver == "farrier", node
+assert [n.id for n in bm.nodes(limit=1)] == [n.id for n in nodes]
+node = bm.update_node(node, name="web-1", instance_info={"image_source": "debian12"})
+assert node.name == "web-1", node
+assert node.instance_info["image_source"] == "debian12", node
+assert bm.find_node("web-1").id == node.id
+bm.set_node_provision_state("web-1", "manage", wait=True)
+assert bm.get_node("web-1").provision_state == "manageable"
+try:
+    bm.set_node_provision_state("web-1", "active")
+    raise SystemExit("a refusal was expected")
+except openstack.exceptions.BadRequestException as error:
+    assert "can not be performed" in str(error), error
+try:
+    bm.get_node("web-9")
+    raise SystemExit("a refusal was expected")
+except openstack.exceptions.NotFoundException:
+    pass
+assert [port.address for port in bm.ports(node=node.id)] == ["52:54:00:00:00:01"]
+assert [driver.name for driver in bm.drivers()] == ["farrier"]
+"#;
+
+#[test]
+#[ignore = "needs a python3 with openstacksdk"]
+fn openstacksdk_works_too() {
+    let door = Door::open();
+    door.lab().dhcp(1, ipxe);
+    door.lab().dhcp(2, ipxe);
+    door.command("python3", &["-c", SDK]).unwrap();
+    assert_eq!(door.lab().state(0), State::Manageable);
+}

@@ -1,0 +1,430 @@
+//! Finer points of the API: marks and their reasons in patches, room that is
+//! just enough, whose fault an error is, and one exchange step by step.
+
+use crate::api_rig::*;
+use crate::common::*;
+use farrier_core::Instant;
+use farrier_core::api::{Exchange, Facts, MAX_BODY, MAX_PATCH, REPLY_BUFFER};
+use farrier_core::strings::StringPool;
+use farrier_http::{Head, Status};
+use farrier_lifecycle::Verb;
+use serde_json::{Value, json};
+
+fn patch(lab: &mut Lab, body: &Value) -> Reply {
+    call(lab, "PATCH", "/v1/nodes/rack-1", &body.to_string())
+}
+
+fn add(path: &str, value: Value) -> Value {
+    json!({"op": "add", "path": path, "value": value})
+}
+
+fn remove(path: &str) -> Value {
+    json!({"op": "remove", "path": path})
+}
+
+fn node(lab: &mut Lab) -> Value {
+    get(lab, "/v1/nodes/rack-1")
+}
+
+#[test]
+fn marks_go_with_their_own_reasons() {
+    let mut lab = rack();
+    let reply = patch(
+        &mut lab,
+        &json!([
+            add("/maintenance", true.into()),
+            add("/maintenance_reason", "disk ordered".into()),
+            add("/retired", "True".into()),
+        ]),
+    );
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let shown = node(&mut lab);
+    assert_eq!(shown["maintenance_reason"], "disk ordered");
+    assert_eq!(shown["retired_reason"], Value::Null);
+    assert_eq!(
+        (&shown["maintenance"], &shown["retired"]),
+        (&json!(true), &json!(true))
+    );
+    assert_eq!(shown["protected"], false);
+    patch(&mut lab, &json!([add("/retired_reason", "old".into())]));
+    let shown = node(&mut lab);
+    assert_eq!(shown["retired_reason"], "old");
+    assert_eq!(shown["maintenance_reason"], "disk ordered");
+    // The ways in which clients say no.
+    for no in [json!(false), json!("False"), Value::Null] {
+        patch(&mut lab, &json!([add("/retired", true.into())]));
+        let reply = patch(&mut lab, &json!([add("/retired", no)]));
+        assert_eq!((reply.status, &reply.body["retired"]), (200, &json!(false)));
+    }
+    let reply = patch(&mut lab, &json!([add("/retired", "perhaps".into())]));
+    assert_eq!(reply.status, 400);
+    // What is removed has no value, whatever comes with it.
+    let with_value = json!({"op": "remove", "path": "/name", "value": "other"});
+    let target = format!("/v1/nodes/{}", id(&lab, 0));
+    let reply = call(&mut lab, "PATCH", &target, &json!([with_value]).to_string());
+    assert_eq!(reply.body["name"], Value::Null);
+}
+
+#[test]
+fn a_node_at_work_takes_maintenance_and_nothing_else() {
+    let mut lab = rack();
+    let _agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    lab.verb(0, Verb::Provide).unwrap();
+    assert!(lab.state(0).is_busy());
+    let why = add("/maintenance_reason", "smoke".into());
+    for (body, status) in [
+        (json!([add("/retired", true.into())]), 409),
+        (json!([add("/retired_reason", "old".into())]), 409),
+        (
+            json!([
+                add("/maintenance", true.into()),
+                add("/retired", true.into())
+            ]),
+            409,
+        ),
+        (
+            json!([
+                add("/maintenance", true.into()),
+                add("/resource_class", "a".into())
+            ]),
+            409,
+        ),
+        (json!([add("/name", "other".into())]), 409),
+        (json!([add("/maintenance", true.into()), why]), 200),
+    ] {
+        let reply = patch(&mut lab, &body);
+        assert_eq!(reply.status, status, "{body}: {}", reply.body);
+    }
+    assert_eq!(node(&mut lab)["maintenance_reason"], "smoke");
+}
+
+#[test]
+fn marks_that_the_state_forbids_are_refused_beforehand() {
+    let mut lab = available();
+    for path in ["/protected", "/retired"] {
+        // Together with a change that would be done first.
+        let body = json!([add("/name", "rack-2".into()), add(path, true.into())]);
+        let reply = patch(&mut lab, &body);
+        assert_eq!(reply.status, 409, "{}", reply.body);
+        assert_eq!(lab.node(0).name, "rack-1");
+        assert_eq!(
+            patch(&mut lab, &json!([add(path, false.into())])).status,
+            200
+        );
+    }
+}
+
+#[test]
+fn a_patch_is_refused_where_its_texts_do_not_fit() {
+    let driver = || add("/driver_info/key", "value".into());
+    let reason = || add("/retired_reason", "why".into());
+    let (pair, why) = (
+        StringPool::cost("key".len() + 1 + "value".len()),
+        StringPool::cost("why".len()),
+    );
+    for (body, needs) in [
+        (json!([driver()]), pair),
+        (json!([reason()]), why),
+        (json!([driver(), reason()]), pair + why),
+    ] {
+        for (spare, status) in [(0, 200), (1, 503)] {
+            let mut lab = rack();
+            fill(&mut lab, needs - spare);
+            let reply = patch(&mut lab, &body);
+            assert_eq!(reply.status, status, "{body}: {}", reply.body);
+            if status == 503 {
+                assert_eq!(reply.whose_fault(), "Server");
+            }
+        }
+    }
+}
+
+#[test]
+fn whose_fault_an_error_is() {
+    let mut lab = rack();
+    let reply = patch(&mut lab, &json!([add("/name", "a b".into())]));
+    assert_eq!(reply.whose_fault(), "Client");
+}
+
+#[test]
+fn driver_facts_are_counted_as_they_will_be() {
+    let mut lab = rack();
+    let set = |key: &str| add(&format!("/driver_info/{key}"), "x".into());
+    let gone = |key: &str| remove(&format!("/driver_info/{key}"));
+    for (body, status, left) in [
+        (json!([set("a"), set("b"), set("c")]), 200, ["a", "b", "c"]),
+        (json!([set("d")]), 400, ["a", "b", "c"]),
+        (json!([set("a"), set("b")]), 200, ["a", "b", "c"]),
+        (json!([set("d"), gone("a")]), 200, ["b", "c", "d"]),
+        (json!([set("e"), set("f"), gone("b")]), 400, ["b", "c", "d"]),
+        (json!([set("e"), gone("a")]), 400, ["b", "c", "d"]),
+        (json!([set("b"), set("e"), gone("c")]), 200, ["b", "d", "e"]),
+    ] {
+        let reply = patch(&mut lab, &body);
+        assert_eq!(reply.status == 200, status == 200, "{body}: {}", reply.body);
+        let shown = node(&mut lab);
+        let mut keys: Vec<_> = shown["driver_info"].as_object().unwrap().keys().collect();
+        keys.sort_unstable();
+        assert_eq!(keys, left, "{body}");
+    }
+    let reply = patch(&mut lab, &json!([add("/driver_info", "x".into())]));
+    assert!(reply.fault().contains("key by key"), "{}", reply.fault());
+    // Counted before anything else of the patch is done.
+    let body = json!([add("/name", "other".into()), set("z")]);
+    assert_eq!(patch(&mut lab, &body).status, 400);
+    assert_eq!(node(&mut lab)["name"], "rack-1");
+}
+
+#[test]
+fn what_a_deployment_lacks_is_named() {
+    let mut lab = rack();
+    let reason = |lab: &mut Lab, node: &str| {
+        let validate = get(lab, &format!("/v1/nodes/{node}/validate"));
+        validate["deploy"]["reason"]
+            .as_str()
+            .unwrap_or("")
+            .to_owned()
+    };
+    assert!(reason(&mut lab, "rack-1").contains("image_source is not set"));
+    let other = id(&lab, 1);
+    lab.set_image(1, "debian12").unwrap();
+    assert!(reason(&mut lab, &other).contains("no disk is known"));
+    lab.set_image(0, "beos").unwrap();
+    assert!(reason(&mut lab, "rack-1").contains("no image of that name"));
+}
+
+fn begin(lab: &Lab, request: &str) -> Exchange {
+    let (head, _) = Head::parse(request.as_bytes()).unwrap().unwrap();
+    Exchange::begin(&head, &Facts::of(&lab.rack, Instant::from_millis(lab.now)))
+}
+
+#[test]
+fn a_body_is_wanted_where_it_can_matter() {
+    let lab = rack();
+    let put = |node: &str, length: u64| {
+        let request = format!(
+            "PUT /v1/nodes/{node}/states/provision HTTP/1.1\r\nHost: a\r\n\
+             Content-Length: {length}\r\n\r\n"
+        );
+        begin(&lab, &request)
+    };
+    assert!(put("rack-1", 10).wants_body());
+    assert!(!put("nobody", 10).wants_body(), "it is refused already");
+    for (length, fits) in [(MAX_BODY, true), (MAX_BODY + 1, false)] {
+        let exchange = put("rack-1", length);
+        assert_eq!(exchange.wants_body(), fits, "{length}");
+        assert_eq!(exchange.gives_up(), !fits, "{length}");
+    }
+}
+
+#[test]
+fn a_body_of_unknown_length_is_counted() {
+    let lab = rack();
+    let node = id(&lab, 0);
+    let request = format!(
+        "PUT /v1/nodes/{node}/states/provision HTTP/1.1\r\nHost: a\r\n\
+         Transfer-Encoding: chunked\r\n\r\n"
+    );
+    let mut exchange = begin(&lab, &request);
+    let mut left = MAX_BODY;
+    while left > 0 {
+        let spaces = [b' '; 4096];
+        let mut input = &spaces[..left.min(4096) as usize];
+        left -= input.len() as u64;
+        assert_eq!(exchange.push(&mut input), None);
+    }
+    assert!(!exchange.gives_up(), "as long as one may be");
+    assert_eq!(exchange.push(&mut &b" "[..]), None);
+    assert!(exchange.gives_up());
+    assert_eq!(exchange.status(), Status::CONTENT_TOO_LARGE);
+}
+
+#[test]
+fn what_goes_before_the_reply_is_written_is_null_there() {
+    let mut lab = rack();
+    let ports = get(&mut lab, "/v1/ports");
+    let port = ports["ports"][0]["uuid"].as_str().unwrap();
+    let request = format!("GET /v1/ports/{port} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut exchange = begin(&lab, &request);
+    let target = format!("/v1/ports/{port}");
+    assert_eq!(call(&mut lab, "DELETE", &target, "").status, 204);
+    let facts = Facts::of(&lab.rack, Instant::from_millis(lab.now));
+    exchange.end([0; 32], &facts);
+    let mut reply = Vec::new();
+    let mut buffer = [0; REPLY_BUFFER];
+    loop {
+        match exchange.reply(&facts, &[], &mut buffer) {
+            0 => break,
+            length => reply.extend_from_slice(&buffer[..length]),
+        }
+    }
+    let reply = String::from_utf8(reply).unwrap();
+    assert!(reply.contains("\r\n0004\r\nnull\r\n"), "{reply}");
+}
+
+#[test]
+fn a_config_drive_lies_in_its_nodes_slot() {
+    let lab = available();
+    let facts = Facts::of(&lab.rack, Instant::from_millis(lab.now));
+    let put = |place: usize, body: &str| {
+        let request = format!(
+            "PUT /v1/nodes/{}/states/provision HTTP/1.1\r\nHost: a\r\n\
+             Content-Length: {}\r\n\r\n",
+            id(&lab, place),
+            body.len()
+        );
+        begin(&lab, &request)
+    };
+    for (body, drive) in [
+        (r#"{"target": "active", "configdrive": {"a": "b"}}"#, 10),
+        (r#"{"target": "manage"}"#, 0),
+    ] {
+        assert_eq!(put(1, body).slot(), Some(1));
+        let mut exchange = put(0, body);
+        assert_eq!(exchange.slot(), Some(0));
+        let mut input = body.as_bytes();
+        let mut length = 0;
+        while let Some(piece) = exchange.push(&mut input) {
+            length += piece.len();
+        }
+        assert_eq!(exchange.config_drive(), None, "not before its end");
+        exchange.end([1; 32], &facts);
+        assert_eq!(length, drive);
+        assert_eq!(exchange.config_drive().unwrap_or(0) as usize, drive);
+    }
+    let list = "GET /v1/nodes HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert_eq!(begin(&lab, list).slot(), None);
+}
+
+#[test]
+fn bodies_that_are_no_patches() {
+    let mut lab = rack();
+    let mut status = |body: &str| {
+        let reply = call(&mut lab, "PATCH", "/v1/nodes/rack-1", body);
+        (reply.status, reply)
+    };
+    for (body, part) in [
+        ("[null]", "not a JSON patch"),
+        ("[7]", "not a JSON patch"),
+        ("[[]]", "not a JSON patch"),
+        ("{}", "not a JSON patch"),
+        (
+            r#"[{"op": "add", "path": "/name", "value": ["a"]}]"#,
+            "or one object",
+        ),
+        (
+            r#"[{"op": "add", "path": "/instance_info", "value": {"a": ["b"]}}]"#,
+            "or one object",
+        ),
+    ] {
+        let (status, reply) = status(body);
+        assert_eq!(status, 400, "{body}");
+        assert!(reply.fault().contains(part), "{body}: {}", reply.fault());
+    }
+    let patch = json!([add("/name", "rack-1".into())]).to_string();
+    for (length, expected) in [(MAX_PATCH, 200), (MAX_PATCH + 1, 413)] {
+        let body = format!("{patch}{}", " ".repeat(length - patch.len()));
+        assert_eq!(status(&body).0, expected, "{length}");
+    }
+    let ask = r#"{"resource_class": "metal"}"#;
+    for (length, expected) in [(2048, 409), (2049, 413)] {
+        let body = format!("{ask}{}", " ".repeat(length - ask.len()));
+        let reply = call(&mut lab, "POST", "/v1/allocations", &body);
+        assert_eq!(reply.status, expected, "{length}");
+    }
+}
+
+#[test]
+fn steps_that_are_refused_and_steps_that_are_not() {
+    let mut lab = rack();
+    let clean = |steps: &str| format!(r#"{{"target": "clean", "clean_steps": {steps}}}"#);
+    for (body, part) in [
+        (clean(r#"[{"step": null}]"#), "A step has interface"),
+        (clean(r#"[{"step": 7}]"#), "A step has interface"),
+        (
+            clean(r#"[{"step": "hold", "interface": 7}]"#),
+            "A step has interface",
+        ),
+        (
+            clean(r#"[{"step": "erase_devices", "interface": "raid"}]"#),
+            "There are the steps",
+        ),
+        (
+            clean(r#"[{"step": "hold", "priority": {}}]"#),
+            "A step has interface",
+        ),
+        (clean(r#"[{"step": "write_image"}]"#), "There are the steps"),
+        (
+            r#"{"target": "clean", "deploy_steps": [{"step": "hold"}]}"#.into(),
+            "belong to active",
+        ),
+    ] {
+        let reply = put(&mut lab, "rack-1", &body);
+        assert_eq!(reply.status, 400, "{body}");
+        assert!(reply.fault().contains(part), "{body}: {}", reply.fault());
+    }
+    let body = clean(r#"[{"step": "hold", "interface": null, "args": null, "priority": 9}]"#);
+    assert_eq!(put(&mut lab, "rack-1", &body).status, 202);
+
+    let mut lab = active_lab();
+    // No list at all is a list of none, and a rebuild's steps are those of a
+    // deployment.
+    let body = r#"{"target": "deleted", "clean_steps": null}"#;
+    let mut other = active_lab();
+    let node = id(&lab, 0);
+    assert_eq!(put(&mut other, &node, body).status, 202);
+    let body = r#"{"target": "rebuild", "deploy_steps": [{"step": "hold", "priority": 150}]}"#;
+    assert_eq!(put(&mut lab, &node, body).status, 202);
+}
+
+#[test]
+fn what_was_never_there_is_taken_away_at_once() {
+    let mut lab = rack();
+    let path = "/instance_info/capabilities";
+    assert_eq!(patch(&mut lab, &json!([remove(path)])).status, 200);
+    let reply = patch(&mut lab, &json!([add(path, "x".into())]));
+    assert!(reply.fault().contains("not supported"), "{}", reply.fault());
+}
+
+#[test]
+fn one_patch_tells_one_reason() {
+    let mut lab = rack();
+    let why = |mark: &str, text: &str| add(&format!("/{mark}_reason"), text.into());
+    let on = add("/retired", true.into());
+    let body = json!([on, why("retired", "a"), why("retired", "b")]);
+    assert_eq!(patch(&mut lab, &body).status, 200);
+    assert_eq!(node(&mut lab)["retired_reason"], "b");
+    let reply = patch(
+        &mut lab,
+        &json!([why("retired", "c"), why("protected", "d")]),
+    );
+    assert!(reply.fault().contains("one reason"), "{}", reply.fault());
+    assert_eq!(node(&mut lab)["retired_reason"], "b");
+}
+
+#[test]
+fn a_body_that_is_broken_or_too_long_is_refused() {
+    let mut lab = rack();
+    let broken = "POST /v1/nodes HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n";
+    let reply = exchange(&mut lab, broken.as_bytes(), 100, REPLY_BUFFER);
+    assert_eq!((reply.status, reply.keep_alive), (400, false));
+    let long = format!(r#"{{"driver": "farrier"{}}}"#, " ".repeat(4000));
+    let request = format!(
+        "POST /v1/nodes HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{long}",
+        long.len()
+    );
+    let reply = exchange(&mut lab, request.as_bytes(), 5000, REPLY_BUFFER);
+    assert_eq!(reply.status, 413, "{}", reply.body);
+    assert_eq!(lab.rack.nodes().len(), 2);
+}
+
+#[test]
+fn only_a_reply_with_a_body_says_what_it_is() {
+    let mut lab = rack();
+    for (method, typed) in [("GET", true), ("DELETE", false)] {
+        let reply = call(&mut lab, method, "/v1/nodes/rack-1/traits", "");
+        let says = reply.head.contains("Content-Type: application/json\r\n");
+        assert_eq!(says, typed, "{}", reply.head);
+        assert_eq!(reply.head.contains("Content-Type"), typed);
+    }
+}

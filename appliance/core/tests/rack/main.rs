@@ -1,0 +1,30 @@
+//! The brain from outside, one program for all: it is built and linked once.
+
+// A node's document is one long macro.
+#![recursion_limit = "256"]
+
+mod addresses;
+mod allocations;
+mod another_port;
+mod api_change;
+mod api_client;
+mod api_fine;
+mod api_json;
+mod api_node;
+mod api_noise;
+mod api_read;
+mod api_rig;
+mod api_route;
+mod api_whole;
+mod common;
+mod leaving;
+mod life;
+mod machines;
+mod marks;
+mod property;
+mod restart;
+mod sizes;
+mod steps;
+mod transport;
+mod waits;
+mod wire;

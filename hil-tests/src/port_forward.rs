@@ -1,0 +1,299 @@
+//! The port_forward: a TCP port of localhost that leads to one TCP port on the
+//! virtual network.
+//!
+//! It rests on a small TCP/IP stack on a host port of the switch, so neither
+//! root nor a network interface of the host is needed. Each connection is
+//! carried by itself, half-closes and resets included; bytes are not looked
+//! at. A connection that the far end refuses is reset.
+
+use std::fmt;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use smoltcp::socket::tcp;
+use smoltcp::time::Instant;
+use smoltcp::wire::{EthernetAddress, IpCidr};
+
+use crate::switch::{HostPort, Mac, clear, event_fd, signal};
+
+/// Bytes that may wait in each direction of one connection: as many as TCP
+/// can announce without window scaling.
+const BUFFER: usize = 65_535;
+/// A far end that acknowledges nothing for this long is given up. Generous:
+/// an emulated appliance on a crowded machine is slow, not dead.
+const PATIENCE: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(30);
+/// The loop looks around at least this often.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// Where a port_forward stands on the virtual network, and where it leads.
+#[derive(Debug, Clone, Copy)]
+pub struct PortForwardConfig {
+    /// The port_forward's own Ethernet address.
+    pub mac: Mac,
+    /// The port_forward's own IP address, not used by anyone else there.
+    pub address: Ipv4Addr,
+    /// The network's prefix length, 0 to 32. The target is on it.
+    pub prefix: u8,
+    /// Where each connection goes.
+    pub target: SocketAddrV4,
+}
+
+/// An open port_forward. Dropping it resets what passes through.
+pub struct PortForward {
+    address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    wake: Arc<OwnedFd>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl fmt::Debug for PortForward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PortForward")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PortForward {
+    /// Opens a port_forward on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// Localhost has no free port, or the system no room for a thread.
+    pub fn open(port: HostPort, config: PortForwardConfig) -> Result<Self> {
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listening on localhost")?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let wake = Arc::new(event_fd()?);
+        let mut hall = Hall::new(port, listener, config);
+        let thread = {
+            let (stop, wake) = (stop.clone(), wake.clone());
+            std::thread::Builder::new()
+                .name("port_forward".into())
+                .spawn(move || {
+                    while !stop.load(Ordering::Acquire) {
+                        hall.turn();
+                        hall.wait(wake.as_fd());
+                        clear(&*wake);
+                    }
+                })?
+        };
+        Ok(Self {
+            address,
+            stop,
+            wake,
+            thread: Some(thread),
+        })
+    }
+
+    /// The address on localhost.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The same as the beginning of an HTTP URL, without a slash at its end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for PortForward {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        signal(&self.wake);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been printed by the panic hook.
+            thread.join().ok();
+        }
+    }
+}
+
+/// What the port_forward's thread works on.
+struct Hall {
+    port: HostPort,
+    listener: TcpListener,
+    interface: Interface,
+    sockets: SocketSet<'static>,
+    passages: Vec<Passage>,
+    target: SocketAddrV4,
+    next_port: u16,
+}
+
+/// One connection from localhost, and its continuation.
+struct Passage {
+    local: TcpStream,
+    socket: SocketHandle,
+    /// The local client has sent all it will.
+    local_ended: bool,
+    /// The far end has sent all it will, and the local client knows.
+    far_ended: bool,
+    /// The far end's FIN was seen, so a closed socket is no broken one.
+    far_fin: bool,
+}
+
+/// Either end is gone without a good-bye.
+struct Broken;
+
+impl Hall {
+    fn new(mut port: HostPort, listener: TcpListener, config: PortForwardConfig) -> Self {
+        // A port_forward that is opened again after a restart must not repeat the
+        // port and sequence numbers that the far end still remembers.
+        let seed = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |now| now.as_nanos() as u64);
+        let mut interface = Config::new(EthernetAddress(config.mac.0).into());
+        interface.random_seed = seed;
+        let mut interface = Interface::new(interface, &mut port, Instant::now());
+        interface.update_ip_addrs(|addresses| {
+            // The list is new and has room for two.
+            addresses
+                .push(IpCidr::new(config.address.into(), config.prefix))
+                .ok();
+        });
+        Self {
+            port,
+            listener,
+            interface,
+            sockets: SocketSet::new(Vec::new()),
+            passages: Vec::new(),
+            target: config.target,
+            next_port: 49_152 + (seed % 16_384) as u16,
+        }
+    }
+
+    /// Moves everything that can be moved now.
+    fn turn(&mut self) {
+        while let Ok((stream, _)) = self.listener.accept() {
+            self.admit(stream);
+        }
+        self.interface
+            .poll(Instant::now(), &mut self.port, &mut self.sockets);
+        self.passages.retain_mut(|passage| {
+            let socket = self.sockets.get_mut::<tcp::Socket>(passage.socket);
+            let stays = passage.carry(socket).unwrap_or_else(|Broken| {
+                socket.abort();
+                // Close with a reset, so that the client does not take a
+                // broken answer for a whole one.
+                rustix::net::sockopt::set_socket_linger(&passage.local, Some(Duration::ZERO)).ok();
+                false
+            });
+            if !stays {
+                // Sends the reset of an aborted socket before it goes.
+                self.interface
+                    .poll(Instant::now(), &mut self.port, &mut self.sockets);
+                self.sockets.remove(passage.socket);
+            }
+            stays
+        });
+        // What was just put into the sockets' buffers.
+        self.interface
+            .poll(Instant::now(), &mut self.port, &mut self.sockets);
+    }
+
+    fn admit(&mut self, local: TcpStream) {
+        let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER]);
+        let mut socket = tcp::Socket::new(buffer(), buffer());
+        socket.set_timeout(Some(PATIENCE));
+        socket.set_nagle_enabled(false);
+        let port = self.next_port;
+        self.next_port = if port == u16::MAX { 49_152 } else { port + 1 };
+        let connected = socket
+            .connect(self.interface.context(), self.target, port)
+            .is_ok();
+        if connected && local.set_nonblocking(true).is_ok() {
+            local.set_nodelay(true).ok();
+            let socket = self.sockets.add(socket);
+            self.passages.push(Passage {
+                local,
+                socket,
+                local_ended: false,
+                far_ended: false,
+                far_fin: false,
+            });
+        }
+    }
+
+    /// Sleeps until there may be something to move.
+    fn wait(&mut self, wake: BorrowedFd<'_>) {
+        let now = Instant::now();
+        let left = self
+            .interface
+            .poll_delay(now, &self.sockets)
+            .map_or(IDLE, |delay| Duration::from(delay).min(IDLE));
+        // Half a second fits a Timespec.
+        let timeout = Timespec::try_from(left).unwrap_or_default();
+        let mut fds = vec![
+            PollFd::new(&wake, PollFlags::IN),
+            PollFd::new(&self.port, PollFlags::IN),
+            PollFd::new(&self.listener, PollFlags::IN),
+        ];
+        for passage in &self.passages {
+            let socket = self.sockets.get::<tcp::Socket>(passage.socket);
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, !passage.local_ended && socket.can_send());
+            flags.set(PollFlags::OUT, socket.can_recv());
+            // Without a wish it is left out: a hang-up is always reported,
+            // and would keep the loop awake.
+            if !flags.is_empty() {
+                fds.push(PollFd::new(&passage.local, flags));
+            }
+        }
+        // Interrupted or not, everything is looked at again.
+        poll(&mut fds, Some(&timeout)).ok();
+    }
+}
+
+impl Passage {
+    /// Moves what can be moved. False once both directions have ended.
+    fn carry(&mut self, socket: &mut tcp::Socket<'_>) -> Result<bool, Broken> {
+        while !self.local_ended && socket.can_send() {
+            let taken = socket.send(|room| match self.local.read(room) {
+                Ok(count) => (count, Ok(count)),
+                Err(error) => (0, Err(error)),
+            });
+            match taken {
+                Ok(Ok(0)) => {
+                    self.local_ended = true;
+                    socket.close();
+                }
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) if error.kind() == ErrorKind::WouldBlock => break,
+                Ok(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(Err(_)) | Err(_) => return Err(Broken),
+            }
+        }
+        while socket.can_recv() {
+            let given = socket.recv(|bytes| match self.local.write(bytes) {
+                Ok(count) => (count, Ok(count)),
+                Err(error) => (0, Err(error)),
+            });
+            match given {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) if error.kind() == ErrorKind::WouldBlock => break,
+                Ok(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(Err(_)) | Err(_) => return Err(Broken),
+            }
+        }
+        use tcp::State::{CloseWait, Closed, Closing, LastAck, TimeWait};
+        let state = socket.state();
+        self.far_fin |= matches!(state, CloseWait | Closing | LastAck | TimeWait);
+        if state == Closed && !self.far_fin {
+            return Err(Broken);
+        }
+        if self.far_fin && !self.far_ended && !socket.can_recv() {
+            self.far_ended = true;
+            self.local
+                .shutdown(std::net::Shutdown::Write)
+                .map_err(|_| Broken)?;
+        }
+        Ok(!(self.far_ended && self.local_ended && matches!(state, Closed | TimeWait)))
+    }
+}

@@ -1,0 +1,352 @@
+//! Statements without what the appliance does not act on.
+//!
+//! A whole [`crate::message::Statement`] is some 8 KB, and decoding it by
+//! value holds several of them on the stack: more than a microcontroller
+//! has. The types here read the same bytes and keep names, sizes and
+//! addresses only, a tenth of that. The full statement is kept as evidence,
+//! as the bytes that were signed; whoever wants the rest reads it there.
+//!
+//! Field by field, these are the types of [`crate::message`]: one that is
+//! added there is added here, as a value or as a [`Skipped`] one.
+
+use heapless::{String, Vec};
+use serde::{Deserialize, Deserializer};
+
+use crate::message::{
+    BootId, BootMode, DiskId, EraseAbilities, EraseCertificate, Failure, ImageProof, MAX_DISKS,
+    MAX_NICS, Mac, NodeId,
+};
+
+/// A text of at most `N` bytes that was read and passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Skipped<const N: usize>;
+
+impl<'de, const N: usize> Deserialize<'de> for Skipped<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&str>::deserialize(deserializer)?;
+        if text.len() > N {
+            return Err(serde::de::Error::invalid_length(
+                text.len(),
+                &"a shorter text",
+            ));
+        }
+        Ok(Self)
+    }
+}
+
+/// The first four bytes of a text of at most `N`, zeros behind a shorter
+/// one: enough to know a family of drivers or of devices by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start<const N: usize>(pub [u8; 4]);
+
+impl<const N: usize> Start<N> {
+    /// Whether the text begins so; at most four bytes are compared.
+    pub fn is(self, start: &str) -> bool {
+        self.0
+            .iter()
+            .zip(start.bytes())
+            .all(|(own, wanted)| *own == wanted)
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for Start<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&str>::deserialize(deserializer)?;
+        if text.len() > N {
+            return Err(serde::de::Error::invalid_length(
+                text.len(),
+                &"a shorter text",
+            ));
+        }
+        let mut start = [0; 4];
+        start
+            .iter_mut()
+            .zip(text.bytes())
+            .for_each(|(own, byte)| *own = byte);
+        Ok(Self(start))
+    }
+}
+
+/// The fingerprint of a text of at most `N` bytes, see [`fingerprint`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint<const N: usize>(pub u32);
+
+impl<'de, const N: usize> Deserialize<'de> for Fingerprint<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&str>::deserialize(deserializer)?;
+        if text.len() > N {
+            return Err(serde::de::Error::invalid_length(
+                text.len(),
+                &"a shorter text",
+            ));
+        }
+        Ok(Self(fingerprint(text)))
+    }
+}
+
+/// Serial numbers that boards bear whose makers gave them none.
+const NO_SERIALS: [&str; 10] = [
+    "none",
+    "not specified",
+    "not available",
+    "to be filled by o.e.m.",
+    "default string",
+    "system serial number",
+    "0123456789",
+    "123456789",
+    "chassis serial number",
+    "unknown",
+];
+
+/// A number that stands for a serial number: FNV-1a of it without
+/// surrounding blanks and without regard to case. 0 where it tells nothing:
+/// empty, a filler, or one character over and over.
+pub fn fingerprint(serial: &str) -> u32 {
+    let serial = serial.trim();
+    let filler = NO_SERIALS
+        .iter()
+        .any(|filler| filler.eq_ignore_ascii_case(serial));
+    let first = serial.bytes().next();
+    if filler || serial.bytes().all(|byte| Some(byte) == first) {
+        return 0;
+    }
+    serial.bytes().fold(0x811c_9dc5, |hash: u32, byte| {
+        (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
+    })
+}
+
+/// See [`crate::message::Statement`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Statement {
+    /// The node that speaks.
+    pub node: NodeId,
+    /// The boot in which it speaks.
+    pub boot: BootId,
+    /// The statement's counter, as in its parts.
+    pub counter: u32,
+    /// The order that it answers; 0 for none.
+    pub order: u32,
+    /// What it says.
+    pub fact: Report,
+}
+
+/// See [`crate::message::Report`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is no heap to box it on, and one statement lives at a time"
+)]
+pub enum Report {
+    /// The hardware.
+    Inspection(Inspection),
+    /// One disk was erased and read back.
+    Erased(EraseCertificate),
+    /// An image was written and read back.
+    ImageWritten(ImageProof),
+    /// An order failed.
+    Failure(Failure),
+    /// An order that leaves no other trace is done.
+    Done,
+}
+
+/// See [`crate::message::Inspection`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Inspection {
+    vendor: Skipped<64>,
+    product: Skipped<64>,
+    /// SMBIOS system serial number.
+    pub serial: Fingerprint<64>,
+    /// SMBIOS system UUID.
+    pub system_uuid: [u8; 16],
+    firmware: Skipped<64>,
+    /// How the firmware started the ramdisk.
+    pub boot_mode: BootMode,
+    /// Processors.
+    pub cpu: Cpu,
+    /// Memory that the kernel manages, in MiB.
+    pub memory_mib: u32,
+    /// Physical memory as SMBIOS tells it, in MiB; 0 where it does not.
+    pub physical_memory_mib: u32,
+    /// Disks that can be written, in the order of their bus paths.
+    pub disks: Vec<Disk, MAX_DISKS>,
+    /// Network interfaces.
+    pub nics: Vec<Nic, MAX_NICS>,
+    /// Whether a TPM 2.0 is there.
+    pub tpm2: bool,
+}
+
+/// See [`crate::message::Cpu`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Cpu {
+    /// Logical processors.
+    pub count: u16,
+    model: Skipped<64>,
+    /// `x86_64` or `aarch64`.
+    pub architecture: String<16>,
+    mhz: u32,
+}
+
+/// See [`crate::message::Disk`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Disk {
+    /// How orders name it.
+    pub id: DiskId,
+    /// Kernel name.
+    pub name: Start<16>,
+    model: Skipped<40>,
+    vendor: Skipped<16>,
+    wwn: Skipped<40>,
+    hctl: Skipped<16>,
+    by_path: Skipped<64>,
+    /// Whether it spins.
+    pub rotational: bool,
+    block_size: u16,
+    erase: EraseAbilities,
+}
+
+/// See [`crate::message::Nic`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Nic {
+    /// Kernel name.
+    pub name: Start<16>,
+    /// Address.
+    pub mac: Mac,
+    /// Driver.
+    pub driver: Start<24>,
+    /// Speed in Mbit/s; 0 where unknown.
+    pub speed_mbps: u32,
+    /// Whether there is a carrier.
+    pub carrier: bool,
+    ipv4: [u8; 4],
+    pci: [u16; 2],
+    lldp: Option<LldpNeighbour>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct LldpNeighbour {
+    chassis: Skipped<40>,
+    port: Skipped<40>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message;
+
+    #[test]
+    fn fillers_have_no_fingerprint() {
+        for filler in ["", "  ", "0", "00000000", "None", "Default string"] {
+            assert_eq!(fingerprint(filler), 0, "{filler:?}");
+        }
+        assert_ne!(fingerprint("CZ1234"), 0);
+        assert_eq!(fingerprint("cz1234 "), fingerprint("CZ1234"));
+        assert_ne!(fingerprint("CZ1234"), fingerprint("CZ1235"));
+    }
+
+    fn text<const N: usize>() -> String<N> {
+        core::iter::repeat_n('x', N).collect()
+    }
+
+    #[test]
+    fn the_longest_inspection_reads_the_same() {
+        let disk = |n: u8| message::Disk {
+            id: DiskId {
+                serial: text(),
+                size: u64::MAX - u64::from(n),
+            },
+            name: text(),
+            model: text(),
+            vendor: text(),
+            wwn: text(),
+            hctl: text(),
+            by_path: text(),
+            rotational: true,
+            block_size: 4096,
+            erase: EraseAbilities::default(),
+        };
+        let nic = |n: u8| message::Nic {
+            name: text(),
+            mac: Mac([n; 6]),
+            driver: text(),
+            speed_mbps: u32::MAX,
+            carrier: true,
+            ipv4: [255; 4],
+            pci: [u16::MAX; 2],
+            lldp: Some(message::LldpNeighbour {
+                chassis: text(),
+                port: text(),
+            }),
+        };
+        let whole = message::Statement {
+            node: NodeId([1; 16]),
+            boot: BootId(2),
+            counter: 3,
+            order: 4,
+            fact: message::Report::Inspection(message::Inspection {
+                vendor: text(),
+                product: text(),
+                serial: text(),
+                system_uuid: [5; 16],
+                firmware: text(),
+                boot_mode: BootMode::Uefi,
+                cpu: message::Cpu {
+                    count: 6,
+                    model: text(),
+                    architecture: text(),
+                    mhz: u32::MAX,
+                },
+                memory_mib: 7,
+                physical_memory_mib: 8,
+                disks: (0..16).map(disk).collect(),
+                nics: (0..16).map(nic).collect(),
+                tpm2: true,
+            }),
+        };
+        let mut room = [0; crate::MAX_STATEMENT];
+        let bytes = postcard::to_slice(&whole, &mut room).unwrap();
+        let (read, rest) = postcard::take_from_bytes::<Statement>(bytes).unwrap();
+        assert_eq!((read.node, read.counter, rest), (whole.node, 3, &[][..]));
+        let view: crate::view::Statement<'_> = postcard::from_bytes(bytes).unwrap();
+        let crate::view::Report::Inspection(view) = view.fact;
+        let (Report::Inspection(read), message::Report::Inspection(whole)) =
+            (read.fact, whole.fact)
+        else {
+            panic!("an inspection stays one");
+        };
+        assert!(
+            read.disks
+                .iter()
+                .map(|d| &d.id)
+                .eq(whole.disks.iter().map(|d| &d.id))
+        );
+        assert!(
+            read.nics
+                .iter()
+                .map(|n| n.mac)
+                .eq(whole.nics.iter().map(|n| n.mac))
+        );
+        assert_eq!(read.cpu.architecture, whole.cpu.architecture);
+        for (disk, seen) in whole.disks.iter().zip(&view.disks) {
+            assert_eq!(
+                (&*seen.by_path, seen.id.size),
+                (&*disk.by_path, disk.id.size)
+            );
+        }
+        for (nic, seen) in whole.nics.iter().zip(&view.nics) {
+            let port = |port: &str| port.len();
+            assert_eq!(
+                nic.lldp.as_ref().map(|l| port(&l.port)),
+                seen.lldp.as_ref().map(|l| port(&l.port))
+            );
+        }
+        assert!(size_of::<Statement>() * 3 < size_of::<message::Statement>());
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_is_refused() {
+        let mut room = [0; 8];
+        let bytes = postcard::to_slice("four", &mut room).unwrap();
+        assert!(postcard::from_bytes::<Skipped<4>>(bytes).is_ok());
+        assert!(postcard::from_bytes::<Skipped<3>>(bytes).is_err());
+    }
+}
