@@ -20,7 +20,7 @@ fn what_a_node_lacks_comes_from_the_one_that_joins_it() {
             (node.system_uuid, node.serial) = (uuid, serial);
             rack.nodes.push(node).unwrap();
         }
-        assert_eq!(rack.join(0, 1, &mut out), 0);
+        assert_eq!(rack.merge(0, 1, &mut out), 0);
         let node = &rack.nodes[0];
         assert_eq!((node.system_uuid, node.serial), expected);
         assert_eq!(node.macs.len(), 2);
@@ -52,7 +52,7 @@ fn a_machine_restarts_where_another_node_took_its_agents_place() {
             rack.nodes[1].flags = Flags::BY_HAND;
             rack.nodes[1].power = Power::Off;
         }
-        assert_eq!(rack.join(0, 1, &mut out), stays);
+        assert_eq!(rack.merge(0, 1, &mut out), stays);
         let powers: Vec<_> = out
             .effects()
             .filter(|output| matches!(output, Effect::Power { .. }))

@@ -4,6 +4,7 @@
 #![recursion_limit = "256"]
 
 mod addresses;
+mod admin_flags;
 mod allocations;
 mod another_port;
 mod api_change;
@@ -20,7 +21,6 @@ mod common;
 mod leaving;
 mod life;
 mod machines;
-mod marks;
 mod property;
 mod restart;
 mod sizes;

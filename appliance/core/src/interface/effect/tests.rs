@@ -32,7 +32,7 @@ fn what_is_put_in_comes_out_in_its_order_behind_the_records() {
     });
     out.record(b"two");
     out.record(b"one");
-    out.keep(5, SlotPart::Inspection, kept);
+    out.store_statement(5, SlotPart::Inspection, kept);
     out.serve(Serve::Slot {
         slot: 5,
         part: SlotPart::ConfigDrive,

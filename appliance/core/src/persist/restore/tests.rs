@@ -1,6 +1,6 @@
 use super::*;
 use crate::every_verb::TestRack;
-use crate::node::{Architecture, Parts, cut};
+use crate::node::{Architecture, HardwareFeatures, cut};
 use crate::rack::DiskSlot;
 use core::net::Ipv4Addr;
 use farrier_protocol::message::{DiskId, Mac, NodeId};
@@ -127,7 +127,7 @@ fn architectures_have_numbers() {
         };
         rack.take_up(NOW, &record);
         assert_eq!(rack.nodes[0].hardware.architecture, architecture);
-        assert_eq!(rack.nodes[0].hardware.parts, Parts(5));
+        assert_eq!(rack.nodes[0].hardware.parts, HardwareFeatures(5));
     }
 }
 

@@ -1,4 +1,4 @@
-use super::parts::front;
+use super::super::parts::front;
 use super::*;
 use std::boxed::Box;
 

@@ -100,7 +100,7 @@ fn what_is_offered_is_not_retired() {
     let (mut lab, _agent) = available_with(&[8 * GIB]);
     assert_eq!(
         lab.mark(AdminFlag::Retired, true, ""),
-        Err("Offered".into())
+        Err("NodeAvailable".into())
     );
     assert_eq!(lab.mark(AdminFlag::Retired, false, ""), Ok(()));
     assert!(lab.mark(AdminFlag::Protected, true, "").is_err());
