@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use farrier_asset_store::Kind;
 use farrier_core::boot::PROGRAM_X64;
 use farrier_core::interface::config::{
     CONFIG_ASSET, Config, IDENTITY_ASSET, Identity, OPERATOR_KEY_ASSET,
@@ -23,7 +24,6 @@ use farrier_hil_tests::qemu::ApplianceSpec;
 use farrier_hil_tests::scenario::{Bench, Rack};
 use farrier_hil_tests::switch::Mac;
 use farrier_protocol::signing;
-use farrier_store::Kind;
 use serde::Serialize;
 
 use crate::board::{Board, Firmware};

@@ -8,6 +8,7 @@
 use crate::store::{self, Asset};
 use crate::{progress::Spinner, target_folder, tools, workspace};
 use anyhow::{Context, Result, bail};
+use farrier_asset_store::Kind;
 use farrier_core::boot::{KERNEL, RAMDISK, TRUST};
 use farrier_core::interface::config::{
     CONFIG_ASSET, Config, IDENTITY_ASSET, Identity, OPERATOR_KEY_ASSET,
@@ -18,7 +19,6 @@ use farrier_image::maker::{self, Options, SecretKey};
 use farrier_image::manifest::sha256;
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing;
-use farrier_store::Kind;
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;

@@ -1,10 +1,10 @@
 //! Writes an asset store: the file or card that an appliance boots beside.
 //!
-//! The layout is `farrier-store`'s; which assets belong into a store is
+//! The layout is `farrier-asset-store`'s; which assets belong into a store is
 //! decided by whoever calls [`write`].
 
 use anyhow::{Context, Result, ensure};
-use farrier_store::{Entry, Kind, SECTOR, lay_out};
+use farrier_asset_store::{Entry, Kind, SECTOR, lay_out};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -130,12 +130,13 @@ impl Write for HashWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use farrier_store::{ENTRY_LEN, Superblock};
+    use farrier_asset_store::{ENTRY_LEN, Superblock};
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn what_is_written_is_found_again() {
-        let folder = std::env::temp_dir().join(format!("farrier-store-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("farrier-asset-store-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join("store.img");
         let assets = [

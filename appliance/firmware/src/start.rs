@@ -4,12 +4,12 @@
 
 use aligned::{A4, Aligned};
 use embassy_sync::mutex::Mutex;
+use farrier_asset_store::{Entry, Kind};
 use farrier_core::interface::Image;
 use farrier_core::interface::config::ConfigError;
 use farrier_core::rack::Entropy;
 use farrier_core::{Config, Effects, Identity, Input, Rack};
 use farrier_image::manifest::{HEADER_LEN, Header, PublicKey, SIGNED_LEN, manifest_root};
-use farrier_store::{Entry, Kind};
 use heapless::String;
 
 use crate::api::{Desks, Statement};

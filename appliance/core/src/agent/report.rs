@@ -9,12 +9,12 @@ use crate::persist::record::Record;
 use crate::provisioning::agent_phase;
 use crate::provisioning::steps::Step;
 use crate::rack::{DiskSlot, PartSlot, REASSEMBLIES, Rack, count};
+use farrier_asset_store::SlotPart;
 use farrier_lifecycle::{Event, State};
 use farrier_protocol::digest::{Inspection, Report, Statement};
 use farrier_protocol::message::{Failure, Part, Refusal};
 use farrier_protocol::parts::{Arrived, PartError};
 use farrier_protocol::signing::{self, PublicKey};
-use farrier_store::SlotPart;
 use sha2::{Digest, Sha256};
 
 use super::Answer;

@@ -2,9 +2,9 @@
 
 use crate::interface::CommandError;
 use crate::interface::Endpoint;
+use farrier_asset_store::SlotPart;
 use farrier_dhcp::route::Route;
 use farrier_protocol::message::NodeId;
-use farrier_store::SlotPart;
 
 /// Most outputs of one step.
 pub const MAX_EFFECTS: usize = 12;

@@ -1,6 +1,6 @@
 //! What is laid out reads back, and damage is seen.
 
-use farrier_store::{
+use farrier_asset_store::{
     ALIGN, ENTRY_LEN, Entry, Error, Kind, NAME_LEN, SECTOR, SLOT_LEN, Superblock, lay_out,
 };
 use proptest::prelude::*;
