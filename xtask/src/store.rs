@@ -4,7 +4,7 @@
 //! decided by whoever calls [`write`].
 
 use anyhow::{Context, Result, ensure};
-use farrier_asset_store::{Entry, Kind, SECTOR, lay_out};
+use farrier_asset_store::{AssetKind, Entry, SECTOR, lay_out};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -24,14 +24,14 @@ pub struct Asset {
     /// Its name.
     pub name: String,
     /// What it is for.
-    pub kind: Kind,
+    pub kind: AssetKind,
     /// Its bytes.
     pub source: Source,
 }
 
 impl Asset {
     /// An asset out of a file.
-    pub fn file(name: &str, kind: Kind, path: impl Into<PathBuf>) -> Self {
+    pub fn file(name: &str, kind: AssetKind, path: impl Into<PathBuf>) -> Self {
         Asset {
             name: name.to_owned(),
             kind,
@@ -40,7 +40,7 @@ impl Asset {
     }
 
     /// An asset out of bytes.
-    pub fn bytes(name: &str, kind: Kind, bytes: Vec<u8>) -> Self {
+    pub fn bytes(name: &str, kind: AssetKind, bytes: Vec<u8>) -> Self {
         Asset {
             name: name.to_owned(),
             kind,
@@ -140,8 +140,8 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join("store.img");
         let assets = [
-            Asset::bytes("vmlinuz", Kind::Public, vec![7; 5000]),
-            Asset::bytes("config", Kind::Config, vec![1, 2, 3]),
+            Asset::bytes("vmlinuz", AssetKind::Public, vec![7; 5000]),
+            Asset::bytes("config", AssetKind::Config, vec![1, 2, 3]),
         ];
         write(&path, &assets, 2).unwrap();
         let mode = fs::metadata(&path).unwrap().permissions().mode();
