@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
 
 use farrier_image::manifest::PublicKey;
-use farrier_protocol::conversation::Lost;
+use farrier_protocol::agent_client::Lost;
 use farrier_protocol::handler::{AgentHandler, Work};
 use farrier_protocol::message::{
     Deploy, Disk, DiskId, EraseMethod, Failure, FinalReport, HandshakeReply, Inspection, NodeId,

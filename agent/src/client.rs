@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use farrier_protocol::MAX_DATAGRAM;
-use farrier_protocol::conversation::Conversation;
+use farrier_protocol::agent_client::AgentClient;
 use farrier_protocol::handler::{Driver, Turn};
 
 use crate::agent::{Agent, Machine};
@@ -20,13 +20,13 @@ const IDLE: Duration = Duration::from_millis(1000);
 /// least once a second.
 pub fn converse<M: Machine>(
     socket: &UdpSocket,
-    conversation: Conversation,
+    client: AgentClient,
     agent: Agent<M>,
     mut chores: impl FnMut(),
 ) -> Driver<Agent<M>> {
     let began = Instant::now();
     let now = || u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let mut driver = Driver::new(conversation, agent);
+    let mut driver = Driver::new(client, agent);
     let mut buffer = [0; MAX_DATAGRAM];
     loop {
         chores();

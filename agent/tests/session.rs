@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use farrier_agent::agent::{Agent, Machine, Settings};
 use farrier_agent::client::converse;
 use farrier_image::manifest::PublicKey as ImageKey;
+use farrier_protocol::agent_client::{AgentClient, Config};
 use farrier_protocol::client::Randoms;
-use farrier_protocol::conversation::{Config, Conversation};
 use farrier_protocol::message::{
     AgentHandshake, BootMode, Cpu, Deploy, Disk, DiskId, EraseAbilities, EraseMethod, FinalReport,
     Inspection, Mac, Reason, Report, Task,
@@ -131,7 +131,7 @@ fn run(
     };
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(appliance.address).unwrap();
-    let conversation = Conversation::new(Config {
+    let client = AgentClient::new(Config {
         appliance: *Keys::new(IDENTITY, [0; 32]).public(),
         orders: order_key().public(),
         ticket: ticket(),
@@ -151,7 +151,7 @@ fn run(
     })
     .unwrap();
     let agent = Agent::new(Arc::clone(&bench), settings);
-    drop(converse(&socket, conversation, agent, || {}));
+    drop(converse(&socket, client, agent, || {}));
     appliance.thread.join().unwrap();
     let left = *bench.left.lock().unwrap();
     (facts(&heard), left)

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
 use farrier_core::{Endpoint, Identity};
+use farrier_protocol::agent_client::{AgentClient, Config, Lost};
 use farrier_protocol::client::Randoms;
-use farrier_protocol::conversation::{Config, Conversation, Lost};
 use farrier_protocol::handler::{AgentHandler, Driver, Work};
 use farrier_protocol::message::{
     AgentHandshake, BootMode, Cpu, Disk, DiskId, EraseAbilities, EraseCertificate, Failure,
@@ -58,7 +58,7 @@ impl Agent {
     pub fn new(machine: u8, address: Ipv4Addr, script: &str, salt: u8) -> Option<Self> {
         let ticket = Ticket::from_command_line(script)?.ok()?;
         let secret = [machine.wrapping_mul(31) ^ salt; 32];
-        let conversation = Conversation::new(Config {
+        let client = AgentClient::new(Config {
             appliance: *Keys::new(IDENTITY.noise, [0; 32]).public(),
             orders: SecretKey::from_bytes(&IDENTITY.signing).public(),
             ticket,
@@ -84,7 +84,7 @@ impl Agent {
                 port: 8471,
             },
             driver: Driver::new(
-                conversation,
+                client,
                 Hands {
                     machine,
                     ..Hands::default()

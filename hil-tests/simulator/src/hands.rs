@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use farrier_agent::agent::{open_all, open_one};
 use farrier_agent::operations::erase::Erasure;
 use farrier_agent::operations::failure;
-use farrier_protocol::conversation::Lost;
+use farrier_protocol::agent_client::Lost;
 use farrier_protocol::handler::{AgentHandler, Work};
 use farrier_protocol::message::{
     Deploy, DiskId, Failure, FinalReport, HandshakeReply, Inspection, NodeId, Order, Progress,

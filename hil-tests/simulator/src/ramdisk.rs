@@ -5,8 +5,8 @@ use core::net::Ipv4Addr;
 
 use farrier_core::{Endpoint, Input, Transport};
 use farrier_dhcp::client::{Action, Client, Event as Lease};
+use farrier_protocol::agent_client::{AgentClient, Config};
 use farrier_protocol::client::Randoms;
-use farrier_protocol::conversation::{Config, Conversation};
 use farrier_protocol::handler::{Driver, Turn};
 use farrier_protocol::message::{AgentHandshake, BootMode, FinalReport, Mac, Task};
 use farrier_protocol::server::Keys;
@@ -123,7 +123,7 @@ impl World {
 
     fn agent(&mut self, index: usize, ramdisk: &Ramdisk) -> Driver<Hands> {
         let random = self.random.bytes();
-        let conversation = self.conversation(index, ramdisk.ticket);
+        let client = self.client(index, ramdisk.ticket);
         if self
             .faults
             .strikes(Fault::TicketThief, &mut self.random, 20_000)
@@ -149,13 +149,13 @@ impl World {
         {
             hands.mood = self.random.pick(&LIES);
         }
-        Driver::new(conversation, hands)
+        Driver::new(client, hands)
     }
 
-    fn conversation(&mut self, index: usize, ticket: Ticket) -> Conversation {
+    fn client(&mut self, index: usize, ticket: Ticket) -> AgentClient {
         let machine = &self.machines[index];
         let (appliance, orders) = *keys();
-        let made = Conversation::new(Config {
+        let made = AgentClient::new(Config {
             appliance,
             orders,
             ticket,
@@ -178,14 +178,14 @@ impl World {
 
     /// Another machine has read the ticket and is as quick as its owner.
     pub(crate) fn thief(&mut self, index: usize, ticket: Ticket) {
-        let mut conversation = self.conversation(index, ticket);
-        if conversation.poll(self.now) == farrier_protocol::conversation::Poll::Transmit {
+        let mut client = self.client(index, ticket);
+        if client.poll(self.now) == farrier_protocol::agent_client::Poll::Transmit {
             let stranger = Endpoint {
                 mac: Mac([0x66, 0, 0, 0, 0, 200]),
                 ip: Ipv4Addr::new(172, 22, 0, 240),
                 port: PORT,
             };
-            let datagram = conversation.datagram().to_vec();
+            let datagram = client.datagram().to_vec();
             let delay = self.random.below(8);
             self.switch.comes_in(self.now, Port::Stranger, stranger.mac);
             let packet = Packet::Agent(stranger, datagram);

@@ -1,6 +1,6 @@
 //! The agent's side of the handshake and of the sealed session.
 //!
-//! No retries and no time in here: [`crate::conversation`] has them. This
+//! No retries and no time in here: [`crate::agent_client`] has them. This
 //! module makes datagrams and opens them.
 
 use core::fmt;

@@ -1,5 +1,5 @@
 //! The one trait behind which the work of an agent is done, and the driver
-//! that couples it to a [`Conversation`].
+//! that couples it to a [`AgentClient`].
 //!
 //! The agent that runs as PID 1, the agent in the simulator and the agents
 //! of tests implement [`AgentHandler`]; what they say and when they say it
@@ -16,7 +16,7 @@
 //! ```
 
 use crate::{
-    conversation::{Conversation, Event, Lost, Poll},
+    agent_client::{AgentClient, Event, Lost, Poll},
     message::{Failure, FinalReport, HandshakeReply, Order, Progress, Refusal, Report},
 };
 
@@ -84,7 +84,7 @@ pub enum Turn<'a> {
 /// A conversation and the handler that works for it.
 #[derive(Debug)]
 pub struct Driver<H> {
-    conversation: Conversation,
+    client: AgentClient,
     handler: H,
     /// The order is carried out once its last statement is stored.
     finishing: bool,
@@ -92,9 +92,9 @@ pub struct Driver<H> {
 
 impl<H: AgentHandler> Driver<H> {
     /// Couples the two; nothing is sent yet.
-    pub fn new(conversation: Conversation, handler: H) -> Self {
+    pub fn new(client: AgentClient, handler: H) -> Self {
         Self {
-            conversation,
+            client,
             handler,
             finishing: false,
         }
@@ -111,13 +111,13 @@ impl<H: AgentHandler> Driver<H> {
     }
 
     /// The conversation.
-    pub fn conversation(&self) -> &Conversation {
-        &self.conversation
+    pub fn client(&self) -> &AgentClient {
+        &self.client
     }
 
     /// Takes in a datagram that came from the appliance's address.
     pub fn process(&mut self, now: u64, datagram: &[u8]) {
-        if let Some(event) = self.conversation.process(now, datagram) {
+        if let Some(event) = self.client.process(now, datagram) {
             self.tell(now, event);
         }
     }
@@ -126,11 +126,11 @@ impl<H: AgentHandler> Driver<H> {
     pub fn poll(&mut self, now: u64) -> Turn<'_> {
         self.gather(now);
         // Twice at the most: an event ends the conversation.
-        let event = match self.conversation.poll(now) {
+        let event = match self.client.poll(now) {
             Poll::Event(event) => event,
             Poll::Until(time) => return Turn::Until(time),
             Poll::Over => return Turn::Over,
-            Poll::Transmit => return Turn::Transmit(self.conversation.datagram()),
+            Poll::Transmit => return Turn::Transmit(self.client.datagram()),
         };
         self.tell(now, event);
         Turn::Over
@@ -138,16 +138,16 @@ impl<H: AgentHandler> Driver<H> {
 
     /// Lets the handler say as much as the conversation takes.
     fn gather(&mut self, now: u64) {
-        while self.conversation.is_working() && !self.conversation.is_reporting() {
+        while self.client.is_working() && !self.client.is_reporting() {
             if self.finishing {
                 self.finishing = false;
-                self.conversation.finish(now);
+                self.client.finish(now);
                 return;
             }
             match self.handler.poll(now) {
                 None => return,
                 Some(Work::Progress(progress)) => {
-                    self.conversation.progress(progress);
+                    self.client.progress(progress);
                     return;
                 }
                 Some(Work::Report(fact)) => self.report(fact),
@@ -157,7 +157,7 @@ impl<H: AgentHandler> Driver<H> {
                 }
                 Some(Work::Finished) => self.finishing = true,
                 Some(Work::Leave(farewell)) => {
-                    self.conversation.leave(farewell);
+                    self.client.leave(farewell);
                     return;
                 }
             }
@@ -167,7 +167,7 @@ impl<H: AgentHandler> Driver<H> {
     fn report(&mut self, fact: Report) {
         // Can't fail: nothing is being reported, and every fact fits (the
         // sizes are asserted at compile time).
-        let reported = self.conversation.report(fact);
+        let reported = self.client.report(fact);
         debug_assert!(reported.is_ok(), "{reported:?}");
     }
 

@@ -4,8 +4,8 @@
 use super::{GIB, IDENTITY};
 use farrier_core::Endpoint;
 use farrier_dhcp::wire::Request;
+use farrier_protocol::agent_client::{AgentClient, Config as Talk, Lost};
 use farrier_protocol::client::Randoms;
-use farrier_protocol::conversation::{Config as Talk, Conversation, Lost};
 use farrier_protocol::handler::{AgentHandler, Driver, Work};
 use farrier_protocol::message::*;
 use farrier_protocol::server::Keys;
@@ -35,7 +35,7 @@ impl Agent {
             .expect("a ticket in the script")
             .unwrap();
         let secret = [mac.wrapping_add(100); 32];
-        let conversation = Conversation::new(Talk {
+        let client = AgentClient::new(Talk {
             appliance: *Keys::new(IDENTITY.noise, [0; 32]).public(),
             orders: SecretKey::from_bytes(&IDENTITY.signing).public(),
             ticket,
@@ -63,7 +63,7 @@ impl Agent {
                 ip: address,
                 port: 8471,
             },
-            driver: Driver::new(conversation, hands),
+            driver: Driver::new(client, hands),
             over: false,
         }
     }

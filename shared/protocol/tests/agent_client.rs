@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use common::*;
 use farrier_protocol::{
-    conversation::{Config, Conversation, HINTED_SILENCE_MS, Lost, SILENCE_MS},
+    agent_client::{AgentClient, Config, HINTED_SILENCE_MS, Lost, SILENCE_MS},
     handler::{AgentHandler, Driver, Turn, Work},
     message::*,
     parts::{Arrived, Reassembly},
@@ -217,7 +217,7 @@ struct Lab {
 
 impl Lab {
     fn new(orders: &[Task]) -> Self {
-        let conversation = Conversation::new(Config {
+        let client = AgentClient::new(Config {
             appliance: *keys().public(),
             orders: order_key().public(),
             ticket: ticket(),
@@ -227,7 +227,7 @@ impl Lab {
         })
         .unwrap();
         Self {
-            driver: Driver::new(conversation, Hand::default()),
+            driver: Driver::new(client, Hand::default()),
             appliance: Appliance::new(orders),
             now: 1_000_000,
             sent: 0,
@@ -457,7 +457,7 @@ fn an_order_under_way_is_a_sign_of_life() {
         fn leave(&mut self, _: u64, _: FinalReport) {}
         fn lost(&mut self, _: u64, _: Lost) {}
     }
-    let conversation = Conversation::new(Config {
+    let client = AgentClient::new(Config {
         appliance: *keys().public(),
         orders: order_key().public(),
         ticket: ticket(),
@@ -466,7 +466,7 @@ fn an_order_under_way_is_a_sign_of_life() {
         randoms: randoms(),
     })
     .unwrap();
-    let mut driver = Driver::new(conversation, Mute);
+    let mut driver = Driver::new(client, Mute);
     let mut appliance = Appliance::new(&[erase()]);
     let (mut now, mut sent) = (0, 0);
     while now < 120_000 {

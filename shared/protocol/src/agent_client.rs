@@ -77,7 +77,7 @@ pub struct Config {
 pub enum Event {
     /// The session stands.
     Established(HandshakeReply),
-    /// A new order. Call [`Conversation::finish`] when it is carried out.
+    /// A new order. Call [`AgentClient::finish`] when it is carried out.
     Order(Order),
     /// The appliance has stored this statement.
     Stored(u32),
@@ -110,7 +110,7 @@ pub enum Lost {
     reason = "there is no heap to box it on, and one lives at a time"
 )]
 pub enum Poll {
-    /// Send [`Conversation::datagram`], then poll again.
+    /// Send [`AgentClient::datagram`], then poll again.
     Transmit,
     /// Nothing to send before this time.
     Until(u64),
@@ -162,7 +162,7 @@ struct Outgoing {
 }
 
 /// See the module.
-pub struct Conversation {
+pub struct AgentClient {
     state: State,
     orders: PublicKey,
     boot_key: SecretKey,
@@ -196,7 +196,7 @@ pub struct Conversation {
     spread: u8,
 }
 
-impl Conversation {
+impl AgentClient {
     /// Prepares the handshake. Nothing is sent before [`poll`](Self::poll).
     pub fn new(config: Config) -> Result<Self, HandshakeError> {
         let mut hello = config.hello;
@@ -563,9 +563,9 @@ impl Conversation {
     }
 }
 
-impl fmt::Debug for Conversation {
+impl fmt::Debug for AgentClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Conversation")
+        f.debug_struct("AgentClient")
             .field("welcome", &self.welcome())
             .field("asking", &self.asking)
             .field("attempt", &self.attempt)
