@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use farrier_image::manifest::PublicKey;
 use farrier_protocol::agent_client::Lost;
-use farrier_protocol::handler::{AgentHandler, Work};
+use farrier_protocol::handler::{AgentHandler, TaskEvent};
 use farrier_protocol::message::{
     Deploy, Disk, DiskId, EraseMethod, Failure, FinalReport, HandshakeReply, Inspection, NodeId,
     Order, Progress, Reason, Refusal, Report, Step, Task,
@@ -70,7 +70,7 @@ pub struct Settings {
 struct Errand {
     meter: Arc<Meter>,
     order: u32,
-    said: Receiver<Work>,
+    said: Receiver<TaskEvent>,
     /// For the rate: when, in the meter's milliseconds, how much was done,
     /// and the rate then.
     sample: (u64, u64, u32),
@@ -131,7 +131,7 @@ impl<M: Machine> Agent<M> {
         &mut self,
         order: u32,
         step: Step,
-        work: impl FnOnce(&M, &Meter, &Sender<Work>) -> Result<(), Failure> + Send + 'static,
+        work: impl FnOnce(&M, &Meter, &Sender<TaskEvent>) -> Result<(), Failure> + Send + 'static,
     ) {
         let meter = Arc::new(Meter::new(step));
         let (say, said) = channel();
@@ -148,7 +148,7 @@ impl<M: Machine> Agent<M> {
                 Reason::Resources,
                 "an earlier order still hangs; the machine needs a reboot",
             );
-            drop(say.send(Work::Failed(failed)));
+            drop(say.send(TaskEvent::Failed(failed)));
             return;
         }
         let machine = Arc::clone(&self.machine);
@@ -158,15 +158,15 @@ impl<M: Machine> Agent<M> {
             .stack_size(crate::STACK)
             .spawn(move || {
                 let work = match work(&machine, &meter, &thread_say) {
-                    Ok(()) => Work::Finished,
-                    Err(failure) => Work::Failed(failure),
+                    Ok(()) => TaskEvent::Finished,
+                    Err(failure) => TaskEvent::Failed(failure),
                 };
                 // Nobody listens any more only when the machine goes down.
                 drop(thread_say.send(work));
             });
         if let Err(error) = spawned {
             let failed = failure(step, Reason::Resources, error);
-            drop(say.send(Work::Failed(failed)));
+            drop(say.send(TaskEvent::Failed(failed)));
         }
     }
 }
@@ -210,52 +210,52 @@ impl<M: Machine> AgentHandler for Agent<M> {
             }
             Task::Reboot => self.spawn(counter, Step::Finish, |machine, _, say| {
                 machine.say("order: reboot");
-                drop(say.send(Work::Leave(FinalReport::Reboot)));
+                drop(say.send(TaskEvent::Leave(FinalReport::Reboot)));
                 Ok(())
             }),
             Task::PowerOff => self.spawn(counter, Step::Finish, |machine, _, say| {
                 machine.say("order: power off");
-                drop(say.send(Work::Leave(FinalReport::PowerOff)));
+                drop(say.send(TaskEvent::Leave(FinalReport::PowerOff)));
                 Ok(())
             }),
         }
     }
 
-    fn poll(&mut self, _now: u64) -> Option<Work> {
+    fn poll(&mut self, _now: u64) -> Option<TaskEvent> {
         let task = self.task.as_mut()?;
         let work = match task.said.try_recv() {
             Ok(work) => work,
             Err(TryRecvError::Empty) => {
                 if let Some(fault) = self.machine.fault() {
                     self.hung = true;
-                    Work::Failed(failure(task.meter.step(), Reason::Other, fault))
+                    TaskEvent::Failed(failure(task.meter.step(), Reason::Other, fault))
                 } else if task.meter.idle() > STALL {
                     self.hung = true;
-                    Work::Failed(failure(
+                    TaskEvent::Failed(failure(
                         task.meter.step(),
                         Reason::Other,
                         format_args!("nothing has moved for {} s", STALL.as_secs()),
                     ))
                 } else {
-                    return task.progress(&*self.machine).map(Work::Progress);
+                    return task.progress(&*self.machine).map(TaskEvent::Progress);
                 }
             }
-            Err(TryRecvError::Disconnected) => Work::Failed(failure(
+            Err(TryRecvError::Disconnected) => TaskEvent::Failed(failure(
                 task.meter.step(),
                 Reason::Other,
                 "the work was broken off by a fault of the agent",
             )),
         };
         match &work {
-            Work::Finished | Work::Leave(_) => self.task = None,
-            Work::Failed(failure) => {
+            TaskEvent::Finished | TaskEvent::Leave(_) => self.task = None,
+            TaskEvent::Failed(failure) => {
                 self.machine.say(&format!(
                     "failed at {:?}: {:?}: {}",
                     failure.step, failure.reason, failure.text
                 ));
                 self.task = None;
             }
-            Work::Report(Report::Erased(certificate)) => self.machine.say(&format!(
+            TaskEvent::Report(Report::Erased(certificate)) => self.machine.say(&format!(
                 "disk {} erased by {:?}: {} bytes read back, {} repaired, {} ms",
                 certificate.disk.serial,
                 certificate.method,
@@ -263,7 +263,7 @@ impl<M: Machine> AgentHandler for Agent<M> {
                 certificate.repaired_bytes,
                 certificate.millis
             )),
-            Work::Report(Report::ImageWritten(proof)) => self.machine.say(&format!(
+            TaskEvent::Report(Report::ImageWritten(proof)) => self.machine.say(&format!(
                 "image written: {} bytes, {} fetched, {} chunks fetched again, peak {} KiB, {} ms",
                 proof.image_bytes,
                 proof.fetched_bytes,
@@ -271,7 +271,7 @@ impl<M: Machine> AgentHandler for Agent<M> {
                 proof.peak_rss_kib,
                 proof.millis
             )),
-            Work::Report(_) | Work::Progress(_) => {}
+            TaskEvent::Report(_) | TaskEvent::Progress(_) => {}
         }
         Some(work)
     }
@@ -320,9 +320,9 @@ impl Errand {
     }
 }
 
-fn tell(say: &Sender<Work>, fact: Report) {
+fn tell(say: &Sender<TaskEvent>, fact: Report) {
     // Nobody listens any more only when the machine goes down.
-    drop(say.send(Work::Report(fact)));
+    drop(say.send(TaskEvent::Report(fact)));
 }
 
 fn summary(inspection: &Inspection) -> String {
@@ -423,7 +423,7 @@ fn erase_disks<M: Machine>(
     wanted: &[DiskId],
     least: EraseMethod,
     meter: &Meter,
-    say: &Sender<Work>,
+    say: &Sender<TaskEvent>,
 ) -> Result<(), Failure> {
     let jobs = open_all(&machine.inspect().disks, wanted, |disk| machine.open(disk))?;
     let say_certificate = std::sync::Mutex::new(say.clone());
@@ -447,7 +447,7 @@ fn deploy_image<M: Machine>(
     settings: Settings,
     node: NodeId,
     meter: &Meter,
-    say: &Sender<Work>,
+    say: &Sender<TaskEvent>,
 ) -> Result<(), Failure> {
     let disks = machine.inspect().disks;
     let (_, device) = open_one(&disks, &order.disk, Step::Write, |disk| machine.open(disk))?;

@@ -13,7 +13,7 @@ use farrier_agent::agent::{open_all, open_one};
 use farrier_agent::operations::erase::Erasure;
 use farrier_agent::operations::failure;
 use farrier_protocol::agent_client::Lost;
-use farrier_protocol::handler::{AgentHandler, Work};
+use farrier_protocol::handler::{AgentHandler, TaskEvent};
 use farrier_protocol::message::{
     Deploy, DiskId, Failure, FinalReport, HandshakeReply, Inspection, NodeId, Order, Progress,
     Reason, Refusal, Report, Step, Task,
@@ -87,7 +87,7 @@ pub struct Hands {
     job: Job,
     order: u32,
     node: NodeId,
-    said: VecDeque<Work>,
+    said: VecDeque<TaskEvent>,
     /// When there is something to do next, in the agent's milliseconds.
     pub due: u64,
     /// Bytes that are waited for.
@@ -149,7 +149,7 @@ impl Hands {
     }
 
     fn say(&mut self, fact: Report) {
-        self.said.push_back(Work::Report(fact));
+        self.said.push_back(TaskEvent::Report(fact));
     }
 
     fn end(&mut self, result: Result<(), Failure>) {
@@ -157,8 +157,8 @@ impl Hands {
         self.due = u64::MAX;
         self.wanted = None;
         self.said.push_back(match result {
-            Ok(()) => Work::Finished,
-            Err(failure) => Work::Failed(failure),
+            Ok(()) => TaskEvent::Finished,
+            Err(failure) => TaskEvent::Failed(failure),
         });
     }
 
@@ -254,7 +254,7 @@ impl Hands {
             Some(Some(failure)) => self.end(Err(failure)),
             None => {
                 self.due = now + (moved / self.rate).max(1);
-                self.said.push_back(Work::Progress(Progress {
+                self.said.push_back(TaskEvent::Progress(Progress {
                     order: self.order,
                     step: Step::Erase,
                     done,
@@ -347,12 +347,12 @@ impl AgentHandler for Hands {
             }
             (_, Task::Erase { disks, least }) => self.begin_erase(disks, *least),
             (_, Task::Deploy(deploy)) => self.begin_deploy(deploy),
-            (_, Task::Reboot) => self.said.push_back(Work::Leave(FinalReport::Reboot)),
-            (_, Task::PowerOff) => self.said.push_back(Work::Leave(FinalReport::PowerOff)),
+            (_, Task::Reboot) => self.said.push_back(TaskEvent::Leave(FinalReport::Reboot)),
+            (_, Task::PowerOff) => self.said.push_back(TaskEvent::Leave(FinalReport::PowerOff)),
         }
     }
 
-    fn poll(&mut self, now: u64) -> Option<Work> {
+    fn poll(&mut self, now: u64) -> Option<TaskEvent> {
         if self.said.is_empty() {
             self.work(now);
         }

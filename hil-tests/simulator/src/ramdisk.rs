@@ -7,7 +7,7 @@ use farrier_core::{Endpoint, Input, Transport};
 use farrier_dhcp::client::{Action, Client, Event as Lease};
 use farrier_protocol::agent_client::{AgentClient, Config};
 use farrier_protocol::client::Randoms;
-use farrier_protocol::handler::{Driver, Turn};
+use farrier_protocol::handler::{AgentRunner, RunnerPoll};
 use farrier_protocol::message::{AgentHandshake, BootMode, FinalReport, Mac, Task};
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing::{PublicKey, SecretKey};
@@ -121,7 +121,7 @@ impl World {
         }
     }
 
-    fn agent(&mut self, index: usize, ramdisk: &Ramdisk) -> Driver<Hands> {
+    fn agent(&mut self, index: usize, ramdisk: &Ramdisk) -> AgentRunner<Hands> {
         let random = self.random.bytes();
         let client = self.client(index, ramdisk.ticket);
         if self
@@ -149,7 +149,7 @@ impl World {
         {
             hands.mood = self.random.pick(&LIES);
         }
-        Driver::new(client, hands)
+        AgentRunner::new(client, hands)
     }
 
     fn client(&mut self, index: usize, ticket: Ticket) -> AgentClient {
@@ -215,7 +215,7 @@ impl World {
         }
         loop {
             let due = match driver.poll(now) {
-                Turn::Transmit(datagram) => {
+                RunnerPoll::Transmit(datagram) => {
                     let packet = Packet::Agent(from, datagram.to_vec());
                     self.transmit_up(index, &packet);
                     if ramdisk.twice {
@@ -224,8 +224,8 @@ impl World {
                     }
                     continue;
                 }
-                Turn::Until(due) => due,
-                Turn::Over => return None,
+                RunnerPoll::Until(due) => due,
+                RunnerPoll::Over => return None,
             };
             if let Some(wanted) = driver.handler().wanted.clone()
                 && ramdisk.arriving.is_none()

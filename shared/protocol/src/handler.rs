@@ -7,9 +7,9 @@
 //! ```text
 //! loop {
 //!     match driver.poll(now) {
-//!         Turn::Transmit(datagram) => send it and poll again,
-//!         Turn::Until(time) => wait for a datagram until then,
-//!         Turn::Over => stop,
+//!         RunnerPoll::Transmit(datagram) => send it and poll again,
+//!         RunnerPoll::Until(time) => wait for a datagram until then,
+//!         RunnerPoll::Over => stop,
 //!     }
 //!     on a datagram: driver.process(now, datagram)
 //! }
@@ -34,9 +34,9 @@ pub trait AgentHandler {
     fn begin(&mut self, now: u64, order: &Order);
 
     /// What is there to say? Called again and again while an order is under
-    /// way; `None` means nothing now. A [`Work::Report`] is taken only when
+    /// way; `None` means nothing now. A [`TaskEvent::Report`] is taken only when
     /// the one before it is stored.
-    fn poll(&mut self, now: u64) -> Option<Work>;
+    fn poll(&mut self, now: u64) -> Option<TaskEvent>;
 
     /// The appliance does not take a statement; the order counts as failed
     /// and what is still to be said of it is not asked for any more.
@@ -55,7 +55,7 @@ pub trait AgentHandler {
     clippy::large_enum_variant,
     reason = "there is no heap to box it on, and one lives at a time"
 )]
-pub enum Work {
+pub enum TaskEvent {
     /// How far it has come. Told at most once a second, the latest counts.
     Progress(Progress),
     /// A fact, to be signed, sent and kept as evidence.
@@ -69,9 +69,9 @@ pub enum Work {
     Leave(FinalReport),
 }
 
-/// What the caller of a [`Driver`] does next.
+/// What the caller of a [`AgentRunner`] does next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Turn<'a> {
+pub enum RunnerPoll<'a> {
     /// Send this datagram to the appliance, then poll again.
     Transmit(&'a [u8]),
     /// Nothing to send: poll again at this time, or when a datagram has
@@ -83,14 +83,14 @@ pub enum Turn<'a> {
 
 /// A conversation and the handler that works for it.
 #[derive(Debug)]
-pub struct Driver<H> {
+pub struct AgentRunner<H> {
     client: AgentClient,
     handler: H,
     /// The order is carried out once its last statement is stored.
     finishing: bool,
 }
 
-impl<H: AgentHandler> Driver<H> {
+impl<H: AgentHandler> AgentRunner<H> {
     /// Couples the two; nothing is sent yet.
     pub fn new(client: AgentClient, handler: H) -> Self {
         Self {
@@ -123,17 +123,17 @@ impl<H: AgentHandler> Driver<H> {
     }
 
     /// Asks the handler, and says what to do next.
-    pub fn poll(&mut self, now: u64) -> Turn<'_> {
+    pub fn poll(&mut self, now: u64) -> RunnerPoll<'_> {
         self.gather(now);
         // Twice at the most: an event ends the conversation.
         let event = match self.client.poll(now) {
             Poll::Event(event) => event,
-            Poll::Until(time) => return Turn::Until(time),
-            Poll::Over => return Turn::Over,
-            Poll::Transmit => return Turn::Transmit(self.client.datagram()),
+            Poll::Until(time) => return RunnerPoll::Until(time),
+            Poll::Over => return RunnerPoll::Over,
+            Poll::Transmit => return RunnerPoll::Transmit(self.client.datagram()),
         };
         self.tell(now, event);
-        Turn::Over
+        RunnerPoll::Over
     }
 
     /// Lets the handler say as much as the conversation takes.
@@ -146,17 +146,17 @@ impl<H: AgentHandler> Driver<H> {
             }
             match self.handler.poll(now) {
                 None => return,
-                Some(Work::Progress(progress)) => {
+                Some(TaskEvent::Progress(progress)) => {
                     self.client.progress(progress);
                     return;
                 }
-                Some(Work::Report(fact)) => self.report(fact),
-                Some(Work::Failed(failure)) => {
+                Some(TaskEvent::Report(fact)) => self.report(fact),
+                Some(TaskEvent::Failed(failure)) => {
                     self.report(Report::Failure(failure));
                     self.finishing = true;
                 }
-                Some(Work::Finished) => self.finishing = true,
-                Some(Work::Leave(farewell)) => {
+                Some(TaskEvent::Finished) => self.finishing = true,
+                Some(TaskEvent::Leave(farewell)) => {
                     self.client.leave(farewell);
                     return;
                 }

@@ -6,7 +6,7 @@ use farrier_core::Endpoint;
 use farrier_dhcp::wire::Request;
 use farrier_protocol::agent_client::{AgentClient, Config as Talk, Lost};
 use farrier_protocol::client::Randoms;
-use farrier_protocol::handler::{AgentHandler, Driver, Work};
+use farrier_protocol::handler::{AgentHandler, AgentRunner, TaskEvent};
 use farrier_protocol::message::*;
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing::SecretKey;
@@ -25,7 +25,7 @@ pub fn ipxe(request: &mut Request<'_>) {
 
 pub struct Agent {
     pub endpoint: Endpoint,
-    pub driver: Driver<Hands>,
+    pub driver: AgentRunner<Hands>,
     pub over: bool,
 }
 
@@ -63,7 +63,7 @@ impl Agent {
                 ip: address,
                 port: 8471,
             },
-            driver: Driver::new(client, hands),
+            driver: AgentRunner::new(client, hands),
             over: false,
         }
     }
@@ -90,7 +90,7 @@ pub struct Hands {
     pub left: Option<FinalReport>,
     pub lost: Option<Lost>,
     pub refusals: usize,
-    pub say: VecDeque<Work>,
+    pub say: VecDeque<TaskEvent>,
 }
 
 impl Hands {
@@ -140,7 +140,7 @@ impl AgentHandler for Hands {
             return;
         }
         if let (Some(reason), false) = (self.fail, order.task == Task::Inspect) {
-            self.say.push_back(Work::Failed(Failure {
+            self.say.push_back(TaskEvent::Failed(Failure {
                 step: Step::Write,
                 reason,
                 text: "as the test wished".try_into().unwrap(),
@@ -151,13 +151,14 @@ impl AgentHandler for Hands {
             Task::Inspect => {
                 let mut found = inspection(&self.disks);
                 found.nics = self.nics.iter().cloned().collect();
-                self.say.push_back(Work::Report(Report::Inspection(found)));
+                self.say
+                    .push_back(TaskEvent::Report(Report::Inspection(found)));
             }
             Task::Erase { disks, least } => {
                 let skip = usize::from(self.withhold_certificate);
                 for disk in disks.iter().skip(skip) {
                     self.say
-                        .push_back(Work::Report(Report::Erased(EraseCertificate {
+                        .push_back(TaskEvent::Report(Report::Erased(EraseCertificate {
                             disk: disk.clone(),
                             method: *least,
                             verified_bytes: disk.size,
@@ -165,11 +166,11 @@ impl AgentHandler for Hands {
                             millis: 1,
                         })));
                 }
-                self.say.push_back(Work::Report(Report::Done));
+                self.say.push_back(TaskEvent::Report(Report::Done));
             }
             Task::Deploy(deploy) => {
                 self.say
-                    .push_back(Work::Report(Report::ImageWritten(ImageProof {
+                    .push_back(TaskEvent::Report(Report::ImageWritten(ImageProof {
                         disk: deploy.disk.clone(),
                         manifest_root: if self.wrong_root {
                             [0; 32]
@@ -189,18 +190,18 @@ impl AgentHandler for Hands {
                 return;
             }
             Task::Reboot => {
-                self.say.push_back(Work::Leave(FinalReport::Reboot));
+                self.say.push_back(TaskEvent::Leave(FinalReport::Reboot));
                 return;
             }
             Task::PowerOff => {
-                self.say.push_back(Work::Leave(FinalReport::PowerOff));
+                self.say.push_back(TaskEvent::Leave(FinalReport::PowerOff));
                 return;
             }
         }
-        self.say.push_back(Work::Finished);
+        self.say.push_back(TaskEvent::Finished);
     }
 
-    fn poll(&mut self, _now: u64) -> Option<Work> {
+    fn poll(&mut self, _now: u64) -> Option<TaskEvent> {
         self.say.pop_front()
     }
 
