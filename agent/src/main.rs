@@ -14,7 +14,7 @@ use farrier_agent::sys::server::Server;
 use farrier_agent::sys::{console::say, hardware, modules, power, random, setup};
 use farrier_image::manifest::PublicKey as ImageKey;
 use farrier_protocol::agent_client::{AgentClient, Config};
-use farrier_protocol::client::Randoms;
+use farrier_protocol::client::HandshakeEntropy;
 use farrier_protocol::message::{AgentHandshake, BootMode, Mac};
 use farrier_protocol::signing::{PublicKey, SecretKey};
 
@@ -88,7 +88,7 @@ fn run() -> Result<String, String> {
             },
         },
         boot_key: SecretKey::from_bytes(&boot_key),
-        randoms: Randoms {
+        entropy: HandshakeEntropy {
             static_secret,
             ephemeral,
         },

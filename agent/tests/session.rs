@@ -13,7 +13,7 @@ use farrier_agent::agent::{Agent, Machine, Settings};
 use farrier_agent::client::converse;
 use farrier_image::manifest::PublicKey as ImageKey;
 use farrier_protocol::agent_client::{AgentClient, Config};
-use farrier_protocol::client::Randoms;
+use farrier_protocol::client::HandshakeEntropy;
 use farrier_protocol::message::{
     AgentHandshake, BootMode, Cpu, Deploy, Disk, DiskId, EraseAbilities, EraseMethod, FinalReport,
     Inspection, Mac, Reason, Report, Task,
@@ -144,7 +144,7 @@ fn run(
             boot_mode: BootMode::Uefi,
         },
         boot_key: SecretKey::from_bytes(&[11; 32]),
-        randoms: Randoms {
+        entropy: HandshakeEntropy {
             static_secret: [12; 32],
             ephemeral: [13; 32],
         },

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use farrier_core::{Endpoint, Identity};
 use farrier_protocol::agent_client::{AgentClient, Config, Lost};
-use farrier_protocol::client::Randoms;
+use farrier_protocol::client::HandshakeEntropy;
 use farrier_protocol::handler::{AgentHandler, AgentRunner, TaskEvent};
 use farrier_protocol::message::{
     AgentHandshake, BootMode, Cpu, Disk, DiskId, EraseAbilities, EraseCertificate, Failure,
@@ -71,7 +71,7 @@ impl Agent {
                 boot_mode: BootMode::Uefi,
             },
             boot_key: SecretKey::from_bytes(&secret),
-            randoms: Randoms {
+            entropy: HandshakeEntropy {
                 static_secret: secret,
                 ephemeral: [salt.wrapping_add(machine) | 1; 32],
             },

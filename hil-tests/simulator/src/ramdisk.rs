@@ -6,7 +6,7 @@ use core::net::Ipv4Addr;
 use farrier_core::{Endpoint, Input, Transport};
 use farrier_dhcp::client::{Action, Client, Event as Lease};
 use farrier_protocol::agent_client::{AgentClient, Config};
-use farrier_protocol::client::Randoms;
+use farrier_protocol::client::HandshakeEntropy;
 use farrier_protocol::handler::{AgentRunner, RunnerPoll};
 use farrier_protocol::message::{AgentHandshake, BootMode, FinalReport, Mac, Task};
 use farrier_protocol::server::Keys;
@@ -168,7 +168,7 @@ impl World {
                 boot_mode: BootMode::Bios,
             },
             boot_key: SecretKey::from_bytes(&self.random.bytes()),
-            randoms: Randoms {
+            entropy: HandshakeEntropy {
                 static_secret: self.random.bytes(),
                 ephemeral: self.random.bytes(),
             },

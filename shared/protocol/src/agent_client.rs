@@ -19,7 +19,7 @@ use heapless::Vec;
 
 use crate::{
     MAX_DATAGRAM, MAX_STATEMENT,
-    client::{Handshake, Randoms, Session},
+    client::{Handshake, HandshakeEntropy, Session},
     message::{
         AgentHandshake, Failure, FinalReport, HandshakeReply, Order, Progress, Reason, Refusal,
         Reply, Report, Request, Statement, Step,
@@ -65,7 +65,7 @@ pub struct Config {
     /// The boot's ed25519 key, which signs statements.
     pub boot_key: SecretKey,
     /// Random bytes of the handshake.
-    pub randoms: Randoms,
+    pub entropy: HandshakeEntropy,
 }
 
 /// Something happened.
@@ -203,7 +203,7 @@ impl AgentClient {
         hello.boot_key = config.boot_key.public().0;
         hello.version_min = version::MIN;
         hello.version_max = version::CURRENT;
-        let handshake = Handshake::new(&config.appliance, &config.ticket, &hello, &config.randoms)?;
+        let handshake = Handshake::new(&config.appliance, &config.ticket, &hello, &config.entropy)?;
         let datagram = Vec::from_slice(handshake.datagram()).map_err(|_| HandshakeError::NoRoom)?;
         Ok(Self {
             state: State::Handshake(handshake),

@@ -23,16 +23,16 @@ use crate::{
 
 /// Random bytes of one handshake, from the kernel's generator.
 #[derive(Clone)]
-pub struct Randoms {
+pub struct HandshakeEntropy {
     /// The agent's X25519 secret, made fresh at each boot.
     pub static_secret: [u8; 32],
     /// The ephemeral secret of this handshake.
     pub ephemeral: [u8; 32],
 }
 
-impl fmt::Debug for Randoms {
+impl fmt::Debug for HandshakeEntropy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Randoms(..)")
+        f.write_str("HandshakeEntropy(..)")
     }
 }
 
@@ -50,7 +50,7 @@ impl Handshake {
         appliance: &[u8; 32],
         ticket: &Ticket,
         hello: &AgentHandshake,
-        randoms: &Randoms,
+        entropy: &HandshakeEntropy,
     ) -> Result<Self, HandshakeError> {
         let mut datagram = Vec::new();
         datagram
@@ -64,8 +64,8 @@ impl Handshake {
         emit(&mut prologue, &[PROLOGUE, head]).ok_or(HandshakeError::NoRoom)?;
         let mut noise = Initiator::new(
             &prologue,
-            &randoms.static_secret,
-            &randoms.ephemeral,
+            &entropy.static_secret,
+            &entropy.ephemeral,
             appliance,
         )
         .map_err(|_| HandshakeError::Forged)?;

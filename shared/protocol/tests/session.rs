@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use farrier_protocol::{
-    client::{Handshake, Randoms},
+    client::{Handshake, HandshakeEntropy},
     message::*,
     server::{self, Freshness, HandshakeError, SessionError},
     ticket::Ticket,
@@ -49,7 +49,7 @@ fn a_lost_response_is_made_again_bit_for_bit() {
 
 #[test]
 fn another_init_of_the_same_ticket_has_another_digest() {
-    let mut other = randoms();
+    let mut other = entropy();
     other.ephemeral = [0x27; 32];
     let other = Handshake::new(keys().public(), &ticket(), &hello(), &other).unwrap();
     let digest = |handshake: &Handshake| match Datagram::parse(handshake.datagram()) {
@@ -96,7 +96,7 @@ fn a_flipped_bit_ends_at_the_gate() {
 fn an_agent_with_another_ticket_is_refused() {
     let mut other = ticket();
     other.secret[23] ^= 1;
-    let handshake = Handshake::new(keys().public(), &other, &hello(), &randoms()).unwrap();
+    let handshake = Handshake::new(keys().public(), &other, &hello(), &entropy()).unwrap();
     let mut out = [0; 1200];
     assert_eq!(
         accept(handshake.datagram(), &mut out).unwrap_err(),
@@ -107,7 +107,7 @@ fn an_agent_with_another_ticket_is_refused() {
 #[test]
 fn an_agent_that_expects_another_appliance_is_refused() {
     let stranger = server::Keys::new([0x77; 32], [0; 32]);
-    let handshake = Handshake::new(stranger.public(), &ticket(), &hello(), &randoms()).unwrap();
+    let handshake = Handshake::new(stranger.public(), &ticket(), &hello(), &entropy()).unwrap();
     let mut out = [0; 1200];
     assert_eq!(
         accept(handshake.datagram(), &mut out).unwrap_err(),
@@ -243,7 +243,7 @@ fn a_reply_is_no_request_and_sessions_do_not_mix() {
         Err(SessionError::NotOurs)
     );
     // The same session id under other keys.
-    let mut other = randoms();
+    let mut other = entropy();
     other.static_secret = [9; 32];
     let other = Handshake::new(keys().public(), &ticket(), &hello(), &other).unwrap();
     let mut out = [0; 1200];
@@ -343,7 +343,7 @@ fn secrets_are_not_printed() {
         appliance,
         keys(),
         order_key(),
-        Randoms {
+        HandshakeEntropy {
             static_secret: [0x21; 32],
             ephemeral: [0x21; 32],
         }

@@ -7,7 +7,7 @@ use crate::common::*;
 use farrier_core::node::Hop;
 use farrier_core::{Endpoint, Input};
 use farrier_lifecycle::{State, Verb};
-use farrier_protocol::client::{Handshake, Randoms, Session};
+use farrier_protocol::client::{Handshake, HandshakeEntropy, Session};
 use farrier_protocol::message::*;
 use farrier_protocol::parts::cut;
 use farrier_protocol::server::Keys;
@@ -52,12 +52,12 @@ impl Speaker {
             system_uuid: [mac; 16],
             boot_mode: BootMode::Bios,
         };
-        let randoms = Randoms {
+        let entropy = HandshakeEntropy {
             static_secret: [mac + 51; 32],
             ephemeral: [mac + 52; 32],
         };
         let appliance = *Keys::new(IDENTITY.noise, [0; 32]).public();
-        let handshake = Handshake::new(&appliance, &ticket, &hello, &randoms).unwrap();
+        let handshake = Handshake::new(&appliance, &ticket, &hello, &entropy).unwrap();
         let from = Endpoint {
             mac: mac_of(mac),
             ip,

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use farrier_protocol::{
-    client::{Handshake, Randoms, Session as AgentSession},
+    client::{Handshake, HandshakeEntropy, Session as AgentSession},
     message::*,
     server::{self, Accepted, Keys, Session},
     signing::SecretKey,
@@ -36,8 +36,8 @@ pub fn ticket() -> Ticket {
     Ticket::from_random(std::array::from_fn(|i| i as u8))
 }
 
-pub fn randoms() -> Randoms {
-    Randoms {
+pub fn entropy() -> HandshakeEntropy {
+    HandshakeEntropy {
         static_secret: [0x25; 32],
         ephemeral: [0x26; 32],
     }
@@ -63,7 +63,7 @@ pub fn welcome() -> HandshakeReply {
 }
 
 pub fn handshake() -> Handshake {
-    Handshake::new(keys().public(), &ticket(), &hello(), &randoms()).unwrap()
+    Handshake::new(keys().public(), &ticket(), &hello(), &entropy()).unwrap()
 }
 
 /// The appliance's side of a handshake; the response is in `out`.

@@ -5,7 +5,7 @@ use super::{GIB, IDENTITY};
 use farrier_core::Endpoint;
 use farrier_dhcp::wire::Request;
 use farrier_protocol::agent_client::{AgentClient, Config as Talk, Lost};
-use farrier_protocol::client::Randoms;
+use farrier_protocol::client::HandshakeEntropy;
 use farrier_protocol::handler::{AgentHandler, AgentRunner, TaskEvent};
 use farrier_protocol::message::*;
 use farrier_protocol::server::Keys;
@@ -51,7 +51,7 @@ impl Agent {
                 },
             },
             boot_key: SecretKey::from_bytes(&secret),
-            randoms: Randoms {
+            entropy: HandshakeEntropy {
                 static_secret: secret,
                 ephemeral: [mac.wrapping_add(101); 32],
             },
