@@ -172,11 +172,11 @@ impl<M: Machine> Agent<M> {
 }
 
 impl<M: Machine> AgentHandler for Agent<M> {
-    fn established(&mut self, _now: u64, welcome: &HandshakeReply) {
-        self.node = welcome.node;
+    fn established(&mut self, _now: u64, handshake_reply: &HandshakeReply) {
+        self.node = handshake_reply.node;
         self.machine.say(&format!(
             "session established, protocol version {}, boot {}",
-            welcome.version, welcome.boot.0
+            handshake_reply.version, handshake_reply.boot.0
         ));
     }
 

@@ -75,7 +75,7 @@ fn run() -> Result<String, String> {
         appliance,
         orders,
         ticket: parameters.ticket,
-        hello: AgentHandshake {
+        handshake: AgentHandshake {
             version_min: 0,
             version_max: 0,
             boot_key: [0; 32],

@@ -135,7 +135,7 @@ fn run(
         appliance: *Keys::new(IDENTITY, [0; 32]).public(),
         orders: order_key().public(),
         ticket: ticket(),
-        hello: AgentHandshake {
+        handshake: AgentHandshake {
             version_min: 0,
             version_max: 0,
             boot_key: [0; 32],

@@ -121,19 +121,26 @@ impl Rack {
         out: &mut [u8],
     ) -> (Option<usize>, bool) {
         if let Ok(Datagram::Init(init)) = Datagram::parse(datagram) {
-            let welcome = |_: &AgentHandshake| {
+            let handshake_reply = |_: &AgentHandshake| {
                 Ok(HandshakeReply {
                     version: 1,
                     node: NODE,
                     boot: BOOT,
                 })
             };
-            let accepted =
-                accept(&self.keys, &init, &ticket(), SessionId(5), welcome, out).unwrap();
-            self.boot_key = PublicKey(accepted.hello.boot_key);
+            let accepted = accept(
+                &self.keys,
+                &init,
+                &ticket(),
+                SessionId(5),
+                handshake_reply,
+                out,
+            )
+            .unwrap();
+            self.boot_key = PublicKey(accepted.handshake.boot_key);
             if self.session.as_ref().is_none_or(Session::is_unused) {
                 self.session = Some(accepted.session);
-                drop(news.send(News::AgentHandshake(accepted.hello)));
+                drop(news.send(News::AgentHandshake(accepted.handshake)));
             }
             return (Some(accepted.len), false);
         }

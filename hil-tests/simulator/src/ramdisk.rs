@@ -159,7 +159,7 @@ impl World {
             appliance,
             orders,
             ticket,
-            hello: AgentHandshake {
+            handshake: AgentHandshake {
                 version_min: 0,
                 version_max: 0,
                 boot_key: [0; 32],

@@ -61,7 +61,7 @@ pub struct Config {
     /// The ticket of the kernel command line.
     pub ticket: Ticket,
     /// First words. `boot_key` and the versions are filled in.
-    pub hello: AgentHandshake,
+    pub handshake: AgentHandshake,
     /// The boot's ed25519 key, which signs statements.
     pub boot_key: SecretKey,
     /// Random bytes of the handshake.
@@ -99,7 +99,7 @@ pub enum Lost {
     NoHandshake(Option<HandshakeRefusal>),
     /// Requests are not answered any more.
     Silence,
-    /// The welcome names a version that was not offered.
+    /// The handshake_reply names a version that was not offered.
     Version,
 }
 
@@ -140,7 +140,7 @@ enum State {
     Handshake(Handshake),
     Session {
         session: Session,
-        welcome: HandshakeReply,
+        handshake_reply: HandshakeReply,
     },
     Over,
 }
@@ -199,11 +199,16 @@ pub struct AgentClient {
 impl AgentClient {
     /// Prepares the handshake. Nothing is sent before [`poll`](Self::poll).
     pub fn new(config: Config) -> Result<Self, HandshakeError> {
-        let mut hello = config.hello;
-        hello.boot_key = config.boot_key.public().0;
-        hello.version_min = version::MIN;
-        hello.version_max = version::CURRENT;
-        let handshake = Handshake::new(&config.appliance, &config.ticket, &hello, &config.entropy)?;
+        let mut agent_handshake = config.handshake;
+        agent_handshake.boot_key = config.boot_key.public().0;
+        agent_handshake.version_min = version::MIN;
+        agent_handshake.version_max = version::CURRENT;
+        let handshake = Handshake::new(
+            &config.appliance,
+            &config.ticket,
+            &agent_handshake,
+            &config.entropy,
+        )?;
         let datagram = Vec::from_slice(handshake.datagram()).map_err(|_| HandshakeError::NoRoom)?;
         Ok(Self {
             state: State::Handshake(handshake),
@@ -230,10 +235,12 @@ impl AgentClient {
         })
     }
 
-    /// The welcome, once the session stands.
-    pub fn welcome(&self) -> Option<&HandshakeReply> {
+    /// The handshake_reply, once the session stands.
+    pub fn handshake_reply(&self) -> Option<&HandshakeReply> {
         match &self.state {
-            State::Session { welcome, .. } => Some(welcome),
+            State::Session {
+                handshake_reply, ..
+            } => Some(handshake_reply),
             _ => None,
         }
     }
@@ -262,7 +269,10 @@ impl AgentClient {
     /// none) and sends it until it is stored. Returns the statement's
     /// counter; [`Event::Stored`] names it.
     pub fn report(&mut self, fact: Report) -> Result<u32, ReportError> {
-        let State::Session { welcome, .. } = &self.state else {
+        let State::Session {
+            handshake_reply, ..
+        } = &self.state
+        else {
             return Err(ReportError::NoSession);
         };
         if self.outgoing.is_some() {
@@ -270,8 +280,8 @@ impl AgentClient {
         }
         let counter = self.statements.saturating_add(1);
         let statement = Statement {
-            node: welcome.node,
-            boot: welcome.boot,
+            node: handshake_reply.node,
+            boot: handshake_reply.boot,
             counter,
             order: self.working.unwrap_or(0),
             fact,
@@ -388,16 +398,19 @@ impl AgentClient {
                     }
                     _ => return None,
                 }
-                let (session, welcome) = handshake.process(datagram).ok()?;
+                let (session, handshake_reply) = handshake.process(datagram).ok()?;
                 self.heard_at = Some(now);
                 self.hint = None;
                 self.ask_at = now;
-                if !(version::MIN..=version::CURRENT).contains(&welcome.version) {
+                if !(version::MIN..=version::CURRENT).contains(&handshake_reply.version) {
                     self.state = State::Over;
                     return Some(Event::Lost(Lost::Version));
                 }
-                self.state = State::Session { session, welcome };
-                Some(Event::Established(welcome))
+                self.state = State::Session {
+                    session,
+                    handshake_reply,
+                };
+                Some(Event::Established(handshake_reply))
             }
             State::Session { session, .. } => {
                 if let Ok(Datagram::UnknownSession {
@@ -471,8 +484,14 @@ impl AgentClient {
         if self.working.is_some() {
             return None;
         }
-        let welcome = *self.welcome()?;
-        match verify_order(&self.orders, welcome.node, welcome.boot, body, signature) {
+        let handshake_reply = *self.handshake_reply()?;
+        match verify_order(
+            &self.orders,
+            handshake_reply.node,
+            handshake_reply.boot,
+            body,
+            signature,
+        ) {
             Ok(order) if order.counter > self.last_order => {
                 self.last_order = order.counter;
                 self.working = Some(order.counter);
@@ -566,7 +585,7 @@ impl AgentClient {
 impl fmt::Debug for AgentClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AgentClient")
-            .field("welcome", &self.welcome())
+            .field("handshake_reply", &self.handshake_reply())
             .field("asking", &self.asking)
             .field("attempt", &self.attempt)
             .field("working", &self.working)

@@ -11,8 +11,8 @@ use crate::{
     message::{AgentHandshake, HandshakeReply, Reply, Request},
     noise::{Initiator, SessionKeys},
     server::{
-        HandshakeError, MAX_HELLO, MAX_INIT, MAX_WELCOME, PROLOGUE, SessionError, gate_mac,
-        open_copy, seal_message,
+        HandshakeError, MAX_INIT, MAX_INIT_PAYLOAD, MAX_RESPONSE_PAYLOAD, PROLOGUE, SessionError,
+        gate_mac, open_copy, seal_message,
     },
     ticket::{Ticket, TicketId},
     wire::{
@@ -49,7 +49,7 @@ impl Handshake {
     pub fn new(
         appliance: &[u8; 32],
         ticket: &Ticket,
-        hello: &AgentHandshake,
+        agent_handshake: &AgentHandshake,
         entropy: &HandshakeEntropy,
     ) -> Result<Self, HandshakeError> {
         let mut datagram = Vec::new();
@@ -70,11 +70,12 @@ impl Handshake {
         )
         .map_err(|_| HandshakeError::Forged)?;
 
-        let mut payload = [0; MAX_HELLO];
+        let mut payload = [0; MAX_INIT_PAYLOAD];
         let (secret, rest) = payload.split_at_mut(ticket.secret.len());
         secret.copy_from_slice(&ticket.secret);
-        let hello = postcard::to_slice(hello, rest).map_err(|_| HandshakeError::NoRoom)?;
-        let payload_len = ticket.secret.len() + hello.len();
+        let agent_handshake =
+            postcard::to_slice(agent_handshake, rest).map_err(|_| HandshakeError::NoRoom)?;
+        let payload_len = ticket.secret.len() + agent_handshake.len();
         let payload = payload.get(..payload_len).ok_or(HandshakeError::NoRoom)?;
         let len = noise
             .write(payload, message)
@@ -105,20 +106,21 @@ impl Handshake {
         let Ok(Datagram::Response { session, noise }) = Datagram::parse(response) else {
             return Err(HandshakeError::Malformed);
         };
-        let mut payload = [0; MAX_WELCOME];
+        let mut payload = [0; MAX_RESPONSE_PAYLOAD];
         let (keys, len) = self
             .noise
             .read(noise, &mut payload)
             .map_err(|_| HandshakeError::Forged)?;
-        let (id, welcome) = payload
+        let (id, handshake_reply) = payload
             .get(..len)
             .and_then(|p| p.split_first_chunk::<4>())
             .ok_or(HandshakeError::Malformed)?;
         if *id != session.0.to_le_bytes() {
             return Err(HandshakeError::Forged);
         }
-        let welcome = postcard::from_bytes(welcome).map_err(|_| HandshakeError::Malformed)?;
-        Ok((Session::new(keys, session), welcome))
+        let handshake_reply =
+            postcard::from_bytes(handshake_reply).map_err(|_| HandshakeError::Malformed)?;
+        Ok((Session::new(keys, session), handshake_reply))
     }
 }
 

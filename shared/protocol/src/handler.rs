@@ -26,7 +26,7 @@ use crate::{
 /// starts it, `poll` looks how it goes. No function may block.
 pub trait AgentHandler {
     /// The session stands.
-    fn established(&mut self, now: u64, welcome: &HandshakeReply);
+    fn established(&mut self, now: u64, handshake_reply: &HandshakeReply);
 
     /// Begin to carry out an order. It is verified: signed by the appliance,
     /// for this node, this boot, and newer than every order before. That
@@ -173,7 +173,7 @@ impl<H: AgentHandler> AgentRunner<H> {
 
     fn tell(&mut self, now: u64, event: Event) {
         match event {
-            Event::Established(welcome) => self.handler.established(now, &welcome),
+            Event::Established(handshake_reply) => self.handler.established(now, &handshake_reply),
             Event::Order(order) => {
                 self.finishing = false;
                 self.handler.begin(now, &order);

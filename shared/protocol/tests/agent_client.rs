@@ -27,8 +27,8 @@ struct Hand {
 }
 
 impl AgentHandler for Hand {
-    fn established(&mut self, _: u64, welcome: &HandshakeReply) {
-        assert_eq!(*welcome, common::welcome());
+    fn established(&mut self, _: u64, handshake_reply: &HandshakeReply) {
+        assert_eq!(*handshake_reply, common::handshake_reply());
     }
 
     fn begin(&mut self, _: u64, order: &Order) {
@@ -221,9 +221,9 @@ impl Lab {
             appliance: *keys().public(),
             orders: order_key().public(),
             ticket: ticket(),
-            hello: hello(),
+            handshake: agent_handshake(),
             boot_key: boot_key(),
-            randoms: randoms(),
+            entropy: entropy(),
         })
         .unwrap();
         Self {
@@ -461,9 +461,9 @@ fn an_order_under_way_is_a_sign_of_life() {
         appliance: *keys().public(),
         orders: order_key().public(),
         ticket: ticket(),
-        hello: hello(),
+        handshake: agent_handshake(),
         boot_key: boot_key(),
-        randoms: randoms(),
+        entropy: entropy(),
     })
     .unwrap();
     let mut driver = AgentRunner::new(client, Mute);

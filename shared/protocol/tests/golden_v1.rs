@@ -89,8 +89,8 @@ fn golden_bytes() {
     let mut golden = Golden::new();
     golden.left.retain(|(name, _)| !name.starts_with("wire."));
 
-    golden.value("hello", hello());
-    golden.value("welcome", welcome());
+    golden.value("agent_handshake", agent_handshake());
+    golden.value("handshake_reply", handshake_reply());
 
     golden.request("request.ask", &Request::Ask);
     golden.request(

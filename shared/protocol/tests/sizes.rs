@@ -68,7 +68,7 @@ fn all<T: Clone, const N: usize>(one: T) -> Vec<T, N> {
 
 #[test]
 fn handshake() {
-    let hello = AgentHandshake {
+    let agent_handshake = AgentHandshake {
         version_min: u16::MAX,
         version_max: u16::MAX,
         boot_key: [0xff; 32],
@@ -76,13 +76,13 @@ fn handshake() {
         system_uuid: [0xff; 16],
         boot_mode: BootMode::Uefi,
     };
-    assert_eq!(len(&hello), size::HELLO);
-    let welcome = HandshakeReply {
+    assert_eq!(len(&agent_handshake), size::AGENT_HANDSHAKE);
+    let handshake_reply = HandshakeReply {
         version: u16::MAX,
         node: NodeId([0xff; 16]),
         boot: BootId(u64::MAX),
     };
-    assert_eq!(len(&welcome), size::WELCOME);
+    assert_eq!(len(&handshake_reply), size::HANDSHAKE_REPLY);
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub fn entropy() -> HandshakeEntropy {
     }
 }
 
-pub fn hello() -> AgentHandshake {
+pub fn agent_handshake() -> AgentHandshake {
     AgentHandshake {
         version_min: version::MIN,
         version_max: version::CURRENT,
@@ -54,7 +54,7 @@ pub fn hello() -> AgentHandshake {
     }
 }
 
-pub fn welcome() -> HandshakeReply {
+pub fn handshake_reply() -> HandshakeReply {
     HandshakeReply {
         version: version::CURRENT,
         node: NODE,
@@ -63,7 +63,7 @@ pub fn welcome() -> HandshakeReply {
 }
 
 pub fn handshake() -> Handshake {
-    Handshake::new(keys().public(), &ticket(), &hello(), &entropy()).unwrap()
+    Handshake::new(keys().public(), &ticket(), &agent_handshake(), &entropy()).unwrap()
 }
 
 /// The appliance's side of a handshake; the response is in `out`.
@@ -71,7 +71,14 @@ pub fn accept(datagram: &[u8], out: &mut [u8]) -> Result<Accepted, server::Hands
     let Ok(Datagram::Init(init)) = Datagram::parse(datagram) else {
         panic!("no init");
     };
-    server::accept(&keys(), &init, &ticket(), SESSION, |_| Ok(welcome()), out)
+    server::accept(
+        &keys(),
+        &init,
+        &ticket(),
+        SESSION,
+        |_| Ok(handshake_reply()),
+        out,
+    )
 }
 
 /// Both ends of a fresh session.
@@ -79,9 +86,9 @@ pub fn session() -> (AgentSession, Session) {
     let handshake = handshake();
     let mut out = [0; 1200];
     let accepted = accept(handshake.datagram(), &mut out).unwrap();
-    let (agent, welcomed) = handshake.process(&out[..accepted.len]).unwrap();
-    assert_eq!(welcomed, welcome());
-    assert_eq!(accepted.hello, hello());
+    let (agent, reply) = handshake.process(&out[..accepted.len]).unwrap();
+    assert_eq!(reply, handshake_reply());
+    assert_eq!(accepted.handshake, agent_handshake());
     (agent, accepted.session)
 }
 

@@ -39,7 +39,7 @@ impl Agent {
             appliance: *Keys::new(IDENTITY.noise, [0; 32]).public(),
             orders: SecretKey::from_bytes(&IDENTITY.signing).public(),
             ticket,
-            hello: AgentHandshake {
+            handshake: AgentHandshake {
                 version_min: 0,
                 version_max: 0,
                 boot_key: [0; 32],
