@@ -320,9 +320,9 @@ impl Errand {
     }
 }
 
-fn tell(say: &Sender<TaskEvent>, fact: Report) {
+fn tell(say: &Sender<TaskEvent>, report: Report) {
     // Nobody listens any more only when the machine goes down.
-    drop(say.send(TaskEvent::Report(fact)));
+    drop(say.send(TaskEvent::Report(report)));
 }
 
 fn summary(inspection: &Inspection) -> String {

@@ -161,7 +161,7 @@ fn facts(heard: &Receiver<News>) -> Vec<Report> {
     heard
         .try_iter()
         .filter_map(|news| match news {
-            News::Report(_, fact) => Some(*fact),
+            News::Report(_, report) => Some(*report),
             _ => None,
         })
         .collect()
@@ -235,7 +235,7 @@ fn orders_that_can_not_be_carried_out() {
     let (facts, _) = run(disks, &http_server, tasks, order_key(), None);
     let reasons: Vec<Reason> = facts
         .iter()
-        .map(|fact| match fact {
+        .map(|report| match report {
             Report::Failure(failure) => failure.reason,
             other => panic!("{other:?}"),
         })

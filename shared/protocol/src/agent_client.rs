@@ -265,10 +265,10 @@ impl AgentClient {
         &self.datagram
     }
 
-    /// Signs a fact about the order under way (about none where there is
+    /// Signs a report about the order under way (about none where there is
     /// none) and sends it until it is stored. Returns the statement's
     /// counter; [`Event::Stored`] names it.
-    pub fn report(&mut self, fact: Report) -> Result<u32, ReportError> {
+    pub fn report(&mut self, report: Report) -> Result<u32, ReportError> {
         let State::Session {
             handshake_reply, ..
         } = &self.state
@@ -284,7 +284,7 @@ impl AgentClient {
             boot: handshake_reply.boot,
             counter,
             order: self.working.unwrap_or(0),
-            fact,
+            report,
         };
         let outgoing = self.outgoing.insert(Outgoing {
             counter,

@@ -127,7 +127,7 @@ pub struct Statement {
     /// The order that it answers; 0 for none.
     pub order: u32,
     /// What it says.
-    pub fact: Report,
+    pub report: Report,
 }
 
 /// See [`crate::message::Report`].
@@ -282,7 +282,7 @@ mod tests {
             boot: BootId(2),
             counter: 3,
             order: 4,
-            fact: message::Report::Inspection(message::Inspection {
+            report: message::Report::Inspection(message::Inspection {
                 vendor: text(),
                 product: text(),
                 serial: text(),
@@ -307,9 +307,9 @@ mod tests {
         let (read, rest) = postcard::take_from_bytes::<Statement>(bytes).unwrap();
         assert_eq!((read.node, read.counter, rest), (whole.node, 3, &[][..]));
         let view: crate::view::Statement<'_> = postcard::from_bytes(bytes).unwrap();
-        let crate::view::Report::Inspection(view) = view.fact;
+        let crate::view::Report::Inspection(view) = view.report;
         let (Report::Inspection(read), message::Report::Inspection(whole)) =
-            (read.fact, whole.fact)
+            (read.report, whole.report)
         else {
             panic!("an inspection stays one");
         };

@@ -58,7 +58,7 @@ pub trait AgentHandler {
 pub enum TaskEvent {
     /// How far it has come. Told at most once a second, the latest counts.
     Progress(Progress),
-    /// A fact, to be signed, sent and kept as evidence.
+    /// A report, to be signed, sent and kept as evidence.
     Report(Report),
     /// The order is carried out and all its facts are told.
     Finished,
@@ -150,7 +150,7 @@ impl<H: AgentHandler> AgentRunner<H> {
                     self.client.progress(progress);
                     return;
                 }
-                Some(TaskEvent::Report(fact)) => self.report(fact),
+                Some(TaskEvent::Report(report)) => self.report(report),
                 Some(TaskEvent::Failed(failure)) => {
                     self.report(Report::Failure(failure));
                     self.finishing = true;
@@ -164,10 +164,10 @@ impl<H: AgentHandler> AgentRunner<H> {
         }
     }
 
-    fn report(&mut self, fact: Report) {
-        // Can't fail: nothing is being reported, and every fact fits (the
+    fn report(&mut self, report: Report) {
+        // Can't fail: nothing is being reported, and every report fits (the
         // sizes are asserted at compile time).
-        let reported = self.client.report(fact);
+        let reported = self.client.report(report);
         debug_assert!(reported.is_ok(), "{reported:?}");
     }
 

@@ -306,7 +306,7 @@ pub struct Statement {
     /// The order that it answers; 0 for none.
     pub order: u32,
     /// What it says.
-    pub fact: Report,
+    pub report: Report,
 }
 
 /// What a statement says.

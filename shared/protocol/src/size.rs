@@ -72,7 +72,7 @@ pub const INSPECTION: usize = 4 * string(64)
     + (1 + MAX_DISKS * DISK)
     + (1 + MAX_NICS * NIC)
     + BOOL;
-/// [`crate::message::Statement`] with the longest fact, an inspection.
+/// [`crate::message::Statement`] with the longest report, an inspection.
 pub const STATEMENT: usize = NODE + U64 + U32 + U32 + VARIANT + INSPECTION;
 
 const _: () = {

@@ -177,7 +177,7 @@ impl Appliance {
                         Arrived::All(signed) => {
                             let key = boot_key().public();
                             let said = signing::verify_statement(&key, NODE, BOOT, signed).unwrap();
-                            let ends = !matches!(said.fact, Report::Erased(_)) && said.order != 0;
+                            let ends = !matches!(said.report, Report::Erased(_)) && said.order != 0;
                             assert_eq!(said.counter, self.stored.len() as u32 + 1);
                             self.stored.push(said);
                             if ends {
@@ -277,7 +277,7 @@ fn check_whole_job(lab: &Lab) {
         .appliance
         .stored
         .iter()
-        .map(|s| (s.order, &s.fact))
+        .map(|s| (s.order, &s.report))
         .collect();
     assert_eq!(
         facts,
@@ -422,7 +422,7 @@ fn an_order_with_a_wrong_signature_is_not_begun_but_reported() {
     let reported = &lab.appliance.stored;
     assert!(!reported.is_empty() && reported.len() < 10);
     for statement in reported {
-        let Report::Failure(failure) = &statement.fact else {
+        let Report::Failure(failure) = &statement.report else {
             panic!("{statement:?}");
         };
         assert_eq!(failure.reason, Reason::BadOrder);

@@ -158,12 +158,12 @@ fn statements() {
         tpm2: true,
     };
     assert_eq!(len(&inspection), size::INSPECTION);
-    let statement = |fact| Statement {
+    let statement = |report| Statement {
         node: NodeId([0xff; 16]),
         boot: BootId(u64::MAX),
         counter: u32::MAX,
         order: u32::MAX,
-        fact,
+        report,
     };
     assert_eq!(
         len(&statement(Report::Inspection(inspection))),

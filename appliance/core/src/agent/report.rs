@@ -82,7 +82,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         .emit(out);
         let len = u16::try_from(signed.len()).unwrap_or(0);
-        let inspection = matches!(statement.fact, Report::Inspection(_));
+        let inspection = matches!(statement.report, Report::Inspection(_));
         let kept = if inspection {
             SlotPart::Inspection
         } else {
@@ -115,7 +115,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         let state = node.state;
-        match &statement.fact {
+        match &statement.report {
             Report::Inspection(inspection) => {
                 self.inspected(now, index, inspection, out);
             }

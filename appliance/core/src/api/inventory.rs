@@ -32,7 +32,7 @@ impl<'a> Inventory<'a> {
         let statement = body.map(|(body, _)| postcard::from_bytes::<Statement<'_>>(body));
         match statement {
             Some(Ok(Statement {
-                fact: Report::Inspection(inspection),
+                report: Report::Inspection(inspection),
                 ..
             })) => Self::Hardware(inspection),
             _ => Self::Nothing,

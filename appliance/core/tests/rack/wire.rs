@@ -110,14 +110,14 @@ impl Speaker {
     }
 
     /// A signed statement under the next counter.
-    fn signed(&mut self, order: u32, fact: Report) -> Vec<u8> {
+    fn signed(&mut self, order: u32, report: Report) -> Vec<u8> {
         self.statement += 1;
         let statement = Statement {
             node: self.welcome.node,
             boot: self.welcome.boot,
             counter: self.statement,
             order,
-            fact,
+            report,
         };
         let mut buffer = [0; MAX_STATEMENT];
         sign_statement(&self.key, &statement, &mut buffer)
@@ -125,9 +125,9 @@ impl Speaker {
             .to_vec()
     }
 
-    /// Signs a fact and says it in as many parts as it takes.
-    fn states(&mut self, lab: &mut Lab, order: u32, fact: Report) -> Said {
-        let signed = self.signed(order, fact);
+    /// Signs a report and says it in as many parts as it takes.
+    fn states(&mut self, lab: &mut Lab, order: u32, report: Report) -> Said {
+        let signed = self.signed(order, report);
         self.tells(lab, &signed)
     }
 
@@ -255,8 +255,8 @@ fn a_certificate_counts_for_the_order_to_erase_only() {
     let mut agent = Speaker::new(&mut lab, 1);
     let order = agent.order(&mut lab);
     assert_eq!(order.task, Task::Inspect);
-    for fact in [certificate(&disk), Report::Done] {
-        let said = agent.states(&mut lab, order.counter, fact);
+    for report in [certificate(&disk), Report::Done] {
+        let said = agent.states(&mut lab, order.counter, report);
         assert_eq!(said, Said::Stored(agent.statement), "kept as evidence");
     }
     assert_eq!(lab.node(0).boot.erased, 0);
@@ -475,8 +475,8 @@ fn a_farewell_that_nobody_ordered_is_no_step() {
         tasks.push(order.task.clone());
         match order.task {
             Task::Inspect => {
-                let fact = Report::Inspection(inspection(&[disk("DISK0", 8 * GIB)]));
-                agent.states(&mut lab, order.counter, fact);
+                let report = Report::Inspection(inspection(&[disk("DISK0", 8 * GIB)]));
+                agent.states(&mut lab, order.counter, report);
             }
             _ => break,
         }

@@ -141,13 +141,13 @@ pub fn order(task: Task) -> Order {
     }
 }
 
-pub fn statement(fact: Report) -> Statement {
+pub fn statement(report: Report) -> Statement {
     Statement {
         node: NODE,
         boot: BOOT,
         counter: 3,
         order: 2,
-        fact,
+        report,
     }
 }
 
