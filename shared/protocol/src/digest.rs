@@ -306,8 +306,8 @@ mod tests {
         let bytes = postcard::to_slice(&whole, &mut room).unwrap();
         let (read, rest) = postcard::take_from_bytes::<Statement>(bytes).unwrap();
         assert_eq!((read.node, read.counter, rest), (whole.node, 3, &[][..]));
-        let view: crate::view::Statement<'_> = postcard::from_bytes(bytes).unwrap();
-        let crate::view::Report::Inspection(view) = view.report;
+        let borrowed: crate::borrowed::Statement<'_> = postcard::from_bytes(bytes).unwrap();
+        let crate::borrowed::Report::Inspection(borrowed) = borrowed.report;
         let (Report::Inspection(read), message::Report::Inspection(whole)) =
             (read.report, whole.report)
         else {
@@ -326,13 +326,13 @@ mod tests {
                 .eq(whole.nics.iter().map(|n| n.mac))
         );
         assert_eq!(read.cpu.architecture, whole.cpu.architecture);
-        for (disk, seen) in whole.disks.iter().zip(&view.disks) {
+        for (disk, seen) in whole.disks.iter().zip(&borrowed.disks) {
             assert_eq!(
                 (&*seen.by_path, seen.id.size),
                 (&*disk.by_path, disk.id.size)
             );
         }
-        for (nic, seen) in whole.nics.iter().zip(&view.nics) {
+        for (nic, seen) in whole.nics.iter().zip(&borrowed.nics) {
             let port = |port: &str| port.len();
             assert_eq!(
                 nic.lldp.as_ref().map(|l| port(&l.port)),

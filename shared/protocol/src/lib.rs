@@ -32,6 +32,7 @@ mod crypto;
 mod noise;
 
 pub mod agent_client;
+pub mod borrowed;
 pub mod client;
 pub mod digest;
 pub mod handler;
@@ -43,7 +44,6 @@ pub mod signing;
 pub mod size;
 pub mod ticket;
 pub mod version;
-pub mod view;
 pub mod wire;
 
 /// Longest datagram of the protocol, in bytes of UDP payload: passes every
