@@ -599,7 +599,7 @@ fn bad_order(error: SigningError) -> Report {
         SigningError::Signature => "the order's signature does not hold",
         SigningError::Malformed => "the order does not parse",
         SigningError::NoRoom => "the order is too long",
-        SigningError::NotOurs => "the order is for another node or boot",
+        SigningError::Misaddressed => "the order is for another node or boot",
     };
     Report::Failure(Failure {
         step: Step::Startup,

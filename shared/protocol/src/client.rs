@@ -203,17 +203,17 @@ impl Session {
             sealed,
         }) = Datagram::parse(datagram)
         else {
-            return Err(SessionError::NotOurs);
+            return Err(SessionError::OtherSession);
         };
         if session != self.id {
-            return Err(SessionError::NotOurs);
+            return Err(SessionError::OtherSession);
         }
         if counter != self.counter || self.answered || number <= self.heard {
             return Err(SessionError::Old);
         }
         let head = datagram
             .get(..REPLY_HEAD_LEN)
-            .ok_or(SessionError::NotOurs)?;
+            .ok_or(SessionError::OtherSession)?;
         let plain = open_copy(&self.keys.replies, number, head, sealed, buffer)?;
         self.heard = number;
         self.answered = true;

@@ -188,7 +188,7 @@ pub enum Refusal {
     /// The statement does not parse.
     Malformed = 1,
     /// The statement names another node, boot or order.
-    NotYours = 2,
+    Misaddressed = 2,
     /// The statement is longer than [`crate::MAX_STATEMENT`].
     TooLong = 3,
 }

@@ -246,7 +246,7 @@ pub enum Freshness {
 #[repr(u8)]
 pub enum SessionError {
     /// It is no request (or, at the agent, no reply) of this session.
-    NotOurs = 0,
+    OtherSession = 0,
     /// Its counter is lower than the last one: delayed or replayed.
     Old = 1,
     /// Its tag does not hold.
@@ -374,17 +374,17 @@ impl Session {
             sealed,
         }) = Datagram::parse(datagram)
         else {
-            return Err(SessionError::NotOurs);
+            return Err(SessionError::OtherSession);
         };
         if session != self.id || counter == 0 {
-            return Err(SessionError::NotOurs);
+            return Err(SessionError::OtherSession);
         }
         if counter < self.last {
             return Err(SessionError::Old);
         }
         let head = datagram
             .get(..REQUEST_HEAD_LEN)
-            .ok_or(SessionError::NotOurs)?;
+            .ok_or(SessionError::OtherSession)?;
         let plain = open_copy(&self.requests, counter, head, sealed, buffer)?;
         let freshness = if counter == self.last {
             Freshness::Repeat

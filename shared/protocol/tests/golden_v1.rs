@@ -135,7 +135,7 @@ fn golden_bytes() {
     for (name, refusal) in [
         ("reply.refused.bad_signature", Refusal::BadSignature),
         ("reply.refused.malformed", Refusal::Malformed),
-        ("reply.refused.not_yours", Refusal::NotYours),
+        ("reply.refused.misaddressed", Refusal::Misaddressed),
         ("reply.refused.too_long", Refusal::TooLong),
     ] {
         golden.reply(name, &Reply::Refused(refusal));

@@ -242,7 +242,7 @@ fn a_reply_is_no_request_and_sessions_do_not_mix() {
     let len = agent.seal_request(&Request::Ask, &mut datagram).unwrap();
     assert_eq!(
         agent.open_reply(&datagram[..len], &mut buffer),
-        Err(SessionError::NotOurs)
+        Err(SessionError::OtherSession)
     );
     // The same session id under other keys.
     let mut other = entropy();

@@ -64,7 +64,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let verified = signing::verify_statement_digest(&boot_key, id, boot, signed);
         let refusal = match &verified {
             Ok(statement) if statement.counter == part.statement => None,
-            Ok(_) | Err(signing::SigningError::NotOurs) => Some(Refusal::NotYours),
+            Ok(_) | Err(signing::SigningError::Misaddressed) => Some(Refusal::Misaddressed),
             Err(signing::SigningError::Malformed) => Some(Refusal::Malformed),
             Err(_) => Some(Refusal::BadSignature),
         };

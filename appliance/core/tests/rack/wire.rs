@@ -302,7 +302,7 @@ fn a_statement_under_another_counter_than_its_parts_is_refused() {
     let signed = agent.signed(order.counter, certificate(&disk));
     agent.statement += 1;
     let said = agent.tells(&mut lab, &signed);
-    assert_eq!(said, Said::Refused(Refusal::NotYours));
+    assert_eq!(said, Said::Refused(Refusal::Misaddressed));
     assert_eq!(lab.node(0).boot.erased, 0);
     // What is wrong with parts has names.
     let part = |count, bytes| {
