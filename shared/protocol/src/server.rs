@@ -297,7 +297,7 @@ impl Session {
     }
 
     /// Counter of the last request; 0 before the first.
-    pub fn heard(&self) -> u64 {
+    pub fn last_counter(&self) -> u64 {
         self.last
     }
 
@@ -317,7 +317,7 @@ impl Session {
     /// Refuses requests below this counter from now on. Requests between it
     /// and the last one before a restart may come once more: they are
     /// idempotent.
-    pub fn heard_at_least(&mut self, counter: u64) {
+    pub fn raise_last_counter(&mut self, counter: u64) {
         self.last = self.last.max(counter);
     }
 

@@ -369,7 +369,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     boot.session = None;
                 }
                 if let Some(session) = &mut boot.session {
-                    session.heard_at_least(heard);
+                    session.raise_last_counter(heard);
                 }
             }
             // Evidence; of older firmware.
