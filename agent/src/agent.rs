@@ -15,8 +15,8 @@ use farrier_image::manifest::PublicKey;
 use farrier_protocol::agent_client::Lost;
 use farrier_protocol::handler::{AgentHandler, TaskEvent};
 use farrier_protocol::message::{
-    Deploy, Disk, DiskId, EraseMethod, Failure, FinalReport, HandshakeReply, Inspection, NodeId,
-    Order, Progress, Reason, Refusal, Report, Step, Task,
+    AgentStep, Deploy, Disk, DiskId, EraseMethod, Failure, FinalReport, HandshakeReply, Inspection,
+    NodeId, Order, Progress, Reason, Refusal, Report, Task,
 };
 
 use crate::device::BlockDevice;
@@ -130,7 +130,7 @@ impl<M: Machine> Agent<M> {
     fn spawn(
         &mut self,
         order: u32,
-        step: Step,
+        step: AgentStep,
         work: impl FnOnce(&M, &Meter, &Sender<TaskEvent>) -> Result<(), Failure> + Send + 'static,
     ) {
         let meter = Arc::new(Meter::new(step));
@@ -185,7 +185,7 @@ impl<M: Machine> AgentHandler for Agent<M> {
         match &order.task {
             Task::Inspect => {
                 self.machine.say("order: inspect");
-                self.spawn(counter, Step::Inspect, |machine, _, say| {
+                self.spawn(counter, AgentStep::Inspect, |machine, _, say| {
                     let inspection = machine.inspect();
                     machine.say(&summary(&inspection));
                     tell(say, Report::Inspection(inspection));
@@ -196,7 +196,7 @@ impl<M: Machine> AgentHandler for Agent<M> {
                 self.machine
                     .say(&format!("order: erase {} disks", disks.len()));
                 let (disks, least) = (disks.to_vec(), *least);
-                self.spawn(counter, Step::Erase, move |machine, meter, say| {
+                self.spawn(counter, AgentStep::Erase, move |machine, meter, say| {
                     erase_disks(machine, &disks, least, meter, say)
                 });
             }
@@ -204,16 +204,16 @@ impl<M: Machine> AgentHandler for Agent<M> {
                 self.machine
                     .say(&format!("order: deploy to disk {}", deploy.disk.serial));
                 let (deploy, settings, node) = (deploy.clone(), self.settings, self.node);
-                self.spawn(counter, Step::Write, move |machine, meter, say| {
+                self.spawn(counter, AgentStep::Write, move |machine, meter, say| {
                     deploy_image(machine, &deploy, settings, node, meter, say)
                 });
             }
-            Task::Reboot => self.spawn(counter, Step::Finish, |machine, _, say| {
+            Task::Reboot => self.spawn(counter, AgentStep::Finish, |machine, _, say| {
                 machine.say("order: reboot");
                 drop(say.send(TaskEvent::Leave(FinalReport::Reboot)));
                 Ok(())
             }),
-            Task::PowerOff => self.spawn(counter, Step::Finish, |machine, _, say| {
+            Task::PowerOff => self.spawn(counter, AgentStep::Finish, |machine, _, say| {
                 machine.say("order: power off");
                 drop(say.send(TaskEvent::Leave(FinalReport::PowerOff)));
                 Ok(())
@@ -349,7 +349,7 @@ fn summary(inspection: &Inspection) -> String {
 
 /// Finds a disk by serial number *and* size: a disk that has one of both only
 /// is another disk.
-fn find<'a>(disks: &'a [Disk], id: &DiskId, step: Step) -> Result<&'a Disk, Failure> {
+fn find<'a>(disks: &'a [Disk], id: &DiskId, step: AgentStep) -> Result<&'a Disk, Failure> {
     let mut found = disks.iter().filter(|disk| disk.id == *id);
     match (found.next(), found.next()) {
         (Some(disk), None) => Ok(disk),
@@ -382,11 +382,15 @@ pub fn open_all<D: BlockDevice>(
     open: impl Fn(&Disk) -> io::Result<D>,
 ) -> Result<Vec<erase::Job<D>>, Failure> {
     if wanted.is_empty() {
-        return Err(failure(Step::Erase, Reason::NoDisks, "no disk is named"));
+        return Err(failure(
+            AgentStep::Erase,
+            Reason::NoDisks,
+            "no disk is named",
+        ));
     }
     let mut jobs = Vec::new();
     for id in wanted {
-        let (disk, device) = open_one(disks, id, Step::Erase, &open)?;
+        let (disk, device) = open_one(disks, id, AgentStep::Erase, &open)?;
         jobs.push(erase::Job {
             id: id.clone(),
             abilities: disk.erase,
@@ -403,7 +407,7 @@ pub fn open_all<D: BlockDevice>(
 pub fn open_one<'a, D: BlockDevice>(
     disks: &'a [Disk],
     id: &DiskId,
-    step: Step,
+    step: AgentStep,
     open: impl Fn(&Disk) -> io::Result<D>,
 ) -> Result<(&'a Disk, D), Failure> {
     let disk = find(disks, id, step)?;
@@ -450,7 +454,9 @@ fn deploy_image<M: Machine>(
     say: &Sender<TaskEvent>,
 ) -> Result<(), Failure> {
     let disks = machine.inspect().disks;
-    let (_, device) = open_one(&disks, &order.disk, Step::Write, |disk| machine.open(disk))?;
+    let (_, device) = open_one(&disks, &order.disk, AgentStep::Write, |disk| {
+        machine.open(disk)
+    })?;
     let context = deploy::Context {
         image_key: settings.image_key,
         node,

@@ -9,9 +9,9 @@ use farrier_protocol::agent_client::{AgentClient, Config, Lost};
 use farrier_protocol::client::HandshakeEntropy;
 use farrier_protocol::handler::{AgentHandler, AgentRunner, TaskEvent};
 use farrier_protocol::message::{
-    AgentHandshake, BootMode, Cpu, Disk, DiskId, EraseAbilities, EraseCertificate, Failure,
-    FinalReport, HandshakeReply, ImageProof, Inspection, Mac, Order, Reason, Refusal, Report, Step,
-    Task,
+    AgentHandshake, AgentStep, BootMode, Cpu, Disk, DiskId, EraseAbilities, EraseCertificate,
+    Failure, FinalReport, HandshakeReply, ImageProof, Inspection, Mac, Order, Reason, Refusal,
+    Report, Task,
 };
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing::SecretKey;
@@ -119,7 +119,7 @@ impl AgentHandler for Hands {
         if self.fail && order.task != Task::Inspect {
             self.fail = false;
             self.say.push_back(TaskEvent::Failed(Failure {
-                step: Step::Write,
+                step: AgentStep::Write,
                 reason: Reason::BadManifest,
                 text: "a fault of this life".try_into().unwrap_or_default(),
             }));

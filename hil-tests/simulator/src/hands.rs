@@ -15,8 +15,8 @@ use farrier_agent::operations::failure;
 use farrier_protocol::agent_client::Lost;
 use farrier_protocol::handler::{AgentHandler, TaskEvent};
 use farrier_protocol::message::{
-    Deploy, DiskId, Failure, FinalReport, HandshakeReply, Inspection, NodeId, Order, Progress,
-    Reason, Refusal, Report, Step, Task,
+    AgentStep, Deploy, DiskId, Failure, FinalReport, HandshakeReply, Inspection, NodeId, Order,
+    Progress, Reason, Refusal, Report, Task,
 };
 
 use crate::disk::Disk;
@@ -256,7 +256,7 @@ impl Hands {
                 self.due = now + (moved / self.rate).max(1);
                 self.said.push_back(TaskEvent::Progress(Progress {
                     order: self.order,
-                    step: Step::Erase,
+                    step: AgentStep::Erase,
                     done,
                     total,
                     rate: u32::try_from(self.rate * 1000).unwrap_or(u32::MAX),
@@ -306,9 +306,12 @@ impl Hands {
     }
 
     fn begin_deploy(&mut self, deploy: &Deploy) {
-        let opened = open_one(&self.inspection.disks, &deploy.disk, Step::Write, |disk| {
-            self.open(disk)
-        });
+        let opened = open_one(
+            &self.inspection.disks,
+            &deploy.disk,
+            AgentStep::Write,
+            |disk| self.open(disk),
+        );
         match opened {
             Err(failure) => self.end(Err(failure)),
             Ok((_, device)) => self.job = Job::Deploy(Imaging::new(deploy, device)),
@@ -338,7 +341,7 @@ impl AgentHandler for Hands {
             }
             (Mood::CriesWolf, Task::Erase { .. } | Task::Deploy(_)) => {
                 self.mood = Mood::Honest;
-                let failed = failure(Step::Startup, Reason::Other, "wolf");
+                let failed = failure(AgentStep::Startup, Reason::Other, "wolf");
                 self.end(Err(failed));
             }
             (_, Task::Inspect) => {

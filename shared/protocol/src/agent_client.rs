@@ -21,8 +21,8 @@ use crate::{
     MAX_DATAGRAM, MAX_STATEMENT,
     client::{Handshake, HandshakeEntropy, Session},
     message::{
-        AgentHandshake, Failure, FinalReport, HandshakeReply, Order, Progress, Reason, Refusal,
-        Reply, Report, Request, Statement, Step,
+        AgentHandshake, AgentStep, Failure, FinalReport, HandshakeReply, Order, Progress, Reason,
+        Refusal, Reply, Report, Request, Statement,
     },
     parts,
     server::HandshakeError,
@@ -546,7 +546,7 @@ impl AgentClient {
             self.progress_new = false;
             let progress = self.progress.unwrap_or(Progress {
                 order,
-                step: Step::Startup,
+                step: AgentStep::Startup,
                 done: 0,
                 total: 0,
                 rate: 0,
@@ -602,7 +602,7 @@ fn bad_order(error: SigningError) -> Report {
         SigningError::Misaddressed => "the order is for another node or boot",
     };
     Report::Failure(Failure {
-        step: Step::Startup,
+        step: AgentStep::Startup,
         reason: Reason::BadOrder,
         text: heapless::String::try_from(text).unwrap_or_default(),
     })

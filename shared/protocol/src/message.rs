@@ -99,7 +99,7 @@ pub struct Progress {
     /// Counter of the order that is being carried out.
     pub order: u32,
     /// What is being done.
-    pub step: Step,
+    pub step: AgentStep,
     /// Bytes done so far (compared with `total`).
     pub done: u64,
     /// Bytes in all; 0 where unknown.
@@ -113,7 +113,7 @@ pub struct Progress {
 /// The steps of an agent's work, for progress and failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
-pub enum Step {
+pub enum AgentStep {
     /// Mounts, modules, network, handshake.
     Startup = 0,
     /// Reading the hardware inventory.
@@ -476,7 +476,7 @@ pub struct ImageProof {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// Where.
-    pub step: Step,
+    pub step: AgentStep,
     /// Why, as a number for machines.
     pub reason: Reason,
     /// Why, as a short text for people.

@@ -110,13 +110,13 @@ fn golden_bytes() {
         golden.request(name, &Request::FinalReport(farewell));
     }
     let steps = [
-        Step::Startup,
-        Step::Inspect,
-        Step::Erase,
-        Step::VerifyErase,
-        Step::Write,
-        Step::VerifyImage,
-        Step::Finish,
+        AgentStep::Startup,
+        AgentStep::Inspect,
+        AgentStep::Erase,
+        AgentStep::VerifyErase,
+        AgentStep::Write,
+        AgentStep::VerifyImage,
+        AgentStep::Finish,
     ];
     golden.value("steps", steps);
 

@@ -96,7 +96,7 @@ fn requests_and_replies() {
     assert_eq!(len(&part), size::REQUEST);
     let progress = Request::Progress(Progress {
         order: u32::MAX,
-        step: Step::Finish,
+        step: AgentStep::Finish,
         done: u64::MAX,
         total: u64::MAX,
         rate: u32::MAX,
@@ -179,7 +179,7 @@ fn statements() {
     // An erase certificate, signature included, is at most 1 KiB.
     assert!(len(&statement(certificate)) + 64 <= 1024);
     let failure = Report::Failure(Failure {
-        step: Step::Finish,
+        step: AgentStep::Finish,
         reason: Reason::Resources,
         text: full(),
     });

@@ -169,7 +169,7 @@ fn certificate(disk: &DiskId) -> Report {
     })
 }
 
-fn progress(order: u32, step: Step, done: u64) -> Request<'static> {
+fn progress(order: u32, step: AgentStep, done: u64) -> Request<'static> {
     Request::Progress(Progress {
         order,
         step,
@@ -378,13 +378,13 @@ fn progress_of_the_order_keeps_the_work_alive() {
     };
     let mut before = limit;
     for (order, step, done, moves) in [
-        (order.counter, Step::Erase, 10, true),
-        (order.counter, Step::Erase, 10, false),
-        (order.counter, Step::Erase, 9, false),
-        (order.counter, Step::Erase, 9, false),
-        (order.counter, Step::Erase, 11, true),
-        (order.counter, Step::VerifyErase, 3, true),
-        (order.counter + 1, Step::VerifyErase, 50, false),
+        (order.counter, AgentStep::Erase, 10, true),
+        (order.counter, AgentStep::Erase, 10, false),
+        (order.counter, AgentStep::Erase, 9, false),
+        (order.counter, AgentStep::Erase, 9, false),
+        (order.counter, AgentStep::Erase, 11, true),
+        (order.counter, AgentStep::VerifyErase, 3, true),
+        (order.counter + 1, AgentStep::VerifyErase, 50, false),
     ] {
         let now = left(&mut lab, order, step, done);
         assert_eq!(now == limit, moves, "{step:?} {done}");
@@ -445,7 +445,7 @@ fn an_order_that_was_not_answered_is_given_again_as_it_was() {
     assert_eq!(lab.node(0).boot.erased, 1, "what was proven stays so");
     let reached = lab.node(0).timeline.reached(Hop::Order);
     assert!(reached.is_some());
-    agent.says(&mut lab, &progress(order.counter, Step::Erase, 5));
+    agent.says(&mut lab, &progress(order.counter, AgentStep::Erase, 5));
     agent.states(&mut lab, order.counter, Report::Done);
     assert_eq!(lab.state(0), State::Available);
 

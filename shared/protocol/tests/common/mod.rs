@@ -102,7 +102,7 @@ pub fn disk_id() -> DiskId {
 pub fn progress() -> Progress {
     Progress {
         order: 2,
-        step: Step::Write,
+        step: AgentStep::Write,
         done: 1 << 20,
         total: 1 << 31,
         rate: 1_000_000,
@@ -226,7 +226,7 @@ pub fn image_proof() -> ImageProof {
 
 pub fn failure() -> Failure {
     Failure {
-        step: Step::VerifyImage,
+        step: AgentStep::VerifyImage,
         reason: Reason::ReadBack,
         text: text("chunk 7 reads back wrong"),
     }

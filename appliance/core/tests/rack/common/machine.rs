@@ -141,7 +141,7 @@ impl AgentHandler for Hands {
         }
         if let (Some(reason), false) = (self.fail, order.task == Task::Inspect) {
             self.say.push_back(TaskEvent::Failed(Failure {
-                step: Step::Write,
+                step: AgentStep::Write,
                 reason,
                 text: "as the test wished".try_into().unwrap(),
             }));
