@@ -10,7 +10,7 @@ use crate::persist::{bits, job_number};
 use crate::rack::{DiskSlot, Rack};
 use crate::strings::{Kind, RACK};
 use core::net::Ipv4Addr;
-use farrier_dhcp::wire::Identity;
+use farrier_dhcp::wire::ClientIdentity;
 use farrier_lifecycle::State;
 use farrier_protocol::message::{BootId, BootMode, ConfigDriveFormat, DiskId, Mac, NodeId};
 use farrier_protocol::server::Session;
@@ -94,7 +94,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 address,
                 seconds,
             } => {
-                let client = Client::new(mac, &Identity::Hardware(mac.0));
+                let client = Client::new(mac, &ClientIdentity::Hardware(mac.0));
                 self.leases.restore(now, client, address, seconds);
             }
             Record::Unbound { address, declined } => {
