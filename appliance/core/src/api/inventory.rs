@@ -6,8 +6,8 @@ use super::render::{Cursor, Stage};
 use super::uuid::MacText;
 use crate::json::{Slice, Writer};
 use core::net::Ipv4Addr;
+use farrier_protocol::borrowed::{Disk, Inspection, Nic, Report, Statement};
 use farrier_protocol::signing::SIGNATURE_LEN;
-use farrier_protocol::view::{Disk, Inspection, Nic, Report, Statement};
 
 /// An inspection, read out of a statement.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl<'a> Inventory<'a> {
         let statement = body.map(|(body, _)| postcard::from_bytes::<Statement<'_>>(body));
         match statement {
             Some(Ok(Statement {
-                fact: Report::Inspection(inspection),
+                report: Report::Inspection(inspection),
                 ..
             })) => Self::Hardware(inspection),
             _ => Self::Nothing,

@@ -46,7 +46,7 @@ use crate::json::{Slice, Writer};
 use crate::node::{Hop, Node};
 use crate::provisioning::deadlines;
 use core::net::Ipv4Addr;
-use farrier_protocol::message::Step;
+use farrier_protocol::message::AgentStep;
 
 pub(super) fn fragment(facts: &Facts<'_>, call: &Call, at: &mut Cursor, w: &mut Writer<Slice<'_>>) {
     match at.stage {
@@ -232,13 +232,13 @@ fn progress(node: &Node, w: &mut Writer<Slice<'_>>) {
         return;
     };
     w.object().key("step").string(match progress.step {
-        Step::Startup => "startup",
-        Step::Inspect => "inspect",
-        Step::Erase => "erase",
-        Step::VerifyErase => "verify erase",
-        Step::Write => "write",
-        Step::VerifyImage => "verify image",
-        Step::Finish => "finish",
+        AgentStep::Startup => "startup",
+        AgentStep::Inspect => "inspect",
+        AgentStep::Erase => "erase",
+        AgentStep::VerifyErase => "verify erase",
+        AgentStep::Write => "write",
+        AgentStep::VerifyImage => "verify image",
+        AgentStep::Finish => "finish",
     });
     w.key("done").number(progress.done);
     w.key("total").number(progress.total);

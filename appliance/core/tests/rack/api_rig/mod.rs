@@ -256,7 +256,7 @@ pub fn signed_inspection(node: &Node, disks: &[DiskId]) -> Vec<u8> {
         boot: node.boot.id,
         counter: 1,
         order: 1,
-        fact: Report::Inspection(found),
+        report: Report::Inspection(found),
     };
     let key = SecretKey::from_bytes(&[1; 32]);
     let mut buffer = [0; 4096];
