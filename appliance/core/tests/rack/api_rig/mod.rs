@@ -52,7 +52,7 @@ struct FullServices;
 impl Services for FullServices {
     fn counters(&self, report: &mut dyn FnMut(&'static str, u32)) {
         for name in [
-            "mux_door_dropped",
+            "mux_raw_udp_dropped",
             "mux_solicitations",
             "http_connections",
             "tftp_malformed",
