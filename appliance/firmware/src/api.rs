@@ -10,7 +10,7 @@
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::Mutex;
 use embassy_time::{Duration, with_timeout};
-use farrier_core::api::{Error, Exchange, Facts};
+use farrier_api::{Error, Exchange, Facts};
 use farrier_core::rack::Entropy;
 use farrier_core::{Effect, Input};
 use farrier_http::{Body, CONTINUE, Head, Method, Piece, Status};

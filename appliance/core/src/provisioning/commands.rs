@@ -17,11 +17,7 @@ use farrier_protocol::digest::fingerprint;
 use farrier_protocol::message::NodeId;
 
 /// Whether the node in that place (`None`: a new one) may have this name.
-pub(crate) fn check_name(
-    nodes: &[Node],
-    name: &str,
-    of: Option<usize>,
-) -> Result<(), CommandError> {
+pub fn check_name(nodes: &[Node], name: &str, of: Option<usize>) -> Result<(), CommandError> {
     let looks_like_uuid = name.len() == 36 && name.bytes().filter(|b| *b == b'-').count() == 4;
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     if looks_like_uuid || !name.bytes().all(allowed) {
@@ -35,7 +31,7 @@ pub(crate) fn check_name(
 }
 
 /// Whether another node than the one in that place has this instance.
-pub(crate) fn has_instance(nodes: &[Node], id: NodeId, of: usize) -> bool {
+pub fn has_instance(nodes: &[Node], id: NodeId, of: usize) -> bool {
     let has = |node: &Node| !node.is_vacant() && node.instance.instance_uuid == Some(id);
     let mut others = nodes.iter().enumerate().filter(|(place, _)| *place != of);
     others.any(|(_, node)| has(node))
