@@ -13,7 +13,6 @@ use crate::provisioning::{changes_in_use, deployed};
 use crate::rack::Rack;
 use crate::strings::{Full, Kind, TEXT_MAX};
 use farrier_lifecycle::State;
-use farrier_protocol::digest::fingerprint;
 use farrier_protocol::message::NodeId;
 
 /// Whether the node in that place (`None`: a new one) may have this name.
@@ -72,9 +71,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Command::SetDriverInfo { node, key, value } => {
                 self.set_driver_info(self.unlocked(node)?, key, value, out)
             }
-            Command::CreateNode { node, name, serial } => {
-                self.create(now, node, name, fingerprint(serial), out)
-            }
+            Command::PatchNode { node, patch } => self.patch(node, &patch, out),
+            Command::SetTraits { node, traits } => self.set_traits(node, traits, out),
+            Command::CreateNode(new) => self.create_node(now, &new, out),
             Command::DeleteNode { node } => self.delete(now, self.must_find(node)?, out),
             Command::CreatePort { node, mac } => {
                 let index = self.unlocked(node)?;
@@ -129,7 +128,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    fn rename(&mut self, index: usize, name: &str, out: &mut Effects) -> Result<(), CommandError> {
+    pub(crate) fn rename(
+        &mut self,
+        index: usize,
+        name: &str,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
         self.check_name(name, Some(index))?;
         let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchNode)?;
         node.name = name.try_into().map_err(|_| CommandError::TooLong)?;
@@ -146,7 +150,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         check_name(&self.nodes, name, of)
     }
 
-    fn set_instance(
+    pub(crate) fn set_instance(
         &mut self,
         index: usize,
         info: InstanceInfo,
@@ -192,7 +196,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    fn set_driver_info(
+    pub(crate) fn set_driver_info(
         &mut self,
         index: usize,
         key: &str,
@@ -220,7 +224,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     /// Sets or takes away a mark. The reason is kept as long as the mark.
-    fn mark(
+    pub(crate) fn mark(
         &mut self,
         index: usize,
         mark: AdminFlag,

@@ -3,6 +3,7 @@
 
 pub mod commands;
 pub mod deadlines;
+pub mod patch;
 pub mod steps;
 mod transitions;
 

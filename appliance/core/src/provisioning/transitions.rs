@@ -45,6 +45,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     ) -> Result<(), CommandError> {
         let event = self.check_verb(index, verb, steps)?;
         let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchNode)?;
+        let present = node.config_drive.as_ref();
+        let free = StoredConfigDrive::free_place(present);
+        if present.is_some() && config_drive.is_some_and(|new| new.place != free) {
+            return Err(CommandError::DrivePlaceTaken);
+        }
         if matches!(event, Event::Deploy | Event::Rebuild) {
             node.written = None;
             if config_drive.is_some() || event == Event::Deploy {

@@ -117,6 +117,19 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         Ok(())
     }
 
+    /// Gives a node these traits and no others, by their places.
+    pub(crate) fn replace_traits(
+        &mut self,
+        index: usize,
+        traits: u32,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchNode)?;
+        node.traits = traits;
+        self.kind_changed(index, out);
+        Ok(())
+    }
+
     /// Gives a node its resource class; empty for none.
     pub(crate) fn set_class(
         &mut self,

@@ -35,7 +35,7 @@ fn what_is_put_in_comes_out_in_its_order_behind_the_records() {
     out.store_statement(5, SlotPart::Inspection, kept);
     out.serve(Serve::Slot {
         slot: 5,
-        part: SlotPart::ConfigDrive,
+        part: SlotPart::ConfigDrive(farrier_store::DrivePlace::Second),
         len: 80,
     });
     out.serve(Serve::Text(b"text"));
@@ -59,7 +59,7 @@ fn what_is_put_in_comes_out_in_its_order_behind_the_records() {
         },
         Effect::Serve(Serve::Slot {
             slot: 5,
-            part: SlotPart::ConfigDrive,
+            part: SlotPart::ConfigDrive(farrier_store::DrivePlace::Second),
             len: 80,
         }),
         Effect::Serve(Serve::Text(b"text")),
