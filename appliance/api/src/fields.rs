@@ -6,7 +6,8 @@
 use super::{Facts, ident};
 use crate::json::{Slice, Writer};
 use farrier_core::node::flags::Flags;
-use farrier_core::node::{Hop, Node, Power};
+use farrier_core::interface::PowerState;
+use farrier_core::node::{Hop, Node};
 use farrier_core::provisioning::deadlines;
 use farrier_core::provisioning::steps::Step;
 use farrier_core::strings::Kind;
@@ -142,9 +143,9 @@ pub(super) fn write(
             None => w.null(),
         },
         "power_state" => match node.power {
-            Power::On => w.string("power on"),
-            Power::Off => w.string("power off"),
-            Power::Unknown => w.null(),
+            PowerState::On => w.string("power on"),
+            PowerState::Off => w.string("power off"),
+            PowerState::Unknown => w.null(),
         },
         "last_error" => w.string_or_null(&node.last_error),
         "instance_uuid" => match node.instance.instance_uuid {

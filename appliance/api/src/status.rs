@@ -43,7 +43,8 @@ use super::render::{self, Cursor, Stage};
 use super::route::Call;
 use crate::json::{Slice, Writer};
 use core::net::Ipv4Addr;
-use farrier_core::node::{Hop, Node, Power};
+use farrier_core::interface::PowerState;
+use farrier_core::node::{Hop, Node};
 use farrier_core::provisioning::deadlines;
 use farrier_protocol::message::Step;
 
@@ -178,9 +179,9 @@ fn state(facts: &Facts<'_>, node: &Node, w: &mut Writer<Slice<'_>>) {
         None => w.null(),
     };
     w.key("power").string(match node.power {
-        Power::On => "on",
-        Power::Off => "off",
-        Power::Unknown => "unknown",
+        PowerState::On => "on",
+        PowerState::Off => "off",
+        PowerState::Unknown => "unknown",
     });
     w.key("boot_mode");
     match node.boot.mode {

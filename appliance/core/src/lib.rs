@@ -49,6 +49,7 @@ pub mod interface;
 pub mod ipam;
 pub mod node;
 pub mod persist;
+pub mod power;
 pub mod provisioning;
 pub mod rack;
 pub mod strings;
@@ -57,6 +58,7 @@ mod agent;
 mod identity;
 
 pub use interface::{
-    Command, Config, Effect, Effects, Endpoint, Identity, Input, Instant, Serve, Transport,
+    Actor, Command, Config, Effect, Effects, Endpoint, Identity, Input, Instant, NetworkId, Serve,
+    Transport,
 };
 pub use rack::{Counters, Rack};

@@ -3,7 +3,7 @@
 
 use crate::api_rig::{Reply, call, get};
 use crate::common::*;
-use farrier_core::interface::CommandError;
+use farrier_core::interface::{Actor, CommandError};
 use farrier_core::node::Node;
 use farrier_core::node::flags::Flags;
 use farrier_core::persist::record::Record;
@@ -112,12 +112,15 @@ impl Bench {
     }
 
     fn verb(&mut self, verb: Verb) -> Result<(), CommandError> {
-        self.0.step_quietly(Input::Command(Command::ProvisionSteps {
-            node: NODE,
-            verb,
-            steps: steps_of(verb),
-            config_drive: None,
-        }));
+        self.0.step_quietly(Input::Command {
+            actor: Actor::OPERATOR,
+            command: Command::ProvisionSteps {
+                node: NODE,
+                verb,
+                steps: steps_of(verb),
+                config_drive: None,
+            },
+        });
         let answer = self.0.out.iter().find_map(|effect| match effect {
             Effect::Answer(answer) => Some(answer),
             _ => None,

@@ -3,6 +3,7 @@
 
 use crate::common::*;
 use farrier_api::{Exchange, Facts, REPLY_BUFFER, Services};
+use farrier_core::interface::Actor;
 use farrier_core::node::Node;
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::rack::Entropy;
@@ -267,7 +268,10 @@ pub fn signed_inspection(node: &Node, disks: &[DiskId]) -> Vec<u8> {
 pub fn grant(lab: &mut Lab, exchange: &mut Exchange) {
     let now = Instant::from_millis(lab.now);
     while let Some(wish) = exchange.operator(&Facts::of(&lab.rack, now)) {
-        lab.step_quietly(Input::Command(wish));
+        lab.step_quietly(Input::Command {
+            actor: Actor::OPERATOR,
+            command: wish,
+        });
         let answer = lab.out.iter().find_map(|output| match output {
             Effect::Answer(answer) => Some(answer),
             _ => None,

@@ -8,6 +8,7 @@ pub use durable::durable;
 pub use machine::*;
 
 use farrier_core::interface::Image;
+use farrier_core::interface::{Actor, NetworkId};
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::node::{InstanceInfo, Node};
 use farrier_core::persist::record::{MAX_RECORD, Record};
@@ -225,13 +226,16 @@ impl Lab {
     }
 
     pub fn operator(&mut self, operator: Command<'_>) -> Result<(), String> {
-        self.step(Input::Command(operator))
-            .into_iter()
-            .find_map(|did| match did {
-                Did::Answer(answer) => Some(answer),
-                _ => None,
-            })
-            .expect("every wish is answered")
+        self.step(Input::Command {
+            actor: Actor::OPERATOR,
+            command: operator,
+        })
+        .into_iter()
+        .find_map(|did| match did {
+            Did::Answer(answer) => Some(answer),
+            _ => None,
+        })
+        .expect("every wish is answered")
     }
 
     /// A whole DHCP exchange; what the machine was told.
@@ -256,6 +260,7 @@ impl Lab {
         let mut buf = [0; 600];
         let len = request.emit(&mut buf).unwrap();
         let did = self.step(Input::Dhcp {
+            network: NetworkId::PROVISIONING,
             from: mac,
             payload: &buf[..len],
         });
@@ -277,6 +282,7 @@ impl Lab {
 
     pub fn open(&mut self, peer: Ipv4Addr, path: &str) -> Did {
         self.step(Input::Open {
+            network: NetworkId::PROVISIONING,
             transport: Transport::Http,
             peer,
             path,
