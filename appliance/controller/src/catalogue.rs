@@ -7,7 +7,7 @@ use farrier_core::interface::Image;
 use farrier_image::manifest::{
     HEADER_LEN, Header, ManifestError, PublicKey, SIGNED_LEN, manifest_root,
 };
-use farrier_store::{Entry, Kind, NAME_LEN};
+use farrier_asset_store::{Entry, Kind, NAME_LEN};
 use heapless::String;
 use serde::de::DeserializeOwned;
 

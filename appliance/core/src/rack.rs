@@ -409,10 +409,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 }
 
+/// A rack for unit tests: one size for all, since each is compiled anew.
+#[cfg(test)]
+pub(crate) type TestRack = Rack<8, 8, 16>;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::every_verb::TestRack;
 
     /// Gives one byte after the other.
     struct Counting(u8);

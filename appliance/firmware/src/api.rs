@@ -10,8 +10,8 @@
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::Mutex;
 use embassy_time::{Duration, with_timeout};
+use farrier_api::{Error, Exchange, Facts};
 use farrier_asset_store::SlotPart;
-use farrier_core::api::{Error, Exchange, Facts};
 use farrier_core::interface::Actor;
 use farrier_core::rack::Entropy;
 use farrier_core::{Effect, Input};

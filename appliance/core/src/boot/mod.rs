@@ -21,6 +21,7 @@ use farrier_lifecycle::{Event, State};
 use farrier_protocol::message::{BootId, Mac};
 use farrier_protocol::sealed;
 use farrier_protocol::ticket::Ticket;
+use farrier_asset_store::{DrivePlace, SlotPart};
 
 /// Name of the kernel in the asset store.
 pub const KERNEL: &str = "vmlinuz";
@@ -85,11 +86,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 });
             }
             "config-drive" => match node.and_then(|n| self.sealed_drive(n)) {
-                Some((slot, len)) if transport == Transport::Http => out.serve(Serve::Slot {
-                    slot,
-                    part: SlotPart::ConfigDrive,
-                    len,
-                }),
+                Some((slot, place, len)) if transport == Transport::Http => {
+                    let part = SlotPart::ConfigDrive(place);
+                    out.serve(Serve::Slot { slot, part, len });
+                }
                 _ => {
                     count(&mut self.counters.files_refused);
                     out.serve(Serve::NotFound);
@@ -115,10 +115,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    fn sealed_drive(&self, node: usize) -> Option<(usize, u32)> {
+    fn sealed_drive(&self, node: usize) -> Option<(usize, DrivePlace, u32)> {
         let drive = self.nodes.get(node)?.config_drive?;
         let len = sealed::Layout::new(drive.length).ok()?.sealed_len();
-        Some((node, len))
+        Some((node, drive.place, len))
     }
 
     fn script(&mut self, now: Instant, index: usize, entropy: &mut dyn Entropy, out: &mut Effects) {

@@ -1,7 +1,7 @@
 use super::*;
-use crate::every_verb::TestRack;
 use crate::interface::Instant;
 use crate::interface::PowerState;
+use crate::rack::TestRack;
 use std::boxed::Box;
 
 #[test]

@@ -19,6 +19,7 @@ use farrier_protocol::message::{BootId, BootMode, ConfigDriveFormat, DiskId, Mac
 use farrier_protocol::server::Session;
 use farrier_protocol::ticket::Ticket;
 use farrier_protocol::wire::SessionId;
+use farrier_asset_store::DrivePlace;
 
 /// Every reason that a state may have: a record has the words, a node points
 /// to them.
@@ -268,14 +269,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             Record::ConfigDrive { node, drive } => {
                 if let Some((_, node)) = self.known(node) {
-                    node.config_drive = drive.map(|(length, key, format)| StoredConfigDrive {
-                        length,
-                        key,
-                        format: match format {
-                            1 => ConfigDriveFormat::GzipBase64,
-                            _ => ConfigDriveFormat::Json,
-                        },
-                    });
+                    node.config_drive =
+                        drive.map(|(length, key, format, place)| StoredConfigDrive {
+                            length,
+                            key,
+                            format: match format {
+                                1 => ConfigDriveFormat::GzipBase64,
+                                _ => ConfigDriveFormat::Json,
+                            },
+                            place: DrivePlace::from_number(place),
+                        });
                 }
             }
             Record::Written { node, written } => {

@@ -255,10 +255,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             },
             CONFIG_DRIVE => Record::ConfigDrive {
                 node: id,
-                drive: node
-                    .config_drive
-                    .as_ref()
-                    .map(|drive| (drive.length, drive.key, drive.format as u8)),
+                drive: node.config_drive.as_ref().map(|drive| {
+                    (
+                        drive.length,
+                        drive.key,
+                        drive.format as u8,
+                        drive.place as u8,
+                    )
+                }),
             },
             WRITTEN => Record::Written {
                 node: id,

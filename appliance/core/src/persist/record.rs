@@ -343,13 +343,13 @@ pub enum Record<'a> {
         /// Its UUID.
         uuid: Option<NodeId>,
     },
-    /// The config drive of a node's deployment: length, key and the number
-    /// of its format.
+    /// The config drive of a node's deployment: length, key, and the numbers
+    /// of its format and of its place.
     ConfigDrive {
         /// The node.
         node: NodeId,
         /// `None` where the key is forgotten.
-        drive: Option<(u32, [u8; 32], u8)>,
+        drive: Option<(u32, [u8; 32], u8, u8)>,
     },
     /// What was proven of a node's deployment: bytes of the image, bytes
     /// fetched, chunks fetched again, the agent's memory in KiB.

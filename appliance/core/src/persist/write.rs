@@ -103,6 +103,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Input::Command { command, .. } => match command {
                 Command::Provision { node, .. }
                 | Command::ProvisionSteps { node, .. }
+                | Command::PatchNode { node, .. }
+                | Command::SetTraits { node, .. }
                 | Command::RenameNode { node, .. }
                 | Command::SetInstanceInfo { node, .. }
                 | Command::SetDriverInfo { node, .. }

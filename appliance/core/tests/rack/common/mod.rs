@@ -11,6 +11,7 @@ use farrier_core::interface::Image;
 use farrier_core::interface::{Actor, NetworkId};
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::node::{InstanceInfo, Node};
+use farrier_core::persist::record::{MAX_RECORD, Record};
 use farrier_core::rack::Entropy;
 use farrier_core::{
     Command, Config, Effect, Effects, Endpoint, Identity, Input, Instant, Rack, Serve, Transport,
@@ -104,6 +105,15 @@ impl Lab {
             .unwrap();
         lab.learn_image();
         lab
+    }
+
+    /// The rack knows this from before a restart.
+    pub fn restore(&mut self, record: &Record<'_>) {
+        let mut room = [0; MAX_RECORD];
+        let bytes = postcard::to_slice(record, &mut room).unwrap().to_vec();
+        let now = Instant::from_millis(self.now);
+        assert!(self.rack.restore(now, &bytes));
+        self.records.push(bytes);
     }
 
     /// A step, whose outputs stay in `out`.

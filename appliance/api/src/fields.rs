@@ -3,15 +3,16 @@
 //! Fields that belong to features which are not here keep the value that
 //! Ironic gives a node that does not use them.
 
-use super::{Facts, uuid};
-use crate::interface::PowerState;
+use super::{Facts, ident};
 use crate::json::{Slice, Writer};
-use crate::node::flags::Flags;
-use crate::node::{Hop, Node};
-use crate::provisioning::deadlines;
-use crate::provisioning::steps::Step;
-use crate::strings::Kind;
+use farrier_core::node::flags::Flags;
+use farrier_core::interface::PowerState;
+use farrier_core::node::{Hop, Node};
+use farrier_core::provisioning::deadlines;
+use farrier_core::provisioning::steps::Step;
+use farrier_core::strings::Kind;
 use farrier_lifecycle::State;
+use farrier_protocol::message::NodeId;
 
 /// All fields of a node, in the order in which they are shown.
 pub(super) const NAMES: [&str; 62] = [
@@ -134,7 +135,7 @@ pub(super) fn write(
     let text = |kind| facts.texts.get(index, kind);
     w.key(name);
     match *name {
-        "uuid" => w.text(uuid::Text(node.id.0)),
+        "uuid" => w.text(ident::text(node.id)),
         "name" => w.string_or_null(&node.name),
         "provision_state" => w.string(node.state.as_str()),
         "target_provision_state" => match node.state.target() {
@@ -148,7 +149,7 @@ pub(super) fn write(
         },
         "last_error" => w.string_or_null(&node.last_error),
         "instance_uuid" => match node.instance.instance_uuid {
-            Some(id) => w.text(uuid::Text(id.0)),
+            Some(id) => w.text(ident::text(id)),
             None => w.null(),
         },
         "instance_info" => instance_info(node, w),
@@ -190,7 +191,7 @@ pub(super) fn write(
         }
         "resource_class" => w.string_or_null(facts.texts.class(node.class)),
         "allocation_uuid" => match node.instance.instance_uuid {
-            Some(id) if node.flags.has(Flags::ALLOCATED) => w.text(uuid::Text(id.0)),
+            Some(id) if node.flags.has(Flags::ALLOCATED) => w.text(ident::text(id)),
             _ => w.null(),
         },
         "clean_step" => step(node, State::Available, w),
@@ -209,7 +210,7 @@ pub(super) fn write(
         "raid_interface" => w.string("no-raid"),
         "rescue_interface" => w.string("no-rescue"),
         "vendor_interface" => w.string("no-vendor"),
-        "links" => links(w, "nodes", node.id.0),
+        "links" => links(w, "nodes", node.id),
         _ => w.null(),
     };
 }
@@ -226,10 +227,10 @@ pub(super) fn boot_mode(mode: farrier_protocol::message::BootMode) -> &'static s
 pub(super) fn links<'w, 'b>(
     w: &'w mut Writer<Slice<'b>>,
     kind: &str,
-    id: [u8; 16],
+    id: NodeId,
 ) -> &'w mut Writer<Slice<'b>> {
     w.array().object().key("href");
-    w.text(format_args!("/v1/{kind}/{}", uuid::Text(id)));
+    w.text(format_args!("/v1/{kind}/{}", ident::text(id)));
     w.key("rel").string("self").end_object().end_array()
 }
 

@@ -5,9 +5,9 @@ use super::ports::{port, ports};
 use super::render::{Cursor, Stage};
 use super::route::Call;
 use super::target::Target;
-use super::{Facts, Ident, Version, allocations, uuid};
+use super::{Facts, Ident, Version, allocations, ident};
 use crate::json::{Slice, Writer};
-use crate::node::Node;
+use farrier_core::node::Node;
 
 pub(super) fn images(facts: &Facts<'_>, at: &mut Cursor, w: &mut Writer<Slice<'_>>) {
     if at.stage == Stage::Head {
@@ -81,7 +81,7 @@ pub(super) fn short(facts: &Facts<'_>, call: &Call, w: &mut Writer<Slice<'_>>) {
             }
         }
         Target::Port(id) | Target::NewPort(id) => {
-            match ports(facts, None).find(|(.., mac)| uuid::of_port(*mac) == *id) {
+            match ports(facts, None).find(|(.., mac)| ident::of_port(*mac) == *id) {
                 Some((_, node, mac)) => port(node, mac, true, w),
                 None => nothing(w),
             }

@@ -2,9 +2,9 @@
 
 use super::render::{Cursor, Stage};
 use super::route::Call;
-use super::{Facts, Ident, fields, uuid};
+use super::{Facts, Ident, fields, ident};
 use crate::json::{Slice, Writer};
-use crate::node::Node;
+use farrier_core::node::Node;
 use farrier_protocol::message::Mac;
 
 /// All ports: the node's place, the node, the address.
@@ -38,7 +38,7 @@ pub(super) fn list(
         Stage::Head => {
             w.object().key("ports").array();
             let marked =
-                |marker| ports(facts, only).position(|(_, _, mac)| uuid::of_port(mac) == marker);
+                |marker| ports(facts, only).position(|(_, _, mac)| ident::of_port(mac) == marker);
             at.item = call.list.marker.and_then(marked).map_or(0, |at| at + 1);
             at.stage = Stage::Item;
         }
@@ -58,7 +58,7 @@ pub(super) fn list(
                             "/v1/ports?limit={}&detail={}&marker={}",
                             call.list.limit,
                             call.list.detail,
-                            uuid::Text(uuid::of_port(mac).0)
+                            ident::text(ident::of_port(mac))
                         ));
                     }
                 }
@@ -70,10 +70,10 @@ pub(super) fn list(
 }
 
 pub(super) fn port(node: &Node, mac: Mac, detail: bool, w: &mut Writer<Slice<'_>>) {
-    let id = uuid::of_port(mac);
-    w.object().key("uuid").text(uuid::Text(id.0));
-    w.key("address").text(uuid::MacText(mac));
-    w.key("node_uuid").text(uuid::Text(node.id.0));
+    let id = ident::of_port(mac);
+    w.object().key("uuid").text(ident::text(id));
+    w.key("address").text(ident::MacText(mac));
+    w.key("node_uuid").text(ident::text(node.id));
     if detail {
         w.key("pxe_enabled").bool(true);
         w.key("is_smartnic").bool(false);
@@ -91,5 +91,5 @@ pub(super) fn port(node: &Node, mac: Mac, detail: bool, w: &mut Writer<Slice<'_>
         }
     }
     w.key("links");
-    fields::links(w, "ports", id.0).end_object();
+    fields::links(w, "ports", id).end_object();
 }

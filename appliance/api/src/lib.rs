@@ -2,7 +2,7 @@
 //! Ironic, speaks, and a status page of our own.
 //!
 //! The engine moves no bytes and decides nothing: it reads requests, asks
-//! the brain through [`crate::Operator`], and writes replies out of what the
+//! the brain through [`farrier_core::Operator`], and writes replies out of what the
 //! brain knows. It holds 2 KiB a connection, however long a list or
 //! a config drive is.
 //!
@@ -92,6 +92,8 @@
 //!   machine's own packets.
 //! - An allocation is found or refused at once: none is ever `allocating`
 //!   or in `error`.
+#![no_std]
+#![forbid(unsafe_code)]
 #![allow(
     clippy::result_large_err,
     reason = "an error carries its sentence, there is no heap to put it on, and requests are rare"
@@ -105,7 +107,9 @@ mod error;
 mod exchange;
 mod fields;
 mod form;
+pub mod ident;
 mod inventory;
+pub mod json;
 mod patch;
 mod ports;
 mod provision;
@@ -114,25 +118,27 @@ mod route;
 pub mod status;
 mod target;
 mod text;
-pub mod uuid;
 pub mod version;
 mod wish;
 
-pub use crate::interface::CommandError;
+#[cfg(test)]
+extern crate std;
+
 pub use error::Error;
 pub use exchange::{Exchange, REPLY_BUFFER};
+use farrier_core::interface::CommandError;
 pub use render::{Cursor, MIN_BUFFER, check, render};
 pub use route::{Call, is_ours, route};
 pub use target::{Ident, Target};
 pub use version::Version;
 
-use crate::allocation::Flavor;
-use crate::interface::Image;
-use crate::interface::Instant;
-use crate::ipam::Ipam;
-use crate::node::Node;
-use crate::rack::{Counters, Rack};
-use crate::strings::StringPool;
+use farrier_core::allocation::Flavor;
+use farrier_core::interface::Image;
+use farrier_core::interface::Instant;
+use farrier_core::ipam::Ipam;
+use farrier_core::node::Node;
+use farrier_core::rack::{Counters, Rack};
+use farrier_core::strings::StringPool;
 
 /// Longest config drive in bytes of its JSON text, as it stands in the
 /// request.

@@ -82,7 +82,7 @@ impl core::error::Error for Error {}
 /// Takes one document apart.
 ///
 /// ```
-/// use farrier_core::json::{Event, Reader};
+/// use farrier_api::json::{Event, Reader};
 ///
 /// let mut reader = Reader::new();
 /// let mut input: &[u8] = b"[true";

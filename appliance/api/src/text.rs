@@ -1,7 +1,7 @@
 //! Collecting the text of a key or a value out of the tokenizer's pieces.
 
 use crate::json::Event;
-use crate::node::String;
+use farrier_core::node::String;
 
 /// A text of at most `N` bytes; remembers when more came.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

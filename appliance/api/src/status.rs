@@ -38,14 +38,14 @@
 
 use super::Facts;
 use super::fields;
+use super::ident::{self, MacText};
 use super::render::{self, Cursor, Stage};
 use super::route::Call;
-use super::uuid::{self, MacText};
-use crate::interface::PowerState;
 use crate::json::{Slice, Writer};
-use crate::node::{Hop, Node};
-use crate::provisioning::deadlines;
 use core::net::Ipv4Addr;
+use farrier_core::interface::PowerState;
+use farrier_core::node::{Hop, Node};
+use farrier_core::provisioning::deadlines;
 use farrier_protocol::message::AgentStep;
 
 pub(super) fn fragment(facts: &Facts<'_>, call: &Call, at: &mut Cursor, w: &mut Writer<Slice<'_>>) {
@@ -105,7 +105,7 @@ pub(super) fn fragment(facts: &Facts<'_>, call: &Call, at: &mut Cursor, w: &mut 
                 w.key("next").text(format_args!(
                     "/farrier/v1/status?limit={}&marker={}",
                     call.list.limit,
-                    uuid::Text(last.id.0)
+                    ident::text(last.id)
                 ));
             }
             w.end_object();
@@ -155,7 +155,7 @@ fn services(facts: &Facts<'_>, w: &mut Writer<Slice<'_>>) {
 }
 
 fn identity(node: &Node, w: &mut Writer<Slice<'_>>) {
-    w.key("uuid").text(uuid::Text(node.id.0));
+    w.key("uuid").text(ident::text(node.id));
     w.key("name").string_or_null(&node.name);
     w.key("mac");
     match node.macs.first() {

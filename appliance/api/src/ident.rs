@@ -1,22 +1,12 @@
-//! UUIDs as text (RFC 9562, section 4), and the UUIDs of ports.
+//! UUIDs and Ethernet addresses as text, and the UUIDs of ports.
 
 use core::fmt;
 use farrier_protocol::message::{Mac, NodeId};
+use uuid::Uuid;
 
-/// Shows 16 bytes as a UUID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Text(pub [u8; 16]);
-
-impl fmt::Display for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, byte) in self.0.iter().enumerate() {
-            if matches!(place, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
-            }
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
-    }
+/// Shows an identity as a UUID.
+pub fn text(id: NodeId) -> Uuid {
+    Uuid::from_bytes(id.0)
 }
 
 /// Shows an address with colons.
@@ -36,24 +26,15 @@ impl fmt::Display for MacText {
 /// Reads a UUID: 32 hexadecimal digits in any case, with hyphens in their
 /// places.
 pub fn parse(text: &str) -> Option<NodeId> {
-    let text = text.as_bytes();
-    if text.len() != 36 {
-        return None;
-    }
-    let mut id = [0; 16];
-    let mut digits = text.iter().enumerate().filter_map(|(place, &byte)| {
-        let hyphen = matches!(place, 8 | 13 | 18 | 23);
-        match (hyphen, byte) {
-            (true, b'-') => None,
-            (true, _) => Some(None),
-            (false, byte) => Some(char::from(byte).to_digit(16)),
-        }
-    });
-    for byte in &mut id {
-        let (high, low) = (digits.next()??, digits.next()??);
-        *byte = u8::try_from(high << 4 | low).ok()?;
-    }
-    digits.next().is_none().then_some(NodeId(id))
+    let hyphenated = text.len() == 36;
+    let id = Uuid::try_parse(text).ok().filter(|_| hyphenated)?;
+    Some(NodeId(id.into_bytes()))
+}
+
+/// A new identity out of random bytes: version 4 (RFC 9562, section 5.4).
+pub fn random(bytes: [u8; 16]) -> NodeId {
+    let id = uuid::Builder::from_random_bytes(bytes).into_uuid();
+    NodeId(id.into_bytes())
 }
 
 /// Reads an address: six pairs of hexadecimal digits with colons or hyphens.

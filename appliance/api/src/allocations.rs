@@ -2,12 +2,12 @@
 
 use super::render::{Cursor, Stage};
 use super::route::Call;
-use super::{Facts, Ident, fields, uuid};
-use crate::allocation::Flavor;
+use super::{Facts, Ident, fields, ident};
 use crate::json::{Slice, Writer};
-use crate::node::flags::Flags;
-use crate::node::{HardwareFeatures, Node};
-use crate::strings::Kind;
+use farrier_core::allocation::Flavor;
+use farrier_core::node::flags::Flags;
+use farrier_core::node::{HardwareFeatures, Node};
+use farrier_core::strings::Kind;
 use farrier_protocol::message::NodeId;
 
 /// All allocations: the node's place, the node, the allocation.
@@ -58,7 +58,7 @@ pub(super) fn list(facts: &Facts<'_>, call: &Call, at: &mut Cursor, w: &mut Writ
         w.key("next").text(format_args!(
             "/v1/allocations?limit={}&marker={}",
             call.list.limit,
-            uuid::Text(last.0)
+            ident::text(last)
         ));
     }
     w.end_object();
@@ -71,9 +71,9 @@ pub(super) fn one(
     w: &mut Writer<Slice<'_>>,
 ) {
     let text = |kind| facts.texts.get(place, kind);
-    w.object().key("uuid").text(uuid::Text(id.0));
+    w.object().key("uuid").text(ident::text(id));
     w.key("name").string_or_null(text(Kind::AllocationName));
-    w.key("node_uuid").text(uuid::Text(node.id.0));
+    w.key("node_uuid").text(ident::text(node.id));
     // What can't be had is refused at once: none waits, and none fails.
     w.key("state").string("active");
     w.key("last_error").null();
@@ -90,7 +90,7 @@ pub(super) fn one(
         w.key(key).null();
     }
     w.key("links");
-    fields::links(w, "allocations", id.0).end_object();
+    fields::links(w, "allocations", id).end_object();
 }
 
 pub(super) fn flavors(facts: &Facts<'_>, at: &mut Cursor, w: &mut Writer<Slice<'_>>) {

@@ -3,9 +3,9 @@
 
 use super::fields::Fields;
 use super::target::{Ident, Target};
-use super::{Error, Version, uuid};
-use crate::node::{NAME_LEN, String};
+use super::{Error, Version, ident};
 use core::str::FromStr;
+use farrier_core::node::{NAME_LEN, String};
 use farrier_http::{Method, Status, percent};
 use farrier_lifecycle::State;
 use farrier_protocol::message::NodeId;
@@ -128,7 +128,7 @@ pub fn route(
             reading(Target::Ports(None))?
         }
         ["v1", "ports", port, "", ..] => {
-            let port = uuid::parse(port).ok_or_else(|| Error::not_found("Port", port))?;
+            let port = ident::parse(port).ok_or_else(|| Error::not_found("Port", port))?;
             if method == Method::Delete {
                 Target::DeletePort(port)
             } else {
@@ -160,7 +160,7 @@ pub fn route(
         ["farrier", "v1", "addresses", "", ..] => reading(Target::Addresses)?,
         ["farrier", "v1", "addresses", network, mac, ""] => {
             let network = String::try_from(network).map_err(|_| missing())?;
-            let mac = uuid::parse_mac(mac).ok_or_else(missing)?;
+            let mac = ident::parse_mac(mac).ok_or_else(missing)?;
             match method {
                 Method::Put => Target::Address(network, mac, true),
                 Method::Delete => Target::Address(network, mac, false),
@@ -230,7 +230,7 @@ fn ident(text: &str) -> Result<Ident, Error> {
     let mut buffer = [0; NAME_LEN];
     let missing = || Error::not_found("Node", text);
     let text = percent::decode(text, &mut buffer).map_err(|_| missing())?;
-    match uuid::parse(text) {
+    match ident::parse(text) {
         Some(id) => Ok(Ident::Uuid(id)),
         None => String::from_str(text)
             .map(Ident::Name)
@@ -280,7 +280,7 @@ fn list(target: &Target, query: &str, detail: bool) -> Result<(List, Option<Iden
                     list.limit = u16::try_from(limit).unwrap_or(u16::MAX);
                 }
             }
-            "marker" if listing => list.marker = Some(uuid::parse(value).ok_or_else(unfit)?),
+            "marker" if listing => list.marker = Some(ident::parse(value).ok_or_else(unfit)?),
             // Nodes are always in the order of their discovery.
             "sort_key" | "sort_dir" if listing => {}
             "node" | "node_uuid" | "node_ident" if matches!(target, Target::Ports(_)) => {
@@ -293,7 +293,7 @@ fn list(target: &Target, query: &str, detail: bool) -> Result<(List, Option<Iden
                 list.state = Some(State::from_str(value).map_err(|_| unfit())?);
             }
             "instance_uuid" if *target == Target::Nodes => {
-                list.instance = Some(uuid::parse(value).ok_or_else(unfit)?);
+                list.instance = Some(ident::parse(value).ok_or_else(unfit)?);
             }
             "associated" if *target == Target::Nodes => {
                 list.associated = Some(boolean(value).ok_or_else(unfit)?);

@@ -4,7 +4,7 @@
 use super::Error;
 use super::text::Text;
 use crate::json::{Event, Reader};
-use crate::strings::KeyValues;
+use farrier_core::strings::KeyValues;
 use farrier_http::Status;
 use heapless::Vec;
 

@@ -3,15 +3,15 @@
 use super::allocations::{self, PARTS};
 use super::form::Form;
 use super::target::Target;
-use super::{Error, Facts, Ident, uuid};
-use crate::allocation::Requirements;
-use crate::interface::CommandError;
-use crate::interface::{Allocate, Command};
-use crate::ipam::Network;
-use crate::node::flags::AdminFlag;
-use crate::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, MAX_DRIVER_INFO};
-use crate::strings::StringPool;
+use super::{Error, Facts, Ident, ident};
 use core::net::Ipv4Addr;
+use farrier_core::allocation::Requirements;
+use farrier_core::interface::CommandError;
+use farrier_core::interface::{Allocate, Command};
+use farrier_core::ipam::Network;
+use farrier_core::node::flags::AdminFlag;
+use farrier_core::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, MAX_DRIVER_INFO};
+use farrier_core::strings::StringPool;
 use farrier_http::Status;
 use farrier_protocol::message::{Mac, NodeId};
 
@@ -98,10 +98,10 @@ pub(super) fn finish(
         }
         Target::NewPort(id) => {
             let bad = || Error::bad("A port needs an address: six pairs of hexadecimal digits.");
-            let mac = uuid::parse_mac(form.get("address")).ok_or_else(bad)?;
-            *id = uuid::of_port(mac);
+            let mac = ident::parse_mac(form.get("address")).ok_or_else(bad)?;
+            *id = ident::of_port(mac);
             let node = form.get("node_uuid");
-            if uuid::parse(node).is_none() {
+            if ident::parse(node).is_none() {
                 return Err(Error::bad("A port needs a node_uuid."));
             }
         }
@@ -130,7 +130,7 @@ fn identity(form: &Form, random: &[u8; 32]) -> Result<NodeId, Error> {
             bytes[8] = bytes[8] & 0x3f | 0x80;
             Ok(NodeId(bytes))
         }
-        text => uuid::parse(text).ok_or_else(|| Error::bad("uuid is no UUID.")),
+        text => ident::parse(text).ok_or_else(|| Error::bad("uuid is no UUID.")),
     }
 }
 
@@ -260,7 +260,7 @@ fn network(form: &Form) -> Result<Network, Error> {
 
 fn find(facts: &Facts<'_>, name: &str) -> Option<NodeId> {
     let found = facts.nodes.iter().find(|node| {
-        !node.is_vacant() && (node.name == name || uuid::parse(name) == Some(node.id))
+        !node.is_vacant() && (node.name == name || ident::parse(name) == Some(node.id))
     });
     found.filter(|_| !name.is_empty()).map(|node| node.id)
 }
@@ -298,11 +298,11 @@ pub(super) fn operator<'f>(
         },
         Target::DeleteNode(_) => Command::DeleteNode { node: node? },
         Target::NewPort(_) => Command::CreatePort {
-            node: uuid::parse(form.get("node_uuid"))?,
-            mac: uuid::parse_mac(form.get("address"))?,
+            node: ident::parse(form.get("node_uuid"))?,
+            mac: ident::parse_mac(form.get("address"))?,
         },
         Target::DeletePort(id) => Command::DeletePort {
-            mac: uuid::mac_of_port(*id).unwrap_or(Mac([0; 6])),
+            mac: ident::mac_of_port(*id).unwrap_or(Mac([0; 6])),
         },
         Target::SetTraits(_) => Command::SetTrait {
             node: node?,

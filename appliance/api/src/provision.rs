@@ -8,8 +8,8 @@
 use super::text::Text;
 use super::{Error, MAX_CONFIG_DRIVE};
 use crate::json::{Event, Reader};
-use crate::provisioning::steps::{MAX_STEPS, Step, Steps, WRITE_PRIORITY};
 use core::str::FromStr;
+use farrier_core::provisioning::steps::{MAX_STEPS, Step, Steps, WRITE_PRIORITY};
 use farrier_http::Status;
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::ConfigDriveFormat;

@@ -1,8 +1,8 @@
 //! The address book: our own documents.
 
+use super::ident::MacText;
 use super::render::{Cursor, Stage};
-use super::uuid::MacText;
-use super::{Facts, uuid};
+use super::{Facts, ident};
 use crate::json::{Slice, Writer};
 
 pub(super) fn networks(facts: &Facts<'_>, at: &mut Cursor, w: &mut Writer<Slice<'_>>) {
@@ -33,10 +33,10 @@ pub(super) fn addresses(facts: &Facts<'_>, at: &mut Cursor, w: &mut Writer<Slice
             w.object().key("address").text(entry.address);
             w.key("network").string(facts.texts.network(entry.network));
             w.key("mac").text(MacText(entry.mac));
-            let owner = |node: &&crate::node::Node| node.macs.contains(&entry.mac);
+            let owner = |node: &&farrier_core::node::Node| node.macs.contains(&entry.mac);
             w.key("node_uuid");
             match facts.nodes.iter().find(owner) {
-                Some(node) => w.text(uuid::Text(node.id.0)),
+                Some(node) => w.text(ident::text(node.id)),
                 None => w.null(),
             };
             w.key("named").bool(entry.is_named()).end_object();

@@ -12,11 +12,11 @@ use super::inventory::{self, Inventory};
 use super::ports::{self, ports};
 use super::route::{Call, List};
 use super::target::Target;
-use super::{Error, Facts, Ident, documents, status, uuid};
+use super::{Error, Facts, Ident, documents, ident, status};
 use super::{allocations, book};
 use crate::json::{Slice, Writer};
-use crate::node::Node;
-use crate::node::flags::Flags;
+use farrier_core::node::Node;
+use farrier_core::node::flags::Flags;
 
 /// Least bytes of a buffer to render into: holds the longest fragment.
 pub const MIN_BUFFER: usize = 1280;
@@ -92,11 +92,11 @@ pub fn check(facts: &Facts<'_>, call: &Call) -> Result<(), Error> {
         }
     }
     if let Target::Port(port) | Target::DeletePort(port) = call.target
-        && ports(facts, None).all(|(_, _, mac)| uuid::of_port(mac) != port)
+        && ports(facts, None).all(|(_, _, mac)| ident::of_port(mac) != port)
     {
         return Err(Error::new(
             farrier_http::Status::NOT_FOUND,
-            format_args!("Port {} could not be found.", uuid::Text(port.0)),
+            format_args!("Port {} could not be found.", ident::text(port)),
         ));
     }
     let allocation = match &call.target {
@@ -120,14 +120,14 @@ pub fn check(facts: &Facts<'_>, call: &Call) -> Result<(), Error> {
         return Ok(());
     };
     let known = match call.target {
-        Target::Ports(_) => ports(facts, None).any(|(_, _, mac)| uuid::of_port(mac) == marker),
+        Target::Ports(_) => ports(facts, None).any(|(_, _, mac)| ident::of_port(mac) == marker),
         Target::Allocations => allocations::allocations(facts).any(|(.., id)| id == marker),
         _ => facts.nodes.iter().any(|node| node.id == marker),
     };
     known.then_some(()).ok_or_else(|| {
         Error::new(
             farrier_http::Status::BAD_REQUEST,
-            format_args!("The marker {} is not in the list.", uuid::Text(marker.0)),
+            format_args!("The marker {} is not in the list.", ident::text(marker)),
         )
     })
 }
@@ -344,7 +344,7 @@ fn more(facts: &Facts<'_>, call: &Call, at: &Cursor, w: &mut Writer<Slice<'_>>) 
         w.key("next").text(format_args!(
             "/v1/nodes?{}&marker={}",
             Query(&call.list),
-            uuid::Text(last.id.0)
+            ident::text(last.id)
         ));
     }
 }

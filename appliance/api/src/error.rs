@@ -1,10 +1,10 @@
 //! Refusals as an operator reads them: a status, and a sentence inside the
 //! envelope that Ironic's clients look for.
 
-use crate::interface::CommandError;
 use crate::json::{Escaped, Slice, Writer};
-use crate::node::{Node, cut};
 use core::fmt::{self, Write};
+use farrier_core::interface::CommandError;
+use farrier_core::node::{Node, cut};
 use farrier_http::Status;
 use farrier_lifecycle::{State, Verb};
 use heapless::String;

@@ -1,8 +1,8 @@
 //! The things of the API, and what is wanted of them.
 
-use super::{uuid, wish};
-use crate::node::{NAME_LEN, String};
-use crate::strings::traits::TRAIT_LEN;
+use super::{ident, wish};
+use farrier_core::node::{NAME_LEN, String};
+use farrier_core::strings::traits::TRAIT_LEN;
 use farrier_http::Status;
 use farrier_protocol::message::{Mac, NodeId};
 
@@ -18,7 +18,7 @@ pub enum Ident {
 impl core::fmt::Display for Ident {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::Uuid(id) => uuid::Text(id.0).fmt(f),
+            Self::Uuid(id) => ident::text(*id).fmt(f),
             Self::Name(name) => f.write_str(name),
         }
     }

@@ -2,8 +2,8 @@
 //! which the agent reported the hardware.
 
 use super::fields;
+use super::ident::MacText;
 use super::render::{Cursor, Stage};
-use super::uuid::MacText;
 use crate::json::{Slice, Writer};
 use core::net::Ipv4Addr;
 use farrier_protocol::borrowed::{Disk, Inspection, Nic, Report, Statement};

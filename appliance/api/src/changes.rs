@@ -2,17 +2,17 @@
 //! at as a whole, and told to the brain wish by wish.
 
 use super::patch::{Operation, Value};
-use super::{Error, Facts, uuid};
-use crate::interface::Command;
-use crate::interface::CommandError;
-use crate::node::flags::{AdminFlag, Flags};
-use crate::node::{
+use super::{Error, Facts, ident};
+use farrier_core::interface::Command;
+use farrier_core::interface::CommandError;
+use farrier_core::node::flags::{AdminFlag, Flags};
+use farrier_core::node::{
     DRIVER_KEY_LEN, DRIVER_VALUE_LEN, InstanceInfo, MAX_DRIVER_INFO, NAME_LEN, Node, String,
 };
-use crate::provisioning::commands::{check_name, has_instance};
-use crate::provisioning::{changes_in_use, deployed};
-use crate::strings::traits::TRAIT_LEN;
-use crate::strings::{Kind, StringPool, TEXT_MAX};
+use farrier_core::provisioning::commands::{check_name, has_instance};
+use farrier_core::provisioning::{changes_in_use, deployed};
+use farrier_core::strings::traits::TRAIT_LEN;
+use farrier_core::strings::{Kind, StringPool, TEXT_MAX};
 use farrier_http::Status;
 use farrier_lifecycle::State;
 use farrier_protocol::message::NodeId;
@@ -78,7 +78,7 @@ impl Changes {
             }
             ("instance_uuid", "") if text.is_empty() => self.instance_uuid = Some(None),
             ("instance_uuid", "") => {
-                let id = uuid::parse(text).ok_or_else(|| unfit("that is no UUID."))?;
+                let id = ident::parse(text).ok_or_else(|| unfit("that is no UUID."))?;
                 self.instance_uuid = Some(Some(id));
             }
             ("instance_info", "") => {
