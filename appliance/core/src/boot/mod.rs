@@ -15,7 +15,6 @@ use crate::provisioning::steps::Step;
 use crate::rack::{Entropy, Rack, count};
 use core::fmt::Write;
 use core::net::Ipv4Addr;
-use farrier_asset_store::SlotPart;
 use farrier_dhcp::wire::{Arch, Platform};
 use farrier_lifecycle::{Event, State};
 use farrier_protocol::message::{BootId, Mac};
