@@ -18,7 +18,7 @@ pub(super) fn allocations<'a>(
         .nodes
         .iter()
         .enumerate()
-        .filter(|(_, node)| !node.is_vacant() && node.flags.has(Flags::ALLOCATED))
+        .filter(|(_, node)| !node.is_vacant() && node.flags.contains(Flags::ALLOCATED))
         .filter_map(|(place, node)| Some((place, node, node.instance.instance_uuid?)))
 }
 
@@ -132,7 +132,7 @@ fn flavor(facts: &Facts<'_>, flavor: &Flavor, w: &mut Writer<Slice<'_>>) {
     w.key("link_mbps").number(u32::from(need.link) * 100);
     w.key("parts").array();
     for (name, part) in PARTS {
-        if need.parts.has(part) {
+        if need.parts.contains(part) {
             w.string(name);
         }
     }

@@ -232,7 +232,7 @@ impl Changes {
             Some(class) => facts.texts.room_for(class).map_err(told)?,
         };
         let other = |class: &String<TRAIT_LEN>| facts.texts.class(node.class) != class;
-        if node.flags.has(Flags::ALLOCATED) && self.class.as_ref().is_some_and(other) {
+        if node.flags.contains(Flags::ALLOCATED) && self.class.as_ref().is_some_and(other) {
             return refused(CommandError::Associated);
         }
         let reason = self.reason.iter().map(|(_, reason)| reason.len());
@@ -299,7 +299,7 @@ impl Changes {
                 Some(Command::SetAdminFlag {
                     node: id,
                     mark,
-                    on: on.unwrap_or(flags.has(mark.flag())),
+                    on: on.unwrap_or(flags.contains(mark.flag())),
                     reason: reason.map_or("", |(_, reason)| reason),
                 })
             });

@@ -5,8 +5,8 @@
 
 use super::{Facts, ident};
 use crate::json::{Slice, Writer};
-use farrier_core::node::flags::Flags;
 use farrier_core::interface::PowerState;
+use farrier_core::node::flags::Flags;
 use farrier_core::node::{Hop, Node};
 use farrier_core::provisioning::deadlines;
 use farrier_core::provisioning::steps::Step;
@@ -163,14 +163,14 @@ pub(super) fn write(
             None => w.null(),
         },
         "conductor_group" => w.string(""),
-        "maintenance" => w.bool(node.flags.has(Flags::MAINTENANCE)),
-        "protected" => w.bool(node.flags.has(Flags::PROTECTED)),
-        "retired" => w.bool(node.flags.has(Flags::RETIRED)),
+        "maintenance" => w.bool(node.flags.contains(Flags::MAINTENANCE)),
+        "protected" => w.bool(node.flags.contains(Flags::PROTECTED)),
+        "retired" => w.bool(node.flags.contains(Flags::RETIRED)),
         "maintenance_reason" => match text(Kind::MaintenanceReason) {
-            "" if node.flags.has(Flags::CLEAN_FAULT) => {
+            "" if node.flags.contains(Flags::CLEAN_FAULT) => {
                 w.string("Cleaning failed: the disks may hold a former tenant's data.")
             }
-            "" if node.flags.has(Flags::RECORDS_LOST) => w.string(
+            "" if node.flags.contains(Flags::RECORDS_LOST) => w.string(
                 "The appliance's journal has lost records: see whether what it says of this \
                  node is true before you end the maintenance.",
             ),
@@ -178,8 +178,8 @@ pub(super) fn write(
         },
         "protected_reason" => w.string_or_null(text(Kind::ProtectedReason)),
         "retired_reason" => w.string_or_null(text(Kind::RetiredReason)),
-        "fault" if node.flags.has(Flags::CLEAN_FAULT) => w.string("clean failure"),
-        "fault" if node.flags.has(Flags::RECORDS_LOST) => w.string("records lost"),
+        "fault" if node.flags.contains(Flags::CLEAN_FAULT) => w.string("clean failure"),
+        "fault" if node.flags.contains(Flags::RECORDS_LOST) => w.string("records lost"),
         "console_enabled" => w.bool(false),
         "automated_clean" => w.bool(true),
         "traits" => {
@@ -191,7 +191,7 @@ pub(super) fn write(
         }
         "resource_class" => w.string_or_null(facts.texts.class(node.class)),
         "allocation_uuid" => match node.instance.instance_uuid {
-            Some(id) if node.flags.has(Flags::ALLOCATED) => w.text(ident::text(id)),
+            Some(id) if node.flags.contains(Flags::ALLOCATED) => w.text(ident::text(id)),
             _ => w.null(),
         },
         "clean_step" => step(node, State::Available, w),

@@ -242,10 +242,10 @@ fn next_node(facts: &Facts<'_>, list: &List, from: usize) -> Option<usize> {
             && !list.nothing
             && list
                 .maintenance
-                .is_none_or(|on| node.flags.has(Flags::MAINTENANCE) == on)
+                .is_none_or(|on| node.flags.contains(Flags::MAINTENANCE) == on)
             && list
                 .retired
-                .is_none_or(|on| node.flags.has(Flags::RETIRED) == on)
+                .is_none_or(|on| node.flags.contains(Flags::RETIRED) == on)
             && list.state.is_none_or(|state| node.state == state)
             && list
                 .instance

@@ -226,7 +226,7 @@ fn need(form: &Form) -> Result<Requirements, Error> {
         let unknown = || {
             Error::bad("The parts that are known are hdd, ssd, nvme, infiniband, roce and tpm2.")
         };
-        need.parts.add(part.ok_or_else(unknown)?.1, true);
+        need.parts.set(part.ok_or_else(unknown)?.1, true);
     }
     Ok(need)
 }
