@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use farrier_dhcp::client::{Action, Client, Config, Destination, Event, Lease};
-use farrier_dhcp::frame;
+use farrier_ethernet::frame;
 
 use super::console::say;
 use super::link::{self, Frames};

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use farrier_dhcp::frame;
+use farrier_ethernet::frame;
 use farrier_dhcp::wire::{MessageType, Reply, Request};
 
 use super::dhcp::send;

@@ -7,7 +7,7 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use farrier_dhcp::frame::{self, HEADER_LEN, Header, UdpFrame};
+use farrier_ethernet::frame::{self, HEADER_LEN, Header, UdpFrame};
 
 use super::mux::{FrameReceiver, FrameSender};
 
@@ -63,7 +63,7 @@ impl DoorSender {
     /// frame is refused.
     ///
     /// # Errors
-    /// [`farrier_dhcp::frame::Error::NoRoom`].
+    /// [`farrier_ethernet::frame::Error::NoRoom`].
     pub async fn send(
         &mut self,
         port: u16,
