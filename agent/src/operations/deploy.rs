@@ -16,7 +16,7 @@ use farrier_protocol::message::{AgentStep, Deploy, Failure, ImageProof, NodeId, 
 
 use super::drive;
 use super::fetch::{FetchError, HttpClient, Ranges};
-use super::stream::{Stream, Turn};
+use super::stream::{Stream, StreamAction};
 use super::verified::{Verifier, WriteError};
 use super::{Meter, failure};
 use crate::device::{AlignedBuffer, BlockDevice};
@@ -233,7 +233,7 @@ fn stream<D: BlockDevice>(
     let mut stream = Stream::new(order, disk.device().size(), context.image_key);
     loop {
         match stream.step(disk, context.meter)? {
-            Turn::Fetch {
+            StreamAction::Fetch {
                 source,
                 offset,
                 length,
@@ -251,8 +251,8 @@ fn stream<D: BlockDevice>(
                     }
                 }
             }
-            Turn::Again => ahead(&stream, fetcher),
-            Turn::Done => return Ok(stream.done()),
+            StreamAction::Again => ahead(&stream, fetcher),
+            StreamAction::Done => return Ok(stream.done()),
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::engine::inventory::text;
 pub struct Meter {
     /// `None` where time is told, see [`Meter::tell`].
     began: Option<Instant>,
-    told: AtomicU64,
+    manual_millis: AtomicU64,
     step: AtomicU8,
     done: AtomicU64,
     total: AtomicU64,
@@ -48,15 +48,15 @@ impl Meter {
     pub fn new(step: AgentStep) -> Self {
         Self {
             began: Some(Instant::now()),
-            ..Self::told(step)
+            ..Self::with_manual_clock(step)
         }
     }
 
     /// The same without a clock: time passes when [`Meter::tell`] says so.
-    pub fn told(step: AgentStep) -> Self {
+    pub fn with_manual_clock(step: AgentStep) -> Self {
         Self {
             began: None,
-            told: AtomicU64::new(0),
+            manual_millis: AtomicU64::new(0),
             step: AtomicU8::new(step as u8),
             done: AtomicU64::new(0),
             total: AtomicU64::new(0),
@@ -120,14 +120,14 @@ impl Meter {
     pub fn millis(&self) -> u64 {
         match self.began {
             Some(began) => u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-            None => self.told.load(Ordering::Relaxed),
+            None => self.manual_millis.load(Ordering::Relaxed),
         }
     }
 
     /// Tells a meter without a clock how many milliseconds have passed since
     /// it was made.
-    pub fn tell(&self, millis: u64) {
-        self.told.store(millis, Ordering::Relaxed);
+    pub fn set_millis(&self, millis: u64) {
+        self.manual_millis.store(millis, Ordering::Relaxed);
     }
 }
 

@@ -21,7 +21,7 @@ const MAX_CHUNK: u32 = 4 << 20;
 
 /// What a stream's caller does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum StreamAction {
     /// Fetch exactly these bytes; answer with [`Stream::fetched`] or
     /// [`Stream::fetch_failed`].
     Fetch {
@@ -89,7 +89,7 @@ impl Stream {
         &mut self,
         disk: &mut Verifier<D>,
         meter: &Meter,
-    ) -> Result<Turn, Failure> {
+    ) -> Result<StreamAction, Failure> {
         let action = self
             .transfer
             .action()
@@ -102,13 +102,13 @@ impl Stream {
                 offset,
                 len,
             } => {
-                return Ok(Turn::Fetch {
+                return Ok(StreamAction::Fetch {
                     source,
                     offset,
                     length: len,
                 });
             }
-            Action::Done => return Ok(Turn::Done),
+            Action::Done => return Ok(StreamAction::Done),
             Action::Decode { raw_len } => {
                 let slot = self.raw.get_mut(..raw_len as usize).unwrap_or_default();
                 let decoded = self.decoder.decompress(slot, &self.wire);
@@ -158,7 +158,7 @@ impl Stream {
                 told
             }
         };
-        Ok(Turn::Again)
+        Ok(StreamAction::Again)
     }
 
     fn zero<D: BlockDevice>(
