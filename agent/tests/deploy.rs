@@ -18,7 +18,7 @@ use farrier_protocol::message::{
 };
 use farrier_protocol::sealed::{Layout, PLAIN_PIECE};
 use support::disk::{FakeDisk, Faults};
-use support::http_server::FakeDoor;
+use support::http_server::FakeHttpServer;
 use support::{make_image, noise, operator, raw_image};
 
 const IMAGE: usize = 4 << 20;
@@ -28,7 +28,7 @@ const JSON: &[u8] = br##"{"meta_data": {"uuid": "i-1", "hostname": "web"},
     "user_data": "#cloud-config\n"}"##;
 
 struct Setup {
-    http_server: FakeDoor,
+    http_server: FakeHttpServer,
     made: Made,
     raw: Vec<u8>,
     order: Deploy,
@@ -38,7 +38,7 @@ fn setup(block: u64) -> Setup {
     let raw = raw_image(IMAGE, block);
     let (made, data) = make_image(&raw);
     assert!(made.holes > 0);
-    let http_server = FakeDoor::open("127.0.0.1:0");
+    let http_server = FakeHttpServer::open("127.0.0.1:0");
     http_server.put("/m", made.manifest.clone());
     http_server.put("/d", data);
     let order = Deploy {
