@@ -1,6 +1,7 @@
 //! Deploy agents that speak the real protocol and do at once what they are
 //! told.
 
+use farrier_core::interface::NetworkId;
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
@@ -79,6 +80,7 @@ impl Agent {
         .ok()?;
         Some(Agent {
             endpoint: Endpoint {
+                network: NetworkId::PROVISIONING,
                 mac: mac_of(machine),
                 ip: address,
                 port: 8471,

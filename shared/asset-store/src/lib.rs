@@ -33,7 +33,7 @@ mod plan;
 mod slot;
 
 pub use plan::lay_out;
-pub use slot::{SLOT_LEN, SlotPart};
+pub use slot::{DrivePlace, SLOT_LEN, SlotPart};
 
 use sha2::{Digest, Sha256};
 

@@ -7,13 +7,45 @@
 use crate::SECTOR;
 
 /// Bytes of a node's slot.
-pub const SLOT_LEN: u64 = 96 * 1024;
+pub const SLOT_LEN: u64 = 160 * 1024;
+
+/// Which of a slot's two places a config drive lies in. A new one is written
+/// beside the present one and does not replace it before the request that
+/// brought it is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum DrivePlace {
+    /// The first.
+    #[default]
+    First = 0,
+    /// The second.
+    Second = 1,
+}
+
+impl DrivePlace {
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+
+    /// The place of that number; the first for a number that none has.
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            1 => Self::Second,
+            _ => Self::First,
+        }
+    }
+}
 
 /// The parts of a slot. Every part starts on a sector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SlotPart {
-    /// The sealed config drive, at most 80 KiB.
-    ConfigDrive,
+    /// A sealed config drive, at most 72 KiB.
+    ConfigDrive(DrivePlace),
     /// The last signed inspection statement, at most 8 KiB.
     Inspection,
     /// The last signed statement of another kind, at most 8 KiB.
@@ -24,16 +56,17 @@ impl SlotPart {
     /// Where the part starts within its slot, in bytes.
     pub const fn offset(self) -> u64 {
         match self {
-            SlotPart::ConfigDrive => 0,
-            SlotPart::Inspection => 80 * 1024,
-            SlotPart::Statement => 88 * 1024,
+            SlotPart::ConfigDrive(DrivePlace::First) => 0,
+            SlotPart::ConfigDrive(DrivePlace::Second) => 72 * 1024,
+            SlotPart::Inspection => 144 * 1024,
+            SlotPart::Statement => 152 * 1024,
         }
     }
 
     /// How many bytes it can hold.
     pub const fn capacity(self) -> u64 {
         match self {
-            SlotPart::ConfigDrive => 80 * 1024,
+            SlotPart::ConfigDrive(_) => 72 * 1024,
             SlotPart::Inspection | SlotPart::Statement => 8 * 1024,
         }
     }

@@ -1,5 +1,6 @@
 //! Machines that boot, clients that come and go, agents that work.
 
+use farrier_core::interface::NetworkId;
 use std::net::Ipv4Addr;
 
 use farrier_core::{Endpoint, Input, Transport};
@@ -36,6 +37,7 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
         let mut bytes = [0; 600];
         let length = request.emit(&mut bytes).unwrap_or(0);
         let did = self.step(Input::Dhcp {
+            network: NetworkId::PROVISIONING,
             from: mac,
             payload: &bytes[..length],
         })?;
@@ -72,6 +74,7 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
             return Ok(());
         };
         let did = self.step(Input::Open {
+            network: NetworkId::PROVISIONING,
             transport: Transport::Http,
             peer: address,
             path: "boot.ipxe",

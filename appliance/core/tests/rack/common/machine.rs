@@ -3,6 +3,7 @@
 
 use super::{GIB, IDENTITY};
 use farrier_core::Endpoint;
+use farrier_core::interface::NetworkId;
 use farrier_dhcp::wire::Request;
 use farrier_protocol::agent_client::{AgentClient, Config as Talk, Lost};
 use farrier_protocol::client::HandshakeEntropy;
@@ -59,6 +60,7 @@ impl Agent {
         .unwrap();
         Agent {
             endpoint: Endpoint {
+                network: NetworkId::PROVISIONING,
                 mac: mac_of(mac),
                 ip: address,
                 port: 8471,

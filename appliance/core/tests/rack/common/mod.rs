@@ -8,8 +8,10 @@ pub use durable::durable;
 pub use machine::*;
 
 use farrier_core::interface::Image;
+use farrier_core::interface::{Actor, NetworkId};
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::node::{InstanceInfo, Node};
+use farrier_core::persist::record::{MAX_RECORD, Record};
 use farrier_core::rack::Entropy;
 use farrier_core::{
     Command, Config, Effect, Effects, Endpoint, Identity, Input, Instant, Rack, Serve, Transport,
@@ -103,6 +105,15 @@ impl Lab {
             .unwrap();
         lab.learn_image();
         lab
+    }
+
+    /// The rack knows this from before a restart.
+    pub fn restore(&mut self, record: &Record<'_>) {
+        let mut room = [0; MAX_RECORD];
+        let bytes = postcard::to_slice(record, &mut room).unwrap().to_vec();
+        let now = Instant::from_millis(self.now);
+        assert!(self.rack.restore(now, &bytes));
+        self.records.push(bytes);
     }
 
     /// A step, whose outputs stay in `out`.
@@ -215,13 +226,16 @@ impl Lab {
     }
 
     pub fn operator(&mut self, operator: Command<'_>) -> Result<(), String> {
-        self.step(Input::Command(operator))
-            .into_iter()
-            .find_map(|did| match did {
-                Did::Answer(answer) => Some(answer),
-                _ => None,
-            })
-            .expect("every wish is answered")
+        self.step(Input::Command {
+            actor: Actor::OPERATOR,
+            command: operator,
+        })
+        .into_iter()
+        .find_map(|did| match did {
+            Did::Answer(answer) => Some(answer),
+            _ => None,
+        })
+        .expect("every wish is answered")
     }
 
     /// A whole DHCP exchange; what the machine was told.
@@ -246,6 +260,7 @@ impl Lab {
         let mut buf = [0; 600];
         let len = request.emit(&mut buf).unwrap();
         let did = self.step(Input::Dhcp {
+            network: NetworkId::PROVISIONING,
             from: mac,
             payload: &buf[..len],
         });
@@ -267,6 +282,7 @@ impl Lab {
 
     pub fn open(&mut self, peer: Ipv4Addr, path: &str) -> Did {
         self.step(Input::Open {
+            network: NetworkId::PROVISIONING,
             transport: Transport::Http,
             peer,
             path,
