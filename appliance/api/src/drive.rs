@@ -1,10 +1,10 @@
 //! A config drive on its way to the block device: cut into pieces, each
 //! sealed under the request's key.
 
+use farrier_asset_store::DrivePlace;
 use farrier_core::interface::StoredConfigDrive;
 use farrier_protocol::message::ConfigDriveFormat;
 use farrier_protocol::sealed::{Layout, MAX_PLAIN, PLAIN_PIECE, SEALED_PIECE};
-use farrier_store::DrivePlace;
 
 /// A piece can't be sealed: the text is longer than was checked before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use crate::resource::{self, Ask, Call, Route, Subject, Takes};
 use crate::resources::TABLE;
 use crate::resources::provision::Provision;
 use crate::{Error, MAX_BODY, Version, View, query, version};
+use farrier_asset_store::SlotPart;
 use farrier_core::interface::{Command, CommandError, StoredConfigDrive};
 use farrier_http::{BodyLength, Framing, Head, Method, Piece, ResponseHead, Status, chunked};
-use farrier_store::SlotPart;
 
 /// Least bytes of the buffer for [`Exchange::reply`].
 pub const REPLY_BUFFER: usize = MIN_BUFFER + chunked::PREFIX + chunked::SUFFIX;

@@ -2,9 +2,9 @@
 //! Whoever serves real clients has the same loop with waits in it.
 
 use crate::{Exchange, Need, View};
+use farrier_asset_store::SlotPart;
 use farrier_core::interface::{Command, CommandError};
 use farrier_http::{CONTINUE, Head};
-use farrier_store::SlotPart;
 
 /// What a request is carried through with.
 pub trait Host {

@@ -16,7 +16,7 @@ use heapless::String;
 
 use crate::assets::AssetStore;
 use crate::lines::{Show, error, info, warning};
-use crate::net::DoorSender;
+use crate::net::RawUdpSender;
 use crate::records::{NotDurable, Store};
 use crate::{Board, Context};
 
@@ -57,7 +57,7 @@ pub struct Brain<B: Board, const N: usize, const L: usize, const D: usize> {
     pub(crate) entropy: B::Entropy,
     pub(crate) records: B::Store,
     pub(crate) power: B::Power,
-    pub(crate) sender: DoorSender,
+    pub(crate) sender: RawUdpSender,
 }
 
 impl<B: Board, const N: usize, const L: usize, const D: usize> core::fmt::Debug

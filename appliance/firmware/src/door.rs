@@ -5,7 +5,7 @@ use farrier_core::interface::NetworkId;
 use farrier_core::{Endpoint, Input};
 use farrier_protocol::message::Mac;
 
-use crate::net::DoorReceiver;
+use crate::net::RawUdpReceiver;
 use crate::{Board, Context};
 
 /// The DHCP server's UDP port.
@@ -13,7 +13,7 @@ pub const DHCP_PORT: u16 = 67;
 
 impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, D> {
     /// Feeds the brain with everything that comes to the raw door.
-    pub async fn run_door(&self, mut receiver: DoorReceiver) -> ! {
+    pub async fn run_door(&self, mut receiver: RawUdpReceiver) -> ! {
         loop {
             receiver
                 .receive(async |datagram| {

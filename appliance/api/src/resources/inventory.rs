@@ -8,8 +8,8 @@ use crate::resources::nodes::boot_mode;
 use crate::{Error, View};
 use core::net::Ipv4Addr;
 use farrier_http::Status;
+use farrier_protocol::borrowed::{Disk, Inspection, Nic, Report, Statement};
 use farrier_protocol::signing::SIGNATURE_LEN;
-use farrier_protocol::view::{Disk, Inspection, Nic, Report, Statement};
 
 pub(crate) const ROUTES: &[Route] = &[Route::read("/v1/nodes/{node}/inventory", show)
     .check(check)
@@ -49,7 +49,7 @@ impl<'a> Inventory<'a> {
         let statement = body.map(|(body, _)| postcard::from_bytes::<Statement<'_>>(body));
         match statement {
             Some(Ok(Statement {
-                fact: Report::Inspection(inspection),
+                report: Report::Inspection(inspection),
                 ..
             })) => Self::Hardware(inspection),
             _ => Self::Nothing,

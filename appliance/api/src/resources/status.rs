@@ -46,7 +46,7 @@ use core::net::Ipv4Addr;
 use farrier_core::interface::PowerState;
 use farrier_core::node::{Hop, Node};
 use farrier_core::provisioning::deadlines;
-use farrier_protocol::message::Step;
+use farrier_protocol::message::AgentStep;
 
 const PATH: &str = "/farrier/v1/status";
 
@@ -223,13 +223,13 @@ fn progress(node: &Node, w: &mut Out<'_>) {
         return;
     };
     w.object().key("step").string(match progress.step {
-        Step::Startup => "startup",
-        Step::Inspect => "inspect",
-        Step::Erase => "erase",
-        Step::VerifyErase => "verify erase",
-        Step::Write => "write",
-        Step::VerifyImage => "verify image",
-        Step::Finish => "finish",
+        AgentStep::Startup => "startup",
+        AgentStep::Inspect => "inspect",
+        AgentStep::Erase => "erase",
+        AgentStep::VerifyErase => "verify erase",
+        AgentStep::Write => "write",
+        AgentStep::VerifyImage => "verify image",
+        AgentStep::Finish => "finish",
     });
     w.key("done").number(progress.done);
     w.key("total").number(progress.total);

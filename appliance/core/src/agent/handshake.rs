@@ -117,12 +117,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         node.boot.session = Some(accepted.session);
         node.boot.init_digest = digest;
-        node.boot.boot_key = accepted.hello.boot_key;
-        node.boot.mode = Some(accepted.hello.boot_mode);
+        node.boot.boot_key = accepted.handshake.boot_key;
+        node.boot.mode = Some(accepted.handshake.boot_mode);
         node.boot.heard = Some(now);
         node.power = PowerState::On;
-        if node.system_uuid == [0; 16] && is_real_uuid(&accepted.hello.system_uuid) {
-            node.system_uuid = accepted.hello.system_uuid;
+        if node.system_uuid == [0; 16] && is_real_uuid(&accepted.handshake.system_uuid) {
+            node.system_uuid = accepted.handshake.system_uuid;
         }
         node.timeline.mark(Hop::Handshake, now);
         count(&mut self.counters.sessions);

@@ -15,12 +15,12 @@ use crate::provisioning::steps::Step;
 use crate::rack::{Entropy, Rack, count};
 use core::fmt::Write;
 use core::net::Ipv4Addr;
+use farrier_asset_store::{DrivePlace, SlotPart};
 use farrier_dhcp::wire::{Arch, Platform};
 use farrier_lifecycle::{Event, State};
 use farrier_protocol::message::{BootId, Mac};
 use farrier_protocol::sealed;
 use farrier_protocol::ticket::Ticket;
-use farrier_store::{DrivePlace, SlotPart};
 
 /// Name of the kernel in the asset store.
 pub const KERNEL: &str = "vmlinuz";

@@ -9,9 +9,9 @@ use crate::provisioning::patch::{NewNode, NodePatch};
 use crate::provisioning::steps::Steps;
 use crate::strings::KeyValues;
 use core::net::Ipv4Addr;
+use farrier_asset_store::DrivePlace;
 use farrier_lifecycle::Verb;
 use farrier_protocol::message::{ConfigDriveFormat, Mac, NodeId};
-use farrier_store::DrivePlace;
 
 /// A request to change something, checked and carried out as a whole.
 #[derive(Debug, Clone)]

@@ -13,13 +13,13 @@ use crate::persist::{bits, job_number};
 use crate::rack::{DiskSlot, Rack};
 use crate::strings::{Kind, RACK};
 use core::net::Ipv4Addr;
-use farrier_dhcp::wire::Identity;
+use farrier_asset_store::DrivePlace;
+use farrier_dhcp::wire::ClientIdentity;
 use farrier_lifecycle::State;
 use farrier_protocol::message::{BootId, BootMode, ConfigDriveFormat, DiskId, Mac, NodeId};
 use farrier_protocol::server::Session;
 use farrier_protocol::ticket::Ticket;
 use farrier_protocol::wire::SessionId;
-use farrier_store::DrivePlace;
 
 /// Every reason that a state may have: a record has the words, a node points
 /// to them.
@@ -98,7 +98,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 address,
                 seconds,
             } => {
-                let client = Client::new(mac, &Identity::Hardware(mac.0));
+                let client = Client::new(mac, &ClientIdentity::Hardware(mac.0));
                 self.leases.restore(now, client, address, seconds);
             }
             Record::Unbound { address, declined } => {
@@ -387,7 +387,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     boot.session = None;
                 }
                 if let Some(session) = &mut boot.session {
-                    session.heard_at_least(heard);
+                    session.raise_last_counter(heard);
                 }
             }
             // Evidence; of older firmware.

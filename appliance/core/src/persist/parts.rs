@@ -211,7 +211,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 }
             }
             WORK => {
-                let heard = boot.session.as_ref().map_or(0, |session| session.heard());
+                let heard = boot
+                    .session
+                    .as_ref()
+                    .map_or(0, |session| session.last_counter());
                 let bit = |on: bool, bit: u8| if on { bit } else { 0 };
                 Record::Work {
                     node: id,

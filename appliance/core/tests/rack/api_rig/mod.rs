@@ -52,7 +52,7 @@ struct FullServices;
 impl Services for FullServices {
     fn counters(&self, report: &mut dyn FnMut(&'static str, u32)) {
         for name in [
-            "mux_door_dropped",
+            "mux_raw_udp_dropped",
             "mux_solicitations",
             "http_connections",
             "tftp_malformed",
@@ -256,7 +256,7 @@ pub fn signed_inspection(node: &Node, disks: &[DiskId]) -> Vec<u8> {
         boot: node.boot.id,
         counter: 1,
         order: 1,
-        fact: Report::Inspection(found),
+        report: Report::Inspection(found),
     };
     let key = SecretKey::from_bytes(&[1; 32]);
     let mut buffer = [0; 4096];

@@ -18,7 +18,7 @@ use farrier_core::{
 };
 use farrier_dhcp::wire::{MessageType, Reply, Request};
 use farrier_lifecycle::{State, Verb};
-use farrier_protocol::handler::Turn;
+use farrier_protocol::handler::RunnerPoll;
 use std::net::Ipv4Addr;
 
 pub type TestRack = Rack<8, 16, 16>;
@@ -316,7 +316,7 @@ impl Lab {
         let end = self.now + seconds * 1000;
         while self.now < end && !agent.over {
             match agent.driver.poll(self.now) {
-                Turn::Transmit(datagram) => {
+                RunnerPoll::Transmit(datagram) => {
                     let datagram = datagram.to_vec();
                     for did in self.step(Input::Agent {
                         from: agent.endpoint,
@@ -328,11 +328,11 @@ impl Lab {
                         }
                     }
                 }
-                Turn::Until(_) => {
+                RunnerPoll::Until(_) => {
                     self.now += 100;
                     self.step(Input::Tick);
                 }
-                Turn::Over => agent.over = true,
+                RunnerPoll::Over => agent.over = true,
             }
             agent.over |= agent.driver.handler().left.is_some();
         }

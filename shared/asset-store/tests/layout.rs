@@ -1,12 +1,12 @@
 //! What is laid out reads back, and damage is seen.
 
-use farrier_store::{
-    ALIGN, ENTRY_LEN, Entry, Error, Kind, NAME_LEN, SECTOR, SLOT_LEN, Superblock, lay_out,
+use farrier_asset_store::{
+    ALIGN, AssetKind, ENTRY_LEN, Entry, Error, NAME_LEN, SECTOR, SLOT_LEN, Superblock, lay_out,
 };
 use proptest::prelude::*;
 
 fn entry(name: &str, len: u64) -> Entry {
-    Entry::new(name, Kind::Public, 0, len, [7; 32]).unwrap()
+    Entry::new(name, AssetKind::Public, 0, len, [7; 32]).unwrap()
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn two_assets_of_one_name_are_refused() {
 fn names_are_checked() {
     for bad in ["", "with blank", "ümlaut", &"x".repeat(NAME_LEN + 1)] {
         assert_eq!(
-            Entry::new(bad, Kind::Public, 0, 0, [0; 32]),
+            Entry::new(bad, AssetKind::Public, 0, 0, [0; 32]),
             Err(Error::Name),
             "{bad:?}"
         );
@@ -55,15 +55,19 @@ fn names_are_checked() {
 
 #[test]
 fn private_kinds_are_not_served() {
-    assert!(Kind::Public.is_served() && Kind::Manifest.is_served() && Kind::ImageData.is_served());
-    assert!(!Kind::Identity.is_served() && !Kind::Config.is_served());
-    assert!(!Kind::OperatorKey.is_served());
+    assert!(
+        AssetKind::Public.is_served()
+            && AssetKind::Manifest.is_served()
+            && AssetKind::ImageData.is_served()
+    );
+    assert!(!AssetKind::Identity.is_served() && !AssetKind::Config.is_served());
+    assert!(!AssetKind::OperatorKey.is_served());
 }
 
 proptest! {
     #[test]
     fn an_entry_reads_back(name in "[!-~]{1,63}", sector in 0u64..1 << 40, len: u32, hash: [u8; 32]) {
-        let e = Entry::new(&name, Kind::Manifest, sector * SECTOR as u64, u64::from(len), hash).unwrap();
+        let e = Entry::new(&name, AssetKind::Manifest, sector * SECTOR as u64, u64::from(len), hash).unwrap();
         prop_assert_eq!(Entry::parse(&e.emit()), Ok(e));
         prop_assert_eq!(e.name(), name);
     }

@@ -19,10 +19,10 @@ use heapless::Vec;
 
 use crate::{
     MAX_DATAGRAM, MAX_STATEMENT,
-    client::{Handshake, Randoms, Session},
+    client::{Handshake, HandshakeEntropy, Session},
     message::{
-        AgentHandshake, Failure, FinalReport, HandshakeReply, Order, Progress, Reason, Refusal,
-        Reply, Report, Request, Statement, Step,
+        AgentHandshake, AgentStep, Failure, FinalReport, HandshakeReply, Order, Progress, Reason,
+        Refusal, Reply, Report, Request, Statement,
     },
     parts,
     server::HandshakeError,
@@ -61,11 +61,11 @@ pub struct Config {
     /// The ticket of the kernel command line.
     pub ticket: Ticket,
     /// First words. `boot_key` and the versions are filled in.
-    pub hello: AgentHandshake,
+    pub handshake: AgentHandshake,
     /// The boot's ed25519 key, which signs statements.
     pub boot_key: SecretKey,
     /// Random bytes of the handshake.
-    pub randoms: Randoms,
+    pub entropy: HandshakeEntropy,
 }
 
 /// Something happened.
@@ -77,7 +77,7 @@ pub struct Config {
 pub enum Event {
     /// The session stands.
     Established(HandshakeReply),
-    /// A new order. Call [`Conversation::finish`] when it is carried out.
+    /// A new order. Call [`AgentClient::finish`] when it is carried out.
     Order(Order),
     /// The appliance has stored this statement.
     Stored(u32),
@@ -99,7 +99,7 @@ pub enum Lost {
     NoHandshake(Option<HandshakeRefusal>),
     /// Requests are not answered any more.
     Silence,
-    /// The welcome names a version that was not offered.
+    /// The handshake_reply names a version that was not offered.
     Version,
 }
 
@@ -110,7 +110,7 @@ pub enum Lost {
     reason = "there is no heap to box it on, and one lives at a time"
 )]
 pub enum Poll {
-    /// Send [`Conversation::datagram`], then poll again.
+    /// Send [`AgentClient::datagram`], then poll again.
     Transmit,
     /// Nothing to send before this time.
     Until(u64),
@@ -140,7 +140,7 @@ enum State {
     Handshake(Handshake),
     Session {
         session: Session,
-        welcome: HandshakeReply,
+        handshake_reply: HandshakeReply,
     },
     Over,
 }
@@ -162,7 +162,7 @@ struct Outgoing {
 }
 
 /// See the module.
-pub struct Conversation {
+pub struct AgentClient {
     state: State,
     orders: PublicKey,
     boot_key: SecretKey,
@@ -196,14 +196,19 @@ pub struct Conversation {
     spread: u8,
 }
 
-impl Conversation {
+impl AgentClient {
     /// Prepares the handshake. Nothing is sent before [`poll`](Self::poll).
     pub fn new(config: Config) -> Result<Self, HandshakeError> {
-        let mut hello = config.hello;
-        hello.boot_key = config.boot_key.public().0;
-        hello.version_min = version::MIN;
-        hello.version_max = version::CURRENT;
-        let handshake = Handshake::new(&config.appliance, &config.ticket, &hello, &config.randoms)?;
+        let mut agent_handshake = config.handshake;
+        agent_handshake.boot_key = config.boot_key.public().0;
+        agent_handshake.version_min = version::MIN;
+        agent_handshake.version_max = version::CURRENT;
+        let handshake = Handshake::new(
+            &config.appliance,
+            &config.ticket,
+            &agent_handshake,
+            &config.entropy,
+        )?;
         let datagram = Vec::from_slice(handshake.datagram()).map_err(|_| HandshakeError::NoRoom)?;
         Ok(Self {
             state: State::Handshake(handshake),
@@ -230,10 +235,12 @@ impl Conversation {
         })
     }
 
-    /// The welcome, once the session stands.
-    pub fn welcome(&self) -> Option<&HandshakeReply> {
+    /// The handshake_reply, once the session stands.
+    pub fn handshake_reply(&self) -> Option<&HandshakeReply> {
         match &self.state {
-            State::Session { welcome, .. } => Some(welcome),
+            State::Session {
+                handshake_reply, ..
+            } => Some(handshake_reply),
             _ => None,
         }
     }
@@ -258,11 +265,14 @@ impl Conversation {
         &self.datagram
     }
 
-    /// Signs a fact about the order under way (about none where there is
+    /// Signs a report about the order under way (about none where there is
     /// none) and sends it until it is stored. Returns the statement's
     /// counter; [`Event::Stored`] names it.
-    pub fn report(&mut self, fact: Report) -> Result<u32, ReportError> {
-        let State::Session { welcome, .. } = &self.state else {
+    pub fn report(&mut self, report: Report) -> Result<u32, ReportError> {
+        let State::Session {
+            handshake_reply, ..
+        } = &self.state
+        else {
             return Err(ReportError::NoSession);
         };
         if self.outgoing.is_some() {
@@ -270,11 +280,11 @@ impl Conversation {
         }
         let counter = self.statements.saturating_add(1);
         let statement = Statement {
-            node: welcome.node,
-            boot: welcome.boot,
+            node: handshake_reply.node,
+            boot: handshake_reply.boot,
             counter,
             order: self.working.unwrap_or(0),
-            fact,
+            report,
         };
         let outgoing = self.outgoing.insert(Outgoing {
             counter,
@@ -388,16 +398,19 @@ impl Conversation {
                     }
                     _ => return None,
                 }
-                let (session, welcome) = handshake.process(datagram).ok()?;
+                let (session, handshake_reply) = handshake.process(datagram).ok()?;
                 self.heard_at = Some(now);
                 self.hint = None;
                 self.ask_at = now;
-                if !(version::MIN..=version::CURRENT).contains(&welcome.version) {
+                if !(version::MIN..=version::CURRENT).contains(&handshake_reply.version) {
                     self.state = State::Over;
                     return Some(Event::Lost(Lost::Version));
                 }
-                self.state = State::Session { session, welcome };
-                Some(Event::Established(welcome))
+                self.state = State::Session {
+                    session,
+                    handshake_reply,
+                };
+                Some(Event::Established(handshake_reply))
             }
             State::Session { session, .. } => {
                 if let Ok(Datagram::UnknownSession {
@@ -471,8 +484,14 @@ impl Conversation {
         if self.working.is_some() {
             return None;
         }
-        let welcome = *self.welcome()?;
-        match verify_order(&self.orders, welcome.node, welcome.boot, body, signature) {
+        let handshake_reply = *self.handshake_reply()?;
+        match verify_order(
+            &self.orders,
+            handshake_reply.node,
+            handshake_reply.boot,
+            body,
+            signature,
+        ) {
             Ok(order) if order.counter > self.last_order => {
                 self.last_order = order.counter;
                 self.working = Some(order.counter);
@@ -527,7 +546,7 @@ impl Conversation {
             self.progress_new = false;
             let progress = self.progress.unwrap_or(Progress {
                 order,
-                step: Step::Startup,
+                step: AgentStep::Startup,
                 done: 0,
                 total: 0,
                 rate: 0,
@@ -563,10 +582,10 @@ impl Conversation {
     }
 }
 
-impl fmt::Debug for Conversation {
+impl fmt::Debug for AgentClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Conversation")
-            .field("welcome", &self.welcome())
+        f.debug_struct("AgentClient")
+            .field("handshake_reply", &self.handshake_reply())
             .field("asking", &self.asking)
             .field("attempt", &self.attempt)
             .field("working", &self.working)
@@ -580,10 +599,10 @@ fn bad_order(error: SigningError) -> Report {
         SigningError::Signature => "the order's signature does not hold",
         SigningError::Malformed => "the order does not parse",
         SigningError::NoRoom => "the order is too long",
-        SigningError::NotOurs => "the order is for another node or boot",
+        SigningError::Misaddressed => "the order is for another node or boot",
     };
     Report::Failure(Failure {
-        step: Step::Startup,
+        step: AgentStep::Startup,
         reason: Reason::BadOrder,
         text: heapless::String::try_from(text).unwrap_or_default(),
     })

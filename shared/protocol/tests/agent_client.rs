@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 
 use common::*;
 use farrier_protocol::{
-    conversation::{Config, Conversation, HINTED_SILENCE_MS, Lost, SILENCE_MS},
-    handler::{AgentHandler, Driver, Turn, Work},
+    agent_client::{AgentClient, Config, HINTED_SILENCE_MS, Lost, SILENCE_MS},
+    handler::{AgentHandler, AgentRunner, RunnerPoll, TaskEvent},
     message::*,
     parts::{Arrived, Reassembly},
     server::{Freshness, Session},
@@ -20,39 +20,39 @@ use farrier_protocol::{
 #[derive(Default)]
 struct Hand {
     begun: Vec<u32>,
-    work: VecDeque<Work>,
+    work: VecDeque<TaskEvent>,
     refused: Vec<Refusal>,
     left: Option<FinalReport>,
     lost: Option<(u64, Lost)>,
 }
 
 impl AgentHandler for Hand {
-    fn established(&mut self, _: u64, welcome: &HandshakeReply) {
-        assert_eq!(*welcome, common::welcome());
+    fn established(&mut self, _: u64, handshake_reply: &HandshakeReply) {
+        assert_eq!(*handshake_reply, common::handshake_reply());
     }
 
     fn begin(&mut self, _: u64, order: &Order) {
         self.begun.push(order.counter);
         self.work = match order.task {
             Task::Inspect => [
-                Work::Report(Report::Inspection(inspection())),
-                Work::Finished,
+                TaskEvent::Report(Report::Inspection(inspection())),
+                TaskEvent::Finished,
             ]
             .into(),
             Task::Erase { .. } => [
-                Work::Progress(progress()),
-                Work::Report(Report::Erased(erased())),
-                Work::Report(Report::Done),
-                Work::Finished,
+                TaskEvent::Progress(progress()),
+                TaskEvent::Report(Report::Erased(erased())),
+                TaskEvent::Report(Report::Done),
+                TaskEvent::Finished,
             ]
             .into(),
-            Task::Deploy(_) => [Work::Failed(failure())].into(),
-            Task::Reboot => [Work::Leave(FinalReport::Reboot)].into(),
-            Task::PowerOff => [Work::Leave(FinalReport::PowerOff)].into(),
+            Task::Deploy(_) => [TaskEvent::Failed(failure())].into(),
+            Task::Reboot => [TaskEvent::Leave(FinalReport::Reboot)].into(),
+            Task::PowerOff => [TaskEvent::Leave(FinalReport::PowerOff)].into(),
         };
     }
 
-    fn poll(&mut self, _: u64) -> Option<Work> {
+    fn poll(&mut self, _: u64) -> Option<TaskEvent> {
         self.work.pop_front()
     }
 
@@ -177,7 +177,7 @@ impl Appliance {
                         Arrived::All(signed) => {
                             let key = boot_key().public();
                             let said = signing::verify_statement(&key, NODE, BOOT, signed).unwrap();
-                            let ends = !matches!(said.fact, Report::Erased(_)) && said.order != 0;
+                            let ends = !matches!(said.report, Report::Erased(_)) && said.order != 0;
                             assert_eq!(said.counter, self.stored.len() as u32 + 1);
                             self.stored.push(said);
                             if ends {
@@ -209,7 +209,7 @@ impl Dice {
 }
 
 struct Lab {
-    driver: Driver<Hand>,
+    driver: AgentRunner<Hand>,
     appliance: Appliance,
     now: u64,
     sent: usize,
@@ -217,17 +217,17 @@ struct Lab {
 
 impl Lab {
     fn new(orders: &[Task]) -> Self {
-        let conversation = Conversation::new(Config {
+        let client = AgentClient::new(Config {
             appliance: *keys().public(),
             orders: order_key().public(),
             ticket: ticket(),
-            hello: hello(),
+            handshake: agent_handshake(),
             boot_key: boot_key(),
-            randoms: randoms(),
+            entropy: entropy(),
         })
         .unwrap();
         Self {
-            driver: Driver::new(conversation, Hand::default()),
+            driver: AgentRunner::new(client, Hand::default()),
             appliance: Appliance::new(orders),
             now: 1_000_000,
             sent: 0,
@@ -240,13 +240,13 @@ impl Lab {
         let until = self.now + until;
         while self.now < until {
             let answers = match self.driver.poll(self.now) {
-                Turn::Over => return true,
-                Turn::Until(time) => {
+                RunnerPoll::Over => return true,
+                RunnerPoll::Until(time) => {
                     assert!(time > self.now, "waits for the past");
                     self.now = time.min(self.now + 100);
                     continue;
                 }
-                Turn::Transmit(datagram) => {
+                RunnerPoll::Transmit(datagram) => {
                     self.sent += 1;
                     network(datagram.to_vec())
                 }
@@ -277,7 +277,7 @@ fn check_whole_job(lab: &Lab) {
         .appliance
         .stored
         .iter()
-        .map(|s| (s.order, &s.fact))
+        .map(|s| (s.order, &s.report))
         .collect();
     assert_eq!(
         facts,
@@ -391,9 +391,9 @@ fn an_appliance_that_forgot_the_session_is_given_up() {
         assert!(lab.now < start + SILENCE_MS);
         let mut hint = None;
         match lab.driver.poll(lab.now) {
-            Turn::Over => break,
-            Turn::Until(time) => lab.now = time,
-            Turn::Transmit(datagram) => {
+            RunnerPoll::Over => break,
+            RunnerPoll::Until(time) => lab.now = time,
+            RunnerPoll::Transmit(datagram) => {
                 let Ok(Datagram::Request {
                     session, counter, ..
                 }) = Datagram::parse(datagram)
@@ -422,7 +422,7 @@ fn an_order_with_a_wrong_signature_is_not_begun_but_reported() {
     let reported = &lab.appliance.stored;
     assert!(!reported.is_empty() && reported.len() < 10);
     for statement in reported {
-        let Report::Failure(failure) = &statement.fact else {
+        let Report::Failure(failure) = &statement.report else {
             panic!("{statement:?}");
         };
         assert_eq!(failure.reason, Reason::BadOrder);
@@ -450,33 +450,33 @@ fn an_order_under_way_is_a_sign_of_life() {
     impl AgentHandler for Mute {
         fn established(&mut self, _: u64, _: &HandshakeReply) {}
         fn begin(&mut self, _: u64, _: &Order) {}
-        fn poll(&mut self, _: u64) -> Option<Work> {
+        fn poll(&mut self, _: u64) -> Option<TaskEvent> {
             None
         }
         fn refused(&mut self, _: u64, _: Refusal) {}
         fn leave(&mut self, _: u64, _: FinalReport) {}
         fn lost(&mut self, _: u64, _: Lost) {}
     }
-    let conversation = Conversation::new(Config {
+    let client = AgentClient::new(Config {
         appliance: *keys().public(),
         orders: order_key().public(),
         ticket: ticket(),
-        hello: hello(),
+        handshake: agent_handshake(),
         boot_key: boot_key(),
-        randoms: randoms(),
+        entropy: entropy(),
     })
     .unwrap();
-    let mut driver = Driver::new(conversation, Mute);
+    let mut driver = AgentRunner::new(client, Mute);
     let mut appliance = Appliance::new(&[erase()]);
     let (mut now, mut sent) = (0, 0);
     while now < 120_000 {
         let answer = match driver.poll(now) {
-            Turn::Over => panic!("it is over"),
-            Turn::Until(time) => {
+            RunnerPoll::Over => panic!("it is over"),
+            RunnerPoll::Until(time) => {
                 now = time;
                 continue;
             }
-            Turn::Transmit(datagram) => {
+            RunnerPoll::Transmit(datagram) => {
                 sent += 1;
                 appliance.answer(datagram)
             }

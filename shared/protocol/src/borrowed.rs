@@ -52,7 +52,7 @@ pub struct Statement<'a> {
     pub order: u32,
     /// What it says.
     #[serde(borrow)]
-    pub fact: Report<'a>,
+    pub report: Report<'a>,
 }
 
 /// The first of [`crate::message::Report`]; others do not parse here.

@@ -87,7 +87,7 @@ impl core::error::Error for Error {}
 /// What an asset is for. Numbered on the device, never reordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Kind {
+pub enum AssetKind {
     /// Served to anybody over TFTP and HTTP: boot programs, kernel, ramdisk.
     Public = 1,
     /// Never leaves the appliance: its identity keys.
@@ -102,22 +102,25 @@ pub enum Kind {
     OperatorKey = 6,
 }
 
-impl Kind {
+impl AssetKind {
     fn from_byte(b: u8) -> Option<Self> {
         Some(match b {
-            1 => Kind::Public,
-            2 => Kind::Identity,
-            3 => Kind::Config,
-            4 => Kind::Manifest,
-            5 => Kind::ImageData,
-            6 => Kind::OperatorKey,
+            1 => AssetKind::Public,
+            2 => AssetKind::Identity,
+            3 => AssetKind::Config,
+            4 => AssetKind::Manifest,
+            5 => AssetKind::ImageData,
+            6 => AssetKind::OperatorKey,
             _ => return None,
         })
     }
 
     /// Whether the asset may be served over a network.
     pub fn is_served(self) -> bool {
-        matches!(self, Kind::Public | Kind::Manifest | Kind::ImageData)
+        matches!(
+            self,
+            AssetKind::Public | AssetKind::Manifest | AssetKind::ImageData
+        )
     }
 }
 
@@ -211,7 +214,7 @@ pub struct Entry {
     name: [u8; NAME_LEN],
     name_len: u8,
     /// What it is for.
-    pub kind: Kind,
+    pub kind: AssetKind,
     /// Where its bytes start.
     pub offset: u64,
     /// How many bytes it has.
@@ -227,7 +230,7 @@ impl Entry {
     /// [`Error::Name`].
     pub fn new(
         name: &str,
-        kind: Kind,
+        kind: AssetKind,
         offset: u64,
         len: u64,
         hash: [u8; 32],
@@ -267,7 +270,7 @@ impl Entry {
             .filter(|_| name_len <= NAME_LEN)
             .and_then(|n| core::str::from_utf8(n).ok())
             .ok_or(Error::Name)?;
-        let kind = Kind::from_byte(bytes[64]).ok_or(Error::Invalid)?;
+        let kind = AssetKind::from_byte(bytes[64]).ok_or(Error::Invalid)?;
         let mut hash = [0; 32];
         hash.copy_from_slice(&bytes[88..120]);
         let (offset, len) = (u64_at(bytes, 72), u64_at(bytes, 80));
