@@ -36,86 +36,77 @@
 //! the present work began. `?limit=` and `?marker=` (a UUID) page through the
 //! nodes; `next` is there only where a limit cut the list.
 
-use super::Facts;
-use super::fields;
-use super::ident::{self, MacText};
-use super::render::{self, Cursor, Stage};
-use super::route::Call;
-use crate::json::{Slice, Writer};
+use crate::ident::{self, MacText};
+use crate::query::{Query, no_filter};
+use crate::reply::{Cursor, Stage};
+use crate::resource::{Ask, Out, Route};
+use crate::resources::nodes::{self, boot_mode};
+use crate::View;
 use core::net::Ipv4Addr;
 use farrier_core::interface::PowerState;
 use farrier_core::node::{Hop, Node};
 use farrier_core::provisioning::deadlines;
 use farrier_protocol::message::AgentStep;
 
-pub(super) fn fragment(facts: &Facts<'_>, call: &Call, at: &mut Cursor, w: &mut Writer<Slice<'_>>) {
+const PATH: &str = "/farrier/v1/status";
+
+pub(crate) const ROUTES: &[Route] = &[Route::read(PATH, show)
+    .query(Query::List(no_filter))
+    .check(nodes::check_marker)];
+
+fn show(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
+    let (view, list) = (&ask.view, &ask.call.list);
     match at.stage {
         Stage::Head if at.part == 0 => {
-            w.object().key("uptime_ms").number(facts.now.millis());
-            counters(facts, w);
+            w.object().key("uptime_ms").number(view.now.millis());
+            counters(view, w);
             at.part = 1;
         }
         Stage::Head => {
-            services(facts, w);
+            services(view, w);
             at.part = 0;
-            let (pool, bound) = facts.leases;
+            let (pool, bound) = view.leases;
             w.key("leases").object();
             w.key("pool").number(pool as u64);
             w.key("bound").number(bound as u64).end_object();
             w.key("nodes").array();
-            at.item = render::start(facts, &call.list);
+            at.item = nodes::start(view, list);
             at.stage = Stage::Seek;
         }
         Stage::Seek => {
-            if at.seek(facts, &call.list) {
+            if at.seek(view, list) {
                 w.object();
             }
         }
-        Stage::Item => match (facts.nodes.get(at.item), at.part) {
-            (Some(node), 0) => {
-                identity(node, w);
-                at.part = 1;
+        Stage::Item => {
+            match (view.nodes.get(at.item), at.part) {
+                (Some(node), 0) => identity(node, w),
+                (Some(node), 1) => _ = w.key("last_error").string_or_null(&node.last_error),
+                (Some(node), 2) => state(view, node, w),
+                (Some(node), 3) => hops(view, node, w),
+                (Some(node), 4) => {
+                    progress(node, w);
+                    written(node, w);
+                }
+                _ => {
+                    w.end_object();
+                    at.leave();
+                    return;
+                }
             }
-            (Some(node), 1) => {
-                w.key("last_error").string_or_null(&node.last_error);
-                at.part = 2;
-            }
-            (Some(node), 2) => {
-                state(facts, node, w);
-                at.part = 3;
-            }
-            (Some(node), 3) => {
-                hops(facts, node, w);
-                at.part = 4;
-            }
-            (Some(node), 4) => {
-                progress(node, w);
-                written(node, w);
-                at.part = 5;
-            }
-            _ => {
-                w.end_object();
-                at.leave();
-            }
-        },
+            at.part += 1;
+        }
         Stage::Tail | Stage::End => {
             w.end_array();
-            let last = at.item.checked_sub(1).and_then(|at| facts.nodes.get(at));
-            if let (Some(_), Some(last)) = (facts.nodes.get(at.item), last) {
-                w.key("next").text(format_args!(
-                    "/farrier/v1/status?limit={}&marker={}",
-                    call.list.limit,
-                    ident::text(last.id)
-                ));
-            }
+            nodes::next_page(view, list, at, w, PATH, &"");
             w.end_object();
-            at.stage = Stage::End;
+            at.end();
         }
     }
 }
 
-fn counters(facts: &Facts<'_>, w: &mut Writer<Slice<'_>>) {
-    let c = facts.counters;
+fn counters(view: &View<'_>, w: &mut Out<'_>) {
+    let c = view.counters;
     w.key("counters").object();
     for (name, value) in [
         ("dhcp_malformed", c.dhcp_malformed),
@@ -144,9 +135,9 @@ fn counters(facts: &Facts<'_>, w: &mut Writer<Slice<'_>>) {
 }
 
 /// The glue's own counters: network driver, multiplexer, TFTP, HTTP.
-fn services(facts: &Facts<'_>, w: &mut Writer<Slice<'_>>) {
+fn services(view: &View<'_>, w: &mut Out<'_>) {
     w.key("services").object();
-    if let Some(services) = facts.services {
+    if let Some(services) = view.services {
         services.counters(&mut |name, value| {
             w.key(name).number(value);
         });
@@ -154,7 +145,7 @@ fn services(facts: &Facts<'_>, w: &mut Writer<Slice<'_>>) {
     w.end_object();
 }
 
-fn identity(node: &Node, w: &mut Writer<Slice<'_>>) {
+fn identity(node: &Node, w: &mut Out<'_>) {
     w.key("uuid").text(ident::text(node.id));
     w.key("name").string_or_null(&node.name);
     w.key("mac");
@@ -169,13 +160,13 @@ fn identity(node: &Node, w: &mut Writer<Slice<'_>>) {
     };
 }
 
-fn state(facts: &Facts<'_>, node: &Node, w: &mut Writer<Slice<'_>>) {
+fn state(view: &View<'_>, node: &Node, w: &mut Out<'_>) {
     w.key("state").string(node.state.as_str());
-    w.key("state_ms").number(facts.now.since(node.since));
+    w.key("state_ms").number(view.now.since(node.since));
     w.key("reason").string(node.reason);
     w.key("deadline_ms");
     match node.deadline {
-        Some(deadline) => w.number(deadline.since(facts.now)),
+        Some(deadline) => w.number(deadline.since(view.now)),
         None => w.null(),
     };
     w.key("power").string(match node.power {
@@ -185,23 +176,23 @@ fn state(facts: &Facts<'_>, node: &Node, w: &mut Writer<Slice<'_>>) {
     });
     w.key("boot_mode");
     match node.boot.mode {
-        Some(mode) => w.string(fields::boot_mode(mode)),
+        Some(mode) => w.string(boot_mode(mode)),
         None => w.null(),
     };
     w.key("boot").number(node.boot.id.0);
     w.key("boots").number(node.attempts);
-    w.key("agent").bool(node.agent_is_live(facts.now));
+    w.key("agent").bool(node.agent_is_live(view.now));
     w.key("agent_heard_ms");
     match node.boot.heard {
-        Some(heard) => w.number(facts.now.since(heard)),
+        Some(heard) => w.number(view.now.since(heard)),
         None => w.null(),
     };
 }
 
-fn hops(facts: &Facts<'_>, node: &Node, w: &mut Writer<Slice<'_>>) {
+fn hops(view: &View<'_>, node: &Node, w: &mut Out<'_>) {
     w.key("boot_age_ms");
     match node.timeline.last() {
-        Some(_) => w.number(facts.now.since(node.timeline.started())),
+        Some(_) => w.number(view.now.since(node.timeline.started())),
         None => w.null(),
     };
     w.key("hops").array();
@@ -213,11 +204,11 @@ fn hops(facts: &Facts<'_>, node: &Node, w: &mut Writer<Slice<'_>>) {
     }
     w.end_array();
     w.key("next_hop");
-    match deadlines::due(node, facts.now) {
+    match deadlines::due(node, view.now) {
         Some((hop, until)) => {
             w.object().key("name").string(hop.as_str());
-            w.key("deadline_ms").number(until.since(facts.now));
-            w.key("late").bool(until <= facts.now).end_object();
+            w.key("deadline_ms").number(until.since(view.now));
+            w.key("late").bool(until <= view.now).end_object();
         }
         None => {
             w.null();
@@ -225,7 +216,7 @@ fn hops(facts: &Facts<'_>, node: &Node, w: &mut Writer<Slice<'_>>) {
     }
 }
 
-fn progress(node: &Node, w: &mut Writer<Slice<'_>>) {
+fn progress(node: &Node, w: &mut Out<'_>) {
     w.key("progress");
     let Some(progress) = node.boot.progress else {
         w.null();
@@ -247,7 +238,7 @@ fn progress(node: &Node, w: &mut Writer<Slice<'_>>) {
     w.end_object();
 }
 
-fn written(node: &Node, w: &mut Writer<Slice<'_>>) {
+fn written(node: &Node, w: &mut Out<'_>) {
     w.key("written");
     let Some(proof) = node.written else {
         w.null();

@@ -1,52 +1,47 @@
 //! Short JSON objects as bodies: read while they arrive, and kept as pairs
 //! of key and text. Which keys there may be, the request's owner says.
 
-use super::Error;
-use super::text::Text;
+use super::{Pairs, Text};
+use crate::Error;
 use crate::json::{Event, Reader};
-use farrier_core::strings::KeyValues;
 use farrier_http::Status;
-use heapless::Vec;
 
 /// Longest value in bytes.
 const VALUE_LEN: usize = 96;
-/// Bytes for all keys and values of one body, each with its end.
-const ROOM: usize = 640;
 /// Most bytes of such a body.
 const MAX_FORM: usize = 2048;
 
 /// The body so far.
 #[derive(Debug)]
-pub(super) struct Form {
+pub(crate) struct Form {
     reader: Reader,
     taken: usize,
     /// The key at depth 1, and the one within an object at depth 2.
     key: Text<24>,
     inner: Text<24>,
     text: Text<VALUE_LEN>,
-    /// `key`, 0, `value`, 0; and so on.
-    pairs: Vec<u8, ROOM, u16>,
+    pairs: Pairs,
 }
 
 impl Form {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             reader: Reader::new(),
             taken: 0,
             key: Text::default(),
             inner: Text::default(),
             text: Text::default(),
-            pairs: Vec::new(),
+            pairs: Pairs::new(),
         }
     }
 
     /// Takes all bytes of `input`.
-    pub(super) fn push(&mut self, input: &mut &[u8]) -> Result<(), Error> {
+    pub(crate) fn push(&mut self, input: &mut &[u8]) -> Result<(), Error> {
         self.taken = self.taken.saturating_add(input.len());
         if self.taken > MAX_FORM {
             return Err(Error::new(
                 Status::CONTENT_TOO_LARGE,
-                format_args!("The body of this request has at most {MAX_FORM} bytes here."),
+                format_args!("the body is longer than {MAX_FORM} bytes. Shorten it."),
             ));
         }
         while let Some(event) = self.reader.next(input)? {
@@ -58,11 +53,11 @@ impl Form {
     /// Tells that the body is complete. `known` are the keys that it may
     /// have; that of an object ends in `/`. Nothing at all is as good as an
     /// empty object.
-    pub(super) fn finish(&mut self, known: &[&str]) -> Result<(), Error> {
+    pub(crate) fn finish(&mut self, known: &[&str]) -> Result<(), Error> {
         if self.taken > 0 {
             self.reader.finish()?;
         }
-        for (key, _) in self.pairs() {
+        for (key, _) in self.pairs.iter() {
             let fits = |known: &&&str| match known.ends_with('/') {
                 true => key.starts_with(**known),
                 false => key == **known,
@@ -70,34 +65,18 @@ impl Form {
             if !known.iter().any(|known| fits(&known)) {
                 return Err(Error::new(
                     Status::BAD_REQUEST,
-                    format_args!("{key:?} is not supported here."),
+                    format_args!(
+                        "the body has the key {key:?}, which is not supported here. Leave it out."
+                    ),
                 ));
             }
         }
         Ok(())
     }
 
-    /// All keys and values, in their order. A list is its key once for every
-    /// value; a member of an object is `object/key`.
-    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.lists().iter()
-    }
-
-    /// The same, to be handed over.
-    pub(super) fn lists(&self) -> KeyValues<'_> {
-        KeyValues(core::str::from_utf8(&self.pairs).unwrap_or(""))
-    }
-
-    /// The value of a key; empty where there is none.
-    pub(super) fn get(&self, key: &str) -> &str {
-        let mut pairs = self.pairs();
-        pairs.find(|(known, _)| *known == key).map_or("", |p| p.1)
-    }
-
-    /// The values of a list.
-    pub(super) fn all<'f>(&'f self, key: &'f str) -> impl Iterator<Item = &'f str> {
-        let found = self.pairs().filter(move |(known, _)| *known == key);
-        found.map(|(_, value)| value)
+    /// All keys and values, in their order.
+    pub(crate) const fn pairs(&self) -> &Pairs {
+        &self.pairs
     }
 
     fn event(&mut self, event: Event<'_>) -> Result<(), Error> {
@@ -105,7 +84,7 @@ impl Form {
         match event {
             Event::ObjectStart | Event::ArrayStart if depth <= 2 => {
                 if depth == 1 && event == Event::ArrayStart {
-                    return Err(Error::bad("The body is not an object."));
+                    return Err(Error::bad("the body is not an object. Send a JSON object."));
                 }
                 self.inner.clear();
             }
@@ -122,7 +101,9 @@ impl Form {
                 key.clear();
                 key.take(Event::Text(self.text.shown()));
                 if key.get().is_none() || self.text.get().is_none() {
-                    return Err(Error::bad("A key of the body is too long."));
+                    return Err(Error::bad(
+                        "a key of the body is too long. Keys have at most 24 bytes.",
+                    ));
                 }
             }
             Event::Null => {}
@@ -135,7 +116,7 @@ impl Form {
             }
             _ => {
                 return Err(Error::bad(
-                    "The body is not an object of texts and numbers.",
+                    "the body is not an object of texts and numbers. Send one without deeper objects.",
                 ));
             }
         }
@@ -143,18 +124,20 @@ impl Form {
     }
 
     fn keep(&mut self) -> Result<(), Error> {
-        let long = || Error::bad("A value in the body is too long.");
+        let long = || Error::bad("a value in the body is too long. Values have at most 96 bytes.");
         let text = self.text.get().ok_or_else(long)?;
         if text.chars().any(char::is_control) {
-            return Err(Error::bad("A value in the body has control characters."));
+            return Err(Error::bad(
+                "a value in the body has control characters. Remove them.",
+            ));
         }
         let (key, inner) = (self.key.shown(), self.inner.shown());
         let between = if inner.is_empty() { "" } else { "/" };
-        for part in [key, between, inner, "\0", text, "\0"] {
-            let kept = self.pairs.extend_from_slice(part.as_bytes());
-            kept.map_err(|_| Error::bad("The body says more than there is room for."))?;
-        }
-        Ok(())
+        self.pairs.push(&[key, between, inner], text).map_err(|_| {
+            Error::bad(
+                "the body holds more text than there is room for. Send fewer or shorter values.",
+            )
+        })
     }
 }
 
@@ -177,12 +160,12 @@ mod tests {
             "info": {"k": "v", "n": 2}, "name2": null}"#;
         for cut in [1, 2, 7, 1000] {
             let form = read(body, cut).unwrap();
-            assert_eq!(form.get("name"), "a\"b");
-            assert_eq!(form.all("traits").count(), 2);
-            assert_eq!(form.get("count"), "7");
-            assert_eq!(form.get("on"), "true");
-            assert_eq!(form.get("info/n"), "2");
-            assert_eq!(form.get("name2"), "");
+            assert_eq!(form.pairs().get("name"), "a\"b");
+            assert_eq!(form.pairs().all("traits").count(), 2);
+            assert_eq!(form.pairs().get("count"), "7");
+            assert_eq!(form.pairs().get("on"), "true");
+            assert_eq!(form.pairs().get("info/n"), "2");
+            assert_eq!(form.pairs().get("name2"), "");
         }
         assert_eq!(Form::new().finish(&[]), Ok(()));
     }
@@ -192,7 +175,7 @@ mod tests {
         let long = std::format!(r#"{{"name": "{}"}}"#, "x".repeat(97));
         let much = std::format!(
             r#"{{"traits": [{}"x"]}}"#,
-            r#""yyyyyyyyyyyyyyyyy","#.repeat(40)
+            r#""yyyyyyyyyyyyyyyyyyyyyyyyyy","#.repeat(40)
         );
         for body in [
             "[]",

@@ -1,23 +1,52 @@
-//! The body of `PUT /v1/nodes/{node}/states/provision`, read while it
-//! arrives.
+//! `PUT /v1/nodes/{node}/states/provision`: a verb, its steps and its config
+//! drive. The body is read while it arrives.
 //!
-//! Its keys may come in any order and the config drive among them is as long
-//! as it likes to be: its bytes pass through to whoever seals and stores
-//! them, and are not kept here.
+//! Its keys may come in any order. The bytes of the config drive pass through
+//! to what seals and stores them, and are not kept here.
 
-use super::text::Text;
-use super::{Error, MAX_CONFIG_DRIVE};
+use crate::body::{Body, Text};
 use crate::json::{Event, Reader};
+use crate::resource::{Call, Route, Takes};
+use crate::{Error, MAX_CONFIG_DRIVE, View};
+use farrier_core::interface::Command;
 use core::str::FromStr;
 use farrier_core::provisioning::steps::{MAX_STEPS, Step, Steps, WRITE_PRIORITY};
-use farrier_http::Status;
+use farrier_http::{Method, Status};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::ConfigDriveFormat;
 use heapless::Vec;
 
+pub(crate) const ROUTES: &[Route] =
+    &[
+        Route::change(Method::Put, "/v1/nodes/{node}/states/provision", put)
+            .takes(Takes::Provision)
+            .status(Status::ACCEPTED),
+    ];
+
+fn put<'f>(_: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<'f>, Error> {
+    let Body::Provision(
+        Provision {
+            wish: Some((verb, steps)),
+            drive,
+            drive_len,
+            ..
+        },
+        sealed,
+    ) = body
+    else {
+        return Err(Error::bad("the body names no target. Send the verb as target."));
+    };
+    Ok(Command::ProvisionSteps {
+        node: call.node_id(),
+        verb: *verb,
+        steps: *steps,
+        config_drive: drive.map(|format| sealed.told(*drive_len, format)),
+    })
+}
+
 /// The body so far.
 #[derive(Debug)]
-pub(super) struct Provision {
+pub(crate) struct Provision {
     reader: Reader,
     /// The state of the node: decides whether a config drive may be kept.
     state: State,
@@ -35,15 +64,8 @@ pub(super) struct Provision {
     step: OneStep,
     /// Within the key of a step.
     in_key: bool,
-}
-
-/// What the body wishes.
-#[derive(Debug)]
-pub(super) struct Wish {
-    pub(super) verb: Verb,
-    pub(super) steps: Steps,
-    /// Length and format of the config drive.
-    pub(super) drive: Option<(u32, ConfigDriveFormat)>,
+    /// The verb and its steps, once the body is complete.
+    wish: Option<(Verb, Steps)>,
 }
 
 /// One step as far as it was read.
@@ -71,7 +93,7 @@ enum Now {
 }
 
 impl Provision {
-    pub(super) fn new(state: State) -> Self {
+    pub(crate) fn new(state: State) -> Self {
         Self {
             reader: Reader::new(),
             state,
@@ -86,13 +108,14 @@ impl Provision {
             steps: Vec::new(),
             step: OneStep::default(),
             in_key: false,
+            wish: None,
         }
     }
 
     /// Takes bytes of the body out of `input`. Gives a piece of the config
     /// drive as soon as there is one: call again. `None` means that `input`
     /// is used up.
-    pub(super) fn push<'b>(&mut self, input: &mut &'b [u8]) -> Result<Option<&'b [u8]>, Error> {
+    pub(crate) fn push<'b>(&mut self, input: &mut &'b [u8]) -> Result<Option<&'b [u8]>, Error> {
         loop {
             let before = *input;
             let event = self.reader.next(input)?;
@@ -115,28 +138,31 @@ impl Provision {
         }
     }
 
+    /// Length of the config drive in bytes of its text, where there is one.
+    pub(crate) fn drive_length(&self) -> Option<u32> {
+        self.drive.map(|_| self.drive_len)
+    }
+
     /// Tells that the body is complete.
-    pub(super) fn finish(&mut self) -> Result<Wish, Error> {
+    pub(crate) fn finish(&mut self) -> Result<(), Error> {
         self.reader.finish()?;
         let target = self
             .target
             .as_ref()
-            .ok_or_else(|| Error::bad("The body names no target."))?;
+            .ok_or_else(|| Error::bad("the body names no target. Send the verb as target."))?;
         let unknown = || Error::verb(self.state, target.shown());
         let verb = target.get().map(Verb::from_str);
         let verb = verb.and_then(Result::ok).ok_or_else(unknown)?;
-        let drive = self.drive.map(|format| (self.drive_len, format));
-        if drive.is_some() && !matches!(verb, Verb::Active | Verb::Rebuild) {
+        if self.drive.is_some() && !matches!(verb, Verb::Active | Verb::Rebuild) {
             return Err(Error::new(
                 Status::BAD_REQUEST,
-                format_args!("A configdrive belongs to active or rebuild, not to {verb}."),
+                format_args!(
+                    "a configdrive belongs to active or rebuild, not to {verb}. Leave it out."
+                ),
             ));
         }
-        Ok(Wish {
-            verb,
-            steps: self.queue(verb)?,
-            drive,
-        })
+        self.wish = Some((verb, self.queue(verb)?));
+        Ok(())
     }
 
     /// The steps in the order of their priorities, highest first; those of
@@ -151,11 +177,11 @@ impl Provision {
             Some(listed) => {
                 return Err(Error::new(
                     Status::BAD_REQUEST,
-                    format_args!("The steps of the body belong to {listed}, not to {verb}."),
+                    format_args!("the steps of the body belong to {listed}, not to {verb}. Leave them out."),
                 ));
             }
         }
-        let many = || Error::bad("There are more steps than a node has room for.");
+        let many = || Error::bad("there are more steps than a node has room for. Send at most 8.");
         if deploys && !self.steps.is_empty() {
             // Behind others of the same priority.
             let write = (Step::Write, WRITE_PRIORITY);
@@ -176,7 +202,7 @@ impl Provision {
         if self.drive_len > MAX_CONFIG_DRIVE {
             return Err(Error::new(
                 Status::CONTENT_TOO_LARGE,
-                format_args!("A configdrive has at most {MAX_CONFIG_DRIVE} bytes here."),
+                format_args!("the configdrive is longer than {MAX_CONFIG_DRIVE} bytes. Shorten it."),
             ));
         }
         Ok(())
@@ -199,7 +225,7 @@ impl Provision {
                     // Blanks ahead of the brace are not the object's.
                     return Ok(used.split_last_chunk::<1>().map_or(&[], |(_, last)| last));
                 }
-                _ => return Err(Error::bad("A configdrive is a string or an object.")),
+                _ => return Err(Error::bad("the configdrive is neither a string nor an object. Send one of these.")),
             },
             Now::DriveText if event == Event::StringEnd => {
                 self.now = Now::Top;
@@ -218,11 +244,11 @@ impl Provision {
                 Event::StringEnd => {
                     self.now = Now::Top;
                     if self.target.replace(self.value.clone()).is_some() {
-                        return Err(Error::bad("The body names two targets."));
+                        return Err(Error::bad("the body names two targets. Send one."));
                     }
                 }
                 Event::Text(_) | Event::Char(_) => self.value.take(event),
-                _ => return Err(Error::bad("The target is a string.")),
+                _ => return Err(Error::bad("the target is not a string. Send the verb as a string.")),
             },
             Now::Steps(verb) => self.steps(verb, event)?,
             Now::Nothing => match event {
@@ -249,7 +275,7 @@ impl Provision {
                 }
             }
             Event::ObjectStart | Event::ObjectEnd => {}
-            _ => return Err(Error::bad("The body is not an object.")),
+            _ => return Err(Error::bad("the body is not an object. Send a JSON object.")),
         }
         Ok(())
     }
@@ -258,7 +284,7 @@ impl Provision {
     /// using the one that lies in its slot.
     fn keep(&mut self, format: ConfigDriveFormat) -> Result<(), Error> {
         if self.seen_drive {
-            return Err(Error::bad("The body brings two configdrives."));
+            return Err(Error::bad("the body brings two configdrives. Send one."));
         }
         self.seen_drive = true;
         let deployable = [Verb::Active, Verb::Rebuild]
@@ -305,12 +331,12 @@ impl Provision {
             },
             Event::NumberEnd if depth == 3 && key == "priority" => {
                 let priority = self.value.get().and_then(|text| text.parse().ok());
-                let unfit = || Error::bad("A priority is a number of 0 to 255.");
+                let unfit = || Error::bad("a priority is no number of 0 to 255. Correct it.");
                 self.step.priority = priority.ok_or_else(unfit)?;
             }
             _ => {
                 return Err(Error::bad(
-                    "A step has interface, step and priority, and no arguments.",
+                    "a step has something else than interface, step and priority. Leave it out; steps have no arguments.",
                 ));
             }
         }
@@ -319,7 +345,7 @@ impl Provision {
 
     fn one_step(&mut self, verb: Verb) -> Result<(), Error> {
         if self.listed.replace(verb).is_some_and(|other| other != verb) {
-            return Err(Error::bad("The body brings two lists of steps."));
+            return Err(Error::bad("the body brings two lists of steps. Send one."));
         }
         let OneStep {
             step,
@@ -329,19 +355,19 @@ impl Provision {
         let known = step.filter(|step| !foreign && *step != Step::Write);
         let step = known.ok_or_else(|| {
             Error::bad(
-                "There are the steps erase_devices and collect_inventory of the interface \
-                 deploy, hold and reboot. Writing the image needs no step.",
+                "a step is not known. There are the steps erase_devices and collect_inventory \
+                 of the interface deploy, hold and reboot. Writing the image needs no step.",
             )
         })?;
         self.steps
             .push((step, priority))
-            .map_err(|_| Error::bad("There are more steps than a node has room for."))
+            .map_err(|_| Error::bad("there are more steps than a node has room for. Send at most 8."))
     }
 
     fn unfit(&self) -> Error {
         Error::new(
             Status::BAD_REQUEST,
-            format_args!("{:?} is not supported here.", self.key.shown()),
+            format_args!("the body has {:?}, which is not supported. Leave it out.", self.key.shown()),
         )
     }
 }

@@ -1,13 +1,32 @@
-//! A node's inventory, as Ironic shows it, made of the signed statement in
-//! which the agent reported the hardware.
+//! `/v1/nodes/{node}/inventory`: a node's hardware, out of the signed report
+//! of its last inspection.
 
-use super::fields;
-use super::ident::MacText;
-use super::render::{Cursor, Stage};
-use crate::json::{Slice, Writer};
+use crate::ident::MacText;
+use crate::reply::{Cursor, Stage};
+use crate::resource::{Ask, Call, Out, Route};
+use crate::resources::nodes::boot_mode;
+use crate::{Error, View};
 use core::net::Ipv4Addr;
+use farrier_http::Status;
 use farrier_protocol::borrowed::{Disk, Inspection, Nic, Report, Statement};
 use farrier_protocol::signing::SIGNATURE_LEN;
+
+pub(crate) const ROUTES: &[Route] = &[Route::read("/v1/nodes/{node}/inventory", show)
+    .check(check)
+    .of_statement()];
+
+fn check(view: &View<'_>, call: &Call) -> Result<(), Error> {
+    match view.node(call) {
+        Some((_, node)) if node.hardware.statement_len == 0 => Err(Error::new(
+            Status::NOT_FOUND,
+            format_args!(
+                "Node {} has no inventory yet: inspect it.",
+                call.parameter(0)
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
 
 /// An inspection, read out of a statement.
 #[derive(Debug)]
@@ -15,7 +34,7 @@ use farrier_protocol::signing::SIGNATURE_LEN;
     clippy::large_enum_variant,
     reason = "lives on the stack for one call; there is no heap to box it on"
 )]
-pub(super) enum Inventory<'a> {
+enum Inventory<'a> {
     /// There is none, or its bytes do not parse.
     Nothing,
     /// The hardware.
@@ -23,11 +42,9 @@ pub(super) enum Inventory<'a> {
 }
 
 impl<'a> Inventory<'a> {
-    pub(super) const NONE: Self = Self::Nothing;
-
     /// Reads a statement as it is kept: encoded, with its signature behind
     /// it. The signature was verified when the statement was taken in.
-    pub(super) fn read(signed: &'a [u8]) -> Self {
+    fn read(signed: &'a [u8]) -> Self {
         let body = signed.split_last_chunk::<SIGNATURE_LEN>();
         let statement = body.map(|(body, _)| postcard::from_bytes::<Statement<'_>>(body));
         match statement {
@@ -41,11 +58,11 @@ impl<'a> Inventory<'a> {
 }
 
 /// Interfaces are the first list, disks the second: `at.item` counts both.
-pub(super) fn fragment(inventory: &Inventory<'_>, at: &mut Cursor, w: &mut Writer<Slice<'_>>) {
-    let Inventory::Hardware(found) = inventory else {
+fn show(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
+    let Inventory::Hardware(found) = &Inventory::read(ask.statement) else {
         w.object().key("inventory").null();
         w.key("plugin_data").object().end_object().end_object();
-        at.stage = Stage::End;
+        at.end();
         return;
     };
     match at.stage {
@@ -99,12 +116,12 @@ pub(super) fn fragment(inventory: &Inventory<'_>, at: &mut Cursor, w: &mut Write
         Stage::Tail | Stage::End => {
             w.end_array().end_object();
             w.key("plugin_data").object().end_object().end_object();
-            at.stage = Stage::End;
+            at.end();
         }
     }
 }
 
-fn machine(found: &Inspection<'_>, w: &mut Writer<Slice<'_>>) {
+fn machine(found: &Inspection<'_>, w: &mut Out<'_>) {
     w.object().key("inventory").object();
     w.key("memory").object();
     w.key("total").number(u64::from(found.memory_mib) << 20);
@@ -115,14 +132,14 @@ fn machine(found: &Inspection<'_>, w: &mut Writer<Slice<'_>>) {
     w.key("physical_mb").number(physical).end_object();
     w.key("boot").object();
     w.key("current_boot_mode")
-        .string(fields::boot_mode(found.boot_mode));
+        .string(boot_mode(found.boot_mode));
     w.key("pxe_interface").null().end_object();
     w.key("hostname").null();
     w.key("bmc_address").null().key("bmc_v6address").null();
     w.key("tpm2").bool(found.tpm2);
 }
 
-fn cpu(found: &Inspection<'_>, w: &mut Writer<Slice<'_>>) {
+fn cpu(found: &Inspection<'_>, w: &mut Out<'_>) {
     w.key("cpu").object();
     w.key("model_name").string_or_null(&found.cpu.model);
     w.key("architecture").string(&found.cpu.architecture);
@@ -136,7 +153,7 @@ fn cpu(found: &Inspection<'_>, w: &mut Writer<Slice<'_>>) {
     w.key("flags").array().end_array().end_object();
 }
 
-fn interface(nic: &Nic<'_>, w: &mut Writer<Slice<'_>>) {
+fn interface(nic: &Nic<'_>, w: &mut Out<'_>) {
     w.object().key("name").string(&nic.name);
     w.key("mac_address").text(MacText(nic.mac));
     w.key("ipv4_address");
@@ -171,7 +188,7 @@ fn interface(nic: &Nic<'_>, w: &mut Writer<Slice<'_>>) {
     w.end_object();
 }
 
-fn disk_identity(disk: &Disk<'_>, w: &mut Writer<Slice<'_>>) {
+fn disk_identity(disk: &Disk<'_>, w: &mut Out<'_>) {
     w.object();
     w.key("name").text(format_args!("/dev/{}", disk.name));
     w.key("model").string_or_null(&disk.model);
@@ -181,7 +198,7 @@ fn disk_identity(disk: &Disk<'_>, w: &mut Writer<Slice<'_>>) {
     w.key("rotational").bool(disk.rotational);
 }
 
-fn disk_place(disk: &Disk<'_>, w: &mut Writer<Slice<'_>>) {
+fn disk_place(disk: &Disk<'_>, w: &mut Out<'_>) {
     w.key("wwn").string_or_null(&disk.wwn);
     w.key("wwn_with_extension").null();
     w.key("wwn_vendor_extension").null();

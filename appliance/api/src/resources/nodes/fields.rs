@@ -3,8 +3,10 @@
 //! Fields that belong to features which are not here keep the value that
 //! Ironic gives a node that does not use them.
 
-use super::{Facts, ident};
-use crate::json::{Slice, Writer};
+use crate::ident;
+use crate::reply::links;
+use crate::resource::Out;
+use crate::View;
 use farrier_core::interface::PowerState;
 use farrier_core::node::flags::Flags;
 use farrier_core::node::{Hop, Node};
@@ -12,10 +14,9 @@ use farrier_core::provisioning::deadlines;
 use farrier_core::provisioning::steps::Step;
 use farrier_core::strings::Kind;
 use farrier_lifecycle::State;
-use farrier_protocol::message::NodeId;
 
 /// All fields of a node, in the order in which they are shown.
-pub(super) const NAMES: [&str; 62] = [
+pub(crate) const NAMES: [&str; 62] = [
     "uuid",
     "name",
     "provision_state",
@@ -82,57 +83,82 @@ pub(super) const NAMES: [&str; 62] = [
 
 /// A selection of fields: bit *n* is `NAMES[n]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fields(u64);
+pub(crate) struct Fields(u64);
 
 const _: () = assert!(NAMES.len() < 64);
 
 impl Fields {
     /// Every field.
-    pub(super) const ALL: Self = Self((1 << NAMES.len()) - 1);
+    pub(crate) const ALL: Self = Self((1 << NAMES.len()) - 1);
     /// None.
-    pub(super) const NONE: Self = Self(0);
-
+    pub(crate) const NONE: Self = Self(0);
     /// What a list shows where nothing else is asked for.
-    pub(super) fn summary() -> Self {
-        [
-            "uuid",
-            "name",
-            "instance_uuid",
-            "power_state",
-            "provision_state",
-            "maintenance",
-            "links",
-        ]
-        .into_iter()
-        .fold(Self::NONE, |fields, name| {
-            fields.with(name).unwrap_or(fields)
-        })
+    pub(crate) const SUMMARY: Self = Self::of(&[
+        "uuid",
+        "name",
+        "instance_uuid",
+        "power_state",
+        "provision_state",
+        "maintenance",
+        "links",
+    ]);
+
+    /// The fields of these names, all of which there must be.
+    pub(crate) const fn of(names: &[&str]) -> Self {
+        let mut bits = 0;
+        let mut at = 0;
+        while at < names.len() {
+            let mut place = 0;
+            while !same(names[at], NAMES[place]) {
+                place += 1;
+            }
+            bits |= 1 << place;
+            at += 1;
+        }
+        Self(bits)
     }
 
     /// This selection and one more field; `None` where there is no such.
-    pub(super) fn with(self, name: &str) -> Option<Self> {
+    pub(crate) fn with(self, name: &str) -> Option<Self> {
         let place = NAMES.iter().position(|known| *known == name)?;
         Some(Self(self.0 | 1 << place))
     }
 
     /// The first selected field at or behind this place.
-    pub(super) fn next(self, from: usize) -> Option<usize> {
+    pub(crate) fn next(self, from: usize) -> Option<usize> {
         (from..NAMES.len()).find(|place| self.0 >> place & 1 == 1)
+    }
+
+    /// The names of the selected fields.
+    pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
+        let all = NAMES.iter().enumerate();
+        all.filter(move |(place, _)| self.0 >> place & 1 == 1)
+            .map(|(_, name)| *name)
     }
 }
 
+/// Whether two texts are the same, at compile time.
+const fn same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
 /// Writes one field of a node, key and value.
-pub(super) fn write(
-    facts: &Facts<'_>,
+pub(crate) fn write(
+    view: &View<'_>,
     index: usize,
     node: &Node,
     place: usize,
-    w: &mut Writer<Slice<'_>>,
+    w: &mut Out<'_>,
 ) {
     let Some(name) = NAMES.get(place) else {
         return;
     };
-    let text = |kind| facts.texts.get(index, kind);
+    let text = |kind| view.texts.get(index, kind);
     w.key(name);
     match *name {
         "uuid" => w.text(ident::text(node.id)),
@@ -154,8 +180,8 @@ pub(super) fn write(
         },
         "instance_info" => instance_info(node, w),
         "driver" | "conductor" => w.string("farrier"),
-        "driver_info" => driver_info(facts, index, w),
-        "driver_internal_info" => driver_internal_info(facts, node, w),
+        "driver_info" => driver_info(view, index, w),
+        "driver_internal_info" => driver_internal_info(view, node, w),
         "properties" => properties(node, w),
         "reservation" if node.state.is_busy() => w.string("farrier"),
         "boot_mode" => match node.boot.mode {
@@ -184,12 +210,12 @@ pub(super) fn write(
         "automated_clean" => w.bool(true),
         "traits" => {
             w.array();
-            for word in facts.texts.words(node.traits) {
+            for word in view.texts.words(node.traits) {
                 w.string(word);
             }
             w.end_array()
         }
-        "resource_class" => w.string_or_null(facts.texts.class(node.class)),
+        "resource_class" => w.string_or_null(view.texts.class(node.class)),
         "allocation_uuid" => match node.instance.instance_uuid {
             Some(id) if node.flags.contains(Flags::ALLOCATED) => w.text(ident::text(id)),
             _ => w.null(),
@@ -216,25 +242,14 @@ pub(super) fn write(
 }
 
 /// What Ironic calls the ways to boot.
-pub(super) fn boot_mode(mode: farrier_protocol::message::BootMode) -> &'static str {
+pub(crate) fn boot_mode(mode: farrier_protocol::message::BootMode) -> &'static str {
     match mode {
         farrier_protocol::message::BootMode::Bios => "bios",
         farrier_protocol::message::BootMode::Uefi => "uefi",
     }
 }
 
-/// The list of one link that points at the thing itself.
-pub(super) fn links<'w, 'b>(
-    w: &'w mut Writer<Slice<'b>>,
-    kind: &str,
-    id: NodeId,
-) -> &'w mut Writer<Slice<'b>> {
-    w.array().object().key("href");
-    w.text(format_args!("/v1/{kind}/{}", ident::text(id)));
-    w.key("rel").string("self").end_object().end_array()
-}
-
-fn instance_info<'w, 'b>(node: &Node, w: &'w mut Writer<Slice<'b>>) -> &'w mut Writer<Slice<'b>> {
+fn instance_info<'w, 'b>(node: &Node, w: &'w mut Out<'b>) -> &'w mut Out<'b> {
     w.object();
     if !node.instance.image_source.is_empty() {
         w.key("image_source").string(&node.instance.image_source);
@@ -250,12 +265,12 @@ fn instance_info<'w, 'b>(node: &Node, w: &'w mut Writer<Slice<'b>>) -> &'w mut W
 }
 
 fn driver_info<'w, 'b>(
-    facts: &Facts<'_>,
+    view: &View<'_>,
     index: usize,
-    w: &'w mut Writer<Slice<'b>>,
-) -> &'w mut Writer<Slice<'b>> {
+    w: &'w mut Out<'b>,
+) -> &'w mut Out<'b> {
     w.object();
-    for (key, value) in facts.texts.pairs(index, Kind::DriverInfo) {
+    for (key, value) in view.texts.pairs(index, Kind::DriverInfo) {
         let secret = key.contains("password") || key.contains("secret");
         let value = if secret { "******" } else { value };
         w.key(key).string(value);
@@ -268,8 +283,8 @@ fn driver_info<'w, 'b>(
 fn step<'w, 'b>(
     node: &Node,
     kind: State,
-    w: &'w mut Writer<Slice<'b>>,
-) -> &'w mut Writer<Slice<'b>> {
+    w: &'w mut Out<'b>,
+) -> &'w mut Out<'b> {
     let at_work = match node.state {
         State::Cleaning | State::CleanWait | State::CleanHold => State::Available,
         State::Deploying | State::WaitCallBack | State::DeployHold => State::Deploying,
@@ -290,22 +305,22 @@ fn step<'w, 'b>(
 /// What the node waits for and until when: Ironic's field for what only the
 /// driver understands.
 fn driver_internal_info<'w, 'b>(
-    facts: &Facts<'_>,
+    view: &View<'_>,
     node: &Node,
-    w: &'w mut Writer<Slice<'b>>,
-) -> &'w mut Writer<Slice<'b>> {
+    w: &'w mut Out<'b>,
+) -> &'w mut Out<'b> {
     w.object().key("reason").string(node.reason);
     w.key("state_seconds")
-        .number(facts.now.since(node.since) / 1000);
+        .number(view.now.since(node.since) / 1000);
     if let Some(deadline) = node.deadline {
         w.key("deadline_seconds")
-            .number(deadline.since(facts.now) / 1000);
+            .number(deadline.since(view.now) / 1000);
     }
-    w.key("agent_is_live").bool(node.agent_is_live(facts.now));
-    if let Some((hop, until)) = deadlines::due(node, facts.now) {
+    w.key("agent_is_live").bool(node.agent_is_live(view.now));
+    if let Some((hop, until)) = deadlines::due(node, view.now) {
         w.key("next_hop").string(hop.as_str());
         w.key("next_hop_seconds")
-            .number(until.since(facts.now) / 1000);
+            .number(until.since(view.now) / 1000);
     }
     match node.timeline.last() {
         Some(hop) => w.key("last_hop").string(Hop::as_str(hop)),
@@ -314,7 +329,7 @@ fn driver_internal_info<'w, 'b>(
     .end_object()
 }
 
-fn properties<'w, 'b>(node: &Node, w: &'w mut Writer<Slice<'b>>) -> &'w mut Writer<Slice<'b>> {
+fn properties<'w, 'b>(node: &Node, w: &'w mut Out<'b>) -> &'w mut Out<'b> {
     w.object();
     if node.hardware.cpus > 0 {
         w.key("cpus").number(node.hardware.cpus);
