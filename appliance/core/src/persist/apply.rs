@@ -171,7 +171,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         network: u8,
         owner: (Mac, Ipv4Addr),
         state: (bool, bool),
-        slot: Option<u8>,
+        slot: Option<u16>,
     ) {
         let rest = self.config.lease_secs;
         self.ipam.put(now, network, owner, state, slot, rest);
