@@ -12,11 +12,11 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
 
 use farrier_image::manifest::PublicKey;
-use farrier_protocol::conversation::Lost;
-use farrier_protocol::handler::{AgentHandler, Work};
+use farrier_protocol::agent_client::Lost;
+use farrier_protocol::handler::{AgentHandler, TaskEvent};
 use farrier_protocol::message::{
-    Deploy, Disk, DiskId, EraseMethod, Failure, FinalReport, HandshakeReply, Inspection, NodeId,
-    Order, Progress, Reason, Refusal, Report, Step, Task,
+    AgentStep, Deploy, Disk, DiskId, EraseMethod, Failure, FinalReport, HandshakeReply, Inspection,
+    NodeId, Order, Progress, Reason, Refusal, Report, Task,
 };
 
 use crate::device::BlockDevice;
@@ -70,7 +70,7 @@ pub struct Settings {
 struct Errand {
     meter: Arc<Meter>,
     order: u32,
-    said: Receiver<Work>,
+    said: Receiver<TaskEvent>,
     /// For the rate: when, in the meter's milliseconds, how much was done,
     /// and the rate then.
     sample: (u64, u64, u32),
@@ -130,8 +130,8 @@ impl<M: Machine> Agent<M> {
     fn spawn(
         &mut self,
         order: u32,
-        step: Step,
-        work: impl FnOnce(&M, &Meter, &Sender<Work>) -> Result<(), Failure> + Send + 'static,
+        step: AgentStep,
+        work: impl FnOnce(&M, &Meter, &Sender<TaskEvent>) -> Result<(), Failure> + Send + 'static,
     ) {
         let meter = Arc::new(Meter::new(step));
         let (say, said) = channel();
@@ -148,7 +148,7 @@ impl<M: Machine> Agent<M> {
                 Reason::Resources,
                 "an earlier order still hangs; the machine needs a reboot",
             );
-            drop(say.send(Work::Failed(failed)));
+            drop(say.send(TaskEvent::Failed(failed)));
             return;
         }
         let machine = Arc::clone(&self.machine);
@@ -158,25 +158,25 @@ impl<M: Machine> Agent<M> {
             .stack_size(crate::STACK)
             .spawn(move || {
                 let work = match work(&machine, &meter, &thread_say) {
-                    Ok(()) => Work::Finished,
-                    Err(failure) => Work::Failed(failure),
+                    Ok(()) => TaskEvent::Finished,
+                    Err(failure) => TaskEvent::Failed(failure),
                 };
                 // Nobody listens any more only when the machine goes down.
                 drop(thread_say.send(work));
             });
         if let Err(error) = spawned {
             let failed = failure(step, Reason::Resources, error);
-            drop(say.send(Work::Failed(failed)));
+            drop(say.send(TaskEvent::Failed(failed)));
         }
     }
 }
 
 impl<M: Machine> AgentHandler for Agent<M> {
-    fn established(&mut self, _now: u64, welcome: &HandshakeReply) {
-        self.node = welcome.node;
+    fn established(&mut self, _now: u64, handshake_reply: &HandshakeReply) {
+        self.node = handshake_reply.node;
         self.machine.say(&format!(
             "session established, protocol version {}, boot {}",
-            welcome.version, welcome.boot.0
+            handshake_reply.version, handshake_reply.boot.0
         ));
     }
 
@@ -185,7 +185,7 @@ impl<M: Machine> AgentHandler for Agent<M> {
         match &order.task {
             Task::Inspect => {
                 self.machine.say("order: inspect");
-                self.spawn(counter, Step::Inspect, |machine, _, say| {
+                self.spawn(counter, AgentStep::Inspect, |machine, _, say| {
                     let inspection = machine.inspect();
                     machine.say(&summary(&inspection));
                     tell(say, Report::Inspection(inspection));
@@ -196,7 +196,7 @@ impl<M: Machine> AgentHandler for Agent<M> {
                 self.machine
                     .say(&format!("order: erase {} disks", disks.len()));
                 let (disks, least) = (disks.to_vec(), *least);
-                self.spawn(counter, Step::Erase, move |machine, meter, say| {
+                self.spawn(counter, AgentStep::Erase, move |machine, meter, say| {
                     erase_disks(machine, &disks, least, meter, say)
                 });
             }
@@ -204,58 +204,58 @@ impl<M: Machine> AgentHandler for Agent<M> {
                 self.machine
                     .say(&format!("order: deploy to disk {}", deploy.disk.serial));
                 let (deploy, settings, node) = (deploy.clone(), self.settings, self.node);
-                self.spawn(counter, Step::Write, move |machine, meter, say| {
+                self.spawn(counter, AgentStep::Write, move |machine, meter, say| {
                     deploy_image(machine, &deploy, settings, node, meter, say)
                 });
             }
-            Task::Reboot => self.spawn(counter, Step::Finish, |machine, _, say| {
+            Task::Reboot => self.spawn(counter, AgentStep::Finish, |machine, _, say| {
                 machine.say("order: reboot");
-                drop(say.send(Work::Leave(FinalReport::Reboot)));
+                drop(say.send(TaskEvent::Leave(FinalReport::Reboot)));
                 Ok(())
             }),
-            Task::PowerOff => self.spawn(counter, Step::Finish, |machine, _, say| {
+            Task::PowerOff => self.spawn(counter, AgentStep::Finish, |machine, _, say| {
                 machine.say("order: power off");
-                drop(say.send(Work::Leave(FinalReport::PowerOff)));
+                drop(say.send(TaskEvent::Leave(FinalReport::PowerOff)));
                 Ok(())
             }),
         }
     }
 
-    fn poll(&mut self, _now: u64) -> Option<Work> {
+    fn poll(&mut self, _now: u64) -> Option<TaskEvent> {
         let task = self.task.as_mut()?;
         let work = match task.said.try_recv() {
             Ok(work) => work,
             Err(TryRecvError::Empty) => {
                 if let Some(fault) = self.machine.fault() {
                     self.hung = true;
-                    Work::Failed(failure(task.meter.step(), Reason::Other, fault))
+                    TaskEvent::Failed(failure(task.meter.step(), Reason::Other, fault))
                 } else if task.meter.idle() > STALL {
                     self.hung = true;
-                    Work::Failed(failure(
+                    TaskEvent::Failed(failure(
                         task.meter.step(),
                         Reason::Other,
                         format_args!("nothing has moved for {} s", STALL.as_secs()),
                     ))
                 } else {
-                    return task.progress(&*self.machine).map(Work::Progress);
+                    return task.progress(&*self.machine).map(TaskEvent::Progress);
                 }
             }
-            Err(TryRecvError::Disconnected) => Work::Failed(failure(
+            Err(TryRecvError::Disconnected) => TaskEvent::Failed(failure(
                 task.meter.step(),
                 Reason::Other,
                 "the work was broken off by a fault of the agent",
             )),
         };
         match &work {
-            Work::Finished | Work::Leave(_) => self.task = None,
-            Work::Failed(failure) => {
+            TaskEvent::Finished | TaskEvent::Leave(_) => self.task = None,
+            TaskEvent::Failed(failure) => {
                 self.machine.say(&format!(
                     "failed at {:?}: {:?}: {}",
                     failure.step, failure.reason, failure.text
                 ));
                 self.task = None;
             }
-            Work::Report(Report::Erased(certificate)) => self.machine.say(&format!(
+            TaskEvent::Report(Report::Erased(certificate)) => self.machine.say(&format!(
                 "disk {} erased by {:?}: {} bytes read back, {} repaired, {} ms",
                 certificate.disk.serial,
                 certificate.method,
@@ -263,7 +263,7 @@ impl<M: Machine> AgentHandler for Agent<M> {
                 certificate.repaired_bytes,
                 certificate.millis
             )),
-            Work::Report(Report::ImageWritten(proof)) => self.machine.say(&format!(
+            TaskEvent::Report(Report::ImageWritten(proof)) => self.machine.say(&format!(
                 "image written: {} bytes, {} fetched, {} chunks fetched again, peak {} KiB, {} ms",
                 proof.image_bytes,
                 proof.fetched_bytes,
@@ -271,7 +271,7 @@ impl<M: Machine> AgentHandler for Agent<M> {
                 proof.peak_rss_kib,
                 proof.millis
             )),
-            Work::Report(_) | Work::Progress(_) => {}
+            TaskEvent::Report(_) | TaskEvent::Progress(_) => {}
         }
         Some(work)
     }
@@ -320,9 +320,9 @@ impl Errand {
     }
 }
 
-fn tell(say: &Sender<Work>, fact: Report) {
+fn tell(say: &Sender<TaskEvent>, report: Report) {
     // Nobody listens any more only when the machine goes down.
-    drop(say.send(Work::Report(fact)));
+    drop(say.send(TaskEvent::Report(report)));
 }
 
 fn summary(inspection: &Inspection) -> String {
@@ -349,7 +349,7 @@ fn summary(inspection: &Inspection) -> String {
 
 /// Finds a disk by serial number *and* size: a disk that has one of both only
 /// is another disk.
-fn find<'a>(disks: &'a [Disk], id: &DiskId, step: Step) -> Result<&'a Disk, Failure> {
+fn find<'a>(disks: &'a [Disk], id: &DiskId, step: AgentStep) -> Result<&'a Disk, Failure> {
     let mut found = disks.iter().filter(|disk| disk.id == *id);
     match (found.next(), found.next()) {
         (Some(disk), None) => Ok(disk),
@@ -382,11 +382,15 @@ pub fn open_all<D: BlockDevice>(
     open: impl Fn(&Disk) -> io::Result<D>,
 ) -> Result<Vec<erase::Job<D>>, Failure> {
     if wanted.is_empty() {
-        return Err(failure(Step::Erase, Reason::NoDisks, "no disk is named"));
+        return Err(failure(
+            AgentStep::Erase,
+            Reason::NoDisks,
+            "no disk is named",
+        ));
     }
     let mut jobs = Vec::new();
     for id in wanted {
-        let (disk, device) = open_one(disks, id, Step::Erase, &open)?;
+        let (disk, device) = open_one(disks, id, AgentStep::Erase, &open)?;
         jobs.push(erase::Job {
             id: id.clone(),
             abilities: disk.erase,
@@ -403,7 +407,7 @@ pub fn open_all<D: BlockDevice>(
 pub fn open_one<'a, D: BlockDevice>(
     disks: &'a [Disk],
     id: &DiskId,
-    step: Step,
+    step: AgentStep,
     open: impl Fn(&Disk) -> io::Result<D>,
 ) -> Result<(&'a Disk, D), Failure> {
     let disk = find(disks, id, step)?;
@@ -423,7 +427,7 @@ fn erase_disks<M: Machine>(
     wanted: &[DiskId],
     least: EraseMethod,
     meter: &Meter,
-    say: &Sender<Work>,
+    say: &Sender<TaskEvent>,
 ) -> Result<(), Failure> {
     let jobs = open_all(&machine.inspect().disks, wanted, |disk| machine.open(disk))?;
     let say_certificate = std::sync::Mutex::new(say.clone());
@@ -447,10 +451,12 @@ fn deploy_image<M: Machine>(
     settings: Settings,
     node: NodeId,
     meter: &Meter,
-    say: &Sender<Work>,
+    say: &Sender<TaskEvent>,
 ) -> Result<(), Failure> {
     let disks = machine.inspect().disks;
-    let (_, device) = open_one(&disks, &order.disk, Step::Write, |disk| machine.open(disk))?;
+    let (_, device) = open_one(&disks, &order.disk, AgentStep::Write, |disk| {
+        machine.open(disk)
+    })?;
     let context = deploy::Context {
         image_key: settings.image_key,
         node,

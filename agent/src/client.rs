@@ -5,8 +5,8 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use farrier_protocol::MAX_DATAGRAM;
-use farrier_protocol::conversation::Conversation;
-use farrier_protocol::handler::{Driver, Turn};
+use farrier_protocol::agent_client::AgentClient;
+use farrier_protocol::handler::{AgentRunner, RunnerPoll};
 
 use crate::agent::{Agent, Machine};
 
@@ -20,18 +20,18 @@ const IDLE: Duration = Duration::from_millis(1000);
 /// least once a second.
 pub fn converse<M: Machine>(
     socket: &UdpSocket,
-    conversation: Conversation,
+    client: AgentClient,
     agent: Agent<M>,
     mut chores: impl FnMut(),
-) -> Driver<Agent<M>> {
+) -> AgentRunner<Agent<M>> {
     let began = Instant::now();
     let now = || u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let mut driver = Driver::new(conversation, agent);
+    let mut driver = AgentRunner::new(client, agent);
     let mut buffer = [0; MAX_DATAGRAM];
     loop {
         chores();
         match driver.poll(now()) {
-            Turn::Transmit(datagram) => {
+            RunnerPoll::Transmit(datagram) => {
                 // A datagram that can't be sent is one that is lost: the
                 // conversation repeats it.
                 if socket.send(datagram).is_err() {
@@ -39,8 +39,8 @@ pub fn converse<M: Machine>(
                 }
                 continue;
             }
-            Turn::Over => return driver,
-            Turn::Until(time) => {
+            RunnerPoll::Over => return driver,
+            RunnerPoll::Until(time) => {
                 let most = if driver.handler().is_working() {
                     LOOK
                 } else {

@@ -13,8 +13,8 @@ use farrier_agent::sys::network::BootInterface;
 use farrier_agent::sys::server::Server;
 use farrier_agent::sys::{console::say, hardware, modules, power, random, setup};
 use farrier_image::manifest::PublicKey as ImageKey;
-use farrier_protocol::client::Randoms;
-use farrier_protocol::conversation::{Config, Conversation};
+use farrier_protocol::agent_client::{AgentClient, Config};
+use farrier_protocol::client::HandshakeEntropy;
 use farrier_protocol::message::{AgentHandshake, BootMode, Mac};
 use farrier_protocol::signing::{PublicKey, SecretKey};
 
@@ -71,11 +71,11 @@ fn run() -> Result<String, String> {
         .map_err(|error| format!("no route to the appliance: {error}"))?;
     let [boot_key, static_secret, ephemeral] =
         secrets.join().map_err(|_| "no randomness can be had")?;
-    let conversation = Conversation::new(Config {
+    let client = AgentClient::new(Config {
         appliance,
         orders,
         ticket: parameters.ticket,
-        hello: AgentHandshake {
+        handshake: AgentHandshake {
             version_min: 0,
             version_max: 0,
             boot_key: [0; 32],
@@ -88,7 +88,7 @@ fn run() -> Result<String, String> {
             },
         },
         boot_key: SecretKey::from_bytes(&boot_key),
-        randoms: Randoms {
+        entropy: HandshakeEntropy {
             static_secret,
             ephemeral,
         },
@@ -103,7 +103,7 @@ fn run() -> Result<String, String> {
         "calling {} port {}",
         parameters.appliance, parameters.port
     ));
-    let driver = converse(&socket, conversation, agent, setup::reap);
+    let driver = converse(&socket, client, agent, setup::reap);
     Ok(match (driver.handler().left(), driver.handler().lost()) {
         (Some(_), _) => "the kernel does not leave".into(),
         (None, Some(lost)) => format!("the appliance is lost: {lost:?}"),

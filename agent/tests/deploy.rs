@@ -14,7 +14,7 @@ use farrier_agent::operations::deploy::{Context, deploy};
 use farrier_image::maker::Made;
 use farrier_image::manifest::PublicKey;
 use farrier_protocol::message::{
-    ConfigDrive, ConfigDriveFormat, Deploy, DiskId, Failure, ImageProof, NodeId, Reason, Step,
+    AgentStep, ConfigDrive, ConfigDriveFormat, Deploy, DiskId, Failure, ImageProof, NodeId, Reason,
 };
 use farrier_protocol::sealed::{Layout, PLAIN_PIECE};
 use support::disk::{FakeDisk, Faults};
@@ -84,7 +84,7 @@ impl Setup {
             image_key: PublicKey(operator().public().0),
             node: NodeId([1; 16]),
             random: [5; 16],
-            meter: &Meter::new(Step::Write),
+            meter: &Meter::new(AgentStep::Write),
         };
         deploy(&self.order, disk, self.http_server.address, &context)
     }

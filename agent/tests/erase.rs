@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use farrier_agent::operations::Meter;
 use farrier_agent::operations::erase::{Job, erase_all};
 use farrier_protocol::message::{
-    DiskId, EraseAbilities, EraseCertificate, EraseMethod, Failure, Reason, Step,
+    AgentStep, DiskId, EraseAbilities, EraseCertificate, EraseMethod, Failure, Reason,
 };
 use support::disk::{FakeDisk, Faults};
 use support::noise;
@@ -35,7 +35,7 @@ fn job(serial: &str, disk: &FakeDisk) -> Job<FakeDisk> {
 
 fn erase(disks: &[&FakeDisk], least: EraseMethod) -> (Vec<EraseCertificate>, Vec<Failure>) {
     let certificates = Mutex::new(Vec::new());
-    let meter = Meter::new(Step::Erase);
+    let meter = Meter::new(AgentStep::Erase);
     let jobs = disks
         .iter()
         .enumerate()

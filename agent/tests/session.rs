@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use farrier_agent::agent::{Agent, Machine, Settings};
 use farrier_agent::client::converse;
 use farrier_image::manifest::PublicKey as ImageKey;
-use farrier_protocol::client::Randoms;
-use farrier_protocol::conversation::{Config, Conversation};
+use farrier_protocol::agent_client::{AgentClient, Config};
+use farrier_protocol::client::HandshakeEntropy;
 use farrier_protocol::message::{
     AgentHandshake, BootMode, Cpu, Deploy, Disk, DiskId, EraseAbilities, EraseMethod, FinalReport,
     Inspection, Mac, Reason, Report, Task,
@@ -131,11 +131,11 @@ fn run(
     };
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(appliance.address).unwrap();
-    let conversation = Conversation::new(Config {
+    let client = AgentClient::new(Config {
         appliance: *Keys::new(IDENTITY, [0; 32]).public(),
         orders: order_key().public(),
         ticket: ticket(),
-        hello: AgentHandshake {
+        handshake: AgentHandshake {
             version_min: 0,
             version_max: 0,
             boot_key: [0; 32],
@@ -144,14 +144,14 @@ fn run(
             boot_mode: BootMode::Uefi,
         },
         boot_key: SecretKey::from_bytes(&[11; 32]),
-        randoms: Randoms {
+        entropy: HandshakeEntropy {
             static_secret: [12; 32],
             ephemeral: [13; 32],
         },
     })
     .unwrap();
     let agent = Agent::new(Arc::clone(&bench), settings);
-    drop(converse(&socket, conversation, agent, || {}));
+    drop(converse(&socket, client, agent, || {}));
     appliance.thread.join().unwrap();
     let left = *bench.left.lock().unwrap();
     (facts(&heard), left)
@@ -161,7 +161,7 @@ fn facts(heard: &Receiver<News>) -> Vec<Report> {
     heard
         .try_iter()
         .filter_map(|news| match news {
-            News::Report(_, fact) => Some(*fact),
+            News::Report(_, report) => Some(*report),
             _ => None,
         })
         .collect()
@@ -235,7 +235,7 @@ fn orders_that_can_not_be_carried_out() {
     let (facts, _) = run(disks, &http_server, tasks, order_key(), None);
     let reasons: Vec<Reason> = facts
         .iter()
-        .map(|fact| match fact {
+        .map(|report| match report {
             Report::Failure(failure) => failure.reason,
             other => panic!("{other:?}"),
         })

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use farrier_image::manifest::PublicKey;
 use farrier_image::transfer::{Source, Stats};
-use farrier_protocol::message::{Deploy, Failure, ImageProof, NodeId, Reason, Step};
+use farrier_protocol::message::{AgentStep, Deploy, Failure, ImageProof, NodeId, Reason};
 
 use super::drive;
 use super::fetch::{FetchError, HttpClient, Ranges};
@@ -53,11 +53,11 @@ pub fn deploy<D: BlockDevice>(
     let mut disk = Verifier::new(device);
     let (stats, image_bytes) = write_image(order, &mut disk, client, context)?;
 
-    meter.enter(Step::Finish, 0);
+    meter.enter(AgentStep::Finish, 0);
     let config_drive = finish(order, &mut disk, &mut HttpClient::new(client), context)?;
     device
         .flush()
-        .map_err(|error| failure(Step::Finish, Reason::DiskWrite, error))?;
+        .map_err(|error| failure(AgentStep::Finish, Reason::DiskWrite, error))?;
     // The next one to read the table is the firmware, after a reboot: that
     // this kernel can't be told is no failure.
     drop(device.reread_partitions());
@@ -211,7 +211,7 @@ fn write_image<D: BlockDevice>(
             .name("fetch".into())
             .stack_size(crate::STACK)
             .spawn_scoped(scope, fetch)
-            .map_err(|error| failure(Step::Write, Reason::Resources, error))?;
+            .map_err(|error| failure(AgentStep::Write, Reason::Resources, error))?;
         let mut fetcher = Fetcher {
             jobs: job_sender,
             results,
@@ -292,7 +292,7 @@ pub fn finish<D: BlockDevice>(
         None => None,
     };
 
-    let bad_table = |error| failure(Step::Finish, Reason::BadPartitionTable, error);
+    let bad_table = |error| failure(AgentStep::Finish, Reason::BadPartitionTable, error);
     let mut head = AlignedBuffer::new(2 * geometry.block as usize);
     read(device, 0, &mut head)?;
     let table = Table::parse(&head, geometry).map_err(bad_table)?;
@@ -316,7 +316,7 @@ pub fn finish<D: BlockDevice>(
         let mut buffer = AlignedBuffer::new(write.bytes.len());
         buffer.copy_from_slice(&write.bytes);
         disk.put(write.offset, &buffer)
-            .map_err(|error| write_failure(Step::Finish, &error))?;
+            .map_err(|error| write_failure(AgentStep::Finish, &error))?;
         context.meter.touch();
     }
     Ok(hash)
@@ -325,7 +325,7 @@ pub fn finish<D: BlockDevice>(
 fn read(device: &impl BlockDevice, offset: u64, buffer: &mut [u8]) -> Result<(), Failure> {
     device
         .read_at(offset, buffer)
-        .map_err(|error| failure(Step::Finish, Reason::DiskRead, error))
+        .map_err(|error| failure(AgentStep::Finish, Reason::DiskRead, error))
 }
 
 /// A node's identity as it is printed.
@@ -340,7 +340,7 @@ fn hyphenated(node: NodeId) -> String {
     text
 }
 
-pub(super) fn write_failure(step: Step, error: &WriteError) -> Failure {
+pub(super) fn write_failure(step: AgentStep, error: &WriteError) -> Failure {
     match error {
         WriteError::Write { .. } => failure(step, Reason::DiskWrite, error),
         WriteError::Read { .. } => failure(step, Reason::DiskRead, error),

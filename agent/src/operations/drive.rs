@@ -3,7 +3,7 @@
 
 use std::io::{self, BufReader, Read};
 
-use farrier_protocol::message::{ConfigDrive, ConfigDriveFormat, Failure, Reason, Step};
+use farrier_protocol::message::{AgentStep, ConfigDrive, ConfigDriveFormat, Failure, Reason};
 use farrier_protocol::sealed::{Layout, SEALED_PIECE};
 use sha2::{Digest, Sha256};
 
@@ -224,7 +224,7 @@ fn pour<D: BlockDevice>(
         } else {
             disk.put(offset + at, piece)
         };
-        result.map_err(|error| super::deploy::write_failure(Step::Finish, &error))?;
+        result.map_err(|error| super::deploy::write_failure(AgentStep::Finish, &error))?;
         at += wanted as u64;
         meter.touch();
     }
@@ -236,7 +236,7 @@ fn pour<D: BlockDevice>(
 
 fn broken(why: impl std::fmt::Display) -> Failure {
     failure(
-        Step::Finish,
+        AgentStep::Finish,
         Reason::BadConfigDrive,
         format_args!("the config drive can't be used: {why}"),
     )
@@ -245,7 +245,7 @@ fn broken(why: impl std::fmt::Display) -> Failure {
 /// A config drive that did not come is another matter than a broken one.
 fn unreadable(error: io::Error) -> Failure {
     if error.kind() == io::ErrorKind::Other {
-        failure(Step::Finish, Reason::Fetch, error)
+        failure(AgentStep::Finish, Reason::Fetch, error)
     } else {
         broken(error)
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use farrier_protocol::message::{
-    DiskId, EraseAbilities, EraseCertificate, EraseMethod, Failure, Reason, Step,
+    AgentStep, DiskId, EraseAbilities, EraseCertificate, EraseMethod, Failure, Reason,
 };
 
 use super::{Meter, failure};
@@ -43,7 +43,7 @@ pub fn erase_all<D: BlockDevice>(
 ) -> Vec<Failure> {
     let total: u64 = jobs.iter().map(|job| job.device.size()).sum();
     // Once over each disk to empty it, once to read it back.
-    meter.enter(Step::Erase, total.saturating_mul(2));
+    meter.enter(AgentStep::Erase, total.saturating_mul(2));
     let progress: Vec<AtomicU64> = jobs.iter().map(|_| AtomicU64::new(0)).collect();
     let erasing = AtomicU64::new(jobs.len() as u64);
     let window = window_for(jobs.len());
@@ -63,7 +63,7 @@ pub fn erase_all<D: BlockDevice>(
                     if ladder.is_verifying() && !was_verifying {
                         was_verifying = true;
                         if erasing.fetch_sub(1, Ordering::Relaxed) == 1 {
-                            meter.set_step(Step::VerifyErase);
+                            meter.set_step(AgentStep::VerifyErase);
                         }
                     }
                     if let Some(own) = progress.get(index) {
@@ -75,7 +75,7 @@ pub fn erase_all<D: BlockDevice>(
             });
             match spawned {
                 Ok(thread) => threads.push(thread),
-                Err(error) => failures.push(failure(Step::Erase, Reason::Resources, error)),
+                Err(error) => failures.push(failure(AgentStep::Erase, Reason::Resources, error)),
             }
         }
         for thread in threads {
@@ -83,7 +83,7 @@ pub fn erase_all<D: BlockDevice>(
                 Ok(Ok(())) => {}
                 Ok(Err(failure)) => failures.push(failure),
                 Err(_) => failures.push(failure(
-                    Step::Erase,
+                    AgentStep::Erase,
                     Reason::Other,
                     "the erasure of a disk was broken off by a fault of the agent",
                 )),
@@ -190,17 +190,17 @@ fn conclude<D>(
             millis: 0,
         }),
         Verdict::NotEmpty { at } => Err(failure(
-            Step::VerifyErase,
+            AgentStep::VerifyErase,
             Reason::NotErased,
             format_args!("disk {serial} is not empty at byte {at}, whatever is written over it"),
         )),
         Verdict::WriteFailed { at } => Err(failure(
-            Step::Erase,
+            AgentStep::Erase,
             Reason::DiskWrite,
             format_args!("disk {serial} can't be erased at byte {at}{}", because()),
         )),
         Verdict::ReadFailed { at } => Err(failure(
-            Step::VerifyErase,
+            AgentStep::VerifyErase,
             Reason::DiskRead,
             format_args!("disk {serial} can't be read at byte {at}{}", because()),
         )),

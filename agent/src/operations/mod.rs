@@ -14,7 +14,7 @@ pub mod verified;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use farrier_protocol::message::{Failure, Reason, Step};
+use farrier_protocol::message::{AgentStep, Failure, Reason};
 
 use crate::engine::inventory::text;
 
@@ -33,19 +33,19 @@ pub struct Meter {
 }
 
 /// The steps as [`Meter`] keeps them.
-const STEPS: [Step; 7] = [
-    Step::Startup,
-    Step::Inspect,
-    Step::Erase,
-    Step::VerifyErase,
-    Step::Write,
-    Step::VerifyImage,
-    Step::Finish,
+const STEPS: [AgentStep; 7] = [
+    AgentStep::Startup,
+    AgentStep::Inspect,
+    AgentStep::Erase,
+    AgentStep::VerifyErase,
+    AgentStep::Write,
+    AgentStep::VerifyImage,
+    AgentStep::Finish,
 ];
 
 impl Meter {
     /// A meter at the beginning of `step`.
-    pub fn new(step: Step) -> Self {
+    pub fn new(step: AgentStep) -> Self {
         Self {
             began: Some(Instant::now()),
             ..Self::told(step)
@@ -53,7 +53,7 @@ impl Meter {
     }
 
     /// The same without a clock: time passes when [`Meter::tell`] says so.
-    pub fn told(step: Step) -> Self {
+    pub fn told(step: AgentStep) -> Self {
         Self {
             began: None,
             told: AtomicU64::new(0),
@@ -65,7 +65,7 @@ impl Meter {
     }
 
     /// A new step with `total` bytes to do.
-    pub fn enter(&self, step: Step, total: u64) {
+    pub fn enter(&self, step: AgentStep, total: u64) {
         self.step.store(step as u8, Ordering::Relaxed);
         self.total.store(total, Ordering::Relaxed);
         self.done.store(0, Ordering::Relaxed);
@@ -73,7 +73,7 @@ impl Meter {
     }
 
     /// Another step within the same bytes.
-    pub fn set_step(&self, step: Step) {
+    pub fn set_step(&self, step: AgentStep) {
         self.step.store(step as u8, Ordering::Relaxed);
     }
 
@@ -95,9 +95,9 @@ impl Meter {
     }
 
     /// The step at hand.
-    pub fn step(&self) -> Step {
+    pub fn step(&self) -> AgentStep {
         let step = usize::from(self.step.load(Ordering::Relaxed));
-        STEPS.get(step).copied().unwrap_or(Step::Startup)
+        STEPS.get(step).copied().unwrap_or(AgentStep::Startup)
     }
 
     /// Bytes done and bytes in all.
@@ -132,7 +132,7 @@ impl Meter {
 }
 
 /// A failure as it is reported; the text is cut to what a statement holds.
-pub fn failure(step: Step, reason: Reason, why: impl std::fmt::Display) -> Failure {
+pub fn failure(step: AgentStep, reason: Reason, why: impl std::fmt::Display) -> Failure {
     Failure {
         step,
         reason,
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_long_reason_is_cut() {
-        let failure = failure(Step::Write, Reason::Other, "é".repeat(200));
+        let failure = failure(AgentStep::Write, Reason::Other, "é".repeat(200));
         assert_eq!(failure.text.chars().count(), 80);
     }
 }

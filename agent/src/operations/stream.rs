@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use farrier_image::manifest::PublicKey;
 use farrier_image::transfer::{Action, Source, Stats, Transfer, TransferError};
-use farrier_protocol::message::{Deploy, Failure, Reason, Step};
+use farrier_protocol::message::{AgentStep, Deploy, Failure, Reason};
 
 use super::deploy::{backoff, write_failure};
 use super::fetch::FetchError;
@@ -127,7 +127,7 @@ impl Stream {
                 }
                 padding.fill(0);
                 disk.device().write_at(offset, slot).map_err(|error| {
-                    write_failure(Step::Write, &WriteError::Write { at: offset, error })
+                    write_failure(AgentStep::Write, &WriteError::Write { at: offset, error })
                 })?;
                 self.transfer.written()
             }
@@ -148,7 +148,10 @@ impl Stream {
                     disk.holds(offset, self.raw.get(..self.raw_length).unwrap_or_default())
                 };
                 let equal = equal.map_err(|error| {
-                    write_failure(Step::VerifyImage, &WriteError::Read { at: offset, error })
+                    write_failure(
+                        AgentStep::VerifyImage,
+                        &WriteError::Read { at: offset, error },
+                    )
                 })?;
                 let told = self.transfer.compared(equal);
                 meter.set_done(self.transfer.stats().verified_bytes);
@@ -164,9 +167,9 @@ impl Stream {
         offset: u64,
         length: u64,
     ) -> Result<(), Failure> {
-        let already = disk
-            .holds_zeroes(offset, length)
-            .map_err(|error| write_failure(Step::Write, &WriteError::Read { at: offset, error }))?;
+        let already = disk.holds_zeroes(offset, length).map_err(|error| {
+            write_failure(AgentStep::Write, &WriteError::Read { at: offset, error })
+        })?;
         if already {
             self.seen_zero = Some(offset);
             return Ok(());
@@ -174,8 +177,9 @@ impl Stream {
         // What did not work once is done by hand.
         let by_hand = self.zeroed_before == Some(offset);
         self.zeroed_before = Some(offset);
-        disk.write_zeroes(offset, length, by_hand)
-            .map_err(|error| write_failure(Step::Write, &WriteError::Write { at: offset, error }))
+        disk.write_zeroes(offset, length, by_hand).map_err(|error| {
+            write_failure(AgentStep::Write, &WriteError::Write { at: offset, error })
+        })
     }
 
     /// The buffer of the fetch before, to be used again.
@@ -204,12 +208,12 @@ impl Stream {
             self.started = true;
             if header.chunk_size() > MAX_CHUNK {
                 return Err(failure(
-                    Step::Write,
+                    AgentStep::Write,
                     Reason::Resources,
                     "the image's chunks are larger than 4 MiB",
                 ));
             }
-            meter.enter(Step::Write, header.raw_size);
+            meter.enter(AgentStep::Write, header.raw_size);
             let block = disk.device().block_size() as usize;
             self.raw = AlignedBuffer::new((header.raw_len(0) as usize).next_multiple_of(block));
         }
@@ -247,31 +251,35 @@ impl Stream {
 fn transfer_failure(error: TransferError, fetch: Option<&FetchError>) -> Failure {
     match error {
         TransferError::Manifest(why) => failure(
-            Step::Write,
+            AgentStep::Write,
             Reason::BadManifest,
             format_args!("the image's manifest is refused: {why:?}"),
         ),
         TransferError::TooLarge => failure(
-            Step::Write,
+            AgentStep::Write,
             Reason::ImageTooLarge,
             "the image is larger than the disk",
         ),
         TransferError::Chunk(chunk) => failure(
-            Step::Write,
+            AgentStep::Write,
             Reason::BadChunk,
             format_args!("chunk {chunk} has a wrong hash, however often it is fetched"),
         ),
         TransferError::ReadBack(chunk) => failure(
-            Step::VerifyImage,
+            AgentStep::VerifyImage,
             Reason::ReadBack,
             format_args!("chunk {chunk} reads back differently from what was written, twice"),
         ),
         TransferError::Fetch => match fetch {
-            Some(why) => failure(Step::Write, Reason::Fetch, why),
-            None => failure(Step::Write, Reason::Fetch, "the image can't be fetched"),
+            Some(why) => failure(AgentStep::Write, Reason::Fetch, why),
+            None => failure(
+                AgentStep::Write,
+                Reason::Fetch,
+                "the image can't be fetched",
+            ),
         },
         TransferError::Sequence => failure(
-            Step::Write,
+            AgentStep::Write,
             Reason::Other,
             "the agent took a wrong step while it followed the manifest",
         ),

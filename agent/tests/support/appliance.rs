@@ -71,7 +71,7 @@ impl FakeAppliance {
                 boot_key: PublicKey([0; 32]),
                 reassembly: Reassembly::new(),
                 stored: 0,
-                facts: Vec::new(),
+                reports: Vec::new(),
                 order: None,
                 counter: 0,
             };
@@ -107,7 +107,7 @@ struct Rack {
     boot_key: PublicKey,
     reassembly: Reassembly,
     stored: u32,
-    facts: Vec<Report>,
+    reports: Vec<Report>,
     order: Option<Order>,
     counter: u32,
 }
@@ -121,19 +121,26 @@ impl Rack {
         out: &mut [u8],
     ) -> (Option<usize>, bool) {
         if let Ok(Datagram::Init(init)) = Datagram::parse(datagram) {
-            let welcome = |_: &AgentHandshake| {
+            let handshake_reply = |_: &AgentHandshake| {
                 Ok(HandshakeReply {
                     version: 1,
                     node: NODE,
                     boot: BOOT,
                 })
             };
-            let accepted =
-                accept(&self.keys, &init, &ticket(), SessionId(5), welcome, out).unwrap();
-            self.boot_key = PublicKey(accepted.hello.boot_key);
+            let accepted = accept(
+                &self.keys,
+                &init,
+                &ticket(),
+                SessionId(5),
+                handshake_reply,
+                out,
+            )
+            .unwrap();
+            self.boot_key = PublicKey(accepted.handshake.boot_key);
             if self.session.as_ref().is_none_or(Session::is_unused) {
                 self.session = Some(accepted.session);
-                drop(news.send(News::AgentHandshake(accepted.hello)));
+                drop(news.send(News::AgentHandshake(accepted.handshake)));
             }
             return (Some(accepted.len), false);
         }
@@ -151,7 +158,7 @@ impl Rack {
         let reply = match opened.request {
             Request::Ask => {
                 if self.order.is_none()
-                    && let Some(task) = plan(&self.facts)
+                    && let Some(task) = plan(&self.reports)
                 {
                     self.counter += 1;
                     self.order = Some(Order {
@@ -206,11 +213,11 @@ impl Rack {
                 assert_eq!(statement.counter, part.statement);
                 self.stored = part.statement;
                 // Certificates come one by one before the order is done.
-                if !matches!(statement.fact, Report::Erased(_)) {
+                if !matches!(statement.report, Report::Erased(_)) {
                     self.order = None;
                 }
-                self.facts.push(statement.fact.clone());
-                drop(news.send(News::Report(statement.order, Box::new(statement.fact))));
+                self.reports.push(statement.report.clone());
+                drop(news.send(News::Report(statement.order, Box::new(statement.report))));
                 Reply::Stored {
                     statement: part.statement,
                 }

@@ -1,6 +1,7 @@
 //! DHCP and the agent protocol: datagrams in, facts to the brain. Their
 //! answers leave with the brain's other effects.
 
+use farrier_core::interface::NetworkId;
 use farrier_core::{Endpoint, Input};
 use farrier_protocol::message::Mac;
 
@@ -19,12 +20,14 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                     let mac = Mac(datagram.src_mac);
                     let input = if datagram.dst_port == DHCP_PORT {
                         Input::Dhcp {
+                            network: NetworkId::PROVISIONING,
                             from: mac,
                             payload: datagram.payload,
                         }
                     } else {
                         Input::Agent {
                             from: Endpoint {
+                                network: NetworkId::PROVISIONING,
                                 mac,
                                 ip: datagram.src,
                                 port: datagram.src_port,

@@ -41,9 +41,9 @@ use block_device_driver::BlockDevice;
 use embassy_net_driver::Driver;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::Mutex;
-use farrier_core::api::Services;
+use farrier_api::Services;
+use farrier_asset_store::SECTOR;
 use farrier_core::rack::Entropy;
-use farrier_store::SECTOR;
 
 use api::{Desks, Statement};
 use assets::AssetStore;

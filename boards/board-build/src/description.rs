@@ -213,9 +213,6 @@ pub struct Tables {
     pub tftp_transfers: usize,
     /// HTTP connections at once.
     pub http_connections: usize,
-    /// API requests without a body that are answered at once. One that
-    /// brings a body is served beside them.
-    pub api_readers: usize,
 }
 
 /// Lengths of queues.
@@ -226,8 +223,14 @@ pub struct Queues {
     pub datagrams: usize,
     /// Datagrams of raw UDP that wait for the network driver.
     pub replies: usize,
-    /// Requests of tasks that wait for the controller.
-    pub commands: usize,
+    /// Requests for a file that wait for the controller.
+    pub files: usize,
+    /// Power requests that wait for the power driver.
+    pub power: usize,
+    /// Results and observations of drivers that wait for the controller.
+    pub driver_events: usize,
+    /// Reports of agents that wait for the block device.
+    pub reports: usize,
     /// TFTP requests that wait for the listener.
     pub tftp_requests: usize,
 }

@@ -42,12 +42,14 @@ pub fn sizes(board: &Board) -> String {
         reassemblies,
         tftp_transfers,
         http_connections,
-        api_readers,
     } = board.tables;
     let Queues {
         datagrams,
         replies,
-        commands,
+        files,
+        power,
+        driver_events,
+        reports,
         tftp_requests,
     } = board.queues;
     let Buffers {
@@ -84,11 +86,6 @@ pub fn sizes(board: &Board) -> String {
             http_connections,
         ),
         (
-            "API requests without a body at once.",
-            "API_READERS",
-            api_readers,
-        ),
-        (
             "Datagrams of raw UDP that wait for the controller.",
             "DATAGRAMS",
             datagrams,
@@ -99,9 +96,24 @@ pub fn sizes(board: &Board) -> String {
             replies,
         ),
         (
-            "Requests of tasks that wait for the controller.",
-            "COMMANDS",
-            commands,
+            "Requests for a file that wait for the controller.",
+            "FILE_REQUESTS",
+            files,
+        ),
+        (
+            "Power requests that wait for the driver.",
+            "POWER_REQUESTS",
+            power,
+        ),
+        (
+            "Events of drivers that wait for the controller.",
+            "DRIVER_EVENTS",
+            driver_events,
+        ),
+        (
+            "Reports of agents that wait for the block device.",
+            "REPORTS",
+            reports,
         ),
         (
             "TFTP requests that wait for the listener.",

@@ -15,7 +15,9 @@ use farrier_agent::operations::stream::{Stream, Turn};
 use farrier_agent::operations::verified::Verifier;
 use farrier_agent::operations::{Meter, failure};
 use farrier_image::transfer::Source;
-use farrier_protocol::message::{ConfigDrive, Deploy, Failure, ImageProof, NodeId, Reason, Step};
+use farrier_protocol::message::{
+    AgentStep, ConfigDrive, Deploy, Failure, ImageProof, NodeId, Reason,
+};
 use farrier_protocol::sealed::Layout;
 
 use crate::disk::Disk;
@@ -72,7 +74,7 @@ impl Imaging {
             order: Box::new(order.clone()),
             stream: Box::new(Stream::new(order, order.disk.size, key)),
             disk: Verifier::new(disk),
-            meter: Meter::told(Step::Write),
+            meter: Meter::told(AgentStep::Write),
             drive: Drive::Later,
         }
     }
@@ -154,7 +156,7 @@ impl Imaging {
                 *attempts += 1;
                 if *attempts == DRIVE_ATTEMPTS {
                     let why = "the config drive does not come";
-                    return Err(failure(Step::Finish, Reason::Fetch, why));
+                    return Err(failure(AgentStep::Finish, Reason::Fetch, why));
                 }
                 return Ok(DRIVE_PAUSE);
             }

@@ -9,12 +9,12 @@ use crate::persist::record::Record;
 use crate::provisioning::agent_phase;
 use crate::provisioning::steps::Step;
 use crate::rack::{DiskSlot, PartSlot, REASSEMBLIES, Rack, count};
+use farrier_asset_store::SlotPart;
 use farrier_lifecycle::{Event, State};
 use farrier_protocol::digest::{Inspection, Report, Statement};
 use farrier_protocol::message::{Failure, Part, Refusal};
 use farrier_protocol::parts::{Arrived, PartError};
 use farrier_protocol::signing::{self, PublicKey};
-use farrier_store::SlotPart;
 use sha2::{Digest, Sha256};
 
 use super::Answer;
@@ -64,7 +64,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let verified = signing::verify_statement_digest(&boot_key, id, boot, signed);
         let refusal = match &verified {
             Ok(statement) if statement.counter == part.statement => None,
-            Ok(_) | Err(signing::SigningError::NotOurs) => Some(Refusal::NotYours),
+            Ok(_) | Err(signing::SigningError::Misaddressed) => Some(Refusal::Misaddressed),
             Err(signing::SigningError::Malformed) => Some(Refusal::Malformed),
             Err(_) => Some(Refusal::BadSignature),
         };
@@ -82,7 +82,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         .emit(out);
         let len = u16::try_from(signed.len()).unwrap_or(0);
-        let inspection = matches!(statement.fact, Report::Inspection(_));
+        let inspection = matches!(statement.report, Report::Inspection(_));
         let kept = if inspection {
             SlotPart::Inspection
         } else {
@@ -115,7 +115,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         let state = node.state;
-        match &statement.fact {
+        match &statement.report {
             Report::Inspection(inspection) => {
                 self.inspected(now, index, inspection, out);
             }

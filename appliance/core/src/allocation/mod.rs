@@ -5,7 +5,6 @@
 //! them two. A request that no node fits is refused at once and leaves
 //! nothing behind.
 
-use crate::api::uuid;
 use crate::interface::Allocate;
 use crate::interface::CommandError;
 use crate::interface::Effects;
@@ -18,6 +17,7 @@ use crate::strings::{KeyValues, Kind, RACK, StringPool};
 use farrier_lifecycle::State;
 use farrier_protocol::message::NodeId;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// Most flavors.
 pub const MAX_FLAVORS: usize = farrier_sizes::FLAVORS;
@@ -241,10 +241,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         need.traits |= wanted;
         let candidate = |index: usize, of: &Node| {
+            let own = Uuid::from_bytes(of.id.0);
             let mut candidates = lists.all("candidate_nodes").peekable();
             node.is_none_or(|only| only == of.id)
                 && (candidates.peek().is_none()
-                    || candidates.any(|name| name == of.name || uuid::parse(name) == Some(of.id)))
+                    || candidates.any(|name| name == of.name || Uuid::try_parse(name) == Ok(own)))
                 && index < usize::from(RACK)
         };
         let found = self

@@ -1,6 +1,6 @@
 use super::*;
-use crate::every_verb::TestRack;
 use crate::interface::Instant;
+use crate::rack::TestRack;
 use farrier_protocol::message::Mac;
 use proptest::prelude::*;
 use std::string::{String, ToString};

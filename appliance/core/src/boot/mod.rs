@@ -9,17 +9,18 @@ pub(crate) mod dhcp;
 use crate::interface::Instant;
 use crate::interface::Transport;
 use crate::interface::{Effects, Serve};
-use crate::node::{Boot, Hop, Job, Node};
+use crate::node::{Boot, Hop, Job};
+use crate::power::{BootDevice, boot_device};
 use crate::provisioning::steps::Step;
 use crate::rack::{Entropy, Rack, count};
 use core::fmt::Write;
 use core::net::Ipv4Addr;
+use farrier_asset_store::{DrivePlace, SlotPart};
 use farrier_dhcp::wire::{Arch, Platform};
 use farrier_lifecycle::{Event, State};
 use farrier_protocol::message::{BootId, Mac};
 use farrier_protocol::sealed;
 use farrier_protocol::ticket::Ticket;
-use farrier_store::SlotPart;
 
 /// Name of the kernel in the asset store.
 pub const KERNEL: &str = "vmlinuz";
@@ -36,34 +37,6 @@ pub const PROGRAM_X64: &str = "snponly.efi";
 pub const MAX_ATTEMPTS: u8 = 6;
 /// Longest boot script in bytes.
 pub(crate) const MAX_SCRIPT: usize = 1500;
-
-/// What the boot script sends a machine to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Target {
-    Ramdisk,
-    OwnDisk,
-}
-
-fn target(node: &Node) -> Target {
-    match node.state {
-        // The tenant's machine. Nothing that it asks for may bring the
-        // installer back.
-        State::Active
-        | State::Adopting
-        | State::AdoptFailed
-        | State::Rescue
-        | State::Unrescuing
-        | State::UnrescueFailed => Target::OwnDisk,
-        // All is done and proven: this is the restart into the instance, also
-        // when the agent's farewell was lost.
-        State::Deploying | State::WaitCallBack | State::Servicing | State::ServiceWait
-            if node.boot.imaged =>
-        {
-            Target::OwnDisk
-        }
-        _ => Target::Ramdisk,
-    }
-}
 
 /// The boot program for a machine's firmware, with whether it wants a URL.
 pub(crate) fn program(arch: Option<Arch>) -> Option<(&'static str, bool)> {
@@ -112,11 +85,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 });
             }
             "config-drive" => match node.and_then(|n| self.sealed_drive(n)) {
-                Some((slot, len)) if transport == Transport::Http => out.serve(Serve::Slot {
-                    slot,
-                    part: SlotPart::ConfigDrive,
-                    len,
-                }),
+                Some((slot, place, len)) if transport == Transport::Http => {
+                    let part = SlotPart::ConfigDrive(place);
+                    out.serve(Serve::Slot { slot, part, len });
+                }
                 _ => {
                     count(&mut self.counters.files_refused);
                     out.serve(Serve::NotFound);
@@ -142,10 +114,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    fn sealed_drive(&self, node: usize) -> Option<(usize, u32)> {
+    fn sealed_drive(&self, node: usize) -> Option<(usize, DrivePlace, u32)> {
         let drive = self.nodes.get(node)?.config_drive?;
         let len = sealed::Layout::new(drive.length).ok()?.sealed_len();
-        Some((node, len))
+        Some((node, drive.place, len))
     }
 
     fn script(&mut self, now: Instant, index: usize, entropy: &mut dyn Entropy, out: &mut Effects) {
@@ -153,7 +125,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         node.timeline.mark(Hop::Script, now);
-        if target(node) == Target::OwnDisk {
+        if boot_device(node) == BootDevice::Disk {
             node.timeline.mark(Hop::LocalBoot, now);
             node.boot.session = None;
             node.boot.ticket = None;

@@ -1,16 +1,20 @@
 //! What each record says, put back where it was.
 
 use crate::interface::Instant;
+use crate::interface::PowerAction;
 use crate::interface::StoredConfigDrive;
 use crate::ipam::lease::Client;
 use crate::node::flags::Flags;
-use crate::node::{Architecture, Boot, HardwareFeatures, Issued, Job, Node, Written, cut};
+use crate::node::{
+    Architecture, Boot, HardwareFeatures, Issued, Job, Node, PowerRequest, Written, cut,
+};
 use crate::persist::record::Record;
 use crate::persist::{bits, job_number};
 use crate::rack::{DiskSlot, Rack};
 use crate::strings::{Kind, RACK};
 use core::net::Ipv4Addr;
-use farrier_dhcp::wire::Identity;
+use farrier_asset_store::DrivePlace;
+use farrier_dhcp::wire::ClientIdentity;
 use farrier_lifecycle::State;
 use farrier_protocol::message::{BootId, BootMode, ConfigDriveFormat, DiskId, Mac, NodeId};
 use farrier_protocol::server::Session;
@@ -94,7 +98,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 address,
                 seconds,
             } => {
-                let client = Client::new(mac, &Identity::Hardware(mac.0));
+                let client = Client::new(mac, &ClientIdentity::Hardware(mac.0));
                 self.leases.restore(now, client, address, seconds);
             }
             Record::Unbound { address, declined } => {
@@ -214,6 +218,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     node.last_error = cut(text);
                 }
             }
+            Record::Power { node, request } => {
+                if let Some((_, node)) = self.known(node) {
+                    let action = request.and_then(PowerAction::from_number);
+                    node.power_request = action.map(|action| PowerRequest { action });
+                }
+            }
             Record::Wanted { node, wanted } => {
                 if let Some((_, node)) = self.known(node) {
                     node.wanted = wanted;
@@ -259,14 +269,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             Record::ConfigDrive { node, drive } => {
                 if let Some((_, node)) = self.known(node) {
-                    node.config_drive = drive.map(|(length, key, format)| StoredConfigDrive {
-                        length,
-                        key,
-                        format: match format {
-                            1 => ConfigDriveFormat::GzipBase64,
-                            _ => ConfigDriveFormat::Json,
-                        },
-                    });
+                    node.config_drive =
+                        drive.map(|(length, key, format, place)| StoredConfigDrive {
+                            length,
+                            key,
+                            format: match format {
+                                1 => ConfigDriveFormat::GzipBase64,
+                                _ => ConfigDriveFormat::Json,
+                            },
+                            place: DrivePlace::from_number(place),
+                        });
                 }
             }
             Record::Written { node, written } => {
@@ -352,7 +364,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 node.attempts = attempts;
                 let boot = &mut node.boot;
                 boot.order = order.and_then(|(counter, number)| {
-                    let all = [Job::Inspect, Job::Erase, Job::Deploy, Job::Reboot];
+                    let all = [
+                        Job::Inspect,
+                        Job::Erase,
+                        Job::Deploy,
+                        Job::Reboot,
+                        Job::PowerOff,
+                    ];
                     let job = all.into_iter().find(|job| job_number(*job) == number)?;
                     Some(Issued { counter, job })
                 });
@@ -369,7 +387,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     boot.session = None;
                 }
                 if let Some(session) = &mut boot.session {
-                    session.heard_at_least(heard);
+                    session.raise_last_counter(heard);
                 }
             }
             // Evidence; of older firmware.

@@ -343,13 +343,13 @@ pub enum Record<'a> {
         /// Its UUID.
         uuid: Option<NodeId>,
     },
-    /// The config drive of a node's deployment: length, key and the number
-    /// of its format.
+    /// The config drive of a node's deployment: length, key, and the numbers
+    /// of its format and of its place.
     ConfigDrive {
         /// The node.
         node: NodeId,
         /// `None` where the key is forgotten.
-        drive: Option<(u32, [u8; 32], u8)>,
+        drive: Option<(u32, [u8; 32], u8, u8)>,
     },
     /// What was proven of a node's deployment: bytes of the image, bytes
     /// fetched, chunks fetched again, the agent's memory in KiB.
@@ -408,6 +408,14 @@ pub enum Record<'a> {
         named: bool,
         /// It is nobody's, and may not be given to anybody for a while.
         rests: bool,
+    },
+    /// What an operator wants of a machine's power: the number of
+    /// [`crate::interface::PowerAction`].
+    Power {
+        /// The node.
+        node: NodeId,
+        /// `None` where nothing is wanted, or it was seen to be so.
+        request: Option<u8>,
     },
 }
 

@@ -1,27 +1,24 @@
 //! What operators wish of a node besides verbs: names, instances, driver
 //! info, flags.
 
-use crate::interface::Command;
 use crate::interface::CommandError;
 use crate::interface::Effects;
 use crate::interface::Instant;
+use crate::interface::{Command, PowerAction};
 use crate::node::flags::{AdminFlag, Flags};
-use crate::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, InstanceInfo, MAX_DRIVER_INFO, Node};
+use crate::node::{
+    DRIVER_KEY_LEN, DRIVER_VALUE_LEN, InstanceInfo, MAX_DRIVER_INFO, Node, PowerRequest,
+};
 use crate::persist::record::Record;
 use crate::provisioning::steps::Steps;
-use crate::provisioning::{changes_in_use, deployed};
+use crate::provisioning::{agent_phase, changes_in_use, deployed};
 use crate::rack::Rack;
 use crate::strings::{Full, Kind, TEXT_MAX};
 use farrier_lifecycle::State;
-use farrier_protocol::digest::fingerprint;
 use farrier_protocol::message::NodeId;
 
 /// Whether the node in that place (`None`: a new one) may have this name.
-pub(crate) fn check_name(
-    nodes: &[Node],
-    name: &str,
-    of: Option<usize>,
-) -> Result<(), CommandError> {
+pub fn check_name(nodes: &[Node], name: &str, of: Option<usize>) -> Result<(), CommandError> {
     let looks_like_uuid = name.len() == 36 && name.bytes().filter(|b| *b == b'-').count() == 4;
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     if looks_like_uuid || !name.bytes().all(allowed) {
@@ -35,7 +32,7 @@ pub(crate) fn check_name(
 }
 
 /// Whether another node than the one in that place has this instance.
-pub(crate) fn has_instance(nodes: &[Node], id: NodeId, of: usize) -> bool {
+pub fn has_instance(nodes: &[Node], id: NodeId, of: usize) -> bool {
     let has = |node: &Node| !node.is_vacant() && node.instance.instance_uuid == Some(id);
     let mut others = nodes.iter().enumerate().filter(|(place, _)| *place != of);
     others.any(|(_, node)| has(node))
@@ -48,13 +45,13 @@ impl From<Full> for CommandError {
 }
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
-    pub(crate) fn operator(
+    pub(crate) fn command(
         &mut self,
         now: Instant,
-        operator: Command<'_>,
+        command: Command<'_>,
         out: &mut Effects,
     ) -> Result<(), CommandError> {
-        match operator {
+        match command {
             Command::Provision {
                 node,
                 verb,
@@ -76,9 +73,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Command::SetDriverInfo { node, key, value } => {
                 self.set_driver_info(self.unlocked(node)?, key, value, out)
             }
-            Command::CreateNode { node, name, serial } => {
-                self.create(now, node, name, fingerprint(serial), out)
-            }
+            Command::PatchNode { node, patch } => self.patch(node, &patch, out),
+            Command::SetTraits { node, traits } => self.set_traits(node, traits, out),
+            Command::SetPower { node, action } => self.set_power(now, self.unlocked(node)?, action),
+            Command::CreateNode(new) => self.create_node(now, &new, out),
             Command::DeleteNode { node } => self.delete(now, self.must_find(node)?, out),
             Command::CreatePort { node, mac } => {
                 let index = self.unlocked(node)?;
@@ -133,7 +131,29 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    fn rename(&mut self, index: usize, name: &str, out: &mut Effects) -> Result<(), CommandError> {
+    /// Takes an operator's request for a node's power. [`crate::power`] carries
+    /// it out.
+    fn set_power(
+        &mut self,
+        now: Instant,
+        index: usize,
+        action: PowerAction,
+    ) -> Result<(), CommandError> {
+        let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchNode)?;
+        if agent_phase(node.state).is_some() {
+            return Err(CommandError::InUse(node.state));
+        }
+        node.power_request = Some(PowerRequest { action });
+        node.power_control.begin(now);
+        Ok(())
+    }
+
+    pub(crate) fn rename(
+        &mut self,
+        index: usize,
+        name: &str,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
         self.check_name(name, Some(index))?;
         let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchNode)?;
         node.name = name.try_into().map_err(|_| CommandError::TooLong)?;
@@ -150,7 +170,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         check_name(&self.nodes, name, of)
     }
 
-    fn set_instance(
+    pub(crate) fn set_instance(
         &mut self,
         index: usize,
         info: InstanceInfo,
@@ -196,7 +216,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    fn set_driver_info(
+    pub(crate) fn set_driver_info(
         &mut self,
         index: usize,
         key: &str,
@@ -224,7 +244,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     /// Sets or takes away a mark. The reason is kept as long as the mark.
-    fn mark(
+    pub(crate) fn mark(
         &mut self,
         index: usize,
         mark: AdminFlag,

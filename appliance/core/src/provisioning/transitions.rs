@@ -4,12 +4,12 @@
 //! Which transition exists is `farrier_lifecycle`'s business. Here stands
 //! what has to be true before one is taken, and what follows from it.
 
-use crate::interface::CommandError;
+use crate::interface::Effects;
 use crate::interface::Instant;
 use crate::interface::StoredConfigDrive;
-use crate::interface::{Effects, PowerWanted};
+use crate::interface::{CommandError, PowerState};
 use crate::node::flags::Flags;
-use crate::node::{InstanceInfo, Node, Power, cut};
+use crate::node::{InstanceInfo, Node, cut};
 use crate::persist::record::Record;
 use crate::provisioning::steps::{Step, Steps};
 use crate::rack::Rack;
@@ -23,7 +23,7 @@ pub(crate) const DEPLOY_MARGIN: u64 = 66 * 1024 * 1024;
 /// Whether an agent has to do something in a state, and if so, whether the
 /// state is the one in which it works (`true`) or the one in which it is
 /// waited for (`false`).
-pub(crate) const fn agent_phase(state: State) -> Option<bool> {
+pub const fn agent_phase(state: State) -> Option<bool> {
     match state {
         State::Inspecting | State::Cleaning | State::Deploying | State::Servicing => Some(true),
         State::InspectWait | State::CleanWait | State::WaitCallBack | State::ServiceWait => {
@@ -45,6 +45,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     ) -> Result<(), CommandError> {
         let event = self.check_verb(index, verb, steps)?;
         let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchNode)?;
+        let present = node.config_drive.as_ref();
+        let free = StoredConfigDrive::free_place(present);
+        if present.is_some() && config_drive.is_some_and(|new| new.place != free) {
+            return Err(CommandError::DrivePlaceTaken);
+        }
         if matches!(event, Event::Deploy | Event::Rebuild) {
             node.written = None;
             if config_drive.is_some() || event == Event::Deploy {
@@ -158,8 +163,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 node.boot.session = None;
                 node.boot.ticket = None;
                 node.reason = "restart the machine: it must start its own disk";
-                let id = node.id;
-                out.power(id, PowerWanted::Cycle);
             }
             state if agent_phase(state).is_some() && !live => {
                 self.wait_for_machine(now, index, out)
@@ -175,24 +178,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         let at_work = agent_phase(node.state) == Some(true);
-        let (wanted, reason) = if node.power == Power::Off {
-            (
-                PowerWanted::On,
-                "power the machine on: it must boot from the network",
-            )
+        let reason = if node.power == PowerState::Off {
+            "power the machine on: it must boot from the network"
         } else {
-            (
-                PowerWanted::Cycle,
-                "restart the machine: it must boot from the network",
-            )
+            "restart the machine: it must boot from the network"
         };
-        let id = node.id;
         if at_work {
             self.event(now, index, Event::Wait, reason, out);
         } else if let Some(node) = self.nodes.get_mut(index) {
             node.reason = reason;
         }
-        out.power(id, wanted);
     }
 
     /// Takes a transition. One that does not exist is a bug here, not the
@@ -222,6 +217,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.reason = reason;
         node.deadline = next.deadline().map(|d| now.plus_millis(d.millis));
         node.boot.progress = None;
+        node.power_request = None;
+        node.power_control.begin(now);
         Record::State {
             node: node.id,
             state: next as u8,
@@ -301,7 +298,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// The image is on the disk and proven, and the machine leaves the
     /// ramdisk for it.
-    pub(crate) fn deployed(
+    pub fn deployed(
         &mut self,
         now: Instant,
         index: usize,
@@ -374,7 +371,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
 /// The image of a machine that is deployed or being deployed stays what it
 /// is.
-pub(crate) fn changes_in_use(node: &Node, info: &InstanceInfo) -> bool {
+pub fn changes_in_use(node: &Node, info: &InstanceInfo) -> bool {
     let in_use = node.state.is_busy()
         || deployed(node.state) && !matches!(node.state, State::DeployFailed | State::Error);
     let other = info.instance_uuid != node.instance.instance_uuid;
@@ -384,7 +381,7 @@ pub(crate) fn changes_in_use(node: &Node, info: &InstanceInfo) -> bool {
 
 /// Whether a tenant's system is on the machine's disk, or is on its way
 /// there, or its leftovers were not erased yet.
-pub(crate) const fn deployed(state: State) -> bool {
+pub const fn deployed(state: State) -> bool {
     matches!(state.target(), Some(State::Active | State::Rescue))
         && !matches!(state, State::Adopting | State::AdoptFailed)
         || matches!(

@@ -34,7 +34,7 @@ impl StringPool {
 
     /// How much of the arena a word would take: nothing where it is there
     /// already. The error says why it can't be kept.
-    pub(crate) fn room_for(&self, word: &str) -> Result<usize, CommandError> {
+    pub fn room_for(&self, word: &str) -> Result<usize, CommandError> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
         if word.is_empty() || word.len() > TRAIT_LEN || !word.bytes().all(allowed) {
             return Err(CommandError::BadTrait);
@@ -49,7 +49,7 @@ impl StringPool {
     }
 
     /// How many more words the vocabulary takes.
-    pub(crate) fn free_traits(&self) -> usize {
+    pub fn free_traits(&self) -> usize {
         let places = 0..MAX_TRAITS;
         places.filter(|place| self.word(*place).is_empty()).count()
     }
@@ -113,6 +113,19 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         } else {
             node.traits &= !bit;
         }
+        self.kind_changed(index, out);
+        Ok(())
+    }
+
+    /// Gives a node these traits and no others, by their places.
+    pub(crate) fn replace_traits(
+        &mut self,
+        index: usize,
+        traits: u32,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchNode)?;
+        node.traits = traits;
         self.kind_changed(index, out);
         Ok(())
     }

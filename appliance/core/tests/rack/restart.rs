@@ -6,7 +6,7 @@ use farrier_core::node::flags::{AdminFlag, Flags};
 use farrier_core::persist::record::Record;
 use farrier_core::{Command, Input};
 use farrier_lifecycle::{State, Verb};
-use farrier_protocol::handler::Turn;
+use farrier_protocol::handler::RunnerPoll;
 use farrier_protocol::message::{BootMode, Task};
 
 /// Sizes of the node's disks.
@@ -155,7 +155,7 @@ fn a_repeated_handshake_has_its_new_keys_after_a_restart() {
     let mut lab = Lab::new();
     let (address, script) = lab.boot(1);
     let mut agent = Agent::new(1, address, &script, Hands::with_disks(&[8 * GIB]));
-    let Turn::Transmit(first) = agent.driver.poll(lab.now) else {
+    let RunnerPoll::Transmit(first) = agent.driver.poll(lab.now) else {
         panic!("an agent begins with a handshake");
     };
     let init = first.to_vec();

@@ -1,7 +1,7 @@
 use super::*;
-use crate::every_verb::TestRack;
 use crate::interface::config::Config;
 use crate::node::Node;
+use crate::rack::TestRack;
 use farrier_protocol::message::NodeId;
 use std::boxed::Box;
 

@@ -1,7 +1,7 @@
 use super::*;
-use crate::every_verb::TestRack;
 use crate::node::{Architecture, HardwareFeatures, cut};
 use crate::rack::DiskSlot;
+use crate::rack::TestRack;
 use core::net::Ipv4Addr;
 use farrier_protocol::message::{DiskId, Mac, NodeId};
 use std::boxed::Box;

@@ -1,0 +1,261 @@
+//! `GET /farrier/v1/status`: what the appliance is doing, for people who
+//! watch and for programs that wait.
+//!
+//! ```json
+//! {
+//!   "uptime_ms": 81234,
+//!   "counters": { "dhcp_offers": 4, "…": 0 },
+//!   "services": { "tftp_complete": 1, "nic_rx": 9123, "…": 0 },
+//!   "leases": { "pool": 200, "bound": 2 },
+//!   "nodes": [ {
+//!     "uuid": "…", "name": null, "mac": "52:54:00:…", "address": "172.22.0.20",
+//!     "state": "cleaning", "state_ms": 5120, "reason": "…",
+//!     "deadline_ms": 294880, "last_error": null,
+//!     "power": "on", "boot_mode": "uefi", "boot": 77, "boots": 1,
+//!     "agent": true, "agent_heard_ms": 300,
+//!     "boot_age_ms": 31000,
+//!     "hops": [ { "name": "dhcp discover", "ms": 0 }, … ],
+//!     "next_hop": { "name": "kernel", "deadline_ms": 290000, "late": false },
+//!     "progress": { "step": "erase", "done": 1048576, "total": 2097152,
+//!                   "rate": 104857600, "peak_rss_kib": 9120 },
+//!     "written": { "image_bytes": 1073741824, "fetched_bytes": 268435456,
+//!                  "refetched_chunks": 0, "peak_rss_kib": 9120 }
+//!   } ],
+//!   "next": "/farrier/v1/status?limit=8&marker=…"
+//! }
+//! ```
+//!
+//! All times are milliseconds: `uptime_ms` since the appliance's reset,
+//! `state_ms` since the state began, `deadline_ms` from now (null where the
+//! state has none), `boot_age_ms` since the first hop of the present boot,
+//! each hop's `ms` from that first hop (to one part in 2048). `next_hop` is
+//! the hop that the work at hand waits for, null where it waits for none; its
+//! `deadline_ms` is from now, and `late` where that time is over. Rates are bytes a second. `progress`
+//! is null where no order is being carried out, `written` until an image was
+//! proven to be on the disk. `boots` counts boots since
+//! the present work began. `?limit=` and `?marker=` (a UUID) page through the
+//! nodes; `next` is there only where a limit cut the list.
+
+use super::Facts;
+use super::fields;
+use super::ident::{self, MacText};
+use super::render::{self, Cursor, Stage};
+use super::route::Call;
+use crate::json::{Slice, Writer};
+use core::net::Ipv4Addr;
+use farrier_core::interface::PowerState;
+use farrier_core::node::{Hop, Node};
+use farrier_core::provisioning::deadlines;
+use farrier_protocol::message::AgentStep;
+
+pub(super) fn fragment(facts: &Facts<'_>, call: &Call, at: &mut Cursor, w: &mut Writer<Slice<'_>>) {
+    match at.stage {
+        Stage::Head if at.part == 0 => {
+            w.object().key("uptime_ms").number(facts.now.millis());
+            counters(facts, w);
+            at.part = 1;
+        }
+        Stage::Head => {
+            services(facts, w);
+            at.part = 0;
+            let (pool, bound) = facts.leases;
+            w.key("leases").object();
+            w.key("pool").number(pool as u64);
+            w.key("bound").number(bound as u64).end_object();
+            w.key("nodes").array();
+            at.item = render::start(facts, &call.list);
+            at.stage = Stage::Seek;
+        }
+        Stage::Seek => {
+            if at.seek(facts, &call.list) {
+                w.object();
+            }
+        }
+        Stage::Item => match (facts.nodes.get(at.item), at.part) {
+            (Some(node), 0) => {
+                identity(node, w);
+                at.part = 1;
+            }
+            (Some(node), 1) => {
+                w.key("last_error").string_or_null(&node.last_error);
+                at.part = 2;
+            }
+            (Some(node), 2) => {
+                state(facts, node, w);
+                at.part = 3;
+            }
+            (Some(node), 3) => {
+                hops(facts, node, w);
+                at.part = 4;
+            }
+            (Some(node), 4) => {
+                progress(node, w);
+                written(node, w);
+                at.part = 5;
+            }
+            _ => {
+                w.end_object();
+                at.leave();
+            }
+        },
+        Stage::Tail | Stage::End => {
+            w.end_array();
+            let last = at.item.checked_sub(1).and_then(|at| facts.nodes.get(at));
+            if let (Some(_), Some(last)) = (facts.nodes.get(at.item), last) {
+                w.key("next").text(format_args!(
+                    "/farrier/v1/status?limit={}&marker={}",
+                    call.list.limit,
+                    ident::text(last.id)
+                ));
+            }
+            w.end_object();
+            at.stage = Stage::End;
+        }
+    }
+}
+
+fn counters(facts: &Facts<'_>, w: &mut Writer<Slice<'_>>) {
+    let c = facts.counters;
+    w.key("counters").object();
+    for (name, value) in [
+        ("dhcp_malformed", c.dhcp_malformed),
+        ("dhcp_ignored", c.dhcp_ignored),
+        ("dhcp_offers", c.dhcp_offers),
+        ("dhcp_acks", c.dhcp_acks),
+        ("dhcp_naks", c.dhcp_naks),
+        ("pool_exhausted", c.pool_exhausted),
+        ("nodes_full", c.nodes_full),
+        ("disks_full", c.disks_full),
+        ("agent_stray", c.agent_stray),
+        ("agent_forged", c.agent_forged),
+        ("ticket_reused", c.ticket_reused),
+        ("sessions", c.sessions),
+        ("statements", c.statements),
+        ("statements_refused", c.statements_refused),
+        ("files_refused", c.files_refused),
+        ("deadlines", c.deadlines),
+        ("ports_full", c.ports_full),
+        ("identity_conflicts", c.identity_conflicts),
+        ("records_lost", c.records_lost),
+    ] {
+        w.key(name).number(value);
+    }
+    w.end_object();
+}
+
+/// The glue's own counters: network driver, multiplexer, TFTP, HTTP.
+fn services(facts: &Facts<'_>, w: &mut Writer<Slice<'_>>) {
+    w.key("services").object();
+    if let Some(services) = facts.services {
+        services.counters(&mut |name, value| {
+            w.key(name).number(value);
+        });
+    }
+    w.end_object();
+}
+
+fn identity(node: &Node, w: &mut Writer<Slice<'_>>) {
+    w.key("uuid").text(ident::text(node.id));
+    w.key("name").string_or_null(&node.name);
+    w.key("mac");
+    match node.macs.first() {
+        Some(mac) => w.text(MacText(*mac)),
+        None => w.null(),
+    };
+    w.key("address");
+    match node.address {
+        Ipv4Addr::UNSPECIFIED => w.null(),
+        address => w.text(address),
+    };
+}
+
+fn state(facts: &Facts<'_>, node: &Node, w: &mut Writer<Slice<'_>>) {
+    w.key("state").string(node.state.as_str());
+    w.key("state_ms").number(facts.now.since(node.since));
+    w.key("reason").string(node.reason);
+    w.key("deadline_ms");
+    match node.deadline {
+        Some(deadline) => w.number(deadline.since(facts.now)),
+        None => w.null(),
+    };
+    w.key("power").string(match node.power {
+        PowerState::On => "on",
+        PowerState::Off => "off",
+        PowerState::Unknown => "unknown",
+    });
+    w.key("boot_mode");
+    match node.boot.mode {
+        Some(mode) => w.string(fields::boot_mode(mode)),
+        None => w.null(),
+    };
+    w.key("boot").number(node.boot.id.0);
+    w.key("boots").number(node.attempts);
+    w.key("agent").bool(node.agent_is_live(facts.now));
+    w.key("agent_heard_ms");
+    match node.boot.heard {
+        Some(heard) => w.number(facts.now.since(heard)),
+        None => w.null(),
+    };
+}
+
+fn hops(facts: &Facts<'_>, node: &Node, w: &mut Writer<Slice<'_>>) {
+    w.key("boot_age_ms");
+    match node.timeline.last() {
+        Some(_) => w.number(facts.now.since(node.timeline.started())),
+        None => w.null(),
+    };
+    w.key("hops").array();
+    for hop in Hop::ALL {
+        if let Some(millis) = node.timeline.reached(hop) {
+            w.object().key("name").string(hop.as_str());
+            w.key("ms").number(millis).end_object();
+        }
+    }
+    w.end_array();
+    w.key("next_hop");
+    match deadlines::due(node, facts.now) {
+        Some((hop, until)) => {
+            w.object().key("name").string(hop.as_str());
+            w.key("deadline_ms").number(until.since(facts.now));
+            w.key("late").bool(until <= facts.now).end_object();
+        }
+        None => {
+            w.null();
+        }
+    }
+}
+
+fn progress(node: &Node, w: &mut Writer<Slice<'_>>) {
+    w.key("progress");
+    let Some(progress) = node.boot.progress else {
+        w.null();
+        return;
+    };
+    w.object().key("step").string(match progress.step {
+        AgentStep::Startup => "startup",
+        AgentStep::Inspect => "inspect",
+        AgentStep::Erase => "erase",
+        AgentStep::VerifyErase => "verify erase",
+        AgentStep::Write => "write",
+        AgentStep::VerifyImage => "verify image",
+        AgentStep::Finish => "finish",
+    });
+    w.key("done").number(progress.done);
+    w.key("total").number(progress.total);
+    w.key("rate").number(progress.rate);
+    w.key("peak_rss_kib").number(progress.peak_rss_kib);
+    w.end_object();
+}
+
+fn written(node: &Node, w: &mut Writer<Slice<'_>>) {
+    w.key("written");
+    let Some(proof) = node.written else {
+        w.null();
+        return;
+    };
+    w.object().key("image_bytes").number(proof.image_bytes);
+    w.key("fetched_bytes").number(proof.fetched_bytes);
+    w.key("refetched_chunks").number(proof.refetched_chunks);
+    w.key("peak_rss_kib").number(proof.peak_rss_kib);
+    w.end_object();
+}
