@@ -19,10 +19,10 @@ use farrier_protocol::signing::SecretKey;
 use heapless::Vec;
 
 /// Most images of the catalogue.
-pub const MAX_IMAGES: usize = 8;
+pub const MAX_IMAGES: usize = farrier_sizes::IMAGES;
 /// How many statements are put together at once. An agent that finds all
 /// taken is told when to come again.
-pub const REASSEMBLIES: usize = 2;
+pub const REASSEMBLIES: usize = farrier_sizes::REASSEMBLIES;
 /// How often deadlines are looked at, in milliseconds.
 pub const TICK_MILLIS: u64 = 1000;
 /// When nothing is due, [`Rack::wake_at`] is so much later, in milliseconds.

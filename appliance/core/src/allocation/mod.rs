@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Most flavors.
-pub const MAX_FLAVORS: usize = 8;
+pub const MAX_FLAVORS: usize = farrier_sizes::FLAVORS;
 
 /// What a node must be and have. Zeros ask for nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

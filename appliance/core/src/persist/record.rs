@@ -294,7 +294,7 @@ pub enum Record<'a> {
     /// A slot of the address book has this address, and no other one.
     Reservation {
         /// The slot.
-        slot: u8,
+        slot: u16,
         /// The network's place; 0 for the provisioning network.
         network: u8,
         /// The interface that has it, or had it.

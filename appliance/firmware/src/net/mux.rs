@@ -23,13 +23,6 @@ use farrier_ethernet::ndp::{ANSWER_LEN, answer_solicitation};
 /// Bytes of a queued frame: Ethernet's longest.
 pub(super) const FRAME: usize = 1514;
 
-/// Datagrams that may wait for the controller. A rack that is powered on at
-/// once sends 48 within a second; each waits for a millisecond at most.
-pub(super) const REQUESTS: usize = 4;
-
-/// Replies that may wait for the wire.
-pub(super) const REPLIES: usize = 2;
-
 /// Bytes of the Ethernet header.
 const ETHERNET: usize = 14;
 
