@@ -5,11 +5,11 @@
 
 use aligned::{A4, Aligned};
 use embassy_sync::mutex::Mutex;
+use farrier_asset_store::AssetKind;
 use farrier_controller::catalogue::{AssetError, Catalogue, Extent, Need, Survey, decode};
 use farrier_controller::{Controller, RecordStore};
 use farrier_core::interface::ConfigError;
 use farrier_core::{Config, Identity, Input, Rack};
-use farrier_store::Kind;
 use serde::de::DeserializeOwned;
 use static_cell::StaticCell;
 
@@ -124,8 +124,8 @@ pub async fn start<
     ));
     let store = AssetStore::open(parts.blocks, memory.piece).await?;
     let survey = survey(&store).await?;
-    let config: Config = read(&store, Kind::Config, survey.config()?).await?;
-    let identity: Identity = read(&store, Kind::Identity, survey.identity()?).await?;
+    let config: Config = read(&store, AssetKind::Config, survey.config()?).await?;
+    let identity: Identity = read(&store, AssetKind::Identity, survey.identity()?).await?;
     configure(controller, config, &identity)?;
     restore(controller).await?;
     let images = tell_images(controller, &store, survey.key()).await?;
@@ -245,7 +245,7 @@ async fn survey<D: crate::Blocks>(store: &AssetStore<D>) -> Result<Survey, Start
 /// Decodes an asset out of its first piece.
 async fn read<T: DeserializeOwned, D: crate::Blocks>(
     store: &AssetStore<D>,
-    kind: Kind,
+    kind: AssetKind,
     extent: Extent,
 ) -> Result<T, StartError> {
     let length = extent.len.min(PIECE as u64) as usize;

@@ -14,11 +14,11 @@ use core::task::Poll;
 use embassy_futures::select::select;
 use embassy_futures::yield_now;
 use embassy_time::{Instant, Timer};
-use farrier_core::api::Facts;
+use farrier_api::{Need, View};
+use farrier_asset_store::SlotPart;
 use farrier_core::interface::{Actor, NetworkId, OperationError, StatementRef};
 use farrier_core::rack::TICK_MILLIS;
 use farrier_core::{Effect, Input, Serve, Transport};
-use farrier_store::SlotPart;
 use heapless::String;
 
 use crate::api::ApiSlot;
@@ -234,29 +234,32 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
     /// Carries out what a request of the API commands.
     async fn command(&mut self, slot: &ApiSlot) {
         let shared = self.context.shared;
-        loop {
-            let records = slot.with(|exchange| {
-                let command = shared.look(|rack| exchange.operator(&Facts::of(rack, now())));
-                let input = Input::Command {
-                    actor: Actor::OPERATOR,
-                    command: command?,
-                };
-                Some(self.controller.decide(now(), input))
-            });
-            let Some(records) = records.flatten() else {
-                break;
+        let records = slot.with(|exchange| {
+            let need = shared.look(|rack| exchange.need(&View::of(rack, now())));
+            let Need::Command(command) = need else {
+                return None;
             };
+            let input = Input::Command {
+                actor: Actor::OPERATOR,
+                command,
+            };
+            Some(self.controller.decide(now(), input))
+        });
+        if let Some(records) = records.flatten() {
             self.finish(now(), records, None).await;
             let answer = self.controller.effects().find_map(|effect| match effect {
                 Effect::Answer(answer) => Some(answer),
                 _ => None,
             });
-            slot.answered(answer, |exchange, answer| {
-                shared.look(|rack| exchange.answered(answer, &Facts::of(rack, now())));
+            slot.with(|exchange| match answer {
+                Some(answer) => {
+                    shared.look(|rack| exchange.answered(answer, &View::of(rack, now())));
+                }
+                None => exchange.not_durable(),
             });
-            self.maintain().await;
         }
         slot.done();
+        self.maintain().await;
     }
 
     /// Copies the controller's counters to where the status report reads

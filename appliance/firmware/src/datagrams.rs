@@ -5,8 +5,8 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 
 use farrier_core::interface::NetworkId;
 use farrier_core::{Endpoint, Input};
-use farrier_dhcp::frame::UdpFrame;
 use farrier_dhcp::route::Route;
+use farrier_ethernet::frame::UdpFrame;
 use farrier_protocol::message::Mac;
 
 use crate::net::{RawUdpError, RawUdpSender};

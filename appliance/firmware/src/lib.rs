@@ -44,7 +44,7 @@ pub mod tftp;
 pub use farrier_controller::JournalStore;
 pub use power::ManualPower;
 #[doc(hidden)]
-pub use {aligned, embassy_executor, farrier_core, static_cell};
+pub use {aligned, embassy_executor, farrier_core, farrier_sizes as sizes, static_cell};
 
 use core::cell::Cell;
 
@@ -53,10 +53,10 @@ use block_device_driver::BlockDevice;
 use embassy_net_driver::Driver;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::Mutex;
+use farrier_api::Services;
+use farrier_asset_store::SECTOR;
 use farrier_controller::{ControllerCounters, RecordStore};
-use farrier_core::api::Services;
 use farrier_core::rack::Entropy;
-use farrier_store::SECTOR;
 
 use api::{ApiSlots, Statement};
 use assets::AssetStore;
@@ -152,6 +152,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
             ("controller_withheld", controller.withheld),
             ("controller_unknown_records", controller.unknown_records),
             ("controller_maintain_failed", controller.maintain_failed),
+            ("views_waited", self.shared.views_waited()),
         ] {
             report(name, count);
         }
@@ -176,25 +177,19 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
             ("agents_deferred", &queues.agents_deferred),
             ("statements_failed", &queues.statements_failed),
             ("power_full", &queues.power_full),
-            ("views_waited", &queues.views_waited),
         ] {
             report(name, counter.get());
         }
     }
 }
 
-/// Makes the appliance's tasks and their static memory for one board, and a
-/// function `spawn(Spawner, Parts<Board>)` that starts them. To be called
-/// once in a program.
+/// Makes the appliance's tasks and their static memory, at the sizes of
+/// [`farrier_sizes`], and a function `spawn(Spawner, Parts<Board>)` that starts
+/// them. A program uses it once.
 #[macro_export]
 macro_rules! program {
     (
-        board: $board:ty,
-        nodes: $nodes:expr,
-        leases: $leases:expr,
-        disks: $disks:expr,
-        tftp_transfers: $tftp:expr,
-        http_connections: $http:expr $(,)?
+        board: $board:ty $(,)?
     ) => {
         mod farrier_program {
             #[allow(
@@ -212,26 +207,22 @@ macro_rules! program {
             use $crate::net::{Resources, Runner};
             use $crate::queues::{Queues, Texts};
             use $crate::shared::{FirmwareController, Shared};
+            use $crate::sizes::{DISKS, HTTP_CONNECTIONS, LEASES, NODES, SOCKETS, TFTP_TRANSFERS};
             use $crate::statements::{StatementMemory, StatementReceiver};
             use $crate::static_cell::{ConstStaticCell, StaticCell};
             use $crate::tftp::{ListenerBuffers, WorkerBuffers};
 
-            type Context = $crate::Context<$board, { $nodes }, { $leases }, { $disks }>;
+            type Context = $crate::Context<$board, NODES, LEASES, DISKS>;
             type Piece = Aligned<A4, [u8; PIECE_LEN]>;
             type Net = <$board as $crate::Board>::Net;
 
-            /// Sockets: every worker's, and TFTP's listener.
-            const SOCKETS: usize = $tftp + $http + 1;
-
             static NET: ConstStaticCell<Resources<SOCKETS>> =
                 ConstStaticCell::new(Resources::new());
-            static RACK: ConstStaticCell<Rack<{ $nodes }, { $leases }, { $disks }>> =
+            static RACK: ConstStaticCell<Rack<NODES, LEASES, DISKS>> =
                 ConstStaticCell::new(Rack::new());
-            static SHARED: StaticCell<Shared<$board, { $nodes }, { $leases }, { $disks }>> =
+            static SHARED: StaticCell<Shared<$board, NODES, LEASES, DISKS>> = StaticCell::new();
+            static CONTROLLER: StaticCell<FirmwareController<$board, NODES, LEASES, DISKS>> =
                 StaticCell::new();
-            static CONTROLLER: StaticCell<
-                FirmwareController<$board, { $nodes }, { $leases }, { $disks }>,
-            > = StaticCell::new();
             static QUEUES: ConstStaticCell<Queues> = ConstStaticCell::new(Queues::new());
             static TEXTS: ConstStaticCell<Texts> = ConstStaticCell::new($crate::queues::texts());
             static STATEMENTS: ConstStaticCell<StatementMemory> =
@@ -244,10 +235,10 @@ macro_rules! program {
             static CONTEXT: StaticCell<Context> = StaticCell::new();
             static LISTENER: ConstStaticCell<ListenerBuffers> =
                 ConstStaticCell::new(ListenerBuffers::new());
-            static WORKERS: [ConstStaticCell<WorkerBuffers>; $tftp] =
-                [const { ConstStaticCell::new(WorkerBuffers::new()) }; $tftp];
-            static CONNECTIONS: [ConstStaticCell<ConnectionBuffers>; $http] =
-                [const { ConstStaticCell::new(ConnectionBuffers::new()) }; $http];
+            static WORKERS: [ConstStaticCell<WorkerBuffers>; TFTP_TRANSFERS] =
+                [const { ConstStaticCell::new(WorkerBuffers::new()) }; TFTP_TRANSFERS];
+            static CONNECTIONS: [ConstStaticCell<ConnectionBuffers>; HTTP_CONNECTIONS] =
+                [const { ConstStaticCell::new(ConnectionBuffers::new()) }; HTTP_CONNECTIONS];
 
             #[embassy_executor::task]
             async fn net(mut runner: Runner<Net>) -> ! {
@@ -257,7 +248,7 @@ macro_rules! program {
             #[embassy_executor::task]
             async fn controller(
                 context: &'static Context,
-                parts: ControllerParts<$board, { $nodes }, { $leases }, { $disks }>,
+                parts: ControllerParts<$board, NODES, LEASES, DISKS>,
             ) -> ! {
                 context.run_controller(parts).await
             }
@@ -288,7 +279,7 @@ macro_rules! program {
                 context.run_tftp_listener(buffers).await
             }
 
-            #[embassy_executor::task(pool_size = $tftp)]
+            #[embassy_executor::task(pool_size = TFTP_TRANSFERS)]
             async fn tftp_worker(
                 context: &'static Context,
                 buffers: &'static mut WorkerBuffers,
@@ -296,7 +287,7 @@ macro_rules! program {
                 context.run_tftp_worker(buffers).await
             }
 
-            #[embassy_executor::task(pool_size = $http)]
+            #[embassy_executor::task(pool_size = HTTP_CONNECTIONS)]
             async fn http_worker(
                 context: &'static Context,
                 buffers: &'static mut ConnectionBuffers,

@@ -1,5 +1,5 @@
 //! The bounded queues and cells between the controller's task and everybody
-//! else, and their sizes. What finds one full is counted and told to come
+//! else, at the sizes of `board.toml`. What finds one full is counted and told to come
 //! again.
 
 use core::cell::{Cell, RefCell};
@@ -13,31 +13,25 @@ use embassy_time::Instant;
 use farrier_core::Transport;
 use farrier_core::interface::{OperationError, OperationId, PowerState};
 use farrier_protocol::message::NodeId;
+use farrier_sizes::{
+    DRIVER_EVENTS, FILE_REQUESTS, HTTP_CONNECTIONS, HTTP_HEAD, POWER_REQUESTS, TFTP_TRANSFERS,
+};
 use heapless::String;
 
 use crate::power::PowerRequest;
 
-/// Questions about files that the controller takes at once; each has room
-/// for a text.
-pub const FILE_CELLS: usize = 4;
 /// Longest path of a file.
 pub const PATH: usize = 128;
 /// Longest text that the rack serves.
-pub const TEXT: usize = 1600;
-/// Workers that may wait for a cell or for a view of the rack.
-pub const WAITERS: usize = 40;
+pub const TEXT: usize = HTTP_HEAD;
+/// Workers that may wait for a cell or for a view of the rack: all of them.
+pub const WAITERS: usize = TFTP_TRANSFERS + HTTP_CONNECTIONS;
 /// Requests of the API that are worked on at once: one that reads, one that
 /// changes something.
 pub const API_SLOTS: usize = 2;
-/// Power operations that wait for the driver.
-pub const POWER_REQUESTS: usize = 16;
-/// Answers of drivers that wait for the controller.
-pub const DRIVER_EVENTS: usize = 8;
-/// Statements on their way to the block device, 8 KiB each.
-pub const STATEMENTS: usize = 1;
 
 /// Every cell, every slot and the clock have one job at a time.
-const JOBS: usize = FILE_CELLS + API_SLOTS + 1;
+const JOBS: usize = FILE_REQUESTS + API_SLOTS + 1;
 
 /// Something for the controller to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +68,6 @@ pub struct QueueCounters {
     pub statements_failed: Cell<u32>,
     /// Power operations that found too many before them.
     pub power_full: Cell<u32>,
-    /// Views of the rack that waited for a record.
-    pub views_waited: Cell<u32>,
 }
 
 impl QueueCounters {
@@ -87,7 +79,6 @@ impl QueueCounters {
             agents_deferred: Cell::new(0),
             statements_failed: Cell::new(0),
             power_full: Cell::new(0),
-            views_waited: Cell::new(0),
         }
     }
 }
@@ -223,17 +214,17 @@ pub(crate) struct Ask {
 
 /// The texts of the cells' answers. A static of its own, since it starts as
 /// zeros and so takes no flash.
-pub type Texts = [RefCell<[u8; TEXT]>; FILE_CELLS];
+pub type Texts = [RefCell<[u8; TEXT]>; FILE_REQUESTS];
 
 /// Empty texts, for a `static`.
 #[must_use]
 pub const fn texts() -> Texts {
-    [const { RefCell::new([0; TEXT]) }; FILE_CELLS]
+    [const { RefCell::new([0; TEXT]) }; FILE_REQUESTS]
 }
 
 /// The cells.
 pub(crate) struct Files {
-    cells: [FileCell; FILE_CELLS],
+    cells: [FileCell; FILE_REQUESTS],
     free: FairSemaphore<NoopRawMutex, WAITERS>,
 }
 
@@ -250,8 +241,8 @@ impl Files {
             served: RefCell::new(Served::NotFound),
         };
         Files {
-            cells: [const { FREE }; FILE_CELLS],
-            free: FairSemaphore::new(FILE_CELLS),
+            cells: [const { FREE }; FILE_REQUESTS],
+            free: FairSemaphore::new(FILE_REQUESTS),
         }
     }
 

@@ -13,7 +13,7 @@ use farrier_core::Rack;
 use farrier_core::rack::Entropy;
 
 use crate::Board;
-use crate::queues::WAITERS;
+use crate::queues::{WAITERS, bump};
 
 /// How long a view of the rack waits for records and statements to be
 /// written.
@@ -41,6 +41,7 @@ pub struct Shared<B: Board, const N: usize, const L: usize, const D: usize> {
     /// Statements on their way to the block device.
     statements: Cell<u32>,
     waiting: RefCell<MultiWakerRegistration<WAITERS>>,
+    views_waited: Cell<u32>,
 }
 
 impl<B: Board, const N: usize, const L: usize, const D: usize> core::fmt::Debug
@@ -59,6 +60,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Shared<B, N, L, D
             durability: Cell::new(Durability::Durable),
             statements: Cell::new(0),
             waiting: RefCell::new(MultiWakerRegistration::new()),
+            views_waited: Cell::new(0),
         }
     }
 
@@ -70,6 +72,9 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Shared<B, N, L, D
         &self,
         look: impl FnOnce(&Rack<N, L, D>) -> T,
     ) -> Result<T, NotDurable> {
+        if self.durability.get() == Durability::Pending {
+            bump(&self.views_waited);
+        }
         self.until(|shared| shared.durability.get() != Durability::Pending)
             .await?;
         match self.durability.get() {
@@ -103,9 +108,9 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Shared<B, N, L, D
             .map_err(|_| NotDurable)
     }
 
-    /// Whether a view would have to wait.
-    pub(crate) fn is_pending(&self) -> bool {
-        self.durability.get() == Durability::Pending
+    /// Views that waited for a record since start. Wraps.
+    pub(crate) fn views_waited(&self) -> u32 {
+        self.views_waited.get()
     }
 
     /// Fills the buffer with random bytes.

@@ -5,11 +5,12 @@
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::zerocopy_channel::{Channel, Receiver, Sender};
+use farrier_asset_store::SlotPart;
 use farrier_protocol::MAX_STATEMENT;
-use farrier_store::SlotPart;
+use farrier_sizes::REPORTS;
 
 use crate::fmt::{Show, error};
-use crate::queues::{STATEMENTS, bump};
+use crate::queues::bump;
 use crate::{Board, Context};
 
 /// Bytes of the length in front of a statement.
@@ -26,7 +27,7 @@ pub struct QueuedStatement {
 
 /// Memory of the queue.
 pub struct StatementMemory {
-    places: [QueuedStatement; STATEMENTS],
+    places: [QueuedStatement; REPORTS],
     channel: Option<Channel<'static, NoopRawMutex, QueuedStatement>>,
 }
 
@@ -36,12 +37,12 @@ impl StatementMemory {
     pub const fn new() -> Self {
         const EMPTY: QueuedStatement = QueuedStatement {
             slot: 0,
-            part: SlotPart::ConfigDrive,
+            part: SlotPart::Statement,
             length: 0,
             bytes: [0; MAX_STATEMENT],
         };
         StatementMemory {
-            places: [EMPTY; STATEMENTS],
+            places: [EMPTY; REPORTS],
             channel: None,
         }
     }

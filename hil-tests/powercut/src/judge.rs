@@ -375,8 +375,8 @@ impl Judge<'_> {
         if let Some((machine, address, script)) = self.ledger.used.last() {
             let salt = 0x55;
             if let Some(mut thief) = Agent::new(*machine, *address, script, salt) {
-                use farrier_protocol::handler::Turn;
-                if let Turn::Transmit(datagram) = thief.driver.poll(0) {
+                use farrier_protocol::handler::RunnerPoll;
+                if let RunnerPoll::Transmit(datagram) = thief.driver.poll(0) {
                     let input = Input::Agent {
                         from: Endpoint {
                             network: NetworkId::PROVISIONING,

@@ -176,7 +176,7 @@ fn a_lost_handshake_response_is_sent_again() {
     let mut lab = Lab::new();
     let (address, script) = lab.boot(1);
     let mut agent = Agent::new(1, address, &script, Hands::with_disks(&[8 * GIB]));
-    let farrier_protocol::handler::Turn::Transmit(init) = agent.driver.poll(lab.now) else {
+    let farrier_protocol::handler::RunnerPoll::Transmit(init) = agent.driver.poll(lab.now) else {
         panic!("the agent begins");
     };
     let init = init.to_vec();

@@ -8,7 +8,7 @@
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::task::{Context, Poll};
 
-use farrier_dhcp::frame::{self, HEADER_LEN, Header, UdpFrame};
+use farrier_ethernet::frame::{self, HEADER_LEN, Header, UdpFrame};
 
 use super::mux::{FrameReceiver, FrameSender};
 

@@ -49,7 +49,7 @@ fn text_that_does_not_fit_is_no_file() {
 #[test]
 fn asker_that_leaves_frees_its_cell_only_after_the_step() {
     let (queues, texts) = made();
-    for _ in 0..3 * FILE_CELLS {
+    for _ in 0..3 * FILE_REQUESTS {
         {
             let mut asking = pin!(queues.ask(&texts, OPEN, PEER, "a", &mut []));
             assert_eq!(poll(asking.as_mut()), Poll::Pending);
@@ -57,26 +57,26 @@ fn asker_that_leaves_frees_its_cell_only_after_the_step() {
         // The step is done all the same.
         answer(&queues, &texts, b"");
     }
-    for left in (0..FILE_CELLS).rev() {
+    for left in (0..FILE_REQUESTS).rev() {
         {
             let mut asking = pin!(queues.ask(&texts, OPEN, PEER, "a", &mut []));
             assert_eq!(poll(asking.as_mut()), Poll::Pending);
         }
-        assert_eq!(queues.jobs.len(), FILE_CELLS - left);
+        assert_eq!(queues.jobs.len(), FILE_REQUESTS - left);
     }
     let mut asking = pin!(queues.ask(&texts, OPEN, PEER, "b", &mut []));
     assert_eq!(poll(asking.as_mut()), Poll::Pending);
-    assert_eq!(queues.jobs.len(), FILE_CELLS, "no cell is free");
+    assert_eq!(queues.jobs.len(), FILE_REQUESTS, "no cell is free");
     answer(&queues, &texts, b"");
     assert_eq!(poll(asking.as_mut()), Poll::Pending);
-    assert_eq!(queues.jobs.len(), FILE_CELLS, "the freed cell is taken");
+    assert_eq!(queues.jobs.len(), FILE_REQUESTS, "the freed cell is taken");
 }
 
 #[test]
 fn asker_that_leaves_before_its_turn_leaves_no_trace() {
     let (queues, texts) = made();
     let texts = &texts;
-    let mut first: [_; FILE_CELLS] =
+    let mut first: [_; FILE_REQUESTS] =
         core::array::from_fn(|_| Box::pin(queues.ask(texts, OPEN, PEER, "a", &mut [])));
     for asking in &mut first {
         assert_eq!(poll(asking.as_mut()), Poll::Pending);
@@ -91,7 +91,7 @@ fn asker_that_leaves_before_its_turn_leaves_no_trace() {
     assert_eq!(poll(first[0].as_mut()), Poll::Ready(Served::Text(0)));
     assert_eq!(poll(next.as_mut()), Poll::Pending);
     let Ok(Job::File(place)) = core::iter::repeat_with(|| queues.jobs.try_receive())
-        .take(FILE_CELLS)
+        .take(FILE_REQUESTS)
         .last()
         .unwrap()
     else {
@@ -105,7 +105,7 @@ fn asker_that_leaves_before_its_turn_leaves_no_trace() {
 fn full_queue_is_counted_and_asked_again() {
     let (queues, texts) = made();
     let texts = &texts;
-    let mut waiting: std::vec::Vec<_> = (0..FILE_CELLS + WAITERS)
+    let mut waiting: std::vec::Vec<_> = (0..FILE_REQUESTS + WAITERS)
         .map(|_| Box::pin(queues.ask(texts, OPEN, PEER, "a", &mut [])))
         .collect();
     for asking in &mut waiting {

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use farrier_core::{Endpoint, Input, Transport};
 use farrier_dhcp::wire::{MessageType, Reply, Request};
-use farrier_protocol::handler::Turn;
+use farrier_protocol::handler::RunnerPoll;
 
 use super::{Did, Life};
 use crate::agent::{Agent, mac_of};
@@ -151,7 +151,7 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
     fn talk(&mut self, agent: &mut Agent, turns: u64) -> Result<(), Gone> {
         for _ in 0..turns {
             match agent.driver.poll(self.now) {
-                Turn::Transmit(datagram) => {
+                RunnerPoll::Transmit(datagram) => {
                     let datagram = datagram.to_vec();
                     let from: Endpoint = agent.endpoint;
                     let did = self.step(Input::Agent {
@@ -177,8 +177,8 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
                     }
                     self.now += 10;
                 }
-                Turn::Until(until) => self.now = self.now.max(until.min(self.now + 3000)),
-                Turn::Over => return Ok(()),
+                RunnerPoll::Until(until) => self.now = self.now.max(until.min(self.now + 3000)),
+                RunnerPoll::Over => return Ok(()),
             }
         }
         Ok(())
