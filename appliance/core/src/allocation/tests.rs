@@ -308,6 +308,7 @@ fn flavors_are_defined_redefined_and_forgotten() {
     let mut rack = rack(&[(0, 0, 0, 1, 1, 1, 1)]);
     let plain = need((0, 0, 0, 4, 3, 2, 1));
     let traits = list("traits", &["GPU", "FPGA"]);
+    let mut out = Effects::new();
     let set = |rack: &mut TestRack, out: &mut Effects, name: &str, class, lists| {
         out.clear();
         rack.set_flavor(name, plain, class, lists, out)
@@ -410,6 +411,7 @@ fn texts_of_an_allocation_need_their_room() {
 
 #[test]
 fn a_node_in_use_is_claimed_by_who_names_it() {
+    let mut out = Effects::new();
     let plain: Shape = (0, 1, 0, 1, 1, 1, 1);
     let mut rack = rack(&[plain, plain]);
     let kind = Kind::Trait(0);
