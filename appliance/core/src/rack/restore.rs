@@ -11,9 +11,9 @@ use crate::ipam::lease::LeaseView;
 use crate::node::AGENT_SILENT_MILLIS;
 use crate::node::Reason;
 use crate::node::flags::Flags;
+use crate::node::power::GRACE_MILLIS;
+use crate::node::{AgentPhase, agent_phase};
 use crate::persist::record::Record;
-use crate::power::GRACE_MILLIS;
-use crate::provisioning::agent_phase;
 use crate::rack::Rack;
 use farrier_lifecycle::State;
 
@@ -62,10 +62,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             let goes_on = node.boot.session.is_some() && !node.boot.left;
             match (node.state, agent_phase(node.state)) {
-                (_, Some(true)) if goes_on => {
+                (_, Some(AgentPhase::Working)) if goes_on => {
                     node.deadline = Some(now.plus_millis(AGENT_SILENT_MILLIS));
                 }
-                (_, Some(true))
+                (_, Some(AgentPhase::Working))
                 | (State::Verifying | State::Deleting | State::Adopting | State::Rescuing, _) => {
                     node.deadline = Some(now);
                 }
@@ -112,7 +112,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     node.reason = Reason::RecordsLostOffered;
                 }
                 // It fails with the next tick; its agent is not listened to.
-                state if agent_phase(state) == Some(true) => node.boot.session = None,
+                state if agent_phase(state) == Some(AgentPhase::Working) => {
+                    node.boot.session = None
+                }
                 _ => {}
             }
             node.set_error(format_args!(

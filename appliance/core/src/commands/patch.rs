@@ -1,150 +1,16 @@
 //! Changes of several fields of a node in one command: everything is checked,
 //! then everything is applied. A command that is refused changes nothing.
 
-use crate::interface::{CommandError, Effects, Instant};
-use crate::node::flags::AdminFlag;
-use crate::node::{
-    DRIVER_KEY_LEN, DRIVER_VALUE_LEN, InstanceInfo, MAX_DRIVER_INFO, NAME_LEN, Node,
+use crate::interface::{
+    CommandError, Effects, InstanceInfo, Instant, KeyValues, NAME_LEN, NewNode, NodePatch,
+    driver_info_pairs as pairs,
 };
-use crate::provisioning::commands::{check_name, has_instance};
-use crate::provisioning::{changes_in_use, deployed};
-use crate::rack::Rack;
-use crate::strings::{KeyValues, Kind, StringPool, TEXT_MAX};
+use crate::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, MAX_DRIVER_INFO, changes_in_use, deployed};
+use crate::rack::{Rack, check_name, has_instance};
+use crate::strings::{Kind, StringPool, TEXT_MAX};
 use farrier_lifecycle::State;
 use farrier_protocol::digest::fingerprint;
 use farrier_protocol::message::NodeId;
-
-/// What is to become of one admin flag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FlagPatch<'a> {
-    /// Set or cleared; `None` leaves it as it is.
-    pub on: Option<bool>,
-    /// The reason in the operator's words. Without one, a flag that is set
-    /// has none.
-    pub reason: Option<&'a str>,
-}
-
-impl FlagPatch<'_> {
-    const fn is_none(&self) -> bool {
-        self.on.is_none() && self.reason.is_none()
-    }
-}
-
-/// New values of some fields of a node. `None` leaves a field as it is, an
-/// empty text removes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct NodePatch<'a> {
-    /// The name.
-    pub name: Option<&'a str>,
-    /// The resource class.
-    pub resource_class: Option<&'a str>,
-    /// The image that the next deployment brings.
-    pub image_source: Option<&'a str>,
-    /// The instance's name for people.
-    pub display_name: Option<&'a str>,
-    /// The instance's UUID; `Some(None)` removes it.
-    pub instance_uuid: Option<Option<NodeId>>,
-    /// [`AdminFlag::Maintenance`].
-    pub maintenance: FlagPatch<'a>,
-    /// [`AdminFlag::Protected`].
-    pub protected: FlagPatch<'a>,
-    /// [`AdminFlag::Retired`].
-    pub retired: FlagPatch<'a>,
-    /// Pairs whose keys begin with [`DRIVER_INFO`] are keys of `driver_info`
-    /// and their values; an empty value removes the key. All others mean
-    /// nothing.
-    pub driver_info: KeyValues<'a>,
-}
-
-/// What the keys of `driver_info` begin with among the pairs of a command.
-pub const DRIVER_INFO: &str = "driver_info/";
-
-impl<'a> NodePatch<'a> {
-    fn flags(&self) -> [(AdminFlag, FlagPatch<'a>); 3] {
-        [
-            (AdminFlag::Maintenance, self.maintenance),
-            (AdminFlag::Protected, self.protected),
-            (AdminFlag::Retired, self.retired),
-        ]
-    }
-
-    /// Whether it sets or clears the maintenance and changes nothing else.
-    fn is_maintenance(&self) -> bool {
-        let Self {
-            name,
-            resource_class,
-            image_source,
-            display_name,
-            instance_uuid,
-            maintenance: _,
-            protected,
-            retired,
-            driver_info,
-        } = self;
-        name.is_none()
-            && resource_class.is_none()
-            && image_source.is_none()
-            && display_name.is_none()
-            && instance_uuid.is_none()
-            && protected.is_none()
-            && retired.is_none()
-            && pairs(*driver_info).next().is_none()
-    }
-
-    /// What the instance becomes; `None` where it stays as it is.
-    fn instance(&self, node: &Node) -> Result<Option<InstanceInfo>, CommandError> {
-        if self.image_source.is_none()
-            && self.display_name.is_none()
-            && self.instance_uuid.is_none()
-        {
-            return Ok(None);
-        }
-        let mut info = node.instance.clone();
-        if let Some(image) = self.image_source {
-            info.image_source = image.try_into().map_err(|_| CommandError::TooLong)?;
-        }
-        if let Some(name) = self.display_name {
-            info.display_name = name.try_into().map_err(|_| CommandError::TooLong)?;
-        }
-        if let Some(id) = self.instance_uuid {
-            info.instance_uuid = id;
-        }
-        Ok(Some(info))
-    }
-}
-
-/// A node that an operator enrols.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NewNode<'a> {
-    /// Its identity.
-    pub id: NodeId,
-    /// Its name; empty for none.
-    pub name: &'a str,
-    /// Its serial number, by which its machine is known; empty for none.
-    pub serial: &'a str,
-    /// Its resource class; empty for none.
-    pub resource_class: &'a str,
-    /// As in [`NodePatch::driver_info`].
-    pub driver_info: KeyValues<'a>,
-}
-
-impl NewNode<'_> {
-    /// A node of which only the identity is known.
-    pub const fn new(id: NodeId) -> Self {
-        NewNode {
-            id,
-            name: "",
-            serial: "",
-            resource_class: "",
-            driver_info: KeyValues(""),
-        }
-    }
-}
-
-fn pairs(all: KeyValues<'_>) -> impl Iterator<Item = (&str, &str)> {
-    all.iter()
-        .filter_map(|(key, value)| Some((key.strip_prefix(DRIVER_INFO)?, value)))
-}
 
 /// The room in the string pool that pairs of `driver_info` take, where all
 /// of them are new.
@@ -223,7 +89,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if self.keys_after(index, patch.driver_info) > MAX_DRIVER_INFO {
             return Err(CommandError::TooManyKeys);
         }
-        let instance = patch.instance(node)?;
+        let instance = patch.instance(&node.instance)?;
         if let Some(info) = &instance {
             if let Some(id) = info.instance_uuid
                 && has_instance(&self.nodes, id, index)

@@ -7,17 +7,16 @@
 //! the rack then keeps a fingerprint of each part, and writes those that
 //! differ at the end of the step. Reading records back is in `restore`.
 
-use super::nodes::Touched;
 use super::parts::{
     DISK, ERROR, FLAGS, MARKED, OWN, PARTS, PLACE, PORTS, STATE, WORK, history_record,
 };
-use super::record::{MAX_RECORD, Record};
 use crate::interface::{Effects, Instant};
 use crate::node::{Happening, HistoryEntry, MAX_MACS, Node};
+use crate::persist::record::{MAX_RECORD, Record};
+use crate::persist::{Before, Fingerprint, Fingerprints, Touched};
 use crate::rack::Rack;
 use farrier_lifecycle::State;
 use farrier_protocol::message::NodeId;
-use postcard::ser_flavors::Flavor;
 
 /// To be raised where a place of a snapshot comes to mean something else.
 const ARRANGEMENT: usize = 1;
@@ -25,67 +24,6 @@ const ARRANGEMENT: usize = 1;
 /// Most nodes that one step touches: one, those that become one with it, and
 /// one whose deadline is over.
 pub(crate) const MAX_TOUCHED: usize = 6;
-
-/// Fingerprints of a node's parts.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Fingerprints([u32; MARKED]);
-
-/// A node as it was before the step touched it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Before {
-    index: usize,
-    /// Zero where the place was vacant.
-    id: NodeId,
-    parts: Fingerprints,
-}
-
-/// Takes the encoding of a record in and keeps 32 bits of it, without ever
-/// writing it out: FNV-1a over what comes as single bytes, and over words of
-/// what comes in pieces. A change that it overlooks is one in 2³².
-///
-/// Each node that is touched is looked at twice a step, so this is quick.
-struct Fingerprint(u32);
-
-impl Fingerprint {
-    /// Of a record.
-    fn of(record: &Record<'_>) -> Option<u32> {
-        postcard::serialize_with_flavor(record, Fingerprint::default()).ok()
-    }
-
-    fn add(&mut self, word: u32) {
-        self.0 = (self.0 ^ word).wrapping_mul(0x0100_0193);
-    }
-}
-
-impl Default for Fingerprint {
-    fn default() -> Self {
-        Fingerprint(0x811c_9dc5)
-    }
-}
-
-impl Flavor for Fingerprint {
-    type Output = u32;
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.add(byte.into());
-        Ok(())
-    }
-
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        let (words, rest) = bytes.as_chunks::<4>();
-        for word in words {
-            self.add(u32::from_le_bytes(*word));
-            // The multiplication carries upwards only.
-            self.0 = self.0.rotate_left(15);
-        }
-        rest.iter().for_each(|byte| self.add((*byte).into()));
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<u32> {
-        Ok(self.0)
-    }
-}
 
 fn write(record: &Record<'_>, room: &mut [u8]) -> Option<usize> {
     postcard::to_slice(record, room).ok().map(|used| used.len())
@@ -110,7 +48,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             debug_assert!(kept.is_ok(), "a step touches at most MAX_TOUCHED nodes");
             kept.ok()?;
         }
-        Some(Touched(index))
+        let mut kept = self.touched.iter();
+        kept.find(|before| before.index == index).map(Touched::kept)
     }
 
     /// Whether the step has touched a node.

@@ -1,6 +1,6 @@
 //! The parts: which there are, and the record of each.
 
-use crate::allocation::MAX_FLAVORS;
+use super::MAX_FLAVORS;
 use crate::interface::Instant;
 use crate::ipam::lease::LeaseView;
 use crate::ipam::{MAX_ADDRESSES, MAX_NETWORKS};
@@ -54,6 +54,7 @@ pub(super) const TEXT: usize = 20;
 pub(super) const DISK: usize = TEXT + TEXTS.len();
 /// Parts of which each has its mark.
 pub(super) const MARKED: usize = DISK + MAX_DISKS;
+const _: () = assert!(MARKED == crate::persist::FINGERPRINTS);
 pub(super) const DRIVER: usize = MARKED;
 pub(super) const HISTORY: usize = DRIVER + crate::node::MAX_DRIVER_INFO;
 /// Places of a snapshot for one node.
@@ -112,7 +113,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(super) fn own(&self, place: usize) -> Option<Record<'_>> {
         let rack = usize::from(RACK);
         match place {
-            BOOK.. => Some(self.ipam.in_slot(place - BOOK)?.record()),
+            BOOK.. => Some(Record::of_reservation(self.ipam.in_slot(place - BOOK)?)),
             NETWORKS.. => {
                 // Place 0 is the provisioning network, which is configured.
                 let number = place - NETWORKS + 1;

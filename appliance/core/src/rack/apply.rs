@@ -1,8 +1,8 @@
 //! What each record holds, put back where it was.
 
 use super::parts::{TEXTS, bits, job_number};
-use super::record::Record;
-use crate::allocation::Flavor;
+use crate::interface::Flavor;
+use crate::interface::Steps;
 use crate::interface::{ActorKind, Instant, PowerAction, StoredConfigDrive};
 use crate::ipam::lease::Client;
 use crate::node::flags::Flags;
@@ -10,7 +10,7 @@ use crate::node::{
     Architecture, Boot, Happening, HardwareFeatures, HistoryEntry, Issued, Job, Node, PowerRequest,
     Reason, Written, cut,
 };
-use crate::provisioning::steps::Steps;
+use crate::persist::record::Record;
 use crate::rack::{DiskSlot, Rack};
 use crate::strings::{Kind, RACK};
 use farrier_asset_store::DrivePlace;

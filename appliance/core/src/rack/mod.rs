@@ -1,15 +1,24 @@
 //! The table of everything, and `step`.
 
-use crate::allocation::{Flavor, MAX_FLAVORS};
+mod apply;
+mod parts;
+mod restore;
+mod small;
+mod write;
+
+pub use small::{check_name, has_instance};
+use write::MAX_TOUCHED;
+
+use crate::interface::Flavor;
+use crate::interface::Image;
 use crate::interface::Instant;
+use crate::interface::StatementRef;
 use crate::interface::config::{Config, ConfigError, Identity};
 use crate::interface::{ACCOUNT_LEN, ActorKind};
-use crate::interface::{Effects, StatementRef};
-use crate::interface::{Image, Input};
 use crate::ipam::lease::Leases;
 use crate::ipam::{Ipam, PROVISIONING};
 use crate::node::{History, HistoryEntry, Node};
-use crate::persist::{Before, MAX_TOUCHED, Nodes};
+use crate::persist::{Before, Nodes};
 use crate::strings::StringPool;
 use core::net::Ipv4Addr;
 use farrier_protocol::message::{DiskId, Mac, NodeId};
@@ -18,6 +27,8 @@ use farrier_protocol::server::Keys;
 use farrier_protocol::signing::SecretKey;
 use heapless::Vec;
 
+/// Most flavors.
+pub const MAX_FLAVORS: usize = farrier_sizes::FLAVORS;
 /// Most images of the catalogue.
 pub const MAX_IMAGES: usize = farrier_sizes::IMAGES;
 /// How many statements are put together at once. An agent that finds all
@@ -25,8 +36,6 @@ pub const MAX_IMAGES: usize = farrier_sizes::IMAGES;
 pub const REASSEMBLIES: usize = farrier_sizes::REASSEMBLIES;
 /// How often deadlines are looked at, in milliseconds.
 pub const TICK_MILLIS: u64 = 1000;
-/// When nothing is due, [`Rack::wake_at`] is so much later, in milliseconds.
-const IDLE_MILLIS: u64 = 3_600_000;
 
 /// A source of random bytes. The brain has none of its own.
 pub trait Entropy {
@@ -270,83 +279,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         Ok(())
     }
 
-    /// Takes one fact in. What shall be done is in `out` afterwards, in the
-    /// order in which it is to be done; what was in `out` before is dropped.
-    pub fn step(
-        &mut self,
-        now: Instant,
-        input: Input<'_>,
-        entropy: &mut dyn Entropy,
-        out: &mut Effects,
-    ) {
-        out.clear();
-        self.now = now;
-        self.actor = match &input {
-            Input::Command { actor, .. } => (actor.kind, actor.kept()),
-            Input::Agent { .. } => (ActorKind::Agent, heapless::String::new()),
-            _ => (ActorKind::Rack, heapless::String::new()),
-        };
-        match input {
-            Input::Tick => {}
-            Input::Image(image) => self.learn_image(image),
-            Input::Dhcp {
-                network,
-                from,
-                payload,
-            } => self.dhcp(now, network, from, payload, entropy, out),
-            Input::Agent { from, datagram } => self.agent(now, from, datagram, out),
-            Input::Open {
-                transport,
-                network: _,
-                peer,
-                path,
-            } => self.open(now, transport, peer, path, entropy, out),
-            Input::Sent {
-                network: _,
-                peer,
-                path,
-                bytes: _,
-                complete,
-            } => self.sent(now, peer, path, complete),
-            Input::Command { actor: _, command } => {
-                let answer = self.command(now, command, out);
-                out.answer(answer);
-            }
-            Input::OperationDone { id, result } => {
-                let _node = self.operation_done(now, id, result);
-            }
-            Input::Observed { node, power } => {
-                let _node = self.observed(now, node, power);
-            }
-        }
-        for index in self.touched() {
-            self.reconcile(now, index, out);
-        }
-        if now >= self.next_tick {
-            self.next_tick = now.plus_millis(TICK_MILLIS);
-            self.actor = (ActorKind::Rack, heapless::String::new());
-            self.look_at_deadlines(now, out);
-        }
-        self.write_touched(out);
-    }
-
-    /// When [`Input::Tick`] is due next: at the first deadline of any node,
-    /// but not more often than once in [`TICK_MILLIS`]. A later step may
-    /// bring it forward.
-    pub fn wake_at(&self) -> Instant {
-        let due = self
-            .nodes
-            .iter()
-            .filter_map(|node| crate::provisioning::deadlines::wakes_at(node, self.now))
-            .min();
-        if self.quarantined > 0 {
-            return self.next_tick;
-        }
-        due.map_or(self.next_tick.plus_millis(IDLE_MILLIS), |due| {
-            due.max(self.next_tick)
-        })
-    }
-
     /// Forgets what hangs on a node's place.
     pub(crate) fn forget_slot(&mut self, index: usize) {
         self.texts.forget(index);
@@ -438,7 +370,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.images.iter().find(|image| image.name == name)
     }
 
-    fn learn_image(&mut self, image: &Image) {
+    pub(crate) fn learn_image(&mut self, image: &Image) {
         match self.images.iter_mut().find(|i| i.name == image.name) {
             // Of two versions of one image the newer one is deployed.
             Some(known) if known.version < image.version => *known = image.clone(),

@@ -1,48 +1,24 @@
 //! What operators wish of a node besides verbs: names, instances, driver
 //! info, flags.
 
+mod networks;
+mod nodes;
+mod patch;
+
 use crate::interface::CommandError;
 use crate::interface::Effects;
 use crate::interface::Instant;
 use crate::interface::{Command, PowerAction};
 use crate::node::flags::{AdminFlag, Flags};
 use crate::node::{
-    DRIVER_KEY_LEN, DRIVER_VALUE_LEN, Happening, InstanceInfo, MAX_DRIVER_INFO, Node, PowerRequest,
+    DRIVER_KEY_LEN, DRIVER_VALUE_LEN, Happening, InstanceInfo, MAX_DRIVER_INFO, PowerRequest,
 };
+use crate::node::{agent_phase, changes_in_use, deployed};
 use crate::persist::record::Record;
 use crate::provisioning::steps::Steps;
-use crate::provisioning::{agent_phase, changes_in_use, deployed};
-use crate::rack::{Rack, edit};
-use crate::strings::{Full, Kind, TEXT_MAX};
+use crate::rack::{Rack, edit, has_instance};
+use crate::strings::{Kind, TEXT_MAX};
 use farrier_lifecycle::State;
-use farrier_protocol::message::NodeId;
-
-/// Whether the node in that place (`None`: a new one) may have this name.
-pub fn check_name(nodes: &[Node], name: &str, of: Option<usize>) -> Result<(), CommandError> {
-    let looks_like_uuid = name.len() == 36 && name.bytes().filter(|b| *b == b'-').count() == 4;
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-    if looks_like_uuid || !name.bytes().all(allowed) {
-        return Err(CommandError::BadName);
-    }
-    let named = |node: &Node| !name.is_empty() && node.name == name;
-    match nodes.iter().position(named) {
-        Some(other) if Some(other) != of => Err(CommandError::NameTaken),
-        _ => Ok(()),
-    }
-}
-
-/// Whether another node than the one in that place has this instance.
-pub fn has_instance(nodes: &[Node], id: NodeId, of: usize) -> bool {
-    let has = |node: &Node| !node.is_vacant() && node.instance.instance_uuid == Some(id);
-    let mut others = nodes.iter().enumerate().filter(|(place, _)| *place != of);
-    others.any(|(_, node)| has(node))
-}
-
-impl From<Full> for CommandError {
-    fn from(_: Full) -> Self {
-        CommandError::StringsFull
-    }
-}
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(crate) fn command(
@@ -118,20 +94,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    pub(crate) fn must_find(&self, id: NodeId) -> Result<usize, CommandError> {
-        self.find(id).ok_or(CommandError::NoSuchNode)
-    }
-
-    /// A node that the appliance itself is not at work on.
-    pub(crate) fn unlocked(&self, id: NodeId) -> Result<usize, CommandError> {
-        let index = self.must_find(id)?;
-        match self.nodes.get(index) {
-            Some(node) if node.state.is_busy() => Err(CommandError::Locked(node.state)),
-            Some(_) => Ok(index),
-            None => Err(CommandError::NoSuchNode),
-        }
-    }
-
     /// Takes an operator's request for a node's power. [`crate::power`] carries
     /// it out.
     fn set_power(
@@ -159,11 +121,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         Ok(())
     }
 
-    /// Whether a node (`None`: a new one) may have this name.
-    pub(crate) fn check_name(&self, name: &str, of: Option<usize>) -> Result<(), CommandError> {
-        check_name(&self.nodes, name, of)
-    }
-
     pub(crate) fn set_instance(
         &mut self,
         index: usize,
@@ -180,22 +137,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         node.instance = info;
         Ok(())
-    }
-
-    /// The place of the node that has this instance.
-    pub(crate) fn find_by_instance(&self, id: NodeId) -> Option<usize> {
-        self.nodes
-            .iter()
-            .position(|node| !node.is_vacant() && node.instance.instance_uuid == Some(id))
-    }
-
-    /// The tenant's use is over: the node belongs to no instance and no
-    /// allocation any more.
-    pub(crate) fn end_instance(&mut self, index: usize) {
-        self.deallocated(index);
-        if let Some(node) = edit!(self, index) {
-            node.instance = InstanceInfo::default();
-        }
     }
 
     pub(crate) fn set_driver_info(
@@ -260,29 +201,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             flags = flags.union(Flags::CLEAN_FAULT).union(Flags::RECORDS_LOST);
         }
         self.set_flags(index, flags, on);
-        Ok(())
-    }
-
-    /// Sets or clears flags, and writes down what changed.
-    pub(crate) fn set_flags(&mut self, index: usize, flags: Flags, on: bool) {
-        if let Some(node) = edit!(self, index) {
-            let before = node.flags;
-            node.flags.set(flags, on);
-            if node.flags != before {}
-        }
-    }
-
-    /// Replaces a text of a node, and writes it down where it changed.
-    pub(crate) fn set_text(
-        &mut self,
-        index: usize,
-        kind: Kind,
-        text: &str,
-    ) -> Result<(), CommandError> {
-        if self.texts.get(index, kind) != text {
-            self.touch(index).ok_or(CommandError::NoSuchNode)?;
-            self.texts.set(index, kind, text)?;
-        }
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use crate::interface::CommandError;
 use crate::interface::Effects;
 use crate::interface::Instant;
-use crate::ipam::{Entry, IpamError, MAX_NETWORKS, Network, PROVISIONING};
+use crate::ipam::{Entry, MAX_NETWORKS, Network, PROVISIONING};
 use crate::node::NAME_LEN;
 use crate::persist::record::Record;
 use crate::rack::Rack;
@@ -11,40 +11,7 @@ use crate::strings::{Kind, RACK, StringPool};
 use core::net::Ipv4Addr;
 use farrier_protocol::message::Mac;
 
-/// The name of the provisioning network in the API.
-pub const PROVISIONING_NAME: &str = "provisioning";
-
-impl From<IpamError> for CommandError {
-    fn from(error: IpamError) -> Self {
-        match error {
-            IpamError::Taken => CommandError::AddressTaken,
-            IpamError::Full => CommandError::AddressesFull,
-        }
-    }
-}
-
-impl StringPool {
-    /// The name of a network.
-    pub fn network(&self, place: u8) -> &str {
-        match place {
-            PROVISIONING => PROVISIONING_NAME,
-            place => self.get(usize::from(RACK), Kind::Network(place)),
-        }
-    }
-
-    /// The place of the network of that name.
-    pub fn find_network(&self, name: &str) -> Option<u8> {
-        (PROVISIONING..=MAX_NETWORKS as u8)
-            .find(|place| !name.is_empty() && self.network(*place) == name)
-    }
-}
-
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
-    /// The static address of an interface on the provisioning network.
-    pub(crate) fn static_address(&self, mac: Mac) -> Option<Ipv4Addr> {
-        self.ipam.find(PROVISIONING, mac)
-    }
-
     /// Defines a tenants' network. Its place is found here.
     pub(crate) fn set_network(
         &mut self,
@@ -144,7 +111,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let address = self.ipam.give(now, place, mac, address, rest)?;
         let at = |e: &&Entry| e.network == place && e.address == address;
         if let Some(entry) = self.ipam.entries().iter().find(at) {
-            entry.record().emit(out);
+            Record::of_reservation(entry).emit(out);
         }
         Ok(())
     }
@@ -179,26 +146,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             .ok_or(CommandError::NoSuchAddress)?;
         let at = |e: &&Entry| e.network == place && e.address == address;
         if let Some(entry) = self.ipam.entries().iter().find(at) {
-            entry.record().emit(out);
+            Record::of_reservation(entry).emit(out);
         }
         Ok(())
-    }
-
-    /// The tenant's use of a node is over: addresses out of tenants' pools
-    /// go back.
-    pub(crate) fn end_tenant(&mut self, now: Instant, index: usize, out: &mut Effects) {
-        let rest = self.config.lease_secs;
-        if let Some(node) = self.nodes.get(index)
-            && self.ipam.end_tenant(now, &node.macs, rest) > 0
-        {
-            // Each by itself as well: a restart may not know the node's
-            // interfaces yet when it reads this.
-            for entry in self.ipam.entries() {
-                if !entry.is_held() && node.macs.contains(&entry.mac) {
-                    entry.record().emit(out);
-                }
-            }
-        }
     }
 }
 
