@@ -7,8 +7,8 @@ use core::cell::Cell;
 use core::net::Ipv4Addr;
 
 use embassy_time::{Duration, with_timeout};
-use farrier_core::Transport;
 use farrier_api::is_ours;
+use farrier_core::Transport;
 use farrier_http::{
     BodyLength, Error, Framing, Head, Method, ResponseHead, Selection, Status, percent,
 };
