@@ -317,7 +317,10 @@ fn prepare(variant: Option<&str>) -> Result<(Bench, Vec<u8>)> {
     let spinner = Spinner::start(format!("firmware {BOARD} {}", variant.unwrap_or_default()));
     let Firmware { elf, .. } = board.build(&workspace(), &folder, &tools::command)?;
     spinner.done("built");
-    let emulator = board.emulator.context("the board has no emulator")?;
+    let emulator = board
+        .emulator
+        .clone()
+        .context("the board has no emulator")?;
     let arguments: Vec<String> = emulator.arguments.iter().map(|a| tell_load(a)).collect();
     let program = ipxe::programs(&tools::as_fn())?
         .into_iter()

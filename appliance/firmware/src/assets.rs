@@ -12,11 +12,16 @@ use block_device_driver::{BlockDevice, slice_to_blocks, slice_to_blocks_mut};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::{Mutex, MutexGuard};
 use farrier_asset_store::{ENTRY_LEN, Entry, SECTOR, SlotPart, Superblock};
+use farrier_sizes::STORE_PIECE;
 use sha2::{Digest, Sha256};
 
-/// Most bytes that one read yields: four sectors, less what lies before an
-/// odd offset. A TFTP block of 1,468 bytes always fits.
-pub const PIECE: usize = 4 * SECTOR;
+/// Most bytes that one read yields: whole sectors, less what lies before an
+/// odd offset.
+pub const PIECE: usize = STORE_PIECE;
+const _: () = assert!(
+    PIECE > 0 && PIECE.is_multiple_of(SECTOR),
+    "buffers.store in board.toml must be whole sectors"
+);
 
 /// Bytes in front of the piece: a head of a packet goes here, so that a
 /// packet leaves from this buffer without a copy.

@@ -44,7 +44,7 @@ type Found<'a> = (usize, &'a Node, NodeId);
 
 fn allocations<'a>(view: &View<'a>) -> impl Iterator<Item = Found<'a>> + use<'a> {
     view.nodes()
-        .filter(|(_, node)| node.flags.has(Flags::ALLOCATED))
+        .filter(|(_, node)| node.flags.contains(Flags::ALLOCATED))
         .filter_map(|(place, node)| Some((place, node, node.instance.instance_uuid?)))
 }
 

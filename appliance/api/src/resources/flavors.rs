@@ -53,7 +53,7 @@ fn list(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
         w.key("link_mbps").number(u32::from(need.link) * 100);
         w.key("parts").array();
         for (name, part) in PARTS {
-            if need.parts.has(part) {
+            if need.parts.contains(part) {
                 w.string(name);
             }
         }
@@ -81,7 +81,7 @@ fn put<'f>(_: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<'f>, 
                 ),
             )
         })?;
-        need.parts.add(*part, true);
+        need.parts.set(*part, true);
     }
     Ok(Command::PutFlavor {
         name: call.last(),

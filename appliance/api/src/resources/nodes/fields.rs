@@ -168,11 +168,12 @@ pub(crate) fn write(
             Some(target) => w.string(target.as_str()),
             None => w.null(),
         },
-        "power_state" => match node.power {
-            PowerState::On => w.string("power on"),
-            PowerState::Off => w.string("power off"),
-            PowerState::Unknown => w.null(),
-        },
+        "power_state" => power_state(node.power, w),
+        "target_power_state" => {
+            let request = node.power_request;
+            let target = request.map(|request| request.action.target());
+            power_state(target.unwrap_or_default(), w)
+        }
         "last_error" => w.string_or_null(&node.last_error),
         "instance_uuid" => match node.instance.instance_uuid {
             Some(id) => w.text(ident::text(id)),
@@ -189,14 +190,14 @@ pub(crate) fn write(
             None => w.null(),
         },
         "conductor_group" => w.string(""),
-        "maintenance" => w.bool(node.flags.has(Flags::MAINTENANCE)),
-        "protected" => w.bool(node.flags.has(Flags::PROTECTED)),
-        "retired" => w.bool(node.flags.has(Flags::RETIRED)),
+        "maintenance" => w.bool(node.flags.contains(Flags::MAINTENANCE)),
+        "protected" => w.bool(node.flags.contains(Flags::PROTECTED)),
+        "retired" => w.bool(node.flags.contains(Flags::RETIRED)),
         "maintenance_reason" => match text(Kind::MaintenanceReason) {
-            "" if node.flags.has(Flags::CLEAN_FAULT) => {
+            "" if node.flags.contains(Flags::CLEAN_FAULT) => {
                 w.string("Cleaning failed: the disks may hold a former tenant's data.")
             }
-            "" if node.flags.has(Flags::RECORDS_LOST) => w.string(
+            "" if node.flags.contains(Flags::RECORDS_LOST) => w.string(
                 "The appliance's journal has lost records: see whether what it says of this \
                  node is true before you end the maintenance.",
             ),
@@ -204,8 +205,8 @@ pub(crate) fn write(
         },
         "protected_reason" => w.string_or_null(text(Kind::ProtectedReason)),
         "retired_reason" => w.string_or_null(text(Kind::RetiredReason)),
-        "fault" if node.flags.has(Flags::CLEAN_FAULT) => w.string("clean failure"),
-        "fault" if node.flags.has(Flags::RECORDS_LOST) => w.string("records lost"),
+        "fault" if node.flags.contains(Flags::CLEAN_FAULT) => w.string("clean failure"),
+        "fault" if node.flags.contains(Flags::RECORDS_LOST) => w.string("records lost"),
         "console_enabled" => w.bool(false),
         "automated_clean" => w.bool(true),
         "traits" => {
@@ -217,7 +218,7 @@ pub(crate) fn write(
         }
         "resource_class" => w.string_or_null(view.texts.class(node.class)),
         "allocation_uuid" => match node.instance.instance_uuid {
-            Some(id) if node.flags.has(Flags::ALLOCATED) => w.text(ident::text(id)),
+            Some(id) if node.flags.contains(Flags::ALLOCATED) => w.text(ident::text(id)),
             _ => w.null(),
         },
         "clean_step" => step(node, State::Available, w),
@@ -239,6 +240,15 @@ pub(crate) fn write(
         "links" => links(w, "nodes", node.id),
         _ => w.null(),
     };
+}
+
+/// What Ironic calls a power state.
+fn power_state<'w, 'b>(power: PowerState, w: &'w mut Out<'b>) -> &'w mut Out<'b> {
+    match power {
+        PowerState::On => w.string("power on"),
+        PowerState::Off => w.string("power off"),
+        PowerState::Unknown => w.null(),
+    }
 }
 
 /// What Ironic calls the ways to boot.
@@ -309,7 +319,7 @@ fn driver_internal_info<'w, 'b>(
     node: &Node,
     w: &'w mut Out<'b>,
 ) -> &'w mut Out<'b> {
-    w.object().key("reason").string(node.reason);
+    w.object().key("reason").string(node.reason.as_str());
     w.key("state_seconds")
         .number(view.now.since(node.since) / 1000);
     if let Some(deadline) = node.deadline {

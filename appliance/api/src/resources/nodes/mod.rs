@@ -77,7 +77,7 @@ impl Filter {
     };
 
     fn passes(&self, node: &Node) -> bool {
-        let has = |wanted: Option<bool>, flag| wanted.is_none_or(|on| node.flags.has(flag) == on);
+        let has = |wanted: Option<bool>, flag| wanted.is_none_or(|on| node.flags.contains(flag) == on);
         let instance = node.instance.instance_uuid;
         !node.is_vacant()
             && has(self.maintenance, Flags::MAINTENANCE)

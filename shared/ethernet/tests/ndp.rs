@@ -1,6 +1,6 @@
 //! The answer to a router solicitation.
 
-use farrier_dhcp::ndp::{ANSWER_LEN, answer_solicitation};
+use farrier_ethernet::ndp::{ANSWER_LEN, answer_solicitation};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

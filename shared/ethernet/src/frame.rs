@@ -1,7 +1,7 @@
-//! Ethernet II, IPv4 and UDP around a DHCP message, for those who send and
-//! receive whole frames: the server's replies to clients that have no address
-//! yet, and the agent's packet socket. VLAN tags, fragments and every other
-//! protocol are somebody else's.
+//! Ethernet II, IPv4 and UDP headers around a payload. The DHCP server sends
+//! whole frames to clients that have no address yet; the agent receives whole
+//! frames from a packet socket. This module does not read 802.1Q tags or IPv4
+//! fragments.
 
 use core::net::Ipv4Addr;
 

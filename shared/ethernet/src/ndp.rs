@@ -1,12 +1,12 @@
-//! The one IPv6 question that boot clients ask beside DHCP, and its answer:
-//! "no router here". Nothing else of IPv6 lives in this crate.
+//! The answer to an IPv6 router solicitation. The crate supports nothing else of
+//! IPv6.
 //!
-//! iPXE configures IPv4 and IPv6 together and goes on when both are done.
-//! Without a router it repeats its solicitation for 16 s first (measured with
-//! Debian's builds, BIOS and UEFI), at every boot of every machine. An
-//! advertisement with no prefix, no flags and a lifetime of zero ends the wait
-//! at once and configures nothing: a router lifetime of zero says that its
-//! sender is no default router (RFC 4861 §4.2).
+//! iPXE configures IPv4 and IPv6 in parallel and waits for both. Without a
+//! router it repeats its solicitation for 16 s at every boot (measured with
+//! Debian's BIOS and UEFI builds). A router advertisement without a prefix and
+//! flags and with a lifetime of zero ends the wait and configures nothing: a
+//! router lifetime of zero means that its sender is not a default router
+//! (RFC 4861 §4.2).
 
 use crate::frame::{fold, sum};
 
@@ -17,18 +17,19 @@ const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 const ICMPV6: u8 = 58;
 const SOLICITATION: u8 = 133;
 const ADVERTISEMENT: u8 = 134;
-/// Proof that no router has passed the packet on (RFC 4861 §6.1.1).
+/// Hop limit of a packet that no router forwarded (RFC 4861 §6.1.1).
 const HOP_LIMIT: u8 = 255;
 
 const ALL_NODES: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 const ALL_NODES_MAC: [u8; 6] = [0x33, 0x33, 0, 0, 0, 1];
 
-/// Writes into `out` the frame with which `mac` answers `frame`, and gives its
-/// length, if `frame` is a router solicitation (RFC 4861 §4.1, untagged
-/// Ethernet). For networks that boot over IPv4 and have no router of their own
-/// for IPv6: iPXE takes the first answer that it gets.
+/// Writes the router advertisement that answers `frame` into `out` and returns
+/// its length in bytes. `frame` is a router solicitation in untagged Ethernet
+/// (RFC 4861 §4.1); `mac` is the sender of the answer. Use it only on networks
+/// without an IPv6 router: iPXE takes the first answer that arrives.
 ///
-/// `None` for any other frame, and for an `out` below [`ANSWER_LEN`] bytes.
+/// Returns `None` if `frame` is any other frame, or if `out` is shorter than
+/// [`ANSWER_LEN`].
 #[must_use]
 pub fn answer_solicitation(frame: &[u8], mac: [u8; 6], out: &mut [u8]) -> Option<usize> {
     let (ethernet, packet) = frame.split_first_chunk::<14>()?;

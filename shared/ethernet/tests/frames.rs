@@ -1,6 +1,6 @@
 //! Ethernet, IPv4 and UDP around a message.
 
-use farrier_dhcp::frame::{self, BROADCAST, Error, HEADER_LEN, Header, UdpChecksum};
+use farrier_ethernet::frame::{self, BROADCAST, Error, HEADER_LEN, Header, UdpChecksum};
 use proptest::prelude::*;
 use std::net::Ipv4Addr;
 
@@ -154,7 +154,7 @@ fn payloads_that_cannot_be_sent_are_refused() {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(
+    fn emitted_frame_parses_equal(
         payload in proptest::collection::vec(any::<u8>(), 0..1472),
         macs in any::<([u8; 6], [u8; 6])>(),
         addrs in any::<([u8; 4], [u8; 4])>(),
@@ -180,5 +180,37 @@ proptest! {
         prop_assert_eq!((read.src_mac, read.dst_mac), macs);
         prop_assert_eq!((read.src.octets(), read.dst.octets()), addrs);
         prop_assert_eq!((read.src_port, read.dst_port), ports);
+    }
+
+    #[test]
+    fn parsed_frame_emits_and_parses_equal(
+        payload in proptest::collection::vec(any::<u8>(), 0..600),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut in any::<prop::sample::Index>(),
+        cut_off in any::<bool>(),
+    ) {
+        let mut bytes = emit(&payload);
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if cut_off {
+            let len = cut.index(bytes.len());
+            bytes.truncate(len);
+        }
+        if let Ok(read) = frame::parse_with(&bytes, UdpChecksum::Ignore) {
+            prop_assert!(read.payload.len() + HEADER_LEN <= bytes.len());
+            let header = Header {
+                src_mac: read.src_mac,
+                dst_mac: read.dst_mac,
+                src: read.src,
+                dst: read.dst,
+                src_port: read.src_port,
+                dst_port: read.dst_port,
+            };
+            let mut again = [&[0; HEADER_LEN][..], read.payload].concat();
+            let len = frame::emit(&mut again, &header, read.payload.len()).unwrap();
+            prop_assert_eq!(frame::parse(&again[..len]), Ok(read));
+        }
     }
 }
