@@ -1,56 +1,93 @@
-//! The operators' API: moves bytes between a connection, the block device and
-//! `farrier-api`'s exchange, which says what it needs next.
+//! The HTTP API: moves bytes between a connection, the block device and the
+//! API's request engine.
 //!
-//! A request takes a slot for as long as it lasts, and no longer than
-//! [`LIMIT`]. There is one for requests that only read and one for those
-//! that bring a body, so that two config drives are never on their way to one
-//! node, and a slow upload does not keep anybody from looking.
+//! A request takes an API slot for as long as it lasts, and no longer than
+//! [`LIMIT`]. There is one slot for requests that only read and one for those
+//! that bring a body, so that a config drive never meets another one on its
+//! way to the same place, and a slow upload does not keep anybody from
+//! reading. The controller's task gives the rack the request's command out of
+//! its slot; a connection that ends meanwhile leaves that work alone.
+
+use core::cell::Cell;
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
-use embassy_sync::mutex::Mutex;
+use embassy_sync::mutex::{Mutex, MutexGuard};
+use embassy_sync::semaphore::Semaphore;
+use embassy_sync::signal::Signal;
 use embassy_time::{Duration, with_timeout};
 use farrier_api::{Exchange, Need, View};
 use farrier_asset_store::SlotPart;
-use farrier_core::interface::Actor;
-use farrier_core::rack::Entropy;
-use farrier_core::{Effect, Input};
-use farrier_http::{CONTINUE, Head, Method};
+use farrier_controller::NotDurable;
+use farrier_http::{CONTINUE, Head, Method, Status};
 use farrier_protocol::MAX_STATEMENT;
 
 use crate::assets::PIECE;
-use crate::brain::now;
-use crate::http::{HEAD, HEAD_LIMIT, Next, write};
-use crate::lines::warning;
+use crate::controller::now;
+use crate::fmt::warning;
+use crate::http::{HEAD, HEAD_LIMIT, Next, say, write};
 use crate::net::{Connection, TcpError};
+use crate::queues::{API_SLOTS, Job, bump};
+use crate::statements::LENGTH;
 use crate::{Board, Context};
 
 /// How long a request may hold its slot.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Room for one request.
-type Desk = Mutex<NoopRawMutex, Option<Exchange>>;
+/// The place of requests that only read.
+const READING: usize = 0;
+/// The place of requests that change something.
+const WRITING: usize = 1;
 
-/// Memory of the API, shared by all connections.
-#[derive(Debug)]
-pub struct Desks {
-    reading: Desk,
-    writing: Desk,
+/// Room for one request.
+pub struct ApiSlot {
+    /// Locked by the connection that has the slot, but while the controller
+    /// has something to do with it.
+    exchange: Mutex<NoopRawMutex, Option<Exchange>>,
+    /// The controller has.
+    asked: Cell<bool>,
+    done: Signal<NoopRawMutex, ()>,
 }
 
-impl Desks {
-    /// Free slots.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            reading: Mutex::new(None),
-            writing: Mutex::new(None),
-        }
+impl core::fmt::Debug for ApiSlot {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ApiSlot").finish_non_exhaustive()
     }
 }
 
-impl Default for Desks {
-    fn default() -> Self {
-        Self::new()
+/// Memory of the API, shared by all connections.
+pub type ApiSlots = [ApiSlot; API_SLOTS];
+
+/// Free slots, for a `static`.
+#[must_use]
+pub const fn slots() -> ApiSlots {
+    [const { ApiSlot::new() }; API_SLOTS]
+}
+
+impl ApiSlot {
+    const fn new() -> Self {
+        ApiSlot {
+            exchange: Mutex::new(None),
+            asked: Cell::new(false),
+            done: Signal::new(),
+        }
+    }
+
+    /// Lets the controller have the request, if there is one.
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Exchange) -> T) -> Option<T> {
+        self.exchange.try_lock().ok()?.as_mut().map(act)
+    }
+
+    /// The controller has done what there was to do.
+    pub(crate) fn done(&self) {
+        self.asked.set(false);
+        self.done.signal(());
+    }
+
+    /// Waits until the controller has nothing to do with this slot.
+    async fn idle(&self) {
+        while self.asked.get() {
+            self.done.wait().await;
+        }
     }
 }
 
@@ -59,6 +96,61 @@ pub type Statement = [u8; STATEMENT];
 
 /// Its bytes.
 pub const STATEMENT: usize = MAX_STATEMENT;
+
+/// Why a request has no reply of its own.
+#[derive(Debug, Clone, Copy)]
+enum Failed {
+    /// The connection is gone, or the reply can only be broken off.
+    Connection,
+    /// What the rack knows is not durable.
+    NotDurable,
+}
+
+impl From<TcpError> for Failed {
+    fn from(_: TcpError) -> Self {
+        Failed::Connection
+    }
+}
+
+impl From<NotDurable> for Failed {
+    fn from(_: NotDurable) -> Self {
+        Failed::NotDurable
+    }
+}
+
+/// What a client is told whose request has no reply of its own.
+const NOT_DURABLE: &str = "The journal's flash does not take records, so nothing can be shown or \
+                           changed. Restart the appliance. Replace the flash if this comes \
+                           again.\n";
+
+/// The block device failed.
+#[derive(Debug, Clone, Copy)]
+struct DeviceFailed;
+
+/// The inspection that a request has read.
+type Inspection<'s> = (MutexGuard<'s, NoopRawMutex, &'static mut Statement>, usize);
+
+/// A request on its way: the connection, and its bytes that are not taken
+/// yet.
+struct Request<'c, 's> {
+    connection: &'c mut Connection,
+    buffer: &'c mut [u8; HEAD],
+    /// The bytes from here on are not taken yet.
+    taken: usize,
+    /// The bytes up to here were received.
+    filled: usize,
+    inspection: Option<Inspection<'s>>,
+    /// Bytes of the reply have left.
+    replies: bool,
+}
+
+/// Why a request leaves its slot's lock.
+enum Turn {
+    /// The controller has a command to carry out.
+    Command,
+    /// The reply is sent.
+    Done(Next),
+}
 
 impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, D> {
     /// Answers the request whose head, and perhaps a part of whose body, is
@@ -82,52 +174,121 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         &self,
         connection: &mut Connection,
         buffer: &mut [u8; HEAD],
-        mut filled: usize,
+        filled: usize,
     ) -> Result<Next, TcpError> {
-        let reads = match Head::parse(buffer.get(..filled).unwrap_or_default()) {
-            Ok(Some((head, _))) => matches!(head.method, Method::Get | Method::Head),
+        let place = match Head::parse(buffer.get(..filled).unwrap_or_default()) {
+            Ok(Some((head, _))) if matches!(head.method, Method::Get | Method::Head) => READING,
+            Ok(Some(_)) => WRITING,
             // The caller has parsed it before.
             _ => return Err(TcpError),
         };
-        let desk = if reads {
-            &self.desks.reading
-        } else {
-            &self.desks.writing
-        };
-        let mut desk = desk.lock().await;
-        let Ok(Some((head, length))) = Head::parse(buffer.get(..filled).unwrap_or_default()) else {
+        let (Some(slot), Some(turn)) = (self.slots.get(place), self.queues.turns.get(place)) else {
             return Err(TcpError);
         };
-        let mut random = [0; 32];
-        let exchange = {
-            let mut brain = self.brain.lock().await;
-            brain.entropy.fill(&mut random);
-            begin(&mut desk, &head, random, &View::of(brain.rack, now()))
+        let Ok(_turn) = turn.acquire(1).await else {
+            bump(&self.queues.counters.api_full);
+            let status = Status::SERVICE_UNAVAILABLE;
+            say(
+                connection,
+                status,
+                false,
+                "Too many requests wait. Try again.\n",
+            )
+            .await?;
+            return Ok(Next::Close);
         };
-        buffer.copy_within(length..filled, 0);
-        filled -= length;
+        // The last request may have been given up while the controller was
+        // at work on it.
+        slot.idle().await;
+        let mut request = Request {
+            connection,
+            buffer,
+            taken: 0,
+            filled,
+            inspection: None,
+            replies: false,
+        };
+        match self.in_slot(&mut request, place, slot).await {
+            Ok(next) => Ok(next),
+            Err(Failed::NotDurable) if !request.replies => {
+                let status = Status::SERVICE_UNAVAILABLE;
+                say(request.connection, status, false, NOT_DURABLE).await?;
+                Ok(Next::Close)
+            }
+            Err(_) => Err(TcpError),
+        }
+    }
+
+    /// Answers a request in its slot.
+    async fn in_slot<'s>(
+        &'s self,
+        request: &mut Request<'_, 's>,
+        place: usize,
+        slot: &ApiSlot,
+    ) -> Result<Next, Failed> {
+        let mut random = [0; 32];
+        self.shared.fill(&mut random);
+        let received = request.buffer.get(..request.filled).unwrap_or_default();
+        let Ok(Some((head, length))) = Head::parse(received) else {
+            return Err(Failed::Connection);
+        };
+        {
+            let mut exchange = slot.exchange.lock().await;
+            self.shared
+                .view(|rack| begin(&mut exchange, &head, random, &View::of(rack, now())))
+                .await?;
+        }
+        request.taken = length;
         loop {
-            let need = {
-                let brain = self.brain.lock().await;
-                next(exchange, &View::of(brain.rack, now()))
+            let turn = {
+                let mut exchange = slot.exchange.lock().await;
+                let exchange = exchange.as_mut().ok_or(Failed::Connection)?;
+                self.carry_through(request, exchange).await?
             };
-            match need {
-                Need::Continue => write(connection, CONTINUE).await?,
-                Need::Body => {
-                    if filled == 0 {
-                        let read = with_timeout(HEAD_LIMIT, connection.read(buffer)).await;
-                        filled = match read {
-                            Ok(Ok(count @ 1..)) => count,
-                            _ => return Err(TcpError),
-                        };
+            match turn {
+                Turn::Done(next) => return Ok(next),
+                Turn::Command => {
+                    slot.asked.set(true);
+                    slot.done.reset();
+                    if self.queues.jobs.try_send(Job::Api(place)).is_err() {
+                        // There is a place for every slot.
+                        slot.asked.set(false);
+                        return Err(Failed::Connection);
                     }
-                    let input = buffer.get(..filled).unwrap_or_default();
-                    let taken = {
-                        let brain = self.brain.lock().await;
-                        push(exchange, input, &View::of(brain.rack, now()))
-                    };
-                    buffer.copy_within(taken..filled, 0);
-                    filled -= taken;
+                    slot.idle().await;
+                }
+            }
+        }
+    }
+
+    /// Carries a request through up to its command, or to its end.
+    async fn carry_through<'s>(
+        &'s self,
+        request: &mut Request<'_, 's>,
+        exchange: &mut Exchange,
+    ) -> Result<Turn, Failed> {
+        let shared = self.shared;
+        loop {
+            let need = shared
+                .view(|rack| exchange.need(&View::of(rack, now())))
+                .await?;
+            match need {
+                Need::Continue => write(request.connection, CONTINUE).await?,
+                Need::Body => {
+                    if request.taken == request.filled {
+                        request.read().await?;
+                    }
+                    let rest = request.buffer.get(request.taken..request.filled);
+                    let rest = rest.unwrap_or_default();
+                    let taken = shared
+                        .view(|rack| push(exchange, rest, &View::of(rack, now())))
+                        .await?;
+                    if taken == 0 {
+                        // A request that neither takes its body nor asks for
+                        // anything else has no end.
+                        return Err(Failed::Connection);
+                    }
+                    request.taken += taken;
                 }
                 Need::Store {
                     slot,
@@ -138,113 +299,92 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                     Ok(()) => exchange.stored(),
                     Err(_) => exchange.storage_failed(),
                 },
-                Need::Command(command) => {
-                    let mut brain = self.brain.lock().await;
-                    let input = Input::Command {
-                        actor: Actor::OPERATOR,
-                        command,
-                    };
-                    brain.step(input, None, &self.store).await;
-                    let answer = brain.outputs.iter().find_map(|effect| match effect {
-                        Effect::Answer(answer) => Some(answer),
-                        _ => None,
-                    });
-                    match answer {
-                        Some(answer) => exchange.answered(answer, &View::of(brain.rack, now())),
-                        None => exchange.not_durable(),
-                    }
-                }
+                Need::Command(_) => return Ok(Turn::Command),
                 Need::Statement { slot, length } => {
-                    let mut statement = self.statement.lock().await;
-                    match self.read_statement(slot, length, &mut statement).await {
-                        Ok(inspection) => {
+                    // It may be on its way to the block device.
+                    shared.statements_written().await?;
+                    let mut room = self.statement.lock().await;
+                    match self.read_statement(slot, length, &mut room).await {
+                        Ok(()) => {
+                            request.inspection = Some((room, length));
                             exchange.read();
-                            self.send(connection, buffer, exchange, inspection).await?;
                         }
-                        Err(NotRead) => exchange.storage_failed(),
+                        Err(DeviceFailed) => exchange.storage_failed(),
                     }
                 }
-                Need::Send => self.send(connection, buffer, exchange, &[]).await?,
-                Need::Done { keep_alive } => {
-                    let next = if keep_alive { Next::Keep } else { Next::Close };
-                    return Ok(next);
+                Need::Send => {
+                    let inspection = request
+                        .inspection
+                        .as_ref()
+                        .and_then(|(room, length)| room.get(..*length));
+                    let inspection = inspection.unwrap_or_default();
+                    let buffer = &mut *request.buffer;
+                    let length = shared
+                        .view(|rack| {
+                            let view = View::of(rack, now()).with_services(self);
+                            exchange.reply(&view, inspection, buffer)
+                        })
+                        .await?;
+                    let bytes = request.buffer.get(..length).unwrap_or_default();
+                    request.replies = true;
+                    write(request.connection, bytes).await?;
                 }
-            }
-        }
-    }
-
-    /// Sends the whole reply.
-    async fn send(
-        &self,
-        connection: &mut Connection,
-        buffer: &mut [u8; HEAD],
-        exchange: &mut Exchange,
-        inspection: &[u8],
-    ) -> Result<(), TcpError> {
-        loop {
-            let length = {
-                let brain = self.brain.lock().await;
-                let view = View::of(brain.rack, now()).with_services(self);
-                exchange.reply(&view, inspection, buffer)
-            };
-            match buffer.get(..length) {
-                Some(bytes @ [_, ..]) => write(connection, bytes).await?,
-                _ => return Ok(()),
+                Need::Done { keep_alive: true } => return Ok(Turn::Done(Next::Keep)),
+                Need::Done { keep_alive: false } => return Ok(Turn::Done(Next::Close)),
             }
         }
     }
 
     /// Reads a node's inspection out of its slot, behind its length.
-    async fn read_statement<'s>(
+    async fn read_statement(
         &self,
         slot: usize,
         length: usize,
-        statement: &'s mut Statement,
-    ) -> Result<&'s [u8], NotRead> {
-        let at = self.store.slot(slot, SlotPart::Inspection).ok_or(NotRead)?;
-        let wanted = statement.get_mut(..length).ok_or(NotRead)?;
+        statement: &mut Statement,
+    ) -> Result<(), DeviceFailed> {
+        let at = self.store.slot(slot, SlotPart::Inspection);
+        let at = at.ok_or(DeviceFailed)?;
         // The first piece is shorter, so that the others start on a sector.
-        let mut at = at + 4;
-        let mut rest = &mut *wanted;
+        let mut at = at + LENGTH as u64;
+        let mut rest = statement.get_mut(..length).ok_or(DeviceFailed)?;
         while !rest.is_empty() {
-            let most = rest.len().min(PIECE - 4);
-            let piece = self.store.read(at, most).await.map_err(|_| NotRead)?;
+            let most = rest.len().min(PIECE - LENGTH);
+            let piece = self.store.read(at, most).await.map_err(|_| DeviceFailed)?;
             let count = piece.len().min(rest.len());
             if count == 0 {
-                return Err(NotRead);
+                return Err(DeviceFailed);
             }
             let (now, later) = rest.split_at_mut(count);
-            now.copy_from_slice(piece.get(..count).ok_or(NotRead)?);
+            now.copy_from_slice(piece.get(..count).ok_or(DeviceFailed)?);
             at += count as u64;
             rest = later;
         }
-        Ok(wanted)
+        Ok(())
     }
 }
 
-/// The block device did not give a report.
-#[derive(Debug, Clone, Copy)]
-struct NotRead;
+impl Request<'_, '_> {
+    /// Waits for more of the body.
+    async fn read(&mut self) -> Result<(), TcpError> {
+        match with_timeout(HEAD_LIMIT, self.connection.read(self.buffer)).await {
+            Ok(Ok(count @ 1..)) => {
+                (self.taken, self.filled) = (0, count);
+                Ok(())
+            }
+            _ => Err(TcpError),
+        }
+    }
+}
 
 // The steps below are apart so that the stack which they take is free again
 // when a reply is rendered: inlined, they would lie in the frame below it.
 
 #[inline(never)]
-fn begin<'e>(
-    place: &'e mut Option<Exchange>,
-    head: &Head<'_>,
-    random: [u8; 32],
-    view: &View<'_>,
-) -> &'e mut Exchange {
-    place.insert(Exchange::begin(head, random, view))
+fn begin(place: &mut Option<Exchange>, head: &Head<'_>, random: [u8; 32], view: &View<'_>) {
+    *place = Some(Exchange::begin(head, random, view));
 }
 
 #[inline(never)]
-fn next<'e>(exchange: &'e mut Exchange, view: &View<'_>) -> Need<'e> {
-    exchange.need(view)
-}
-
-#[inline(never)]
-fn push(exchange: &mut Exchange, input: &[u8], view: &View<'_>) -> usize {
-    exchange.push(input, view)
+fn push(exchange: &mut Exchange, bytes: &[u8], view: &View<'_>) -> usize {
+    exchange.push(bytes, view)
 }
