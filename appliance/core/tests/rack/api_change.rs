@@ -360,7 +360,7 @@ fn patches_that_are_refused_change_nothing() {
         (
             json!({"op": "add", "path": "/driver_info/a", "value": [1]}),
             400,
-            "Values are",
+            "neither a text",
         ),
         (
             json!({"op": "add", "path": "/driver_info/b", "value": "a\nb"}),

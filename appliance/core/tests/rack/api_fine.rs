@@ -134,6 +134,7 @@ fn a_patch_is_refused_where_its_texts_do_not_fit() {
             if status == 503 {
                 assert_eq!(reply.whose_fault(), "Server");
             }
+            forget(lab);
         }
     }
 }

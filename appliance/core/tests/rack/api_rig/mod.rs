@@ -6,7 +6,7 @@ use farrier_api::{Host, REPLY_BUFFER, Services, View, serve};
 use farrier_asset_store::SlotPart;
 use farrier_core::interface::{Actor, CommandError};
 use farrier_core::node::Node;
-use farrier_core::node::flags::AdminFlag;
+use farrier_core::persist::record::Record;
 use farrier_core::rack::Entropy;
 use farrier_core::strings::StringPool;
 use farrier_core::{Command, Effect, Input, Instant};
@@ -319,56 +319,28 @@ pub fn signed_inspection(node: &Node, disks: &[DiskId]) -> Vec<u8> {
     signed.to_vec()
 }
 
-/// Fills the arena of texts through operators' wishes, up to so many bytes.
+/// Fills the string pool up to so many bytes, with more keys of the second
+/// node's `driver_info` than an operator could set. The lab's records are not
+/// what its rack is made of any more: [`forget`] it.
 pub fn fill(lab: &mut Lab, leave: usize) {
     let node = lab.node(1).id;
-    let word = "W".repeat(62);
-    for number in 10..41 {
-        let name = format!("{word}{number}");
-        let on = true;
-        if lab.rack.texts().free() < leave + 600
-            || lab
-                .operator(Command::SetTrait {
-                    node,
-                    name: &name,
-                    on,
-                })
-                .is_err()
-        {
-            break;
-        }
-    }
-    for index in 1..8u8 {
-        lab.dhcp(index + 1, ipxe);
-        let node = lab.node(usize::from(index)).id;
-        for key in ["a", "b", "c"] {
-            if lab.rack.texts().free() < leave + 300 {
-                break;
-            }
-            let (key, value) = (key.repeat(24), "v".repeat(40));
-            lab.operator(Command::SetDriverInfo {
-                node,
-                key: &key,
-                value: &value,
-            })
-            .unwrap();
-        }
-        for mark in [AdminFlag::Maintenance, AdminFlag::Retired] {
-            let rest = lab.rack.texts().free() - leave;
-            let cost = match rest {
-                0 => return,
-                rest if rest <= StringPool::cost(96) => rest,
-                rest => StringPool::cost(96).min(rest - StringPool::cost(1)),
-            };
-            let reason = "r".repeat(cost - StringPool::cost(0));
-            lab.operator(Command::SetAdminFlag {
-                node,
-                mark,
-                on: true,
-                reason: &reason,
-            })
-            .unwrap();
-        }
+    let least = StringPool::cost("0000=v".len());
+    for number in 0.. {
+        let rest = lab.rack.texts().free() - leave;
+        let cost = match rest {
+            0 => break,
+            rest if rest <= StringPool::cost(96) => rest,
+            rest => StringPool::cost(96).min(rest - least),
+        };
+        let value = "v".repeat(cost - StringPool::cost("0000=".len()));
+        let key = &format!("{number:04}");
+        let value = &value;
+        lab.restore(&Record::DriverInfo { node, key, value });
     }
     assert_eq!(lab.rack.texts().free(), leave);
+}
+
+/// Drops a lab whose records are not compared with its rack.
+pub fn forget(lab: Lab) {
+    std::mem::forget(lab);
 }
