@@ -12,7 +12,7 @@ pub const SLOT_LEN: u64 = 160 * 1024;
 /// Which of a slot's two places a config drive lies in. A new one is written
 /// beside the present one and does not replace it before the request that
 /// brought it is accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(u8)]
 pub enum DrivePlace {
     /// The first.

@@ -169,6 +169,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return Err(CommandError::StringsFull);
         }
         self.create(now, new.id, new.name, fingerprint(new.serial))?;
+        // The node's place comes ahead of what belongs to the node.
+        self.write_touched(out);
         let index = self.must_find(new.id)?;
         if !new.resource_class.is_empty() {
             self.set_class(index, new.resource_class, out)?;

@@ -23,7 +23,7 @@ pub mod reason;
 pub mod timeline;
 
 pub use crate::interface::{HardwareFeatures, InstanceInfo, NAME_LEN, String, cut};
-pub use history::{HISTORY_LEN, Happening, History, HistoryEntry};
+pub use history::{HISTORY_LEN, Happening, Histories, History, HistoryEntry};
 pub use phase::{AgentPhase, agent_phase, changes_in_use, deployed};
 pub use power::{PowerControl, PowerRequest};
 pub use reason::Reason;

@@ -17,7 +17,7 @@ use crate::interface::config::{Config, ConfigError, Identity};
 use crate::interface::{ACCOUNT_LEN, ActorKind};
 use crate::ipam::lease::Leases;
 use crate::ipam::{Ipam, PROVISIONING};
-use crate::node::{History, HistoryEntry, Node};
+use crate::node::{Histories, History, HistoryEntry, Node};
 use crate::persist::{Before, Nodes};
 use crate::strings::StringPool;
 use core::net::Ipv4Addr;
@@ -304,6 +304,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// What happened to the node in a place, the oldest entry first.
     pub fn history(&self, node: usize) -> impl Iterator<Item = &HistoryEntry> {
         self.history.of(node)
+    }
+
+    /// What happened to each node.
+    pub fn histories(&self) -> Histories<'_> {
+        self.history.view()
     }
 
     /// The places of nodes, in the order of their discovery. A node's place
