@@ -249,9 +249,9 @@ fn reply_is_not_accepted_as_request_or_in_another_session() {
     other.static_secret = [9; 32];
     let other = Handshake::new(keys().public(), &ticket(), &agent_handshake(), &other).unwrap();
     let mut out = [0; 1200];
-    let mut stranger = accept(other.datagram(), &mut out).unwrap().session;
+    let mut wrong_session = accept(other.datagram(), &mut out).unwrap().session;
     assert_eq!(
-        other.open(&datagram[..len], &mut buffer),
+        wrong_session.open(&datagram[..len], &mut buffer),
         Err(SessionError::Forged)
     );
     assert!(appliance.open(&datagram[..len], &mut buffer).is_ok());
