@@ -31,7 +31,7 @@ fn run_until_cut<const WORD: usize>(
     let Ok(mut stored) = StoredTable::mount(flash.clone()) else {
         // The cut hit the creation of the journal. The mount dropped the flash,
         // so the test applies the operations again.
-        return (flash, [0; stored::KEYS], [0; stored::KEYS], true);
+        return (flash, [0; table::KEYS], [0; table::KEYS], true);
     };
     for step in 0..STEPS {
         // Sometimes the appliance restarts without a cut.
