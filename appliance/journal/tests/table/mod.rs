@@ -1,6 +1,6 @@
-//! An owner for the journal: a table of numbers, changed a few at a time.
+//! A small application of the journal: a table of numbers.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, reason = "each test file uses a part of the module")]
 
 use farrier_journal::sim::{SimFlash, now};
 use farrier_journal::{AppendError, Journal, MountError, Mounted};
@@ -10,14 +10,14 @@ pub type Table = [u32; KEYS];
 pub type Small<const WORD: usize> = SimFlash<WORD, 4096>;
 
 /// The table and its journal.
-pub struct Owner<const WORD: usize> {
+pub struct StoredTable<const WORD: usize> {
     pub journal: Journal<Small<WORD>>,
     pub table: Table,
     pub mounted: Mounted,
 }
 
 fn take(table: &mut Table, record: &[u8]) {
-    // The owner's duty: what can't be understood changes nothing.
+    // Ignores unknown records, as the journal requires.
     if let [key, a, b, c, d, ..] = record
         && let Some(value) = table.get_mut(usize::from(*key))
     {
@@ -28,23 +28,23 @@ fn take(table: &mut Table, record: &[u8]) {
 pub fn record(key: usize, value: u32) -> Vec<u8> {
     let mut record = vec![key as u8];
     record.extend(value.to_le_bytes());
-    // Lengths of all kinds.
+    // Records of different lengths.
     record.resize(5 + (value % 90) as usize, 0xff);
     record
 }
 
-impl<const WORD: usize> Owner<WORD> {
+impl<const WORD: usize> StoredTable<WORD> {
     pub fn mount(flash: Small<WORD>) -> Result<Self, MountError> {
         let mut table = [0; KEYS];
         let (journal, mounted) = now(Journal::mount(flash, 7, |r| take(&mut table, r)))?;
-        Ok(Owner {
+        Ok(StoredTable {
             journal,
             table,
             mounted,
         })
     }
 
-    /// Changes some keys at once; the change counts where this succeeds.
+    /// Changes some keys in one append.
     pub fn change(&mut self, changes: &[(usize, u32)]) -> Result<(), AppendError> {
         let records: Vec<Vec<u8>> = changes.iter().map(|(k, v)| record(*k, *v)).collect();
         now(self.journal.append(records.iter().map(Vec::as_slice)))?;
@@ -65,7 +65,7 @@ impl<const WORD: usize> Owner<WORD> {
     }
 }
 
-/// A generator that repeats.
+/// A deterministic random generator.
 pub struct Random(pub u64);
 
 impl Random {
@@ -76,7 +76,7 @@ impl Random {
         (self.0 >> 11) % bound
     }
 
-    /// A change of one to three keys.
+    /// Returns a change of one to three keys.
     pub fn changes(&mut self) -> Vec<(usize, u32)> {
         (0..1 + self.below(3))
             .map(|_| (self.below(KEYS as u64) as usize, self.below(1 << 30) as u32))
