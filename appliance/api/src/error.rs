@@ -1,7 +1,9 @@
-//! Refusals as an operator reads them: a status, and a sentence inside the
-//! envelope that Ironic's clients look for.
+//! Errors as an operator reads them: a status, and a text in the envelope that
+//! Ironic's clients look for. A text says what failed, on which thing, and
+//! what to do.
 
 use crate::json::{Escaped, Slice, Writer};
+use crate::resource::Subject;
 use core::fmt::{self, Write};
 use farrier_core::interface::CommandError;
 use farrier_core::node::{Node, cut};
@@ -9,8 +11,8 @@ use farrier_http::Status;
 use farrier_lifecycle::{State, Verb};
 use heapless::String;
 
-/// Longest sentence in bytes; longer ones are cut.
-pub const TEXT_LEN: usize = 240;
+/// Longest text in bytes; longer ones are cut.
+pub const TEXT_LEN: usize = 288;
 
 /// A request that is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,171 +45,256 @@ impl Error {
         }
     }
 
-    /// The request makes no sense, or asks for what can't be done.
-    pub(super) fn bad(text: &str) -> Self {
+    /// A request that makes no sense, or asks for what can't be done.
+    pub(crate) fn bad(text: &str) -> Self {
         Self {
             status: Status::BAD_REQUEST,
             text: cut(text),
         }
     }
 
-    /// There is no such thing.
-    pub(super) fn not_found(kind: &str, name: &str) -> Self {
+    /// There is no such thing. `path` is the route's: what it lies in lists
+    /// those that there are.
+    pub(crate) fn not_found(kind: &str, name: &str, path: &str) -> Self {
+        let list = path.split("/{").next().unwrap_or(path);
         Self::new(
             Status::NOT_FOUND,
-            format_args!("{kind} {name} could not be found."),
+            format_args!(
+                "{kind} {name} could not be found. GET {list} lists those that there are."
+            ),
         )
     }
 
-    /// What the brain refused, said of a node.
-    pub(super) fn refused(refused: CommandError, node: Option<&Node>) -> Self {
-        let status = match refused {
-            CommandError::NoSuchNode
-            | CommandError::NoSuchPort
-            | CommandError::NoSuchAllocation
-            | CommandError::NoSuchFlavor
-            | CommandError::NoSuchNetwork
-            | CommandError::NoSuchAddress => Status::NOT_FOUND,
-            CommandError::NameTaken
-            | CommandError::Locked(_)
-            | CommandError::NotDeployed(_)
-            | CommandError::NodeAvailable
-            | CommandError::IdTaken
-            | CommandError::MacTaken
-            | CommandError::NotDeletable(_)
-            | CommandError::Associated
-            | CommandError::InstanceTaken
-            | CommandError::NoMatchingNode
-            | CommandError::AddressTaken => Status::CONFLICT,
-            CommandError::Protected | CommandError::Retired => Status::FORBIDDEN,
-            CommandError::StringsFull
-            | CommandError::NodesFull
-            | CommandError::TraitsFull
-            | CommandError::FlavorsFull
-            | CommandError::NetworksFull
-            | CommandError::AddressesFull => Status::SERVICE_UNAVAILABLE,
-            _ => Status::BAD_REQUEST,
-        };
-        let text = match refused {
-            CommandError::NoSuchNode => "The node could not be found.",
-            CommandError::Verb { state, verb } => return Self::verb(state, verb.as_str()),
-            CommandError::NotSupported => {
-                "This needs an ability that the agent does not have: it has no rescue system."
+    /// An error of a thing.
+    pub(crate) fn about(status: Status, subject: &Subject<'_>, text: &str) -> Self {
+        Self::new(status, format_args!("{subject}: {text}"))
+    }
+
+    /// The rack refused a command that was about this thing.
+    pub(crate) fn refused(
+        refused: CommandError,
+        subject: &Subject<'_>,
+        node: Option<&Node>,
+    ) -> Self {
+        let (status, text) = match refused {
+            CommandError::NoSuchNode => (
+                Status::NOT_FOUND,
+                "could not be found. GET /v1/nodes lists the nodes.",
+            ),
+            CommandError::NoSuchPort => (
+                Status::NOT_FOUND,
+                "could not be found. GET /v1/ports lists the ports.",
+            ),
+            CommandError::NoSuchAllocation => (
+                Status::NOT_FOUND,
+                "has no allocation. GET /v1/allocations lists those that there are.",
+            ),
+            CommandError::NoSuchFlavor => (
+                Status::NOT_FOUND,
+                "could not be found. GET /farrier/v1/flavors lists the flavors.",
+            ),
+            CommandError::NoSuchNetwork => (
+                Status::NOT_FOUND,
+                "the network could not be found. GET /farrier/v1/networks lists the networks.",
+            ),
+            CommandError::NoSuchAddress => (
+                Status::NOT_FOUND,
+                "has no address of its own on that network. GET /farrier/v1/addresses lists the \
+                 addresses.",
+            ),
+            CommandError::Verb { state, verb } => {
+                let error = Self::verb(state, verb.as_str());
+                return Self::about(error.status, subject, &error.text);
             }
             CommandError::Locked(state) => {
                 return Self::new(
-                    status,
+                    Status::CONFLICT,
                     format_args!(
-                        "The node is locked by host farrier, which is {state}: please retry \
+                        "{subject} is locked by host farrier, which is {state}: please retry \
                          after the current operation is completed."
                     ),
                 );
             }
-            CommandError::Protected => {
-                "The node is protected: it is neither released nor rebuilt nor deleted."
-            }
-            CommandError::Maintenance => "The node is in maintenance: end that first.",
-            CommandError::Retired => "The node is retired: it is not offered or deployed again.",
-            CommandError::NoSteps => "This needs steps: clean_steps or service_steps.",
-            CommandError::BadStep => {
-                "A step is not one of that verb. There are collect_inventory, erase_devices, \
-                 hold and reboot for clean; collect_inventory, hold and reboot for service; \
-                 hold and reboot for active and rebuild."
-            }
             CommandError::NotDeployed(state) => {
                 return Self::new(
-                    status,
-                    format_args!("Only a node that is deployed is protected; it is {state}."),
-                );
-            }
-            CommandError::NodeAvailable => {
-                "The node is available: take it back with manage before it is retired."
-            }
-            CommandError::StringsFull => {
-                "The appliance has no room for another text: shorten or remove reasons, names \
-                 or driver_info."
-            }
-            CommandError::NodesFull => "The appliance has no room for another node.",
-            CommandError::IdTaken => "There is a node or an allocation with that UUID.",
-            CommandError::MacTaken => "Another node has a port with that address.",
-            CommandError::TooManyPorts => "The node has no room for another port.",
-            CommandError::NoSuchPort => "The port could not be found.",
-            CommandError::NotDeletable(state) => {
-                return Self::new(
-                    status,
+                    Status::CONFLICT,
                     format_args!(
-                        "A node can't be deleted while it is {state}. It can be in enroll, \
-                         manageable, available, adopt failed and inspect failed; in clean \
-                         failed while it is in maintenance."
+                        "{subject}: only a node that is deployed can be protected, and it is \
+                         {state}. Deploy or adopt it first."
                     ),
                 );
             }
-            CommandError::Associated => {
-                "The node belongs to an instance or an allocation: end that first."
+            CommandError::NotDeletable(state) => {
+                return Self::new(
+                    Status::CONFLICT,
+                    format_args!(
+                        "{subject}: a node can't be deleted while it is {state}. Bring it to \
+                         enroll, manageable, available, adopt failed or inspect failed, or set \
+                         maintenance in clean failed."
+                    ),
+                );
             }
-            CommandError::InstanceTaken => "Another node has that instance_uuid.",
-            CommandError::TraitsFull => {
-                "The appliance knows as many different traits and resource classes as it can."
-            }
-            CommandError::BadTrait => {
-                "Traits and resource classes have letters, digits, '-', '.' and '_' only, at \
-                 most 64 of them."
-            }
-            CommandError::NoSuchAllocation => "The allocation could not be found.",
-            CommandError::NoMatchingNode => {
-                "No available node is what the allocation asks for: neither in use, in \
-                 maintenance nor retired, of that resource class and with these traits."
-            }
-            CommandError::FlavorsFull => "The appliance has no room for another flavor.",
-            CommandError::NoSuchFlavor => "The flavor could not be found.",
-            CommandError::NetworksFull => "The appliance has no room for another network.",
-            CommandError::NoSuchNetwork => "The network could not be found.",
-            CommandError::NoSuchAddress => "The port has no address of its own on that network.",
-            CommandError::BadNetwork => {
-                "The network is in use, overlaps another one, or its pool does not lie on it."
-            }
-            CommandError::AddressTaken => {
-                "The address lies outside of the network, or is somebody else's."
-            }
-            CommandError::AddressesFull => "No address of the network is free.",
-            CommandError::NoImage => {
-                "No image is chosen: set instance_info/image_source to the name of an image \
-                 in the appliance's store."
+            CommandError::InUse(state) => {
+                return Self::new(
+                    Status::BAD_REQUEST,
+                    format_args!(
+                        "{subject}: what is to be changed is in use while the node is {state}. \
+                         Wait until its work is done, or release the node first."
+                    ),
+                );
             }
             CommandError::UnknownImage => {
                 let image = node.map_or("", |node| node.instance.image_source.as_str());
                 return Self::new(
-                    status,
-                    format_args!("The appliance's store has no image named {image:?}."),
+                    Status::BAD_REQUEST,
+                    format_args!(
+                        "{subject}: the appliance's store has no image named {image:?}. Set \
+                         instance_info/image_source to one that GET /farrier/v1/images lists."
+                    ),
                 );
             }
-            CommandError::NoDisks => {
-                "No disk of the node is known: inspect it first. A node without disks can't \
-                 be deployed."
-            }
-            CommandError::ImageTooLarge => "No disk of the node is large enough for the image.",
-            CommandError::NameTaken => "Another node has that name.",
-            CommandError::BadName => {
-                "A name has letters, digits, '-', '.' and '_' only, and is no UUID."
-            }
-            CommandError::TooLong => "A value is too long.",
-            CommandError::TooManyKeys => "There is no room for another key of driver_info.",
-            CommandError::InUse(state) => {
-                return Self::new(
-                    status,
-                    format_args!("The node is {state}: image and instance stay what they are."),
-                );
-            }
+            CommandError::NotSupported => (
+                Status::BAD_REQUEST,
+                "the agent has no rescue system. Deploy an image to repair from instead.",
+            ),
+            CommandError::Protected => (
+                Status::FORBIDDEN,
+                "it is protected and is neither released nor rebuilt nor deleted. Set protected \
+                 to false first.",
+            ),
+            CommandError::Maintenance => (
+                Status::BAD_REQUEST,
+                "it is in maintenance. See maintenance_reason, then DELETE its maintenance.",
+            ),
+            CommandError::Retired => (
+                Status::FORBIDDEN,
+                "it is retired and is neither offered nor deployed again. Set retired to false \
+                 first.",
+            ),
+            CommandError::DrivePlaceTaken => (
+                Status::CONFLICT,
+                "another request has brought a config drive meanwhile. Send this one again.",
+            ),
+            CommandError::NoSteps => (
+                Status::BAD_REQUEST,
+                "the verb needs steps. Send clean_steps or service_steps.",
+            ),
+            CommandError::BadStep => (
+                Status::BAD_REQUEST,
+                "a step is not one of that verb. There are collect_inventory, erase_devices, \
+                 hold and reboot for clean; collect_inventory, hold and reboot for service; \
+                 hold and reboot for active and rebuild.",
+            ),
+            CommandError::NodeAvailable => (
+                Status::CONFLICT,
+                "it is available and can't be retired. Take it back with manage first.",
+            ),
+            CommandError::StringsFull => (
+                Status::SERVICE_UNAVAILABLE,
+                "the appliance has no room for another text. Shorten or remove reasons, names \
+                 or driver_info.",
+            ),
+            CommandError::NodesFull => (
+                Status::SERVICE_UNAVAILABLE,
+                "the appliance has no room for another node. Delete one first.",
+            ),
+            CommandError::IdTaken => (
+                Status::CONFLICT,
+                "a node or an allocation has that UUID. Send another one, or none.",
+            ),
+            CommandError::MacTaken => (
+                Status::CONFLICT,
+                "a node has a port with that address. Delete that port first.",
+            ),
+            CommandError::TooManyPorts => (
+                Status::BAD_REQUEST,
+                "the node has no room for another port. Delete one first.",
+            ),
+            CommandError::Associated => (
+                Status::CONFLICT,
+                "it belongs to an instance or an allocation. Release the node or delete the \
+                 allocation first.",
+            ),
+            CommandError::InstanceTaken => (
+                Status::CONFLICT,
+                "another node has that instance_uuid. Remove it there, or send another one.",
+            ),
+            CommandError::TraitsFull => (
+                Status::SERVICE_UNAVAILABLE,
+                "the appliance has no room for another trait or resource class. Remove one that \
+                 is no longer needed.",
+            ),
+            CommandError::BadTrait => (
+                Status::BAD_REQUEST,
+                "a trait or resource class is malformed. They have letters, digits, '-', '.' \
+                 and '_' only, at most 64 of them.",
+            ),
+            CommandError::NoMatchingNode => (
+                Status::CONFLICT,
+                "no available node has this resource class and these traits and is neither in \
+                 use, in maintenance nor retired. Release one, or ask for less.",
+            ),
+            CommandError::FlavorsFull => (
+                Status::SERVICE_UNAVAILABLE,
+                "the appliance has no room for another flavor. Delete one first.",
+            ),
+            CommandError::NetworksFull => (
+                Status::SERVICE_UNAVAILABLE,
+                "the appliance has no room for another network. Delete one first.",
+            ),
+            CommandError::BadNetwork => (
+                Status::BAD_REQUEST,
+                "the network is in use, overlaps another one, or its pool does not lie on it. \
+                 See GET /farrier/v1/networks and addresses.",
+            ),
+            CommandError::AddressTaken => (
+                Status::CONFLICT,
+                "the address lies outside of the network's pool or belongs to another \
+                 interface. Choose another one.",
+            ),
+            CommandError::AddressesFull => (
+                Status::SERVICE_UNAVAILABLE,
+                "no address of the network is free. Delete one first.",
+            ),
+            CommandError::NoImage => (
+                Status::BAD_REQUEST,
+                "no image is chosen. Set instance_info/image_source to the name of an image \
+                 that GET /farrier/v1/images lists.",
+            ),
+            CommandError::NoDisks => (
+                Status::BAD_REQUEST,
+                "no disk of the node is known. Inspect it first; a node without disks can't be \
+                 deployed.",
+            ),
+            CommandError::ImageTooLarge => (
+                Status::BAD_REQUEST,
+                "no disk of the node is large enough for the image. Choose a smaller one.",
+            ),
+            CommandError::NameTaken => (
+                Status::CONFLICT,
+                "another one has that name. Choose another name.",
+            ),
+            CommandError::BadName => (
+                Status::BAD_REQUEST,
+                "the name is malformed. It has letters, digits, '-', '.' and '_' only, and is \
+                 no UUID.",
+            ),
+            CommandError::TooLong => (
+                Status::BAD_REQUEST,
+                "a value is too long. Names have at most 48 bytes, keys of driver_info 24 and \
+                 their values 40, reasons 96.",
+            ),
+            CommandError::TooManyKeys => (
+                Status::BAD_REQUEST,
+                "driver_info has too many keys; there is room for 3. Remove one first.",
+            ),
         };
-        Self {
-            status,
-            text: cut(text),
-        }
+        Self::about(status, subject, text)
     }
 
     /// A verb that the state does not have, or that does not exist: names
     /// those that would do.
-    pub(super) fn verb(state: State, verb: &str) -> Self {
+    pub(crate) fn verb(state: State, verb: &str) -> Self {
         struct Verbs(State);
         impl fmt::Display for Verbs {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -227,7 +314,7 @@ impl Error {
         Self::new(
             Status::BAD_REQUEST,
             format_args!(
-                "The requested action \"{verb}\" can not be performed while the node is in \
+                "the requested action \"{verb}\" can not be performed while the node is in \
                  state \"{state}\". Possible: {}.",
                 Verbs(state)
             ),
@@ -235,7 +322,7 @@ impl Error {
     }
 
     /// Length of the reply's body in bytes.
-    pub(super) fn length(&self) -> usize {
+    pub(crate) fn length(&self) -> usize {
         struct Count(usize);
         impl Write for Count {
             fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -252,7 +339,7 @@ impl Error {
     /// Writes the reply's body: the sentence in Ironic's envelope, which is
     /// JSON in a string in JSON. Gives its length, 0 where `buffer` can't
     /// hold it.
-    pub(super) fn emit(&self, buffer: &mut [u8]) -> usize {
+    pub(crate) fn emit(&self, buffer: &mut [u8]) -> usize {
         let mut out = Slice::new(buffer);
         match self.write(&mut out) {
             Ok(()) => out.len(),
@@ -277,15 +364,18 @@ impl Error {
 
 impl From<farrier_http::Error> for Error {
     fn from(error: farrier_http::Error) -> Self {
-        Self {
-            status: error.status(),
-            text: cut(error.text()),
-        }
+        Self::new(
+            error.status(),
+            format_args!("The request can't be read: {}. Correct it.", error.text()),
+        )
     }
 }
 
 impl From<crate::json::Error> for Error {
     fn from(error: crate::json::Error) -> Self {
-        Self::bad(error.text())
+        Self::new(
+            Status::BAD_REQUEST,
+            format_args!("the body can't be read: {}. Correct it.", error.text()),
+        )
     }
 }

@@ -1,93 +1,119 @@
-//! One request and its reply, from the parsed head to the last byte sent.
+//! One request and its reply, from the parsed head to the last byte sent: a
+//! state machine that says what it needs next.
 
-use super::changes::Changes;
-use super::form::Form;
-use super::patch::Patch;
-use super::provision::{Provision, Wish};
-use super::render::{self, Cursor, MIN_BUFFER};
-use super::route::{self, Call};
-use super::target::{Ident, Target};
-use super::{CommandError, Error, Facts, MAX_BODY, Version, version, wish};
-use farrier_core::interface::{Command, StoredConfigDrive};
-use farrier_core::provisioning::steps::Steps;
-use farrier_http::{BodyLength, Framing, Head, Method, ResponseHead, Status, chunked};
-use farrier_lifecycle::Verb;
-use farrier_protocol::message::{ConfigDriveFormat, NodeId};
+use crate::body::Body;
+use crate::drive::Drive;
+use crate::reply::{self, Cursor, MIN_BUFFER};
+use crate::resource::{self, Ask, Call, Route, Subject, Takes};
+use crate::resources::TABLE;
+use crate::resources::provision::Provision;
+use crate::{Error, MAX_BODY, Version, View, query, version};
+use farrier_asset_store::SlotPart;
+use farrier_core::interface::{Command, CommandError, StoredConfigDrive};
+use farrier_http::{BodyLength, Framing, Head, Method, Piece, ResponseHead, Status, chunked};
 
 /// Least bytes of the buffer for [`Exchange::reply`].
 pub const REPLY_BUFFER: usize = MIN_BUFFER + chunked::PREFIX + chunked::SUFFIX;
 
-/// One request and its reply. See the [module](super) for the order of the
-/// calls. At most 2 KiB; borrows nothing.
+/// What a request needs next. See [`Exchange::need`].
 #[derive(Debug)]
-pub struct Exchange {
-    /// `None` where not even the path was understood.
-    call: Option<Call>,
-    node: Option<(usize, NodeId)>,
-    work: Work,
-    taken: u64,
-    outcome: Result<(), Error>,
-    phase: Phase,
-    version: Version,
-    http: farrier_http::Version,
-    head_only: bool,
-    keep_alive: bool,
-    gives_up: bool,
-}
-
-// There is one for every connection.
-const _: () = assert!(size_of::<Exchange>() <= 2048);
-
-/// What is being done about the request, ahead of the reply.
-#[derive(Debug)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "there is no heap to box it on, and there are few connections"
-)]
-enum Work {
-    /// Nothing more; a body is dropped.
-    None,
-    /// The body is read.
-    Provision(Provision),
-    /// The body is read.
-    Patch(Patch),
-    /// The body is read; then the brain is to be asked, wish by wish: the
-    /// number of the next one.
-    Form(Form, Option<usize>),
-    /// The brain is to be asked.
-    Verb(Verb, Steps, Option<StoredConfigDrive>),
-    /// The brain is to be asked, wish by wish.
-    Change(Changes, usize),
+pub enum Need<'e> {
+    /// The client waits for [`farrier_http::CONTINUE`].
+    Continue,
+    /// More bytes of the body: read some and hand them to
+    /// [`Exchange::push`].
+    Body,
+    /// A piece of a config drive is to be written to the block device; then
+    /// call [`Exchange::stored`].
+    Store {
+        /// The slot.
+        slot: usize,
+        /// The part of the slot.
+        part: SlotPart,
+        /// Where in that part.
+        offset: u64,
+        /// The bytes.
+        bytes: &'e [u8],
+    },
+    /// The command is to be given to the rack; then call
+    /// [`Exchange::answered`]. There is one in a request at most.
+    Command(Command<'e>),
+    /// The inspection of a node is to be read from its part of the slot,
+    /// behind its length, for [`Exchange::reply`]; then call
+    /// [`Exchange::read`].
+    Statement {
+        /// The slot.
+        slot: usize,
+        /// Its bytes.
+        length: usize,
+    },
+    /// Bytes of the reply are to be fetched from [`Exchange::reply`] and sent.
+    Send,
+    /// The reply is sent. Close the connection unless it is kept.
+    Done {
+        /// Whether the client may send another request.
+        keep_alive: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum Stage {
+    Body,
+    /// The last piece of the config drive is to be stored.
+    LastPiece,
+    Command,
+    Statement,
     Head,
-    Body(Cursor),
+    Reply(Cursor),
     /// The chunk that ends the body is still to come.
     LastChunk,
     Done,
 }
 
+/// One request and its reply. At most 2 KiB; borrows nothing.
+#[derive(Debug)]
+pub struct Exchange {
+    /// `None` where the request was refused before one was found.
+    route: Option<&'static Route>,
+    call: Call,
+    body: Body,
+    framing: farrier_http::Body,
+    taken: u64,
+    outcome: Result<(), Error>,
+    stage: Stage,
+    version: Version,
+    http: farrier_http::Version,
+    head_only: bool,
+    keep_alive: bool,
+    expects_continue: bool,
+}
+
+// There is one for every request at a time.
+const _: () = assert!(size_of::<Exchange>() <= 2048);
+
 impl Exchange {
-    /// Begins with a request's head.
-    pub fn begin(head: &Head<'_>, facts: &Facts<'_>) -> Self {
+    /// Begins with a request's head. `random` are 32 bytes that nobody can
+    /// guess, fresh for every request: the key of its config drive, and the
+    /// identity of what it makes.
+    pub fn begin(head: &Head<'_>, random: [u8; 32], view: &View<'_>) -> Self {
         let asked = head.header(version::HEADER);
         let mut exchange = Self {
-            call: None,
-            node: None,
-            work: Work::None,
+            route: None,
+            call: Call::new(random),
+            body: Body::None,
+            framing: farrier_http::Body::new(head.body),
             taken: 0,
             outcome: Ok(()),
-            phase: Phase::Head,
+            stage: Stage::Body,
             version: Version::negotiate(asked).unwrap_or(Version::MIN),
             http: head.version,
             head_only: head.method == Method::Head,
             keep_alive: head.keep_alive,
-            gives_up: false,
+            expects_continue: head.expect_continue,
         };
-        let found = route::route(head.method, head.path, head.query, asked);
-        exchange.outcome = found.and_then(|call| exchange.look_up(call, facts));
+        if let Err(error) = exchange.look_up(head, asked, view) {
+            exchange.refuse(error);
+        }
         if let BodyLength::Known(length) = head.body
             && length > MAX_BODY
         {
@@ -96,255 +122,381 @@ impl Exchange {
         exchange
     }
 
-    fn look_up(&mut self, mut call: Call, facts: &Facts<'_>) -> Result<(), Error> {
-        render::check(facts, &call)?;
-        if let Some(ident) = call.target.node_mut() {
-            let (place, node) = facts.find(ident)?;
-            self.node = Some((place, node.id));
+    fn look_up(
+        &mut self,
+        head: &Head<'_>,
+        asked: Option<&str>,
+        view: &View<'_>,
+    ) -> Result<(), Error> {
+        resource::negotiate(asked)?;
+        let route = resource::find(TABLE, head.method, head.path, &mut self.call)?;
+        if route.path.contains("{node}") {
+            let text = self.call.parameter(0);
+            let found = resource::Ident::new(text).and_then(|ident| view.find(&ident));
+            let (place, node) =
+                found.ok_or_else(|| Error::not_found("Node", text, "/v1/nodes/{node}"))?;
             // A name may be another node's by the time of the reply.
-            *ident = Ident::Uuid(node.id);
-            match call.target {
-                Target::Provision(_) => self.work = Work::Provision(Provision::new(node.state)),
-                Target::Patch(_) => self.work = Work::Patch(Patch::new()),
-                Target::Power(_) => {
-                    return Err(Error::bad(
-                        "The node has no power driver: its power is in the hands of whoever \
-                         stands at the rack. The agent restarts the machine where the work \
-                         asks for it.",
-                    ));
-                }
-                _ => {}
+            self.call.node = Some((place, node.id));
+        }
+        self.call.list.detail = route.detail;
+        query::read(view, &mut self.call, head.query, route.query)?;
+        if let Some(check) = route.check {
+            check(view, &self.call)?;
+        }
+        self.body = match (route.takes, view.node(&self.call)) {
+            (Takes::Provision, Some((_, node))) => {
+                let place = StoredConfigDrive::free_place(node.config_drive.as_ref());
+                let drive = Drive::new(self.call.random, place);
+                Body::Provision(Provision::new(node.state), drive)
             }
-        }
-        if wish::takes_form(&call.target) {
-            self.work = Work::Form(Form::new(), None);
-        }
-        self.call = Some(call);
+            _ => route.body(),
+        };
+        self.route = Some(route);
         Ok(())
     }
 
-    /// Whether there is a point in reading the body: a client that waits for
-    /// `100 Continue` is sent it only then.
-    pub fn wants_body(&self) -> bool {
-        self.outcome.is_ok()
-    }
-
-    /// Whether the body is too long to be read to its end: reply at once and
-    /// close.
-    pub fn gives_up(&self) -> bool {
-        self.gives_up
-    }
-
     fn give_up(&mut self) {
-        self.gives_up = true;
-        self.keep_alive = false;
         self.refuse(Error::new(
             Status::CONTENT_TOO_LARGE,
-            format_args!("A request's body has at most {MAX_BODY} bytes here."),
+            format_args!("The body is longer than {MAX_BODY} bytes. Shorten it."),
         ));
+        self.close();
     }
 
-    /// Notes a failure outside of the engine, for instance of the body's
-    /// framing or of storage. The connection does not live on.
-    pub fn fail(&mut self, error: Error) {
+    /// Replies at once: what is left of the body is not read.
+    fn close(&mut self) {
         self.keep_alive = false;
-        self.refuse(error);
+        if self.stage == Stage::Body {
+            self.stage = Stage::Head;
+        }
+    }
+
+    /// The block device failed to write or to read what was asked of it.
+    pub fn storage_failed(&mut self) {
+        self.fail("the appliance's block device failed. Look at its console and try again.");
+    }
+
+    /// The rack gave no answer: what it decided could not be made durable.
+    pub fn not_durable(&mut self) {
+        self.fail("the appliance's journal failed. Restart the appliance.");
+    }
+
+    fn fail(&mut self, text: &str) {
+        self.keep_alive = false;
+        self.refuse(Error::about(
+            Status::INTERNAL_SERVER_ERROR,
+            &self.subject_of(None),
+            text,
+        ));
+        if matches!(
+            self.stage,
+            Stage::Body | Stage::LastPiece | Stage::Command | Stage::Statement
+        ) {
+            self.stage = Stage::Head;
+        }
     }
 
     fn refuse(&mut self, error: Error) {
         if self.outcome.is_ok() {
             self.outcome = Err(error);
         }
-        self.work = Work::None;
+        self.body = Body::None;
     }
 
-    /// Takes bytes of the body (without its framing) out of `input`. Gives a
-    /// piece of the config drive's text where there is one: seal it, keep
-    /// it in the slot [`Exchange::slot`], and call again. `None` means that
-    /// `input` is used up. What a refused request still sends is dropped.
-    pub fn push<'b>(&mut self, input: &mut &'b [u8]) -> Option<&'b [u8]> {
-        let before = input.len();
-        let found = match &mut self.work {
-            Work::Provision(provision) => provision.push(input),
-            Work::Patch(patch) => patch.push(input).map(|()| None),
-            Work::Form(form, None) => form.push(input).map(|()| None),
-            Work::None | Work::Verb(..) | Work::Change(..) | Work::Form(..) => Ok(None),
+    /// Refuses with an error that does not say yet what it is about.
+    fn refuse_about(&mut self, error: &Error, view: &View<'_>) {
+        let node = view.node(&self.call).map(|(_, node)| node);
+        let error = Error::about(error.status, &self.subject_of(node), &error.text);
+        self.refuse(error);
+    }
+
+    fn subject_of<'s>(&'s self, node: Option<&'s farrier_core::node::Node>) -> Subject<'s> {
+        let pairs = self.body.pairs();
+        let named = ["name", "uuid", "address"].map(|key| pairs.get(key));
+        let named = named.into_iter().find(|name| !name.is_empty());
+        Subject {
+            kind: self.route.map_or("", |route| route.kind),
+            name: match self.call.last() {
+                "" => named.unwrap_or(""),
+                text => text,
+            },
+            node,
+        }
+    }
+
+    /// What the request needs next. Between any two calls the rack may
+    /// change: make a new view for each. What a need gives is as it was until
+    /// it was done.
+    pub fn need(&mut self, view: &View<'_>) -> Need<'_> {
+        while self.advance(view) {}
+        match self.stage {
+            Stage::Body if self.expects_continue => {
+                self.expects_continue = false;
+                Need::Continue
+            }
+            Stage::Body | Stage::LastPiece => match (&self.body, self.call.node) {
+                (Body::Provision(_, drive), Some((slot, _))) if self.stores() => {
+                    let (offset, bytes) = drive.sealed().unwrap_or_default();
+                    Need::Store {
+                        slot,
+                        part: SlotPart::ConfigDrive(drive.place),
+                        offset,
+                        bytes,
+                    }
+                }
+                _ => Need::Body,
+            },
+            Stage::Command => {
+                let build = self.route.and_then(|route| route.command);
+                match build.map(|build| build(view, &self.call, &self.body)) {
+                    Some(Ok(command)) => Need::Command(command),
+                    // It was built a moment ago.
+                    _ => Need::Send,
+                }
+            }
+            Stage::Statement => {
+                let (slot, length) = self.inspection(view).unwrap_or_default();
+                Need::Statement { slot, length }
+            }
+            Stage::Head | Stage::Reply(_) | Stage::LastChunk => Need::Send,
+            Stage::Done => Need::Done {
+                keep_alive: self.keep_alive(),
+            },
+        }
+    }
+
+    /// Whether a piece of a config drive is to be stored now.
+    fn stores(&self) -> bool {
+        match &self.body {
+            Body::Provision(_, drive) => self.stage == Stage::LastPiece || drive.is_full(),
+            _ => false,
+        }
+    }
+
+    /// Takes a step for which nothing is needed from outside. Gives whether
+    /// there may be another one.
+    fn advance(&mut self, view: &View<'_>) -> bool {
+        match self.stage {
+            Stage::Body => {
+                if self.outcome.is_err() && self.expects_continue {
+                    // The client has not sent the body and need not.
+                    self.close();
+                    return true;
+                }
+                if let Body::Provision(_, drive) = &mut self.body
+                    && drive.is_full()
+                {
+                    let sealed = drive.seal(None);
+                    return self.check_drive(sealed.is_ok(), view);
+                }
+                // Its end may be there without another byte.
+                if self.framing.next(&mut &[][..]) == Ok(Piece::End) {
+                    self.end(view);
+                    return true;
+                }
+                false
+            }
+            Stage::LastPiece => {
+                let Body::Provision(provision, drive) = &mut self.body else {
+                    self.stage = Stage::Command;
+                    return true;
+                };
+                let sealed = drive.seal(provision.drive_length());
+                self.check_drive(sealed.is_ok(), view)
+            }
+            Stage::Command => {
+                let build = self.route.and_then(|route| route.command);
+                let built = build.map(|build| build(view, &self.call, &self.body).map(drop));
+                match built {
+                    Some(Ok(())) => return false,
+                    Some(Err(error)) => self.refuse_about(&error, view),
+                    None => {}
+                }
+                self.stage = Stage::Statement;
+                true
+            }
+            Stage::Statement => {
+                if self.inspection(view).is_none() {
+                    self.stage = Stage::Head;
+                }
+                false
+            }
+            Stage::Head | Stage::Reply(_) | Stage::LastChunk | Stage::Done => false,
+        }
+    }
+
+    /// Looks whether the piece at hand may still be written: another request
+    /// may have brought the drive that lies in its place. Gives whether
+    /// nothing has to be stored.
+    fn check_drive(&mut self, sealed: bool, view: &View<'_>) -> bool {
+        let Body::Provision(_, drive) = &self.body else {
+            return false;
         };
-        let piece = found.unwrap_or_else(|error| {
+        let present = view
+            .node(&self.call)
+            .and_then(|(_, node)| node.config_drive);
+        if !sealed {
+            self.storage_failed();
+        } else if present.is_some_and(|present| present.place == drive.place) {
+            self.answered(Err(CommandError::DrivePlaceTaken), view);
+            self.close();
+            self.stage = Stage::Head;
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// The body is complete.
+    fn end(&mut self, view: &View<'_>) {
+        self.stage = Stage::Command;
+        let finished = match (&mut self.body, self.route.map(|route| route.takes)) {
+            (Body::Form(form), Some(Takes::Form(known))) => form.finish(known),
+            (Body::Patch(patch), _) => patch.finish(),
+            (Body::Provision(provision, _), _) => {
+                let finished = provision.finish();
+                if finished.is_ok() && provision.drive_length().is_some() {
+                    self.stage = Stage::LastPiece;
+                }
+                finished
+            }
+            _ => Ok(()),
+        };
+        if let Err(error) = finished {
+            self.refuse_about(&error, view);
+        }
+        if self.outcome.is_err() {
+            self.stage = Stage::Head;
+        }
+    }
+
+    /// Takes bytes of the body as they come in, framing included. Gives how
+    /// many of them were taken: the others are to be handed over again when
+    /// more of the body is needed. What a refused request sends is dropped.
+    pub fn push(&mut self, input: &[u8], view: &View<'_>) -> usize {
+        let mut at = 0;
+        while self.stage == Stage::Body {
+            let room = self.body.room();
+            let rest = input.get(at..).unwrap_or_default();
+            let mut window = rest.get(..room).unwrap_or(rest);
+            if window.is_empty() {
+                break;
+            }
+            let before = window.len();
+            let found = self.framing.next(&mut window);
+            at += before - window.len();
+            match found {
+                Ok(Piece::Data(data)) => {
+                    self.taken = self.taken.saturating_add(data.len() as u64);
+                    if let Err(error) = self.body.push(data) {
+                        self.refuse_about(&error, view);
+                    }
+                    if self.taken > MAX_BODY {
+                        self.give_up();
+                    }
+                }
+                Ok(Piece::More) => {}
+                Ok(Piece::End) => break,
+                Err(error) => {
+                    self.refuse(error.into());
+                    self.close();
+                }
+            }
+        }
+        at
+    }
+
+    /// A piece of the config drive was written.
+    pub fn stored(&mut self) {
+        if let Body::Provision(_, drive) = &mut self.body {
+            drive.stored();
+        }
+        if self.stage == Stage::LastPiece {
+            self.stage = Stage::Command;
+        }
+    }
+
+    /// Takes the rack's answer to the command.
+    pub fn answered(&mut self, answer: Result<(), CommandError>, view: &View<'_>) {
+        if let Err(refused) = answer {
+            let node = view.node(&self.call).map(|(_, node)| node);
+            let error = Error::refused(refused, &self.subject_of(node), node);
             self.refuse(error);
-            None
-        });
-        if piece.is_none() {
-            *input = &[];
         }
-        let taken = before.saturating_sub(input.len());
-        self.taken = self.taken.saturating_add(taken as u64);
-        if self.taken > MAX_BODY {
-            self.give_up();
-        }
-        piece
+        self.stage = Stage::Statement;
     }
 
-    /// The slot of the store in which this request's config drive is kept.
-    pub fn slot(&self) -> Option<usize> {
-        self.node.map(|(place, _)| place)
+    /// The inspection is read.
+    pub fn read(&mut self) {
+        self.stage = Stage::Head;
     }
 
-    /// The slot in which the inspection lies that the reply is made of, and
-    /// its length in bytes.
-    pub fn inspection(&self, facts: &Facts<'_>) -> Option<(usize, usize)> {
-        let wanted = matches!(self.call.as_ref()?.target, Target::Inventory(_));
-        let (place, _) = self.node.filter(|_| wanted)?;
-        let node = facts.nodes.get(place)?;
+    fn inspection(&self, view: &View<'_>) -> Option<(usize, usize)> {
+        let route = self.route.filter(|_| self.outcome.is_ok())?;
+        let (place, node) = view.node(&self.call).filter(|_| route.statement)?;
         Some((place, usize::from(node.hardware.statement_len)))
     }
 
-    /// Tells that the body is complete (at once, where there is none). `key`
-    /// sealed the config drive; it is not looked at where there is none.
-    pub fn end(&mut self, key: [u8; 32], facts: &Facts<'_>) {
-        let wish = match &mut self.work {
-            Work::None | Work::Verb(..) | Work::Change(..) => return,
-            Work::Form(form, number) => {
-                let Some(call) = &mut self.call else {
-                    return;
-                };
-                match wish::finish(&mut call.target, form, &key, facts) {
-                    Ok(()) => *number = Some(0),
-                    Err(error) => self.refuse(error),
-                }
-                return;
-            }
-            Work::Provision(provision) => provision.finish().map(|wish| {
-                let Wish { verb, steps, drive } = wish;
-                let stored = |(length, format): (u32, ConfigDriveFormat)| StoredConfigDrive {
-                    length,
-                    key,
-                    format,
-                };
-                Work::Verb(verb, steps, drive.map(stored))
-            }),
-            Work::Patch(patch) => {
-                let found = self
-                    .node
-                    .and_then(|(place, _)| Some((place, facts.nodes.get(place)?)));
-                patch.finish().and_then(|changes| match found {
-                    Some((place, node)) => changes
-                        .check(facts, place, node)
-                        .map(|()| Work::Change(changes, 0)),
-                    None => Err(Error::refused(CommandError::NoSuchNode, None)),
-                })
-            }
-        };
-        match wish {
-            Ok(wish) => self.work = wish,
-            Err(error) => self.refuse(error),
-        }
+    fn keep_alive(&self) -> bool {
+        self.keep_alive && self.framing_of_reply() != Framing::UntilClose
     }
 
-    /// Length of the config drive that was taken in whole, in bytes of its
-    /// text. Known behind [`Exchange::end`].
-    pub fn config_drive(&self) -> Option<u32> {
-        match &self.work {
-            Work::Verb(_, _, Some(drive)) => Some(drive.length),
-            _ => None,
-        }
-    }
-
-    /// What the brain is to be asked next, if anything: take the step, carry
-    /// its outputs out, hand the answer to [`Exchange::answered`], ask again.
-    pub fn operator(&self, facts: &Facts<'_>) -> Option<Command<'_>> {
-        match &self.work {
-            Work::None | Work::Provision(_) | Work::Patch(_) | Work::Form(_, None) => None,
-            Work::Verb(verb, steps, config_drive) => Some(Command::ProvisionSteps {
-                node: self.node?.1,
-                verb: *verb,
-                steps: *steps,
-                config_drive: *config_drive,
-            }),
-            Work::Change(changes, number) => {
-                changes.operator(facts.nodes.get(self.node?.0)?, *number)
-            }
-            Work::Form(form, Some(number)) => {
-                let target = &self.call.as_ref()?.target;
-                wish::operator(target, self.node.map(|(_, id)| id), form, *number, facts)
-            }
-        }
-    }
-
-    /// Takes the brain's answer to [`Exchange::operator`].
-    pub fn answered(&mut self, answer: Result<(), CommandError>, facts: &Facts<'_>) {
-        let node = self.node.and_then(|(place, _)| facts.nodes.get(place));
-        match (answer, &mut self.work) {
-            (Err(refused), _) => self.refuse(Error::refused(refused, node)),
-            (Ok(()), Work::Change(_, number) | Work::Form(_, Some(number))) => *number += 1,
-            (Ok(()), _) => self.work = Work::None,
-        }
-    }
-
-    /// Whether the connection lives on behind the reply.
-    pub fn keep_alive(&self) -> bool {
-        self.keep_alive && self.framing() != Framing::UntilClose
-    }
-
-    /// The status of the reply.
-    pub fn status(&self) -> Status {
-        match (&self.outcome, self.call.as_ref().map(|call| &call.target)) {
+    fn status(&self) -> Status {
+        match (&self.outcome, self.route) {
             (Err(error), _) => error.status,
-            (Ok(()), Some(target)) => target.status(),
+            (Ok(()), Some(route)) => route.status,
             (Ok(()), None) => Status::OK,
         }
     }
 
-    fn framing(&self) -> Framing {
-        match (&self.outcome, self.call.as_ref().map(|call| &call.target)) {
+    fn framing_of_reply(&self) -> Framing {
+        match (&self.outcome, self.route) {
             (Err(error), _) => Framing::Length(error.length() as u64),
-            (Ok(()), Some(target)) if !target.has_reply() => Framing::Length(0),
-            (Ok(()), _) => Framing::streamed(self.http),
+            (Ok(()), Some(Route { write: Some(_), .. })) => Framing::streamed(self.http),
+            (Ok(()), _) => Framing::Length(0),
         }
     }
 
     /// Writes the next bytes of the reply, head and framing included, into
-    /// `buffer` of at least [`REPLY_BUFFER`] bytes. Gives their number; 0
-    /// when the reply is complete. `inspection` is the statement that
-    /// [`Exchange::inspection`] asked for, otherwise empty.
-    pub fn reply(&mut self, facts: &Facts<'_>, inspection: &[u8], buffer: &mut [u8]) -> usize {
+    /// `buffer` of at least [`REPLY_BUFFER`] bytes. Gives their number.
+    /// `statement` is the inspection that [`Need::Statement`] asked for,
+    /// otherwise empty.
+    pub fn reply(&mut self, view: &View<'_>, statement: &[u8], buffer: &mut [u8]) -> usize {
         let mut used = 0;
-        if self.phase == Phase::Head {
+        if self.stage == Stage::Head {
             used = self.head(buffer);
-            self.phase = match self.head_only || self.framing() == Framing::Length(0) {
-                true => Phase::Done,
-                false => Phase::Body(Cursor::new()),
+            // A buffer of the promised length holds every head.
+            debug_assert!(used > 0, "a head must fit the buffer");
+            let is_all = self.head_only || self.framing_of_reply() == Framing::Length(0);
+            self.stage = match is_all || used == 0 {
+                true => Stage::Done,
+                false => Stage::Reply(Cursor::new()),
             };
-            if used == 0 {
-                // A buffer of the promised length holds every head.
-                debug_assert!(false, "a head must fit the buffer");
-                self.phase = Phase::Done;
-            }
         }
         let room = buffer.get_mut(used..).unwrap_or_default();
-        if let (Phase::Body(_), Err(error)) = (self.phase, &self.outcome) {
+        if let (Stage::Reply(_), Err(error)) = (self.stage, &self.outcome) {
             if room.len() < error.length() && used > 0 {
                 return used;
             }
             used += error.emit(room);
-            self.phase = Phase::Done;
-        } else if let Phase::Body(mut cursor) = self.phase {
+            self.stage = Stage::Done;
+        } else if let Stage::Reply(mut cursor) = self.stage {
             if room.len() < REPLY_BUFFER && used > 0 {
                 return used;
             }
-            used += self.piece(facts, inspection, &mut cursor, room);
-            self.phase = match (cursor.is_at_end(), self.framing()) {
-                (false, _) => Phase::Body(cursor),
-                (true, Framing::Chunked) => Phase::LastChunk,
-                (true, _) => Phase::Done,
+            used += self.piece(view, statement, &mut cursor, room);
+            self.stage = match (cursor.is_at_end(), self.framing_of_reply()) {
+                (false, _) => Stage::Reply(cursor),
+                (true, Framing::Chunked) => Stage::LastChunk,
+                (true, _) => Stage::Done,
             };
         }
-        if self.phase == Phase::LastChunk {
+        if self.stage == Stage::LastChunk {
             let end = used + chunked::END.len();
             if let Some(room) = buffer.get_mut(used..end) {
                 room.copy_from_slice(chunked::END);
                 used = end;
-                self.phase = Phase::Done;
+                self.stage = Stage::Done;
             }
         }
         used
@@ -352,21 +504,24 @@ impl Exchange {
 
     fn piece(
         &self,
-        facts: &Facts<'_>,
-        inspection: &[u8],
+        view: &View<'_>,
+        statement: &[u8],
         cursor: &mut Cursor,
         room: &mut [u8],
     ) -> usize {
-        let Some(call) = &self.call else {
+        let Some(write) = self.route.and_then(|route| route.write) else {
+            cursor.end();
             return 0;
         };
-        let write = |room: &mut [u8]| render::render(facts, call, inspection, cursor, room);
-        match self.framing() {
-            Framing::Chunked => chunked::frame(room, write),
-            _ => {
-                let mut write = write;
-                write(room)
-            }
+        let ask = Ask {
+            view: *view,
+            call: &self.call,
+            pairs: self.body.pairs(),
+            statement,
+        };
+        match self.framing_of_reply() {
+            Framing::Chunked => chunked::frame(room, |room| reply::fill(&ask, write, cursor, room)),
+            _ => reply::fill(&ask, write, cursor, room),
         }
     }
 
@@ -382,7 +537,7 @@ impl Exchange {
             (version::HEADER_MAX, most.as_str()),
             ("Cache-Control", "no-store"),
         ];
-        let framing = self.framing();
+        let framing = self.framing_of_reply();
         let head = ResponseHead::new(self.status())
             .framing(framing)
             .keep_alive(self.keep_alive)

@@ -9,10 +9,11 @@ pub(crate) mod dhcp;
 use crate::interface::Instant;
 use crate::interface::Transport;
 use crate::interface::{Effects, Serve};
+use crate::node::Reason;
 use crate::node::{Boot, Hop, Job};
 use crate::power::{BootDevice, boot_device};
 use crate::provisioning::steps::Step;
-use crate::rack::{Entropy, Rack, count};
+use crate::rack::{Entropy, Rack, count, edit};
 use core::fmt::Write;
 use core::net::Ipv4Addr;
 use farrier_asset_store::{DrivePlace, SlotPart};
@@ -108,9 +109,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         if complete
             && let Some(node) = self.find_by_address(peer)
-            && let Some(node) = self.nodes.get_mut(node)
+            && let Some(mut node) = self.nodes.volatile(node)
         {
-            node.timeline.mark(hop, now);
+            node.timeline().mark(hop, now);
         }
     }
 
@@ -121,7 +122,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     fn script(&mut self, now: Instant, index: usize, entropy: &mut dyn Entropy, out: &mut Effects) {
-        let Some(node) = self.nodes.get_mut(index) else {
+        let Some(node) = edit!(self, index) else {
             return;
         };
         node.timeline.mark(Hop::Script, now);
@@ -130,7 +131,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             node.boot.session = None;
             node.boot.ticket = None;
             if node.boot.imaged || node.state == State::Unrescuing {
-                self.deployed(now, index, "the machine boots its own disk", out);
+                self.deployed(now, index, Reason::BootsDisk, out);
             }
             out.text_with(|room| {
                 let mut text = Text::new(room);
@@ -140,7 +141,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
 
         self.restarted(now, index, out);
-        let Some(node) = self.nodes.get_mut(index) else {
+        let Some(node) = edit!(self, index) else {
             return;
         };
         self.last_boot = self.last_boot.wrapping_add(1);
@@ -195,7 +196,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// A machine that was at work has started anew: the work waits for its
     /// new agent, or fails after too many starts.
     fn restarted(&mut self, now: Instant, index: usize, out: &mut Effects) {
-        let Some(node) = self.nodes.get_mut(index) else {
+        let Some(node) = edit!(self, index) else {
             return;
         };
         let Some(at_work) = crate::provisioning::agent_phase(node.state) else {
@@ -205,9 +206,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if node.steps.first() == Some(Step::Reboot) && ordered == Some(Job::Reboot) {
             // The restart was a step, whether or not a farewell came.
             let rest = node.steps.rest();
-            self.set_steps(index, rest, out);
+            self.set_steps(index, rest);
         }
-        let Some(node) = self.nodes.get_mut(index) else {
+        let Some(node) = edit!(self, index) else {
             return;
         };
         node.attempts = node.attempts.saturating_add(1);
@@ -215,15 +216,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             node.set_error(format_args!(
                 "the machine restarted {MAX_ATTEMPTS} times without finishing; look at its console"
             ));
-            self.event(now, index, Event::Fail, "too many restarts", out);
+            self.event(now, index, Event::Fail, Reason::TooManyRestarts, out);
         } else if at_work {
-            self.event(
-                now,
-                index,
-                Event::Wait,
-                "the machine restarted; waiting for its agent",
-                out,
-            );
+            self.event(now, index, Event::Wait, Reason::Restarted, out);
         }
     }
 }

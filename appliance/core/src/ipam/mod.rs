@@ -122,13 +122,13 @@ impl Entry {
 
     /// What is written down of it.
     pub(crate) fn record(&self) -> Record<'static> {
-        Record::Booked {
+        Record::Reservation {
             slot: self.slot.number(),
             network: self.network,
             mac: self.mac,
             address: self.address,
             named: self.is_named(),
-            rests: !self.is_held(),
+            quarantined: !self.is_held(),
         }
     }
 }

@@ -102,7 +102,7 @@ fn a_slot_has_one_address_and_an_address_one_slot() {
     assert_eq!(book.in_slot(0).map(|e| e.address), Some(address(9)));
     assert_eq!(
         book.in_slot(0).map(Entry::record),
-        Some(Record::Booked {
+        Some(Record::Reservation {
             slot: 0,
             network: 1,
             mac: mac(9),

@@ -202,7 +202,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             if !class.is_empty() {
                 room += self.texts.room_for(class)?;
             }
-            if node.flags.has(crate::node::flags::Flags::ALLOCATED)
+            if node.flags.contains(crate::node::flags::Flags::ALLOCATED)
                 && self.texts.class(node.class) != class
             {
                 return Err(CommandError::Associated);
@@ -256,10 +256,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         out: &mut Effects,
     ) -> Result<(), CommandError> {
         if let Some(name) = patch.name {
-            self.rename(index, name, out)?;
+            self.rename(index, name)?;
         }
         if let Some(info) = instance {
-            self.set_instance(index, info, out)?;
+            self.set_instance(index, info)?;
         }
         // Removals first: they make room.
         for gone in [true, false] {
@@ -277,9 +277,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 let now = self
                     .nodes
                     .get(index)
-                    .map(|node| node.flags.has(flag.flag()));
+                    .map(|node| node.flags.contains(flag.flag()));
                 let on = new.on.or(now).unwrap_or(false);
-                self.mark(index, flag, on, new.reason.unwrap_or(""), out)?;
+                self.mark(index, flag, on, new.reason.unwrap_or(""))?;
             }
         }
         Ok(())
@@ -302,7 +302,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if room > self.texts.free() {
             return Err(CommandError::StringsFull);
         }
-        self.create(now, new.id, new.name, fingerprint(new.serial), out)?;
+        self.create(now, new.id, new.name, fingerprint(new.serial))?;
         let index = self.must_find(new.id)?;
         if !new.resource_class.is_empty() {
             self.set_class(index, new.resource_class, out)?;

@@ -46,7 +46,7 @@ struct Bench(Lab);
 
 impl Bench {
     fn new(state: State) -> Self {
-        Self::with_flags(state, Flags::NONE)
+        Self::with_flags(state, Flags::empty())
     }
 
     fn with_flags(state: State, flags: Flags) -> Self {
@@ -255,7 +255,7 @@ fn admin_flags_and_what_they_forbid() {
         assert_eq!(call(&mut bench.0, "DELETE", target, "").status, 202);
         let shown = get(&mut bench.0, "/v1/nodes/n");
         assert_eq!(shown["maintenance_reason"], Value::Null);
-        assert_eq!(bench.node().flags, Flags::NONE);
+        assert_eq!(bench.node().flags, Flags::empty());
 
         let retire = json!([
             {"op": "add", "path": "/retired", "value": true},
@@ -265,7 +265,7 @@ fn admin_flags_and_what_they_forbid() {
         let refused = busy || state == State::Available;
         let wanted = if refused { 409 } else { 200 };
         assert_eq!(reply.status, wanted, "{state}: {}", reply.body);
-        assert_eq!(bench.node().flags.has(Flags::RETIRED), !refused);
+        assert_eq!(bench.node().flags.contains(Flags::RETIRED), !refused);
         if state == State::Manageable {
             assert_eq!(bench.verb(Verb::Provide), Err(CommandError::Retired));
         }
@@ -289,7 +289,7 @@ fn admin_flags_and_what_they_forbid() {
         );
         let wanted = if deployed { 200 } else { 409 };
         assert_eq!(reply.status, wanted, "{state}: {}", reply.body);
-        assert_eq!(bench.node().flags.has(Flags::PROTECTED), deployed);
+        assert_eq!(bench.node().flags.contains(Flags::PROTECTED), deployed);
     }
 }
 
