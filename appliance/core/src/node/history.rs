@@ -7,7 +7,7 @@ use farrier_lifecycle::{Event, State};
 use heapless::{String, Vec};
 
 /// Entries that are kept of one node.
-pub const HISTORY_LEN: usize = 8;
+pub const HISTORY_LEN: usize = farrier_sizes::HISTORY;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
