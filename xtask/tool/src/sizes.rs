@@ -1,21 +1,14 @@
 //! `cargo xtask sizes`: what each board's firmware and each ramdisk takes, and
 //! whether that is what they may take.
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use anyhow::{Context, Result, bail};
 use farrier_deploy_ramdisk::ramdisk::Flavour;
 use serde::Serialize;
+use xtask::command_line::Given;
 
 use crate::{board::Board, kit, target_folder, tools, workspace};
-
-/// Where the figures go.
-#[derive(clap::Args)]
-pub struct Arguments {
-    /// Write every figure to this JSON file too.
-    #[arg(long)]
-    report: Option<PathBuf>,
-}
 
 /// One measured number beside what it is held against.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -61,7 +54,7 @@ struct Report {
 /// # Errors
 /// Something does not build or exceeds its budget; everything else is measured
 /// and reported all the same.
-pub fn run(arguments: &Arguments) -> Result<()> {
+pub fn run(given: &Given) -> Result<()> {
     let mut figures = Vec::new();
     let mut failures = Vec::new();
     for board in Board::all(&workspace())? {
@@ -98,8 +91,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         figures,
         failures,
     };
-    if let Some(path) = &arguments.report {
-        fs::write(path, serde_json::to_string_pretty(&report)?)
+    if let Some(path) = given.path("report") {
+        fs::write(&path, serde_json::to_string_pretty(&report)?)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     if !report.ok {
