@@ -264,12 +264,25 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "sizes",
-        about: "Show what firmware and ramdisks take of their budgets",
+        about: "Show what firmware and ramdisks take of their budgets, part by part",
         plan: "every board's firmware and both ramdisks are built, then measured",
-        arguments: &[REPORT],
+        arguments: &[
+            option(
+                "compare",
+                Value::Text("REV"),
+                "build this git revision too, and show what changed since",
+            ),
+            REPORT,
+        ],
         subcommands: &[],
         optional: false,
-        needs: |_| vec![Part::Tool, Part::Firmware(Boards::All), Part::Ramdisk],
+        needs: |given| {
+            let mut parts = vec![Part::Tool, Part::Firmware(Boards::All), Part::Ramdisk];
+            if given.flag("compare") {
+                parts.push(Part::OtherRevision);
+            }
+            parts
+        },
     },
     Command {
         name: "dist",

@@ -35,6 +35,8 @@ pub enum Part {
     Patch,
     /// Mutants.
     Mutants,
+    /// The files of another git revision.
+    OtherRevision,
 }
 
 /// Boards that a part is for.
@@ -103,6 +105,7 @@ fn programs(part: &Part) -> Result<Vec<String>> {
         Part::OtherDhcpServers => &["valgrind", "dnsmasq", "kea-dhcp4", "ip"],
         Part::Patch => &["patch"],
         Part::Mutants => &["cargo-mutants"],
+        Part::OtherRevision => &["git"],
     };
     Ok(fixed.iter().map(|name| (*name).to_owned()).collect())
 }
@@ -184,6 +187,7 @@ mod tests {
             Part::OtherDhcpServers,
             Part::Patch,
             Part::Mutants,
+            Part::OtherRevision,
         ];
         for name in parts.iter().flat_map(|part| programs(part).unwrap()) {
             assert!(tools::is_known(&name), "{name}");

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use farrier_image::{
-    maker::{self, Inspection, Options},
+    maker::{self, ImageSummary, Options},
     manifest::{CHUNK_SHIFTS, DEFAULT_CHUNK_SHIFT, LeafKind, PublicKey},
 };
 
@@ -123,7 +123,7 @@ fn inspect(given: &Given) -> Result<()> {
     Ok(())
 }
 
-fn show(inspection: &Inspection) {
+fn show(inspection: &ImageSummary) {
     let header = &inspection.header;
     let count = |kind| {
         inspection

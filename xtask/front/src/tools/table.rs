@@ -191,6 +191,8 @@ pub(super) const TABLE: &[Entry] = &[
         "util-linux",
         "ends emulators together with what started them",
     ),
+    // Sizes.
+    debian("git", "git", "checks out the revision to compare with"),
     // Benches.
     debian("valgrind", "valgrind", "counts instructions of programs"),
     debian(
