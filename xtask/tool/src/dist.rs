@@ -1,23 +1,15 @@
 //! `cargo xtask dist`: all that a rack needs, in one folder.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use farrier_core::interface::config::Config;
 use farrier_deploy_ramdisk::{ipxe, ramdisk::Flavour};
 
-use crate::{board::Board, kit, progress::Spinner, target_folder, tools, workspace};
+use xtask::command_line::Given;
 
-/// Where the files go.
-#[derive(clap::Args)]
-pub struct Arguments {
-    /// Folder for the files; `target/dist` where none is given.
-    #[arg(short, long)]
-    output: Option<PathBuf>,
-}
+use crate::{board::Board, kit, progress::Spinner, target_folder, tools, workspace};
 
 /// Builds firmware, ramdisks, network-boot programs and an asset store for
 /// servers, and puts them into one folder.
@@ -27,10 +19,9 @@ pub struct Arguments {
 ///
 /// # Errors
 /// A part does not build or a file can't be written.
-pub fn run(arguments: &Arguments) -> Result<()> {
-    let folder = arguments
-        .output
-        .clone()
+pub fn run(given: &Given) -> Result<()> {
+    let folder = given
+        .path("output")
         .unwrap_or_else(|| target_folder().join("dist"));
     fs::create_dir_all(&folder)?;
     let mut slots = 1;

@@ -1,14 +1,13 @@
 //! A compiler for a target: found, added, or made out of a distribution's.
 //!
-//! What lives here: deciding which cargo and rustc build a bare-metal
-//! program, and the command line for it. What does not: which programs there
-//! are to build ([`crate::board`]) and how outside tools are installed (the
-//! caller's closure).
+//! This module decides which cargo and rustc build a bare-metal program, and
+//! makes the command line for it. Which programs there are to build is the
+//! boards' part, and how outside tools are installed is the caller's function.
 //!
 //! The ways, tried in this order:
 //! 1. **installed**: the current compiler has the target's `core`;
-//! 2. **rustup**: `rustup target add` brings it - bounded in time, since a
-//!    machine without a way to rustup's servers may otherwise hang;
+//! 2. **rustup**: `rustup target add` installs it, within a bounded time, since
+//!    rustup may wait long where its servers can't be reached;
 //! 3. **distribution**: Debian's compiler with the library's source builds
 //!    `core` and `alloc` itself. That needs a switch which is unstable, hence
 //!    `RUSTC_BOOTSTRAP=1`; nothing else here does.
@@ -20,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use crate::{Error, Result, tools};
 
 /// Finds an outside program, or a data file as the command's program, and
 /// installs it where that is allowed.
@@ -33,7 +32,7 @@ const RUSTUP_LIMIT: Duration = Duration::from_secs(180);
 const LINKER: &str = "/usr/bin/ld.lld";
 
 /// What the third way takes from Debian: compiler, cargo, linker, source.
-const DISTRIBUTION: [&str; 4] = [
+pub const DISTRIBUTION: [&str; 4] = [
     "/usr/bin/rustc",
     "/usr/bin/cargo",
     LINKER,
@@ -45,7 +44,7 @@ const DISTRIBUTION: [&str; 4] = [
 pub enum Way {
     /// It was there.
     Installed,
-    /// rustup brings it.
+    /// rustup adds it.
     Rustup,
     /// It is built from the distribution's source.
     Distribution,
@@ -95,17 +94,8 @@ impl Toolchain {
     /// # Errors
     /// None of the allowed ways works; the message says why for each.
     pub fn find(target: &str, tool: Tool<'_>) -> Result<Self> {
-        let wanted = env::var("FARRIER_TOOLCHAIN").ok();
-        if let Some(word) = &wanted
-            && !Way::ALL.iter().any(|way| way.word() == word)
-        {
-            bail!("FARRIER_TOOLCHAIN is installed, rustup or distribution, not {word}");
-        }
         let mut reasons = String::new();
-        for way in Way::ALL {
-            if wanted.as_deref().is_some_and(|word| word != way.word()) {
-                continue;
-            }
+        for way in allowed()? {
             let found = match way {
                 Way::Installed => installed(target, tool),
                 Way::Rustup => rustup(target, tool),
@@ -120,10 +110,10 @@ impl Toolchain {
                         rustc,
                     });
                 }
-                Err(error) => reasons.push_str(&format!("\n  {}: {error:#}", way.word())),
+                Err(error) => reasons.push_str(&format!("\n  {}: {error}", way.word())),
             }
         }
-        bail!("no compiler for {target}:{reasons}")
+        Err(Error::new(format!("no compiler for {target}:{reasons}")))
     }
 
     /// The cargo command that builds a package for the target. It prints the
@@ -175,6 +165,45 @@ impl Toolchain {
     }
 }
 
+/// The ways that `FARRIER_TOOLCHAIN` allows.
+fn allowed() -> Result<Vec<Way>> {
+    let Ok(word) = env::var("FARRIER_TOOLCHAIN") else {
+        return Ok(Way::ALL.to_vec());
+    };
+    match Way::ALL.into_iter().find(|way| way.word() == word) {
+        Some(way) => Ok(vec![way]),
+        None => Err(Error::new(format!(
+            "FARRIER_TOOLCHAIN is installed, rustup or distribution, not {word}"
+        ))),
+    }
+}
+
+/// What a compiler for `target` is made of where neither this compiler has the
+/// target nor rustup can add it: names in the table of outside tools. Nothing
+/// where a compiler is there.
+///
+/// # Errors
+/// `FARRIER_TOOLCHAIN` allows a way only that does not work.
+pub fn pieces(target: &str) -> Result<&'static [&'static str]> {
+    let ways = allowed()?;
+    let tool: Tool<'_> = &tools::command;
+    if ways.contains(&Way::Installed) && installed(target, tool).is_ok() {
+        return Ok(&[]);
+    }
+    if ways.contains(&Way::Rustup) && tools::is_there("rustup") {
+        eprintln!("Adding the compile target {target} with rustup");
+        if rustup(target, tool).is_ok() {
+            return Ok(&[]);
+        }
+    }
+    if ways.contains(&Way::Distribution) {
+        return Ok(&DISTRIBUTION);
+    }
+    Err(Error::new(format!(
+        "FARRIER_TOOLCHAIN allows no way that gives a compiler for {target}"
+    )))
+}
+
 /// Cargo and rustc of the current toolchain, by their own paths.
 fn current(tool: Tool<'_>) -> Result<(PathBuf, PathBuf)> {
     let cargo = PathBuf::from(tool("cargo")?.get_program());
@@ -199,7 +228,7 @@ fn has_target(rustc: &Path, target: &str) -> Result<bool> {
     let output = Command::new(rustc)
         .args(["--print", "target-libdir", "--target", target])
         .output()
-        .with_context(|| format!("{} does not start", rustc.display()))?;
+        .map_err(|error| Error::io(&rustc.display().to_string(), &error))?;
     let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     Ok(output.status.success()
         && folder.read_dir().is_ok_and(|mut files| {
@@ -212,7 +241,7 @@ fn has_target(rustc: &Path, target: &str) -> Result<bool> {
 fn installed(target: &str, tool: Tool<'_>) -> Result<(PathBuf, PathBuf)> {
     let (cargo, rustc) = current(tool)?;
     if !has_target(&rustc, target)? {
-        bail!("{} has no {target}", rustc.display());
+        return Err(Error::new(format!("{} has no {target}", rustc.display())));
     }
     Ok((cargo, rustc))
 }
@@ -226,21 +255,25 @@ fn rustup(target: &str, tool: Tool<'_>) -> Result<(PathBuf, PathBuf)> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let mut child = command.spawn().context("rustup does not start")?;
+    let context = |error: std::io::Error| Error::io("rustup", &error);
+    let mut child = command.spawn().map_err(context)?;
     let started = Instant::now();
     let status = loop {
-        if let Some(status) = child.try_wait()? {
+        if let Some(status) = child.try_wait().map_err(context)? {
             break status;
         }
         if started.elapsed() > RUSTUP_LIMIT {
-            child.kill()?;
-            child.wait()?;
-            bail!("rustup target add {target} took too long");
+            child.kill().map_err(context)?;
+            child.wait().map_err(context)?;
+            return Err(Error::new(format!(
+                "rustup target add {target} took longer than {} s",
+                RUSTUP_LIMIT.as_secs()
+            )));
         }
         std::thread::sleep(Duration::from_millis(50));
     };
     if !status.success() {
-        bail!("rustup target add {target} failed");
+        return Err(Error::new(format!("rustup target add {target} failed")));
     }
     // rustup may have added it to another toolchain than the one in use.
     installed(target, tool)
@@ -259,7 +292,7 @@ mod tests {
 
     fn path_only(program: &str) -> Result<Command> {
         if program == "rustup" || program.starts_with('/') {
-            bail!("{program} is not for this test");
+            return Err(Error::new(format!("{program} is not for this test")));
         }
         Ok(Command::new(program))
     }

@@ -9,37 +9,22 @@ use anyhow::{Context, Result, bail};
 use farrier_hil_tests::job::{self, ServerReport, Watch};
 use farrier_hil_tests::qemu::ServerSpec;
 use report::Report;
-use std::path::PathBuf;
 use std::{fs, thread};
 use watch::Screen;
-
-/// How to run the demo.
-#[derive(clap::Args)]
-pub struct Arguments {
-    /// Plain lines instead of bars, also on a terminal.
-    #[arg(long)]
-    headless: bool,
-    /// How many servers; they take turns in being BIOS and UEFI machines.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=48))]
-    servers: u8,
-    /// Leave the rack up at the end, with the appliance's HTTP door on
-    /// localhost, until Enter is pressed.
-    #[arg(long)]
-    keep_running: bool,
-    /// The appliance's board: mps2-an500 or linux.
-    #[arg(long, default_value = "mps2-an500")]
-    board: String,
-    /// Write every figure to this file, as JSON.
-    #[arg(long)]
-    report: Option<PathBuf>,
-}
+use xtask::command_line::Given;
+use xtask::commands::DEFAULT_BOARD;
 
 /// Carries out `cargo xtask demo`.
-pub fn run(arguments: &Arguments) -> Result<()> {
-    let prepared = bench::prepare(&arguments.board)?;
+///
+/// # Errors
+/// A part does not build, or a server does not go the whole way.
+pub fn run(given: &Given) -> Result<()> {
+    let board = given.text("board").unwrap_or(DEFAULT_BOARD);
+    let servers = given.number("servers").unwrap_or(2);
+    let prepared = bench::prepare(board)?;
     let (bench, kit) = (&prepared.bench, &prepared.kit);
-    let screen = Screen::new(arguments.headless);
-    let specs = (1..=arguments.servers).map(|number| {
+    let screen = Screen::new(given.flag("headless"));
+    let specs = (1..=u8::try_from(servers)?).map(|number| {
         if number % 2 == 1 {
             ServerSpec::bios(&format!("bios-{number}"), number)
         } else {
@@ -49,11 +34,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let rack = bench.rack("demo", specs.map(job::small_disk).collect())?;
     screen.say(
         "rack",
-        &format!(
-            "appliance {} is up, HTTP door {}",
-            arguments.board,
-            rack.door_url()
-        ),
+        &format!("appliance {board} is up, its API: {}", rack.door_url()),
     );
 
     let outcomes: Vec<(ServerReport, Option<String>)> = thread::scope(|scope| {
@@ -74,7 +55,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let data = kit.images.first().context("the kit has an image")?;
     let (servers, errors): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
     let report = Report {
-        board: arguments.board.clone(),
+        board: board.to_owned(),
         flash_bytes: prepared.firmware.flash_bytes,
         ram_bytes: prepared.firmware.ram_bytes,
         ramdisk_bytes: kit.ramdisk_bytes()?,
@@ -83,11 +64,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         failures: errors.into_iter().flatten().collect(),
     };
     report.print();
-    if let Some(path) = &arguments.report {
-        report.write(path)?;
+    if let Some(path) = given.path("report") {
+        report.write(&path)?;
         println!("report: {}", path.display());
     }
-    if arguments.keep_running {
+    if given.flag("keep-running") {
         println!(
             "The rack stays up. The appliance's API: {}",
             rack.door_url()
@@ -100,7 +81,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     if !report.ok() {
         bail!(
-            "the demo did not hold what it promises; logs are in {}",
+            "not everything was verified; logs are in {}",
             rack.keep().display()
         );
     }
@@ -110,6 +91,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 fn panicked() -> (ServerReport, Option<String>) {
     (
         ServerReport::default(),
-        Some("a job panicked; its message stands above".to_owned()),
+        Some("a job panicked; its message is above".to_owned()),
     )
 }

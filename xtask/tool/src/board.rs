@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     fn workspace() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+        crate::workspace()
     }
 
     #[test]

@@ -1,89 +1,31 @@
 //! `cargo xtask image`: builds the Debian image, cuts and signs raw images,
-//! and shows what a manifest holds.
+//! and shows and verifies manifests.
 
-use std::{
-    fs::{self, File},
-    io::{BufReader, BufWriter},
-    path::{Path, PathBuf},
-};
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
-use clap::Subcommand;
+use anyhow::{Context, Result, bail, ensure};
 use farrier_image::{
     maker::{self, ImageSummary, Options},
     manifest::{CHUNK_SHIFTS, DEFAULT_CHUNK_SHIFT, LeafKind, PublicKey},
 };
 
+use xtask::command_line::Given;
+
 use crate::{kit, progress::Spinner, target_folder, tools};
 
-/// What to do with images.
-#[derive(clap::Args)]
-pub struct Arguments {
-    #[command(subcommand)]
-    action: Action,
-}
-
-#[derive(Subcommand)]
-enum Action {
-    /// Build the Debian 12 image, or find the one built before; prints its path.
-    Debian,
-    /// Cut, compress and sign a raw disk image: NAME-VERSION.manifest and .data.
-    Make(Make),
-    /// Show what a manifest holds and whether it holds.
-    Inspect(Inspect),
-    /// Make the operator's image-signing key where there is none; prints the
-    /// public half in hexadecimal.
-    Key {
-        /// File of the secret key, 32 bytes; target/keys/operator.ed25519 where
-        /// none is given.
-        #[arg(long)]
-        key: Option<PathBuf>,
-    },
-}
-
-#[derive(clap::Args)]
-struct Make {
-    /// The raw disk image.
-    raw: PathBuf,
-    /// Name under which it is deployed.
-    #[arg(long)]
-    name: String,
-    /// Version, rising from release to release.
-    #[arg(long)]
-    version: u64,
-    /// File of the secret key, 32 bytes; made where it is missing.
-    #[arg(long)]
-    key: Option<PathBuf>,
-    /// log2 of the chunk size in bytes.
-    #[arg(long, default_value_t = DEFAULT_CHUNK_SHIFT)]
-    chunk_shift: u8,
-    /// Folder for the two files.
-    #[arg(short, long, default_value = ".")]
-    output: PathBuf,
-}
-
-#[derive(clap::Args)]
-struct Inspect {
-    /// The manifest.
-    manifest: PathBuf,
-    /// Check the signature with this public key, in hexadecimal; without it
-    /// with the operator's key of this checkout.
-    #[arg(long)]
-    public_key: Option<String>,
-    /// Check every chunk of this data file too.
-    #[arg(long)]
-    data: Option<PathBuf>,
-}
-
 /// Carries out `cargo xtask image`.
-pub fn run(arguments: Arguments) -> Result<()> {
-    match arguments.action {
-        Action::Debian => println!("{}", debian()?.display()),
-        Action::Make(arguments) => make(&arguments)?,
-        Action::Inspect(arguments) => inspect(&arguments)?,
-        Action::Key { key } => {
-            println!("{}", hex(&secret_key(key.as_deref())?.public().0));
-        }
+///
+/// # Errors
+/// An image or a manifest can't be read, is damaged, or can't be written.
+pub fn run(given: &Given) -> Result<()> {
+    match given.subcommand() {
+        "debian" => println!("{}", debian()?.display()),
+        "make" => make(given)?,
+        "inspect" => inspect(given)?,
+        "key" => println!("{}", hex(&secret_key(given)?.public().0)),
+        other => bail!("cargo xtask image {other} does nothing yet"),
     }
     Ok(())
 }
@@ -109,43 +51,43 @@ pub fn debian() -> Result<PathBuf> {
     Ok(image)
 }
 
-fn secret_key(path: Option<&Path>) -> Result<maker::SecretKey> {
-    path.map_or_else(kit::operator_key, kit::key_at)
+fn secret_key(given: &Given) -> Result<maker::SecretKey> {
+    match given.path("key") {
+        Some(path) => kit::key_at(&path),
+        None => kit::operator_key(),
+    }
 }
 
-fn make(arguments: &Make) -> Result<()> {
-    let Make {
-        raw,
-        name,
-        version,
-        output,
-        ..
-    } = arguments;
+fn make(given: &Given) -> Result<()> {
+    let raw = given.path("raw").context("RAW is missing")?;
+    let name = given.text("name").context("--name is missing")?;
+    let version = given.number("version").context("--version is missing")?;
+    let output = given.path("output").unwrap_or_else(|| ".".into());
+    let shift = given
+        .number("chunk-shift")
+        .and_then(|n| u8::try_from(n).ok());
+    let shift = shift.unwrap_or(DEFAULT_CHUNK_SHIFT);
     ensure!(
-        CHUNK_SHIFTS.contains(&arguments.chunk_shift),
-        "chunk shift must be {} to {}",
+        CHUNK_SHIFTS.contains(&shift),
+        "--chunk-shift is {} to {}, not {shift}",
         CHUNK_SHIFTS.start(),
         CHUNK_SHIFTS.end()
     );
-    let key = secret_key(arguments.key.as_deref())?;
-    let source = File::open(raw).with_context(|| format!("cannot read {}", raw.display()))?;
+    let key = secret_key(given)?;
+    let source = File::open(&raw).with_context(|| format!("cannot read {}", raw.display()))?;
     let length = source.metadata()?.len();
-    fs::create_dir_all(output)?;
+    fs::create_dir_all(&output)?;
     let data = output.join(format!("{name}-{version}.data"));
     let manifest = output.join(format!("{name}-{version}.manifest"));
 
     let spinner = Spinner::start(format!("image {name}"));
-    let mut options = Options::new(name, *version);
-    options.chunk_shift = arguments.chunk_shift;
+    let mut options = Options::new(name, version);
+    options.chunk_shift = shift;
     let sink = BufWriter::new(File::create(&data)?);
     let made = maker::make(BufReader::new(source), sink, &options, &key, |done| {
-        spinner.step(&format!(
-            "compressed {} of {} MiB",
-            done >> 20,
-            length >> 20
-        ));
+        spinner.bytes("compressed", done, length);
     })?;
-    // The manifest last: it says that the data is whole.
+    // The manifest is written last: where it exists, the data is complete.
     fs::write(&manifest, &made.manifest)?;
     spinner.done(&format!(
         "{} MiB became {} MiB in {} chunks, {} of them holes",
@@ -158,10 +100,10 @@ fn make(arguments: &Make) -> Result<()> {
     Ok(())
 }
 
-fn inspect(arguments: &Inspect) -> Result<()> {
-    let path = &arguments.manifest;
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let key = match &arguments.public_key {
+fn inspect(given: &Given) -> Result<()> {
+    let path = given.path("manifest").context("MANIFEST is missing")?;
+    let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let key = match given.text("public-key") {
         Some(text) => PublicKey(unhex(text)?),
         None => kit::operator_key()?.public(),
     };
@@ -173,10 +115,10 @@ fn inspect(arguments: &Inspect) -> Result<()> {
         )
     })?;
     show(&inspection);
-    if let Some(data) = &arguments.data {
-        let data = File::open(data).with_context(|| format!("cannot read {}", data.display()))?;
+    if let Some(data) = given.path("data") {
+        let data = File::open(&data).with_context(|| format!("cannot read {}", data.display()))?;
         inspection.extract(BufReader::new(data), std::io::sink())?;
-        println!("data      every chunk holds");
+        println!("data      every chunk is intact");
     }
     Ok(())
 }

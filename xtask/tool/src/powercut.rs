@@ -1,64 +1,53 @@
 //! `cargo xtask powercut`: cuts the power of simulated flash at every word
-//! and every erase of a rack's life, and counts what is lost.
+//! and every erase of a rack's workload, and counts what is lost.
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use farrier_lifecycle::State;
 use serde_json::json;
+use xtask::command_line::Given;
 
-/// Seeds whose lives once lost something.
+use crate::test::{self, Stage};
+
+/// Seeds whose workloads once lost something.
 const RECORDED: [u64; 3] = [
-    // A mount's copy of the last record that reads as whole once and then
-    // not, while the original was no longer looked at.
+    // A mount's copy of the last record reads as whole once and then does not;
+    // the original was no longer read.
     375_608_619_103_855,
-    // A session that a sweep told again, and that was not heard any more.
+    // A sweep wrote a session's record again, and the restore ignored it.
     766_379_164_808_746,
-    // A mount's copy of the last frame, cut at its first word, which read as
-    // erased: the next mount wrote there again, and did not start.
+    // A mount's copy of the last frame was cut at its first word, which read
+    // as erased: the next mount wrote there again, and did not start.
     916_891_365_430_197,
 ];
 
-/// What to cut.
-#[derive(clap::Args)]
-pub struct Arguments {
-    /// Seed of the first life; the others follow. One out of the clock where
-    /// it is left out.
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Cut points.
-    #[arg(long, default_value_t = 20_000)]
-    points: u64,
-    /// Writes every figure into this file, as JSON.
-    #[arg(long)]
-    report: Option<PathBuf>,
-}
-
-/// What is run among the tests, a minute or so: the lives from seeds that once
-/// lost something, so that what was found stays found, and a few that nobody
-/// has seen.
+/// The power cuts of `cargo xtask test`, about a minute: the workloads of
+/// seeds that once lost something, and one of a fresh seed.
 ///
 /// # Errors
 /// As [`run`].
-pub fn short() -> Result<()> {
-    let recorded = RECORDED.map(|seed| (Some(seed), 20_000));
-    for (seed, points) in recorded.into_iter().chain([(None, 5_000)]) {
-        run(&Arguments {
-            seed,
-            points,
-            report: None,
-        })?;
-    }
-    Ok(())
+pub fn short(stage: &Stage) -> Result<()> {
+    let recorded = RECORDED.map(|seed| vec![format!("--seed={seed}")]);
+    let fresh = vec!["--points=5000".to_owned()];
+    let commands: Vec<_> = recorded
+        .into_iter()
+        .chain([fresh])
+        .map(|words| [vec!["powercut".to_owned()], words].concat())
+        .collect();
+    test::side_by_side(stage, &commands, 2)
 }
 
 /// Carries out `cargo xtask powercut`.
-pub fn run(arguments: &Arguments) -> Result<()> {
-    let seed = arguments.seed.unwrap_or_else(clock_seed);
+///
+/// # Errors
+/// A cut lost something, or the report can't be written.
+pub fn run(given: &Given) -> Result<()> {
+    let seed = given.number("seed").unwrap_or_else(clock_seed);
+    let points = given.number("points").unwrap_or(20_000);
     let started = Instant::now();
-    println!("power cuts: {} points from seed {seed}", arguments.points);
-    let tally = farrier_powercut::run(seed, arguments.points, |tally| {
+    println!("power cuts: {points} points from seed {seed}");
+    let tally = farrier_powercut::run(seed, points, |tally| {
         println!(
             "  {} cut points, {} lost, {:.0} s",
             tally.cut_points,
@@ -89,8 +78,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for finding in &tally.findings {
         println!("LOST: {finding}");
     }
-    let ok = tally.lost == 0 && tally.cut_points >= arguments.points;
-    if let Some(path) = &arguments.report {
+    let ok = tally.lost == 0 && tally.cut_points >= points;
+    if let Some(path) = given.path("report") {
         let report = json!({
             "ok": ok,
             "seed": seed,
@@ -108,21 +97,21 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "points_per_second": tally.cut_points as f64 / seconds,
         });
         let text = serde_json::to_string_pretty(&report)?;
-        std::fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))?;
+        std::fs::write(&path, text + "\n")
+            .with_context(|| format!("writing {}", path.display()))?;
     }
     if !ok {
         bail!(
             "{} of {} cut points lost something; again: cargo xtask powercut --seed {seed} \
-             --points {}",
+             --points {points}",
             tally.lost,
-            tally.cut_points,
-            arguments.points
+            tally.cut_points
         );
     }
     Ok(())
 }
 
-/// Another life at every run, told with its seed.
+/// A fresh seed for every run; it is printed.
 fn clock_seed() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

@@ -1,12 +1,12 @@
-//! `cargo xtask mutants`: brings thousands of small bugs into the brain, one
-//! at a time, and counts those that its judges notice. `cargo-mutants` makes
-//! and tries them.
+//! `cargo xtask mutants`: brings thousands of small bugs into the core, one at
+//! a time, and counts those that tests notice. `cargo-mutants` makes and tests
+//! them.
 //!
-//! Three judges. Most mutants are noticed by the tests of the crates from
-//! outside, so those alone are built first; what lives on is shown to the
-//! crates' unit tests, and what then lives on to the simulator's, with every
-//! story and short lives of racks. What was judged is kept under
-//! `target/mutants`, so that a run that was broken off can go on.
+//! There are three suites. The crates' integration tests catch most mutants,
+//! so they alone are built first. The mutants they miss go to the crates' unit
+//! tests, and those that are missed again to the simulator's tests, with every
+//! scenario and short runs of racks. Results are kept under `target/mutants`,
+//! so that an interrupted run can be resumed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,6 +15,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use xtask::command_line::Given;
 
 use crate::{target_folder, tools, workspace};
 
@@ -24,38 +25,47 @@ const LEAST: usize = 95;
 const CRATES: [&str; 3] = ["farrier-lifecycle", "farrier-core", "farrier-api"];
 
 /// What to mutate.
-#[derive(clap::Args)]
-pub struct Arguments {
-    /// Write the figures to this file too, as JSON.
-    #[arg(long)]
-    report: Option<PathBuf>,
-    /// Only files that match this pattern, as `**/lease.rs`.
-    #[arg(long)]
-    file: Vec<String>,
-    /// Go on from the run before. Judged is what is new, because its lines
-    /// have changed, and what was missed, because there may be more tests.
-    #[arg(long)]
-    resume: bool,
+#[derive(Debug)]
+pub struct Options {
+    /// The figures are written to this file too, as JSON.
+    pub report: Option<PathBuf>,
+    /// Only files that match one of these patterns, as `**/lease.rs`.
+    pub files: Vec<String>,
+    /// Continue the run before. Mutants whose lines have changed are tested
+    /// again, and those that were missed, because there may be more tests.
+    pub resume: bool,
     /// Mutants at a time.
-    #[arg(long, default_value_t = 2)]
-    jobs: u32,
+    pub jobs: u64,
     /// Without the simulator: only what the crates' own tests catch.
-    #[arg(long)]
-    tests_only: bool,
+    pub tests_only: bool,
 }
 
-/// Who looks at a mutant.
+/// Carries out `cargo xtask mutants`.
+///
+/// # Errors
+/// As [`test`].
+pub fn run(given: &Given) -> Result<()> {
+    test(&Options {
+        report: given.path("report"),
+        files: given.all("file").into_iter().map(str::to_owned).collect(),
+        resume: given.flag("resume"),
+        jobs: given.number("jobs").unwrap_or(2),
+        tests_only: given.flag("tests-only"),
+    })
+}
+
+/// The tests that a mutant is shown to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-enum Judge {
-    /// The tests from outside, which most mutants do not outlive.
+enum Suite {
+    /// The integration tests, which catch most mutants.
     Tests,
     /// The unit tests.
     Units,
     Simulation,
 }
 
-impl Judge {
-    /// In the order in which they look.
+impl Suite {
+    /// In the order in which they run.
     const ALL: [Self; 3] = [Self::Tests, Self::Units, Self::Simulation];
 
     fn name(self) -> &'static str {
@@ -66,7 +76,7 @@ impl Judge {
         }
     }
 
-    /// The packages whose tests judge.
+    /// The packages whose tests run.
     fn packages(self) -> String {
         match self {
             Self::Tests | Self::Units => CRATES.join(","),
@@ -74,7 +84,7 @@ impl Judge {
         }
     }
 
-    /// What is built of them and run: nothing that the verdict does not need.
+    /// The targets that are built and run.
     fn targets(self) -> &'static [&'static str] {
         match self {
             Self::Tests => &["--test=*"],
@@ -83,8 +93,8 @@ impl Judge {
         }
     }
 
-    /// Cases of a property test. Thousands of times the same tests: few cases
-    /// are enough to notice most. Unit tests are quick with all of theirs.
+    /// Cases of a property test. The tests run thousands of times, and few cases
+    /// notice most mutants. Unit tests are quick with all of theirs.
     fn cases(self) -> &'static str {
         match self {
             Self::Tests | Self::Simulation => "8",
@@ -92,15 +102,15 @@ impl Judge {
         }
     }
 
-    /// Seconds after which tests that run on are taken to have noticed.
-    fn patience(self) -> &'static str {
+    /// Seconds after which a mutant counts as caught because its tests hang.
+    fn timeout(self) -> &'static str {
         match self {
             Self::Tests | Self::Units => "10",
             Self::Simulation => "240",
         }
     }
 
-    /// The judge who has looked before.
+    /// The suite that ran before.
     fn before(self) -> Option<Self> {
         match self {
             Self::Tests => None,
@@ -110,18 +120,18 @@ impl Judge {
     }
 }
 
-/// What became of a mutant.
+/// The result for a mutant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Verdict {
-    Caught(Judge),
-    /// Something waited for ever.
-    Time(Judge),
-    Missed(Judge),
+    Caught(Suite),
+    /// The tests did not end.
+    Time(Suite),
+    Missed(Suite),
     /// It does not compile.
     Unviable,
 }
 
-/// What was judged so far, by the mutants' names.
+/// Results so far, by the mutants' names.
 type Known = BTreeMap<String, Verdict>;
 
 #[derive(Serialize)]
@@ -132,21 +142,21 @@ struct Report {
     caught: usize,
     missed: usize,
     unviable: usize,
-    /// Of the caught ones, those that waited for ever.
+    /// Of the caught ones, those whose tests did not end.
     timeouts: usize,
     /// Of the caught ones, those that only the simulator noticed.
     by_simulation: usize,
     missed_ones: Vec<String>,
 }
 
-/// Carries out `cargo xtask mutants`.
+/// Makes and tests mutants.
 ///
 /// # Errors
-/// It can't be run, or too many mutants live on.
-pub fn run(arguments: &Arguments) -> Result<()> {
+/// `cargo-mutants` fails, or too many mutants are missed.
+pub fn test(options: &Options) -> Result<()> {
     tools::ensure(&["cargo-mutants"])?;
     let folder = target_folder().join("mutants");
-    if !arguments.resume && folder.exists() {
+    if !options.resume && folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
     fs::create_dir_all(&folder)?;
@@ -155,24 +165,25 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Ok(bytes) => serde_json::from_slice(&bytes)?,
         Err(_) => Known::new(),
     };
-    let all = all(arguments)?;
-    for judge in Judge::ALL {
-        // Of a run that was broken off; kept, since this one may be as well.
-        learn(&folder, judge, &mut known, &kept)?;
+    let all = all(options)?;
+    for suite in Suite::ALL {
+        // Results of an interrupted run; kept, since this one may be interrupted
+        // as well.
+        collect(&folder, suite, &mut known, &kept)?;
         known.retain(|name, _| all.contains(name));
-        if judge == Judge::Simulation && arguments.tests_only {
+        if suite == Suite::Simulation && options.tests_only {
             continue;
         }
-        let outcome = judged_by(judge, arguments, &folder, &known);
-        learn(&folder, judge, &mut known, &kept)?;
+        let outcome = tested_by(suite, options, &folder, &known);
+        collect(&folder, suite, &mut known, &kept)?;
         outcome?;
     }
-    conclude(&known, arguments.report.as_deref())
+    conclude(&known, options.report.as_deref())
 }
 
-/// The names of all mutants that there are to judge.
-fn all(arguments: &Arguments) -> Result<BTreeSet<String>> {
-    let output = cargo_mutants(arguments)?.arg("--list").output()?;
+/// The names of all mutants.
+fn all(options: &Options) -> Result<BTreeSet<String>> {
+    let output = cargo_mutants(options)?.arg("--list").output()?;
     if !output.status.success() {
         bail!("{}", String::from_utf8_lossy(&output.stderr));
     }
@@ -180,14 +191,14 @@ fn all(arguments: &Arguments) -> Result<BTreeSet<String>> {
     Ok(names.lines().map(str::to_owned).collect())
 }
 
-/// `cargo-mutants` over the brain, or the part of it that was asked for.
-fn cargo_mutants(arguments: &Arguments) -> Result<Command> {
+/// `cargo-mutants` over the core, or the files of it that were named.
+fn cargo_mutants(options: &Options) -> Result<Command> {
     let mut command = tools::command("cargo")?;
     command.current_dir(workspace()).arg("mutants");
     for name in CRATES {
         command.args(["--package", name]);
     }
-    for file in &arguments.file {
+    for file in &options.files {
         command.args(["--file", file]);
     }
     Ok(command)
@@ -203,15 +214,15 @@ struct Selection {
     examine_re: Vec<String>,
 }
 
-/// Lets one judge look at what is still to be judged.
-fn judged_by(judge: Judge, arguments: &Arguments, folder: &Path, known: &Known) -> Result<()> {
+/// Tests the mutants that have no result yet with one suite.
+fn tested_by(suite: Suite, options: &Options, folder: &Path, known: &Known) -> Result<()> {
     let names = |wanted: &dyn Fn(&Verdict) -> bool| -> Vec<String> {
         let names = known.iter().filter(|(_, verdict)| wanted(verdict));
         names
             .map(|(name, _)| format!("^{}$", escaped(name)))
             .collect()
     };
-    let selection = match judge.before() {
+    let selection = match suite.before() {
         None => Selection {
             exclude_re: names(&|verdict| !matches!(verdict, Verdict::Missed(_))),
             examine_re: Vec::new(),
@@ -221,67 +232,67 @@ fn judged_by(judge: Judge, arguments: &Arguments, folder: &Path, known: &Known) 
             examine_re: names(&|verdict| *verdict == Verdict::Missed(before)),
         },
     };
-    if judge.before().is_some() && selection.examine_re.is_empty() {
+    if suite.before().is_some() && selection.examine_re.is_empty() {
         return Ok(());
     }
-    let config = folder.join(format!("{}.toml", judge.name()));
+    let config = folder.join(format!("{}.toml", suite.name()));
     fs::write(&config, toml::to_string(&selection)?)?;
-    let mut command = cargo_mutants(arguments)?;
+    let mut command = cargo_mutants(options)?;
     command
-        .env("PROPTEST_CASES", judge.cases())
-        // The same cases for each mutant, and none that another one left
-        // behind: a case that fails without any mutant would catch them all.
+        .env("PROPTEST_CASES", suite.cases())
+        // The same cases for each mutant, and no saved ones: a case that fails
+        // without any mutant would catch them all.
         .env("PROPTEST_RNG_SEED", "1")
         .env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true")
         .env("PROPTEST_MAX_SHRINK_ITERS", "0")
         .env("RUST_BACKTRACE", "0")
         // The first failure is enough.
         .env("FARRIER_FIRST_FAILURE", "1")
-        .args(["--test-package", &judge.packages()])
-        .args(["--profile", "mutants", "--timeout", judge.patience()])
-        .args(["--jobs", &arguments.jobs.to_string()])
+        .args(["--test-package", &suite.packages()])
+        .args(["--profile", "mutants", "--timeout", suite.timeout()])
+        .args(["--jobs", &options.jobs.to_string()])
         .arg("--config")
         .arg(&config)
         .arg("--output")
-        .arg(folder.join(judge.name()));
-    // What stands behind `--` would count for the run only, and everything
-    // would be built.
-    for target in judge.targets() {
+        .arg(folder.join(suite.name()));
+    // Arguments after `--` would count for the run only, and every target would
+    // be built.
+    for target in suite.targets() {
         command.arg(format!("--cargo-arg={target}"));
     }
     let status = command.status()?;
-    // 2 where some live on, 3 where some took too long.
+    // 2 where some were missed, 3 where some did not end.
     match status.code() {
         Some(0 | 2 | 3) => Ok(()),
         _ => bail!("cargo-mutants ended with {status}"),
     }
 }
 
-/// Takes up what a judge has said, and clears its table once that is kept.
-fn learn(folder: &Path, judge: Judge, known: &mut Known, kept: &Path) -> Result<()> {
-    let said = folder.join(judge.name()).join("mutants.out");
+/// Reads the results of a suite, and removes its files once they are kept.
+fn collect(folder: &Path, suite: Suite, known: &mut Known, kept: &Path) -> Result<()> {
+    let results = folder.join(suite.name()).join("mutants.out");
     for (file, verdict) in [
-        ("caught.txt", Verdict::Caught(judge)),
-        ("timeout.txt", Verdict::Time(judge)),
-        ("missed.txt", Verdict::Missed(judge)),
+        ("caught.txt", Verdict::Caught(suite)),
+        ("timeout.txt", Verdict::Time(suite)),
+        ("missed.txt", Verdict::Missed(suite)),
         ("unviable.txt", Verdict::Unviable),
     ] {
-        // Nothing was said where there is no file.
-        if let Ok(text) = fs::read_to_string(said.join(file)) {
-            text.lines().for_each(|name| take_up(known, name, verdict));
+        // Where there is no file, there is no such result.
+        if let Ok(text) = fs::read_to_string(results.join(file)) {
+            text.lines().for_each(|name| add(known, name, verdict));
         }
     }
     fs::write(kept, serde_json::to_vec(known)?)?;
-    if said.exists() {
-        fs::remove_dir_all(said)?;
+    if results.exists() {
+        fs::remove_dir_all(results)?;
     }
     Ok(())
 }
 
-/// Takes up what a judge has said of a mutant, unless one before has noticed
-/// it: `cargo-mutants` shows a judge those with a deleted field whether they
-/// are among the examined ones or not.
-fn take_up(known: &mut Known, name: &str, verdict: Verdict) {
+/// Adds a result, unless an earlier suite has caught the mutant:
+/// `cargo-mutants` tests those with a deleted field whether they are among the
+/// examined ones or not.
+fn add(known: &mut Known, name: &str, verdict: Verdict) {
     if matches!(known.get(name), None | Some(Verdict::Missed(_))) {
         known.insert(name.to_owned(), verdict);
     }
@@ -316,7 +327,7 @@ fn conclude(known: &Known, path: Option<&Path>) -> Result<()> {
         by_simulation: count(&|v| {
             matches!(
                 v,
-                Verdict::Caught(Judge::Simulation) | Verdict::Time(Judge::Simulation)
+                Verdict::Caught(Suite::Simulation) | Verdict::Time(Suite::Simulation)
             )
         }),
         missed_ones,
@@ -350,27 +361,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_one_judge_has_noticed_another_one_need_not() {
+    fn a_caught_mutant_stays_caught_when_a_later_suite_misses_it() {
         let mut known = Known::new();
         for (verdict, expected) in [
-            (Verdict::Missed(Judge::Tests), Verdict::Missed(Judge::Tests)),
-            (Verdict::Missed(Judge::Units), Verdict::Missed(Judge::Units)),
+            (Verdict::Missed(Suite::Tests), Verdict::Missed(Suite::Tests)),
+            (Verdict::Missed(Suite::Units), Verdict::Missed(Suite::Units)),
             (
-                Verdict::Caught(Judge::Simulation),
-                Verdict::Caught(Judge::Simulation),
+                Verdict::Caught(Suite::Simulation),
+                Verdict::Caught(Suite::Simulation),
             ),
             (
-                Verdict::Missed(Judge::Units),
-                Verdict::Caught(Judge::Simulation),
+                Verdict::Missed(Suite::Units),
+                Verdict::Caught(Suite::Simulation),
             ),
         ] {
-            take_up(&mut known, "a.rs:1:2: delete field", verdict);
+            add(&mut known, "a.rs:1:2: delete field", verdict);
             assert_eq!(known["a.rs:1:2: delete field"], expected);
         }
     }
 
     #[test]
-    fn names_match_themselves_only() {
+    fn patterns_match_their_own_name_only() {
         assert_eq!(
             escaped("src/a.rs:1:2: replace + with * in <impl A>::b -> u8"),
             r"src\/a\.rs\:1\:2\: replace \+ with \* in <impl A>\:\:b \-> u8"

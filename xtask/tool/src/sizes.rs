@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use farrier_board_build::description::Program;
 use farrier_deploy_ramdisk::ramdisk::Flavour;
 use serde::Serialize;
+use xtask::command_line::Given;
 
 use crate::board::{Board, compile};
 use crate::{kit, target_folder, tools, workspace};
@@ -19,17 +20,6 @@ use parts::{Bytes, Parts};
 
 /// Statics that are smaller get one line together.
 const SMALL: u64 = 1024;
-
-/// What to measure, and where the figures go.
-#[derive(clap::Args)]
-pub struct Arguments {
-    /// Build this git revision too, and show what changed since.
-    #[arg(long, value_name = "REV")]
-    compare: Option<String>,
-    /// Write every figure to this JSON file too.
-    #[arg(long)]
-    report: Option<PathBuf>,
-}
 
 /// One measured number beside what it is held against.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -85,11 +75,11 @@ struct Report {
 /// # Errors
 /// Something does not build or exceeds its budget; everything else is measured
 /// and reported all the same.
-pub fn run(arguments: &Arguments) -> Result<()> {
+pub fn run(given: &Given) -> Result<()> {
     let mut figures = Vec::new();
     let mut firmware = Vec::new();
     let mut failures = Vec::new();
-    let before = arguments.compare.as_deref().map(Tree::check_out);
+    let before = given.text("compare").map(Tree::check_out);
     let before = before.transpose()?;
     for board in Board::all(&workspace())? {
         match measure(&board, before.as_ref()) {
@@ -144,12 +134,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let report = Report {
         ok: failures.is_empty(),
         figures,
-        compared_with: arguments.compare.clone(),
+        compared_with: given.text("compare").map(str::to_owned),
         firmware,
         failures,
     };
-    if let Some(path) = &arguments.report {
-        fs::write(path, serde_json::to_string_pretty(&report)?)
+    if let Some(path) = given.path("report") {
+        fs::write(&path, serde_json::to_string_pretty(&report)?)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     if !report.ok {

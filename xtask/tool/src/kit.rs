@@ -230,7 +230,7 @@ pub fn sign(name: &str, version: u64, raw: &Path, key: &SecretKey) -> Result<Sig
         key,
         |done| spinner.bytes("compressed", done, meta.len()),
     )?;
-    // The manifest last: it says that the data is whole.
+    // The manifest is written last: where it exists, the data is complete.
     fs::write(&image.manifest, &made.manifest)?;
     spinner.done(&format!(
         "{} bytes on the wire",

@@ -1,18 +1,16 @@
 //! Progress on a terminal as bars, elsewhere as plain lines.
 
-use std::{
-    io::IsTerminal,
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A job of unknown length, made of steps that are told by a line each.
+/// A job of unknown length whose steps have a line each.
 pub struct Spinner {
     name: String,
     started: Instant,
-    /// Absent where nobody watches a terminal.
+    /// `None` where standard error is no terminal.
     bar: Option<ProgressBar>,
     last: Mutex<String>,
 }
@@ -39,15 +37,12 @@ impl Spinner {
         }
     }
 
-    /// Shows the step that the job is at.
+    /// Shows the current step.
     pub fn step(&self, what: &str) {
         match &self.bar {
             Some(bar) => bar.set_message(what.to_owned()),
             None => {
-                let mut last = self
-                    .last
-                    .lock()
-                    .unwrap_or_else(|poisoned| poisoned.into_inner());
+                let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
                 if *last != what {
                     eprintln!("{}: {what}", self.name);
                     what.clone_into(&mut last);
@@ -56,31 +51,27 @@ impl Spinner {
         }
     }
 
-    /// Shows how much of a known amount of bytes is done. Away from a terminal
-    /// a line is written whenever another tenth is.
+    /// Shows how many of `total` bytes are done; `total` is 0 where it is
+    /// unknown. Without a terminal, a line is written for each tenth.
     pub fn bytes(&self, verb: &str, done: u64, total: u64) {
         let mib = |bytes: u64| bytes >> 20;
+        let Some(tenths) = (done.min(total) * 10).checked_div(total) else {
+            return self.step(verb);
+        };
         match &self.bar {
             Some(bar) => {
                 bar.set_message(format!("{verb} {} of {} MiB", mib(done), mib(total)));
             }
-            None => {
-                let tenths = (done.min(total) * 10).checked_div(total).unwrap_or(10);
-                self.step(&format!("{verb} {tenths}0 % of {} MiB", mib(total)));
-            }
+            None => self.step(&format!("{verb} {tenths}0 % of {} MiB", mib(total))),
         }
     }
 
-    /// Ends the job with a last word.
+    /// Ends the job and prints its result.
     pub fn done(self, what: &str) {
         let seconds = self.started.elapsed().as_secs_f64();
-        let line = format!("{}: {what} ({seconds:.1} s)", self.name);
-        match &self.bar {
-            Some(bar) => {
-                bar.finish_and_clear();
-                eprintln!("{line}");
-            }
-            None => eprintln!("{line}"),
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
+        eprintln!("{}: {what} ({seconds:.1} s)", self.name);
     }
 }

@@ -1,18 +1,17 @@
 //! `cargo xtask bench`: figures of the firmware in instructions of its
 //! Cortex-M7, and of DHCP at scale on the host (`scale`), each beside what it
-//! is held against. They are counted, not timed, so a slow or busy machine
-//! gives the same ones. A bench fails only when it could not measure, or when
-//! something was served wrongly.
+//! compared with. Instructions are counted, not timed, so a slow or busy
+//! machine gives the same figures. A bench fails only when it could not
+//! measure, or when a client was served wrongly.
 
 mod scale;
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use clap::ValueEnum;
 use farrier_asset_store::AssetKind;
 use farrier_core::boot::PROGRAM_X64;
 use farrier_core::interface::config::{
@@ -25,6 +24,7 @@ use farrier_hil_tests::scenario::{Bench, Rack};
 use farrier_hil_tests::switch::Mac;
 use farrier_protocol::signing;
 use serde::Serialize;
+use xtask::command_line::Given;
 
 use crate::board::{Board, Firmware};
 use crate::progress::Spinner;
@@ -32,27 +32,13 @@ use crate::sizes::Figure;
 use crate::store::{self, Asset};
 use crate::{target_folder, tools, workspace};
 
-/// The board whose instructions are counted.
+/// The board on which instructions are counted.
 const BOARD: &str = "mps2-an500";
 const UNIT: &str = "instructions";
+/// Random requests that DHCP's lease table takes where no number is given.
+const STORMS: u64 = 10_000_000;
 
-/// What to measure.
-#[derive(clap::Args)]
-pub struct Arguments {
-    /// One bench; all without a name.
-    name: Option<Name>,
-    /// Storms of random requests that DHCP's lease table stands first.
-    #[arg(long, default_value_t = 10_000_000)]
-    storms: u64,
-    /// Only what is counted on the host, without an emulated board.
-    #[arg(long)]
-    host_only: bool,
-    /// Write every figure to this file too, as JSON.
-    #[arg(long)]
-    report: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Name {
     /// A DHCP exchange: DISCOVER, OFFER, REQUEST, ACK.
     Dhcp,
@@ -70,13 +56,18 @@ struct Report {
 ///
 /// # Errors
 /// Something does not build or run, or a client was not served properly.
-pub fn run(arguments: &Arguments) -> Result<()> {
+pub fn run(given: &Given) -> Result<()> {
     let mut figures = Vec::new();
-    let wants = |name| arguments.name.is_none_or(|wanted| wanted == name);
+    let wanted = match given.text("name") {
+        Some("dhcp") => Some(Name::Dhcp),
+        Some("tftp") => Some(Name::Tftp),
+        _ => None,
+    };
+    let wants = |name| wanted.is_none_or(|wanted| wanted == name);
     if wants(Name::Dhcp) {
-        figures.extend(scale::run(arguments.storms)?);
+        figures.extend(scale::run(given.number("storms").unwrap_or(STORMS))?);
     }
-    if !arguments.host_only {
+    if !given.flag("host-only") {
         figures.extend(on_board(&wants)?);
     }
     for figure in &figures {
@@ -90,9 +81,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             figure.baseline_value,
         );
     }
-    if let Some(path) = &arguments.report {
+    if let Some(path) = given.path("report") {
         let report = Report { ok: true, figures };
-        fs::write(path, serde_json::to_string_pretty(&report)?)
+        fs::write(&path, serde_json::to_string_pretty(&report)?)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
@@ -146,16 +137,16 @@ const LEASES: [u32; 4] = [10, 100, 1000, 10_000];
 /// Exchanges that a count is divided by, without a sweep of the journal.
 const EXCHANGES: u32 = 400;
 
-/// The variant of the board that counts has a larger table than a rack's, and
-/// a larger journal. What the medium of its flash takes is the emulator's and
-/// not in the figures.
+/// The board's variant for counting has a larger table than a rack needs, and
+/// a larger journal. Time of the flash medium is not in the figures: the
+/// emulator has none.
 fn dhcp(rack: &Rack) -> Result<Vec<Figure>> {
     let spinner = Spinner::start("DHCP");
     let port = rack.switch().add_host_port("clients")?;
     let mut clients = dhcp::Clients::new(&port);
     let meter = Meter::new(rack)?;
-    // Nobody who is counted is a stranger: a lease is renewed, not made, and
-    // nobody becomes a node.
+    // Every client that is counted has a lease already: leases are renewed, not
+    // made, and no client becomes a node.
     let mut all = Vec::new();
     let mut few: Option<[f64; 2]> = None;
     for leases in LEASES {
@@ -191,12 +182,12 @@ fn dhcp(rack: &Rack) -> Result<Vec<Figure>> {
 
 /// Resets of which the worst counts.
 const RESETS: u32 = 6;
-/// Exchanges that fill the journal: it turns over several times.
+/// Exchanges that fill the journal: it is swept several times.
 const FILLING: u32 = 12_000;
 
-/// The firmware that ships, with all the nodes that it takes and a journal
-/// that is in use for long: what an exchange costs with the sweeps that make
-/// room for its record, and what a reset costs then.
+/// The firmware that ships, with as many nodes as it has room for and a
+/// journal in long use: the cost of an exchange with the sweeps that make room
+/// for its record, and the cost of a reset.
 fn in_use_for_long(rack: &Rack) -> Result<Vec<Figure>> {
     let spinner = Spinner::start("a journal in use for long");
     let port = rack.switch().add_host_port("clients")?;
@@ -205,8 +196,8 @@ fn in_use_for_long(rack: &Rack) -> Result<Vec<Figure>> {
     spinner.step(&format!("{SERVERS} nodes, {FILLING} exchanges"));
     clients.meet(dhcp::Kind::Booting, SERVERS)?;
     let swept = cost(&meter, &mut clients, dhcp::Kind::Booting, SERVERS, FILLING)?;
-    // How long the journal is depends on how far a sweep has come: of several
-    // moments the worst.
+    // The journal is longest just before a sweep ends: the worst of several
+    // moments counts.
     let mut worst: Option<reset::Start> = None;
     for round in 0..RESETS {
         spinner.step(&format!("reset {} of {RESETS}", round + 1));
@@ -269,7 +260,8 @@ fn tftp(bench: &Bench, rack: &Rack, program: &[u8]) -> Result<Vec<Figure>> {
     let mut client = tftp::Client::new(
         rack.switch().add_host_port("client")?,
         Mac([0x52, 0x54, 0x00, 0xBE, 0x02, 0]),
-        // The door's is one above the appliance's; pools begin behind.
+        // The port forward has the address above the appliance's; pools begin
+        // further up.
         Ipv4Addr::from_bits(bench.address.to_bits() + 2),
         bench.prefix,
         bench.address,
@@ -279,7 +271,7 @@ fn tftp(bench: &Bench, rack: &Rack, program: &[u8]) -> Result<Vec<Figure>> {
     for window in [1, 4] {
         spinner.step(&format!("window {window}"));
         let mut fetch = || client.fetch(PROGRAM_X64, program, BLOCK, window);
-        // Addresses are learnt by the first.
+        // The first transfer resolves the addresses.
         fetch()?;
         let (count, blocks) = meter.count(|| {
             let mut blocks = 0;
@@ -311,7 +303,7 @@ fn prepare(variant: Option<&str>) -> Result<(Bench, Vec<u8>)> {
     let mut folder = target_folder();
     if let Some(name) = variant {
         board = board.varied(&workspace(), name)?;
-        // What ships is not to be taken for this.
+        // The firmware that ships is in the folder itself.
         folder = folder.join(name);
     }
     let spinner = Spinner::start(format!("firmware {BOARD} {}", variant.unwrap_or_default()));
@@ -321,7 +313,7 @@ fn prepare(variant: Option<&str>) -> Result<(Bench, Vec<u8>)> {
         .emulator
         .clone()
         .context("the board has no emulator")?;
-    let arguments: Vec<String> = emulator.arguments.iter().map(|a| tell_load(a)).collect();
+    let arguments: Vec<String> = emulator.arguments.iter().map(|a| report_load(a)).collect();
     let program = ipxe::programs(&tools::as_fn())?
         .into_iter()
         .find(|program| program.name == PROGRAM_X64)
@@ -333,7 +325,7 @@ fn prepare(variant: Option<&str>) -> Result<(Bench, Vec<u8>)> {
         config.prefix = 16;
         config.pool_first = Ipv4Addr::new(172, 22, 1, 0);
         config.pool_len = 12_000;
-        // Nobody's lease runs out meanwhile.
+        // No lease expires meanwhile.
         config.lease_secs = 86_400;
     }
     let bench = Bench {
@@ -350,14 +342,14 @@ fn prepare(variant: Option<&str>) -> Result<(Bench, Vec<u8>)> {
     Ok((bench, program))
 }
 
-/// An argument of the emulator, with the firmware's command line lengthened by
-/// the word that makes it say its load.
-fn tell_load(argument: &str) -> String {
+/// An argument of the emulator, with the word in the firmware's command line
+/// that makes it report its load.
+fn report_load(argument: &str) -> String {
     argument.replace("arg=store={store}", "arg=store={store},arg=load=1")
 }
 
-/// A store with one boot program. Its keys are always the same: they guard
-/// nothing, and a run is to be like the one before.
+/// A store with one boot program. Its keys are always the same, so that each
+/// run does the same work.
 fn write_store(path: &Path, config: &Config, program: &[u8]) -> Result<()> {
     let identity = Identity {
         noise: [1; 32],
