@@ -95,19 +95,21 @@ impl World {
         let Some(lease) = lease else { return };
         let did = self.lab.open(lease.address, "boot.ipxe");
         self.look();
-        let Did::Text(script) = did else { return };
+        let Served::Text(script) = did else { return };
         self.agents.remove(&machine);
         if !script.contains("farrier.ticket") {
             return;
         }
-        let hands = Hands {
-            withhold_certificate: how % 5 == 1,
-            fail: (how % 5 == 2).then_some(Reason::DiskWrite),
-            hang: how % 5 == 3,
-            vanish: how % 5 == 4,
-            ..Hands::with_disks(&[8 * GIB, 4 * GIB])
+        let behaviour = match how % 5 {
+            1 => Behaviour::WithholdsCertificate,
+            2 => Behaviour::Fails(Reason::DiskWrite),
+            3 => Behaviour::Hangs,
+            4 => Behaviour::Vanishes,
+            _ => Behaviour::Honest,
         };
-        let agent = Agent::new(machine, lease.address, &script, hands);
+        let scripted = ScriptedAgent::with_disks(&[8 * GIB, 4 * GIB]).behaving(behaviour);
+        let agent = Agent::new(machine, lease.address, &script, 0, scripted);
+        let agent = agent.expect("a ticket in the script");
         self.agents.insert(machine, agent);
         self.run(machine, 1);
     }
@@ -121,15 +123,19 @@ impl World {
         self.lab.run(&mut agent, seconds);
         // What became available meanwhile had an agent that was ordered to
         // erase and gave every certificate.
-        let hands = agent.driver.handler();
-        let ordered = hands
+        let scripted = agent.driver.handler();
+        let ordered = scripted
             .orders
             .iter()
             .any(|order| matches!(order.task, Task::Erase { .. }));
         for id in self.cleaned_states().difference(&erased_before) {
             let index = self.lab.rack.find(*id).unwrap();
             assert!(self.lab.node(index).macs.contains(&mac_of(machine)));
-            assert!(ordered && !hands.withhold_certificate && hands.fail.is_none());
+            let honest = match scripted.behaviour {
+                Behaviour::WithholdsCertificate | Behaviour::Fails(_) => false,
+                _ => true,
+            };
+            assert!(ordered && honest);
         }
         for node in self.lab.rack.nodes() {
             self.states.insert(node.id, node.state);

@@ -113,9 +113,9 @@ fn doubted_work_fails_and_its_agent_is_not_listened_to() {
 #[test]
 fn a_doubt_ends_the_sessions_of_work_only() {
     let mut lab = Lab::new();
-    let mut idle = lab.start_agent(1, Hands::with_disks(&DISKS));
-    let mut busy = lab.start_agent(2, Hands::with_disks(&[]));
-    busy.driver.handler_mut().hang = true;
+    let mut idle = lab.start_agent(1, ScriptedAgent::with_disks(&DISKS));
+    let mut busy = lab.start_agent(2, ScriptedAgent::with_disks(&[]));
+    busy.driver.handler_mut().behaviour = Behaviour::Hangs;
     for index in [0, 1] {
         lab.verb(index, Verb::Manage).unwrap();
     }
@@ -154,7 +154,14 @@ fn a_rack_full_of_doubts_is_written_down_in_several_ticks() {
 fn a_repeated_handshake_has_its_new_keys_after_a_restart() {
     let mut lab = Lab::new();
     let (address, script) = lab.boot(1);
-    let mut agent = Agent::new(1, address, &script, Hands::with_disks(&[8 * GIB]));
+    let mut agent = Agent::new(
+        1,
+        address,
+        &script,
+        0,
+        ScriptedAgent::with_disks(&[8 * GIB]),
+    )
+    .unwrap();
     let Turn::Transmit(first) = agent.driver.poll(lab.now) else {
         panic!("an agent begins with a handshake");
     };
@@ -185,11 +192,9 @@ fn a_repeated_handshake_has_its_new_keys_after_a_restart() {
 fn the_kind_of_firmware_is_known_after_a_restart() {
     let mut lab = Lab::new();
     for (mac, uefi) in [(1, true), (2, false)] {
-        let hands = Hands {
-            uefi,
-            ..Hands::with_disks(&[8 * GIB])
-        };
-        lab.start_agent(mac, hands);
+        let mode = if uefi { BootMode::Uefi } else { BootMode::Bios };
+        let scripted = ScriptedAgent::with_disks(&[8 * GIB]).with_boot_mode(mode);
+        lab.start_agent(mac, scripted);
     }
     for _ in 0..2 {
         assert_eq!(lab.node(0).boot.mode, Some(BootMode::Uefi));

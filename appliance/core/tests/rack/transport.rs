@@ -72,7 +72,7 @@ fn a_full_table_of_nodes_is_counted_and_disturbs_nobody() {
         lab.boot(mac);
     }
     let lease = lab.dhcp(9, ipxe).expect("an address all the same");
-    assert_eq!(lab.open(lease.address, "boot.ipxe"), Did::NotFound);
+    assert_eq!(lab.open(lease.address, "boot.ipxe"), Served::NotFound);
     assert!(lab.rack.counters().nodes_full > 0);
     assert_eq!(lab.rack.nodes().len(), 8);
     lab.boot(1);
@@ -130,7 +130,7 @@ fn a_lease_says_how_long_it_lasts_and_where_its_network_ends() {
             payload: &buf[..len],
         });
         let payload = did.iter().find_map(|did| match did {
-            Did::Dhcp(payload) => Some(payload),
+            Outcome::Dhcp(_, payload) => Some(payload),
             _ => None,
         });
         let reply = Reply::parse(payload.unwrap()).unwrap();
@@ -158,7 +158,7 @@ fn who_boots_is_told_the_next_server_and_nobody_else() {
             payload: &buf[..len],
         });
         let told = did.iter().find_map(|did| match did {
-            Did::Dhcp(payload) => Reply::parse(payload).unwrap().next_server,
+            Outcome::Dhcp(_, payload) => Reply::parse(payload).unwrap().next_server,
             _ => None,
         });
         assert_eq!(told, boots.then_some(Config::default().address));
@@ -186,7 +186,7 @@ fn what_does_not_parse_is_counted() {
         };
         for did in lab.step(Input::Agent { from, datagram }) {
             assert!(
-                matches!(did, Did::Agent(_, hint) if hint.len() < 16),
+                matches!(did, Outcome::Agent(_, hint) if hint.len() < 16),
                 "only a hint"
             );
         }
@@ -206,9 +206,9 @@ fn the_script_goes_to_the_machine_of_the_address_only() {
     assert!(other.contains("farrier.bootif=52-54-00-00-00-02"));
     assert_eq!(
         lab.open("172.22.0.99".parse().unwrap(), "boot.ipxe"),
-        Did::NotFound
+        Served::NotFound
     );
-    let Did::Text(second) = lab.open(address, "boot.ipxe") else {
+    let Served::Text(second) = lab.open(address, "boot.ipxe") else {
         panic!("a script");
     };
     let ticket = |s: &str| s.split("farrier.ticket=").nth(1).unwrap()[..64].to_owned();
@@ -223,7 +223,7 @@ fn the_script_goes_to_the_machine_of_the_address_only() {
 fn a_config_drive_is_for_its_own_machine() {
     let mut lab = Lab::new();
     let (address, _) = lab.boot(1);
-    assert_eq!(lab.open(address, "config-drive"), Did::NotFound);
+    assert_eq!(lab.open(address, "config-drive"), Served::NotFound);
 }
 
 #[test]
@@ -270,16 +270,16 @@ fn a_config_drive_goes_by_http_and_to_its_own_machine() {
     let own = agent.endpoint.ip;
     assert!(matches!(
         lab.open(own, "config-drive"),
-        Did::Slot(0, length) if length > 100
+        Served::Slot(0, length) if length > 100
     ));
     let refused = lab.rack.counters().files_refused;
-    assert_eq!(lab.open(other, "config-drive"), Did::NotFound);
+    assert_eq!(lab.open(other, "config-drive"), Served::NotFound);
     let by_tftp = lab.step(Input::Open {
         transport: Transport::Tftp,
         peer: own,
         path: "config-drive",
     });
-    assert_eq!(by_tftp, [Did::NotFound]);
+    assert_eq!(by_tftp, [Outcome::Serve(Served::NotFound)]);
     assert_eq!(lab.rack.counters().files_refused, refused + 2);
 }
 

@@ -38,9 +38,9 @@ fn clean_wait() -> Lab {
 
 /// An agent that takes its order to erase and does nothing.
 fn hangs(lab: &mut Lab) -> Agent {
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 2);
-    agent.driver.handler_mut().hang = true;
+    agent.driver.handler_mut().behaviour = Behaviour::Hangs;
     agent
 }
 
@@ -88,8 +88,8 @@ fn the_next_hop_is_told_with_the_time_that_it_has() {
     assert_eq!(reached(&lab, Hop::Ipxe), None);
     assert_eq!(next(&mut lab), due(Hop::Script, 60));
     lab.now += 1_000;
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
-    agent.driver.handler_mut().hang = true;
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
+    agent.driver.handler_mut().behaviour = Behaviour::Hangs;
     lab.run(&mut agent, 5);
     assert_eq!(next(&mut lab), None, "the agent has its order");
 }
@@ -106,7 +106,7 @@ fn no_hop_is_due_later_than_the_work() {
 #[test]
 fn who_is_at_the_agent_already_needs_no_boot() {
     let mut lab = rack();
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 60);
     lab.verb(0, Verb::Provide).unwrap();
     let (hop, left) = next(&mut lab).unwrap();
@@ -148,7 +148,7 @@ fn the_brain_is_woken_when_something_is_due() {
 #[test]
 fn nobody_is_missed_once_the_image_is_proven() {
     let (mut lab, mut agent) = available_with(&[8 * GIB]);
-    agent.driver.handler_mut().vanish = true;
+    agent.driver.handler_mut().behaviour = Behaviour::Vanishes;
     lab.set_image(0, "debian12").unwrap();
     lab.verb(0, Verb::Active).unwrap();
     lab.run(&mut agent, 20);

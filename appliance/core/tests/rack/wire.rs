@@ -154,7 +154,7 @@ impl Speaker {
 fn sent(lab: &mut Lab, from: Endpoint, datagram: &[u8]) -> Option<Vec<u8>> {
     let did = lab.step(Input::Agent { from, datagram });
     did.into_iter().find_map(|did| match did {
-        Did::Agent(_, reply) => Some(reply),
+        Outcome::Agent(_, reply) => Some(reply),
         _ => None,
     })
 }

@@ -199,7 +199,7 @@ pub fn id(lab: &Lab, index: usize) -> String {
 /// A rack of two nodes; the first is called `rack-1` and was inspected.
 pub fn rack() -> Lab {
     let mut lab = Lab::new();
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB, 20 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB, 20 * GIB]));
     lab.dhcp(2, ipxe);
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Inspect).unwrap();
@@ -219,7 +219,7 @@ pub fn available() -> Lab {
         put(&mut lab, "rack-1", r#"{"target":"provide"}"#).status,
         202
     );
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB, 20 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB, 20 * GIB]));
     lab.run(&mut agent, 30);
     assert_eq!(lab.state(0), State::Available);
     // The machine is switched off.
