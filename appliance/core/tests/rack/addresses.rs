@@ -39,7 +39,7 @@ fn a_static_address_is_its_owners_alone() {
     assert_ne!(other.address, lease.address);
 
     let list = get(&mut lab, "/farrier/v1/addresses");
-    let node = lab.rack.find_by_mac(mac_of(5)).unwrap();
+    let node = lab.rack().find_by_mac(mac_of(5)).unwrap();
     assert_eq!(
         list["addresses"],
         json!([{"address": "172.22.0.5", "network": "provisioning",

@@ -264,8 +264,8 @@ fn a_trait_that_an_allocation_asked_for_keeps_its_name() {
     assert_eq!(lab.node(0).wanted, lab.node(0).traits);
     // Words that nobody uses are forgotten with every change.
     set(&mut lab, "FAST", true).unwrap();
-    assert!(lab.rack.texts().find_trait("GPU").is_some());
+    assert!(lab.rack().texts().find_trait("GPU").is_some());
     // Also when only the allocation still knows it.
     set(&mut lab, "GPU", false).unwrap();
-    assert!(lab.rack.texts().find_trait("GPU").is_some());
+    assert!(lab.rack().texts().find_trait("GPU").is_some());
 }

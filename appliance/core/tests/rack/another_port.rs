@@ -38,7 +38,7 @@ fn the_disks_of_a_machine_that_was_adopted_are_not_erased_under_another_name() {
     assert_eq!(lab.state(other), State::CleanFailed);
     let error = lab.node(other).last_error.as_str();
     assert!(error.contains("another node says"), "{error}");
-    assert_eq!(lab.rack.counters().identity_conflicts, 1);
+    assert_eq!(lab.rack().counters().identity_conflicts, 1);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn comes_by(lab: &mut Lab, mac: u8) -> Agent {
 
 /// How many nodes there are.
 fn known(lab: &Lab) -> usize {
-    let nodes = lab.rack.nodes().iter();
+    let nodes = lab.rack().nodes().iter();
     nodes.filter(|node| !node.is_vacant()).count()
 }
 
@@ -114,7 +114,7 @@ fn a_tenants_machine_goes_back_to_its_own_disk() {
     assert!(script.contains("sanboot"), "{script}");
     lab.restart(0);
     assert_eq!(lab.node(0).macs, [mac_of(1), mac_of(2)]);
-    assert_eq!(lab.rack.counters().identity_conflicts, 0);
+    assert_eq!(lab.rack().counters().identity_conflicts, 0);
 }
 
 #[test]

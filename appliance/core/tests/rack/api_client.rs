@@ -117,7 +117,7 @@ fn serve(mut stream: TcpStream, lab: &Mutex<Lab>) {
         let mut rest = waiting.split_off(length);
         let head = Head::parse(&waiting).unwrap().unwrap().0;
         let now = Instant::from_millis(lab.lock().unwrap().now);
-        let mut exchange = Exchange::begin(&head, &Facts::of(&lab.lock().unwrap().rack, now));
+        let mut exchange = Exchange::begin(&head, &Facts::of(lab.lock().unwrap().rack(), now));
         if head.expect_continue && exchange.wants_body() {
             stream.write_all(CONTINUE).unwrap();
         }
@@ -143,9 +143,9 @@ fn serve(mut stream: TcpStream, lab: &Mutex<Lab>) {
         }
         let mut lab = lab.lock().unwrap();
         let lab = &mut *lab;
-        exchange.end([7; 32], &Facts::of(&lab.rack, now));
+        exchange.end([7; 32], &Facts::of(lab.rack(), now));
         api_rig::grant(lab, &mut exchange);
-        let facts = Facts::of(&lab.rack, now);
+        let facts = Facts::of(lab.rack(), now);
         let statement = match exchange.inspection(&facts) {
             Some((slot, _)) => {
                 api_rig::signed_inspection(lab.node(slot), &DISKS.map(|size| disk("D", size)))

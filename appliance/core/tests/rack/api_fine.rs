@@ -195,7 +195,7 @@ fn what_a_deployment_lacks_is_named() {
 
 fn begin(lab: &Lab, request: &str) -> Exchange {
     let (head, _) = Head::parse(request.as_bytes()).unwrap().unwrap();
-    Exchange::begin(&head, &Facts::of(&lab.rack, Instant::from_millis(lab.now)))
+    Exchange::begin(&head, &Facts::of(lab.rack(), Instant::from_millis(lab.now)))
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn what_goes_before_the_reply_is_written_is_null_there() {
     let mut exchange = begin(&lab, &request);
     let target = format!("/v1/ports/{port}");
     assert_eq!(call(&mut lab, "DELETE", &target, "").status, 204);
-    let facts = Facts::of(&lab.rack, Instant::from_millis(lab.now));
+    let facts = Facts::of(lab.rack(), Instant::from_millis(lab.now));
     exchange.end([0; 32], &facts);
     let mut reply = Vec::new();
     let mut buffer = [0; REPLY_BUFFER];
@@ -265,7 +265,7 @@ fn what_goes_before_the_reply_is_written_is_null_there() {
 #[test]
 fn a_config_drive_lies_in_its_nodes_slot() {
     let lab = available();
-    let facts = Facts::of(&lab.rack, Instant::from_millis(lab.now));
+    let facts = Facts::of(lab.rack(), Instant::from_millis(lab.now));
     let put = |place: usize, body: &str| {
         let request = format!(
             "PUT /v1/nodes/{}/states/provision HTTP/1.1\r\nHost: a\r\n\
@@ -415,7 +415,7 @@ fn a_body_that_is_broken_or_too_long_is_refused() {
     );
     let reply = exchange(&mut lab, request.as_bytes(), 5000, REPLY_BUFFER);
     assert_eq!(reply.status, 413, "{}", reply.body);
-    assert_eq!(lab.rack.nodes().len(), 2);
+    assert_eq!(lab.rack().nodes().len(), 2);
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn from_the_first_packet_to_the_release() {
     let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB, 16 * GIB]));
     lab.run(&mut agent, 10);
     assert_eq!(lab.state(0), State::Available);
-    assert!(lab.records.len() > 20);
+    assert!(lab.records().len() > 20);
     lab.check_sweeps();
 }
 
@@ -174,7 +174,7 @@ fn a_second_machine_with_the_ticket_is_refused_and_the_first_goes_on() {
     lab.run(&mut thief, 5);
     assert!(thief.driver.handler().welcome.is_none());
     assert!(lab.node(0).last_error.contains("second machine"));
-    assert!(lab.rack.counters().ticket_reused > 0);
+    assert!(lab.rack().counters().ticket_reused > 0);
 
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Provide).unwrap();
@@ -209,7 +209,7 @@ fn a_lost_handshake_response_is_sent_again() {
     let first = reply(send(&mut lab));
     assert!(first.is_some());
     assert_eq!(first, reply(send(&mut lab)));
-    assert_eq!(lab.rack.counters().ticket_reused, 0);
+    assert_eq!(lab.rack().counters().ticket_reused, 0);
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn a_machine_that_never_comes_ends_in_a_failure_that_names_the_hop() {
     assert_eq!(lab.state(0), State::CleanFailed);
     let error = &lab.node(0).last_error;
     assert!(error.contains("clean wait took too long"), "{error}");
-    assert!(lab.rack.counters().deadlines > 0);
+    assert!(lab.rack().counters().deadlines > 0);
 }
 
 #[test]

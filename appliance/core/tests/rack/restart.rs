@@ -47,7 +47,7 @@ fn work_whose_agent_stays_away_fails() {
 fn a_doubted_node_is_nobodys_until_somebody_has_looked() {
     let (mut lab, mut agent) = available_with(&DISKS);
     lab.restart(3);
-    assert_eq!(lab.rack.counters().records_lost, 3);
+    assert_eq!(lab.rack().counters().records_lost, 3);
     // It seemed to be free.
     assert_eq!(lab.state(0), State::Manageable);
     let quarantined = Flags::MAINTENANCE.and(Flags::RECORDS_LOST);
@@ -78,14 +78,14 @@ fn disks_that_were_forgotten_are_found_again_before_anything_is_erased() {
             Ok(Record::Disk { place: 0, .. })
         )
     };
-    lab.records.retain(|record| !forgotten(record));
+    lab.records_mut().retain(|record| !forgotten(record));
     lab.restart_with_what_is_left(1);
-    assert_eq!(lab.rack.disks(0).count(), 0, "a list with a hole is none");
+    assert_eq!(lab.rack().disks(0).count(), 0, "a list with a hole is none");
     lab.mark(AdminFlag::Maintenance, false, "").unwrap();
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 60);
     assert_eq!(lab.state(0), State::Available, "{}", lab.node(0).last_error);
-    assert_eq!(lab.rack.disks(0).count(), 2);
+    assert_eq!(lab.rack().disks(0).count(), 2);
     let erased = agent.driver.handler().orders.iter().rev();
     let erased = erased.clone().find_map(|order| match &order.task {
         Task::Erase { disks, .. } => Some(disks.len()),
@@ -93,7 +93,7 @@ fn disks_that_were_forgotten_are_found_again_before_anything_is_erased() {
     });
     assert_eq!(erased, Some(2));
     // What the records before tell of the disks is not what there is.
-    lab.records = lab.snapshot();
+    *lab.records_mut() = lab.snapshot();
 }
 
 #[test]
@@ -136,14 +136,14 @@ fn a_rack_full_of_doubts_is_written_down_in_several_ticks() {
         lab.boot(mac);
     }
     lab.restart(1);
-    let before = lab.records.len();
-    while lab.rack.wake_at().millis() <= lab.now {
+    let before = lab.records().len();
+    while lab.rack().wake_at().millis() <= lab.now {
         lab.step(Input::Tick);
     }
-    assert!(lab.records.len() >= before + 8 * 3);
+    assert!(lab.records().len() >= before + 8 * 3);
     lab.restart(0);
     assert!(
-        lab.rack
+        lab.rack()
             .nodes()
             .iter()
             .all(|n| n.flags.has(Flags::RECORDS_LOST))

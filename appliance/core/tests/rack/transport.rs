@@ -46,7 +46,7 @@ fn a_machine_that_does_not_boot_gets_an_address_and_is_no_node() {
     let lease = lab.dhcp(1, |_| {}).unwrap();
     assert_eq!(lease.kind, MessageType::Ack);
     assert_eq!(lease.file, None);
-    assert!(lab.rack.nodes().is_empty());
+    assert!(lab.rack().nodes().is_empty());
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn several_interfaces_of_one_uuid_are_one_node() {
         })
         .unwrap();
     }
-    assert_eq!(lab.rack.nodes().len(), 1);
+    assert_eq!(lab.rack().nodes().len(), 1);
     assert_eq!(lab.node(0).macs.len(), 2);
 }
 
@@ -73,8 +73,8 @@ fn a_full_table_of_nodes_is_counted_and_disturbs_nobody() {
     }
     let lease = lab.dhcp(9, ipxe).expect("an address all the same");
     assert_eq!(lab.open(lease.address, "boot.ipxe"), Served::NotFound);
-    assert!(lab.rack.counters().nodes_full > 0);
-    assert_eq!(lab.rack.nodes().len(), 8);
+    assert!(lab.rack().counters().nodes_full > 0);
+    assert_eq!(lab.rack().nodes().len(), 8);
     lab.boot(1);
 }
 
@@ -88,7 +88,7 @@ fn a_request_for_an_address_of_another_is_refused() {
         })
         .unwrap();
     assert_eq!(nak.kind, MessageType::Nak);
-    assert_eq!(lab.rack.counters().dhcp_naks, 1);
+    assert_eq!(lab.rack().counters().dhcp_naks, 1);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn nobody_asks_in_the_name_of_another_machine() {
         payload: &buf[..len],
     });
     assert!(did.is_empty());
-    assert_eq!(lab.rack.counters().dhcp_ignored, 1);
+    assert_eq!(lab.rack().counters().dhcp_ignored, 1);
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn what_does_not_parse_is_counted() {
             .is_empty()
         );
     }
-    assert_eq!(lab.rack.counters().dhcp_malformed, 3);
+    assert_eq!(lab.rack().counters().dhcp_malformed, 3);
     for datagram in [&[][..], &[3; 40], &[1; 1200]] {
         let from = farrier_core::Endpoint {
             mac: mac_of(1),
@@ -191,7 +191,7 @@ fn what_does_not_parse_is_counted() {
             );
         }
     }
-    assert_eq!(lab.rack.counters().agent_stray, 3);
+    assert_eq!(lab.rack().counters().agent_stray, 3);
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn a_config_drive_goes_by_http_and_to_its_own_machine() {
         lab.open(own, "config-drive"),
         Served::Slot(0, length) if length > 100
     ));
-    let refused = lab.rack.counters().files_refused;
+    let refused = lab.rack().counters().files_refused;
     assert_eq!(lab.open(other, "config-drive"), Served::NotFound);
     let by_tftp = lab.step(Input::Open {
         transport: Transport::Tftp,
@@ -280,34 +280,34 @@ fn a_config_drive_goes_by_http_and_to_its_own_machine() {
         path: "config-drive",
     });
     assert_eq!(by_tftp, [Outcome::Serve(Served::NotFound)]);
-    assert_eq!(lab.rack.counters().files_refused, refused + 2);
+    assert_eq!(lab.rack().counters().files_refused, refused + 2);
 }
 
 #[test]
 fn of_an_images_versions_the_newest_is_deployed() {
     let mut lab = Lab::new();
     let mut teach = |version| {
-        let known = lab.rack.images().iter().find(|i| i.name == "debian12");
+        let known = lab.rack().images().iter().find(|i| i.name == "debian12");
         let image = farrier_core::interface::Image {
             version,
             root: [version as u8; 32],
             ..known.unwrap().clone()
         };
         lab.step(Input::Image(&image));
-        let images = lab.rack.images();
+        let images = lab.rack().images();
         assert_eq!(images.len(), 1);
         (images[0].version, images[0].root[0])
     };
     assert_eq!(teach(3), (3, 3));
     assert_eq!(teach(2), (3, 3));
     assert_eq!(teach(4), (4, 4));
-    let mut again = lab.rack.images()[0].clone();
+    let mut again = lab.rack().images()[0].clone();
     again.root = [99; 32];
     lab.step(Input::Image(&again));
-    assert_eq!(lab.rack.images()[0].root[0], 4, "the first of a version");
+    assert_eq!(lab.rack().images()[0].root[0], 4, "the first of a version");
     again.name = "debian13".try_into().unwrap();
     lab.step(Input::Image(&again));
-    assert_eq!(lab.rack.images().len(), 2);
+    assert_eq!(lab.rack().images().len(), 2);
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn who_is_at_the_agent_already_needs_no_boot() {
 
 #[test]
 fn the_brain_is_woken_when_something_is_due() {
-    let wake = |lab: &Lab| lab.rack.wake_at().millis();
+    let wake = |lab: &Lab| lab.rack().wake_at().millis();
     let mut lab = rack();
     assert!(wake(&lab) > lab.now + 3_000_000, "nothing is due");
     lab.pass(200);
@@ -155,7 +155,7 @@ fn nobody_is_missed_once_the_image_is_proven() {
     assert_eq!(lab.state(0), State::Deploying);
     assert!(lab.node(0).boot.imaged);
     assert_eq!(next(&mut lab), None);
-    assert_eq!(Some(lab.rack.wake_at()), lab.node(0).deadline);
+    assert_eq!(Some(lab.rack().wake_at()), lab.node(0).deadline);
     lab.pass(AGENT_SILENT_MILLIS / 1000 + 5);
     assert_eq!(lab.state(0), State::Deploying);
     // Of its boot nothing is known any more, and nothing is missing.

@@ -1,11 +1,13 @@
 //! Compares a lab's rack with fresh ones that were restored from its records,
 //! from a snapshot, and from sweeps that a restart interrupted.
 
-use super::{Lab, TestRack};
-use crate::IDENTITY;
+use super::{Lab, TestController, TestRack};
+use crate::{IDENTITY, Random};
+use farrier_controller::Controller;
+use farrier_controller::testing::{MemoryStore, ready};
 use farrier_core::persist::record::{ERROR_KEPT, MAX_RECORD, Record};
 use farrier_core::strings::Kind;
-use farrier_core::{Config, Instant};
+use farrier_core::{Config, Instant, Rack};
 use farrier_protocol::message::Mac;
 use std::net::Ipv4Addr;
 
@@ -131,25 +133,24 @@ fn quarantined(rack: &TestRack) -> Vec<(u8, Ipv4Addr, Mac)> {
         .collect()
 }
 
-impl Lab {
-    /// A fresh rack that has restored these records.
-    pub(super) fn restored_rack<'a>(
-        &mut self,
-        records: impl Iterator<Item = &'a [u8]>,
-    ) -> Box<TestRack> {
-        let mut rack = Box::new(TestRack::new());
-        rack.configure(Config::default(), &IDENTITY, &mut self.entropy)
-            .expect("the default configuration is sound");
-        for record in records {
-            assert!(rack.restore(Instant::from_millis(self.now), record));
-        }
-        rack
-    }
+/// A fresh rack that has these records and was not restarted further: waits
+/// are as they were recorded.
+fn rack_of<'a>(now: Instant, records: impl Iterator<Item = &'a [u8]>) -> TestController {
+    let mut store = MemoryStore::new();
+    store.records = records.map(<[u8]>::to_vec).collect();
+    let mut controller = Controller::new(Box::new(Rack::new()), store, Random::new(2, 0));
+    let configured = controller.configure(Config::default(), &IDENTITY);
+    assert_eq!(configured, Ok(()), "the default configuration is sound");
+    assert!(ready(controller.mount(now)).is_ok());
+    assert_eq!(controller.counters().unknown_records, 0);
+    controller
+}
 
+impl Lab {
     /// The records of a snapshot.
     #[must_use]
     pub fn snapshot(&self) -> Vec<Vec<u8>> {
-        snapshot_of(&self.rack, Instant::from_millis(self.now))
+        snapshot_of(self.rack(), self.clock())
     }
 
     /// Checks that the records so far, and a snapshot, each restore the rack.
@@ -179,11 +180,11 @@ impl Lab {
     }
 
     fn check(&mut self, sweeps: Sweeps) {
-        let (records, snapshot) = (std::mem::take(&mut self.records), self.snapshot());
-        let known = durable(&self.rack);
-        let rest = quarantined(&self.rack);
-        let now = Instant::from_millis(self.now);
-        let (_, leases) = self.rack.lease_usage(now);
+        let (records, snapshot) = (self.records().to_vec(), self.snapshot());
+        let known = durable(self.rack());
+        let rest = quarantined(self.rack());
+        let now = self.clock();
+        let (_, leases) = self.rack().lease_usage(now);
         let bound = leases_in(&snapshot);
         let check_leases = |rack: &TestRack| {
             let restored = leases_in(&snapshot_of(rack, now));
@@ -207,10 +208,10 @@ impl Lab {
             );
         };
         check(
-            &self.restored_rack(snapshot.iter().map(Vec::as_slice)),
+            rack_of(now, snapshot.iter().map(Vec::as_slice)).rack(),
             "a snapshot",
         );
-        let mut rack = self.restored_rack(records.iter().map(Vec::as_slice));
+        let (mut rack, ..) = rack_of(now, records.iter().map(Vec::as_slice)).into_parts();
         check(&rack, "the records");
         check_leases(&rack);
         for record in snapshot.iter().filter(|_| sweeps != Sweeps::None) {
@@ -231,9 +232,9 @@ impl Lab {
             _ => snapshot.len() / 4 + 1,
         };
         for before in befores {
-            let mut rack = self.restored_rack(before.iter().map(Vec::as_slice));
+            let (mut rack, ..) = rack_of(now, before.iter().map(Vec::as_slice)).into_parts();
             let mut swept: Vec<Vec<u8>> = Vec::new();
-            for (place, record) in snapshot_from(&self.rack, now, 0) {
+            for (place, record) in snapshot_from(self.rack(), now, 0) {
                 assert!(rack.restore(now, &record));
                 swept.push(record);
                 if !(swept.len() + records.len()).is_multiple_of(one_in) {
@@ -242,9 +243,8 @@ impl Lab {
                 let rest = snapshot_from(&rack, now, place + 1);
                 let rest = rest.iter().map(|(_, record)| record);
                 let all = swept.iter().chain(rest).map(Vec::as_slice);
-                check(&self.restored_rack(all), "an interrupted sweep");
+                check(rack_of(now, all).rack(), "an interrupted sweep");
             }
         }
-        self.records = records;
     }
 }

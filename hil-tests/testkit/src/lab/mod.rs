@@ -12,10 +12,12 @@ pub use durable::durable;
 
 use std::net::Ipv4Addr;
 
+use farrier_controller::Controller;
+use farrier_controller::testing::{MemoryStore, ready};
 use farrier_core::interface::Image;
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::node::{InstanceInfo, Node};
-use farrier_core::{Command, Config, Effects, Input, Instant, Rack, Transport};
+use farrier_core::{Command, Config, Input, Instant, Rack, Transport};
 use farrier_dhcp::wire::{MessageType, Request};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::handler::Turn;
@@ -28,20 +30,16 @@ use crate::{GIB, IDENTITY};
 
 /// The rack of a lab: small, so that tests reach its bounds.
 pub type TestRack = Rack<8, 16, 16>;
+/// The controller of a lab.
+pub type TestController = Controller<Box<TestRack>, MemoryStore, Random>;
 
-/// A rack, its records, and the time.
+/// A controller over a store in memory, and the time.
 #[derive(Debug)]
 pub struct Lab {
-    /// The rack.
-    pub rack: Box<TestRack>,
-    /// Effects of the last step.
-    pub out: Box<Effects>,
-    /// Random bytes for the rack and for the test.
-    pub entropy: Random,
+    /// The shipping controller.
+    pub controller: TestController,
     /// The time in milliseconds.
     pub now: u64,
-    /// Every record so far, in order.
-    pub records: Vec<Vec<u8>>,
 }
 
 impl Drop for Lab {
@@ -75,48 +73,58 @@ impl Default for Lab {
 
 impl Lab {
     /// A rack that has seen nothing, and knows one image.
-    ///
-    /// # Panics
-    /// Where the default configuration is refused.
     #[must_use]
     pub fn new() -> Self {
         end_at_first_failure();
+        let now = 1000;
+        let store = MemoryStore::new();
         let mut lab = Lab {
-            rack: Box::new(Rack::new()),
-            out: Box::new(Effects::new()),
-            entropy: Random::new(1, 0),
-            now: 1000,
-            records: Vec::new(),
+            controller: started(store, Random::new(1, 0), Instant::from_millis(now)),
+            now,
         };
-        lab.rack
-            .configure(Config::default(), &IDENTITY, &mut lab.entropy)
-            .expect("the default configuration is sound");
         lab.learn_image();
         lab
     }
 
-    /// A step, whose effects stay in [`Lab::out`].
+    /// The rack.
+    #[must_use]
+    pub fn rack(&self) -> &TestRack {
+        self.controller.rack()
+    }
+
+    /// Every record so far, in order.
+    #[must_use]
+    pub fn records(&self) -> &[Vec<u8>] {
+        &self.controller.store().records
+    }
+
+    /// The records, for a test that loses some of them before a restart.
+    pub fn records_mut(&mut self) -> &mut Vec<Vec<u8>> {
+        &mut self.controller.store_mut().records
+    }
+
+    /// The rack's clock.
+    #[must_use]
+    pub fn clock(&self) -> Instant {
+        Instant::from_millis(self.now)
+    }
+
+    /// A step, whose effects and records stay in [`Lab::controller`].
     ///
     /// # Panics
     /// Where an effect finds no room.
     pub fn step_quietly(&mut self, input: Input<'_>) {
-        self.rack.step(
-            Instant::from_millis(self.now),
-            input,
-            &mut self.entropy,
-            &mut self.out,
-        );
-        assert_eq!(self.out.lost(), 0, "an effect found no room");
-        self.records.extend(self.out.records().map(<[u8]>::to_vec));
+        let now = self.clock();
+        assert_eq!(ready(self.controller.step(now, input)), Ok(()));
+        assert_eq!(self.controller.lost_effects(), 0, "an effect found no room");
     }
 
-    /// A step, with its effects as owned values. Records are in
-    /// [`Lab::records`].
+    /// A step, with its effects as owned values.
     pub fn step(&mut self, input: Input<'_>) -> Vec<Outcome> {
         self.step_quietly(input);
-        let effects = self.out.effects();
+        let (effects, rack) = (self.controller.effects(), self.controller.rack());
         effects
-            .filter_map(|effect| Outcome::of(effect, &self.rack))
+            .filter_map(|effect| Outcome::of(effect, rack))
             .collect()
     }
 
@@ -130,11 +138,10 @@ impl Lab {
     /// Restarts the appliance from [`Lab::records`], which the test may have
     /// changed.
     pub fn restart_with_what_is_left(&mut self, lost: u32) {
-        let records = std::mem::take(&mut self.records);
-        let mut rack = self.restored_rack(records.iter().map(Vec::as_slice));
-        rack.restored(Instant::from_millis(self.now), 2, lost);
-        self.rack = rack;
-        self.records = records;
+        let mut store = std::mem::take(self.controller.store_mut());
+        store.lost = lost;
+        let entropy = self.controller.entropy_mut().clone();
+        self.controller = started(store, entropy, self.clock());
         self.learn_image();
     }
 
@@ -163,7 +170,7 @@ impl Lab {
     /// Where there is none.
     #[must_use]
     pub fn node(&self, index: usize) -> &Node {
-        &self.rack.nodes()[index]
+        &self.rack().nodes()[index]
     }
 
     /// The provision state of the node at a place.
@@ -354,6 +361,17 @@ impl Lab {
     }
 }
 
+/// A controller that has restored its rack from a store.
+fn started(store: MemoryStore, entropy: Random, now: Instant) -> TestController {
+    let mut controller = Controller::new(Box::new(Rack::new()), store, entropy);
+    let configured = controller.configure(Config::default(), &IDENTITY);
+    assert_eq!(configured, Ok(()), "the default configuration is sound");
+    let opened = ready(controller.restore(now));
+    assert!(opened.is_ok());
+    assert_eq!(controller.counters().unknown_records, 0);
+    controller
+}
+
 /// A lab with one node that is `available`, and its idle agent.
 ///
 /// # Panics
@@ -389,7 +407,7 @@ pub fn active_lab() -> Lab {
 /// # Panics
 /// Where they are not.
 pub fn check_identities(lab: &Lab) {
-    let all: Vec<[u8; 16]> = lab.rack.nodes().iter().map(|node| node.id.0).collect();
+    let all: Vec<[u8; 16]> = lab.rack().nodes().iter().map(|node| node.id.0).collect();
     assert!(all.len() >= 8);
     for id in &all {
         assert_eq!((id[6] >> 4, id[8] >> 6), (4, 2), "{id:?}");

@@ -70,7 +70,7 @@ impl Services for FullServices {
 pub fn exchange(lab: &mut Lab, request: &[u8], cut: usize, room: usize) -> Reply {
     let (head, length) = Head::parse(request).unwrap().expect("a whole head");
     let now = Instant::from_millis(lab.now);
-    let mut exchange = Exchange::begin(&head, &Facts::of(&lab.rack, now));
+    let mut exchange = Exchange::begin(&head, &Facts::of(lab.rack(), now));
     let mut body = Body::new(head.body);
     let mut drive = Vec::new();
     let mut slices = request[length..].chunks(cut);
@@ -95,14 +95,14 @@ pub fn exchange(lab: &mut Lab, request: &[u8], cut: usize, room: usize) -> Reply
     // Things that are made get an identity out of it.
     let mut key = [7; 32];
     if request.starts_with(b"POST") {
-        lab.entropy.fill(&mut key);
+        lab.controller.entropy_mut().fill(&mut key);
     }
-    exchange.end(key, &Facts::of(&lab.rack, now));
+    exchange.end(key, &Facts::of(lab.rack(), now));
     if let Some(length) = exchange.config_drive() {
         assert_eq!(length as usize, drive.len());
     }
     grant(lab, &mut exchange);
-    let facts = Facts::of(&lab.rack, now).with_services(&FullServices);
+    let facts = Facts::of(lab.rack(), now).with_services(&FullServices);
     let statement = match exchange.inspection(&facts) {
         Some((slot, length)) => {
             assert!(length > 0);
@@ -266,13 +266,13 @@ pub fn signed_inspection(node: &Node, disks: &[DiskId]) -> Vec<u8> {
 /// Tells the brain what an exchange wants, one wish after the other.
 pub fn grant(lab: &mut Lab, exchange: &mut Exchange) {
     let now = Instant::from_millis(lab.now);
-    while let Some(wish) = exchange.operator(&Facts::of(&lab.rack, now)) {
+    while let Some(wish) = exchange.operator(&Facts::of(lab.rack(), now)) {
         lab.step_quietly(Input::Command(wish));
-        let answer = lab.out.iter().find_map(|output| match output {
+        let answer = lab.controller.effects().find_map(|output| match output {
             Effect::Answer(answer) => Some(answer),
             _ => None,
         });
-        exchange.answered(answer.unwrap(), &Facts::of(&lab.rack, now));
+        exchange.answered(answer.unwrap(), &Facts::of(lab.rack(), now));
     }
 }
 
@@ -283,7 +283,7 @@ pub fn fill(lab: &mut Lab, leave: usize) {
     for number in 10..41 {
         let name = format!("{word}{number}");
         let on = true;
-        if lab.rack.texts().free() < leave + 600
+        if lab.rack().texts().free() < leave + 600
             || lab
                 .operator(Command::SetTrait {
                     node,
@@ -299,7 +299,7 @@ pub fn fill(lab: &mut Lab, leave: usize) {
         lab.dhcp(index + 1, ipxe);
         let node = lab.node(usize::from(index)).id;
         for key in ["a", "b", "c"] {
-            if lab.rack.texts().free() < leave + 300 {
+            if lab.rack().texts().free() < leave + 300 {
                 break;
             }
             let (key, value) = (key.repeat(24), "v".repeat(40));
@@ -311,7 +311,7 @@ pub fn fill(lab: &mut Lab, leave: usize) {
             .unwrap();
         }
         for mark in [AdminFlag::Maintenance, AdminFlag::Retired] {
-            let rest = lab.rack.texts().free() - leave;
+            let rest = lab.rack().texts().free() - leave;
             let cost = match rest {
                 0 => return,
                 rest if rest <= StringPool::cost(96) => rest,
@@ -327,5 +327,5 @@ pub fn fill(lab: &mut Lab, leave: usize) {
             .unwrap();
         }
     }
-    assert_eq!(lab.rack.texts().free(), leave);
+    assert_eq!(lab.rack().texts().free(), leave);
 }
