@@ -2,6 +2,7 @@
 //! the data of the life cycle as oracle.
 
 use crate::api::{Exchange, Facts, REPLY_BUFFER};
+use crate::interface::Actor;
 use crate::interface::CommandError;
 use crate::interface::{Command, Image, Input};
 use crate::interface::{Effect, Effects};
@@ -165,12 +166,15 @@ impl Bench {
     }
 
     fn verb(&mut self, verb: Verb) -> Result<(), CommandError> {
-        self.step(Input::Command(Command::ProvisionSteps {
-            node: NODE,
-            verb,
-            steps: steps_of(verb),
-            config_drive: None,
-        }))
+        self.step(Input::Command {
+            actor: Actor::OPERATOR,
+            command: Command::ProvisionSteps {
+                node: NODE,
+                verb,
+                steps: steps_of(verb),
+                config_drive: None,
+            },
+        })
         .expect("every wish is answered")
     }
 
@@ -191,8 +195,15 @@ impl Bench {
         exchange.end([self.key; 32], &Facts::of(&self.rack, self.now));
         while let Some(wish) = exchange.operator(&Facts::of(&self.rack, self.now)) {
             let (now, entropy) = (self.now, &mut self.entropy);
-            self.rack
-                .step(now, Input::Command(wish), entropy, &mut self.out);
+            self.rack.step(
+                now,
+                Input::Command {
+                    actor: Actor::OPERATOR,
+                    command: wish,
+                },
+                entropy,
+                &mut self.out,
+            );
             for output in self.out.iter() {
                 if let Effect::Record(bytes) = output {
                     self.records.push(bytes.to_vec());

@@ -52,6 +52,7 @@ pub mod ipam;
 pub mod json;
 pub mod node;
 pub mod persist;
+pub mod power;
 pub mod provisioning;
 pub mod rack;
 pub mod strings;
@@ -62,6 +63,7 @@ mod every_verb;
 mod identity;
 
 pub use interface::{
-    Command, Config, Effect, Effects, Endpoint, Identity, Input, Instant, Serve, Transport,
+    Actor, Command, Config, Effect, Effects, Endpoint, Identity, Input, Instant, NetworkId, Serve,
+    Transport,
 };
 pub use rack::{Counters, Rack};

@@ -80,6 +80,10 @@ pub struct Counters {
     pub identity_conflicts: u32,
     /// Steps of before the last restart whose records were lost.
     pub records_lost: u32,
+    /// Operations that a power driver did not carry out.
+    pub power_failures: u32,
+    /// Operations that a power driver did not answer in time.
+    pub power_timeouts: u32,
 }
 
 pub(crate) fn count(counter: &mut u32) {
@@ -128,8 +132,12 @@ pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) parts: [PartSlot; REASSEMBLIES],
     pub(crate) counters: Counters,
     pub(crate) next_tick: Instant,
+    /// The time of the last step.
+    pub(crate) now: Instant,
     pub(crate) last_boot: u64,
     pub(crate) last_session: u32,
+    /// Number of the last operation that a driver was asked for.
+    pub(crate) last_operation: u32,
     /// So many of the first places are quarantined, and that is not written down
     /// yet.
     pub(crate) quarantined: usize,
@@ -193,10 +201,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 ports_full: 0,
                 identity_conflicts: 0,
                 records_lost: 0,
+                power_failures: 0,
+                power_timeouts: 0,
             },
             next_tick: Instant::START,
+            now: Instant::START,
             last_boot: 0,
             last_session: 0,
+            last_operation: 0,
             quarantined: 0,
         }
     }
@@ -247,30 +259,44 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         out: &mut Effects,
     ) {
         out.clear();
+        self.now = now;
         let touched = self.touched(&input);
         let before = touched.map(|index| (index, self.marks(index)));
         match input {
             Input::Tick => {}
             Input::Image(image) => self.learn_image(image),
-            Input::Dhcp { from, payload } => self.dhcp(now, from, payload, entropy, out),
+            Input::Dhcp {
+                network,
+                from,
+                payload,
+            } => self.dhcp(now, network, from, payload, entropy, out),
             Input::Agent { from, datagram } => self.agent(now, from, datagram, out),
             Input::Open {
                 transport,
+                network: _,
                 peer,
                 path,
             } => self.open(now, transport, peer, path, entropy, out),
             Input::Sent {
+                network: _,
                 peer,
                 path,
                 bytes: _,
                 complete,
             } => self.sent(now, peer, path, complete),
-            Input::Command(operator) => {
-                let answer = self.operator(now, operator, out);
+            Input::Command { actor: _, command } => {
+                let answer = self.command(now, command, out);
                 out.answer(answer);
+            }
+            Input::OperationDone { id, result } => {
+                let _node = self.operation_done(now, id, result);
+            }
+            Input::Observed { node, power } => {
+                let _node = self.observed(now, node, power);
             }
         }
         if let Some((index, before)) = before {
+            self.reconcile(now, index, out);
             self.note(index, &before, out);
         }
         if now >= self.next_tick {
@@ -286,7 +312,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let due = self
             .nodes
             .iter()
-            .filter_map(crate::provisioning::deadlines::wakes_at)
+            .filter_map(|node| crate::provisioning::deadlines::wakes_at(node, self.now))
             .min();
         if self.quarantined > 0 {
             return self.next_tick;

@@ -11,6 +11,7 @@ use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::Mutex;
 use embassy_time::{Duration, with_timeout};
 use farrier_core::api::{Error, Exchange, Facts};
+use farrier_core::interface::Actor;
 use farrier_core::rack::Entropy;
 use farrier_core::{Effect, Input};
 use farrier_http::{Body, CONTINUE, Head, Method, Piece, Status};
@@ -226,7 +227,16 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             let Some(wish) = exchange.operator(&Facts::of(brain.rack, now())) else {
                 return;
             };
-            brain.step(Input::Command(wish), None, &self.store).await;
+            brain
+                .step(
+                    Input::Command {
+                        actor: Actor::OPERATOR,
+                        command: wish,
+                    },
+                    None,
+                    &self.store,
+                )
+                .await;
             let answer = brain.outputs.iter().find_map(|output| match output {
                 Effect::Answer(answer) => Some(answer),
                 _ => None,

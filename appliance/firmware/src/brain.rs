@@ -3,10 +3,11 @@
 //! its effects are carried out, in their order, before the next fact.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
+use farrier_core::interface::NetworkId;
 
 use embassy_futures::block_on;
 use embassy_time::{Duration, Instant, Timer};
-use farrier_core::interface::PowerWanted;
+use farrier_core::interface::PowerAction;
 
 use farrier_core::{Effect, Effects, Input, Rack, Serve, Transport};
 use farrier_dhcp::route::Route;
@@ -15,7 +16,7 @@ use heapless::String;
 
 use crate::assets::AssetStore;
 use crate::lines::{Show, error, info, warning};
-use crate::net::DoorSender;
+use crate::net::RawUdpSender;
 use crate::records::{NotDurable, Store};
 use crate::{Board, Context};
 
@@ -27,7 +28,7 @@ const BROADCAST: [u8; 6] = [0xFF; 6];
 pub trait Power {
     /// Asks for a machine's power to become so. Whether it did is seen by
     /// what the machine does next.
-    fn want(&mut self, node: NodeId, wanted: PowerWanted);
+    fn want(&mut self, node: NodeId, action: PowerAction);
 }
 
 /// Says on the console what should be switched.
@@ -35,11 +36,12 @@ pub trait Power {
 pub struct Console;
 
 impl Power for Console {
-    fn want(&mut self, node: NodeId, wanted: PowerWanted) {
+    fn want(&mut self, node: NodeId, action: PowerAction) {
         let [a, b, c, d, ..] = node.0;
-        let wanted = match wanted {
-            PowerWanted::On => "on",
-            PowerWanted::Cycle => "off and on",
+        let wanted = match action {
+            PowerAction::On => "on",
+            PowerAction::Off | PowerAction::SoftOff => "off",
+            PowerAction::Reboot | PowerAction::SoftReboot => "off and on",
         };
         info!(
             "power: node {:02x}{:02x}{:02x}{:02x}… should be switched {}",
@@ -55,7 +57,7 @@ pub struct Brain<B: Board, const N: usize, const L: usize, const D: usize> {
     pub(crate) entropy: B::Entropy,
     pub(crate) records: B::Store,
     pub(crate) power: B::Power,
-    pub(crate) sender: DoorSender,
+    pub(crate) sender: RawUdpSender,
 }
 
 impl<B: Board, const N: usize, const L: usize, const D: usize> core::fmt::Debug
@@ -152,7 +154,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Brain<B, N, L, D>
                         error!("a statement was not kept: {}", Show(error));
                     }
                 }
-                Effect::Power { node, wanted } => self.power.want(node, wanted),
+                Effect::Power { node, action, .. } => self.power.want(node, action),
                 Effect::Serve(_) | Effect::Answer(_) => {}
             }
         }
@@ -193,6 +195,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     ) -> Served {
         let mut brain = self.brain.lock().await;
         let input = Input::Open {
+            network: NetworkId::PROVISIONING,
             transport,
             peer,
             path,
@@ -225,6 +228,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     /// Tells the brain that a transfer has ended.
     pub async fn sent(&self, peer: Ipv4Addr, path: &str, bytes: u64, complete: bool) {
         let input = Input::Sent {
+            network: NetworkId::PROVISIONING,
             peer,
             path,
             bytes,

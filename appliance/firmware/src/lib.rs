@@ -130,8 +130,8 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
         for (name, counter) in [
             ("mux_rx", &mux.rx),
             ("mux_tx", &mux.tx),
-            ("mux_door", &mux.door),
-            ("mux_door_dropped", &mux.door_dropped),
+            ("mux_raw_udp", &mux.raw_udp),
+            ("mux_raw_udp_dropped", &mux.raw_udp_dropped),
             ("mux_solicitations", &mux.solicitations),
             ("tftp_complete", &tftp.complete),
             ("tftp_probes", &tftp.probes),
@@ -172,7 +172,7 @@ macro_rules! program {
             use $crate::embassy_executor::{self, Spawner};
             use $crate::farrier_core::{Effects, Rack};
             use $crate::http::ConnectionBuffers;
-            use $crate::net::{DoorReceiver, Resources, Runner};
+            use $crate::net::{RawUdpReceiver, Resources, Runner};
             use $crate::start::{Memory, Running};
             use $crate::static_cell::{ConstStaticCell, StaticCell};
             use $crate::tftp::{ListenerBuffers, WorkerBuffers};
@@ -208,7 +208,7 @@ macro_rules! program {
             }
 
             #[embassy_executor::task]
-            async fn door(context: &'static Context, receiver: DoorReceiver) -> ! {
+            async fn door(context: &'static Context, receiver: RawUdpReceiver) -> ! {
                 context.run_door(receiver).await
             }
 

@@ -18,7 +18,7 @@ use crate::brain::Brain;
 use crate::door::DHCP_PORT;
 use crate::http::HttpCounters;
 use crate::lines::{Show, error, info, warning};
-use crate::net::{self, Address, DoorReceiver, Resources, Runner, Started};
+use crate::net::{self, Address, RawUdpReceiver, Resources, Runner, Started};
 use crate::records::Store;
 use crate::tftp::Tftp;
 use crate::{Board, Context, Parts};
@@ -71,7 +71,7 @@ pub struct Running<B: Board, const N: usize, const L: usize, const D: usize> {
     /// The stack's task.
     pub runner: Runner<B::Net>,
     /// The raw door's task.
-    pub receiver: DoorReceiver,
+    pub receiver: RawUdpReceiver,
 }
 
 /// Starts the appliance.

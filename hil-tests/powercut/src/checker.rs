@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use farrier_controller::testing::ready;
 use farrier_controller::{Controller, RecordStore};
-use farrier_core::interface::Image;
+use farrier_core::interface::{Image, NetworkId};
 use farrier_core::{Config, Effect, Endpoint, Input, Instant, Rack};
 use farrier_dhcp::wire::{MessageType, Reply};
 use farrier_journal::sim::{Cut, Operation};
@@ -242,6 +242,7 @@ fn request<S: RecordStore>(
         request.requested_ip = Some(address);
     });
     let input = Input::Dhcp {
+        network: NetworkId::PROVISIONING,
         from,
         payload: &payload,
     };

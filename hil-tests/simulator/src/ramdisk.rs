@@ -2,6 +2,7 @@
 //! conversation and engines are the shipping ones.
 
 use core::net::Ipv4Addr;
+use farrier_core::interface::NetworkId;
 
 use farrier_core::{Endpoint, Input, Transport};
 use farrier_dhcp::client::{Action, Client, Event as Lease};
@@ -181,6 +182,7 @@ impl World {
         let mut conversation = self.conversation(index, ticket);
         if conversation.poll(self.now) == farrier_protocol::conversation::Poll::Transmit {
             let stranger = Endpoint {
+                network: NetworkId::PROVISIONING,
                 mac: Mac([0x66, 0, 0, 0, 0, 200]),
                 ip: Ipv4Addr::new(172, 22, 0, 240),
                 port: PORT,
@@ -198,6 +200,7 @@ impl World {
     fn run_agent(&mut self, index: usize, ramdisk: &mut Ramdisk) -> Option<u64> {
         let now = self.now;
         let from = Endpoint {
+            network: NetworkId::PROVISIONING,
             mac: self.machines[index].mac(),
             ip: self.machines[index].ip,
             port: PORT,
@@ -290,6 +293,7 @@ impl World {
                 }
                 let peer = self.machines[index].ip;
                 self.step(Input::Sent {
+                    network: NetworkId::PROVISIONING,
                     peer,
                     path,
                     bytes: bytes.len() as u64,

@@ -11,6 +11,7 @@ use std::net::Ipv4Addr;
 use std::sync::OnceLock;
 
 use farrier_core::Endpoint;
+use farrier_core::interface::NetworkId;
 use farrier_protocol::client::Randoms;
 use farrier_protocol::conversation::{Config, Conversation, Lost};
 use farrier_protocol::handler::{AgentHandler, Driver, Work};
@@ -430,6 +431,7 @@ impl Agent {
         };
         Some(Agent {
             endpoint: Endpoint {
+                network: NetworkId::PROVISIONING,
                 mac: mac_of(machine),
                 ip: address,
                 port: AGENT_PORT,

@@ -1,6 +1,6 @@
 //! Effects of a step as owned values, which outlive the next step.
 
-use farrier_core::interface::{CommandError, PowerWanted};
+use farrier_core::interface::{CommandError, OperationId, PowerAction};
 use farrier_core::{Effect, Endpoint, Rack, Serve};
 use farrier_dhcp::route::Route;
 use farrier_protocol::message::{Mac, NodeId};
@@ -16,8 +16,8 @@ pub enum Outcome {
     Keep(usize, Vec<u8>),
     /// A file to serve.
     Serve(Served),
-    /// A machine is to be switched.
-    Power(NodeId, PowerWanted),
+    /// The power driver of a node is asked for an operation.
+    Power(OperationId, NodeId, PowerAction),
     /// The answer to a command.
     Answer(Result<(), CommandError>),
 }
@@ -63,7 +63,9 @@ impl Outcome {
                 Serve::NotFound => Served::NotFound,
                 Serve::Busy => Served::Busy,
             }),
-            Effect::Power { node, wanted } => Outcome::Power(node, wanted),
+            Effect::Power {
+                id, node, action, ..
+            } => Outcome::Power(id, node, action),
             Effect::Answer(answer) => Outcome::Answer(answer),
         })
     }

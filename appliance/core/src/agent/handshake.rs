@@ -2,10 +2,10 @@
 //! handshake that it is good for.
 
 use crate::identity::is_real_uuid;
-use crate::interface::Effects;
 use crate::interface::Endpoint;
 use crate::interface::Instant;
-use crate::node::{Hop, Power, cut};
+use crate::interface::{Effects, PowerState};
+use crate::node::{Hop, cut};
 use crate::rack::{Rack, count};
 use farrier_protocol::message::HandshakeReply;
 use farrier_protocol::server::{self, HandshakeError};
@@ -120,7 +120,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.boot.boot_key = accepted.hello.boot_key;
         node.boot.mode = Some(accepted.hello.boot_mode);
         node.boot.heard = Some(now);
-        node.power = Power::On;
+        node.power = PowerState::On;
         if node.system_uuid == [0; 16] && is_real_uuid(&accepted.hello.system_uuid) {
             node.system_uuid = accepted.hello.system_uuid;
         }

@@ -2,10 +2,10 @@
 //! in `handshake`, what agents state in `statement`, what they are ordered in
 //! `order`.
 
-use crate::interface::Effects;
 use crate::interface::Endpoint;
 use crate::interface::Instant;
-use crate::node::{Job, Node, Power};
+use crate::interface::{Effects, PowerAction, PowerState};
+use crate::node::{Hop, Job, Node};
 use crate::provisioning::agent_phase;
 use crate::provisioning::steps::Step;
 use crate::rack::{Rack, count};
@@ -121,6 +121,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Some(Request::FinalReport(_)) => Answer::Ack,
         };
         self.reply(now, index, from, answer, out);
+        if before.is_some() {
+            self.reconcile(now, index, out);
+        }
         if let Some(before) = before {
             self.note(index, &before, out);
         }
@@ -175,7 +178,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if node.boot.imaged {
             return Answer::Order(Job::Reboot);
         }
+        let request = node.power_request.map(|request| request.action);
         let Some(at_work) = agent_phase(node.state) else {
+            // The machine's own system follows soft requests first.
+            match request {
+                Some(PowerAction::SoftOff) => return Answer::Order(Job::PowerOff),
+                Some(PowerAction::SoftReboot) => return Answer::Order(Job::Reboot),
+                _ => {}
+            }
             // Who has waited for minutes may wait for seconds more.
             let idle = u32::try_from(now.since(node.since) / 16).unwrap_or(u32::MAX);
             return Answer::Wait(idle.clamp(IDLE_MILLIS, IDLE_LONG_MILLIS));
@@ -231,14 +241,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         node.boot.left = true;
         node.power = match farewell {
-            FinalReport::Reboot => Power::On,
-            FinalReport::PowerOff => Power::Off,
+            FinalReport::Reboot => PowerState::On,
+            FinalReport::PowerOff => PowerState::Off,
         };
+        node.power_control.seen = now;
         let ordered = node.boot.order.take().map(|order| order.job);
         let (steps, imaged, state) = (node.steps, node.boot.imaged, node.state);
         if steps.first() == Some(Step::Reboot) && ordered == Some(Job::Reboot) {
             self.set_steps(index, steps.rest(), out);
         }
+        // It restarts by itself.
+        let back = now.plus_millis(Hop::Discover.limit_millis());
         if imaged {
             self.deployed(now, index, "all is done and proven", out);
         } else if agent_phase(state) == Some(true) {
@@ -249,6 +262,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 "the agent left; waiting for it to come back",
                 out,
             );
+            if let Some(node) = self.nodes.get_mut(index) {
+                node.power_control.hold_off(back);
+            }
         }
         Answer::Ack
     }

@@ -24,6 +24,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let task = match job {
             Job::Inspect => Task::Inspect,
             Job::Reboot => Task::Reboot,
+            Job::PowerOff => Task::PowerOff,
             Job::Erase => {
                 let mut disks = Vec::new();
                 for disk in self.disks(index) {

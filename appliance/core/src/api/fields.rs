@@ -4,9 +4,10 @@
 //! Ironic gives a node that does not use them.
 
 use super::{Facts, uuid};
+use crate::interface::PowerState;
 use crate::json::{Slice, Writer};
 use crate::node::flags::Flags;
-use crate::node::{Hop, Node, Power};
+use crate::node::{Hop, Node};
 use crate::provisioning::deadlines;
 use crate::provisioning::steps::Step;
 use crate::strings::Kind;
@@ -141,9 +142,9 @@ pub(super) fn write(
             None => w.null(),
         },
         "power_state" => match node.power {
-            Power::On => w.string("power on"),
-            Power::Off => w.string("power off"),
-            Power::Unknown => w.null(),
+            PowerState::On => w.string("power on"),
+            PowerState::Off => w.string("power off"),
+            PowerState::Unknown => w.null(),
         },
         "last_error" => w.string_or_null(&node.last_error),
         "instance_uuid" => match node.instance.instance_uuid {

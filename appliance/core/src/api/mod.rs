@@ -29,7 +29,7 @@
 //! exchange.end(key, &Facts::of(&rack, now));
 //! // where exchange.config_drive() is Some: seal and keep its last piece
 //! while let Some(wish) = exchange.operator(&Facts::of(&rack, now)) {
-//!     rack.step(now, Input::Command(wish), entropy, out);
+//!     rack.step(now, Input::Command { actor: Actor::OPERATOR, command: wish }, entropy, out);
 //!     // carry the outputs out; one of them is Effect::Answer(answer)
 //!     exchange.answered(answer, &Facts::of(&rack, now));
 //! }

@@ -41,8 +41,9 @@ use super::fields;
 use super::render::{self, Cursor, Stage};
 use super::route::Call;
 use super::uuid::{self, MacText};
+use crate::interface::PowerState;
 use crate::json::{Slice, Writer};
-use crate::node::{Hop, Node, Power};
+use crate::node::{Hop, Node};
 use crate::provisioning::deadlines;
 use core::net::Ipv4Addr;
 use farrier_protocol::message::Step;
@@ -178,9 +179,9 @@ fn state(facts: &Facts<'_>, node: &Node, w: &mut Writer<Slice<'_>>) {
         None => w.null(),
     };
     w.key("power").string(match node.power {
-        Power::On => "on",
-        Power::Off => "off",
-        Power::Unknown => "unknown",
+        PowerState::On => "on",
+        PowerState::Off => "off",
+        PowerState::Unknown => "unknown",
     });
     w.key("boot_mode");
     match node.boot.mode {

@@ -2,10 +2,10 @@
 
 use crate::boot;
 use crate::identity::is_real_uuid;
-use crate::interface::Effects;
 use crate::interface::Instant;
+use crate::interface::{Effects, NetworkId, PowerState};
 use crate::ipam::lease::Client;
-use crate::node::{Hop, Node, Power};
+use crate::node::{Hop, Node};
 use crate::persist::record::Record;
 use crate::rack::{Entropy, Rack, count};
 use core::fmt::Write;
@@ -19,6 +19,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(crate) fn dhcp(
         &mut self,
         now: Instant,
+        network: NetworkId,
         from: Mac,
         payload: &[u8],
         entropy: &mut dyn Entropy,
@@ -49,7 +50,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             && let Some(node) = self.nodes.get_mut(index)
         {
             booting = boots.then_some(index);
-            node.power = Power::On;
+            node.power = PowerState::On;
+            node.power_control.seen = now;
+            node.power_control.network = network;
             if boots {
                 // Behind a boot that came to its script, this is a new one.
                 let chained = node.timeline.reached(Hop::Address).is_some()

@@ -9,7 +9,8 @@ pub(crate) mod dhcp;
 use crate::interface::Instant;
 use crate::interface::Transport;
 use crate::interface::{Effects, Serve};
-use crate::node::{Boot, Hop, Job, Node};
+use crate::node::{Boot, Hop, Job};
+use crate::power::{BootDevice, boot_device};
 use crate::provisioning::steps::Step;
 use crate::rack::{Entropy, Rack, count};
 use core::fmt::Write;
@@ -36,34 +37,6 @@ pub const PROGRAM_X64: &str = "snponly.efi";
 pub const MAX_ATTEMPTS: u8 = 6;
 /// Longest boot script in bytes.
 pub(crate) const MAX_SCRIPT: usize = 1500;
-
-/// What the boot script sends a machine to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Target {
-    Ramdisk,
-    OwnDisk,
-}
-
-fn target(node: &Node) -> Target {
-    match node.state {
-        // The tenant's machine. Nothing that it asks for may bring the
-        // installer back.
-        State::Active
-        | State::Adopting
-        | State::AdoptFailed
-        | State::Rescue
-        | State::Unrescuing
-        | State::UnrescueFailed => Target::OwnDisk,
-        // All is done and proven: this is the restart into the instance, also
-        // when the agent's farewell was lost.
-        State::Deploying | State::WaitCallBack | State::Servicing | State::ServiceWait
-            if node.boot.imaged =>
-        {
-            Target::OwnDisk
-        }
-        _ => Target::Ramdisk,
-    }
-}
 
 /// The boot program for a machine's firmware, with whether it wants a URL.
 pub(crate) fn program(arch: Option<Arch>) -> Option<(&'static str, bool)> {
@@ -153,7 +126,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         node.timeline.mark(Hop::Script, now);
-        if target(node) == Target::OwnDisk {
+        if boot_device(node) == BootDevice::Disk {
             node.timeline.mark(Hop::LocalBoot, now);
             node.boot.session = None;
             node.boot.ticket = None;

@@ -7,13 +7,13 @@
 //! out to be one machine become one, as long as nobody has done anything
 //! with one of them; otherwise both stay, and the conflict is told.
 
-use crate::interface::CommandError;
+use crate::interface::Effects;
 use crate::interface::Instant;
-use crate::interface::{Effects, PowerWanted};
+use crate::interface::{CommandError, PowerState};
 use crate::node::flags::Flags;
-use crate::node::{Boot, Hardware, MAX_MACS, Node, Power};
+use crate::node::{Boot, Hardware, MAX_MACS, Node};
 use crate::persist::record::Record;
-use crate::provisioning::{agent_phase, deployed};
+use crate::provisioning::deployed;
 use crate::rack::{Rack, count};
 use farrier_lifecycle::State;
 use farrier_protocol::digest::Inspection;
@@ -342,7 +342,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.take_over(other, index, out);
         self.note_ports(other, out);
         if let Some(node) = self.nodes.get_mut(other) {
-            node.power = Power::On;
+            node.power = PowerState::On;
         }
     }
 
@@ -384,11 +384,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         {
             // Its agent spoke for the node that went: it gives up and starts
             // the machine anew. Who waits for it has it done at once.
-            node.power = Power::On;
-            let id = node.id;
-            if agent_phase(node.state) == Some(false) {
-                out.power(id, PowerWanted::Cycle);
-            }
+            node.power = PowerState::On;
         }
         stays
     }

@@ -4,8 +4,9 @@
 //! and `agent`.
 
 use crate::Instant;
-use crate::interface::StoredConfigDrive;
+use crate::interface::{PowerAction, PowerState, StoredConfigDrive};
 use crate::node::flags::Flags;
+use crate::power::PowerControl;
 use crate::provisioning::steps::Steps;
 use core::net::Ipv4Addr;
 use farrier_lifecycle::State;
@@ -51,16 +52,11 @@ pub struct InstanceInfo {
     pub instance_uuid: Option<NodeId>,
 }
 
-/// Whether a machine runs, by evidence: its packets and its farewells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Power {
-    /// Nothing is known.
-    #[default]
-    Unknown,
-    /// It was heard, and did not say that it leaves.
-    On,
-    /// Its agent said that it powers off.
-    Off,
+/// What an operator wants of a machine's power, until it was seen to be so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PowerRequest {
+    /// What the power shall do.
+    pub action: PowerAction,
 }
 
 /// What an order is for; the exact task is made when it is signed.
@@ -74,6 +70,8 @@ pub enum Job {
     Deploy,
     /// Restart the machine.
     Reboot,
+    /// Switch the machine off.
+    PowerOff,
 }
 
 /// An order that was signed and not yet answered.
@@ -270,8 +268,12 @@ pub struct Node {
     pub deadline: Option<Instant>,
     /// The last error, for people; empty for none.
     pub last_error: String<ERROR_LEN>,
-    /// Whether it runs.
-    pub power: Power,
+    /// Its power state, as its packets and drivers show it.
+    pub power: PowerState,
+    /// What an operator wants of its power.
+    pub power_request: Option<PowerRequest>,
+    /// What is being done about its power.
+    pub power_control: PowerControl,
     /// Its address in the present boot.
     pub address: Ipv4Addr,
     /// When each hop of the present boot was reached.
@@ -312,7 +314,7 @@ impl Node {
         // One address always fits: MAX_MACS is not 0.
         let _fits = node.macs.push(mac);
         node.reason = "discovered by its first boot packet";
-        node.power = Power::On;
+        node.power = PowerState::On;
         node
     }
 
@@ -328,7 +330,9 @@ impl Node {
             reason: "enrolled by an operator",
             deadline: None,
             last_error: String::new(),
-            power: Power::Unknown,
+            power: PowerState::Unknown,
+            power_request: None,
+            power_control: PowerControl::NONE,
             address: Ipv4Addr::UNSPECIFIED,
             timeline: Timeline::new(),
             boot: Boot::none(),

@@ -1,10 +1,13 @@
 //! What each record says, put back where it was.
 
 use crate::interface::Instant;
+use crate::interface::PowerAction;
 use crate::interface::StoredConfigDrive;
 use crate::ipam::lease::Client;
 use crate::node::flags::Flags;
-use crate::node::{Architecture, Boot, HardwareFeatures, Issued, Job, Node, Written, cut};
+use crate::node::{
+    Architecture, Boot, HardwareFeatures, Issued, Job, Node, PowerRequest, Written, cut,
+};
 use crate::persist::record::Record;
 use crate::persist::{bits, job_number};
 use crate::rack::{DiskSlot, Rack};
@@ -214,6 +217,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     node.last_error = cut(text);
                 }
             }
+            Record::Power { node, request } => {
+                if let Some((_, node)) = self.known(node) {
+                    let action = request.and_then(PowerAction::from_number);
+                    node.power_request = action.map(|action| PowerRequest { action });
+                }
+            }
             Record::Wanted { node, wanted } => {
                 if let Some((_, node)) = self.known(node) {
                     node.wanted = wanted;
@@ -352,7 +361,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 node.attempts = attempts;
                 let boot = &mut node.boot;
                 boot.order = order.and_then(|(counter, number)| {
-                    let all = [Job::Inspect, Job::Erase, Job::Deploy, Job::Reboot];
+                    let all = [
+                        Job::Inspect,
+                        Job::Erase,
+                        Job::Deploy,
+                        Job::Reboot,
+                        Job::PowerOff,
+                    ];
                     let job = all.into_iter().find(|job| job_number(*job) == number)?;
                     Some(Issued { counter, job })
                 });

@@ -49,7 +49,8 @@ pub(super) const FLAGS: usize = 15;
 pub(super) const STEPS: usize = 16;
 pub(super) const KIND: usize = 17;
 pub(super) const WANTED: usize = 18;
-pub(super) const TEXT: usize = 19;
+pub(super) const POWER: usize = 19;
+pub(super) const TEXT: usize = 20;
 pub(super) const DISK: usize = TEXT + TEXTS.len();
 /// Parts of which each has its mark.
 pub(super) const MARKED: usize = DISK + MAX_DISKS;
@@ -68,6 +69,7 @@ pub(crate) fn job_number(job: Job) -> u8 {
         Job::Erase => 1,
         Job::Deploy => 2,
         Job::Reboot => 3,
+        Job::PowerOff => 4,
     }
 }
 
@@ -278,6 +280,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 node: id,
                 traits: node.traits,
                 class: node.class,
+            },
+            POWER => Record::Power {
+                node: id,
+                request: node.power_request.map(|request| request.action as u8),
             },
             WANTED => Record::Wanted {
                 node: id,

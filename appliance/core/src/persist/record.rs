@@ -409,6 +409,14 @@ pub enum Record<'a> {
         /// It is nobody's, and may not be given to anybody for a while.
         rests: bool,
     },
+    /// What an operator wants of a machine's power: the number of
+    /// [`crate::interface::PowerAction`].
+    Power {
+        /// The node.
+        node: NodeId,
+        /// `None` where nothing is wanted, or it was seen to be so.
+        request: Option<u8>,
+    },
 }
 
 impl Record<'_> {

@@ -11,6 +11,7 @@ use crate::ipam::lease::LeaseView;
 use crate::node::flags::Flags;
 use crate::node::{AGENT_SILENT_MILLIS, Node};
 use crate::persist::record::Record;
+use crate::power::GRACE_MILLIS;
 use crate::provisioning::agent_phase;
 use crate::rack::Rack;
 use farrier_lifecycle::State;
@@ -49,6 +50,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             self.last_boot = self.last_boot.max(node.boot.id.0);
             node.since = now;
             node.boot.heard = None;
+            node.power_control.begin(now);
+            node.power_control.hold_off(now.plus_millis(GRACE_MILLIS));
             if let Some(session) = &mut node.boot.session {
                 session.resumed(run);
             }
@@ -73,6 +76,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         self.learn_addresses(now);
         self.next_tick = now;
+        self.now = now;
         if lost > 0 {
             self.counters.records_lost = lost;
             self.quarantine();

@@ -100,7 +100,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 // nothing that lasts.
                 _ => None,
             },
-            Input::Command(operator) => match operator {
+            Input::Command { command, .. } => match command {
                 Command::Provision { node, .. }
                 | Command::ProvisionSteps { node, .. }
                 | Command::RenameNode { node, .. }
@@ -108,6 +108,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 | Command::SetDriverInfo { node, .. }
                 | Command::DeleteNode { node }
                 | Command::CreatePort { node, .. }
+                | Command::SetPower { node, .. }
                 | Command::SetResourceClass { node, .. }
                 | Command::SetTrait { node, .. }
                 | Command::SetAdminFlag { node, .. } => self.find(*node),
@@ -122,6 +123,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 | Command::ReserveAddress { .. }
                 | Command::ReleaseAddress { .. } => None,
             },
+            Input::OperationDone { id, .. } => {
+                let of = |node: &Node| node.power_control.operation() == Some(*id);
+                self.nodes.iter().position(of)
+            }
+            Input::Observed { node, .. } => self.find(*node),
             Input::Tick | Input::Image(_) | Input::Dhcp { .. } | Input::Sent { .. } => None,
         }
     }

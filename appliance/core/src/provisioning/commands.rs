@@ -1,15 +1,17 @@
 //! What operators wish of a node besides verbs: names, instances, driver
 //! info, flags.
 
-use crate::interface::Command;
 use crate::interface::CommandError;
 use crate::interface::Effects;
 use crate::interface::Instant;
+use crate::interface::{Command, PowerAction};
 use crate::node::flags::{AdminFlag, Flags};
-use crate::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, InstanceInfo, MAX_DRIVER_INFO, Node};
+use crate::node::{
+    DRIVER_KEY_LEN, DRIVER_VALUE_LEN, InstanceInfo, MAX_DRIVER_INFO, Node, PowerRequest,
+};
 use crate::persist::record::Record;
 use crate::provisioning::steps::Steps;
-use crate::provisioning::{changes_in_use, deployed};
+use crate::provisioning::{agent_phase, changes_in_use, deployed};
 use crate::rack::Rack;
 use crate::strings::{Full, Kind, TEXT_MAX};
 use farrier_lifecycle::State;
@@ -48,13 +50,13 @@ impl From<Full> for CommandError {
 }
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
-    pub(crate) fn operator(
+    pub(crate) fn command(
         &mut self,
         now: Instant,
-        operator: Command<'_>,
+        command: Command<'_>,
         out: &mut Effects,
     ) -> Result<(), CommandError> {
-        match operator {
+        match command {
             Command::Provision {
                 node,
                 verb,
@@ -76,6 +78,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Command::SetDriverInfo { node, key, value } => {
                 self.set_driver_info(self.unlocked(node)?, key, value, out)
             }
+            Command::SetPower { node, action } => self.set_power(now, self.unlocked(node)?, action),
             Command::CreateNode { node, name, serial } => {
                 self.create(now, node, name, fingerprint(serial), out)
             }
@@ -131,6 +134,23 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Some(_) => Ok(index),
             None => Err(CommandError::NoSuchNode),
         }
+    }
+
+    /// Takes an operator's request for a node's power. [`crate::power`] carries
+    /// it out.
+    fn set_power(
+        &mut self,
+        now: Instant,
+        index: usize,
+        action: PowerAction,
+    ) -> Result<(), CommandError> {
+        let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchNode)?;
+        if agent_phase(node.state).is_some() {
+            return Err(CommandError::InUse(node.state));
+        }
+        node.power_request = Some(PowerRequest { action });
+        node.power_control.begin(now);
+        Ok(())
     }
 
     fn rename(&mut self, index: usize, name: &str, out: &mut Effects) -> Result<(), CommandError> {

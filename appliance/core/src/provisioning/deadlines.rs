@@ -1,9 +1,9 @@
 //! Deadlines: what is waited for until when, and what comes when the time
 //! is over.
 
-use crate::interface::Effects;
 use crate::interface::Instant;
-use crate::node::{AGENT_SILENT_MILLIS, Hop, Node, Power};
+use crate::interface::{Effects, PowerState};
+use crate::node::{AGENT_SILENT_MILLIS, Hop, Node};
 use crate::provisioning::agent_phase;
 use crate::rack::{Rack, count};
 
@@ -32,7 +32,8 @@ fn awaited_since(node: &Node, now: Instant) -> Instant {
 
 /// When a node's wait ends or its agent is to be missed, if nothing comes
 /// before.
-pub(crate) fn wakes_at(node: &Node) -> Option<Instant> {
+pub(crate) fn wakes_at(node: &Node, now: Instant) -> Option<Instant> {
+    let power = crate::power::wakes_at(node, now);
     let needed = agent_phase(node.state) == Some(true) && !node.boot.imaged;
     let missed = match node.boot.heard {
         _ if !needed => None,
@@ -41,10 +42,8 @@ pub(crate) fn wakes_at(node: &Node) -> Option<Instant> {
         None if node.boot.session.is_some() => None,
         None => Some(Instant::START),
     };
-    match (node.deadline, missed) {
-        (Some(deadline), Some(missed)) => Some(deadline.min(missed)),
-        (deadline, missed) => deadline.or(missed),
-    }
+    let due = [node.deadline, missed, power].into_iter();
+    due.flatten().min()
 }
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
@@ -84,16 +83,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 && !node.boot.imaged
                 && !node.agent_is_live(now)
                 && !proves;
-            if !over && !silent {
+            let power = crate::power::is_open(node, now);
+            if !over && !silent && !power {
                 continue;
             }
             let before = self.marks(index);
             if over {
                 count(&mut self.counters.deadlines);
                 self.expired(now, index, out);
-            } else {
+            } else if silent {
                 self.wait_for_machine(now, index, out);
             }
+            self.reconcile(now, index, out);
             self.note(index, &before, out);
         }
     }
@@ -123,7 +124,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             Some(Hop::Discover) => {
                 // There is no evidence any more that it runs at all.
-                node.power = Power::Unknown;
+                node.power = PowerState::Unknown;
                 node.set_error(format_args!(
                     "{state} took too long ({reason}); missing: dhcp discover, no packet of \
                      the machine was seen"

@@ -4,12 +4,12 @@
 //! Which transition exists is `farrier_lifecycle`'s business. Here stands
 //! what has to be true before one is taken, and what follows from it.
 
-use crate::interface::CommandError;
+use crate::interface::Effects;
 use crate::interface::Instant;
 use crate::interface::StoredConfigDrive;
-use crate::interface::{Effects, PowerWanted};
+use crate::interface::{CommandError, PowerState};
 use crate::node::flags::Flags;
-use crate::node::{InstanceInfo, Node, Power, cut};
+use crate::node::{InstanceInfo, Node, cut};
 use crate::persist::record::Record;
 use crate::provisioning::steps::{Step, Steps};
 use crate::rack::Rack;
@@ -158,8 +158,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 node.boot.session = None;
                 node.boot.ticket = None;
                 node.reason = "restart the machine: it must start its own disk";
-                let id = node.id;
-                out.power(id, PowerWanted::Cycle);
             }
             state if agent_phase(state).is_some() && !live => {
                 self.wait_for_machine(now, index, out)
@@ -175,24 +173,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         let at_work = agent_phase(node.state) == Some(true);
-        let (wanted, reason) = if node.power == Power::Off {
-            (
-                PowerWanted::On,
-                "power the machine on: it must boot from the network",
-            )
+        let reason = if node.power == PowerState::Off {
+            "power the machine on: it must boot from the network"
         } else {
-            (
-                PowerWanted::Cycle,
-                "restart the machine: it must boot from the network",
-            )
+            "restart the machine: it must boot from the network"
         };
-        let id = node.id;
         if at_work {
             self.event(now, index, Event::Wait, reason, out);
         } else if let Some(node) = self.nodes.get_mut(index) {
             node.reason = reason;
         }
-        out.power(id, wanted);
     }
 
     /// Takes a transition. One that does not exist is a bug here, not the
@@ -222,6 +212,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.reason = reason;
         node.deadline = next.deadline().map(|d| now.plus_millis(d.millis));
         node.boot.progress = None;
+        node.power_request = None;
+        node.power_control.begin(now);
         Record::State {
             node: node.id,
             state: next as u8,

@@ -3,7 +3,8 @@
 
 use crate::common::*;
 use farrier_core::boot::MAX_ATTEMPTS;
-use farrier_core::node::{AGENT_SILENT_MILLIS, Hop, Power};
+use farrier_core::interface::PowerState;
+use farrier_core::node::{AGENT_SILENT_MILLIS, Hop};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::*;
 
@@ -273,7 +274,7 @@ fn a_silent_agent_is_waited_for() {
     assert_eq!(lab.state(0), State::Deploying);
     lab.pass(100);
     assert_eq!(lab.state(0), State::WaitCallBack);
-    assert_eq!(lab.node(0).power, Power::On);
+    assert_eq!(lab.node(0).power, PowerState::On);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use crate::api_rig::{call, get, id, put};
 use crate::common::*;
+use farrier_core::interface::NetworkId;
 use farrier_core::node::Hop;
 use farrier_core::{Endpoint, Input};
 use farrier_lifecycle::{State, Verb};
@@ -59,6 +60,7 @@ impl Speaker {
         let appliance = *Keys::new(IDENTITY.noise, [0; 32]).public();
         let handshake = Handshake::new(&appliance, &ticket, &hello, &randoms).unwrap();
         let from = Endpoint {
+            network: NetworkId::PROVISIONING,
             mac: mac_of(mac),
             ip,
             port: 8471,

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use farrier_controller::NotDurable;
 use farrier_core::allocation::Requirements;
-use farrier_core::interface::{Allocate, StoredConfigDrive};
+use farrier_core::interface::{Actor, Allocate, StoredConfigDrive};
 use farrier_core::ipam::Network;
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::node::{InstanceInfo, Node};
@@ -19,7 +19,11 @@ use crate::store::ChipStore;
 
 impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
     fn give(&mut self, command: Command<'_>) -> Result<(), NotDurable> {
-        self.step(Input::Command(command)).map(drop)
+        self.step(Input::Command {
+            actor: Actor::OPERATOR,
+            command,
+        })
+        .map(drop)
     }
 
     /// An operator gives a command.

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use farrier_controller::NotDurable;
+use farrier_core::interface::NetworkId;
 use farrier_core::{Input, Transport};
 use farrier_dhcp::wire::MessageType;
 use farrier_protocol::handler::Turn;
@@ -41,6 +42,7 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
             }
         });
         let outcomes = self.step(Input::Dhcp {
+            network: NetworkId::PROVISIONING,
             from,
             payload: &payload,
         })?;
@@ -79,6 +81,7 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
             return Ok(());
         };
         let outcomes = self.step(Input::Open {
+            network: NetworkId::PROVISIONING,
             transport: Transport::Http,
             peer: address,
             path: "boot.ipxe",

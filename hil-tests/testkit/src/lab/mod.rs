@@ -14,7 +14,7 @@ use std::net::Ipv4Addr;
 
 use farrier_controller::Controller;
 use farrier_controller::testing::{MemoryStore, ready};
-use farrier_core::interface::Image;
+use farrier_core::interface::{Actor, Image, NetworkId};
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::node::{InstanceInfo, Node};
 use farrier_core::{Command, Config, Input, Instant, Rack, Transport};
@@ -232,7 +232,10 @@ impl Lab {
     /// # Panics
     /// Where the command is not answered.
     pub fn operator(&mut self, command: Command<'_>) -> Result<(), String> {
-        let outcomes = self.step(Input::Command(command));
+        let outcomes = self.step(Input::Command {
+            actor: Actor::OPERATOR,
+            command,
+        });
         let answer = outcomes.into_iter().find_map(|outcome| match outcome {
             Outcome::Answer(answer) => Some(answer.map_err(|error| format!("{error:?}"))),
             _ => None,
@@ -263,6 +266,7 @@ impl Lab {
         let from = mac_of(machine);
         let payload = dhcp_message(kind, from, shape);
         let outcomes = self.step(Input::Dhcp {
+            network: NetworkId::PROVISIONING,
             from,
             payload: &payload,
         });
@@ -286,6 +290,7 @@ impl Lab {
     /// Where the question is not answered.
     pub fn open_by(&mut self, transport: Transport, peer: Ipv4Addr, path: &str) -> Served {
         let outcomes = self.step(Input::Open {
+            network: NetworkId::PROVISIONING,
             transport,
             peer,
             path,

@@ -8,6 +8,7 @@ use std::vec::Vec;
 
 fn to() -> Endpoint {
     Endpoint {
+        network: super::super::NetworkId::PROVISIONING,
         mac: Mac([1; 6]),
         ip: Ipv4Addr::new(10, 0, 0, 1),
         port: 9,
@@ -41,7 +42,15 @@ fn what_is_put_in_comes_out_in_its_order_behind_the_records() {
     out.serve(Serve::Text(b"text"));
     out.serve(Serve::NotFound);
     out.serve(Serve::Busy);
-    out.power(node, PowerWanted::Cycle);
+    let id = OperationId(4);
+    let action = PowerAction::Reboot;
+    let deadline = Instant::from_millis(9);
+    out.power(Operation {
+        id,
+        node,
+        action,
+        deadline,
+    });
     out.answer(Ok(()));
     let expected = vec![
         Effect::Record(b"one"),
@@ -66,8 +75,10 @@ fn what_is_put_in_comes_out_in_its_order_behind_the_records() {
         Effect::Serve(Serve::NotFound),
         Effect::Serve(Serve::Busy),
         Effect::Power {
+            id,
             node,
-            wanted: PowerWanted::Cycle,
+            action,
+            deadline,
         },
         Effect::Answer(Ok(())),
     ];

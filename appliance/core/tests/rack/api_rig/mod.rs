@@ -3,6 +3,7 @@
 
 use crate::common::*;
 use farrier_core::api::{Exchange, Facts, REPLY_BUFFER, Services};
+use farrier_core::interface::Actor;
 use farrier_core::node::Node;
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::rack::Entropy;
@@ -51,7 +52,7 @@ struct FullServices;
 impl Services for FullServices {
     fn counters(&self, report: &mut dyn FnMut(&'static str, u32)) {
         for name in [
-            "mux_door_dropped",
+            "mux_raw_udp_dropped",
             "mux_solicitations",
             "http_connections",
             "tftp_malformed",
@@ -267,7 +268,10 @@ pub fn signed_inspection(node: &Node, disks: &[DiskId]) -> Vec<u8> {
 pub fn grant(lab: &mut Lab, exchange: &mut Exchange) {
     let now = Instant::from_millis(lab.now);
     while let Some(wish) = exchange.operator(&Facts::of(lab.rack(), now)) {
-        lab.step_quietly(Input::Command(wish));
+        lab.step_quietly(Input::Command {
+            actor: Actor::OPERATOR,
+            command: wish,
+        });
         let answer = lab.controller.effects().find_map(|output| match output {
             Effect::Answer(answer) => Some(answer),
             _ => None,

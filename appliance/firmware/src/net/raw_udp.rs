@@ -1,9 +1,9 @@
-//! The raw door: UDP datagrams that are handled outside the stack, as the
-//! multiplexer has taken them off the wire, and frames that are sent as they
-//! are. DHCP goes through here because a server answers machines that have
-//! no address, hence no ARP entry; the agent protocol does because one
-//! silent peer must not hold up the others behind an ARP query. What the
-//! datagrams say is not known here.
+//! Raw UDP: datagrams that the L2 multiplexer takes out of the stream before
+//! the stack sees them, and frames that bypass the stack on their way out.
+//! DHCP uses it because a server answers clients that have no address, hence
+//! no ARP entry. The agent protocol uses it because one peer that does not
+//! answer ARP would block the queue of a socket. What the datagrams say is
+//! not known here.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
@@ -11,26 +11,26 @@ use farrier_dhcp::frame::{self, HEADER_LEN, Header, UdpFrame};
 
 use super::mux::{FrameReceiver, FrameSender};
 
-/// Datagrams from the wire.
+/// Receives the datagrams of the raw UDP ports.
 #[derive(Debug)]
-pub struct DoorReceiver {
+pub struct RawUdpReceiver {
     queue: FrameReceiver,
     damaged: u32,
 }
 
-impl DoorReceiver {
+impl RawUdpReceiver {
     pub(super) fn new(queue: FrameReceiver) -> Self {
         Self { queue, damaged: 0 }
     }
 
-    /// Datagrams so far whose lengths or checksums did not hold.
+    /// Datagrams so far whose lengths or checksums were wrong.
     #[must_use]
     pub fn damaged(&self) -> u32 {
         self.damaged
     }
 
-    /// Waits for a datagram, then lets `take` handle it. Its place in the
-    /// queue is free again when `take` has ended.
+    /// Waits for a datagram, then calls `take` with it. The datagram's slot
+    /// in the queue is free again when `take` returns.
     pub async fn receive(&mut self, take: impl AsyncFnOnce(&UdpFrame<'_>)) {
         let queued = self.queue.receive().await;
         match frame::parse(queued.bytes.get(..queued.length).unwrap_or_default()) {
@@ -41,15 +41,15 @@ impl DoorReceiver {
     }
 }
 
-/// Datagrams to the wire, from our address.
+/// Sends datagrams from the appliance's address to a hardware address.
 #[derive(Debug)]
-pub struct DoorSender {
+pub struct RawUdpSender {
     queue: FrameSender,
     mac: [u8; 6],
     address: Ipv4Addr,
 }
 
-impl DoorSender {
+impl RawUdpSender {
     pub(super) fn new(queue: FrameSender, mac: [u8; 6], address: Ipv4Addr) -> Self {
         Self {
             queue,
@@ -58,12 +58,12 @@ impl DoorSender {
         }
     }
 
-    /// Queues a datagram from our port `port` to the machine with the
-    /// hardware address `to_mac`, waiting for room. One that does not fit a
-    /// frame is refused.
+    /// Queues a datagram from local port `port` to the interface with the
+    /// hardware address `to_mac`, and waits for room in the queue.
     ///
     /// # Errors
-    /// [`farrier_dhcp::frame::Error::NoRoom`].
+    /// [`farrier_dhcp::frame::Error::NoRoom`]: the payload does not fit a
+    /// frame.
     pub async fn send(
         &mut self,
         port: u16,
