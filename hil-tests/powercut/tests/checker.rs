@@ -23,7 +23,7 @@ fn work_goes_on_over_restarts() {
             "never {state}: {tally:?}"
         );
     }
-    assert!(tally.restarts > 20 && tally.continued > 20, "{tally:?}");
+    assert!(tally.restarts > 10 && tally.continued > 20, "{tally:?}");
     assert!(
         tally.wear > 3,
         "the journal went around the chip: {tally:?}"

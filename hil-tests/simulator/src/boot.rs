@@ -9,12 +9,12 @@ use farrier_core::boot::{KERNEL, PROGRAM_BIOS, RAMDISK};
 use farrier_core::{Config, Input, Transport};
 use farrier_dhcp::wire::{MessageType, Reply, Request};
 use farrier_protocol::ticket::Ticket;
+use farrier_testkit::outcome::Served;
 
-use crate::appliance::Served;
 use crate::faults::Fault;
 use crate::machine::{BootDhcp, Load, Machine, Stage};
 use crate::network::Packet;
-use crate::world::{Act, Event, World};
+use crate::simulation::{Act, Event, Simulation};
 
 /// A ROM repeats after 4 s, doubling, and gives up (PXE 2.1).
 const ROM_PATIENCE: u32 = 4;
@@ -25,7 +25,7 @@ const CLASS: &[u8] = b"PXEClient:Arch:00000:UNDI:002001";
 /// A stranger who hands out addresses.
 const ROGUE: Ipv4Addr = Ipv4Addr::new(172, 22, 0, 250);
 
-impl World {
+impl Simulation {
     /// Wakes a machine that much later, and not before.
     pub(crate) fn wake_in(&mut self, index: usize, delay: u64) {
         self.machines[index].wake += 1;
@@ -117,7 +117,7 @@ impl World {
             return;
         }
         self.trace(|| format!("machine {index}: boots its own disk"));
-        let tenancy = self.watch.tenancy(index);
+        let tenancy = self.invariants.tenancy(index);
         let machine = &mut self.machines[index];
         machine.disk_first = false;
         // It leaves traces on every disk that it finds.
@@ -232,7 +232,7 @@ impl World {
             Load::Ramdisk(_) => (Transport::Http, RAMDISK, 900),
         };
         let served = self.fetch(index, transport, path);
-        let Some(served) = served.filter(|served| *served != Served::Nothing) else {
+        let Some(served) = served.filter(|served| *served != Served::NotFound) else {
             if tries >= LOAD_TRIES {
                 self.next_device(index);
             } else {

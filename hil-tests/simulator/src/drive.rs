@@ -5,7 +5,7 @@ use farrier_core::interface::StoredConfigDrive;
 use farrier_protocol::message::ConfigDriveFormat;
 use farrier_protocol::sealed::{Layout, PLAIN_PIECE, SEALED_PIECE};
 
-use crate::random::Random;
+use farrier_testkit::Random;
 
 /// With what every tenant's text begins, and nothing else.
 pub const BEGINS: &[u8] = b"#cloud-config of a simulated tenant, secret ";

@@ -10,7 +10,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`world`] | time, and the queue of events |
+//! | [`sim`] | time, and the queue of events |
 //! | `network` | what becomes of datagrams on their way |
 //! | [`switch`] | the ports, their networks, and who was seen where |
 //! | `bmc` | whoever switches machines on and off for the brain |
@@ -25,26 +25,27 @@
 //! | [`scenario`] | field faults, each told as a story |
 //! | [`run`] | many seeds, shrinking, the report |
 
+pub mod agent_model;
 pub mod appliance;
+pub mod digest;
 pub mod disk;
 pub mod drive;
 pub mod faults;
-pub mod hands;
 pub mod image;
+pub mod invariants;
 pub mod machine;
-pub mod random;
 pub mod run;
 pub mod scenario;
+pub mod simulation;
 pub mod switch;
-pub mod watch;
-pub mod world;
 
 mod bmc;
 mod boot;
+mod fault_injection;
 mod imaging;
 mod network;
 mod operator;
 mod owners;
 mod ramdisk;
+mod records;
 mod tenant;
-mod trouble;

@@ -11,10 +11,12 @@ use farrier_protocol::message::{
 };
 use farrier_protocol::ticket::Ticket;
 
+use crate::agent_model::Agent;
 use crate::disk::{Damage, Disk};
-use crate::hands::{Hands, Mood};
 use crate::image;
-use crate::random::Random;
+use farrier_testkit::Random;
+use farrier_testkit::agent::Behaviour;
+use farrier_testkit::machine::text;
 
 /// What a firmware or a loader is asking an address for.
 #[derive(Debug, Clone)]
@@ -49,15 +51,15 @@ pub struct Ramdisk {
     pub net: Client<'static>,
     /// The ticket of this boot.
     pub ticket: Ticket,
-    /// The shipping conversation with simulated hands, once there is an
+    /// The shipping conversation with the agent model, once there is an
     /// address.
-    pub driver: Option<Driver<Hands>>,
-    /// Bytes on their way to the hands: when they come, and what comes.
+    pub driver: Option<Driver<Agent>>,
+    /// Bytes on their way to the agent: when they come, and what comes.
     pub arriving: Option<(u64, Option<Vec<u8>>)>,
     /// The agent sends every datagram twice.
     pub twice: bool,
     /// What the agent does with orders.
-    pub mood: Mood,
+    pub behaviour: Behaviour,
 }
 
 /// What a machine is doing.
@@ -112,12 +114,14 @@ pub struct Machine {
     pub disk_first: bool,
     /// Whoever switches it never sees to its boot order.
     pub stubborn: bool,
+    /// It has a BMC; otherwise a person switches it.
+    pub has_bmc: bool,
     /// Cut off from the network until then.
     pub cut_until: u64,
     /// Number of the wake-up that counts; earlier ones are void.
     pub wake: u64,
     /// What its agents do with orders from now on.
-    pub mood: Mood,
+    pub behaviour: Behaviour,
     /// Its agents send everything twice.
     pub twice: bool,
 }
@@ -206,9 +210,10 @@ impl Machine {
             ip: Ipv4Addr::UNSPECIFIED,
             disk_first: false,
             stubborn: false,
+            has_bmc: random.below(4) != 0,
             cut_until: 0,
             wake: 0,
-            mood: Mood::Honest,
+            behaviour: Behaviour::Honest,
             twice: false,
         }
     }
@@ -256,9 +261,4 @@ impl Machine {
             ..Config::new(self.mac().0)
         })
     }
-}
-
-/// A bounded text; these fit.
-pub fn text<const N: usize>(text: &str) -> heapless::String<N> {
-    text.try_into().unwrap_or_default()
 }

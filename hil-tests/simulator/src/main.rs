@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use farrier_simulator::faults::{Fault, Kinds};
 use farrier_simulator::run::{Report, command, run, run_all, shrink};
 use farrier_simulator::scenario;
-use farrier_simulator::world::Options;
+use farrier_simulator::simulation::Options;
 
 const USAGE: &str = "farrier-sim [--seed S] [--seeds N] [--nodes N] [--hours H] [--threads N]
     [--without KIND,...] [--only KIND,...] [--seed-file FILE] [--report FILE] [--trace]

@@ -7,8 +7,8 @@ use farrier_dhcp::wire::{MessageType, Request};
 use farrier_protocol::message::Mac;
 
 use crate::faults::Fault;
+use crate::simulation::{Event, Simulation};
 use crate::switch::{Network, Port};
-use crate::world::{Event, World};
 
 /// A datagram on its way.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub(crate) enum Packet {
     Agent(Endpoint, Vec<u8>),
 }
 
-impl World {
+impl Simulation {
     /// The machine with this interface.
     pub(crate) fn owner(&self, mac: Mac) -> Option<usize> {
         // The last byte is the machine's number; strangers have others.

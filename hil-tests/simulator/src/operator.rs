@@ -11,8 +11,8 @@ use farrier_protocol::message::NodeId;
 use crate::drive::Drive;
 use crate::faults::Fault;
 use crate::machine::Stage;
+use crate::simulation::{Act, Event, HOUR, Simulation};
 use crate::switch::{Network, Port};
-use crate::world::{Act, Event, HOUR, World};
 
 /// Steps that operators choose for a cleaning. Without an erasure it leads
 /// nowhere near a tenant.
@@ -37,7 +37,7 @@ pub(crate) fn queue(steps: &[Step]) -> Steps {
     steps.iter().fold(Steps::NONE, with)
 }
 
-impl World {
+impl Simulation {
     /// An operator asks for something; whether it was granted.
     pub fn verb(&mut self, slot: usize, verb: Verb) -> bool {
         self.verb_with(slot, verb, Steps::NONE, None)
@@ -52,7 +52,7 @@ impl World {
         steps: Steps,
         drive: Option<Drive>,
     ) -> bool {
-        let Some(node) = self.appliance.rack.nodes().get(slot).map(|node| node.id) else {
+        let Some(node) = self.appliance.rack().nodes().get(slot).map(|node| node.id) else {
             return false;
         };
         let stored = drive.as_ref().map(|drive| drive.stored);
@@ -68,7 +68,7 @@ impl World {
         });
         // Who got no answer does not know what counts now.
         if granted || self.answer.is_none() {
-            self.watch.asked(slot, text.filter(|_| granted));
+            self.invariants.asked(slot, text.filter(|_| granted));
         }
         self.trace(|| format!("node {slot}: operator asks {verb}: {granted}"));
         granted
@@ -76,7 +76,11 @@ impl World {
 
     /// A node's state; `None` before it is discovered.
     pub fn state(&self, slot: usize) -> Option<State> {
-        self.appliance.rack.nodes().get(slot).map(|node| node.state)
+        self.appliance
+            .rack()
+            .nodes()
+            .get(slot)
+            .map(|node| node.state)
     }
 
     /// An operator looks at a node and does what seems to be needed.
@@ -178,7 +182,7 @@ impl World {
     /// Whether a system of its own runs on a node's machine: there is
     /// something to adopt.
     fn runs_a_system(&self, slot: usize) -> bool {
-        let mac = self.appliance.rack.nodes()[slot].macs.first();
+        let mac = self.appliance.rack().nodes()[slot].macs.first();
         mac.and_then(|mac| self.owner(*mac))
             .is_some_and(|index| matches!(self.machines[index].stage, Stage::Tenant(_)))
     }
@@ -198,7 +202,7 @@ impl World {
             serial: "",
         }) && self.wish(Command::CreatePort { node, mac });
         self.trace(|| format!("machine {index}: enrolled by hand: {enrolled}"));
-        if let Some(slot) = self.appliance.rack.find(node).filter(|_| adopts) {
+        if let Some(slot) = self.appliance.rack().find(node).filter(|_| adopts) {
             self.verb(slot, Verb::Manage);
             self.verb(slot, Verb::Adopt);
         }
@@ -207,7 +211,7 @@ impl World {
     /// Now and then a node is deleted: its machine is discovered again when
     /// it boots, as somebody new. Whether it was.
     fn forgets(&mut self, slot: usize) -> bool {
-        let node = self.appliance.rack.nodes().get(slot).map(|node| node.id);
+        let node = self.appliance.rack().nodes().get(slot).map(|node| node.id);
         let Some(node) = node.filter(|_| self.random.below(120) == 0) else {
             return false;
         };
@@ -219,7 +223,7 @@ impl World {
     /// Marks come and go: whoever finds a node in maintenance mostly ends it,
     /// and now and then one is set. Whether there is nothing else to do.
     fn marks(&mut self, slot: usize) -> bool {
-        let Some(node) = self.appliance.rack.nodes().get(slot) else {
+        let Some(node) = self.appliance.rack().nodes().get(slot) else {
             return false;
         };
         let (id, flags) = (node.id, node.flags);
@@ -272,7 +276,7 @@ impl World {
     /// A person goes to the machine of a node: changes broken disks, puts its
     /// ports right, and restarts what does nothing.
     fn look_after(&mut self, slot: usize) {
-        let mac = self.appliance.rack.nodes()[slot].macs.first().copied();
+        let mac = self.appliance.rack().nodes()[slot].macs.first().copied();
         let Some(index) = mac.and_then(|mac| self.owner(mac)) else {
             return;
         };

@@ -16,7 +16,7 @@ use farrier_protocol::message::{Mac, NodeId};
 use crate::drive::Drive;
 use crate::image;
 use crate::operator::queue;
-use crate::world::World;
+use crate::simulation::Simulation;
 
 /// Tenants' networks, and how many addresses each has: one has far too few.
 const NETWORKS: [(&str, u8, u16); 2] = [("tenants", 1, 40), ("storage", 2, 3)];
@@ -37,7 +37,7 @@ fn address(place: u8, number: u64) -> Ipv4Addr {
     Ipv4Addr::new(10, 80, place, 10 + number as u8)
 }
 
-impl World {
+impl Simulation {
     /// What is there before anybody asks for a node.
     pub(crate) fn found_tenancy(&mut self) {
         for (name, place, pool_len) in NETWORKS {
@@ -66,7 +66,7 @@ impl World {
 
     /// An operator chooses what a node is to be deployed with.
     pub fn choose_image(&mut self, slot: usize) -> bool {
-        let Some(node) = self.appliance.rack.nodes().get(slot) else {
+        let Some(node) = self.appliance.rack().nodes().get(slot) else {
             return false;
         };
         let info = InstanceInfo {
@@ -81,7 +81,7 @@ impl World {
     /// A node is deployed: at times after an allocation, which may find
     /// another one.
     pub(crate) fn deploys(&mut self, slot: usize) -> bool {
-        let id = self.appliance.rack.nodes()[slot].id;
+        let id = self.appliance.rack().nodes()[slot].id;
         if self.random.below(4) == 0 {
             let allocation = NodeId(self.random.bytes());
             self.wish(Command::SetResourceClass {
@@ -162,7 +162,7 @@ impl World {
     }
 
     fn first_mac(&self, slot: usize) -> Option<Mac> {
-        let node = self.appliance.rack.nodes().get(slot)?;
+        let node = self.appliance.rack().nodes().get(slot)?;
         node.macs.first().copied()
     }
 }

@@ -3,7 +3,7 @@
 use farrier_simulator::faults::{Fault, Kinds};
 use farrier_simulator::run::{Report, command, run, run_all, shrink};
 use farrier_simulator::scenario;
-use farrier_simulator::world::Options;
+use farrier_simulator::simulation::Options;
 
 fn small(seed: u64) -> Options {
     Options {

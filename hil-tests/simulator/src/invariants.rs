@@ -15,8 +15,9 @@ use farrier_core::{Config, Input};
 use farrier_dhcp::wire::{MessageType, Reply, Request};
 use farrier_lifecycle::State;
 use farrier_protocol::message::Mac;
+use farrier_testkit::outcome::Outcome;
 
-use crate::appliance::{Appliance, Outcome};
+use crate::appliance::Appliance;
 use crate::boot::appliance_address;
 use crate::image;
 use crate::machine::{Machine, Stage};
@@ -48,7 +49,7 @@ impl Seen {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Watch {
+pub struct Invariants {
     /// What is wrong, and when it was seen. The first counts.
     pub violation: Option<(u64, String)>,
     /// Changes of state that were seen.
@@ -71,10 +72,10 @@ pub struct Watch {
     texts: Vec<Option<Vec<u8>>>,
 }
 
-impl Watch {
+impl Invariants {
     /// Nothing was seen yet.
     pub fn new(machines: usize) -> Self {
-        Watch {
+        Invariants {
             violation: None,
             transitions: 0,
             deployed: 0,
@@ -129,7 +130,7 @@ impl Watch {
 
     /// A machine is given the config drive in this slot.
     pub fn drive_served(&mut self, now: u64, slot: usize, appliance: &Appliance, to: &Machine) {
-        let rack = &appliance.rack;
+        let rack = appliance.rack();
         let own = to.macs.iter().find_map(|mac| rack.find_by_mac(*mac));
         if own != Some(slot) {
             self.wrong(now, || {
@@ -182,7 +183,7 @@ impl Watch {
             match effect {
                 Outcome::Dhcp(_, payload) => self.dhcp(now, payload),
                 Outcome::Power(_, node, _) => {
-                    let nodes = appliance.rack.nodes();
+                    let nodes = appliance.rack().nodes();
                     let waits = nodes
                         .iter()
                         .find(|n| n.id == *node)
@@ -194,14 +195,14 @@ impl Watch {
                     }
                 }
                 Outcome::Answer(_) => self.answered(now, appliance),
-                Outcome::Agent(..) => {}
+                Outcome::Agent(..) | Outcome::Serve(_) | Outcome::Keep(..) => {}
             }
         }
         if appliance.lost() != 0 {
             self.wrong(now, || "an output of the brain found no room".into());
         }
         let clock = appliance.clock(now).millis();
-        for (slot, node) in appliance.rack.nodes().iter().enumerate() {
+        for (slot, node) in appliance.rack().nodes().iter().enumerate() {
             self.node(now, clock, slot, node, appliance, machines);
         }
     }
@@ -210,11 +211,11 @@ impl Watch {
     /// have taken up what nobody was told any more: what operators give away
     /// has one owner.
     pub fn answered(&mut self, now: u64, appliance: &Appliance) {
-        let lease = u64::from(appliance.rack.config().lease_secs) * 1000;
-        if let Some(what) = self.owners.look(now, appliance.rack.ipam(), lease) {
+        let lease = u64::from(appliance.rack().config().lease_secs) * 1000;
+        if let Some(what) = self.owners.look(now, appliance.rack().ipam(), lease) {
             self.wrong(now, || what);
         }
-        let nodes = appliance.rack.nodes().iter();
+        let nodes = appliance.rack().nodes().iter();
         let mut instances: Vec<_> = nodes
             .filter(|node| !node.is_vacant())
             .filter_map(|node| node.instance.instance_uuid)
@@ -306,14 +307,14 @@ impl Watch {
         };
         let Some(last) = self.seen.get(slot).copied() else {
             self.seen.push(seen);
-            self.owners(now, appliance.rack.nodes());
+            self.owners(now, appliance.rack().nodes());
             if node.state == State::Available {
                 self.changed(now, slot, node.state, node, machines);
             }
             return;
         };
         if last.macs != seen.macs {
-            self.owners(now, appliance.rack.nodes());
+            self.owners(now, appliance.rack().nodes());
         }
         if last.state != seen.state {
             self.transitions += 1;
@@ -386,7 +387,7 @@ impl Watch {
                 format!("node {slot} was released and keeps what was its tenant's")
             });
         }
-        let leaks = appliance.rack.ipam().entries().iter().find(|entry| {
+        let leaks = appliance.rack().ipam().entries().iter().find(|entry| {
             entry.is_held()
                 && !entry.is_named()
                 && entry.network != PROVISIONING
@@ -437,7 +438,7 @@ impl Watch {
 
     /// An agent has begun an order that destroys.
     pub fn destroys(&mut self, now: u64, appliance: &Appliance, machine: &Machine) {
-        let rack = &appliance.rack;
+        let rack = appliance.rack();
         let node = machine.macs.iter().find_map(|mac| rack.find_by_mac(*mac));
         let state = node
             .and_then(|slot| rack.nodes().get(slot))
@@ -475,7 +476,7 @@ impl Watch {
 
     /// The last look, long after faults and operators stopped.
     pub fn at_rest(&mut self, now: u64, appliance: &Appliance, machines: &[Machine]) {
-        let nodes = appliance.rack.nodes();
+        let nodes = appliance.rack().nodes();
         let known = nodes.iter().enumerate().filter(|(_, n)| !n.is_vacant());
         for (slot, node) in known {
             let state = node.state;
@@ -501,7 +502,7 @@ impl Watch {
                 self.wrong(now, || format!("node {slot} keeps an agent that is gone"));
             }
         }
-        let (_, bound) = appliance.rack.lease_usage(appliance.clock(now));
+        let (_, bound) = appliance.rack().lease_usage(appliance.clock(now));
         let running = machines
             .iter()
             .filter(|machine| !matches!(machine.stage, Stage::Off))
