@@ -3,11 +3,11 @@
 //! image's data. [`Survey`] and [`Catalogue`] say which entry of the table or
 //! which bytes they need next; the glue reads them from the block device.
 
+use farrier_asset_store::{Entry, Kind, NAME_LEN};
 use farrier_core::interface::Image;
 use farrier_image::manifest::{
     HEADER_LEN, Header, ManifestError, PublicKey, SIGNED_LEN, manifest_root,
 };
-use farrier_store::{Entry, Kind, NAME_LEN};
 use heapless::String;
 use serde::de::DeserializeOwned;
 

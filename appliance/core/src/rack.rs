@@ -3,11 +3,13 @@
 use crate::allocation::{Flavor, MAX_FLAVORS};
 use crate::interface::Instant;
 use crate::interface::config::{Config, ConfigError, Identity};
+use crate::interface::{ACCOUNT_LEN, ActorKind};
 use crate::interface::{Effects, StatementRef};
 use crate::interface::{Image, Input};
 use crate::ipam::lease::Leases;
 use crate::ipam::{Ipam, PROVISIONING};
-use crate::node::Node;
+use crate::node::{History, HistoryEntry, Node};
+use crate::persist::{Before, MAX_TOUCHED, Nodes};
 use crate::strings::StringPool;
 use core::net::Ipv4Addr;
 use farrier_protocol::message::{DiskId, Mac, NodeId};
@@ -17,10 +19,10 @@ use farrier_protocol::signing::SecretKey;
 use heapless::Vec;
 
 /// Most images of the catalogue.
-pub const MAX_IMAGES: usize = 8;
+pub const MAX_IMAGES: usize = farrier_sizes::IMAGES;
 /// How many statements are put together at once. An agent that finds all
 /// taken is told when to come again.
-pub const REASSEMBLIES: usize = 2;
+pub const REASSEMBLIES: usize = farrier_sizes::REASSEMBLIES;
 /// How often deadlines are looked at, in milliseconds.
 pub const TICK_MILLIS: u64 = 1000;
 /// When nothing is due, [`Rack::wake_at`] is so much later, in milliseconds.
@@ -86,6 +88,14 @@ pub struct Counters {
     pub power_timeouts: u32,
 }
 
+/// The node in a place, to be changed: the step writes what differs then.
+macro_rules! edit {
+    ($rack:expr, $index:expr) => {
+        $rack.touch($index).and_then(|key| $rack.nodes.get_mut(key))
+    };
+}
+pub(crate) use edit;
+
 pub(crate) fn count(counter: &mut u32) {
     *counter = counter.wrapping_add(1);
 }
@@ -122,7 +132,14 @@ impl PartSlot {
 pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) config: Config,
     pub(crate) secrets: Option<Secrets>,
-    pub(crate) nodes: Vec<Node, N>,
+    pub(crate) nodes: Nodes<N>,
+    /// Nodes that the present step has touched, as they were before.
+    pub(crate) touched: Vec<Before, MAX_TOUCHED>,
+    pub(crate) history: History<N>,
+    /// Who caused the present step.
+    pub(crate) actor: (ActorKind, heapless::String<ACCOUNT_LEN, u8>),
+    /// The start of the appliance, from 1.
+    pub(crate) run: u32,
     pub(crate) disks: Vec<DiskSlot, D>,
     pub(crate) leases: Leases<L>,
     pub(crate) texts: StringPool,
@@ -173,7 +190,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 kernel_options: heapless::String::new(),
             },
             secrets: None,
-            nodes: Vec::new(),
+            nodes: Nodes::new(),
+            touched: Vec::new(),
+            history: History::new(),
+            actor: (ActorKind::Rack, heapless::String::new()),
+            run: 1,
             disks: Vec::new(),
             leases: Leases::new(),
             texts: StringPool::new(),
@@ -260,8 +281,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     ) {
         out.clear();
         self.now = now;
-        let touched = self.touched(&input);
-        let before = touched.map(|index| (index, self.marks(index)));
+        self.actor = match &input {
+            Input::Command { actor, .. } => (actor.kind, actor.kept()),
+            Input::Agent { .. } => (ActorKind::Agent, heapless::String::new()),
+            _ => (ActorKind::Rack, heapless::String::new()),
+        };
         match input {
             Input::Tick => {}
             Input::Image(image) => self.learn_image(image),
@@ -295,14 +319,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 let _node = self.observed(now, node, power);
             }
         }
-        if let Some((index, before)) = before {
+        for index in self.touched() {
             self.reconcile(now, index, out);
-            self.note(index, &before, out);
         }
         if now >= self.next_tick {
             self.next_tick = now.plus_millis(TICK_MILLIS);
+            self.actor = (ActorKind::Rack, heapless::String::new());
             self.look_at_deadlines(now, out);
         }
+        self.write_touched(out);
     }
 
     /// When [`Input::Tick`] is due next: at the first deadline of any node,
@@ -322,6 +347,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         })
     }
 
+    /// Forgets what hangs on a node's place.
+    pub(crate) fn forget_slot(&mut self, index: usize) {
+        self.texts.forget(index);
+        self.disks.retain(|slot| usize::from(slot.node) != index);
+        self.history.clear(index);
+        for slot in &mut self.parts {
+            if slot.owner == Some(index) {
+                slot.owner = None;
+            }
+        }
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
@@ -330,6 +367,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// What was refused and counted so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What happened to the node in a place, the oldest entry first.
+    pub fn history(&self, node: usize) -> impl Iterator<Item = &HistoryEntry> {
+        self.history.of(node)
     }
 
     /// The places of nodes, in the order of their discovery. A node's place
@@ -409,10 +451,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 }
 
+/// A rack for unit tests: one size for all, since each is compiled anew.
+#[cfg(test)]
+pub(crate) type TestRack = Rack<8, 8, 16>;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::every_verb::TestRack;
 
     /// Gives one byte after the other.
     struct Counting(u8);

@@ -10,14 +10,14 @@
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::Mutex;
 use embassy_time::{Duration, with_timeout};
-use farrier_core::api::{Error, Exchange, Facts};
+use farrier_api::{Error, Exchange, Facts};
+use farrier_asset_store::SlotPart;
 use farrier_core::interface::Actor;
 use farrier_core::rack::Entropy;
 use farrier_core::{Effect, Input};
 use farrier_http::{Body, CONTINUE, Head, Method, Piece, Status};
 use farrier_protocol::MAX_STATEMENT;
 use farrier_protocol::sealed::{Layout, MAX_PLAIN, PLAIN_PIECE, SEALED_PIECE};
-use farrier_store::SlotPart;
 
 use crate::assets::PIECE;
 use crate::brain::now;

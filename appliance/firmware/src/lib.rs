@@ -34,16 +34,16 @@ pub mod start;
 pub mod tftp;
 
 #[doc(hidden)]
-pub use {aligned, embassy_executor, farrier_core, static_cell};
+pub use {aligned, embassy_executor, farrier_core, farrier_sizes as sizes, static_cell};
 
 use aligned::A4;
 use block_device_driver::BlockDevice;
 use embassy_net_driver::Driver;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::Mutex;
-use farrier_core::api::Services;
+use farrier_api::Services;
+use farrier_asset_store::SECTOR;
 use farrier_core::rack::Entropy;
-use farrier_store::SECTOR;
 
 use api::{Desks, Statement};
 use assets::AssetStore;
@@ -148,18 +148,13 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
     }
 }
 
-/// Makes the appliance's tasks and their static memory for one board, and a
-/// function `spawn(Spawner, Parts<Board>)` that starts them. To be called
-/// once in a program.
+/// Makes the appliance's tasks and their static memory, at the sizes of
+/// [`farrier_sizes`], and a function `spawn(Spawner, Parts<Board>)` that starts
+/// them. A program uses it once.
 #[macro_export]
 macro_rules! program {
     (
-        board: $board:ty,
-        nodes: $nodes:expr,
-        leases: $leases:expr,
-        disks: $disks:expr,
-        tftp_transfers: $tftp:expr,
-        http_connections: $http:expr $(,)?
+        board: $board:ty $(,)?
     ) => {
         mod farrier_program {
             #[allow(
@@ -173,20 +168,18 @@ macro_rules! program {
             use $crate::farrier_core::{Effects, Rack};
             use $crate::http::ConnectionBuffers;
             use $crate::net::{RawUdpReceiver, Resources, Runner};
+            use $crate::sizes::{DISKS, HTTP_CONNECTIONS, LEASES, NODES, SOCKETS, TFTP_TRANSFERS};
             use $crate::start::{Memory, Running};
             use $crate::static_cell::{ConstStaticCell, StaticCell};
             use $crate::tftp::{ListenerBuffers, WorkerBuffers};
 
-            type Context = $crate::Context<$board, { $nodes }, { $leases }, { $disks }>;
+            type Context = $crate::Context<$board, NODES, LEASES, DISKS>;
             type Piece = Aligned<A4, [u8; PIECE_LEN]>;
             type Net = <$board as $crate::Board>::Net;
 
-            /// Sockets: every worker's, and TFTP's listener.
-            const SOCKETS: usize = $tftp + $http + 1;
-
             static NET: ConstStaticCell<Resources<SOCKETS>> =
                 ConstStaticCell::new(Resources::new());
-            static RACK: ConstStaticCell<Rack<{ $nodes }, { $leases }, { $disks }>> =
+            static RACK: ConstStaticCell<Rack<NODES, LEASES, DISKS>> =
                 ConstStaticCell::new(Rack::new());
             static OUTPUTS: ConstStaticCell<Effects> = ConstStaticCell::new(Effects::new());
             static PIECE: ConstStaticCell<Piece> = ConstStaticCell::new(Aligned([0; PIECE_LEN]));
@@ -197,10 +190,10 @@ macro_rules! program {
             static CONTEXT: StaticCell<Context> = StaticCell::new();
             static LISTENER: ConstStaticCell<ListenerBuffers> =
                 ConstStaticCell::new(ListenerBuffers::new());
-            static WORKERS: [ConstStaticCell<WorkerBuffers>; $tftp] =
-                [const { ConstStaticCell::new(WorkerBuffers::new()) }; $tftp];
-            static CONNECTIONS: [ConstStaticCell<ConnectionBuffers>; $http] =
-                [const { ConstStaticCell::new(ConnectionBuffers::new()) }; $http];
+            static WORKERS: [ConstStaticCell<WorkerBuffers>; TFTP_TRANSFERS] =
+                [const { ConstStaticCell::new(WorkerBuffers::new()) }; TFTP_TRANSFERS];
+            static CONNECTIONS: [ConstStaticCell<ConnectionBuffers>; HTTP_CONNECTIONS] =
+                [const { ConstStaticCell::new(ConnectionBuffers::new()) }; HTTP_CONNECTIONS];
 
             #[embassy_executor::task]
             async fn net(mut runner: Runner<Net>) -> ! {
@@ -225,7 +218,7 @@ macro_rules! program {
                 context.run_tftp_listener(buffers).await
             }
 
-            #[embassy_executor::task(pool_size = $tftp)]
+            #[embassy_executor::task(pool_size = TFTP_TRANSFERS)]
             async fn tftp_worker(
                 context: &'static Context,
                 buffers: &'static mut WorkerBuffers,
@@ -233,7 +226,7 @@ macro_rules! program {
                 context.run_tftp_worker(buffers).await
             }
 
-            #[embassy_executor::task(pool_size = $http)]
+            #[embassy_executor::task(pool_size = HTTP_CONNECTIONS)]
             async fn http_worker(
                 context: &'static Context,
                 buffers: &'static mut ConnectionBuffers,

@@ -4,12 +4,12 @@
 
 use aligned::{A4, Aligned};
 use embassy_sync::mutex::Mutex;
+use farrier_asset_store::{AssetKind, Entry};
 use farrier_core::interface::Image;
 use farrier_core::interface::config::ConfigError;
 use farrier_core::rack::Entropy;
 use farrier_core::{Config, Effects, Identity, Input, Rack};
 use farrier_image::manifest::{HEADER_LEN, Header, PublicKey, SIGNED_LEN, manifest_root};
-use farrier_store::{Entry, Kind};
 use heapless::String;
 
 use crate::api::{Desks, Statement};
@@ -31,9 +31,9 @@ pub enum StartError {
     /// What the rack knew before the reset can not be read.
     Records,
     /// The store has no asset of this kind.
-    Missing(Kind),
+    Missing(AssetKind),
     /// The asset of this kind does not decode.
-    Damaged(Kind),
+    Damaged(AssetKind),
     /// The configuration is impossible.
     Config(ConfigError),
 }
@@ -97,8 +97,8 @@ pub async fn start<
         desks,
     } = memory;
     let store = AssetStore::open(parts.blocks, piece).await?;
-    let config: Config = decode(&store, Kind::Config).await?;
-    let identity: Identity = decode(&store, Kind::Identity).await?;
+    let config: Config = decode(&store, AssetKind::Config).await?;
+    let identity: Identity = decode(&store, AssetKind::Identity).await?;
     let mut entropy = parts.entropy;
     configure(rack, config, &identity, &mut entropy)?;
     let mut records = parts.records;
@@ -188,7 +188,10 @@ fn configure<const N: usize, const L: usize, const D: usize>(
 }
 
 /// The first asset of a kind.
-async fn first<D: crate::Blocks>(store: &AssetStore<D>, kind: Kind) -> Result<Entry, StartError> {
+async fn first<D: crate::Blocks>(
+    store: &AssetStore<D>,
+    kind: AssetKind,
+) -> Result<Entry, StartError> {
     for place in 0..store.entries() {
         let entry = store.entry(place).await?;
         if entry.kind == kind {
@@ -201,7 +204,7 @@ async fn first<D: crate::Blocks>(store: &AssetStore<D>, kind: Kind) -> Result<En
 /// Decodes the one asset of a kind out of its first piece.
 async fn decode<T: serde::de::DeserializeOwned, D: crate::Blocks>(
     store: &AssetStore<D>,
-    kind: Kind,
+    kind: AssetKind,
 ) -> Result<T, StartError> {
     let entry = first(store, kind).await?;
     let length = entry.len.min(PIECE as u64) as usize;
@@ -218,7 +221,7 @@ async fn learn_images<B: Board, const N: usize, const L: usize, const D: usize>(
     let mut images = 0;
     for place in 0..store.entries() {
         let entry = store.entry(place).await?;
-        if entry.kind != Kind::Manifest {
+        if entry.kind != AssetKind::Manifest {
             continue;
         }
         match image(store, &entry).await? {
@@ -238,7 +241,7 @@ async fn image<D: crate::Blocks>(
     store: &AssetStore<D>,
     entry: &Entry,
 ) -> Result<Result<Image, &'static str>, StartError> {
-    let key = match first(store, Kind::OperatorKey).await {
+    let key = match first(store, AssetKind::OperatorKey).await {
         Ok(key) => key,
         Err(StartError::Missing(_)) => return Ok(Err("no key that could verify it")),
         Err(error) => return Err(error),
@@ -282,7 +285,7 @@ async fn data_of<D: crate::Blocks>(
 ) -> Result<Option<Entry>, StartError> {
     for place in 0..store.entries() {
         let entry = store.entry(place).await?;
-        if entry.kind == Kind::ImageData && stem(entry.name()) == stem(manifest) {
+        if entry.kind == AssetKind::ImageData && stem(entry.name()) == stem(manifest) {
             return Ok(Some(entry));
         }
     }

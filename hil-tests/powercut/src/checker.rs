@@ -9,7 +9,7 @@ use farrier_core::interface::{Image, NetworkId};
 use farrier_core::{Config, Effect, Endpoint, Input, Instant, Rack};
 use farrier_dhcp::wire::{MessageType, Reply};
 use farrier_journal::sim::{Cut, Operation};
-use farrier_protocol::handler::Turn;
+use farrier_protocol::handler::RunnerPoll;
 use farrier_protocol::message::{BootMode, Inspection};
 use farrier_testkit::agent::{Agent, ScriptedAgent};
 use farrier_testkit::machine::{dhcp_message, disk, inspection, mac_of, text};
@@ -212,7 +212,7 @@ impl Checker<'_> {
         }
         if let Some((machine, address, script)) = self.promises.used.last()
             && let Some(mut thief) = agent(*machine, *address, script, THIEF)
-            && let Turn::Transmit(datagram) = thief.driver.poll(0)
+            && let RunnerPoll::Transmit(datagram) = thief.driver.poll(0)
         {
             let from = Endpoint {
                 mac: mac_of(0xee),

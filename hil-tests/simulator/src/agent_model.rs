@@ -12,10 +12,10 @@ use std::collections::VecDeque;
 
 use farrier_agent::agent::{open_all, open_one};
 use farrier_agent::operations::erase::Erasure;
-use farrier_protocol::handler::Work;
+use farrier_protocol::handler::TaskEvent;
 use farrier_protocol::message::{
-    Deploy, DiskId, EraseMethod, Failure, HandshakeReply, Inspection, NodeId, Order, Progress,
-    Report, Step, Task,
+    AgentStep, Deploy, DiskId, EraseMethod, Failure, HandshakeReply, Inspection, NodeId, Order,
+    Progress, Report, Task,
 };
 use farrier_testkit::agent::{Engine, ScriptedAgent};
 
@@ -55,7 +55,7 @@ pub struct AgentModel {
     job: Job,
     order: u32,
     node: NodeId,
-    reports: VecDeque<Work>,
+    reports: VecDeque<TaskEvent>,
     /// When there is something to do next, in milliseconds.
     pub due: u64,
     /// Bytes that are waited for.
@@ -98,7 +98,7 @@ impl AgentModel {
     }
 
     fn report(&mut self, report: Report) {
-        self.reports.push_back(Work::Report(report));
+        self.reports.push_back(TaskEvent::Report(report));
     }
 
     fn end(&mut self, result: Result<(), Failure>) {
@@ -106,8 +106,8 @@ impl AgentModel {
         self.due = u64::MAX;
         self.wanted = None;
         self.reports.push_back(match result {
-            Ok(()) => Work::Finished,
-            Err(failure) => Work::Failed(failure),
+            Ok(()) => TaskEvent::Finished,
+            Err(failure) => TaskEvent::Failed(failure),
         });
     }
 
@@ -191,9 +191,9 @@ impl AgentModel {
             Some(Some(failure)) => self.end(Err(failure)),
             None => {
                 self.due = now + (moved / self.rate).max(1);
-                self.reports.push_back(Work::Progress(Progress {
+                self.reports.push_back(TaskEvent::Progress(Progress {
                     order: self.order,
-                    step: Step::Erase,
+                    step: AgentStep::Erase,
                     done,
                     total,
                     rate: u32::try_from(self.rate * 1000).unwrap_or(u32::MAX),
@@ -240,9 +240,12 @@ impl AgentModel {
     }
 
     fn begin_deploy(&mut self, deploy: &Deploy) {
-        let opened = open_one(&self.inspection.disks, &deploy.disk, Step::Write, |disk| {
-            self.open(disk)
-        });
+        let opened = open_one(
+            &self.inspection.disks,
+            &deploy.disk,
+            AgentStep::Write,
+            |disk| self.open(disk),
+        );
         match opened {
             Err(failure) => self.end(Err(failure)),
             Ok((_, device)) => self.job = Job::Deploy(Imaging::new(deploy, device)),
@@ -276,7 +279,7 @@ impl Engine for AgentModel {
         self.wanted = None;
     }
 
-    fn poll(&mut self, now: u64) -> Option<Work> {
+    fn poll(&mut self, now: u64) -> Option<TaskEvent> {
         if self.reports.is_empty() {
             self.run(now);
         }

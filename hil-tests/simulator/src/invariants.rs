@@ -380,7 +380,7 @@ impl Invariants {
     /// A tenant's use is over: nothing of it is kept.
     fn released(&mut self, now: u64, slot: usize, node: &Node, appliance: &Appliance) {
         let claimed = node.instance.instance_uuid.is_some()
-            || node.flags.has(Flags::ALLOCATED)
+            || node.flags.contains(Flags::ALLOCATED)
             || node.wanted != 0;
         if claimed || node.config_drive.is_some() || node.written.is_some() {
             self.wrong(now, || {

@@ -233,7 +233,7 @@ impl Simulation {
             AdminFlag::Retired,
         ]
         .into_iter()
-        .find(|mark| flags.has(mark.flag()));
+        .find(|mark| flags.contains(mark.flag()));
         if let Some(mark) = set {
             let ends = self.random.below(3) != 0;
             if ends {

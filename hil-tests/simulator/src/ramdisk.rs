@@ -6,9 +6,9 @@ use farrier_core::interface::NetworkId;
 
 use farrier_core::{Endpoint, Input, Transport};
 use farrier_dhcp::client::{Action, Client, Event as Lease};
-use farrier_protocol::client::Randoms;
-use farrier_protocol::conversation::Conversation;
-use farrier_protocol::handler::{Driver, Turn};
+use farrier_protocol::agent_client::AgentClient;
+use farrier_protocol::client::HandshakeEntropy;
+use farrier_protocol::handler::{AgentRunner, RunnerPoll};
 use farrier_protocol::message::{BootMode, FinalReport, Mac, Task};
 use farrier_protocol::ticket::Ticket;
 use farrier_testkit::agent::{Behaviour, Boot, LIES, conversation};
@@ -110,9 +110,9 @@ impl Simulation {
         }
     }
 
-    fn agent(&mut self, index: usize, ramdisk: &Ramdisk) -> Driver<Agent> {
+    fn agent(&mut self, index: usize, ramdisk: &Ramdisk) -> AgentRunner<Agent> {
         let random = self.random.bytes();
-        let conversation = self.conversation(index, ramdisk.ticket);
+        let client = self.client(index, ramdisk.ticket);
         if self
             .faults
             .strikes(Fault::TicketThief, &mut self.random, 20_000)
@@ -139,10 +139,10 @@ impl Simulation {
         {
             agent.behaviour = self.random.pick(&LIES);
         }
-        Driver::new(conversation, agent)
+        AgentRunner::new(conversation, agent)
     }
 
-    fn conversation(&mut self, index: usize, ticket: Ticket) -> Conversation {
+    fn client(&mut self, index: usize, ticket: Ticket) -> AgentClient {
         let machine = &self.machines[index];
         let (mac, uuid) = (machine.mac(), machine.uuid);
         let boot = Boot {
@@ -150,7 +150,7 @@ impl Simulation {
             uuid,
             mode: BootMode::Bios,
             boot_secret: self.random.bytes(),
-            randoms: Randoms {
+            entropy: HandshakeEntropy {
                 static_secret: self.random.bytes(),
                 ephemeral: self.random.bytes(),
             },
@@ -160,15 +160,15 @@ impl Simulation {
 
     /// Another machine has read the ticket and is as quick as its owner.
     pub(crate) fn thief(&mut self, index: usize, ticket: Ticket) {
-        let mut conversation = self.conversation(index, ticket);
-        if conversation.poll(self.now) == farrier_protocol::conversation::Poll::Transmit {
+        let mut client = self.client(index, ticket);
+        if client.poll(self.now) == farrier_protocol::agent_client::Poll::Transmit {
             let stranger = Endpoint {
                 network: NetworkId::PROVISIONING,
                 mac: Mac([0x66, 0, 0, 0, 0, 200]),
                 ip: Ipv4Addr::new(172, 22, 0, 240),
                 port: PORT,
             };
-            let datagram = conversation.datagram().to_vec();
+            let datagram = client.datagram().to_vec();
             let delay = self.random.below(8);
             self.switch.comes_in(self.now, Port::Stranger, stranger.mac);
             let packet = Packet::Agent(stranger, datagram);
@@ -199,7 +199,7 @@ impl Simulation {
         }
         loop {
             let due = match driver.poll(now) {
-                Turn::Transmit(datagram) => {
+                RunnerPoll::Transmit(datagram) => {
                     let packet = Packet::Agent(from, datagram.to_vec());
                     self.transmit_up(index, &packet);
                     if ramdisk.twice {
@@ -208,8 +208,8 @@ impl Simulation {
                     }
                     continue;
                 }
-                Turn::Until(due) => due,
-                Turn::Over => return None,
+                RunnerPoll::Until(due) => due,
+                RunnerPoll::Over => return None,
             };
             if let Some(wanted) = driver.handler().engine.wanted.clone()
                 && ramdisk.arriving.is_none()

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
-use farrier_dhcp::frame::{self, BROADCAST, HEADER_LEN, Header};
 use farrier_dhcp::wire::{ArchList, MessageType, Reply, Request};
+use farrier_ethernet::frame::{self, BROADCAST, HEADER_LEN, Header};
 
 use super::PATIENCE;
 use crate::switch::HostPort;

@@ -12,12 +12,12 @@ use std::sync::OnceLock;
 
 use farrier_core::Endpoint;
 use farrier_core::interface::NetworkId;
-use farrier_protocol::client::Randoms;
-use farrier_protocol::conversation::{Config, Conversation, Lost};
-use farrier_protocol::handler::{AgentHandler, Driver, Work};
+use farrier_protocol::agent_client::{AgentClient, Config, Lost};
+use farrier_protocol::client::HandshakeEntropy;
+use farrier_protocol::handler::{AgentHandler, AgentRunner, TaskEvent};
 use farrier_protocol::message::{
-    AgentHandshake, BootMode, DiskId, EraseCertificate, Failure, FinalReport, HandshakeReply,
-    ImageProof, Inspection, Mac, Nic, Order, Reason, Refusal, Report, Step, Task,
+    AgentHandshake, AgentStep, BootMode, DiskId, EraseCertificate, Failure, FinalReport,
+    HandshakeReply, ImageProof, Inspection, Mac, Nic, Order, Reason, Refusal, Report, Task,
 };
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing::{PublicKey, SecretKey};
@@ -77,7 +77,7 @@ pub trait Engine {
     fn stop(&mut self);
 
     /// The next report of what runs.
-    fn poll(&mut self, now: u64) -> Option<Work>;
+    fn poll(&mut self, now: u64) -> Option<TaskEvent>;
 }
 
 /// An [`AgentHandler`] with a behaviour and an engine.
@@ -101,7 +101,7 @@ pub struct ScriptedAgent<E = Immediate> {
     pub engine: E,
     /// The behaviour in the present order.
     acting: Behaviour,
-    reports: VecDeque<Work>,
+    reports: VecDeque<TaskEvent>,
 }
 
 impl<E: Engine> ScriptedAgent<E> {
@@ -152,23 +152,23 @@ impl<E: Engine> ScriptedAgent<E> {
     }
 
     /// A report of the engine, as the agent makes it.
-    fn distorted(&mut self, work: Work) -> Option<Work> {
+    fn distorted(&mut self, work: TaskEvent) -> Option<TaskEvent> {
         match (self.acting, work) {
-            (Behaviour::WithholdsCertificate, Work::Report(Report::Erased(_))) => {
+            (Behaviour::WithholdsCertificate, TaskEvent::Report(Report::Erased(_))) => {
                 self.acting = Behaviour::Honest;
                 None
             }
-            (Behaviour::CertifiesPart, Work::Report(Report::Erased(mut certificate))) => {
+            (Behaviour::CertifiesPart, TaskEvent::Report(Report::Erased(mut certificate))) => {
                 certificate.verified_bytes /= 2;
-                Some(Work::Report(Report::Erased(certificate)))
+                Some(TaskEvent::Report(Report::Erased(certificate)))
             }
-            (Behaviour::CertifiesOtherDisk, Work::Report(Report::Erased(mut certificate))) => {
+            (Behaviour::CertifiesOtherDisk, TaskEvent::Report(Report::Erased(mut certificate))) => {
                 certificate.disk.size += 512;
-                Some(Work::Report(Report::Erased(certificate)))
+                Some(TaskEvent::Report(Report::Erased(certificate)))
             }
-            (Behaviour::WrongRoot, Work::Report(Report::ImageWritten(mut proof))) => {
+            (Behaviour::WrongRoot, TaskEvent::Report(Report::ImageWritten(mut proof))) => {
                 proof.manifest_root[0] ^= 1;
-                Some(Work::Report(Report::ImageWritten(proof)))
+                Some(TaskEvent::Report(Report::ImageWritten(proof)))
             }
             (_, work) => Some(work),
         }
@@ -188,27 +188,31 @@ impl<E: Engine> AgentHandler for ScriptedAgent<E> {
             (Behaviour::Hangs, _) => self.engine.stop(),
             (Behaviour::Fails(reason), _) => {
                 self.engine.stop();
-                self.reports.push_back(Work::Failed(Failure {
-                    step: Step::Write,
+                self.reports.push_back(TaskEvent::Failed(Failure {
+                    step: AgentStep::Write,
                     reason,
                     text: "scripted".try_into().unwrap_or_default(),
                 }));
             }
             (Behaviour::ClaimsDone, _) => {
                 self.engine.stop();
-                self.reports.push_back(Work::Report(Report::Done));
-                self.reports.push_back(Work::Finished);
+                self.reports.push_back(TaskEvent::Report(Report::Done));
+                self.reports.push_back(TaskEvent::Finished);
             }
             (Behaviour::Vanishes, _) => self.left = Some(FinalReport::Reboot),
-            (_, Task::Reboot) => self.reports.push_back(Work::Leave(FinalReport::Reboot)),
-            (_, Task::PowerOff) => self.reports.push_back(Work::Leave(FinalReport::PowerOff)),
+            (_, Task::Reboot) => self
+                .reports
+                .push_back(TaskEvent::Leave(FinalReport::Reboot)),
+            (_, Task::PowerOff) => self
+                .reports
+                .push_back(TaskEvent::Leave(FinalReport::PowerOff)),
             (_, Task::Inspect | Task::Erase { .. } | Task::Deploy(_)) => {
                 self.engine.begin(now, order);
             }
         }
     }
 
-    fn poll(&mut self, now: u64) -> Option<Work> {
+    fn poll(&mut self, now: u64) -> Option<TaskEvent> {
         if let Some(report) = self.reports.pop_front() {
             return Some(report);
         }
@@ -245,7 +249,7 @@ pub struct Immediate {
     pub uuid: Option<[u8; 16]>,
     /// The firmware of the handshake.
     pub boot_mode: BootMode,
-    reports: VecDeque<Work>,
+    reports: VecDeque<TaskEvent>,
 }
 
 impl Default for Immediate {
@@ -325,21 +329,21 @@ impl Engine for Immediate {
             })),
             Task::Reboot | Task::PowerOff => {}
         }
-        self.reports.push_back(Work::Finished);
+        self.reports.push_back(TaskEvent::Finished);
     }
 
     fn stop(&mut self) {
         self.reports.clear();
     }
 
-    fn poll(&mut self, _now: u64) -> Option<Work> {
+    fn poll(&mut self, _now: u64) -> Option<TaskEvent> {
         self.reports.pop_front()
     }
 }
 
 impl Immediate {
     fn report(&mut self, report: Report) {
-        self.reports.push_back(Work::Report(report));
+        self.reports.push_back(TaskEvent::Report(report));
     }
 }
 
@@ -366,7 +370,7 @@ pub struct Boot {
     /// Secret of the key that signs its reports.
     pub boot_secret: [u8; 32],
     /// Secrets of its session.
-    pub randoms: Randoms,
+    pub entropy: HandshakeEntropy,
 }
 
 /// The agent's side of a session that begins with this ticket.
@@ -374,13 +378,13 @@ pub struct Boot {
 /// # Panics
 /// Where the appliance's key is none: it always is one.
 #[must_use]
-pub fn conversation(ticket: Ticket, boot: &Boot) -> Conversation {
+pub fn conversation(ticket: Ticket, boot: &Boot) -> AgentClient {
     let (appliance, orders) = *appliance_keys();
-    let made = Conversation::new(Config {
+    let made = AgentClient::new(Config {
         appliance,
         orders,
         ticket,
-        hello: AgentHandshake {
+        handshake: AgentHandshake {
             version_min: 0,
             version_max: 0,
             boot_key: [0; 32],
@@ -389,7 +393,7 @@ pub fn conversation(ticket: Ticket, boot: &Boot) -> Conversation {
             boot_mode: boot.mode,
         },
         boot_key: SecretKey::from_bytes(&boot.boot_secret),
-        randoms: boot.randoms.clone(),
+        entropy: boot.entropy.clone(),
     });
     made.unwrap_or_else(|error| panic!("the appliance's key is a point: {error:?}"))
 }
@@ -400,7 +404,7 @@ pub struct Agent {
     /// Where it sends from.
     pub endpoint: Endpoint,
     /// Its side of the protocol.
-    pub driver: Driver<ScriptedAgent>,
+    pub driver: AgentRunner<ScriptedAgent>,
     /// Its session has ended.
     pub over: bool,
 }
@@ -424,7 +428,7 @@ impl Agent {
             uuid: scripted.engine.uuid.unwrap_or([machine; 16]),
             mode: scripted.engine.boot_mode,
             boot_secret: secret,
-            randoms: Randoms {
+            entropy: HandshakeEntropy {
                 static_secret: secret,
                 ephemeral: [salt.wrapping_add(machine).wrapping_add(101) | 1; 32],
             },
@@ -436,7 +440,7 @@ impl Agent {
                 ip: address,
                 port: AGENT_PORT,
             },
-            driver: Driver::new(conversation(ticket, &boot), scripted),
+            driver: AgentRunner::new(conversation(ticket, &boot), scripted),
             over: false,
         })
     }

@@ -1,7 +1,7 @@
 use super::*;
-use crate::every_verb::TestRack;
 use crate::interface::Instant;
 use crate::interface::PowerState;
+use crate::rack::TestRack;
 use std::boxed::Box;
 
 #[test]
@@ -19,7 +19,7 @@ fn what_a_node_lacks_comes_from_the_one_that_joins_it() {
             (node.system_uuid, node.serial) = (uuid, serial);
             rack.nodes.push(node).unwrap();
         }
-        assert_eq!(rack.merge(0, 1, &mut out), 0);
+        assert_eq!(rack.merge(0, 1), 0);
         let node = &rack.nodes[0];
         assert_eq!((node.system_uuid, node.serial), expected);
         assert_eq!(node.macs.len(), 2);
@@ -51,7 +51,7 @@ fn the_enrolled_node_stays_when_two_become_one() {
             rack.nodes[1].flags = Flags::BY_HAND;
             rack.nodes[1].power = PowerState::Off;
         }
-        assert_eq!(rack.merge(0, 1, &mut out), stays);
+        assert_eq!(rack.merge(0, 1), stays);
         assert_eq!(rack.nodes[stays].power, PowerState::On);
     }
 }

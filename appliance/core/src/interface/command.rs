@@ -5,9 +5,11 @@ use crate::allocation::Requirements;
 use crate::ipam::Network;
 use crate::node::InstanceInfo;
 use crate::node::flags::AdminFlag;
+use crate::provisioning::patch::{NewNode, NodePatch};
 use crate::provisioning::steps::Steps;
 use crate::strings::KeyValues;
 use core::net::Ipv4Addr;
+use farrier_asset_store::DrivePlace;
 use farrier_lifecycle::Verb;
 use farrier_protocol::message::{ConfigDriveFormat, Mac, NodeId};
 
@@ -43,13 +45,20 @@ pub enum Command<'a> {
         action: PowerAction,
     },
     /// Enrol a node of which nothing was seen yet.
-    CreateNode {
-        /// Its identity.
+    CreateNode(NewNode<'a>),
+    /// Change several fields of the node at once, all or none.
+    PatchNode {
+        /// The node.
         node: NodeId,
-        /// Its name; empty for none.
-        name: &'a str,
-        /// Its serial number, by which its machine is known; empty for none.
-        serial: &'a str,
+        /// The new values.
+        patch: NodePatch<'a>,
+    },
+    /// Replace all traits of the node.
+    SetTraits {
+        /// The node.
+        node: NodeId,
+        /// Its `traits`.
+        traits: KeyValues<'a>,
     },
     /// Delete the node.
     DeleteNode {
@@ -196,4 +205,13 @@ pub struct StoredConfigDrive {
     pub key: [u8; 32],
     /// What the plain text is.
     pub format: ConfigDriveFormat,
+    /// Which place of the slot it lies in.
+    pub place: DrivePlace,
+}
+
+impl StoredConfigDrive {
+    /// Where a new one is to be written, beside the present one.
+    pub fn free_place(present: Option<&Self>) -> DrivePlace {
+        present.map_or(DrivePlace::First, |drive| drive.place.other())
+    }
 }

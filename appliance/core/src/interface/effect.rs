@@ -1,9 +1,9 @@
 //! Effects that the brain asks the glue for.
 
 use super::{CommandError, Endpoint, Instant, OperationId, PowerAction};
+use farrier_asset_store::SlotPart;
 use farrier_dhcp::route::Route;
 use farrier_protocol::message::NodeId;
-use farrier_store::SlotPart;
 
 /// Most outputs of one step.
 pub const MAX_EFFECTS: usize = 12;

@@ -11,7 +11,7 @@ use crate::interface::{
 use crate::node::flags::Flags;
 use crate::node::{Node, PowerRequest};
 use crate::provisioning::agent_phase;
-use crate::rack::{Rack, count};
+use crate::rack::{Rack, count, edit};
 use farrier_lifecycle::State;
 use farrier_protocol::message::NodeId;
 
@@ -145,7 +145,7 @@ pub fn desired(node: &Node, now: Instant) -> Desired {
 }
 
 fn desired_power(node: &Node, now: Instant) -> DesiredPower {
-    if node.is_vacant() || node.flags.has(Flags::RECORDS_LOST) {
+    if node.is_vacant() || node.flags.contains(Flags::RECORDS_LOST) {
         return DesiredPower::Any;
     }
     let waits = agent_phase(node.state).is_some()
@@ -237,11 +237,9 @@ fn soft_or_hard(node: &Node, now: Instant, hard: PowerAction) -> PowerAction {
     }
 }
 
-/// Whether a node's power is not as it should be, or a request for it is open.
-pub(crate) fn is_open(node: &Node, now: Instant) -> bool {
-    node.power_request.is_some()
-        || node.power_control.operation.is_some()
-        || needed(node, now).is_some()
+/// Whether there is something to do about a node's power now.
+pub(crate) fn is_due(node: &Node, now: Instant) -> bool {
+    wakes_at(node, now).is_some_and(|at| at <= now)
 }
 
 /// When a node's power is to be looked at next, if nothing comes before.
@@ -270,15 +268,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(crate) fn reconcile(&mut self, now: Instant, index: usize, out: &mut Effects) {
         self.end_power_request(now, index);
         let id = OperationId(self.last_operation.wrapping_add(1));
-        let Some(node) = self.nodes.get_mut(index) else {
+        let Some(mut node) = self.nodes.volatile(index) else {
             return;
         };
-        let Some(action) = needed(node, now) else {
-            node.power_control.operation = None;
+        let Some(action) = needed(&node, now) else {
+            node.power_control().operation = None;
             return;
         };
-        let jitter = jitter(node.id);
-        let control = &mut node.power_control;
+        let (name, jitter) = (node.id, jitter(node.id));
+        let control = node.power_control();
         if let Some((_, known, deadline)) = control.operation {
             if known == action && now < deadline {
                 return;
@@ -299,7 +297,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.last_operation = id.0;
         out.power(Operation {
             id,
-            node: node.id,
+            node: name,
             action,
             deadline,
         });
@@ -307,7 +305,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// Ends an operator's request once its end was seen, or its time is over.
     fn end_power_request(&mut self, now: Instant, index: usize) {
-        let Some(node) = self.nodes.get_mut(index) else {
+        let Some(node) = self.nodes.get(index) else {
             return;
         };
         let Some(request) = node.power_request else {
@@ -323,10 +321,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             action => node.power == action.target(),
         };
-        if reached {
-            node.power_request = None;
-        } else if now.since(control.since) >= REQUEST_MILLIS {
-            node.power_request = None;
+        let over = now.since(control.since) >= REQUEST_MILLIS;
+        if !reached && !over {
+            return;
+        }
+        let Some(node) = edit!(self, index) else {
+            return;
+        };
+        node.power_request = None;
+        if !reached {
             node.set_error(format_args!(
                 "the power request was not seen to be carried out within {} minutes; look at \
                  the machine and its BMC",
@@ -344,7 +347,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     ) -> Option<usize> {
         let of = |node: &Node| node.power_control.operation() == Some(id);
         let index = self.nodes.iter().position(of)?;
-        let node = self.nodes.get_mut(index)?;
+        let node = edit!(self, index)?;
         let jitter = jitter(node.id);
         let control = &mut node.power_control;
         let (_, action, _) = control.operation?;
@@ -382,7 +385,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         power: PowerState,
     ) -> Option<usize> {
         let index = self.find(id)?;
-        let node = self.nodes.get_mut(index)?;
+        let node = edit!(self, index)?;
         node.power = power;
         node.power_control.seen = now;
         Some(index)

@@ -3,9 +3,10 @@
 
 use crate::interface::Instant;
 use crate::interface::{Effects, PowerState};
+use crate::node::Reason;
 use crate::node::{AGENT_SILENT_MILLIS, Hop, Node};
 use crate::provisioning::agent_phase;
-use crate::rack::{Rack, count};
+use crate::rack::{Rack, count, edit};
 
 /// The hop of its boot that a node's work waits for, and until when: the
 /// hop's own limit, and never later than the state's deadline. `None` where
@@ -47,29 +48,23 @@ pub(crate) fn wakes_at(node: &Node, now: Instant) -> Option<Instant> {
 }
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
-    /// Ends waits whose time is over, at most a few a call: the others come
-    /// with the next tick.
+    /// Does what is due for one node: ends a wait whose time is over, misses an
+    /// agent, asks a driver. The next node has its turn in a step of its own,
+    /// at once.
     pub(crate) fn look_at_deadlines(&mut self, now: Instant, out: &mut Effects) {
-        while let Some(index) = self.quarantined.checked_sub(1) {
-            // Its failure, and what a doubt changes.
-            if out.len() + 9 > crate::interface::MAX_EFFECTS {
-                self.next_tick = now;
-                return;
-            }
+        if let Some(index) = self.quarantined.checked_sub(1) {
             let node = self.nodes.get(index);
             if node.is_some_and(|node| agent_phase(node.state) == Some(true)) {
-                self.fail(now, index, "records were lost", out);
+                self.fail(now, index, Reason::RecordsLost, out);
             }
             self.write_quarantine(index, out);
             self.quarantined = index;
+            // The others have their turn at once, in steps of their own.
+            self.next_tick = now;
+            return;
         }
         for index in 0..self.nodes.len() {
-            // What one node can need: three records and a wish for power.
-            if out.len() + 5 > crate::interface::MAX_EFFECTS {
-                self.next_tick = now;
-                return;
-            }
-            let Some(node) = self.nodes.get_mut(index) else {
+            let Some(node) = self.nodes.get(index) else {
                 return;
             };
             if node.is_vacant() {
@@ -83,24 +78,23 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 && !node.boot.imaged
                 && !node.agent_is_live(now)
                 && !proves;
-            let power = crate::power::is_open(node, now);
-            if !over && !silent && !power {
-                continue;
+            if over || silent || crate::power::is_due(node, now) {
+                if over {
+                    count(&mut self.counters.deadlines);
+                    self.expired(now, index, out);
+                } else if silent {
+                    self.wait_for_machine(now, index, out);
+                }
+                self.reconcile(now, index, out);
+                // One node a step: what a step may do has a bound then.
+                self.next_tick = now;
+                return;
             }
-            let before = self.marks(index);
-            if over {
-                count(&mut self.counters.deadlines);
-                self.expired(now, index, out);
-            } else if silent {
-                self.wait_for_machine(now, index, out);
-            }
-            self.reconcile(now, index, out);
-            self.note(index, &before, out);
         }
     }
 
     fn expired(&mut self, now: Instant, index: usize, out: &mut Effects) {
-        let Some(node) = self.nodes.get_mut(index) else {
+        let Some(node) = edit!(self, index) else {
             return;
         };
         let (state, reason) = (node.state.as_str(), node.reason);
@@ -138,8 +132,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 "{state} took too long ({reason}); missing: the agent's report"
             )),
         }
-        self.fail(now, index, "the deadline passed", out);
-        if let Some(node) = self.nodes.get_mut(index)
+        self.fail(now, index, Reason::Deadline, out);
+        if let Some(node) = edit!(self, index)
             && node.deadline.is_some_and(|deadline| deadline <= now)
         {
             // A state without a way to fail keeps its error only.

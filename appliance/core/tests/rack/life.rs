@@ -195,7 +195,7 @@ fn a_lost_handshake_response_is_sent_again() {
         ScriptedAgent::with_disks(&[8 * GIB]),
     )
     .unwrap();
-    let farrier_protocol::handler::Turn::Transmit(init) = agent.driver.poll(lab.now) else {
+    let farrier_protocol::handler::RunnerPoll::Transmit(init) = agent.driver.poll(lab.now) else {
         panic!("the agent begins");
     };
     let init = init.to_vec();

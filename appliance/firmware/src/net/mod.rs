@@ -18,7 +18,8 @@ pub use raw_udp::{RawUdpReceiver, RawUdpSender};
 pub use tcp::{Connection, TcpError};
 pub use udp::{Udp, UdpBuffers, UdpError};
 
-use mux::{Frame, L2Mux, Queue, REPLIES, REQUESTS};
+use farrier_sizes::{DATAGRAMS, REPLIES};
+use mux::{Frame, L2Mux, Queue};
 
 /// The appliance's address on the provisioning network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub struct Address {
 /// TCP and UDP sockets that are ever open at once.
 pub struct Resources<const SOCKETS: usize> {
     stack: StackResources<SOCKETS>,
-    requests: [Frame; REQUESTS],
+    requests: [Frame; DATAGRAMS],
     replies: [Frame; REPLIES],
     request_queue: Option<Queue>,
     reply_queue: Option<Queue>,
@@ -48,7 +49,7 @@ impl<const SOCKETS: usize> Resources<SOCKETS> {
     pub const fn new() -> Self {
         Self {
             stack: StackResources::new(),
-            requests: [const { Frame::EMPTY }; REQUESTS],
+            requests: [const { Frame::EMPTY }; DATAGRAMS],
             replies: [const { Frame::EMPTY }; REPLIES],
             request_queue: None,
             reply_queue: None,

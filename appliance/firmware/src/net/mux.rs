@@ -18,17 +18,10 @@ use core::task::{Context, Poll};
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, TxToken as _};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::zerocopy_channel::{Channel, Receiver, Sender};
-use farrier_dhcp::ndp::{ANSWER_LEN, answer_solicitation};
+use farrier_ethernet::ndp::{ANSWER_LEN, answer_solicitation};
 
 /// Bytes of a queued frame: Ethernet's longest.
 pub(super) const FRAME: usize = 1514;
-
-/// Datagrams that may wait for the controller. A rack that is powered on at
-/// once sends 48 within a second; each waits for a millisecond at most.
-pub(super) const REQUESTS: usize = 4;
-
-/// Replies that may wait for the wire.
-pub(super) const REPLIES: usize = 2;
 
 /// Bytes of the Ethernet header.
 const ETHERNET: usize = 14;
@@ -251,7 +244,7 @@ fn is_udp_to(frame: &[u8], ports: [u16; 2]) -> bool {
 mod tests {
     use super::*;
     use core::net::Ipv4Addr;
-    use farrier_dhcp::frame::{HEADER_LEN, Header, emit};
+    use farrier_ethernet::frame::{HEADER_LEN, Header, emit};
 
     fn made() -> [u8; 60] {
         let mut frame = [0; 60];

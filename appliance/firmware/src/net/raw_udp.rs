@@ -7,7 +7,7 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use farrier_dhcp::frame::{self, HEADER_LEN, Header, UdpFrame};
+use farrier_ethernet::frame::{self, HEADER_LEN, Header, UdpFrame};
 
 use super::mux::{FrameReceiver, FrameSender};
 
@@ -62,7 +62,7 @@ impl RawUdpSender {
     /// hardware address `to_mac`, and waits for room in the queue.
     ///
     /// # Errors
-    /// [`farrier_dhcp::frame::Error::NoRoom`]: the payload does not fit a
+    /// [`farrier_ethernet::frame::Error::NoRoom`]: the payload does not fit a
     /// frame.
     pub async fn send(
         &mut self,

@@ -6,7 +6,7 @@ use farrier_controller::NotDurable;
 use farrier_core::interface::NetworkId;
 use farrier_core::{Input, Transport};
 use farrier_dhcp::wire::MessageType;
-use farrier_protocol::handler::Turn;
+use farrier_protocol::handler::RunnerPoll;
 use farrier_protocol::message::Reason;
 use farrier_protocol::wire::Datagram;
 use farrier_testkit::agent::{Agent, Behaviour};
@@ -163,7 +163,7 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
     fn talk(&mut self, agent: &mut Agent, turns: u64) -> Result<(), NotDurable> {
         for _ in 0..turns {
             match agent.driver.poll(self.now) {
-                Turn::Transmit(datagram) => {
+                RunnerPoll::Transmit(datagram) => {
                     let datagram = datagram.to_vec();
                     let outcomes = self.step(Input::Agent {
                         from: agent.endpoint,
@@ -180,8 +180,8 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
                     }
                     self.now += 10;
                 }
-                Turn::Until(until) => self.now = self.now.max(until.min(self.now + 3000)),
-                Turn::Over => {
+                RunnerPoll::Until(until) => self.now = self.now.max(until.min(self.now + 3000)),
+                RunnerPoll::Over => {
                     agent.over = true;
                     return Ok(());
                 }

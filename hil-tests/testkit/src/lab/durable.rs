@@ -72,7 +72,7 @@ pub fn durable(rack: &TestRack) -> Vec<String> {
         fact(format!("{} {}", boot.inspected, boot.imaged));
         fact(format!("{:?}", node.power_request));
         if let Some(session) = &boot.session {
-            let heard = session.heard().min(1);
+            let heard = session.last_counter().min(1);
             fact(format!("{:?} {:?} {heard}", session.id(), session.keys()));
             fact(format!(
                 "{:?} {:?} {:?}",

@@ -17,10 +17,11 @@ use farrier_controller::testing::{MemoryStore, ready};
 use farrier_core::interface::{Actor, Image, NetworkId};
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::node::{InstanceInfo, Node};
+use farrier_core::persist::record::{MAX_RECORD, Record};
 use farrier_core::{Command, Config, Input, Instant, Rack, Transport};
 use farrier_dhcp::wire::{MessageType, Request};
 use farrier_lifecycle::{State, Verb};
-use farrier_protocol::handler::Turn;
+use farrier_protocol::handler::RunnerPoll;
 
 use crate::agent::{Agent, ScriptedAgent};
 use crate::machine::{Lease, dhcp_message, ipxe, mac_of, text};
@@ -101,6 +102,21 @@ impl Lab {
     /// The records, for a test that loses some of them before a restart.
     pub fn records_mut(&mut self) -> &mut Vec<Vec<u8>> {
         &mut self.controller.store_mut().records
+    }
+
+    /// Gives the rack a record as if it were one of an earlier start.
+    ///
+    /// # Panics
+    /// Where the rack does not take it.
+    pub fn restore(&mut self, record: &Record<'_>) {
+        let mut room = [0; MAX_RECORD];
+        let bytes = postcard::to_slice(record, &mut room).expect("a record fits");
+        let spare = Controller::new(Box::new(Rack::new()), MemoryStore::new(), Random::new(0, 0));
+        let controller = std::mem::replace(&mut self.controller, spare);
+        let (mut rack, mut store, entropy) = controller.into_parts();
+        assert!(rack.restore(self.clock(), bytes));
+        store.records.push(bytes.to_vec());
+        self.controller = Controller::new(rack, store, entropy);
     }
 
     /// The rack's clock.
@@ -336,7 +352,7 @@ impl Lab {
         let end = self.now + seconds * 1000;
         while self.now < end && !agent.over {
             match agent.driver.poll(self.now) {
-                Turn::Transmit(datagram) => {
+                RunnerPoll::Transmit(datagram) => {
                     let datagram = datagram.to_vec();
                     let from = agent.endpoint;
                     for outcome in self.step(Input::Agent {
@@ -349,11 +365,11 @@ impl Lab {
                         }
                     }
                 }
-                Turn::Until(_) => {
+                RunnerPoll::Until(_) => {
                     self.now += 100;
                     self.step(Input::Tick);
                 }
-                Turn::Over => agent.over = true,
+                RunnerPoll::Over => agent.over = true,
             }
             agent.over |= agent.driver.handler().left.is_some();
         }

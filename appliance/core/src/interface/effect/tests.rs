@@ -36,7 +36,7 @@ fn what_is_put_in_comes_out_in_its_order_behind_the_records() {
     out.store_statement(5, SlotPart::Inspection, kept);
     out.serve(Serve::Slot {
         slot: 5,
-        part: SlotPart::ConfigDrive,
+        part: SlotPart::ConfigDrive(farrier_asset_store::DrivePlace::Second),
         len: 80,
     });
     out.serve(Serve::Text(b"text"));
@@ -68,7 +68,7 @@ fn what_is_put_in_comes_out_in_its_order_behind_the_records() {
         },
         Effect::Serve(Serve::Slot {
             slot: 5,
-            part: SlotPart::ConfigDrive,
+            part: SlotPart::ConfigDrive(farrier_asset_store::DrivePlace::Second),
             len: 80,
         }),
         Effect::Serve(Serve::Text(b"text")),

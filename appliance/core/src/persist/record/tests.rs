@@ -38,7 +38,7 @@ fn golden_bytes() {
             "0001010101010101010101010101010101020202020202",
         ),
         (
-            Record::Named { node, name: "n" },
+            Record::Name { node, name: "n" },
             "0101010101010101010101010101010101016e",
         ),
         (
@@ -111,14 +111,14 @@ fn golden_bytes() {
             "0b01010101010101010101010101010101b424",
         ),
         (
-            Record::Word {
+            Record::Trait {
                 place: 7,
                 word: "w",
             },
             "0c070177",
         ),
         (
-            Record::Kind {
+            Record::Traits {
                 node,
                 traits: 0x8001,
                 class: 2,
@@ -133,7 +133,7 @@ fn golden_bytes() {
             },
             "0e01016680080a0504640204",
         ),
-        (Record::FlavorGone { place: 1 }, "0f01"),
+        (Record::FlavorDeleted { place: 1 }, "0f01"),
         (
             Record::Allocated {
                 node,
@@ -181,7 +181,7 @@ fn golden_bytes() {
             },
             "16021864320a000001036e6574",
         ),
-        (Record::NetworkGone { place: 2 }, "1702"),
+        (Record::NetworkDeleted { place: 2 }, "1702"),
         (
             Record::Address {
                 network: 2,
@@ -205,7 +205,7 @@ fn golden_bytes() {
             "1c010101010101010101010101010101010165",
         ),
         (
-            Record::Booted {
+            Record::Boot {
                 node,
                 boot,
                 ticket: [4; 32],
@@ -279,9 +279,9 @@ fn golden_bytes() {
         (
             Record::ConfigDrive {
                 node,
-                drive: Some((400, [3; 32], 1)),
+                drive: Some((400, [3; 32], 1, 1)),
             },
-            "2401010101010101010101010101010101019003030303030303030303030303030303030303030303030303030303030303030301",
+            "240101010101010101010101010101010101900303030303030303030303030303030303030303030303030303030303030303030101",
         ),
         (
             Record::Written {
@@ -291,11 +291,11 @@ fn golden_bytes() {
             "250101010101010101010101010101010101808080801080804002a846",
         ),
         (
-            Record::Wanted { node, wanted: 5 },
+            Record::RequestedTraits { node, wanted: 5 },
             "260101010101010101010101010101010105",
         ),
         (
-            Record::Bound {
+            Record::Lease {
                 mac,
                 key: [1, 2, 3, 4, 5, 6, 7, 8],
                 address,
@@ -312,14 +312,14 @@ fn golden_bytes() {
             "28020202020202020a000001",
         ),
         (
-            Record::Unbound {
+            Record::LeaseEnded {
                 address,
                 declined: true,
             },
             "290a00000101",
         ),
         (
-            Record::Booked {
+            Record::Reservation {
                 slot: 9,
                 network: 2,
                 mac,
@@ -346,7 +346,7 @@ fn the_longest_record_fits() {
     let node = NodeId([0xff; 16]);
     let boot = BootId(u64::MAX);
     let all = [
-        Record::Named { node, name: long },
+        Record::Name { node, name: long },
         Record::State {
             node,
             state: 0xff,

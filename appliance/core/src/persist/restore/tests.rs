@@ -1,7 +1,7 @@
 use super::*;
-use crate::every_verb::TestRack;
 use crate::node::{Architecture, HardwareFeatures, cut};
 use crate::rack::DiskSlot;
+use crate::rack::TestRack;
 use core::net::Ipv4Addr;
 use farrier_protocol::message::{DiskId, Mac, NodeId};
 use std::boxed::Box;
@@ -127,7 +127,10 @@ fn architectures_have_numbers() {
         };
         rack.take_up(NOW, &record);
         assert_eq!(rack.nodes[0].hardware.architecture, architecture);
-        assert_eq!(rack.nodes[0].hardware.parts, HardwareFeatures(5));
+        assert_eq!(
+            rack.nodes[0].hardware.parts,
+            HardwareFeatures::from_bits_retain(5)
+        );
     }
 }
 

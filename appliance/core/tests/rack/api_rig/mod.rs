@@ -2,7 +2,7 @@
 //! rack to ask.
 
 use crate::common::*;
-use farrier_core::api::{Exchange, Facts, REPLY_BUFFER, Services};
+use farrier_api::{Exchange, Facts, REPLY_BUFFER, Services};
 use farrier_core::interface::Actor;
 use farrier_core::node::Node;
 use farrier_core::node::flags::AdminFlag;
@@ -194,7 +194,7 @@ pub fn put(lab: &mut Lab, node: &str, body: &str) -> Reply {
 }
 
 pub fn id(lab: &Lab, index: usize) -> String {
-    farrier_core::api::uuid::Text(lab.node(index).id.0).to_string()
+    farrier_api::ident::text(lab.node(index).id).to_string()
 }
 
 /// A rack of two nodes; the first is called `rack-1` and was inspected.
@@ -256,7 +256,7 @@ pub fn signed_inspection(node: &Node, disks: &[DiskId]) -> Vec<u8> {
         boot: node.boot.id,
         counter: 1,
         order: 1,
-        fact: Report::Inspection(found),
+        report: Report::Inspection(found),
     };
     let key = SecretKey::from_bytes(&[1; 32]);
     let mut buffer = [0; 4096];
