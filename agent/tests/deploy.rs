@@ -1,9 +1,6 @@
 //! Deploys images to disks in memory over a real HTTP connection.
 
-#![allow(
-    clippy::result_large_err,
-    reason = "the error is the failure report"
-)]
+#![allow(clippy::result_large_err, reason = "the error is the failure report")]
 
 mod support;
 

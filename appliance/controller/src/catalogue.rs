@@ -3,7 +3,7 @@
 //! image's data. [`Survey`] and [`Catalogue`] say which entry of the table or
 //! which bytes they need next; the glue reads them from the block device.
 
-use farrier_asset_store::{Entry, Kind, NAME_LEN};
+use farrier_asset_store::{AssetKind, Entry, NAME_LEN};
 use farrier_core::interface::Image;
 use farrier_image::manifest::{
     HEADER_LEN, Header, ManifestError, PublicKey, SIGNED_LEN, manifest_root,
@@ -33,9 +33,9 @@ impl Extent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AssetError {
     /// The asset store has no asset of this kind.
-    Missing(Kind),
+    Missing(AssetKind),
     /// The asset of this kind does not decode.
-    Damaged(Kind),
+    Damaged(AssetKind),
 }
 
 impl core::fmt::Display for AssetError {
@@ -90,10 +90,10 @@ impl Survey {
     pub fn entry(&mut self, entry: &Entry) {
         self.next += 1;
         let place = match entry.kind {
-            Kind::Config => &mut self.config,
-            Kind::Identity => &mut self.identity,
-            Kind::OperatorKey => &mut self.key,
-            Kind::Public | Kind::Manifest | Kind::ImageData => return,
+            AssetKind::Config => &mut self.config,
+            AssetKind::Identity => &mut self.identity,
+            AssetKind::OperatorKey => &mut self.key,
+            AssetKind::Public | AssetKind::Manifest | AssetKind::ImageData => return,
         };
         place.get_or_insert(Extent::of(entry));
     }
@@ -103,7 +103,7 @@ impl Survey {
     /// # Errors
     /// [`AssetError::Missing`].
     pub fn config(&self) -> Result<Extent, AssetError> {
-        self.config.ok_or(AssetError::Missing(Kind::Config))
+        self.config.ok_or(AssetError::Missing(AssetKind::Config))
     }
 
     /// Where the identity lies.
@@ -111,7 +111,8 @@ impl Survey {
     /// # Errors
     /// [`AssetError::Missing`].
     pub fn identity(&self) -> Result<Extent, AssetError> {
-        self.identity.ok_or(AssetError::Missing(Kind::Identity))
+        self.identity
+            .ok_or(AssetError::Missing(AssetKind::Identity))
     }
 
     /// Where the operator's key lies, if there is one.
@@ -125,7 +126,7 @@ impl Survey {
 ///
 /// # Errors
 /// [`AssetError::Damaged`].
-pub fn decode<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, AssetError> {
+pub fn decode<T: DeserializeOwned>(kind: AssetKind, bytes: &[u8]) -> Result<T, AssetError> {
     postcard::from_bytes(bytes).map_err(|_| AssetError::Damaged(kind))
 }
 
@@ -260,7 +261,7 @@ impl Catalogue {
         match self.stage {
             Stage::Manifests => {
                 self.next += 1;
-                if entry.kind == Kind::Manifest {
+                if entry.kind == AssetKind::Manifest {
                     // As long as any name.
                     self.manifest = String::try_from(entry.name()).unwrap_or_default();
                     self.stage = match self.key {
@@ -270,7 +271,8 @@ impl Catalogue {
                 }
             }
             Stage::Data(_)
-                if entry.kind == Kind::ImageData && stem(entry.name()) == stem(&self.manifest) =>
+                if entry.kind == AssetKind::ImageData
+                    && stem(entry.name()) == stem(&self.manifest) =>
             {
                 self.stage = Stage::Found(self.paths(entry.name()));
             }

@@ -15,16 +15,13 @@ use farrier_http::{
 use farrier_sizes::{HTTP_HEAD, HTTP_RECEIVE, HTTP_SEND};
 use heapless::String;
 
-use crate::brain::Served;
-use crate::lines::{Show, debug, error};
+use crate::fmt::{Show, debug, error};
 use crate::net::{Connection, TcpError};
-use crate::tftp::bump;
+use crate::queues::{PATH, Served, bump};
 use crate::{Board, Context};
 
 /// The well-known port.
 const PORT: u16 = 80;
-/// Longest path, decoded.
-const PATH: usize = 128;
 /// How long a request head may take to arrive, and an idle connection may
 /// stay: connections are few.
 pub(crate) const HEAD_LIMIT: Duration = Duration::from_secs(10);
@@ -298,7 +295,7 @@ async fn not_found(connection: &mut Connection, next: Next) -> Result<Next, TcpE
 }
 
 /// A short reply for people.
-async fn say(
+pub(crate) async fn say(
     connection: &mut Connection,
     status: Status,
     keep_alive: bool,

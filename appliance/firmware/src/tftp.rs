@@ -21,9 +21,9 @@ use farrier_tftp::wire::{
 use heapless::{String, Vec};
 
 use crate::assets::PIECE;
-use crate::brain::Served;
-use crate::lines::{Show, debug, error, info};
+use crate::fmt::{Show, debug, error, info};
 use crate::net::{Udp, UdpBuffers, UdpError};
+use crate::queues::{Served, bump};
 use crate::{Board, Context};
 
 /// The well-known port.
@@ -98,10 +98,6 @@ pub struct TftpCounters {
     pub busy: Cell<u32>,
     /// Packets to port 69 that are no readable request.
     pub malformed: Cell<u32>,
-}
-
-pub(crate) fn bump(counter: &Cell<u32>) {
-    counter.set(counter.get().wrapping_add(1));
 }
 
 /// Meeting point of listener and workers; at most [`WORKERS`] of them.

@@ -22,9 +22,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use anyhow::{Context, Result};
 use clap::Parser;
 use embassy_executor::Executor;
-use farrier_firmware::brain::Console;
-use farrier_firmware::records::OnFlash;
-use farrier_firmware::{Board, Parts};
+use farrier_firmware::ManualPower;
+use farrier_firmware::{Board, JournalStore, Parts};
 use static_cell::StaticCell;
 
 use host::{File, Flash, HostEntropy};
@@ -59,8 +58,8 @@ impl Board for Linux {
     type Net = Wire;
     type Blocks = File;
     type Entropy = HostEntropy;
-    type Store = OnFlash<Flash>;
-    type Power = Console;
+    type Records = JournalStore<Flash>;
+    type Power = ManualPower;
 
     fn nic_counters(report: &mut dyn FnMut(&'static str, u32)) {
         report("nic_rx", wire::RECEIVED.load(Relaxed));
@@ -105,8 +104,8 @@ fn main() -> Result<()> {
                 net,
                 blocks,
                 entropy,
-                records: OnFlash::new(journal),
-                power: Console,
+                records: JournalStore::new(journal),
+                power: ManualPower,
             },
         );
     })

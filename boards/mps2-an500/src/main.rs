@@ -26,9 +26,8 @@ use core::panic::PanicInfo;
 use cortex_m::peripheral::{NVIC, SCB};
 use cortex_m_rt::{ExceptionFrame, entry, exception};
 use embassy_time::Timer;
-use farrier_firmware::brain::Console;
-use farrier_firmware::records::OnFlash;
-use farrier_firmware::{Board, Parts};
+use farrier_firmware::ManualPower;
+use farrier_firmware::{Board, JournalStore, Parts};
 use farrier_lan9118::{Buffers, Lan9118, Shared};
 use static_cell::ConstStaticCell;
 
@@ -108,8 +107,8 @@ fn main() -> ! {
                 net,
                 blocks: store,
                 entropy,
-                records: OnFlash::new(journal),
-                power: Console,
+                records: JournalStore::new(journal),
+                power: ManualPower,
             },
         );
     })
@@ -122,8 +121,8 @@ impl Board for An500 {
     type Net = Lan9118<Registers>;
     type Blocks = semihost::File;
     type Entropy = semihost::Entropy;
-    type Store = OnFlash<flash::Flash>;
-    type Power = Console;
+    type Records = JournalStore<flash::Flash>;
+    type Power = ManualPower;
 
     fn nic_counters(report: &mut dyn FnMut(&'static str, u32)) {
         let counters = NIC_SHARED.counters();

@@ -163,7 +163,7 @@ fn identity(node: &Node, w: &mut Out<'_>) {
 fn state(view: &View<'_>, node: &Node, w: &mut Out<'_>) {
     w.key("state").string(node.state.as_str());
     w.key("state_ms").number(view.now.since(node.since));
-    w.key("reason").string(node.reason);
+    w.key("reason").string(node.reason.as_str());
     w.key("deadline_ms");
     match node.deadline {
         Some(deadline) => w.number(deadline.since(view.now)),

@@ -5,17 +5,17 @@ use std::vec::Vec;
 
 /// An asset store in memory: every asset at a multiple of 4 KiB.
 #[derive(Default)]
-struct Assets(Vec<(String, Kind, Vec<u8>)>);
+struct Assets(Vec<(String, AssetKind, Vec<u8>)>);
 
 impl Assets {
-    fn with(mut self, name: &str, kind: Kind, bytes: &[u8]) -> Self {
+    fn with(mut self, name: &str, kind: AssetKind, bytes: &[u8]) -> Self {
         self.0.push((name.to_string(), kind, bytes.to_vec()));
         self.0.sort_by(|a, b| a.0.cmp(&b.0));
         self
     }
 
     fn key(self, key: &SecretKey) -> Self {
-        self.with("key", Kind::OperatorKey, &key.public().0)
+        self.with("key", AssetKind::OperatorKey, &key.public().0)
     }
 
     fn image(self, name: &str, version: u64, key: &SecretKey) -> Self {
@@ -24,11 +24,12 @@ impl Assets {
         let mut data = Vec::new();
         let made = make(&[1; 512][..], &mut data, &options, key, |_| {}).unwrap();
         let manifest = std::format!("images/{name}.manifest");
-        self.with(&manifest, Kind::Manifest, &made.manifest).with(
-            &std::format!("images/{name}.data"),
-            Kind::ImageData,
-            &data,
-        )
+        self.with(&manifest, AssetKind::Manifest, &made.manifest)
+            .with(
+                &std::format!("images/{name}.data"),
+                AssetKind::ImageData,
+                &data,
+            )
     }
 
     fn len(&self) -> u32 {
@@ -115,20 +116,20 @@ fn no_image_is_deployed_without_an_operator_key() {
     assert_eq!((images.len(), refused.len()), (0, 1));
     assert_eq!(refused[0].1, ImageError::NoKey);
 
-    let short = assets.with("key", Kind::OperatorKey, &[1; 31]);
+    let short = assets.with("key", AssetKind::OperatorKey, &[1; 31]);
     assert_eq!(short.images().1[0].1, ImageError::ShortKey);
 }
 
 #[test]
 fn manifest_without_data_is_refused() {
     let mut assets = Assets::default().key(&key(1)).image("a", 1, &key(1));
-    assets.0.retain(|(_, kind, _)| *kind != Kind::ImageData);
+    assets
+        .0
+        .retain(|(_, kind, _)| *kind != AssetKind::ImageData);
     // Data of another stem, and another kind of the same one.
-    let assets = assets.with("images/a2.data", Kind::ImageData, &[1]).with(
-        "images/a.data",
-        Kind::Public,
-        &[1],
-    );
+    let assets = assets
+        .with("images/a2.data", AssetKind::ImageData, &[1])
+        .with("images/a.data", AssetKind::Public, &[1]);
     let (images, refused) = assets.images();
     assert_eq!((images.len(), refused[0].1), (0, ImageError::NoData));
 }
@@ -137,7 +138,7 @@ fn manifest_without_data_is_refused() {
 fn damaged_manifest_is_refused() {
     let mut assets = Assets::default().key(&key(1)).image("a", 1, &key(1));
     for (_, kind, bytes) in &mut assets.0 {
-        if *kind == Kind::Manifest {
+        if *kind == AssetKind::Manifest {
             bytes.truncate(100);
         }
     }
@@ -150,18 +151,21 @@ fn empty_store_has_nothing() {
     let assets = Assets::default();
     assert_eq!(assets.images(), (Vec::new(), Vec::new()));
     let survey = assets.survey();
-    assert_eq!(survey.config(), Err(AssetError::Missing(Kind::Config)));
-    assert_eq!(survey.identity(), Err(AssetError::Missing(Kind::Identity)));
+    assert_eq!(survey.config(), Err(AssetError::Missing(AssetKind::Config)));
+    assert_eq!(
+        survey.identity(),
+        Err(AssetError::Missing(AssetKind::Identity))
+    );
     assert_eq!(survey.key(), None);
 }
 
 #[test]
 fn first_asset_of_a_kind_counts() {
     let survey = Assets::default()
-        .with("a", Kind::Public, &[0])
-        .with("b", Kind::Config, &[1, 2])
-        .with("c", Kind::Config, &[1, 2, 3])
-        .with("d", Kind::Identity, &[4])
+        .with("a", AssetKind::Public, &[0])
+        .with("b", AssetKind::Config, &[1, 2])
+        .with("c", AssetKind::Config, &[1, 2, 3])
+        .with("d", AssetKind::Identity, &[4])
         .survey();
     let (offset, len) = (4096, 2);
     assert_eq!(survey.config(), Ok(Extent { offset, len }));
@@ -170,6 +174,6 @@ fn first_asset_of_a_kind_counts() {
 
 #[test]
 fn damaged_configuration_is_named() {
-    let decoded = decode::<farrier_core::Config>(Kind::Config, &[0xff; 3]);
-    assert_eq!(decoded.unwrap_err(), AssetError::Damaged(Kind::Config));
+    let decoded = decode::<farrier_core::Config>(AssetKind::Config, &[0xff; 3]);
+    assert_eq!(decoded.unwrap_err(), AssetError::Damaged(AssetKind::Config));
 }

@@ -5,6 +5,7 @@ use core::future::{Future, pending};
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use farrier_core::Command;
+use farrier_core::interface::Actor;
 use farrier_journal::sim::{Cut, SimFlash};
 use farrier_protocol::message::NodeId;
 use std::boxed::Box;
@@ -41,11 +42,18 @@ fn started<S: RecordStore>(store: S) -> TestController<S> {
 
 /// A step that makes a node, and so has records.
 fn create(number: u8) -> Input<'static> {
-    Input::Command(Command::CreateNode {
+    command(Command::CreateNode {
         node: NodeId([number; 16]),
         name: "",
         serial: "",
     })
+}
+
+fn command(command: Command<'_>) -> Input<'_> {
+    Input::Command {
+        actor: Actor::OPERATOR,
+        command,
+    }
 }
 
 fn answers<S>(controller: &TestController<S>) -> usize {
@@ -189,7 +197,7 @@ fn sweeps_keep_the_journal_bounded_and_the_rack_whole() {
     for round in 0..3000 {
         let name = &name[..30 + round % 2];
         let node = NodeId([1; 16]);
-        let input = Input::Command(Command::RenameNode { node, name });
+        let input = command(Command::RenameNode { node, name });
         ready(controller.step(NOW, input)).unwrap();
         assert_eq!(answers(&controller), 1);
         ready(controller.maintain(NOW)).unwrap();

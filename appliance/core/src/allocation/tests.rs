@@ -168,7 +168,6 @@ fn only_what_is_free_is_given_away() {
     ];
     for spoil in spoil {
         let mut rack = rack(&[plain, plain]);
-        let mut out = Effects::new();
         rack.texts
             .set(usize::from(RACK), Kind::Trait(0), "c")
             .unwrap();
@@ -193,7 +192,6 @@ fn what_makes_a_machine_rare_is_kept_for_who_needs_it() {
         (1, 1, 0, 9, 9, 9, 9),
     ];
     let mut rack = rack(&shapes);
-    let mut out = Effects::new();
     for (place, word) in ["one", "two"].into_iter().enumerate() {
         let kind = Kind::Trait(place as u8);
         rack.texts.set(usize::from(RACK), kind, word).unwrap();
@@ -216,7 +214,6 @@ fn what_makes_a_machine_rare_is_kept_for_who_needs_it() {
 fn candidates_names_and_classes() {
     let plain: Shape = (0, 1, 0, 1, 1, 1, 1);
     let mut rack = rack(&[plain, plain, plain, (0, 2, 0, 9, 9, 9, 9)]);
-    let mut out = Effects::new();
     let words = ["one", "two", "GPU"];
     for (place, word) in words.into_iter().enumerate() {
         rack.texts
@@ -309,9 +306,9 @@ fn candidates_names_and_classes() {
 #[test]
 fn flavors_are_defined_redefined_and_forgotten() {
     let mut rack = rack(&[(0, 0, 0, 1, 1, 1, 1)]);
-    let mut out = Effects::new();
     let plain = need((0, 0, 0, 4, 3, 2, 1));
     let traits = list("traits", &["GPU", "FPGA"]);
+    let mut out = Effects::new();
     let set = |rack: &mut TestRack, out: &mut Effects, name: &str, class, lists| {
         out.clear();
         rack.set_flavor(name, plain, class, lists, out)
@@ -379,7 +376,6 @@ fn flavors_are_defined_redefined_and_forgotten() {
 fn a_class_without_a_flavor_is_a_wish_too() {
     let plain: Shape = (0, 0, 0, 1, 1, 1, 1);
     let mut rack = rack(&[plain, plain]);
-    let mut out = Effects::new();
     for (place, word) in ["one", "two"].into_iter().enumerate() {
         rack.texts
             .set(usize::from(RACK), Kind::Trait(place as u8), word)
@@ -395,7 +391,6 @@ fn texts_of_an_allocation_need_their_room() {
     let plain: Shape = (0, 1, 0, 1, 1, 1, 1);
     for (spare, expected) in [(0, Ok(())), (1, Err(CommandError::StringsFull))] {
         let mut rack = rack(&[plain]);
-        let mut out = Effects::new();
         rack.texts
             .set(usize::from(RACK), Kind::Trait(0), "one")
             .unwrap();
@@ -416,9 +411,9 @@ fn texts_of_an_allocation_need_their_room() {
 
 #[test]
 fn a_node_in_use_is_claimed_by_who_names_it() {
+    let mut out = Effects::new();
     let plain: Shape = (0, 1, 0, 1, 1, 1, 1);
     let mut rack = rack(&[plain, plain]);
-    let mut out = Effects::new();
     let kind = Kind::Trait(0);
     rack.texts.set(usize::from(RACK), kind, "one").unwrap();
     rack.nodes[0].state = State::Active;

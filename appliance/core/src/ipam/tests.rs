@@ -108,7 +108,7 @@ fn a_slot_has_one_address_and_an_address_one_slot() {
             mac: mac(9),
             address: address(9),
             named: true,
-            rests: false,
+            quarantined: false,
         })
     );
 }

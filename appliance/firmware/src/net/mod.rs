@@ -14,7 +14,7 @@ use embassy_net::{IpAddress, IpEndpoint, Ipv4Cidr, StackResources, StaticConfigV
 use embassy_net_driver::{Driver, HardwareAddress};
 
 pub use mux::MuxCounters;
-pub use raw_udp::{RawUdpReceiver, RawUdpSender};
+pub use raw_udp::{RawUdpError, RawUdpReceiver, RawUdpSender};
 pub use tcp::{Connection, TcpError};
 pub use udp::{Udp, UdpBuffers, UdpError};
 

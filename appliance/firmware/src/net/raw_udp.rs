@@ -6,6 +6,7 @@
 //! not known here.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
+use core::task::{Context, Poll};
 
 use farrier_ethernet::frame::{self, HEADER_LEN, Header, UdpFrame};
 
@@ -29,16 +30,44 @@ impl RawUdpReceiver {
         self.damaged
     }
 
-    /// Waits for a datagram, then calls `take` with it. The datagram's slot
-    /// in the queue is free again when `take` returns.
-    pub async fn receive(&mut self, take: impl AsyncFnOnce(&UdpFrame<'_>)) {
-        let queued = self.queue.receive().await;
+    /// Whether a datagram waits; registers the caller for the next one.
+    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.queue.poll_receive(cx).map(drop)
+    }
+
+    /// Whether a datagram waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// The datagram that waits for longest, in its place in the queue. It
+    /// stays there until [`done`](Self::done). `None` where none waits or
+    /// its lengths or checksums are wrong.
+    pub fn peek(&mut self) -> Option<UdpFrame<'_>> {
+        let queued = self.queue.try_receive()?;
         match frame::parse(queued.bytes.get(..queued.length).unwrap_or_default()) {
-            Ok(datagram) => take(&datagram).await,
-            Err(_) => self.damaged = self.damaged.wrapping_add(1),
+            Ok(datagram) => Some(datagram),
+            Err(_) => {
+                self.damaged = self.damaged.wrapping_add(1);
+                None
+            }
         }
+    }
+
+    /// Frees the place of the datagram that waits for longest.
+    pub fn done(&mut self) {
         self.queue.receive_done();
     }
+}
+
+/// Why a datagram was not queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RawUdpError {
+    /// The queue is full: the driver does not keep up.
+    Full,
+    /// The payload does not fit a frame.
+    TooLong,
 }
 
 /// Sends datagrams from the appliance's address to a hardware address.
@@ -58,23 +87,33 @@ impl RawUdpSender {
         }
     }
 
+    /// Whether the queue has room; registers the caller for it.
+    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.queue.poll_send(cx).map(drop)
+    }
+
+    /// Whether the queue has no room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.queue.is_full()
+    }
+
     /// Queues a datagram from local port `port` to the interface with the
-    /// hardware address `to_mac`, and waits for room in the queue.
+    /// hardware address `to_mac`.
     ///
     /// # Errors
-    /// [`farrier_ethernet::frame::Error::NoRoom`]: the payload does not fit a
-    /// frame.
-    pub async fn send(
+    /// [`RawUdpError`]; the datagram is dropped.
+    pub fn send(
         &mut self,
         port: u16,
         to_mac: [u8; 6],
         to: SocketAddrV4,
         payload: &[u8],
-    ) -> Result<(), frame::Error> {
-        let slot = self.queue.send().await;
+    ) -> Result<(), RawUdpError> {
+        let slot = self.queue.try_send().ok_or(RawUdpError::Full)?;
         slot.bytes
             .get_mut(HEADER_LEN..HEADER_LEN + payload.len())
-            .ok_or(frame::Error::NoRoom)?
+            .ok_or(RawUdpError::TooLong)?
             .copy_from_slice(payload);
         let header = Header {
             src_mac: self.mac,
@@ -84,7 +123,8 @@ impl RawUdpSender {
             src_port: port,
             dst_port: to.port(),
         };
-        slot.length = frame::emit(&mut slot.bytes, &header, payload.len())?;
+        slot.length = frame::emit(&mut slot.bytes, &header, payload.len())
+            .map_err(|_| RawUdpError::TooLong)?;
         self.queue.send_done();
         Ok(())
     }

@@ -309,7 +309,7 @@ fn driver_internal_info<'w, 'b>(
     node: &Node,
     w: &'w mut Out<'b>,
 ) -> &'w mut Out<'b> {
-    w.object().key("reason").string(node.reason);
+    w.object().key("reason").string(node.reason.as_str());
     w.key("state_seconds")
         .number(view.now.since(node.since) / 1000);
     if let Some(deadline) = node.deadline {

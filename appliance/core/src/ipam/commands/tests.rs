@@ -124,7 +124,9 @@ fn a_tenant_who_leaves_gives_back_what_is_the_nodes() {
         out.records()
             .filter_map(|record| match postcard::from_bytes::<Record<'_>>(record) {
                 Ok(Record::Reservation {
-                    mac, rests: true, ..
+                    mac,
+                    quarantined: true,
+                    ..
                 }) => Some(mac),
                 _ => None,
             });

@@ -36,16 +36,16 @@ macro_rules! line {
 }
 
 macro_rules! error {
-    ($($line:tt)+) => { $crate::lines::line!(error, $($line)+) };
+    ($($line:tt)+) => { $crate::fmt::line!(error, $($line)+) };
 }
 macro_rules! warning {
-    ($($line:tt)+) => { $crate::lines::line!(warn, $($line)+) };
+    ($($line:tt)+) => { $crate::fmt::line!(warn, $($line)+) };
 }
 macro_rules! info {
-    ($($line:tt)+) => { $crate::lines::line!(info, $($line)+) };
+    ($($line:tt)+) => { $crate::fmt::line!(info, $($line)+) };
 }
 macro_rules! debug {
-    ($($line:tt)+) => { $crate::lines::line!(debug, $($line)+) };
+    ($($line:tt)+) => { $crate::fmt::line!(debug, $($line)+) };
 }
 
 pub(crate) use {debug, error, info, line, warning};
