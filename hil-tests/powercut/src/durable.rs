@@ -40,7 +40,7 @@ impl Durable {
 
     fn add(&mut self, bytes: &[u8]) {
         let fact = match postcard::from_bytes::<Record<'_>>(bytes) {
-            Ok(Record::Bound {
+            Ok(Record::Lease {
                 mac,
                 key,
                 address,
@@ -49,7 +49,12 @@ impl Durable {
                 self.leases.insert(address, (mac, key, seconds));
                 return;
             }
-            Ok(Record::Booked { rests: true, .. } | Record::Unbound { .. }) => return,
+            Ok(
+                Record::Reservation {
+                    quarantined: true, ..
+                }
+                | Record::LeaseEnded { .. },
+            ) => return,
             Ok(mut work @ Record::Work { .. }) => {
                 if let Record::Work { heard, .. } = &mut work {
                     *heard = (*heard).min(1);

@@ -6,10 +6,12 @@
 //! after that is compared with what was durable before, record by record.
 
 use core::net::Ipv4Addr;
+use std::collections::BTreeMap;
 
+use farrier_asset_store::DrivePlace;
 use farrier_controller::testing::ready;
 use farrier_controller::{Controller, JournalStore, RecordStore};
-use farrier_core::interface::NetworkId;
+use farrier_core::interface::{NetworkId, StoredConfigDrive};
 use farrier_core::persist::record::MAX_RECORD;
 use farrier_core::{Config, Input, Instant, Rack, Transport};
 use farrier_journal::Journal;
@@ -60,8 +62,8 @@ pub struct Appliance {
     pub withheld: u64,
     /// What the last step said is to be served.
     served: Served,
-    /// Config drives, each in its node's slot of the block device.
-    drives: Vec<Option<Drive>>,
+    /// Config drives, each in a place of its node's slot of the block device.
+    drives: BTreeMap<(usize, u8), Drive>,
 }
 
 impl std::fmt::Debug for Appliance {
@@ -88,7 +90,7 @@ impl Appliance {
             restarts: 0,
             withheld: 0,
             served: Served::NotFound,
-            drives: Vec::new(),
+            drives: BTreeMap::new(),
         };
         let started = appliance.start(now);
         assert_eq!(started, Ok(0), "an empty chip takes a journal");
@@ -303,15 +305,18 @@ impl Appliance {
 
     /// Puts a config drive into a node's slot.
     pub fn keep(&mut self, slot: usize, drive: Drive) {
-        if self.drives.len() <= slot {
-            self.drives.resize(slot + 1, None);
-        }
-        self.drives[slot] = Some(drive);
+        self.drives.insert((slot, drive.stored.place as u8), drive);
     }
 
-    /// The config drive in a node's slot.
-    pub fn drive(&self, slot: usize) -> Option<&Drive> {
-        self.drives.get(slot)?.as_ref()
+    /// The config drive in a place of a node's slot.
+    pub fn drive(&self, slot: usize, place: DrivePlace) -> Option<&Drive> {
+        self.drives.get(&(slot, place as u8))
+    }
+
+    /// Where a node's next config drive is to be written.
+    pub fn free_place(&self, slot: usize) -> DrivePlace {
+        let node = self.rack().nodes().get(slot);
+        StoredConfigDrive::free_place(node.and_then(|node| node.config_drive.as_ref()))
     }
 
     /// Asks for a file.

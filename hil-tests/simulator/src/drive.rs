@@ -1,6 +1,7 @@
 //! Config drives: what operators hand over with a deployment, sealed as the
 //! appliance's API seals it, and found again on disks.
 
+use farrier_asset_store::DrivePlace;
 use farrier_core::interface::StoredConfigDrive;
 use farrier_protocol::message::ConfigDriveFormat;
 use farrier_protocol::sealed::{Layout, PLAIN_PIECE, SEALED_PIECE};
@@ -24,8 +25,8 @@ pub struct Drive {
 }
 
 impl Drive {
-    /// A drive that was never there before.
-    pub fn new(random: &mut Random) -> Self {
+    /// A drive that was never there before, for this place of its slot.
+    pub fn new(random: &mut Random, place: DrivePlace) -> Self {
         let secret = u128::from_le_bytes(random.bytes());
         let mut text = BEGINS.to_vec();
         text.extend_from_slice(format!("{secret:032x}").as_bytes());
@@ -40,6 +41,7 @@ impl Drive {
                 length,
                 key,
                 format: ConfigDriveFormat::Json,
+                place,
             },
             sealed,
             text,

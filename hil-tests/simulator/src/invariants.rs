@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use core::net::Ipv4Addr;
 use farrier_core::ipam::PROVISIONING;
-use farrier_core::node::Node;
 use farrier_core::node::flags::Flags;
+use farrier_core::node::{Node, Reason};
 use farrier_core::{Config, Input};
 use farrier_dhcp::wire::{MessageType, Reply, Request};
 use farrier_lifecycle::State;
@@ -486,7 +486,7 @@ impl Invariants {
                 });
             }
             // What an operator broke off needs no words.
-            let says = !node.last_error.is_empty() || node.reason.contains("operator");
+            let says = !node.last_error.is_empty() || node.reason == Reason::Requested;
             if state.is_failure() && !says {
                 self.wrong(now, || {
                     format!("node {slot} is in {state} and does not say why")

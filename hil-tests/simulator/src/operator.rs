@@ -3,6 +3,7 @@
 
 use farrier_core::interface::Actor;
 use farrier_core::node::flags::AdminFlag;
+use farrier_core::provisioning::patch::NewNode;
 use farrier_core::provisioning::steps::{Step, Steps};
 use farrier_core::{Command, Input};
 use farrier_lifecycle::{State, Verb};
@@ -126,7 +127,7 @@ impl Simulation {
             Some(State::Active) if self.now >= self.leave_at[slot] => {
                 match self.random.below(8) {
                     0 => {
-                        let drive = self.drive();
+                        let drive = self.drive(slot);
                         self.verb_with(slot, Verb::Rebuild, Steps::NONE, drive)
                     }
                     _ => self.verb(slot, Verb::Deleted),
@@ -196,11 +197,8 @@ impl Simulation {
             (machine.macs[0], machine.is_bootable())
         };
         let node = NodeId(self.random.bytes());
-        let enrolled = self.wish(Command::CreateNode {
-            node,
-            name: "",
-            serial: "",
-        }) && self.wish(Command::CreatePort { node, mac });
+        let enrolled = self.wish(Command::CreateNode(NewNode::new(node)))
+            && self.wish(Command::CreatePort { node, mac });
         self.trace(|| format!("machine {index}: enrolled by hand: {enrolled}"));
         if let Some(slot) = self.appliance.rack().find(node).filter(|_| adopts) {
             self.verb(slot, Verb::Manage);

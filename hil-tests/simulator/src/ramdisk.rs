@@ -4,6 +4,7 @@
 use core::net::Ipv4Addr;
 use farrier_core::interface::NetworkId;
 
+use farrier_asset_store::SlotPart;
 use farrier_core::{Endpoint, Input, Transport};
 use farrier_dhcp::client::{Action, Client, Event as Lease};
 use farrier_protocol::agent_client::AgentClient;
@@ -139,7 +140,7 @@ impl Simulation {
         {
             agent.behaviour = self.random.pick(&LIES);
         }
-        AgentRunner::new(conversation, agent)
+        AgentRunner::new(client, agent)
     }
 
     fn client(&mut self, index: usize, ticket: Ticket) -> AgentClient {
@@ -245,11 +246,13 @@ impl Simulation {
         let file = match &served {
             Some(Served::Asset(name)) => image::catalogue().asset(name),
             // Of what lies in slots only config drives are served.
-            Some(Served::Slot(slot, len)) => {
+            Some(Served::Slot(slot, SlotPart::ConfigDrive(place), len)) => {
                 let (appliance, machine) = (&self.appliance, &self.machines[index]);
                 self.invariants
                     .drive_served(self.now, *slot, appliance, machine);
-                let drive = appliance.drive(*slot).filter(|drive| drive.is(*len));
+                let drive = appliance
+                    .drive(*slot, *place)
+                    .filter(|drive| drive.is(*len));
                 drive.map(|drive| &drive.sealed[..])
             }
             _ => None,

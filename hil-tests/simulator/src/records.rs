@@ -17,7 +17,10 @@ impl Records {
         let record = match postcard::from_bytes::<Record<'_>>(record) {
             // What ends with the time alone starts its time anew at a restart.
             Ok(
-                Record::Lease { .. } | Record::Bound { .. } | Record::Booked { rests: true, .. },
+                Record::Lease { .. }
+                | Record::Reservation {
+                    quarantined: true, ..
+                },
             ) => return,
             // How many requests a session has had is recorded now and then.
             Ok(mut work @ Record::Work { .. }) => {

@@ -119,13 +119,14 @@ impl Simulation {
             0 => queue(self.random.pick(&DEPLOYMENTS)),
             _ => Steps::NONE,
         };
-        let drive = self.drive();
+        let drive = self.drive(slot);
         self.verb_with(slot, Verb::Active, steps, drive)
     }
 
     /// One tenant in four has a config drive.
-    pub(crate) fn drive(&mut self) -> Option<Drive> {
-        (self.random.below(4) == 0).then(|| Drive::new(&mut self.random))
+    pub(crate) fn drive(&mut self, slot: usize) -> Option<Drive> {
+        let place = self.appliance.free_place(slot);
+        (self.random.below(4) == 0).then(|| Drive::new(&mut self.random, place))
     }
 
     /// Now and then an address is given to an interface by name, on the

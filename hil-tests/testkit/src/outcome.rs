@@ -1,5 +1,6 @@
 //! Effects of a step as owned values, which outlive the next step.
 
+use farrier_asset_store::SlotPart;
 use farrier_core::interface::{CommandError, OperationId, PowerAction};
 use farrier_core::{Effect, Endpoint, Rack, Serve};
 use farrier_dhcp::route::Route;
@@ -29,8 +30,8 @@ pub enum Served {
     Text(String),
     /// The asset of that name.
     Asset(String),
-    /// So many bytes of a node's slot.
-    Slot(usize, u32),
+    /// So many bytes of a part of a node's slot.
+    Slot(usize, SlotPart, u32),
     /// There is no such file.
     NotFound,
     /// The tables are full.
@@ -59,7 +60,7 @@ impl Outcome {
             Effect::Serve(serve) => Outcome::Serve(match serve {
                 Serve::Text(text) => Served::Text(String::from_utf8_lossy(text).into_owned()),
                 Serve::Asset(name) => Served::Asset(name.to_owned()),
-                Serve::Slot { slot, len, .. } => Served::Slot(slot, len),
+                Serve::Slot { slot, part, len } => Served::Slot(slot, part, len),
                 Serve::NotFound => Served::NotFound,
                 Serve::Busy => Served::Busy,
             }),

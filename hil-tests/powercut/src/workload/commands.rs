@@ -8,6 +8,7 @@ use farrier_core::interface::{Actor, Allocate, StoredConfigDrive};
 use farrier_core::ipam::Network;
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::node::{InstanceInfo, Node};
+use farrier_core::provisioning::patch::NewNode;
 use farrier_core::strings::KeyValues;
 use farrier_core::{Command, Input};
 use farrier_lifecycle::{State, Verb};
@@ -143,11 +144,10 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
     fn enrol(&mut self) -> Result<(), NotDurable> {
         let id = self.random.bytes();
         let serial = format!("M{}", 1 + self.random.below(MACHINES));
-        self.give(Command::CreateNode {
-            node: NodeId(id),
-            name: "",
+        self.give(Command::CreateNode(NewNode {
             serial: &serial,
-        })
+            ..NewNode::new(NodeId(id))
+        }))
     }
 
     fn verb(&mut self, node: NodeId, state: State, number: u64) -> Result<(), NotDurable> {
@@ -178,10 +178,13 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
             info.instance_uuid = known.and_then(|known| known.instance.instance_uuid);
             self.give(Command::SetInstanceInfo { node, info })?;
         }
+        let known = self.controller.rack().find(node);
+        let present = known.and_then(|slot| self.controller.rack().nodes()[slot].config_drive);
         let config_drive = (verb == Verb::Active && number < 3).then(|| StoredConfigDrive {
             length: 1000 + number as u32,
             key: [number as u8; 32],
             format: ConfigDriveFormat::Json,
+            place: StoredConfigDrive::free_place(present.as_ref()),
         });
         self.give(Command::Provision {
             node,

@@ -20,7 +20,7 @@ pub(super) fn a_life() -> Verdict {
 
 pub(super) fn config_drive() -> Verdict {
     let asked = |sim: &mut Simulation, verb| {
-        let drive = Drive::new(&mut sim.random);
+        let drive = Drive::new(&mut sim.random, sim.appliance.free_place(0));
         let text = drive.text.clone();
         must(sim.choose_image(0), "the image is not taken")?;
         let granted = sim.verb_with(0, verb, Steps::NONE, Some(drive));

@@ -38,7 +38,7 @@ enum Sweeps {
 /// The leases in these records.
 fn leases_in(records: &[Vec<u8>]) -> Vec<(Mac, [u8; 8], Ipv4Addr)> {
     let bound = |record: &Vec<u8>| match postcard::from_bytes(record) {
-        Ok(Record::Bound {
+        Ok(Record::Lease {
             mac, key, address, ..
         }) => Some((mac, key, address)),
         _ => None,
@@ -87,6 +87,9 @@ pub fn durable(rack: &TestRack) -> Vec<String> {
         fact(format!("{:?} {:?} {}", node.flags, node.steps, node.class));
         fact(format!("{:b} {:b}", node.traits, node.wanted));
         // A restored rack sorts them by their places in `restored` only.
+        for entry in rack.history(index) {
+            fact(format!("{entry:?}"));
+        }
         let mut disks: Vec<_> = rack.disks(index).map(|d| format!("{d:?}")).collect();
         disks.sort_unstable();
         fact(format!("{disks:?}"));
