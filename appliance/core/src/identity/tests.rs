@@ -12,7 +12,6 @@ fn what_a_node_lacks_comes_from_the_one_that_joins_it() {
         (([0; 16], 5), ([9; 16], 5)),
     ] {
         let mut rack = Box::new(TestRack::new());
-        let mut out = Box::new(Effects::new());
         for (number, (uuid, serial)) in (1..).zip([own, ([9; 16], 7)]) {
             let mac = Mac([2, 0, 0, 0, 0, number]);
             let mut node = Node::discovered(NodeId([number; 16]), mac, Instant::START);
@@ -39,7 +38,6 @@ fn the_enrolled_node_stays_when_two_become_one() {
         (None, 0),
     ] {
         let mut rack = Box::new(TestRack::new());
-        let mut out = Box::new(Effects::new());
         for number in 0..2 {
             let mac = Mac([2, 0, 0, 0, 0, number]);
             let node = Node::discovered(NodeId([number; 16]), mac, Instant::START);
