@@ -1,5 +1,5 @@
 //! `cargo xtask powercut`: cuts the power of simulated flash at every word
-//! and every erase of a rack's life, and counts what is lost.
+//! and every erase of a rack's workload, and counts what is lost.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use farrier_lifecycle::State;
 use serde_json::json;
 
-/// Seeds whose lives once lost something.
+/// Seeds whose workloads once lost something.
 const RECORDED: [u64; 3] = [
     // A mount's copy of the last record that reads as whole once and then
     // not, while the original was no longer looked at.
@@ -23,7 +23,7 @@ const RECORDED: [u64; 3] = [
 /// What to cut.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Seed of the first life; the others follow. One out of the clock where
+    /// Seed of the first workload; the others follow. One out of the clock where
     /// it is left out.
     #[arg(long)]
     seed: Option<u64>,
@@ -35,7 +35,7 @@ pub struct Arguments {
     report: Option<PathBuf>,
 }
 
-/// What is run among the tests, a minute or so: the lives from seeds that once
+/// What is run among the tests, a minute or so: the workloads from seeds that once
 /// lost something, so that what was found stays found, and a few that nobody
 /// has seen.
 ///
@@ -78,11 +78,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     );
     println!(
         "{} records in {} flash operations; {} restarts, over which {} sessions went on; \
-         {} erases of the most erased sector; {} states seen",
+         {} power requests made again; {} erases of the most erased sector; {} states seen",
         tally.records,
         tally.operations,
         tally.restarts,
         tally.continued,
+        tally.power_checks,
         tally.wear,
         states.len()
     );
@@ -102,6 +103,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "operations": tally.operations,
             "restarts": tally.restarts,
             "continued_sessions": tally.continued,
+            "power_checks": tally.power_checks,
             "most_erases_of_a_sector": tally.wear,
             "states": states,
             "seconds": seconds,
@@ -122,7 +124,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Another life at every run, told with its seed.
+/// Another workload at every run, which prints its seed.
 fn clock_seed() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

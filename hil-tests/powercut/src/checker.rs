@@ -6,11 +6,15 @@ use std::net::Ipv4Addr;
 use farrier_controller::testing::ready;
 use farrier_controller::{Controller, RecordStore};
 use farrier_core::interface::{Image, NetworkId};
+use farrier_core::node::Node;
+use farrier_core::node::flags::Flags;
+use farrier_core::power::GRACE_MILLIS;
 use farrier_core::{Config, Effect, Endpoint, Input, Instant, Rack};
 use farrier_dhcp::wire::{MessageType, Reply};
 use farrier_journal::sim::{Cut, Operation};
+use farrier_lifecycle::State;
 use farrier_protocol::handler::RunnerPoll;
-use farrier_protocol::message::{BootMode, Inspection};
+use farrier_protocol::message::{BootMode, Inspection, NodeId};
 use farrier_testkit::agent::{Agent, ScriptedAgent};
 use farrier_testkit::machine::{dhcp_message, disk, inspection, mac_of, text};
 use farrier_testkit::{GIB, IDENTITY, Random};
@@ -164,8 +168,10 @@ impl Checker<'_> {
             return;
         };
         self.compare(&found, tally, what);
-        if random.below(8) == 0 {
-            self.ask(&mut controller, tally, what);
+        match random.below(16) {
+            0 | 1 => self.ask(&mut controller, tally, what),
+            2 => power_is_asked_for(&mut controller, tally, what),
+            _ => {}
         }
     }
 
@@ -224,6 +230,60 @@ impl Checker<'_> {
                 tally.find(|| format!("a ticket was used twice after {}", what()));
             }
         }
+    }
+}
+
+/// Whether the power driver of a node should be asked for something, by what
+/// survives a restart.
+fn needs_power(node: &Node) -> bool {
+    if node.is_vacant() || node.flags.contains(Flags::RECORDS_LOST) {
+        return false;
+    }
+    let waits = matches!(
+        node.state,
+        State::InspectWait | State::CleanWait | State::WaitCallBack | State::ServiceWait
+    );
+    // An agent whose session was restored has time to prove itself.
+    let proves = node.boot.session.is_some() && !node.boot.left;
+    waits && !node.boot.imaged && !proves || node.power_request.is_some()
+}
+
+/// Ticks a restored rack until its grace is over. By then it has asked for
+/// every power operation that follows from its state.
+fn power_is_asked_for<S: RecordStore>(
+    controller: &mut TestController<S>,
+    tally: &mut Tally,
+    what: &dyn Fn() -> String,
+) {
+    /// Behind the grace: the jitter of a node, and a tick for each.
+    const BOUND: Instant = Instant::from_millis(GRACE_MILLIS + 10_000);
+    let nodes = controller.rack().nodes().iter();
+    let mut open: Vec<NodeId> = nodes
+        .filter(|node| needs_power(node))
+        .map(|node| node.id)
+        .collect();
+    tally.power_checks += open.len() as u64;
+    let mut now = Instant::START;
+    while !open.is_empty() && now <= BOUND {
+        if ready(controller.step(now, Input::Tick)).is_err() {
+            tally.find(|| format!("no records are taken after {}", what()));
+            return;
+        }
+        for effect in controller.effects() {
+            if let Effect::Power { node, .. } = effect {
+                open.retain(|waiting| *waiting != node);
+            }
+        }
+        // What ended meanwhile needs nothing any more.
+        let rack = controller.rack();
+        open.retain(|id| {
+            let slot = rack.find(*id);
+            slot.is_some_and(|slot| needs_power(&rack.nodes()[slot]))
+        });
+        now = controller.wake_at(now).max(now.plus_millis(1));
+    }
+    for id in open {
+        tally.find(|| format!("the power of {id:?} was not asked for after {}", what()));
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Tally {
     pub continued: u64,
     /// Records that were appended.
     pub records: u64,
+    /// Nodes of restored racks that were checked to be asked for power.
+    pub power_checks: u64,
     /// Words programmed and sectors erased.
     pub operations: u64,
     /// Erases of the most erased sector of a run.
@@ -59,6 +61,7 @@ impl Tally {
         self.restarts += other.restarts;
         self.continued += other.continued;
         self.records += other.records;
+        self.power_checks += other.power_checks;
         self.operations += other.operations;
         self.wear = self.wear.max(other.wear);
         self.states |= other.states;

@@ -7,7 +7,9 @@ mod machines;
 
 use farrier_controller::NotDurable;
 use farrier_controller::testing::ready;
+use farrier_core::interface::{OperationError, OperationId, PowerState};
 use farrier_core::{Input, Instant};
+use farrier_protocol::message::NodeId;
 use farrier_testkit::Random;
 use farrier_testkit::agent::Agent;
 use farrier_testkit::outcome::Outcome;
@@ -33,6 +35,8 @@ pub struct Workload<const WORD: usize, S> {
     durable: Durable,
     promises: Promises,
     agents: Vec<Agent>,
+    /// Operations that power drivers were asked for.
+    operations: Vec<(OperationId, NodeId)>,
     /// Machines whose agent was not answered since a restart.
     waiting: Vec<u8>,
     tally: Tally,
@@ -65,6 +69,7 @@ pub fn run<const WORD: usize, S: ChipStore<WORD>>(seed: u64, most: u64, steps: u
         durable,
         promises: Promises::default(),
         agents: Vec::new(),
+        operations: Vec::new(),
         waiting: Vec::new(),
         tally: Tally::default(),
         most,
@@ -124,9 +129,14 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
         }
         let rack = self.controller.rack();
         let effects = self.controller.effects();
-        let outcomes = effects
+        let outcomes: Vec<Outcome> = effects
             .filter_map(|effect| Outcome::of(effect, rack))
             .collect();
+        for outcome in &outcomes {
+            if let Outcome::Power(id, node, _) = outcome {
+                self.operations.push((*id, *node));
+            }
+        }
         let flash = self.logged();
         ready(self.controller.maintain(now))?;
         let unchanged = self.durable.clone();
@@ -164,13 +174,31 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
             10..=29 => self.client(),
             30..=54 => self.command(),
             55..=92 => self.work(),
-            93..=96 => {
+            93 => self.driver(),
+            94..=96 => {
                 self.now += self.random.below(4) * 20_000;
                 self.step(Input::Tick).map(drop)
             }
             97 if self.random.below(3) == 0 => self.restart(),
             _ => self.step(Input::Tick).map(drop),
         }
+    }
+
+    /// A power driver answers an operation, or one of an earlier start, and
+    /// reports what it saw.
+    fn driver(&mut self) -> Result<(), NotDurable> {
+        let place = self.random.below(self.operations.len() as u64) as usize;
+        if self.operations.is_empty() {
+            return Ok(());
+        }
+        let (id, node) = self.operations.swap_remove(place);
+        let result = match self.random.below(3) {
+            0 => Err(OperationError::Unreachable),
+            _ => Ok(()),
+        };
+        self.step(Input::OperationDone { id, result })?;
+        let power = self.random.pick(&[PowerState::On, PowerState::Off]);
+        self.step(Input::Observed { node, power }).map(drop)
     }
 
     /// The appliance restarts: running work goes on.

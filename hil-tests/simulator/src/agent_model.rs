@@ -5,7 +5,7 @@
 //! stream with its checks, the partition table. Modelled: the threads on
 //! which a real agent runs them, its guard over threads that hang, the HTTP
 //! connection (a config drive comes over it as a whole), and the inventory (a
-//! fixed one a machine). What an agent does other than it is told is a
+//! fixed one a machine). Lies and failures of an agent are a
 //! behaviour of the test kit's scripted agent.
 
 use std::collections::VecDeque;

@@ -1,6 +1,6 @@
 //! What machines do until a system runs: power, firmware, boot ROM, iPXE.
-//! Their messages are made and read by the shipping DHCP code; their habits
-//! are those of real firmware, bad ones included.
+//! Their messages are made and read by the shipping DHCP code; they
+//! behave as real firmware does, faults included.
 
 use core::net::Ipv4Addr;
 use farrier_core::interface::NetworkId;
@@ -17,12 +17,12 @@ use crate::network::Packet;
 use crate::simulation::{Act, Event, Simulation};
 
 /// A ROM repeats after 4 s, doubling, and gives up (PXE 2.1).
-const ROM_PATIENCE: u32 = 4;
+const ROM_TRIES: u32 = 4;
 /// How often a file is asked for.
 const LOAD_TRIES: u8 = 6;
 /// The class of a BIOS boot ROM.
 const CLASS: &[u8] = b"PXEClient:Arch:00000:UNDI:002001";
-/// A stranger who hands out addresses.
+/// A rogue DHCP server.
 const ROGUE: Ipv4Addr = Ipv4Addr::new(172, 22, 0, 250);
 
 impl Simulation {
@@ -59,9 +59,9 @@ impl Simulation {
         machine.ip = Ipv4Addr::UNSPECIFIED;
         machine.stage = Stage::Post;
         if machine.macs.len() > 1 {
-            // Which interface wins is the firmware's whim.
-            let whim = usize::from(self.random.below(8) == 0);
-            machine.nic = machine.nic_wish.unwrap_or(whim);
+            // Which interface wins is the firmware's choice.
+            let choice = usize::from(self.random.below(8) == 0);
+            machine.nic = machine.fixed_nic.unwrap_or(choice);
         }
         let post = machine.post + self.random.below(5_000);
         self.wake_in(index, post);
@@ -140,7 +140,7 @@ impl Simulation {
     }
 
     fn ask_again(&mut self, index: usize, mut dhcp: BootDhcp) {
-        if dhcp.tries >= ROM_PATIENCE {
+        if dhcp.tries >= ROM_TRIES {
             self.next_device(index);
             return;
         }
@@ -160,7 +160,7 @@ impl Simulation {
         self.transmit_up(index, &Packet::Dhcp(message));
     }
 
-    /// A stranger may answer first, with an address and nothing to boot.
+    /// A rogue DHCP server may answer first, with an address and nothing to boot.
     fn rogue(&mut self, index: usize, xid: u32) {
         if !self
             .faults
@@ -276,7 +276,7 @@ impl Simulation {
         });
     }
 
-    /// Asks the appliance's doors for a file; `None` where nobody answers.
+    /// Asks the appliance's servers for a file; `None` without an answer.
     pub(crate) fn fetch(
         &mut self,
         index: usize,
@@ -326,7 +326,7 @@ fn boot_message(machine: &Machine, kind: MessageType, dhcp: &BootDhcp) -> Vec<u8
     buffer[..len].to_vec()
 }
 
-/// The appliance's address, as machines were told it.
+/// The appliance's address, as machines learn it.
 pub(crate) fn appliance_address() -> Ipv4Addr {
     Config::default().address
 }

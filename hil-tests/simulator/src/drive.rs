@@ -16,7 +16,7 @@ pub const LENGTH: usize = BEGINS.len() + 32;
 /// A config drive as it lies in its node's slot.
 #[derive(Debug, Clone)]
 pub struct Drive {
-    /// What the brain is told of it.
+    /// What its command says of it.
     pub stored: StoredConfigDrive,
     /// Its pieces.
     pub sealed: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Faults that strike out of nowhere.
+//! Faults that are injected at random times.
 
 use farrier_journal::sim::Cut;
 
@@ -168,6 +168,7 @@ impl Simulation {
             }
         }
         self.trace(|| "the appliance starts again".into());
+        self.invariants.restarted();
         match self.appliance.start(self.now) {
             Err(why) => {
                 self.invariants.violation.get_or_insert((self.now, why));

@@ -20,7 +20,7 @@ pub enum Fault {
     PortAstray,
     /// A server's address is seen at another port too.
     MacAstray,
-    /// A strange DHCP server answers first.
+    /// A rogue DHCP server answers first.
     RogueDhcp,
     /// The appliance loses power.
     AppliancePower,
@@ -32,7 +32,7 @@ pub enum Fault {
     BitRot,
     /// An agent takes an order and does nothing.
     AgentHang,
-    /// An agent says what is not so, where the appliance can tell.
+    /// An agent lies, where the appliance can notice.
     AgentLie,
     /// An agent crashes and its server starts anew.
     AgentRestart,

@@ -11,7 +11,7 @@ use farrier_testkit::machine::text;
 
 /// The image's name.
 pub const NAME: &str = "debian12";
-/// Path of the manifest, as the brain tells agents.
+/// Path of the manifest, as orders name it.
 pub const MANIFEST: &str = "/images/debian12/manifest";
 /// Path of the data.
 pub const DATA: &str = "/images/debian12/data";
@@ -19,7 +19,7 @@ pub const DATA: &str = "/images/debian12/data";
 /// An image, as it is served and as it lies on a disk.
 #[derive(Debug)]
 pub struct Catalogue {
-    /// What the brain is told.
+    /// The entry of the asset store.
     pub entry: Image,
     /// The operator's public key, which agents are built with.
     pub key: PublicKey,

@@ -1,7 +1,7 @@
-//! What must never be, looked for after every step of the brain.
+//! The invariants, checked after every step of the rack.
 //!
 //! The first thing that is wrong ends a simulation: what follows it proves
-//! nothing. Looked at is what can be seen from outside - what the brain
+//! nothing. Checked is what can be seen from outside - what the rack
 //! answers and shows, and what lies on disks - and not how it came to it.
 
 use farrier_core::interface::NetworkId;
@@ -22,13 +22,14 @@ use crate::boot::appliance_address;
 use crate::image;
 use crate::machine::{Machine, Stage};
 use crate::owners::Owners;
+use crate::power_requests::PowerRequests;
 
 /// Longest wait that any state may promise.
 const LONGEST_WAIT: u64 = 60 * 60_000;
-/// How long after its deadline a wait may last: the brain looks once a
+/// How long after its deadline a wait may last: the rack looks once a
 /// second.
 const GRACE: u64 = 2_000;
-/// How long the brain may take to end all waits that a jump of its clock has
+/// How long the rack may take to end all waits that a jump of its clock has
 /// passed over: it ends a few at a time.
 const LENIENT: u64 = 5_000;
 
@@ -40,7 +41,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Of a place in the table that nobody has.
+    /// Of a vacant place in the table.
     const NOTHING: Seen = Seen {
         state: State::Enroll,
         macs: 0,
@@ -63,11 +64,13 @@ pub struct Invariants {
     lenient_until: u64,
     /// Who was promised an address, and until when in the rack's time.
     promised: BTreeMap<Ipv4Addr, (Mac, u64)>,
-    /// The same for addresses of the book.
+    /// The same for reserved addresses.
     owners: Owners,
     tenancies: u64,
     /// The tenancy of each machine's node.
     tenancy: Vec<u64>,
+    /// When power drivers were asked.
+    power_requests: PowerRequests,
     /// The text in the config drive that each node's tenant is to find.
     texts: Vec<Option<Vec<u8>>>,
 }
@@ -86,6 +89,7 @@ impl Invariants {
             owners: Owners::default(),
             tenancies: 0,
             tenancy: vec![0; machines],
+            power_requests: PowerRequests::default(),
             texts: Vec::new(),
         }
     }
@@ -119,6 +123,11 @@ impl Invariants {
         self.texts.clear();
     }
 
+    /// The appliance has started.
+    pub fn restarted(&mut self) {
+        self.power_requests.restarted();
+    }
+
     /// An operator was granted something, with that text in a config drive
     /// where there was one: what was asked before does not count any more.
     pub fn asked(&mut self, slot: usize, text: Option<Vec<u8>>) {
@@ -142,7 +151,7 @@ impl Invariants {
         }
     }
 
-    /// A fact that the brain is about to be told: clients may give addresses
+    /// An input that the rack is about to take: clients may give addresses
     /// back.
     pub fn input(&mut self, input: &Input<'_>) {
         let Input::Dhcp {
@@ -171,7 +180,7 @@ impl Invariants {
         }
     }
 
-    /// What the brain has made of a fact.
+    /// Checks the rack and the effects of a step.
     pub fn step(
         &mut self,
         now: u64,
@@ -183,14 +192,17 @@ impl Invariants {
             match effect {
                 Outcome::Dhcp(_, payload) => self.dhcp(now, payload),
                 Outcome::Power(_, node, _) => {
+                    if let Some(slot) = appliance.rack().find(*node) {
+                        self.power_requests.requested(now, slot);
+                    }
                     let nodes = appliance.rack().nodes();
-                    let waits = nodes
-                        .iter()
-                        .find(|n| n.id == *node)
-                        .is_some_and(|node| waits_for_machine(node.state));
+                    let waits = nodes.iter().find(|n| n.id == *node).is_some_and(|node| {
+                        waits_for_machine(node.state) || node.power_request.is_some()
+                    });
                     if !waits {
                         self.wrong(now, || {
-                            "a machine is to be switched that nobody waits for".into()
+                            "a power operation for a node that does not wait and was not asked for"
+                                .into()
                         });
                     }
                 }
@@ -199,7 +211,7 @@ impl Invariants {
             }
         }
         if appliance.lost() != 0 {
-            self.wrong(now, || "an output of the brain found no room".into());
+            self.wrong(now, || "an effect found no room".into());
         }
         let clock = appliance.clock(now).millis();
         for (slot, node) in appliance.rack().nodes().iter().enumerate() {
@@ -208,7 +220,7 @@ impl Invariants {
     }
 
     /// An operator was answered, or the appliance has started again and may
-    /// have taken up what nobody was told any more: what operators give away
+    /// have restored what was not answered any more: what operators give away
     /// has one owner.
     pub fn answered(&mut self, now: u64, appliance: &Appliance) {
         let lease = u64::from(appliance.rack().config().lease_secs) * 1000;
@@ -283,6 +295,10 @@ impl Invariants {
                 self.seen.push(Seen::NOTHING);
             }
             return;
+        }
+        let at = appliance.clock(now);
+        if let Some(what) = self.power_requests.look(now, at, slot, node) {
+            self.wrong(now, || what);
         }
         // Every wait has a deadline, and it is kept.
         let deadline = node.deadline.map(farrier_core::Instant::millis);
@@ -474,7 +490,7 @@ impl Invariants {
         }
     }
 
-    /// The last look, long after faults and operators stopped.
+    /// The last check, long after faults and operators stopped.
     pub fn at_rest(&mut self, now: u64, appliance: &Appliance, machines: &[Machine]) {
         let nodes = appliance.rack().nodes();
         let known = nodes.iter().enumerate().filter(|(_, n)| !n.is_vacant());
@@ -483,6 +499,11 @@ impl Invariants {
             if !(state.is_stable() || state.is_failure() || state.is_hold()) {
                 self.wrong(now, || {
                     format!("node {slot} has not come to rest: {state}, {}", node.reason)
+                });
+            }
+            if node.power_request.is_some() {
+                self.wrong(now, || {
+                    format!("node {slot} still has an open power request")
                 });
             }
             // What an operator broke off needs no words.

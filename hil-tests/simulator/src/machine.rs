@@ -92,8 +92,8 @@ pub struct Machine {
     pub macs: Vec<Mac>,
     /// The interface that it boots from.
     pub nic: usize,
-    /// The interface that it boots from, whatever its firmware's whim.
-    pub nic_wish: Option<usize>,
+    /// The interface that it boots from, where its firmware has no choice.
+    pub fixed_nic: Option<usize>,
     /// Whether its ROM tells the UUID.
     pub tells_uuid: bool,
     /// SMBIOS UUID.
@@ -112,7 +112,7 @@ pub struct Machine {
     pub ip: Ipv4Addr,
     /// The next start is from its own disk, whatever the order was.
     pub disk_first: bool,
-    /// Whoever switches it never sees to its boot order.
+    /// Its boot order is never set: it always starts its own disk.
     pub stubborn: bool,
     /// It has a BMC; otherwise a person switches it.
     pub has_bmc: bool,
@@ -180,7 +180,7 @@ impl Machine {
         Machine {
             index,
             nic: 0,
-            nic_wish: None,
+            fixed_nic: None,
             tells_uuid: random.below(8) != 0,
             uuid,
             inspection: Inspection {

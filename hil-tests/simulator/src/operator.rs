@@ -2,6 +2,7 @@
 //! contradict each other. What tenants want of nodes is in `tenant`.
 
 use farrier_core::interface::Actor;
+use farrier_core::interface::PowerAction;
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::provisioning::patch::NewNode;
 use farrier_core::provisioning::steps::{Step, Steps};
@@ -45,7 +46,7 @@ impl Simulation {
     }
 
     /// The same by these steps, and with a config drive, which is put into
-    /// the node's slot before the brain hears of it.
+    /// the node's slot before the command is given.
     pub fn verb_with(
         &mut self,
         slot: usize,
@@ -61,7 +62,7 @@ impl Simulation {
         if let Some(drive) = drive {
             self.appliance.keep(slot, drive);
         }
-        let granted = self.wish(Command::ProvisionSteps {
+        let granted = self.command(Command::ProvisionSteps {
             node,
             verb,
             steps,
@@ -103,7 +104,8 @@ impl Simulation {
             self.at(60_000, Event::Operator(slot));
             return;
         }
-        self.keeps_book(slot);
+        self.reserves_address(slot);
+        self.sets_power(slot);
         match self.state(slot) {
             None => {}
             Some(State::Enroll) => {
@@ -166,7 +168,7 @@ impl Simulation {
             Some(
                 State::CleanWait | State::InspectWait | State::WaitCallBack | State::ServiceWait,
             ) => {
-                // Now and then somebody loses patience.
+                // Now and then an operator aborts.
                 match self.random.below(12) {
                     0 => {
                         self.verb(slot, Verb::Abort);
@@ -197,12 +199,26 @@ impl Simulation {
             (machine.macs[0], machine.is_bootable())
         };
         let node = NodeId(self.random.bytes());
-        let enrolled = self.wish(Command::CreateNode(NewNode::new(node)))
-            && self.wish(Command::CreatePort { node, mac });
+        let enrolled = self.command(Command::CreateNode(NewNode::new(node)))
+            && self.command(Command::CreatePort { node, mac });
         self.trace(|| format!("machine {index}: enrolled by hand: {enrolled}"));
         if let Some(slot) = self.appliance.rack().find(node).filter(|_| adopts) {
             self.verb(slot, Verb::Manage);
             self.verb(slot, Verb::Adopt);
+        }
+    }
+
+    /// Now and then an operator switches an idle machine.
+    fn sets_power(&mut self, slot: usize) {
+        let (chosen, action) = (self.random.below(60), self.random.pick(&PowerAction::ALL));
+        let idle = matches!(
+            self.state(slot),
+            Some(State::Manageable | State::Available | State::Active)
+        );
+        let node = self.appliance.rack().nodes().get(slot).map(|node| node.id);
+        if let Some(node) = node.filter(|_| idle && chosen == 0) {
+            let granted = self.command(Command::SetPower { node, action });
+            self.trace(|| format!("node {slot}: power {action:?} by an operator: {granted}"));
         }
     }
 
@@ -213,13 +229,13 @@ impl Simulation {
         let Some(node) = node.filter(|_| self.random.below(120) == 0) else {
             return false;
         };
-        let gone = self.wish(Command::DeleteNode { node });
+        let gone = self.command(Command::DeleteNode { node });
         self.trace(|| format!("node {slot}: deleted: {gone}"));
         gone
     }
 
-    /// Marks come and go: whoever finds a node in maintenance mostly ends it,
-    /// and now and then one is set. Whether there is nothing else to do.
+    /// Admin flags come and go: an operator who finds a node in maintenance
+    /// mostly ends it, and now and then one is set. Whether there is nothing else to do.
     fn marks(&mut self, slot: usize) -> bool {
         let Some(node) = self.appliance.rack().nodes().get(slot) else {
             return false;
@@ -236,7 +252,7 @@ impl Simulation {
             let ends = self.random.below(3) != 0;
             if ends {
                 self.look_after(slot);
-                self.wish(Command::SetAdminFlag {
+                self.command(Command::SetAdminFlag {
                     node: id,
                     mark,
                     on: false,
@@ -251,7 +267,7 @@ impl Simulation {
                 AdminFlag::Protected,
                 AdminFlag::Retired,
             ]);
-            self.wish(Command::SetAdminFlag {
+            self.command(Command::SetAdminFlag {
                 node: id,
                 mark,
                 on: true,
@@ -262,11 +278,11 @@ impl Simulation {
     }
 
     /// An operator asks for something; whether it was granted.
-    pub(crate) fn wish(&mut self, wish: Command<'_>) -> bool {
+    pub(crate) fn command(&mut self, command: Command<'_>) -> bool {
         self.answer = None;
         self.step(Input::Command {
             actor: Actor::OPERATOR,
-            command: wish,
+            command,
         });
         self.answer.unwrap_or(false)
     }

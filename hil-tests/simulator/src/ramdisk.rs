@@ -70,7 +70,7 @@ impl Simulation {
         match due {
             Some(due) => {
                 let machine = &mut self.machines[index];
-                // A step of the brain on the way may have switched it.
+                // A step of the rack on the way may have switched it.
                 if matches!(machine.stage, Stage::Stuck) {
                     machine.stage = Stage::Ramdisk(ramdisk);
                     let delay = due.saturating_sub(self.now).max(1);
@@ -163,7 +163,7 @@ impl Simulation {
     pub(crate) fn thief(&mut self, index: usize, ticket: Ticket) {
         let mut client = self.client(index, ticket);
         if client.poll(self.now) == farrier_protocol::agent_client::Poll::Transmit {
-            let stranger = Endpoint {
+            let thief = Endpoint {
                 network: NetworkId::PROVISIONING,
                 mac: Mac([0x66, 0, 0, 0, 0, 200]),
                 ip: Ipv4Addr::new(172, 22, 0, 240),
@@ -171,9 +171,9 @@ impl Simulation {
             };
             let datagram = client.datagram().to_vec();
             let delay = self.random.below(8);
-            self.switch.comes_in(self.now, Port::Stranger, stranger.mac);
-            let packet = Packet::Agent(stranger, datagram);
-            self.at(delay, crate::simulation::Event::Up(stranger.mac, packet));
+            self.switch.comes_in(self.now, Port::Unknown, thief.mac);
+            let packet = Packet::Agent(thief, datagram);
+            self.at(delay, crate::simulation::Event::Up(thief.mac, packet));
         }
     }
 

@@ -18,7 +18,7 @@ pub struct Outcome {
     pub digest: u64,
     /// Events.
     pub events: u64,
-    /// Steps of the brain.
+    /// Steps of the rack.
     pub steps: u64,
     /// Changes of nodes' states.
     pub transitions: u64,
@@ -189,7 +189,7 @@ pub struct Report {
     pub wall_seconds: f64,
     /// Events.
     pub events: u64,
-    /// Steps of the brain.
+    /// Steps of the rack.
     pub steps: u64,
     /// Changes of nodes' states.
     pub transitions: u64,

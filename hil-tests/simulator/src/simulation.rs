@@ -1,6 +1,5 @@
-//! A rack in virtual time: who is there, and what happens next. Events come
-//! off a queue; time jumps from one to the next, so that nothing costs
-//! nothing.
+//! A rack in virtual time. Events come off a queue; time jumps from one to the
+//! next, so that idle time costs nothing.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -40,7 +39,7 @@ pub struct Options {
     pub kinds: Kinds,
     /// Whether operators act by themselves; scenarios act in their place.
     pub operators: bool,
-    /// Tell what happens.
+    /// Print what happens.
     pub trace: bool,
 }
 
@@ -77,7 +76,7 @@ pub(crate) enum Event {
     Down(usize, Packet),
     /// A machine goes on.
     Wake(usize, u64),
-    /// The brain wants to be called.
+    /// The rack is due for a tick.
     Tick,
     /// An operator looks at a node.
     Operator(usize),
@@ -138,7 +137,7 @@ pub struct Simulation {
     pub switch: Switch,
     /// What goes wrong.
     pub faults: Faults,
-    /// Who looks that nothing impossible happens.
+    /// What must hold after every step.
     pub invariants: Invariants,
     /// Of everything that happened.
     pub digest: Digest,
@@ -237,7 +236,7 @@ impl Simulation {
         }));
     }
 
-    /// Tells what happens, where somebody wants to know.
+    /// Prints what happens, where that was asked for.
     pub(crate) fn trace(&self, text: impl FnOnce() -> String) {
         if self.options.trace {
             let millis = self.now - BEGIN;
@@ -245,7 +244,7 @@ impl Simulation {
         }
     }
 
-    /// Lets the rack live until then, or until something impossible happens.
+    /// Runs until then, or until an invariant is violated.
     pub fn run_until(&mut self, end: u64) {
         while self.invariants.violation.is_none() {
             let Some(due) = self.queue.peek().map(|due| due.0.at) else {
@@ -263,8 +262,7 @@ impl Simulation {
         self.now = self.now.max(end);
     }
 
-    /// The whole life of a rack: hours with faults, then peace, then the last
-    /// look.
+    /// A whole run: hours with faults, then hours without, then the last check.
     pub fn live(&mut self) {
         self.run_until(BEGIN + self.options.hours * HOUR);
         self.stop_faults();
@@ -276,7 +274,7 @@ impl Simulation {
         }
     }
 
-    /// From now on nothing goes wrong any more.
+    /// From now on no fault is injected.
     pub fn stop_faults(&mut self) {
         self.faults.stop();
         self.switch.put_right();
@@ -356,7 +354,7 @@ impl Simulation {
         }
     }
 
-    /// One step of the brain, with everything that follows.
+    /// One step of the rack, with everything that follows.
     pub(crate) fn step(&mut self, input: Input<'_>) {
         if self.appliance.is_down() {
             return;
@@ -367,7 +365,7 @@ impl Simulation {
         self.carry_out(effects);
     }
 
-    /// Carries out what the brain wants, and looks at what it did.
+    /// Checks the invariants after a step and carries out its effects.
     pub(crate) fn carry_out(&mut self, mut effects: Vec<Outcome>) {
         self.invariants
             .step(self.now, &self.appliance, &self.machines, &effects);

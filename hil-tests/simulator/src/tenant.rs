@@ -41,7 +41,7 @@ impl Simulation {
     /// What is there before anybody asks for a node.
     pub(crate) fn found_tenancy(&mut self) {
         for (name, place, pool_len) in NETWORKS {
-            self.wish(Command::PutNetwork {
+            self.command(Command::PutNetwork {
                 name,
                 network: Network {
                     place: 0,
@@ -52,7 +52,7 @@ impl Simulation {
                 },
             });
         }
-        self.wish(Command::PutFlavor {
+        self.command(Command::PutFlavor {
             name: FLAVOR,
             need: Requirements {
                 cpus: 4,
@@ -75,7 +75,7 @@ impl Simulation {
             ..node.instance.clone()
         };
         let node = node.id;
-        self.wish(Command::SetInstanceInfo { node, info })
+        self.command(Command::SetInstanceInfo { node, info })
     }
 
     /// A node is deployed: at times after an allocation, which may find
@@ -84,12 +84,12 @@ impl Simulation {
         let id = self.appliance.rack().nodes()[slot].id;
         if self.random.below(4) == 0 {
             let allocation = NodeId(self.random.bytes());
-            self.wish(Command::SetResourceClass {
+            self.command(Command::SetResourceClass {
                 node: id,
                 name: CLASS,
             });
             let class = self.random.pick(&[CLASS, FLAVOR]);
-            self.wish(Command::Allocate(Allocate {
+            self.command(Command::Allocate(Allocate {
                 id: allocation,
                 name: "",
                 class,
@@ -98,7 +98,7 @@ impl Simulation {
             }));
             if self.random.below(8) == 0 {
                 // Somebody thinks better of it.
-                self.wish(Command::Deallocate { allocation });
+                self.command(Command::Deallocate { allocation });
             }
         }
         // It may be another's by now.
@@ -131,7 +131,7 @@ impl Simulation {
 
     /// Now and then an address is given to an interface by name, on the
     /// provisioning network as well, or taken back.
-    pub(crate) fn keeps_book(&mut self, slot: usize) {
+    pub(crate) fn reserves_address(&mut self, slot: usize) {
         let Some(mac) = self.first_mac(slot).filter(|_| self.random.below(16) == 0) else {
             return;
         };
@@ -148,13 +148,13 @@ impl Simulation {
         if self.random.below(2) == 0 {
             self.give(network, mac, Some(named));
         } else {
-            let gone = self.wish(Command::ReleaseAddress { network, mac });
+            let gone = self.command(Command::ReleaseAddress { network, mac });
             self.trace(|| format!("{mac:?}: no address on {network} any more: {gone}"));
         }
     }
 
     fn give(&mut self, network: &str, mac: Mac, address: Option<Ipv4Addr>) {
-        let given = self.wish(Command::ReserveAddress {
+        let given = self.command(Command::ReserveAddress {
             network,
             mac,
             address,

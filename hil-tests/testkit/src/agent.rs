@@ -32,7 +32,7 @@ pub const AGENT_PORT: u16 = 8471;
 /// What an agent does with its orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Behaviour {
-    /// What it is told.
+    /// What its orders say.
     #[default]
     Honest,
     /// Nothing, while it goes on polling. It still restarts its machine.

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use farrier_controller::NotDurable;
 use farrier_core::allocation::Requirements;
-use farrier_core::interface::{Actor, Allocate, StoredConfigDrive};
+use farrier_core::interface::{Actor, Allocate, PowerAction, StoredConfigDrive};
 use farrier_core::ipam::Network;
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::node::{InstanceInfo, Node};
@@ -130,6 +130,10 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
                     self.give(Command::ReleaseAddress { network, mac })
                 }
             }
+            19 => self.give(Command::SetPower {
+                node,
+                action: self.random.pick(&PowerAction::ALL),
+            }),
             11 => self.give(Command::CreatePort {
                 node,
                 mac: Mac([2, 0, 0, 0, 9, number as u8]),

@@ -104,7 +104,7 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
             }
             // The handshake, which uses the ticket up.
             let sessions = self.controller.rack().counters().sessions;
-            self.talk(&mut agent, 1)?;
+            self.poll(&mut agent, 1)?;
             if self.controller.rack().counters().sessions > sessions {
                 self.promises.used.push((machine, address, script));
             }
@@ -151,7 +151,7 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
         let place = self.random.below(count) as usize;
         let mut agent = self.agents.swap_remove(place);
         let turns = 1 + self.random.below(5);
-        let result = self.talk(&mut agent, turns);
+        let result = self.poll(&mut agent, turns);
         let scripted = agent.driver.handler();
         agent.over |= scripted.left.is_some() || scripted.lost.is_some();
         if !agent.over {
@@ -160,7 +160,7 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
         result
     }
 
-    fn talk(&mut self, agent: &mut Agent, turns: u64) -> Result<(), NotDurable> {
+    fn poll(&mut self, agent: &mut Agent, turns: u64) -> Result<(), NotDurable> {
         for _ in 0..turns {
             match agent.driver.poll(self.now) {
                 RunnerPoll::Transmit(datagram) => {

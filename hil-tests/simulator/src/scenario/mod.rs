@@ -1,8 +1,8 @@
-//! Field faults, each told as a story whose end is known. A story fails when
-//! its end is another one, or when the watch sees what must never be.
+//! Scenarios: faults of the field, each with an end that is known. A scenario
+//! fails when its end is another one, or when an invariant is violated.
 //!
-//! That a story can fail is shown by the patches in `faults/`: each brings
-//! the bug of its field fault into the code.
+//! That a scenario can fail is shown by `cargo xtask sim --prove`: it builds
+//! the code with `cfg(farrier_bug = "NAME")` for the bug of that name.
 
 mod network;
 mod servers;
@@ -16,10 +16,10 @@ use crate::faults::Kinds;
 use crate::machine::Stage;
 use crate::simulation::{Act, HOUR, Options, Simulation};
 
-/// How a story ends.
+/// How a scenario ends; an error says what was other than it should be.
 pub type Verdict = Result<(), String>;
 
-/// A story with an end that is known.
+/// A scenario with an end that is known.
 #[derive(Debug, Clone, Copy)]
 pub struct Scenario {
     /// Its name on the command line.
@@ -27,93 +27,98 @@ pub struct Scenario {
     /// What it is about.
     pub about: &'static str,
     /// Tells it; an error says what was other than it should be.
-    pub tell: fn() -> Verdict,
+    pub run: fn() -> Verdict,
 }
 
-const fn story(name: &'static str, about: &'static str, tell: fn() -> Verdict) -> Scenario {
-    Scenario { name, about, tell }
+const fn scenario(name: &'static str, about: &'static str, run: fn() -> Verdict) -> Scenario {
+    Scenario { name, about, run }
 }
 
 /// All of them.
-pub const ALL: [Scenario; 15] = [
-    story(
-        "a-life",
+pub const ALL: [Scenario; 16] = [
+    scenario(
+        "life-cycle",
         "one server boots, is inspected, cleaned, deployed and released",
-        servers::a_life,
+        servers::life_cycle,
     ),
-    story(
+    scenario(
         "failed-clean",
         "a cleaning that failed is never shown as available",
         servers::failed_clean,
     ),
-    story(
+    scenario(
         "old-disk-boots",
         "a BMC ignores the boot order and the old disk boots",
         servers::old_disk_boots,
     ),
-    story(
+    scenario(
         "boots-again",
         "a provisioned node boots from the network again",
         servers::boots_again,
     ),
-    story(
+    scenario(
         "wait-without-end",
-        "an agent hangs and goes on talking; a machine never comes",
+        "an agent hangs and goes on polling; a machine never boots",
         servers::wait_without_end,
     ),
-    story(
+    scenario(
         "addresses",
-        "first packets are lost, the pool is exhausted, nobody loses an address",
+        "first packets are lost, the pool is exhausted, no client loses its address",
         network::addresses,
     ),
-    story(
+    scenario(
         "ticket-twice",
         "a ticket is used by two machines, a session's answers are lost",
         network::ticket_twice,
     ),
-    story(
+    scenario(
         "wrong-clock",
-        "the clock jumps by weeks, in peace and in the middle of work",
+        "the clock jumps by weeks, without and with work under way",
         servers::wrong_clock,
     ),
-    story(
+    scenario(
         "wrong-server",
-        "a wrong server address is announced, by a stranger or by us",
+        "a wrong server address is announced, by a rogue server or by the appliance",
         network::wrong_server,
     ),
-    story(
+    scenario(
         "wrong-image",
         "the bytes of an image are other than its manifest says",
         servers::wrong_image,
     ),
-    story(
+    scenario(
         "config-drive",
         "a tenant finds its own config drive or none, whatever becomes of its bytes",
         servers::config_drive,
     ),
-    story(
+    scenario(
         "port-moved",
         "a switch port was not moved, an address is seen at two, a machine comes by another one",
         network::port_moved,
     ),
-    story(
+    scenario(
         "restarts",
         "the appliance loses power in the middle of everything",
         servers::restarts,
     ),
-    story(
+    scenario(
         "power-forced",
         "a machine that its tenant switched off stays off",
         servers::power_forced,
     ),
-    story(
+    scenario(
+        "power-forgotten",
+        "a power request outlives a silent driver and restarts of the appliance",
+        servers::power_forgotten,
+    ),
+    scenario(
         "quick-server",
         "a server is there before anybody wants something of it",
         servers::quick_server,
     ),
 ];
 
-/// A rack in which nothing happens but what a story makes happen.
+/// A rack in which nothing happens but what a scenario makes happen.
 fn quiet(nodes: usize, seed: u64) -> Simulation {
     Simulation::new(Options {
         nodes,

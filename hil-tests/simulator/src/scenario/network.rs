@@ -1,4 +1,4 @@
-//! Stories of the network: addresses, tickets, strangers.
+//! Scenarios of the network: addresses, tickets, unknown devices.
 
 use farrier_core::Input;
 use farrier_core::interface::NetworkId;
@@ -11,17 +11,17 @@ use crate::faults::{Fault, Faults};
 use crate::simulation::Event;
 use crate::switch::{Network, Port};
 
-/// A stranger on the network asks for an address and takes what it is
+/// An unknown client on the network asks for an address and takes what it is
 /// offered.
-fn stranger(sim: &mut Simulation, number: u16) {
+fn unknown_client(sim: &mut Simulation, number: u16) {
     let [high, low] = number.to_be_bytes();
     let mac = [0x66, 0, 0, 1, high, low];
     let first = farrier_core::Config::default().pool_first.to_bits();
     // It does not wait for the offer: it asks for every address in turn.
-    let wish = std::net::Ipv4Addr::from_bits(first + u32::from(number) % 96);
+    let wanted = std::net::Ipv4Addr::from_bits(first + u32::from(number) % 96);
     for kind in [MessageType::Discover, MessageType::Request] {
         let mut request = Request::new(kind, 77, mac);
-        request.requested_ip = Some(wish);
+        request.requested_ip = Some(wanted);
         if kind == MessageType::Request {
             request.server_id = Some(appliance_address());
         }
@@ -51,7 +51,7 @@ pub(super) fn addresses() -> Verdict {
     )?;
     for round in 0..20 {
         for number in 0..200 {
-            stranger(&mut sim, round * 7 + number);
+            unknown_client(&mut sim, round * 7 + number);
         }
         pass(&mut sim, 90_000)?;
     }
@@ -94,7 +94,7 @@ pub(super) fn ticket_twice() -> Verdict {
     )?;
     must(
         error_of(&sim).contains("second machine"),
-        "the operator is not told of the thief",
+        "the node's last error does not name the second machine",
     )?;
 
     // Datagrams are lost, repeated, late and broken all the while.
@@ -120,9 +120,9 @@ pub(super) fn ticket_twice() -> Verdict {
 }
 
 pub(super) fn wrong_server() -> Verdict {
-    // The watch reads every reply of a whole life.
+    // The invariants cover every reply of a whole life cycle.
     let mut sim = active(12)?;
-    // A stranger answers first, in one boot of a few: the machine comes all
+    // A rogue server answers first, in one boot of a few: the machine boots all
     // the same.
     sim.faults = Faults::new(Kinds::NONE.with(Fault::RogueDhcp));
     for _ in 0..20 {
@@ -162,7 +162,7 @@ fn port_not_moved() -> Verdict {
 }
 
 /// A clone of the server sends under its address, at another port: answers
-/// go astray, and boots begin that nobody sees the end of.
+/// go astray, and boots begin that do not end.
 fn address_at_two_ports() -> Verdict {
     for seed in 14..20 {
         let mut sim = manageable(seed)?;
@@ -194,13 +194,13 @@ fn two_ports() -> Result<Simulation, String> {
 }
 
 /// A server that runs a system was adopted by the address on its label, and
-/// boots by its other port: nobody may clean it under that name.
+/// boots by its other port: it may not be cleaned under that name.
 fn adopted_by_its_label() -> Verdict {
     let mut sim = two_ports()?;
     sim.machines[0].was_in_use();
     sim.enrol(0);
     is(&sim, 0, State::Active)?;
-    sim.machines[0].nic_wish = Some(1);
+    sim.machines[0].fixed_nic = Some(1);
     until(&mut sim, 1, State::Enroll)?;
     ask(&mut sim, 1, Verb::Manage)?;
     ask(&mut sim, 1, Verb::Provide)?;
@@ -215,21 +215,21 @@ fn adopted_by_its_label() -> Verdict {
 /// A server comes by another of its own ports.
 fn another_port() -> Verdict {
     let mut sim = two_ports()?;
-    sim.machines[0].nic_wish = Some(0);
+    sim.machines[0].fixed_nic = Some(0);
     until(&mut sim, 0, State::Enroll)?;
     ask(&mut sim, 0, Verb::Manage)?;
     // It comes by its other port before its inventory is known.
-    sim.machines[0].nic_wish = Some(1);
+    sim.machines[0].fixed_nic = Some(1);
     restart(&mut sim);
     until(&mut sim, 1, State::Enroll)?;
     ask(&mut sim, 1, Verb::Manage)?;
-    sim.machines[0].nic_wish = Some(0);
+    sim.machines[0].fixed_nic = Some(0);
     restart(&mut sim);
     ask(&mut sim, 0, Verb::Provide)?;
     pass(&mut sim, HOUR)?;
     // It is one machine: it may not be given away under both names.
     restart(&mut sim);
-    sim.machines[0].nic_wish = Some(1);
+    sim.machines[0].fixed_nic = Some(1);
     let second = sim.verb(1, Verb::Provide);
     pass(&mut sim, HOUR)?;
     let free = |slot| sim.state(slot) == Some(State::Available);
@@ -239,14 +239,13 @@ fn another_port() -> Verdict {
     )
 }
 
-/// A tenant's server comes by an interface that nobody knew of, and its ROM
-/// tells no UUID: it costs a boot of the ramdisk, and no more.
+/// A tenant's server boots by an unknown interface, and its ROM tells no UUID: it costs a boot of the ramdisk, and no more.
 fn another_interface() -> Verdict {
     let mut sim = active(15)?;
     let machine = &mut sim.machines[0];
     machine.tells_uuid = false;
     machine.macs.push(Mac([0x52, 0x54, 0, 9, 0, 1]));
-    machine.nic_wish = Some(machine.macs.len() - 1);
+    machine.fixed_nic = Some(machine.macs.len() - 1);
     let ramdisks = sim.ramdisks;
     restart(&mut sim);
     pass(&mut sim, 20 * 60_000)?;

@@ -1,10 +1,10 @@
-//! Stories of one server and its operator.
+//! Scenarios of one server and its operator.
 
 use super::*;
 use crate::disk::Disk;
 use crate::drive::Drive;
 
-pub(super) fn a_life() -> Verdict {
+pub(super) fn life_cycle() -> Verdict {
     let mut sim = manageable(1)?;
     ask(&mut sim, 0, Verb::Inspect)?;
     until(&mut sim, 0, State::Manageable)?;
@@ -135,7 +135,7 @@ pub(super) fn boots_again() -> Verdict {
 }
 
 pub(super) fn wait_without_end() -> Verdict {
-    // The agent takes its order, tells how far it is, and gets no further.
+    // The agent takes its order, reports its progress, and gets no further.
     let mut sim = manageable(5)?;
     behaviour(&mut sim, Behaviour::Hangs);
     ask(&mut sim, 0, Verb::Provide)?;
@@ -159,7 +159,7 @@ pub(super) fn wait_without_end() -> Verdict {
 
 pub(super) fn wrong_clock() -> Verdict {
     const WEEKS: u64 = 50 * 24 * HOUR;
-    // In peace: everything goes on as before.
+    // Without work: everything goes on as before.
     let mut sim = available(6)?;
     sim.invariants.clock_jumped(sim.now, WEEKS);
     sim.appliance.jump(sim.now, WEEKS);
@@ -217,7 +217,7 @@ pub(super) fn wrong_image() -> Verdict {
 pub(super) fn power_forced() -> Verdict {
     let mut sim = active(8)?;
     sim.switch(0, Act::Off, false);
-    // Power that is switched on would show as a packet, or to the watch.
+    // Power that is switched on would show as a packet, or violate an invariant.
     pass(&mut sim, 24 * HOUR)?;
     is(&sim, 0, State::Active)?;
     must(
@@ -226,8 +226,35 @@ pub(super) fn power_forced() -> Verdict {
     )
 }
 
+/// The driver is dead and the appliance loses power right behind its decision:
+/// the request is made again, until the driver works and the machine boots.
+pub(super) fn power_forgotten() -> Verdict {
+    use farrier_journal::sim::Cut;
+    for moment in 0..12 {
+        let mut sim = active(40 + moment % 4)?;
+        sim.switch(0, Act::Off, false);
+        sim.driver_off_until = sim.now + 8 * 60_000;
+        if moment % 2 == 0 {
+            let cut = [Cut::Clean, Cut::Torn(moment)][moment as usize / 2 % 2];
+            sim.appliance.plan_cut(sim.now, moment * 3, cut);
+        }
+        let granted = sim.verb(0, Verb::Deleted);
+        pass(&mut sim, 5 * 60_000)?;
+        if !granted {
+            // The power went before the verb was durable.
+            let state = sim.state(0);
+            if state == Some(State::Active) {
+                ask(&mut sim, 0, Verb::Deleted)?;
+            }
+        }
+        until(&mut sim, 0, State::Available)?;
+        must(sim.ramdisks > 0, "nothing booted")?;
+    }
+    Ok(())
+}
+
 pub(super) fn quick_server() -> Verdict {
-    // The wish comes at every moment of a boot, and just as well before it.
+    // The verb comes at every moment of a boot, and before it.
     for moment in 0..40 {
         let mut sim = active(9)?;
         sim.machines[0].post = 0;
