@@ -33,7 +33,7 @@ fn kinds(list: &str, start: Kinds, change: fn(Kinds, Fault) -> Kinds) -> Result<
     })
 }
 
-fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
+fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let mut arguments = Arguments {
         options: Options::new(0),
         seed: None,
@@ -43,7 +43,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
         report: None,
         scenario: None,
     };
-    while let Some(name) = arguments.next() {
+    while let Some(name) = words.next() {
         if name == "--trace" {
             arguments.options.trace = true;
             continue;
@@ -52,7 +52,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
             arguments.scenario = Some(String::new());
             continue;
         }
-        let value = arguments.next().ok_or(USAGE)?;
+        let value = words.next().ok_or(USAGE)?;
         let number = || value.parse::<u64>().map_err(|_| format!("{name} {value}?"));
         match name.as_str() {
             "--seed" => arguments.seed = Some(number()?),

@@ -130,10 +130,10 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
                     self.give(Command::ReleaseAddress { network, mac })
                 }
             }
-            19 => self.give(Command::SetPower {
-                node,
-                action: self.random.pick(&PowerAction::ALL),
-            }),
+            19 => {
+                let action = self.random.pick(&PowerAction::ALL);
+                self.give(Command::SetPower { node, action })
+            }
             11 => self.give(Command::CreatePort {
                 node,
                 mac: Mac([2, 0, 0, 0, 9, number as u8]),
