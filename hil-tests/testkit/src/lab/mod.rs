@@ -28,6 +28,8 @@ use crate::machine::{Lease, dhcp_message, ipxe, mac_of, text};
 use crate::outcome::{Outcome, Served};
 use crate::random::Random;
 use crate::{GIB, IDENTITY};
+use farrier_asset_store::DrivePlace;
+use std::collections::HashMap;
 
 /// The rack of a lab: small, so that tests reach its bounds.
 pub type TestRack = Rack<8, 16, 16>;
@@ -41,6 +43,8 @@ pub struct Lab {
     pub controller: TestController,
     /// The time in milliseconds.
     pub now: u64,
+    /// What was written to config drives' places, by slot and place.
+    pub drives: HashMap<(usize, DrivePlace), Vec<u8>>,
 }
 
 impl Drop for Lab {
@@ -82,6 +86,7 @@ impl Lab {
         let mut lab = Lab {
             controller: started(store, Random::new(1, 0), Instant::from_millis(now)),
             now,
+            drives: HashMap::new(),
         };
         lab.learn_image();
         lab
