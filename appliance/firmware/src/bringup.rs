@@ -17,7 +17,7 @@ use crate::api::{ApiSlots, Statement};
 use crate::assets::{AssetStore, BUFFER, PIECE, StoreError};
 use crate::controller::{ControllerParts, now};
 use crate::datagrams::DHCP_SERVER;
-use crate::fmt::{Show, error, info, warning};
+use crate::fmt::{Show, Text, error, info, warning};
 use crate::http::HttpCounters;
 use crate::net::{self, Address, Resources, Runner, Started};
 use crate::queues::{Queues, Texts};
@@ -279,7 +279,7 @@ async fn tell_images<B: Board, const N: usize, const L: usize, const D: usize>(
                     .map_err(|_| StartError::NotDurable)?;
                 images += 1;
             }
-            Need::Refused(name, why) => error!("image {}: {}", name, Show(why)),
+            Need::Refused(name, why) => error!("image {}: {}", name, Text(why)),
             Need::Done => return Ok(images),
         }
     }

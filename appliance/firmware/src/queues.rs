@@ -205,6 +205,21 @@ pub(crate) struct FileCell {
     pub(crate) served: RefCell<Served>,
 }
 
+impl FileCell {
+    const fn new() -> Self {
+        FileCell {
+            stage: Cell::new(Stage::Free),
+            done: Signal::new(),
+            ask: RefCell::new(Ask {
+                question: Question::Open(Transport::Tftp),
+                peer: Ipv4Addr::UNSPECIFIED,
+                path: String::new(),
+            }),
+            served: RefCell::new(Served::NotFound),
+        }
+    }
+}
+
 /// A question about a file.
 pub(crate) struct Ask {
     pub(crate) question: Question,
@@ -230,18 +245,8 @@ pub(crate) struct Files {
 
 impl Files {
     const fn new() -> Self {
-        const FREE: FileCell = FileCell {
-            stage: Cell::new(Stage::Free),
-            done: Signal::new(),
-            ask: RefCell::new(Ask {
-                question: Question::Open(Transport::Tftp),
-                peer: Ipv4Addr::UNSPECIFIED,
-                path: String::new(),
-            }),
-            served: RefCell::new(Served::NotFound),
-        };
         Files {
-            cells: [const { FREE }; FILE_REQUESTS],
+            cells: [const { FileCell::new() }; FILE_REQUESTS],
             free: FairSemaphore::new(FILE_REQUESTS),
         }
     }

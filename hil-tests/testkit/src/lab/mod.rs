@@ -10,7 +10,10 @@ mod durable;
 
 pub use durable::durable;
 
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
+
+use farrier_asset_store::DrivePlace;
 
 use farrier_controller::Controller;
 use farrier_controller::testing::{MemoryStore, ready};
@@ -41,6 +44,8 @@ pub struct Lab {
     pub controller: TestController,
     /// The time in milliseconds.
     pub now: u64,
+    /// Config drives as they were written, by slot and place.
+    pub drives: HashMap<(usize, DrivePlace), Vec<u8>>,
 }
 
 impl Drop for Lab {
@@ -82,6 +87,7 @@ impl Lab {
         let mut lab = Lab {
             controller: started(store, Random::new(1, 0), Instant::from_millis(now)),
             now,
+            drives: HashMap::new(),
         };
         lab.learn_image();
         lab
