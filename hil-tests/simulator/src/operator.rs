@@ -2,9 +2,9 @@
 //! contradict each other. What tenants want of nodes is in `tenant`.
 
 use farrier_core::interface::Actor;
+use farrier_core::interface::NewNode;
 use farrier_core::interface::PowerAction;
 use farrier_core::node::flags::AdminFlag;
-use farrier_core::provisioning::patch::NewNode;
 use farrier_core::provisioning::steps::{Step, Steps};
 use farrier_core::{Command, Input};
 use farrier_lifecycle::{State, Verb};

@@ -4,11 +4,11 @@ use std::net::Ipv4Addr;
 
 use farrier_controller::NotDurable;
 use farrier_core::allocation::Requirements;
+use farrier_core::interface::NewNode;
 use farrier_core::interface::{Actor, Allocate, PowerAction, StoredConfigDrive};
 use farrier_core::ipam::Network;
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::node::{InstanceInfo, Node};
-use farrier_core::provisioning::patch::NewNode;
 use farrier_core::strings::KeyValues;
 use farrier_core::{Command, Input};
 use farrier_lifecycle::{State, Verb};
