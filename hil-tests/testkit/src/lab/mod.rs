@@ -10,7 +10,10 @@ mod durable;
 
 pub use durable::durable;
 
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
+
+use farrier_asset_store::DrivePlace;
 
 use farrier_controller::Controller;
 use farrier_controller::testing::{MemoryStore, ready};
@@ -28,8 +31,6 @@ use crate::machine::{Lease, dhcp_message, ipxe, mac_of, text};
 use crate::outcome::{Outcome, Served};
 use crate::random::Random;
 use crate::{GIB, IDENTITY};
-use farrier_asset_store::DrivePlace;
-use std::collections::HashMap;
 
 /// The rack of a lab: small, so that tests reach its bounds.
 pub type TestRack = Rack<8, 16, 16>;
@@ -43,7 +44,7 @@ pub struct Lab {
     pub controller: TestController,
     /// The time in milliseconds.
     pub now: u64,
-    /// What was written to config drives' places, by slot and place.
+    /// Config drives as they were written, by slot and place.
     pub drives: HashMap<(usize, DrivePlace), Vec<u8>>,
 }
 
