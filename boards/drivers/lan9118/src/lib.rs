@@ -55,22 +55,22 @@ use embassy_sync::waitqueue::AtomicWaker;
 
 use regs::*;
 
-/// Kilobytes of the chip's 16 that hold frames to be sent (2 ≤ n ≤ 14).
+/// Size of the TX FIFO in KB, of the chip's 16 (2 ≤ n ≤ 14).
 pub const TX_FIFO_KB: u32 = 4;
 
-/// Longest frame without its check sequence, bytes: header and 1,500.
+/// Longest frame without its check sequence in bytes: header and 1,500.
 pub const MAX_FRAME: usize = 1514;
 
-/// One frame buffer: [`MAX_FRAME`], its check sequence, and slack to whole
-/// words.
+/// Size of a frame buffer in bytes: [`MAX_FRAME`], check sequence, and padding to
+/// whole words.
 const BUFFER: usize = 1536;
 
-/// Room that a frame needs in the TX data FIFO: both command words, the
-/// frame, and the padding of its last word.
+/// Bytes of a frame in the TX data FIFO: both command words, the frame, and the
+/// padding of its last word.
 const TX_ROOM: u32 = 8 + MAX_FRAME as u32 + 2;
 
-/// Give-up bound for every busy flag. The slowest, the EEPROM load after
-/// reset, takes under 2 ms, and no bus does a read in under 20 ns.
+/// Limit of reads of a busy flag. The slowest flag, the EEPROM load after reset,
+/// takes less than 2 ms, and a read takes at least 20 ns.
 const BUSY_SPINS: u32 = 200_000;
 
 /// The interrupts that the driver uses.
@@ -79,10 +79,10 @@ const INTERRUPTS: u32 = INT_RSFL | INT_PHY | INT_RXE | INT_TXE | INT_RXDFH;
 /// Access to the chip's 32-bit registers, in the processor's byte order.
 ///
 /// Offsets are in bytes from the chip's base and are multiples of four.
-/// Methods take `&self` because the interrupt handler holds a second bus;
-/// it writes one register only ([`on_interrupt`]).
+/// Methods take `&self` because the interrupt handler has a second instance; it
+/// writes one register only ([`on_interrupt`]).
 pub trait Bus {
-    /// Reads the register at `offset`. Some registers change by being read.
+    /// Reads the register at `offset`. A read changes some registers.
     fn read(&self, offset: u32) -> u32;
     /// Writes the register at `offset`.
     fn write(&self, offset: u32, value: u32);
@@ -99,8 +99,7 @@ pub trait Bus {
     #[inline]
     fn write_fifo(&self, offset: u32, from: &[u8]) {
         for word in from.chunks_exact(4) {
-            // `chunks_exact(4)` yields four bytes; the fallback is for the
-            // type system.
+            // `chunks_exact(4)` returns four bytes, so the fallback is unused.
             self.write(
                 offset,
                 u32::from_le_bytes(word.try_into().unwrap_or([0; 4])),
@@ -109,34 +108,33 @@ pub trait Bus {
     }
 }
 
-/// What can go wrong while the chip is brought up.
+/// Why the initialisation of the chip failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Error {
-    /// `BYTE_TEST` does not read as it should: no chip, no clock, or a bus
-    /// with swapped bytes. Holds what was read.
+    /// `BYTE_TEST` has a wrong value: no chip, no clock, or a bus with swapped bytes.
+    /// Has the value.
     ByteOrder(u32) = 0,
-    /// `ID_REV` names a chip that this driver was not written for. Holds the
-    /// register.
+    /// `ID_REV` is of an unsupported chip. Has the register.
     UnknownChip(u32) = 1,
-    /// A busy flag stayed set. Holds the register's offset.
+    /// A busy flag stayed set. Has the register's offset.
     Stuck(u32) = 2,
 }
 
-/// What the driver has counted since start. All wrap.
+/// Counters since the start of the driver. All wrap.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Frames handed to the stack.
+    /// Frames passed to the network stack.
     pub rx: u32,
-    /// Frames given to the chip to send.
+    /// Frames written to the chip.
     pub tx: u32,
     /// Frames that the chip dropped because its RX FIFO was full.
     pub rx_dropped: u32,
-    /// Damaged, oversized or mis-filtered frames thrown away.
+    /// Damaged, oversized or misdirected frames that the driver dropped.
     pub rx_errors: u32,
     /// Frames whose TX status reported an error.
     pub tx_errors: u32,
-    /// Times the chip lost step with its FIFOs and was started again.
+    /// Restarts after the FIFOs were out of step.
     pub resets: u32,
 }
 
@@ -147,8 +145,8 @@ pub struct Shared {
     counts: Counts,
 }
 
-/// [`Counters`] as the driver keeps them: it alone writes, so that loading
-/// and storing apart loses nothing.
+/// The storage of [`Counters`]. Only the driver writes, so that separate loads and
+/// stores lose no count.
 struct Counts {
     rx: AtomicU32,
     tx: AtomicU32,
@@ -175,7 +173,7 @@ impl Default for Shared {
 }
 
 impl Shared {
-    /// For a `static`.
+    /// Creates the value, for a `static`.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -191,8 +189,8 @@ impl Shared {
         }
     }
 
-    /// The chip's counters. What it dropped is up to date as of the last
-    /// time that its FIFO was found empty.
+    /// Returns the counters. The dropped frames are those up to the last time that
+    /// the RX FIFO was empty.
     #[must_use]
     pub fn counters(&self) -> Counters {
         let counts = &self.counts;
@@ -214,8 +212,8 @@ pub fn on_interrupt(bus: &impl Bus, shared: &Shared) {
     shared.waker.wake();
 }
 
-/// Where a frame lies between the chip and the stack, one each way. Apart
-/// from [`Lan9118`] so that this stays small enough to be moved about.
+/// Buffers of a frame between the chip and the network stack, one for each
+/// direction. Separate from [`Lan9118`], which is moved.
 #[derive(Debug)]
 pub struct Buffers {
     rx: [u8; BUFFER],
@@ -223,7 +221,7 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// For a `static`.
+    /// Creates the value, for a `static`.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -239,7 +237,7 @@ impl Default for Buffers {
     }
 }
 
-/// One chip.
+/// The driver of one chip.
 #[derive(Debug)]
 pub struct Lan9118<B: Bus> {
     bus: B,
@@ -251,7 +249,7 @@ pub struct Lan9118<B: Bus> {
     tx_waits: bool,
 }
 
-/// Link as last read from the PHY.
+/// The link state last read from the PHY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LinkStatus {
     Down,
@@ -259,11 +257,11 @@ enum LinkStatus {
 }
 
 impl<B: Bus> Lan9118<B> {
-    /// Resets the chip, gives it the address `mac`, starts auto-negotiation
-    /// and both directions. Busy-waits for some milliseconds on hardware.
+    /// Resets the chip, sets the address `mac`, and starts auto-negotiation, receiver
+    /// and transmitter. Busy-waits for some milliseconds.
     ///
     /// # Errors
-    /// See [`Error`]; the chip is then left as it was found or in reset.
+    /// See [`Error`]. The chip is unchanged or in reset then.
     pub fn new(
         bus: B,
         shared: &'static Shared,
@@ -282,9 +280,9 @@ impl<B: Bus> Lan9118<B> {
         Ok(this)
     }
 
-    /// Whole bring-up; also the way out when the FIFOs have lost step.
+    /// Initialises the chip, also after the FIFOs were out of step.
     fn start(&mut self) -> Result<(), Error> {
-        // The first read wakes a sleeping chip and its value means nothing.
+        // The first read wakes a sleeping chip; its value is undefined.
         let _ = self.bus.read(BYTE_TEST);
         self.wait(PMT_CTRL, PMT_READY, PMT_READY)?;
         let order = self.bus.read(BYTE_TEST);
@@ -299,15 +297,15 @@ impl<B: Bus> Lan9118<B> {
         }
 
         self.bus.write(INT_EN, 0);
-        // Polarity first; it survives a soft reset, so that the line stays
-        // quiet through it.
+        // Sets the polarity first. It survives a soft reset, so that the line
+        // stays inactive.
         self.bus.write(IRQ_CFG, IRQ_TYPE | IRQ_POL);
         self.bus.write(HW_CFG, HW_CFG_SRST);
         self.settle();
         self.wait(HW_CFG, HW_CFG_SRST, 0)?;
         self.wait(PMT_CTRL, PMT_READY, PMT_READY)?;
-        // Reset makes the chip look for an EEPROM; the address that it may
-        // find is overwritten below, so let it finish first.
+        // After a reset the chip loads an address from its EEPROM. Waits for it,
+        // because the address is overwritten below.
         self.wait(E2P_CMD, E2P_BUSY, 0)?;
 
         self.bus
@@ -356,7 +354,7 @@ impl<B: Bus> Lan9118<B> {
         Ok(())
     }
 
-    /// Spends the write-to-read delay that the data sheet asks for.
+    /// Waits for the write-to-read delay of the data sheet.
     fn settle(&self) {
         for _ in 0..4 {
             let _ = self.bus.read(BYTE_TEST);
@@ -390,7 +388,7 @@ impl<B: Bus> Lan9118<B> {
         self.wait(MAC_CSR_CMD, CSR_BUSY, 0)
     }
 
-    /// Waits for the MII's own busy flag, which lies inside a MAC register.
+    /// Waits for the MII's busy flag, which is in a MAC register.
     fn mii_wait(&self) -> Result<(), Error> {
         for _ in 0..BUSY_SPINS / 16 {
             if self.mac_read(MAC_MII_ACC)? & MII_BUSY == 0 {
@@ -423,10 +421,10 @@ impl<B: Bus> Lan9118<B> {
         count(&self.shared.counts.rx_dropped, dropped);
     }
 
-    /// Handles everything that is not a frame: link changes, lost step.
-    /// Called when the FIFO is found empty, hence once per interrupt.
+    /// Handles link changes and FIFOs out of step. Called when the RX FIFO is empty,
+    /// so once for each interrupt.
     fn attend(&mut self) {
-        // TX room is `tx_ready`'s to acknowledge.
+        // `tx_ready` acknowledges TX room.
         let causes = self.bus.read(INT_STS) & !INT_TDFA;
         self.bus.write(INT_STS, causes);
         if causes & (INT_RXE | INT_TXE) != 0 {
@@ -439,20 +437,21 @@ impl<B: Bus> Lan9118<B> {
         if causes & INT_PHY != 0 && self.read_link().is_err() {
             self.link = LinkStatus::Down;
         }
-        // Not only when its counter is half full, so that an operator sees
-        // the first drop.
+        // Reads the counter also before it is half full, so that the operator
+        // sees the first drop.
         self.collect_drops();
     }
 
-    /// Is there a frame? Acknowledges and opens the interrupt when not.
+    /// Returns whether there is a frame. If not, acknowledges and enables the
+    /// interrupt.
     fn rx_pending(&mut self, cx: &mut Context<'_>) -> bool {
         if self.bus.read(RX_FIFO_INF) & 0x00FF_0000 != 0 {
             return true;
         }
         self.shared.waker.register(cx.waker());
         self.attend();
-        // A frame that came between the first look and the acknowledgement
-        // has lost its edge: look again before sleeping on it.
+        // The interrupt of a frame between the first read and the
+        // acknowledgement is lost: reads again.
         if self.bus.read(RX_FIFO_INF) & 0x00FF_0000 != 0 {
             return true;
         }
@@ -466,8 +465,8 @@ impl<B: Bus> Lan9118<B> {
         self.bus.write(INT_EN, INTERRUPTS | tx);
     }
 
-    /// Pops the statuses of sent frames, then says whether a whole frame
-    /// fits. Asks for an interrupt when not.
+    /// Pops the statuses of sent frames. Returns whether a whole frame fits; if not,
+    /// enables the interrupt.
     fn tx_ready(&mut self, cx: &mut Context<'_>) -> bool {
         let info = self.bus.read(TX_FIFO_INF);
         for _ in 0..(info >> 16) & 0xFF {
@@ -480,15 +479,15 @@ impl<B: Bus> Lan9118<B> {
             self.shared.waker.register(cx.waker());
             self.bus.write(INT_STS, INT_TDFA);
             self.listen();
-            // Room that came about before the acknowledgement is not
-            // announced.
+            // Room before the acknowledgement raises no interrupt: reads
+            // again.
             self.tx_waits = self.bus.read(TX_FIFO_INF) & 0xFFFF < TX_ROOM;
         }
         !self.tx_waits
     }
 
-    /// Takes the next good frame out of the chip; its length in the RX buffer
-    /// without the check sequence. Bad ones are counted and thrown away.
+    /// Copies the next valid frame into the RX buffer. Returns its length without the
+    /// check sequence. Counts and drops invalid frames.
     fn fetch(&mut self, cx: &mut Context<'_>) -> Option<usize> {
         while self.rx_pending(cx) {
             let status = self.bus.read(RX_STATUS);
@@ -509,10 +508,10 @@ impl<B: Bus> Lan9118<B> {
         None
     }
 
-    /// Throws away the frame at the head of the RX data FIFO.
+    /// Drops the frame at the head of the RX data FIFO.
     fn discard(&mut self, words: usize) {
         count(&self.shared.counts.rx_errors, 1);
-        // Fast-forward must not be used on fewer than four words.
+        // Fast-forward needs at least four words.
         if words < 4 {
             for _ in 0..words {
                 let _ = self.bus.read(RX_DATA);
@@ -540,8 +539,8 @@ impl<B: Bus> Driver for Lan9118<B> {
         Self: 'a;
 
     fn receive(&mut self, cx: &mut Context<'_>) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
-        // A consumer may answer at once; without room for the answer the
-        // frame stays in the chip. TX drains by itself, so this ends.
+        // A consumer can answer at once, so the frame stays in the chip until
+        // there is room for an answer. TX drains by itself.
         if !self.tx_ready(cx) {
             return None;
         }
@@ -583,7 +582,7 @@ impl<B: Bus> Driver for Lan9118<B> {
     }
 }
 
-/// One received frame, already out of the chip.
+/// A received frame in the RX buffer.
 #[derive(Debug)]
 pub struct RxToken<'a>(&'a mut [u8]);
 
@@ -593,7 +592,7 @@ impl embassy_net_driver::RxToken for RxToken<'_> {
     }
 }
 
-/// The right to send one frame of up to [`MAX_FRAME`] bytes.
+/// A token that sends one frame of up to [`MAX_FRAME`] bytes.
 #[derive(Debug)]
 pub struct TxToken<'a, B: Bus> {
     bus: &'a B,
@@ -608,7 +607,7 @@ impl<B: Bus> embassy_net_driver::TxToken for TxToken<'_, B> {
         let result = f(frame);
         let size = length as u32; // ≤ MAX_FRAME
         self.bus.write(TX_DATA, TX_A_FIRST | TX_A_LAST | size);
-        // The tag in the upper half comes back in the status; unused.
+        // The tag in the upper half is returned in the status and is unused.
         self.bus.write(TX_DATA, size);
         let (words, _) = self.buffer.split_at(length.next_multiple_of(4));
         self.bus.write_fifo(TX_DATA, words);
