@@ -54,7 +54,7 @@ pub fn fetch(tools: &Tools, cache: &Path, report: Report<'_>) -> Result<Kernel> 
 /// Returns name and version of the package on which the meta-package depends.
 fn newest(tools: &Tools) -> Result<(String, String)> {
     let shown = run(tools("apt-cache")?.args(["show", "--no-all-versions", META_PACKAGE]))
-        .context("apt knows no kernel; apt-get update may help")?;
+        .context("apt lists no kernel package. Run apt-get update.")?;
     let shown = String::from_utf8_lossy(&shown);
     // "Depends: linux-image-6.1.0-56-amd64 (= 6.1.192-2)"
     let depends = shown

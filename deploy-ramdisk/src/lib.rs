@@ -49,8 +49,8 @@ fn run(command: &mut Command) -> Result<Vec<u8>> {
         .output()
         .with_context(|| format!("can't start {name}"))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let tail: Vec<&str> = said.lines().rev().take(40).collect();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let tail: Vec<&str> = stderr.lines().rev().take(40).collect();
         let tail: Vec<&str> = tail.into_iter().rev().collect();
         bail!("{name} failed ({}):\n{}", output.status, tail.join("\n"));
     }

@@ -48,7 +48,7 @@ impl Flavour {
     }
 
     /// Returns whether the flavour includes the module at a path.
-    fn wants(self, path: &str) -> bool {
+    fn includes(self, path: &str) -> bool {
         match self {
             Self::Virtual => {
                 let file = path.rsplit('/').next().unwrap_or(path);
@@ -205,7 +205,7 @@ pub fn build(
 
 fn fill(kernel: &Kernel, flavour: Flavour, agent: &[u8]) -> Result<Vec<u8>> {
     let modules = Modules::read(&kernel.modules)?;
-    let selection = modules.select(|path| flavour.wants(path));
+    let selection = modules.select(|path| flavour.includes(path));
     let mut archive = Archive::new();
     for folder in ["dev", "etc", "proc", "run", "sys", "tmp"] {
         archive.folder(folder);

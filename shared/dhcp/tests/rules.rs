@@ -284,14 +284,14 @@ fn message_size_limit_is_kept_with_overload_if_needed() {
     }; 40];
     let relay_info = [1, 4, 1, 2, 3, 4];
     // Below 576 the option has no effect: every client accepts 576 bytes.
-    for (told, max) in [
+    for (sent, max) in [
         (None, 548),
         (Some(300), 548),
         (Some(576), 548),
         (Some(1472), 1444),
     ] {
         let request = Request {
-            max_message_size: told,
+            max_message_size: sent,
             relay_info: Some(&relay_info),
             ..Request::new(MessageType::Request, XID, MAC)
         };

@@ -1,44 +1,39 @@
 //! Driver for the SMSC LAN9118 family (LAN9115…9118, LAN9215…9218, LAN9220,
-//! LAN9221): a 10/100 Ethernet MAC with a PHY and 16 KB of FIFO, sitting on
-//! a 32-bit memory bus. The driver brings the chip up, moves frames through its
-//! FIFOs, reads the link state and counts. Addresses, pins and interrupt
-//! controllers are the board's. It knows no network stack.
+//! LAN9221): a 10/100 Ethernet MAC with a PHY and 16 KB of FIFO on a 32-bit
+//! memory bus. The driver initialises the chip, moves frames through its FIFOs,
+//! and reports link state and counters. The board has the addresses, pins and
+//! interrupt controller. The driver does not depend on a network stack.
 //!
 //! # Properties of the hardware
 //!
-//! * **No DMA.** The processor copies each word through one port. A frame is
-//!   read from the FIFO whole or not at all: the driver copies it into its
-//!   own buffer first, so that a consumer that drops its token can not leave
-//!   the data FIFO out of step with the status FIFO. Once they are out of
-//!   step, only a reset helps (`RXE`).
-//! * **The 16 KB are shared.** `TX_FIF_SZ` gives the kilobytes for TX (data
-//!   and 512 bytes of statuses), RX gets the rest. The chip starts with 5.
-//!   An appliance sends much and receives little per flow, but it receives
-//!   from 48 servers at once: the driver takes [`TX_FIFO_KB`] = 4 for TX, two
-//!   whole frames, so that one is sent while the processor copies the next
-//!   one, and leaves 12 KB for RX. The emulated chip
-//!   ignores the setting and has 10.5 KB for RX, seven full frames or some
-//!   170 small ones.
-//! * **A full RX FIFO drops silently** but for `RX_DROP`, a counter that
-//!   clears on reading; the driver adds it up in [`Counters::rx_dropped`].
-//!   (The emulated chip drops without counting.)
-//! * **RX level interrupt.** `RSFL` is a level on the chip and an edge in
-//!   QEMU's model. The driver therefore acknowledges first, looks at the
-//!   FIFO after, and only then enables the interrupt again; that order is
-//!   right for both. The handler itself only masks: all FIFO work happens in
-//!   the polling task, where it can not starve the clock.
-//! * **The interrupt pin wakes up active low**, which an interrupt controller
-//!   that expects active high takes for a storm. The line may be unmasked
-//!   only after [`Lan9118::new`].
-//! * **TX statuses must be popped** or the chip stops sending when their
-//!   FIFO is full. The driver pops them before each frame.
-//! * **Read-after-write.** The data sheet (6.1.1) asks for up to 165 ns
-//!   between a write and certain reads, which it lets one spend on reads of
-//!   `BYTE_TEST`. Every such pair here lies on the configuration path and
-//!   goes through [`Lan9118::settle`].
-//! * **MAC and PHY registers** are behind two layers of busy flags and cost
-//!   microseconds. They are touched on start and when the PHY interrupts,
-//!   never per frame.
+//! * **No DMA.** The processor copies each word through one port. The driver copies
+//!   a whole frame into its own buffer before it passes the frame on, so that a
+//!   consumer can't leave the data FIFO out of step with the status FIFO. Only a
+//!   reset recovers from that (`RXE`).
+//! * **The 16 KB are shared.** `TX_FIF_SZ` is the size of the TX FIFO in KB (data
+//!   and 512 bytes of statuses); the rest is for RX. The reset value is 5. The
+//!   appliance receives from 48 servers at the same time, so the driver uses
+//!   [`TX_FIFO_KB`] = 4 for TX and 12 KB for RX. Two whole frames fit TX, which
+//!   keeps the line busy while the processor copies the next one. QEMU's model
+//!   ignores the setting and has 10.5 KB for RX: seven full frames or about 170
+//!   small ones.
+//! * **A full RX FIFO drops frames** and counts them in `RX_DROP`, which a read
+//!   clears; the driver accumulates it in [`Counters::rx_dropped`]. QEMU's model
+//!   does not count.
+//! * **RX level interrupt.** `RSFL` is level-triggered on the chip and
+//!   edge-triggered in QEMU's model. The driver acknowledges first, then reads the
+//!   FIFO, then enables the interrupt again, which is correct for both. The
+//!   handler only masks; the polling task does all FIFO work.
+//! * **The interrupt pin is active low after reset**, which is an interrupt storm
+//!   for a controller that expects active high. Unmask the line only after
+//!   [`Lan9118::new`].
+//! * **TX statuses must be popped**, or the chip stops sending when their FIFO is
+//!   full. The driver pops them before each frame.
+//! * **Read after write.** The data sheet (6.1.1) requires up to 165 ns between a
+//!   write and certain reads, and allows reads of `BYTE_TEST` as a delay. Every
+//!   such pair is in the configuration and uses [`Lan9118::settle`].
+//! * **MAC and PHY registers** are behind two busy flags and take microseconds. The
+//!   driver accesses them at start and after PHY interrupts, not for each frame.
 #![no_std]
 #![forbid(unsafe_code)]
 

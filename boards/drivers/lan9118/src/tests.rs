@@ -244,11 +244,11 @@ fn wrong_bus_and_unsupported_chip_have_different_errors() {
     let error = Model::new(swapped).up().err();
     assert_eq!(error, Some(Error::ByteOrder(0x2143_6587)));
 
-    let stranger = Chip {
+    let unsupported = Chip {
         id: 0x1234_0001,
         ..Chip::new()
     };
-    let error = Model::new(stranger).up().err();
+    let error = Model::new(unsupported).up().err();
     assert_eq!(error, Some(Error::UnknownChip(0x1234_0001)));
 
     let asleep = Chip {
@@ -305,7 +305,11 @@ fn full_tx_fifo_wakes_when_it_has_room() {
     model.chip().tx_free = 1000;
     model.chip().arrive(&frame(60), 0);
     assert!(driver.transmit(&mut context()).is_none());
-    assert_ne!(model.chip().int_en & INT_TDFA, 0, "its room will be told");
+    assert_ne!(
+        model.chip().int_en & INT_TDFA,
+        0,
+        "the TX interrupt is enabled"
+    );
     assert_eq!(receive(&mut driver), None, "no room for an answer");
     model.chip().tx_free = 3584;
     assert!(driver.transmit(&mut context()).is_some());

@@ -218,7 +218,7 @@ pub struct IpxeFeatures {
     pub bus_id: Option<(u8, u16, u16)>,
 }
 
-/// Feature codes lie between these two.
+/// Range of the feature codes.
 const FEATURE_FIRST: u8 = 0x10;
 const FEATURE_LAST: u8 = 0x2f;
 
