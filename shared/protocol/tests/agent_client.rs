@@ -1,5 +1,5 @@
-//! The agent's engine over a network that loses, repeats and reorders, with
-//! an appliance in miniature on the other end.
+//! Runs the agent's client against a small appliance over a network that loses,
+//! repeats and reorders datagrams.
 
 mod common;
 
@@ -16,7 +16,7 @@ use farrier_protocol::{
     wire::{Datagram, HandshakeRefusal, emit_refused, emit_unknown_session},
 };
 
-/// Carries out orders at once and remembers what was asked of it.
+/// Carries out orders at once and records the calls.
 #[derive(Default)]
 struct Hand {
     begun: Vec<u32>,
@@ -60,8 +60,8 @@ impl AgentHandler for Hand {
         self.refused.push(refusal);
     }
 
-    fn leave(&mut self, _: u64, farewell: FinalReport) {
-        self.left = Some(farewell);
+    fn leave(&mut self, _: u64, report: FinalReport) {
+        self.left = Some(report);
     }
 
     fn lost(&mut self, now: u64, lost: Lost) {
@@ -69,15 +69,15 @@ impl AgentHandler for Hand {
     }
 }
 
-/// The appliance: gives its orders one after another, each until the
-/// statement that ends it has come.
+/// The appliance. It gives one order after another, each until the statement that
+/// ends it arrives.
 struct Appliance {
     session: Option<Session>,
     orders: VecDeque<Task>,
     counter: u32,
     assembly: Reassembly,
     stored: Vec<Statement>,
-    bye: Option<FinalReport>,
+    final_report: Option<FinalReport>,
     forge_orders: bool,
     refuse: Option<Refusal>,
 }
@@ -90,7 +90,7 @@ impl Appliance {
             counter: 1,
             assembly: Reassembly::new(),
             stored: Vec::new(),
-            bye: None,
+            final_report: None,
             forge_orders: false,
             refuse: None,
         }
@@ -150,11 +150,11 @@ impl Appliance {
                 }
             },
             Request::Progress(_) => Reply::Ack,
-            Request::FinalReport(farewell) => {
+            Request::FinalReport(report) => {
                 if freshness == Freshness::New {
-                    assert_eq!(self.bye, None, "good-bye is said once");
+                    assert_eq!(self.final_report, None, "good-final_report is said once");
                 }
-                self.bye = Some(*farewell);
+                self.final_report = Some(*report);
                 Reply::Ack
             }
             Request::Part(_) if self.refuse.is_some() => {
@@ -196,7 +196,7 @@ impl Appliance {
     }
 }
 
-/// A generator that repeats.
+/// A deterministic random generator.
 struct Dice(u64);
 
 impl Dice {
@@ -234,15 +234,15 @@ impl Lab {
         }
     }
 
-    /// Lets both talk until the conversation is over or the time has come.
-    /// Datagrams pass through `network`, which gives what arrives.
+    /// Runs both ends until the session is over or the time limit. `network`
+    /// returns the datagrams that arrive.
     fn run(&mut self, until: u64, mut network: impl FnMut(Vec<u8>) -> Vec<Vec<u8>>) -> bool {
         let until = self.now + until;
         while self.now < until {
             let answers = match self.driver.poll(self.now) {
                 RunnerPoll::Over => return true,
                 RunnerPoll::Until(time) => {
-                    assert!(time > self.now, "waits for the past");
+                    assert!(time > self.now, "the client waits for the past");
                     self.now = time.min(self.now + 100);
                     continue;
                 }
@@ -291,16 +291,16 @@ fn check_whole_job(lab: &Lab) {
 }
 
 #[test]
-fn a_whole_job_on_a_good_network() {
+fn orders_complete_on_a_good_network() {
     let mut lab = Lab::new(&whole_job());
     assert!(lab.run(60_000, |datagram| vec![datagram]));
     check_whole_job(&lab);
-    assert_eq!(lab.appliance.bye, Some(FinalReport::Reboot));
+    assert_eq!(lab.appliance.final_report, Some(FinalReport::Reboot));
     assert!(lab.sent < 20, "{} datagrams", lab.sent);
 }
 
 #[test]
-fn a_whole_job_on_bad_networks() {
+fn orders_complete_on_bad_networks() {
     for seed in 1..=40u64 {
         let mut lab = Lab::new(&whole_job());
         let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -329,13 +329,13 @@ fn a_whole_job_on_bad_networks() {
 }
 
 #[test]
-fn every_datagram_lost_once_is_repeated_as_it_was() {
+fn lost_datagram_is_repeated_byte_for_byte() {
     let mut lab = Lab::new(&whole_job());
     let mut last = Vec::new();
     let over = lab.run(600_000, |datagram| {
         let repeated = datagram == last;
         last = datagram.clone();
-        // Answers never repeat themselves: only what the agent sends counts.
+        // The appliance does not retransmit: only the agent's datagrams count.
         let from_agent = matches!(datagram[0], 1 | 3);
         if from_agent && !repeated {
             return Vec::new();
@@ -347,7 +347,7 @@ fn every_datagram_lost_once_is_repeated_as_it_was() {
 }
 
 #[test]
-fn nobody_answers() {
+fn unanswered_handshake_is_lost() {
     let mut lab = Lab::new(&[]);
     let start = lab.now;
     assert!(lab.run(2 * SILENCE_MS, |_| Vec::new()));
@@ -358,7 +358,7 @@ fn nobody_answers() {
 }
 
 #[test]
-fn a_forged_refusal_alone_ends_nothing() {
+fn forged_refusal_does_not_end_the_handshake() {
     let mut lab = Lab::new(&[Task::PowerOff]);
     let mut out = [0; 32];
     let len = emit_refused(ticket().id, HandshakeRefusal::TicketUsed, &mut out).unwrap();
@@ -368,7 +368,7 @@ fn a_forged_refusal_alone_ends_nothing() {
 }
 
 #[test]
-fn a_refusal_and_silence_end_it_sooner() {
+fn refusal_shortens_the_timeout() {
     let mut lab = Lab::new(&[]);
     let start = lab.now;
     let mut out = [0; 32];
@@ -381,10 +381,10 @@ fn a_refusal_and_silence_end_it_sooner() {
 }
 
 #[test]
-fn an_appliance_that_forgot_the_session_is_given_up() {
+fn session_that_the_appliance_lost_ends() {
     let mut lab = Lab::new(&[]);
     assert!(!lab.run(5_000, |datagram| vec![datagram]));
-    // It restarts: no session, and says so.
+    // The appliance restarts without the session and sends the hint.
     lab.appliance.session = None;
     let start = lab.now;
     while lab.driver.handler().lost.is_none() {
@@ -414,7 +414,7 @@ fn an_appliance_that_forgot_the_session_is_given_up() {
 }
 
 #[test]
-fn an_order_with_a_wrong_signature_is_not_begun_but_reported() {
+fn order_with_an_invalid_signature_is_reported_and_not_begun() {
     let mut lab = Lab::new(&[erase()]);
     lab.appliance.forge_orders = true;
     assert!(!lab.run(30_000, |datagram| vec![datagram]));
@@ -428,14 +428,14 @@ fn an_order_with_a_wrong_signature_is_not_begun_but_reported() {
         assert_eq!(failure.reason, Reason::BadOrder);
         assert_eq!(statement.order, 0);
     }
-    // The right one is begun when it comes.
+    // The next valid order is begun.
     lab.appliance.forge_orders = false;
     assert!(!lab.run(30_000, |datagram| vec![datagram]));
     assert_eq!(lab.driver.handler().begun, [1]);
 }
 
 #[test]
-fn a_refused_statement_ends_its_order() {
+fn refused_statement_ends_its_order() {
     let mut lab = Lab::new(&[Task::Inspect, Task::Reboot]);
     lab.appliance.refuse = Some(Refusal::Malformed);
     assert!(lab.run(60_000, |datagram| vec![datagram]));
@@ -444,8 +444,8 @@ fn a_refused_statement_ends_its_order() {
 }
 
 #[test]
-fn an_order_under_way_is_a_sign_of_life() {
-    // A handler that says nothing: the conversation does.
+fn order_in_progress_sends_heartbeats() {
+    // The handler has no events; the client sends the heartbeat.
     struct Mute;
     impl AgentHandler for Mute {
         fn established(&mut self, _: u64, _: &HandshakeReply) {}

@@ -4,9 +4,9 @@
 use crate::interface::Instant;
 use crate::interface::{Effects, StatementRef};
 use crate::node::Reason;
+use crate::node::agent_phase;
 use crate::node::flags::Flags;
 use crate::node::{Architecture, Job, Written};
-use crate::provisioning::agent_phase;
 use crate::provisioning::steps::Step;
 use crate::rack::{DiskSlot, PartSlot, REASSEMBLIES, Rack, count, edit};
 use farrier_asset_store::SlotPart;

@@ -149,7 +149,7 @@ fn an_allocation_gets_the_smallest_that_fits_and_nobody_else_gets_it() {
     assert_eq!(second.body["traits"], json!(["CUSTOM_FAST"]));
     let none = post(&mut lab, "/v1/allocations", ask("gold", "x"));
     assert_eq!(none.status, 409);
-    assert!(none.fault().contains("No available node"));
+    assert!(none.fault().contains("no available node"));
 
     // Nobody gets what is in maintenance.
     let third = id(&lab, 2);

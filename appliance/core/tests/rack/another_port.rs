@@ -6,6 +6,7 @@ use crate::common::*;
 use farrier_core::Command;
 use farrier_core::interface::PowerState;
 use farrier_core::node::MAX_MACS;
+use farrier_core::provisioning::patch::NewNode;
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::NodeId;
 
@@ -15,8 +16,7 @@ use farrier_protocol::message::NodeId;
 fn under_another_name(shape: impl Fn(&mut Lab)) -> (Lab, usize) {
     let mut lab = Lab::new();
     let node = NodeId([5; 16]);
-    let (name, serial) = ("", "");
-    lab.operator(Command::CreateNode { node, name, serial })
+    lab.operator(Command::CreateNode(NewNode::new(node)))
         .unwrap();
     let mac = mac_of(1);
     lab.operator(Command::CreatePort { node, mac }).unwrap();

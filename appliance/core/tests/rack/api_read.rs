@@ -141,7 +141,8 @@ fn one_node() {
     let validate = get(&mut lab, "/v1/nodes/rack-1/validate");
     assert_eq!(validate["deploy"]["result"], false);
     assert_eq!(validate["boot"]["result"], true);
-    assert_eq!(validate["power"]["result"], Value::Null);
+    assert_eq!(validate["power"]["result"], true);
+    assert_eq!(validate["raid"]["result"], Value::Null);
 }
 
 #[test]

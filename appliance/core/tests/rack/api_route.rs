@@ -45,9 +45,9 @@ fn methods_of_what_is_a_nodes() {
         ("GET", "states/power", 200),
         ("POST", "states/provision", 405),
         ("PUT", "traits/GOLD", 204),
-        ("GET", "traits/GOLD", 404),
+        ("GET", "traits/GOLD", 405),
         ("GET", "traits", 200),
-        ("GET", "maintenance", 404),
+        ("GET", "maintenance", 405),
     ] {
         let target = format!("/v1/nodes/rack-1/{target}");
         assert_eq!(
@@ -138,7 +138,10 @@ fn queries_mean_something_where_they_belong() {
         assert_eq!(names, [&name], "retired={retired}");
     }
     let reply = call(&mut lab, "GET", "/v1/allocations/mine", "");
-    assert_eq!(reply.fault(), "Allocation mine could not be found.");
+    assert_eq!(
+        reply.fault(),
+        "Allocation mine could not be found. GET /v1/allocations lists those that there are."
+    );
 }
 
 #[test]
@@ -194,6 +197,7 @@ fn a_nodes_texts_have_to_fit() {
         assert_eq!(reply.status, expected, "{}", reply.body);
         let made = lab.rack.nodes().len() - nodes;
         assert_eq!(made, usize::from(expected == 201), "nothing is half made");
+        forget(lab);
     }
 }
 

@@ -121,6 +121,7 @@ fn a_patch_needs_room_for_class_and_keys_together() {
         let reply = call(&mut lab, "PATCH", "/v1/nodes/rack-1", &body);
         assert_eq!(reply.status, status, "{}", reply.body);
         assert_eq!(durable(&lab.rack) == before, status == 503);
+        forget(lab);
     }
 }
 
@@ -160,24 +161,17 @@ fn traits_are_replaced_all_or_none() {
 
 #[test]
 fn traits_need_room_together() {
-    for (more, status) in [(0, 204), (1, 503)] {
+    let traits = ["A".repeat(64), "B".repeat(40), "C".to_owned()];
+    let needs: usize = traits.iter().map(|name| StringPool::cost(name.len())).sum();
+    for (spare, status) in [(0, 204), (1, 503)] {
         let mut lab = available();
         lab.dhcp(2, ipxe);
-        fill(&mut lab, 0);
-        // The room of two long words is enough for three short ones, or a
-        // byte too small.
-        let node = lab.node(1).id;
-        let words = lab.rack.texts().words(lab.node(1).traits).take(2);
-        for name in words.map(str::to_owned).collect::<Vec<_>>() {
-            let (name, on) = (name.as_str(), false);
-            lab.operator(Command::SetTrait { node, name, on }).unwrap();
-        }
-        let left = lab.rack.texts().free() - 3 * StringPool::cost(0) - 64 - 1;
-        let traits = ["A".repeat(64), "B".repeat(left + more), "C".to_owned()];
+        fill(&mut lab, needs - spare);
         let before = durable(&lab.rack);
         let body = json!({ "traits": traits }).to_string();
         let reply = call(&mut lab, "PUT", "/v1/nodes/rack-1/traits", &body);
         assert_eq!(reply.status, status, "{}", reply.body);
         assert_eq!(durable(&lab.rack) == before, status == 503);
+        forget(lab);
     }
 }

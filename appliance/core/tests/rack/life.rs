@@ -53,7 +53,10 @@ fn from_the_first_packet_to_the_release() {
 
     lab.verb(0, Verb::Deleted).unwrap();
     assert_eq!(lab.state(0), State::CleanWait);
-    assert!(lab.node(0).reason.contains("restart the machine"));
+    assert_eq!(
+        lab.node(0).reason,
+        farrier_core::node::Reason::RestartForNetwork
+    );
     let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB, 16 * GIB]));
     lab.run(&mut agent, 10);
     assert_eq!(lab.state(0), State::Available);

@@ -2,6 +2,7 @@
 
 use crate::api_rig::*;
 use crate::common::*;
+use farrier_core::node::Reason;
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::Mac;
 use serde_json::{Value, json};
@@ -188,7 +189,7 @@ fn a_node_is_enrolled_by_hand_and_deleted() {
     assert_eq!(post(&mut lab, "/v1/nodes", body).status, 409);
     for (body, status, part) in [
         (json!({"name": "a"}), 400, "needs a driver"),
-        (json!({"driver": "ipmi"}), 400, "no driver"),
+        (json!({"driver": "ipmi"}), 400, "is not here"),
         (json!({"driver": "farrier", "name": "a b"}), 400, "letters"),
         (json!({"driver": "farrier", "uuid": "7"}), 400, "no UUID"),
         (json!({"driver": "farrier", "uuid": uuid}), 409, "that UUID"),
@@ -294,7 +295,7 @@ fn a_node_says_why_it_can_be_managed() {
     };
     let mut lab = Lab::new();
     lab.dhcp(1, ipxe);
-    assert_eq!(reason(&mut lab, 0), "seen on the provisioning network");
+    assert_eq!(reason(&mut lab, 0), Reason::Seen);
     for (index, mac) in [(1, 2), (2, 3)] {
         let node = post(&mut lab, "/v1/nodes", json!({"driver": "farrier"}));
         let address = format!("52:54:00:00:00:{mac:02x}");
@@ -306,8 +307,8 @@ fn a_node_says_why_it_can_be_managed() {
             lab.dhcp(mac, ipxe);
         }
         let expected = match seen {
-            true => "seen on the provisioning network",
-            false => "enrolled by hand; nothing of it was seen yet",
+            true => Reason::Seen,
+            false => Reason::EnrolledUnseen,
         };
         assert_eq!(reason(&mut lab, index), expected);
     }

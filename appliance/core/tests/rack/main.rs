@@ -13,6 +13,7 @@ mod api_fine;
 mod api_json;
 mod api_node;
 mod api_noise;
+mod api_power;
 mod api_read;
 mod api_rig;
 mod api_route;

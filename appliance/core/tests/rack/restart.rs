@@ -2,6 +2,7 @@
 //! and without some.
 
 use crate::common::*;
+use farrier_core::node::Reason;
 use farrier_core::node::flags::{AdminFlag, Flags};
 use farrier_core::persist::record::Record;
 use farrier_core::{Command, Input};
@@ -104,7 +105,7 @@ fn doubted_work_fails_and_its_agent_is_not_listened_to() {
     lab.restart(1);
     lab.run(&mut agent, 2);
     assert_eq!(lab.state(0), State::DeployFailed);
-    assert_eq!(lab.node(0).reason, "records were lost");
+    assert_eq!(lab.node(0).reason, Reason::RecordsLost);
     assert!(lab.verb(0, Verb::Deleted).is_err());
     lab.mark(AdminFlag::Maintenance, false, "").unwrap();
     lab.verb(0, Verb::Deleted).unwrap();

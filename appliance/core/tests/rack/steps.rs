@@ -4,6 +4,7 @@
 use crate::api_rig::*;
 use crate::common::*;
 use farrier_core::interface::Actor;
+use farrier_core::node::Reason;
 use farrier_core::node::flags::AdminFlag;
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::Task;
@@ -38,7 +39,7 @@ fn clean_steps_are_carried_out_in_their_order_and_lead_back_to_manageable() {
     lab.run(&mut agent, 10);
     assert_eq!(lab.state(0), State::CleanHold);
     assert_eq!(lab.node(0).deadline, None);
-    assert!(lab.node(0).reason.contains("unhold"));
+    assert_eq!(lab.node(0).reason, Reason::Held);
     assert_eq!(jobs(&agent), [] as [&str; 0], "nothing is erased before");
     lab.run(&mut agent, 3600);
     assert_eq!(
@@ -222,5 +223,5 @@ fn a_retired_node_is_cleaned_and_not_offered() {
     let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 30);
     assert_eq!(lab.state(0), State::Manageable, "{}", lab.node(0).reason);
-    assert!(lab.node(0).reason.contains("retired"));
+    assert_eq!(lab.node(0).reason, Reason::CleanRetired);
 }

@@ -1,6 +1,7 @@
 //! The boot decision and the address book, seen from the wire.
 
 use crate::common::*;
+use farrier_asset_store::DrivePlace;
 use farrier_core::interface::NetworkId;
 use farrier_core::interface::StoredConfigDrive;
 use farrier_core::node::Hop;
@@ -271,6 +272,7 @@ fn a_config_drive_goes_by_http_and_to_its_own_machine() {
             length: 100,
             key: [7; 32],
             format: ConfigDriveFormat::Json,
+            place: DrivePlace::First,
         }),
     })
     .unwrap();
@@ -320,11 +322,13 @@ fn of_an_images_versions_the_newest_is_deployed() {
 
 #[test]
 fn a_config_drive_comes_with_its_verb() {
-    let drive = |first| StoredConfigDrive {
+    let drive = |first, place| StoredConfigDrive {
         length: 100,
         key: [first; 32],
         format: ConfigDriveFormat::Json,
+        place,
     };
+    let (one, other) = (DrivePlace::First, DrivePlace::Second);
     let mut lab = active_lab();
     let node = lab.node(0).id;
     let ask = |lab: &mut Lab, verb, config_drive| {
@@ -336,12 +340,12 @@ fn a_config_drive_comes_with_its_verb() {
         .unwrap();
         lab.node(0).config_drive.as_ref().map(|drive| drive.key[0])
     };
-    assert_eq!(ask(&mut lab, Verb::Rebuild, Some(drive(1))), Some(1));
+    assert_eq!(ask(&mut lab, Verb::Rebuild, Some(drive(1, one))), Some(1));
     lab.verb(0, Verb::Abort).unwrap();
     // What is deployed again is deployed as before, unless it is said anew.
     assert_eq!(ask(&mut lab, Verb::Rebuild, None), Some(1));
     lab.verb(0, Verb::Abort).unwrap();
-    assert_eq!(ask(&mut lab, Verb::Rebuild, Some(drive(2))), Some(2));
+    assert_eq!(ask(&mut lab, Verb::Rebuild, Some(drive(2, other))), Some(2));
     lab.verb(0, Verb::Abort).unwrap();
     assert_eq!(ask(&mut lab, Verb::Active, None), None);
 }

@@ -1,22 +1,22 @@
 //! Driver for the SMSC LAN9118 family (LAN9115…9118, LAN9215…9218, LAN9220,
 //! LAN9221): a 10/100 Ethernet MAC with a PHY and 16 KB of FIFO, sitting on
-//! a 32-bit memory bus. What lives here: bringing the chip up, moving frames
-//! through its FIFOs, link state, counters. What does not: addresses, pins,
-//! interrupt controllers (the board's), and any knowledge of a network stack.
+//! a 32-bit memory bus. The driver brings the chip up, moves frames through its
+//! FIFOs, reads the link state and counts. Addresses, pins and interrupt
+//! controllers are the board's. It knows no network stack.
 //!
-//! # What one has to know about the hardware
+//! # Properties of the hardware
 //!
 //! * **No DMA.** The processor copies each word through one port. A frame is
 //!   read from the FIFO whole or not at all: the driver copies it into its
-//!   own buffer before anybody looks at it, so that a consumer which loses
-//!   interest can not leave the FIFO out of step with the status FIFO. Once
-//!   they are out of step, nothing but a reset helps (`RXE`).
+//!   own buffer first, so that a consumer that drops its token can not leave
+//!   the data FIFO out of step with the status FIFO. Once they are out of
+//!   step, only a reset helps (`RXE`).
 //! * **The 16 KB are shared.** `TX_FIF_SZ` gives the kilobytes for TX (data
 //!   and 512 bytes of statuses), RX gets the rest. The chip starts with 5.
-//!   An appliance sends much and hears little per flow, but what it hears
-//!   comes from 48 servers at once: the driver takes [`TX_FIFO_KB`] = 4 for
-//!   TX, two whole frames, which keeps the line busy while the processor
-//!   copies the next one, and leaves 12 KB for RX. The emulated chip
+//!   An appliance sends much and receives little per flow, but it receives
+//!   from 48 servers at once: the driver takes [`TX_FIFO_KB`] = 4 for TX, two
+//!   whole frames, so that one is sent while the processor copies the next
+//!   one, and leaves 12 KB for RX. The emulated chip
 //!   ignores the setting and has 10.5 KB for RX, seven full frames or some
 //!   170 small ones.
 //! * **A full RX FIFO drops silently** but for `RX_DROP`, a counter that
@@ -73,7 +73,7 @@ const TX_ROOM: u32 = 8 + MAX_FRAME as u32 + 2;
 /// reset, takes under 2 ms, and no bus does a read in under 20 ns.
 const BUSY_SPINS: u32 = 200_000;
 
-/// The interrupts that the driver lives by.
+/// The interrupts that the driver uses.
 const INTERRUPTS: u32 = INT_RSFL | INT_PHY | INT_RXE | INT_TXE | INT_RXDFH;
 
 /// Access to the chip's 32-bit registers, in the processor's byte order.
@@ -140,8 +140,8 @@ pub struct Counters {
     pub resets: u32,
 }
 
-/// Meeting point of the interrupt handler and the polling task. One static
-/// a chip.
+/// State that the interrupt handler and the polling task share. One static per
+/// chip.
 pub struct Shared {
     waker: AtomicWaker,
     counts: Counts,
@@ -207,9 +207,8 @@ impl Shared {
     }
 }
 
-/// To be called from the chip's interrupt handler: silences the chip and
-/// wakes the polling task, which opens the interrupt again once it has found
-/// the FIFO empty.
+/// The chip's interrupt handler must call this. Masks the chip's interrupts and
+/// wakes the polling task, which enables them again once the FIFO is empty.
 pub fn on_interrupt(bus: &impl Bus, shared: &Shared) {
     bus.write(INT_EN, 0);
     shared.waker.wake();
@@ -248,7 +247,7 @@ pub struct Lan9118<B: Bus> {
     buffers: &'static mut Buffers,
     mac: [u8; 6],
     link: LinkStatus,
-    /// Somebody waits for room in the TX FIFO.
+    /// A task waits for room in the TX FIFO.
     tx_waits: bool,
 }
 
@@ -313,8 +312,8 @@ impl<B: Bus> Lan9118<B> {
 
         self.bus
             .write(HW_CFG, HW_CFG_MBO | (TX_FIFO_KB << HW_CFG_TX_FIF_SZ_SHIFT));
-        // Pause frames when the RX FIFO is 7/8 full, resume at half: the
-        // only defence against 48 servers talking at once.
+        // Pause frames when the RX FIFO is 7/8 full, resume at half: the only
+        // flow control when 48 servers send at once.
         self.bus.write(AFC_CFG, 0x006E_3740);
         // RX: no offset, 4-byte end alignment. Level interrupts: TX space
         // for a whole frame (in 64-byte units), one RX status.
@@ -344,7 +343,7 @@ impl<B: Bus> Lan9118<B> {
     /// Reads the link from the PHY and sets the MAC's duplex to match.
     fn read_link(&mut self) -> Result<(), Error> {
         let _ = self.phy_read(PHY_INT_SRC)?;
-        // Link is latched low: the first read tells of the past.
+        // Link is latched low: the first read gives the past state.
         let _ = self.phy_read(PHY_BSR)?;
         let up = self.phy_read(PHY_BSR)? & BSR_LINK != 0;
         let both = self.phy_read(PHY_ANAR)? & self.phy_read(PHY_ANLPAR)?;
@@ -461,7 +460,7 @@ impl<B: Bus> Lan9118<B> {
         false
     }
 
-    /// Opens the interrupts that somebody waits for.
+    /// Enables the interrupts that a task waits for.
     fn listen(&self) {
         let tx = if self.tx_waits { INT_TDFA } else { 0 };
         self.bus.write(INT_EN, INTERRUPTS | tx);
@@ -521,8 +520,8 @@ impl<B: Bus> Lan9118<B> {
         } else {
             self.bus.write(RX_DP_CTRL, RX_DP_FFWD);
             // While it runs, no FIFO but this register may be touched. It
-            // takes a few bus cycles; a chip that never ends it has lost
-            // step, which RXE tells and a restart mends.
+            // takes a few bus cycles. A chip that never ends it has lost
+            // step; then RXE is set and the driver restarts it.
             if self.wait(RX_DP_CTRL, RX_DP_FFWD, 0).is_err() {
                 self.link = LinkStatus::Down;
             }

@@ -1,12 +1,12 @@
-//! Options on the wire: the codes Farrier uses, and iterators over tagged
-//! bytes that end, and never panic, on any input. What the values mean is the
-//! business of [`super::request`], [`super::reply`] and [`super::pxe`].
+//! Options on the wire: the codes that Farrier uses, and iterators over tagged
+//! bytes. The iterators end on any input. [`super::request`], [`super::reply`] and
+//! [`super::pxe`] interpret the values.
 
 use core::net::Ipv4Addr;
 
 /// Option numbers (RFC 2132 unless another source is named).
 pub mod code {
-    /// Filler, has no length byte.
+    /// Padding, without a length byte.
     pub const PAD: u8 = 0;
     /// Subnet mask.
     pub const SUBNET_MASK: u8 = 1;
@@ -64,11 +64,11 @@ pub mod code {
     pub const MACHINE_ID: u8 = 97;
     /// iPXE's encapsulated options (ipxe.org/howto/dhcpd).
     pub const IPXE: u8 = 175;
-    /// End of a field's options, has no length byte.
+    /// End of a field's options, without a length byte.
     pub const END: u8 = 255;
 }
 
-/// One option as it lies on the wire.
+/// An option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DhcpOption<'a> {
     /// Its number, never [`code::PAD`] or [`code::END`].
@@ -78,25 +78,25 @@ pub struct DhcpOption<'a> {
 }
 
 impl DhcpOption<'_> {
-    /// The value as one byte, if that is its length.
+    /// Returns the value as one byte, if that is its length.
     #[must_use]
     pub fn as_u8(&self) -> Option<u8> {
         <[u8; 1]>::try_from(self.data).ok().map(|[b]| b)
     }
 
-    /// The value as a 16-bit number, if that is its length.
+    /// Returns the value as a 16-bit number, if that is its length.
     #[must_use]
     pub fn as_u16(&self) -> Option<u16> {
         self.data.try_into().ok().map(u16::from_be_bytes)
     }
 
-    /// The value as a 32-bit number, if that is its length.
+    /// Returns the value as a 32-bit number, if that is its length.
     #[must_use]
     pub fn as_u32(&self) -> Option<u32> {
         self.data.try_into().ok().map(u32::from_be_bytes)
     }
 
-    /// The value as one address, if that is its length.
+    /// Returns the value as one address, if that is its length.
     #[must_use]
     pub fn as_addr(&self) -> Option<Ipv4Addr> {
         <[u8; 4]>::try_from(self.data).ok().map(Ipv4Addr::from)

@@ -35,7 +35,7 @@ enum Sweeps {
 /// Who has which address, by records.
 fn bound_in(records: &[Vec<u8>]) -> Vec<(Mac, [u8; 8], Ipv4Addr)> {
     let bound = |record: &Vec<u8>| match postcard::from_bytes(record) {
-        Ok(Record::Bound {
+        Ok(Record::Lease {
             mac, key, address, ..
         }) => Some((mac, key, address)),
         _ => None,

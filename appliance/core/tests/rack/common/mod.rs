@@ -7,6 +7,7 @@ mod machine;
 pub use durable::durable;
 pub use machine::*;
 
+use farrier_asset_store::DrivePlace;
 use farrier_core::interface::Image;
 use farrier_core::interface::{Actor, NetworkId};
 use farrier_core::node::flags::AdminFlag;
@@ -19,6 +20,7 @@ use farrier_core::{
 use farrier_dhcp::wire::{MessageType, Reply, Request};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::handler::RunnerPoll;
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 pub type TestRack = Rack<8, 16, 16>;
@@ -65,6 +67,8 @@ pub struct Lab {
     pub now: u64,
     /// Everything that was written down, in its order.
     pub records: Vec<Vec<u8>>,
+    /// What was written to config drives' places: by slot and place.
+    pub drives: HashMap<(usize, DrivePlace), Vec<u8>>,
 }
 
 impl Drop for Lab {
@@ -99,6 +103,7 @@ impl Lab {
             entropy: Xorshift(88_172_645_463_325_252),
             now: 1000,
             records: Vec::new(),
+            drives: HashMap::new(),
         };
         lab.rack
             .configure(Config::default(), &IDENTITY, &mut lab.entropy)
