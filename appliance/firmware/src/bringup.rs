@@ -211,10 +211,10 @@ async fn restore<B: Board, const N: usize, const L: usize, const D: usize>(
         error!("journal: {}", Show(why));
         StartError::Records
     })?;
-    let usage = controller.store().usage();
+    let (usage, counters) = (controller.store().usage(), *controller.counters());
     info!(
-        "journal: start {}, {} of {} sectors in use",
-        opened.run, usage.used, usage.sectors
+        "journal: start {}, {} records in {} of {} sectors",
+        opened.run, counters.restored_records, usage.used, usage.sectors
     );
     if opened.lost > 0 {
         warning!(
@@ -223,7 +223,7 @@ async fn restore<B: Board, const N: usize, const L: usize, const D: usize>(
             opened.lost
         );
     }
-    let unknown = controller.counters().unknown_records;
+    let unknown = counters.unknown_records;
     if unknown > 0 {
         warning!(
             "journal: {} records are of other firmware and were ignored",

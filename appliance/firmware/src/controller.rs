@@ -206,8 +206,9 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
             _ => None,
         });
         let served = match serve {
-            None | Some(Serve::NotFound) => Served::NotFound,
-            Some(Serve::Busy) => Served::Busy,
+            Some(Serve::NotFound) => Served::NotFound,
+            // Without an effect the step is not durable.
+            None | Some(Serve::Busy) => Served::Busy,
             Some(Serve::Asset(name)) => {
                 String::try_from(name).map_or(Served::NotFound, Served::Asset)
             }
@@ -321,11 +322,12 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             // Waiting is all that happens in here: a step begins when it has
             // ended.
             poll_fn(|cx| {
-                let datagram =
-                    receiver.poll_ready(cx).is_ready() && stepper.sender.poll_ready(cx).is_ready();
+                if receiver.poll_ready(cx).is_ready() && stepper.sender.poll_ready(cx).is_ready() {
+                    return Poll::Ready(());
+                }
                 let job = queues.jobs.poll_ready_to_receive(cx).is_ready();
                 let event = queues.events.poll_ready_to_receive(cx).is_ready();
-                if datagram || job || event {
+                if job || event {
                     Poll::Ready(())
                 } else {
                     Poll::Pending
