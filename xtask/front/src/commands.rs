@@ -381,8 +381,18 @@ const IMAGES: &[Command] = &[
                 Value::Text("RAW"),
                 "the raw disk image",
             ),
-            option("name", NAME, "name under which it is deployed"),
-            option("version", ANY, "version, rising from release to release"),
+            argument(
+                "name",
+                Form::RequiredOption,
+                NAME,
+                "name under which it is deployed",
+            ),
+            argument(
+                "version",
+                Form::RequiredOption,
+                ANY,
+                "version, rising from release to release",
+            ),
             option(
                 "key",
                 FILE,
