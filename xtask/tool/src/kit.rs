@@ -122,7 +122,7 @@ impl Kit {
 /// A tool is missing and can't be installed, or a build fails.
 pub fn prepare(flavour: Flavour) -> Result<Kit> {
     let ramdisk = build_ramdisk(flavour)?;
-    let raw = crate::image::debian()?;
+    let raw = crate::image::build_debian()?;
     let operator = operator_key()?;
     let image = sign(DEBIAN, 1, &raw, &operator)?;
     Ok(Kit {

@@ -53,7 +53,8 @@ pub(super) fn install(missing: &[&Entry]) -> Result<()> {
 fn refusals(missing: &[&Entry]) -> Vec<String> {
     let mut lines = Vec::new();
     let packages = packages(missing);
-    if !packages.is_empty() && !(is_root() && is_there("apt-get")) {
+    let can_install = is_root() && is_there("apt-get");
+    if !packages.is_empty() && !can_install {
         lines.push(format!(
             "Debian packages are missing. Install them with: sudo {}",
             typed(&packages)
