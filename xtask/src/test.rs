@@ -7,6 +7,7 @@ use crate::{powercut, target_folder, tools, workspace};
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use farrier_hil_tests::scenarios::{self, Scenario};
+use farrier_hil_tests::server::Form;
 use std::process::Command;
 use std::time::Instant;
 
@@ -31,6 +32,9 @@ enum What {
         /// The appliance's board.
         #[arg(long, default_value = "mps2-an500")]
         board: String,
+        /// With whole servers, where it can be run with light ones.
+        #[arg(long)]
+        whole: bool,
     },
 }
 
@@ -40,10 +44,13 @@ pub fn run(arguments: Arguments) -> Result<()> {
     match arguments.what {
         None => {
             fast(&mut tally);
-            qemu(&mut tally, &scenarios::ALL, "mps2-an500");
+            cheapest(&mut tally, &scenarios::ALL, "mps2-an500");
+            let whole = scenarios::ALL.iter().filter(|s| s.is_whole_in_ci());
+            let whole: Vec<_> = whole.copied().collect();
+            qemu(&mut tally, &whole, "mps2-an500", Form::Whole);
         }
         Some(What::Fast) => fast(&mut tally),
-        Some(What::Qemu) => qemu(&mut tally, &scenarios::ALL, "mps2-an500"),
+        Some(What::Qemu) => qemu(&mut tally, &scenarios::ALL, "mps2-an500", Form::Whole),
         Some(What::Scenario { name: None, .. }) => {
             for scenario in &scenarios::ALL {
                 println!("{:<14} {}", scenario.name, scenario.about);
@@ -53,6 +60,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Some(What::Scenario {
             name: Some(name),
             board,
+            whole,
         }) => {
             let found: Vec<_> = scenarios::ALL
                 .iter()
@@ -62,7 +70,11 @@ pub fn run(arguments: Arguments) -> Result<()> {
             if found.is_empty() {
                 bail!("no scenario {name}; `cargo xtask test scenario` lists them");
             }
-            qemu(&mut tally, &found, &board);
+            if whole {
+                qemu(&mut tally, &found, &board, Form::Whole);
+            } else {
+                cheapest(&mut tally, &found, &board);
+            }
         }
     }
     tally.close()
@@ -156,19 +168,35 @@ fn fast(tally: &mut Tally) {
     }
 }
 
-fn qemu(tally: &mut Tally, scenarios: &[Scenario], board: &str) {
+/// Each scenario in its cheapest form.
+fn cheapest(tally: &mut Tally, scenarios: &[Scenario], board: &str) {
+    for form in [Form::Light, Form::Whole] {
+        let of_form = scenarios.iter().filter(|s| s.cheapest() == form);
+        let of_form: Vec<_> = of_form.copied().collect();
+        qemu(tally, &of_form, board, form);
+    }
+}
+
+fn qemu(tally: &mut Tally, scenarios: &[Scenario], board: &str, form: Form) {
+    if scenarios.is_empty() {
+        return;
+    }
     let mut bench = None;
-    tally.check("parts for the virtual rack", || {
-        bench = Some(bench::prepare(board)?.bench);
-        Ok(())
-    });
+    tally.check(
+        &format!("parts for a rack of {} servers", form.name()),
+        || {
+            bench = Some(bench::prepare_form(board, form)?.bench);
+            Ok(())
+        },
+    );
     let Some(bench) = bench else {
         return;
     };
     let screen = crate::demo::watch::Screen::new(true);
     for scenario in scenarios {
-        tally.check(&format!("scenario {}", scenario.name), || {
-            (scenario.run)(&bench, &screen)
-        });
+        tally.check(
+            &format!("scenario {}, {}", scenario.name, form.name()),
+            || (scenario.run)(&bench, &screen),
+        );
     }
 }

@@ -133,9 +133,7 @@ impl HostMachine {
             meminfo: format!("MemTotal: {} kB\n", self.description.memory_mib * 1024),
             machine: "x86_64".into(),
             uefi: self.description.uefi,
-            disks: disks
-                .map(|(index, disk)| disk_texts(index, disk))
-                .collect(),
+            disks: disks.map(|(index, disk)| disk_texts(index, disk)).collect(),
             nics: vec![NicTexts {
                 name: "enp0s3".into(),
                 address: format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"),

@@ -22,7 +22,7 @@ pub struct Arguments {
     /// How many servers; they take turns in being BIOS and UEFI machines.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=48))]
     servers: u8,
-    /// Leave the rack up at the end, with the appliance's HTTP door on
+    /// Leave the rack up at the end, with the appliance's API on
     /// localhost, until Enter is pressed.
     #[arg(long)]
     keep_running: bool,
@@ -50,9 +50,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     screen.say(
         "rack",
         &format!(
-            "appliance {} is up, HTTP door {}",
+            "appliance {} is up, API at {}",
             arguments.board,
-            rack.door_url()
+            rack.api_url()
         ),
     );
 
@@ -88,13 +88,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         println!("report: {}", path.display());
     }
     if arguments.keep_running {
-        println!(
-            "The rack stays up. The appliance's API: {}",
-            rack.door_url()
-        );
+        println!("The rack stays up. The appliance's API: {}", rack.api_url());
         println!(
             "  OS_AUTH_TYPE=none OS_ENDPOINT={} baremetal node list\nPress Enter to end it.",
-            rack.door_url()
+            rack.api_url()
         );
         std::io::stdin().read_line(&mut String::new())?;
     }
