@@ -23,6 +23,8 @@ use crate::switch::{Frame, HostPort, Mac, Received, Transmit};
 /// UDP ports of DHCP.
 const SERVER: u16 = 67;
 const CLIENT: u16 = 68;
+/// Where a DHCP message has its client's address.
+const CHADDR: std::ops::Range<usize> = 28..34;
 /// Longest wait at a time; waits are repeated.
 const STEP: Duration = Duration::from_millis(500);
 /// DHCP messages that wait unread; more are dropped, as a card does.
@@ -31,7 +33,21 @@ const MAX_WAITING: usize = 64;
 /// The port, with DHCP messages for a client put aside.
 struct Tap {
     port: HostPort,
+    mac: Mac,
     dhcp: VecDeque<Frame>,
+    /// A message came since the last wait.
+    fresh: bool,
+}
+
+impl Tap {
+    /// Whether a frame is a DHCP message for this client: others' are
+    /// broadcast too.
+    fn is_ours(&self, frame: &[u8]) -> bool {
+        frame::parse(frame).is_ok_and(|udp| {
+            let chaddr = udp.payload.get(CHADDR);
+            udp.dst_port == CLIENT && chaddr.is_some_and(|mac| *mac == self.mac.0)
+        })
+    }
 }
 
 impl Device for Tap {
@@ -40,12 +56,12 @@ impl Device for Tap {
 
     fn receive(&mut self, _now: StackInstant) -> Option<(Received, Transmit<'_>)> {
         while let Some(frame) = self.port.try_recv() {
-            let for_client = frame::parse(&frame).is_ok_and(|udp| udp.dst_port == CLIENT);
-            if !for_client {
+            if !self.is_ours(&frame) {
                 return Some((Received(frame), Transmit(&self.port)));
             }
             if self.dhcp.len() < MAX_WAITING {
                 self.dhcp.push_back(frame);
+                self.fresh = true;
             }
         }
         None
@@ -81,7 +97,9 @@ impl Network {
             ^ u64::from(mac.0[5]) << 56;
         let mut tap = Tap {
             port,
+            mac,
             dhcp: VecDeque::new(),
+            fresh: false,
         };
         let interface = fresh_interface(&mut tap, mac, seed);
         Self {
@@ -184,7 +202,7 @@ impl Network {
     /// The machine is interrupted.
     pub fn turn(&mut self, end: Instant, others: &[(BorrowedFd<'_>, PollFlags)]) -> Result<()> {
         self.poll();
-        if self.tap.dhcp.is_empty() {
+        if !std::mem::take(&mut self.tap.fresh) {
             let left = end.saturating_duration_since(Instant::now()).min(STEP);
             let left = self
                 .interface
