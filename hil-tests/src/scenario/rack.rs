@@ -20,8 +20,9 @@ use crate::switch::{Mac, Switch, SwitchConfig};
 /// How long the appliance may take from power-on to its first answer.
 const APPLIANCE_START: Duration = Duration::from_secs(60);
 
-/// Bytes of a light server's disk: some times the image.
-const LIGHT_DISK: u64 = 48 << 20;
+/// Bytes of a light server's disk: the image, and room for the largest config
+/// drive.
+const LIGHT_DISK: u64 = 96 << 20;
 /// Bytes a second of a slow disk: an agent reports its progress once a
 /// second, and erasing and writing shall take a few reports.
 const SLOW_RATE: u64 = 12 << 20;
