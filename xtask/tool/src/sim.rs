@@ -15,9 +15,6 @@ use crate::{target_folder, tools, workspace};
 /// The simulator's package and program.
 const PACKAGE: &str = "farrier-simulator";
 const PROGRAM: &str = "farrier-sim";
-/// With a test among the targets of a build of the workspace, cargo gives every
-/// crate the features that `cargo test` gives it, and nothing is built twice.
-const AS_THE_TESTS: [&str; 2] = ["--test", "command_line"];
 /// Seeds that once failed, run in CI before fresh ones.
 const RECORDED: &str = "hil-tests/simulator/seeds.txt";
 /// Patches that each bring the bug of a scenario's name into the code.
@@ -121,28 +118,22 @@ fn built(stage: &Stage) -> Result<PathBuf> {
 
 /// The command that builds the simulator, and the program's path.
 fn build_command(tree: &Path, target: &Path, pace: Pace) -> Result<(Command, PathBuf)> {
-    let mut command = tools::command("cargo")?;
-    command
-        .current_dir(tree)
-        .env("CARGO_TARGET_DIR", target)
-        .args(["build", "--locked"]);
-    let folder = match pace {
-        Pace::Tests => {
-            command.args(AS_THE_TESTS).args(["--bin", PROGRAM]);
-            "debug"
-        }
+    let (mut command, folder) = match pace {
+        Pace::Tests => (xtask::build_as_tests(PROGRAM)?, "debug"),
         Pace::Full => {
-            command.args(["--package", PACKAGE]);
-            // It runs on the machine that builds it. Without this option the
-            // vector code of the ciphers is chosen at run time and not inlined.
+            let mut command = tools::command("cargo")?;
             command
-                .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-cpu=native")
-                .args(["--profile", "sim"]);
-            "sim"
+                .args(["build", "--locked", "--package", PACKAGE])
+                .args(["--profile", "sim"])
+                // It runs on the machine that builds it. Without this option
+                // the vector code of the ciphers is chosen at run time and not
+                // inlined.
+                .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-cpu=native");
+            (command, "sim")
         }
     };
-    let program = target.join(folder).join(PROGRAM);
-    Ok((command, program))
+    command.current_dir(tree).env("CARGO_TARGET_DIR", target);
+    Ok((command, target.join(folder).join(PROGRAM)))
 }
 
 /// Shows that each scenario fails where its bug is in the code.
