@@ -4,9 +4,9 @@
 use crate::api_rig::{get, rack};
 use crate::common::*;
 use farrier_core::Command;
+use farrier_core::interface::NewNode;
 use farrier_core::interface::PowerState;
 use farrier_core::node::MAX_MACS;
-use farrier_core::provisioning::patch::NewNode;
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::NodeId;
 
