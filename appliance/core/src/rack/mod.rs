@@ -440,7 +440,7 @@ mod tests {
     fn a_rack_in_peace_wants_to_be_woken_in_an_hour() {
         let mut rack = std::boxed::Box::new(TestRack::new());
         rack.next_tick = Instant::from_millis(5);
-        assert_eq!(rack.wake_at(), Instant::from_millis(5 + IDLE_MILLIS));
+        assert_eq!(rack.wake_at(), Instant::from_millis(5 + 3_600_000));
         rack.quarantined = 1;
         assert_eq!(rack.wake_at(), Instant::from_millis(5));
         assert!(std::format!("{rack:?}").contains("nodes: 0"));

@@ -1,78 +1,80 @@
-//! Operators and what they wish.
+//! Commands of operators.
 
-use farrier_core::interface::Actor;
 use std::net::Ipv4Addr;
 
+use farrier_controller::NotDurable;
 use farrier_core::allocation::Requirements;
-use farrier_core::interface::{Allocate, StoredConfigDrive};
+use farrier_core::interface::{Actor, Allocate, PowerAction, StoredConfigDrive};
 use farrier_core::ipam::Network;
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::node::{InstanceInfo, Node};
+use farrier_core::provisioning::patch::NewNode;
 use farrier_core::strings::KeyValues;
 use farrier_core::{Command, Input};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::{ConfigDriveFormat, Mac, NodeId};
 
+use super::Workload;
 use super::machines::MACHINES;
-use super::{Did, Life};
-use crate::store::{Gone, Store};
+use crate::store::ChipStore;
 
-impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
-    fn operator(&mut self, operator: Command<'_>) -> Result<bool, Gone> {
-        let did = self.step(Input::Command {
+impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
+    fn give(&mut self, command: Command<'_>) -> Result<(), NotDurable> {
+        self.step(Input::Command {
             actor: Actor::OPERATOR,
-            command: operator,
-        })?;
-        Ok(did.iter().any(|did| matches!(did, Did::Answer(true))))
+            command,
+        })
+        .map(drop)
     }
 
-    /// An operator wishes something.
-    pub(super) fn wish(&mut self) -> Result<(), Gone> {
+    /// An operator gives a command.
+    pub(super) fn command(&mut self) -> Result<(), NotDurable> {
         let nodes: Vec<(NodeId, State)> = self
-            .rack
+            .controller
+            .rack()
             .nodes()
             .iter()
             .filter(|node: &&Node| !node.is_vacant())
             .map(|node| (node.id, node.state))
             .collect();
         let dice = self.random.below(26);
-        let Some((node, state)) = self.random.pick(&nodes).copied() else {
+        let Some((node, state)) = self.random.choose(&nodes).copied() else {
             return self.enrol();
         };
         let number = self.random.below(6);
         let word = format!("W{number}");
         let text = "why not ".repeat(1 + number as usize);
         let words = ["", "a", "node-7", word.as_str()];
-        let name = self.random.pick(&words).copied().unwrap_or("");
+        let name = self.random.choose(&words).copied().unwrap_or("");
         let on = self.random.below(2) == 0;
-        let done = match dice {
-            0 => self.operator(Command::RenameNode { node, name }),
-            1 => self.operator(Command::SetDriverInfo {
+        match dice {
+            0 => self.give(Command::RenameNode { node, name }),
+            1 => self.give(Command::SetDriverInfo {
                 node,
                 key: &word,
                 value: if on { &text[..7] } else { "" },
             }),
-            2 => self.operator(Command::SetTrait {
+            2 => self.give(Command::SetTrait {
                 node,
                 name: &word,
                 on,
             }),
-            3 => self.operator(Command::SetResourceClass { node, name: &word }),
+            3 => self.give(Command::SetResourceClass { node, name: &word }),
             4 | 5 => {
-                let marks = [
+                let flags = [
                     AdminFlag::Maintenance,
                     AdminFlag::Protected,
                     AdminFlag::Retired,
                 ];
-                let mark = self.random.pick(&marks).copied().unwrap_or(marks[0]);
-                self.operator(Command::SetAdminFlag {
+                let mark = self.random.pick(&flags);
+                self.give(Command::SetAdminFlag {
                     node,
                     mark,
                     on: on && number == 0,
                     reason: &text,
                 })
             }
-            6 => self.operator(Command::PutFlavor {
+            6 => self.give(Command::PutFlavor {
                 name: &word,
                 need: Requirements {
                     cpus: 1,
@@ -81,10 +83,10 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
                 class: "",
                 lists: KeyValues::default(),
             }),
-            7 => self.operator(Command::DeleteFlavor { name: &word }),
+            7 => self.give(Command::DeleteFlavor { name: &word }),
             8 => {
                 let id = NodeId([0x40 | number as u8; 16]);
-                self.operator(Command::Allocate(Allocate {
+                self.give(Command::Allocate(Allocate {
                     id,
                     name: &word,
                     class: &word,
@@ -92,12 +94,12 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
                     lists: KeyValues::default(),
                 }))
             }
-            9 => self.operator(Command::Deallocate {
+            9 => self.give(Command::Deallocate {
                 allocation: NodeId([0x40 | number as u8; 16]),
             }),
-            10 if number == 0 => self.operator(Command::DeleteNode { node }),
-            10 => return self.enrol(),
-            11 if on => self.operator(Command::PutNetwork {
+            10 if number == 0 => self.give(Command::DeleteNode { node }),
+            10 => self.enrol(),
+            11 if on => self.give(Command::PutNetwork {
                 name: "tenants",
                 network: Network {
                     place: 0,
@@ -107,51 +109,52 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
                     pool_first: Ipv4Addr::new(10, 1, number as u8, 10),
                 },
             }),
-            12 if on => self.operator(Command::DeleteNetwork { name: "tenants" }),
+            12 if on => self.give(Command::DeleteNetwork { name: "tenants" }),
             18 => {
                 let macs: Vec<Mac> = self
-                    .rack
+                    .controller
+                    .rack()
                     .nodes()
                     .iter()
                     .filter_map(|node| node.macs.first().copied())
                     .collect();
-                let mac = self.random.pick(&macs).copied().unwrap_or(Mac([2; 6]));
+                let mac = self.random.choose(&macs).copied().unwrap_or(Mac([2; 6]));
                 if number < 4 {
-                    self.operator(Command::ReserveAddress {
+                    self.give(Command::ReserveAddress {
                         network: "tenants",
                         mac,
                         address: None,
                     })
                 } else {
                     let network = "tenants";
-                    self.operator(Command::ReleaseAddress { network, mac })
+                    self.give(Command::ReleaseAddress { network, mac })
                 }
             }
-            11 => self.operator(Command::CreatePort {
+            19 => {
+                let action = self.random.pick(&PowerAction::ALL);
+                self.give(Command::SetPower { node, action })
+            }
+            11 => self.give(Command::CreatePort {
                 node,
                 mac: Mac([2, 0, 0, 0, 9, number as u8]),
             }),
-            12 => self.operator(Command::DeletePort {
+            12 => self.give(Command::DeletePort {
                 mac: Mac([2, 0, 0, 0, 9, number as u8]),
             }),
-            _ => return self.verb(node, state, number),
-        };
-        done.map(drop)
+            _ => self.verb(node, state, number),
+        }
     }
 
-    fn enrol(&mut self) -> Result<(), Gone> {
-        let mut id = [0; 16];
-        farrier_core::rack::Entropy::fill(&mut self.random, &mut id);
+    fn enrol(&mut self) -> Result<(), NotDurable> {
+        let id = self.random.bytes();
         let serial = format!("M{}", 1 + self.random.below(MACHINES));
-        self.operator(Command::CreateNode {
-            node: NodeId(id),
-            name: "",
+        self.give(Command::CreateNode(NewNode {
             serial: &serial,
-        })
-        .map(drop)
+            ..NewNode::new(NodeId(id))
+        }))
     }
 
-    fn verb(&mut self, node: NodeId, state: State, number: u64) -> Result<(), Gone> {
+    fn verb(&mut self, node: NodeId, state: State, number: u64) -> Result<(), NotDurable> {
         let verbs: &[Verb] = match state {
             State::Enroll => &[Verb::Manage],
             State::Manageable => &[Verb::Inspect, Verb::Provide, Verb::Provide],
@@ -161,7 +164,7 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
             State::CleanFailed | State::InspectFailed => &[Verb::Manage],
             _ => &[Verb::Abort, Verb::Deleted, Verb::Manage],
         };
-        let verb = self.random.pick(verbs).copied().unwrap_or(Verb::Manage);
+        let verb = self.random.choose(verbs).copied().unwrap_or(Verb::Manage);
         if verb == Verb::Active {
             let info = InstanceInfo {
                 image_source: "debian12".try_into().unwrap_or_default(),
@@ -170,20 +173,27 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
             };
             let mut info = info;
             // An allocation's instance stays its own.
-            let known = self.rack.nodes().iter().find(|known| known.id == node);
+            let known = self
+                .controller
+                .rack()
+                .nodes()
+                .iter()
+                .find(|known| known.id == node);
             info.instance_uuid = known.and_then(|known| known.instance.instance_uuid);
-            self.operator(Command::SetInstanceInfo { node, info })?;
+            self.give(Command::SetInstanceInfo { node, info })?;
         }
+        let known = self.controller.rack().find(node);
+        let present = known.and_then(|slot| self.controller.rack().nodes()[slot].config_drive);
         let config_drive = (verb == Verb::Active && number < 3).then(|| StoredConfigDrive {
             length: 1000 + number as u32,
             key: [number as u8; 32],
             format: ConfigDriveFormat::Json,
+            place: StoredConfigDrive::free_place(present.as_ref()),
         });
-        self.operator(Command::Provision {
+        self.give(Command::Provision {
             node,
             verb,
             config_drive,
         })
-        .map(drop)
     }
 }

@@ -1,5 +1,5 @@
-//! Storms of random requests on the shipping lease table, against a record
-//! of promises that is kept by address and knows nothing of the table.
+//! Stress: random requests to the shipping lease table, against a list of
+//! promises that is kept by address and knows nothing of the table.
 //!
 //! A promise is an offer for its time, or a lease for its time. Nobody may be
 //! promised an address while a promise of it to somebody else lives, and an
@@ -12,23 +12,23 @@ use farrier_core::ipam::lease::{Client, DECLINED_MILLIS, LeaseError, Leases, OFF
 use farrier_dhcp::wire::ClientIdentity;
 use farrier_protocol::message::Mac;
 
-use crate::appliance::Repeating;
+use farrier_testkit::Random;
 
-/// Addresses of a storm's pool: few, so that clients fight for them.
+/// Addresses of the pool: few, so that clients compete for them.
 const POOL: usize = 24;
-/// Clients of a storm.
+/// Clients of the pool.
 const CLIENTS: u64 = 40;
-/// Requests of a storm.
+/// Requests of a round.
 const REQUESTS: u64 = 12;
 /// How long a lease lasts, in seconds.
 const SECONDS: u32 = 60;
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 10);
 
-/// What storms have shown.
+/// What the rounds have shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Storms.
-    pub storms: u64,
+    /// Rounds.
+    pub rounds: u64,
     /// Offers that were made.
     pub offers: u64,
     /// Leases that were given.
@@ -48,21 +48,21 @@ struct Promise {
     until: u64,
 }
 
-/// Lets storms of requests rage. The table goes on from one to the next, with
-/// a pause of random length between them.
+/// Runs so many rounds of requests. The table goes on from one to the next,
+/// with a pause of random length between them.
 #[must_use]
-pub fn rage(seed: u64, storms: u64) -> Seen {
-    let mut random = Repeating(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+pub fn run(seed: u64, rounds: u64) -> Seen {
+    let mut random = Random::new(seed, 0);
     let mut table = Leases::<POOL>::new();
-    table.configure(FIRST, POOL, [random.number(), random.number()]);
+    table.configure(FIRST, POOL, [random.word(), random.word()]);
     let mut promises = [Promise { to: None, until: 0 }; POOL];
     let mut now = 0;
     let mut seen = Seen::default();
-    for _ in 0..storms {
-        seen.storms += 1;
+    for _ in 0..rounds {
+        seen.rounds += 1;
         now += pause(&mut random);
         for _ in 0..REQUESTS {
-            now += random.number() % 3_000;
+            now += random.word() % 3_000;
             request(&mut table, &mut promises, &mut random, now, &mut seen);
         }
     }
@@ -70,27 +70,27 @@ pub fn rage(seed: u64, storms: u64) -> Seen {
 }
 
 /// Mostly short, at times long enough for all leases to run out.
-fn pause(random: &mut Repeating) -> u64 {
-    match random.number() % 16 {
-        0 => random.number() % 700_000,
-        1..4 => random.number() % 70_000,
-        _ => random.number() % 2_000,
+fn pause(random: &mut Random) -> u64 {
+    match random.word() % 16 {
+        0 => random.word() % 700_000,
+        1..4 => random.word() % 70_000,
+        _ => random.word() % 2_000,
     }
 }
 
 fn request(
     table: &mut Leases<POOL>,
     promises: &mut [Promise; POOL],
-    random: &mut Repeating,
+    random: &mut Random,
     now: u64,
     seen: &mut Seen,
 ) {
     let at = Instant::from_millis(now);
-    let who = random.number() % CLIENTS;
+    let who = random.word() % CLIENTS;
     let client = client(who);
     // Somewhere in the pool, or right beside it.
-    let wish =
-        Ipv4Addr::from_bits(FIRST.to_bits() - 1 + (random.number() % (POOL as u64 + 2)) as u32);
+    let other =
+        Ipv4Addr::from_bits(FIRST.to_bits() - 1 + (random.word() % (POOL as u64 + 2)) as u32);
     let own = || {
         promises
             .iter()
@@ -98,10 +98,10 @@ fn request(
     };
     // Clients ask for their own address more often than for another's.
     let asked = match own() {
-        Some(own) if !random.number().is_multiple_of(4) => at_place(own),
-        _ => wish,
+        Some(own) if !random.word().is_multiple_of(4) => at_place(own),
+        _ => other,
     };
-    match random.number() % 16 {
+    match random.word() % 16 {
         0..8 => match table.offer(at, client, Some(asked)) {
             Ok(address) => {
                 seen.offers += 1;
@@ -196,10 +196,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_address_is_promised_twice() {
-        let seen = rage(1, 100_000);
+    fn address_is_promised_once() {
+        let seen = run(1, 100_000);
         assert_eq!(seen.broken, 0, "{seen:?}");
-        // They were storms: all that can happen did.
+        // All that can happen did.
         assert!(
             seen.offers > 10_000 && seen.leases > 10_000 && seen.refused > 10_000,
             "{seen:?}"
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_promise_to_two_is_noticed() {
+    fn second_promise_is_noticed() {
         let mut promises = [Promise { to: None, until: 0 }; POOL];
         let mut seen = Seen::default();
         promise(&mut promises, FIRST, 1, 0, 100, &mut seen);

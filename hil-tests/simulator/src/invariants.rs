@@ -1,7 +1,7 @@
-//! What must never be, looked for after every step of the brain.
+//! The invariants, checked after every step of the rack.
 //!
 //! The first thing that is wrong ends a simulation: what follows it proves
-//! nothing. Looked at is what can be seen from outside - what the brain
+//! nothing. Checked is what can be seen from outside - what the rack
 //! answers and shows, and what lies on disks - and not how it came to it.
 
 use farrier_core::interface::NetworkId;
@@ -9,25 +9,27 @@ use std::collections::BTreeMap;
 
 use core::net::Ipv4Addr;
 use farrier_core::ipam::PROVISIONING;
-use farrier_core::node::Node;
 use farrier_core::node::flags::Flags;
+use farrier_core::node::{Node, Reason};
 use farrier_core::{Config, Input};
 use farrier_dhcp::wire::{MessageType, Reply, Request};
 use farrier_lifecycle::State;
 use farrier_protocol::message::Mac;
+use farrier_testkit::outcome::Outcome;
 
-use crate::appliance::{Appliance, Outcome};
+use crate::appliance::Appliance;
 use crate::boot::appliance_address;
 use crate::image;
 use crate::machine::{Machine, Stage};
 use crate::owners::Owners;
+use crate::power_requests::PowerRequests;
 
 /// Longest wait that any state may promise.
 const LONGEST_WAIT: u64 = 60 * 60_000;
-/// How long after its deadline a wait may last: the brain looks once a
+/// How long after its deadline a wait may last: the rack looks once a
 /// second.
 const GRACE: u64 = 2_000;
-/// How long the brain may take to end all waits that a jump of its clock has
+/// How long the rack may take to end all waits that a jump of its clock has
 /// passed over: it ends a few at a time.
 const LENIENT: u64 = 5_000;
 
@@ -39,7 +41,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Of a place in the table that nobody has.
+    /// Of a vacant place in the table.
     const NOTHING: Seen = Seen {
         state: State::Enroll,
         macs: 0,
@@ -48,7 +50,7 @@ impl Seen {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Watch {
+pub struct Invariants {
     /// What is wrong, and when it was seen. The first counts.
     pub violation: Option<(u64, String)>,
     /// Changes of state that were seen.
@@ -62,19 +64,21 @@ pub struct Watch {
     lenient_until: u64,
     /// Who was promised an address, and until when in the rack's time.
     promised: BTreeMap<Ipv4Addr, (Mac, u64)>,
-    /// The same for addresses of the book.
+    /// The same for reserved addresses.
     owners: Owners,
     tenancies: u64,
     /// The tenancy of each machine's node.
     tenancy: Vec<u64>,
+    /// When power drivers were asked.
+    power_requests: PowerRequests,
     /// The text in the config drive that each node's tenant is to find.
     texts: Vec<Option<Vec<u8>>>,
 }
 
-impl Watch {
+impl Invariants {
     /// Nothing was seen yet.
     pub fn new(machines: usize) -> Self {
-        Watch {
+        Invariants {
             violation: None,
             transitions: 0,
             deployed: 0,
@@ -85,6 +89,7 @@ impl Watch {
             owners: Owners::default(),
             tenancies: 0,
             tenancy: vec![0; machines],
+            power_requests: PowerRequests::default(),
             texts: Vec::new(),
         }
     }
@@ -118,6 +123,11 @@ impl Watch {
         self.texts.clear();
     }
 
+    /// The appliance has started.
+    pub fn restarted(&mut self) {
+        self.power_requests.restarted();
+    }
+
     /// An operator was granted something, with that text in a config drive
     /// where there was one: what was asked before does not count any more.
     pub fn asked(&mut self, slot: usize, text: Option<Vec<u8>>) {
@@ -129,7 +139,7 @@ impl Watch {
 
     /// A machine is given the config drive in this slot.
     pub fn drive_served(&mut self, now: u64, slot: usize, appliance: &Appliance, to: &Machine) {
-        let rack = &appliance.rack;
+        let rack = appliance.rack();
         let own = to.macs.iter().find_map(|mac| rack.find_by_mac(*mac));
         if own != Some(slot) {
             self.wrong(now, || {
@@ -141,7 +151,7 @@ impl Watch {
         }
     }
 
-    /// A fact that the brain is about to be told: clients may give addresses
+    /// An input that the rack is about to take: clients may give addresses
     /// back.
     pub fn input(&mut self, input: &Input<'_>) {
         let Input::Dhcp {
@@ -170,7 +180,7 @@ impl Watch {
         }
     }
 
-    /// What the brain has made of a fact.
+    /// Checks the rack and the effects of a step.
     pub fn step(
         &mut self,
         now: u64,
@@ -182,39 +192,42 @@ impl Watch {
             match effect {
                 Outcome::Dhcp(_, payload) => self.dhcp(now, payload),
                 Outcome::Power(_, node, _) => {
-                    let nodes = appliance.rack.nodes();
-                    let waits = nodes
-                        .iter()
-                        .find(|n| n.id == *node)
-                        .is_some_and(|node| waits_for_machine(node.state));
+                    if let Some(slot) = appliance.rack().find(*node) {
+                        self.power_requests.requested(now, slot);
+                    }
+                    let nodes = appliance.rack().nodes();
+                    let waits = nodes.iter().find(|n| n.id == *node).is_some_and(|node| {
+                        waits_for_machine(node.state) || node.power_request.is_some()
+                    });
                     if !waits {
                         self.wrong(now, || {
-                            "a machine is to be switched that nobody waits for".into()
+                            "a power operation for a node that does not wait and was not asked for"
+                                .into()
                         });
                     }
                 }
                 Outcome::Answer(_) => self.answered(now, appliance),
-                Outcome::Agent(..) => {}
+                Outcome::Agent(..) | Outcome::Serve(_) | Outcome::Keep(..) => {}
             }
         }
         if appliance.lost() != 0 {
-            self.wrong(now, || "an output of the brain found no room".into());
+            self.wrong(now, || "an effect found no room".into());
         }
         let clock = appliance.clock(now).millis();
-        for (slot, node) in appliance.rack.nodes().iter().enumerate() {
+        for (slot, node) in appliance.rack().nodes().iter().enumerate() {
             self.node(now, clock, slot, node, appliance, machines);
         }
     }
 
     /// An operator was answered, or the appliance has started again and may
-    /// have taken up what nobody was told any more: what operators give away
+    /// have restored what was not answered any more: what operators give away
     /// has one owner.
     pub fn answered(&mut self, now: u64, appliance: &Appliance) {
-        let lease = u64::from(appliance.rack.config().lease_secs) * 1000;
-        if let Some(what) = self.owners.look(now, appliance.rack.ipam(), lease) {
+        let lease = u64::from(appliance.rack().config().lease_secs) * 1000;
+        if let Some(what) = self.owners.look(now, appliance.rack().ipam(), lease) {
             self.wrong(now, || what);
         }
-        let nodes = appliance.rack.nodes().iter();
+        let nodes = appliance.rack().nodes().iter();
         let mut instances: Vec<_> = nodes
             .filter(|node| !node.is_vacant())
             .filter_map(|node| node.instance.instance_uuid)
@@ -283,6 +296,10 @@ impl Watch {
             }
             return;
         }
+        let at = appliance.clock(now);
+        if let Some(what) = self.power_requests.look(now, at, slot, node) {
+            self.wrong(now, || what);
+        }
         // Every wait has a deadline, and it is kept.
         let deadline = node.deadline.map(farrier_core::Instant::millis);
         if node.state.deadline().is_some() {
@@ -306,14 +323,14 @@ impl Watch {
         };
         let Some(last) = self.seen.get(slot).copied() else {
             self.seen.push(seen);
-            self.owners(now, appliance.rack.nodes());
+            self.owners(now, appliance.rack().nodes());
             if node.state == State::Available {
                 self.changed(now, slot, node.state, node, machines);
             }
             return;
         };
         if last.macs != seen.macs {
-            self.owners(now, appliance.rack.nodes());
+            self.owners(now, appliance.rack().nodes());
         }
         if last.state != seen.state {
             self.transitions += 1;
@@ -386,7 +403,7 @@ impl Watch {
                 format!("node {slot} was released and keeps what was its tenant's")
             });
         }
-        let leaks = appliance.rack.ipam().entries().iter().find(|entry| {
+        let leaks = appliance.rack().ipam().entries().iter().find(|entry| {
             entry.is_held()
                 && !entry.is_named()
                 && entry.network != PROVISIONING
@@ -437,7 +454,7 @@ impl Watch {
 
     /// An agent has begun an order that destroys.
     pub fn destroys(&mut self, now: u64, appliance: &Appliance, machine: &Machine) {
-        let rack = &appliance.rack;
+        let rack = appliance.rack();
         let node = machine.macs.iter().find_map(|mac| rack.find_by_mac(*mac));
         let state = node
             .and_then(|slot| rack.nodes().get(slot))
@@ -473,9 +490,9 @@ impl Watch {
         }
     }
 
-    /// The last look, long after faults and operators stopped.
+    /// The last check, long after faults and operators stopped.
     pub fn at_rest(&mut self, now: u64, appliance: &Appliance, machines: &[Machine]) {
-        let nodes = appliance.rack.nodes();
+        let nodes = appliance.rack().nodes();
         let known = nodes.iter().enumerate().filter(|(_, n)| !n.is_vacant());
         for (slot, node) in known {
             let state = node.state;
@@ -484,8 +501,13 @@ impl Watch {
                     format!("node {slot} has not come to rest: {state}, {}", node.reason)
                 });
             }
+            if node.power_request.is_some() {
+                self.wrong(now, || {
+                    format!("node {slot} still has an open power request")
+                });
+            }
             // What an operator broke off needs no words.
-            let says = !node.last_error.is_empty() || node.reason.contains("operator");
+            let says = !node.last_error.is_empty() || node.reason == Reason::Requested;
             if state.is_failure() && !says {
                 self.wrong(now, || {
                     format!("node {slot} is in {state} and does not say why")
@@ -501,7 +523,7 @@ impl Watch {
                 self.wrong(now, || format!("node {slot} keeps an agent that is gone"));
             }
         }
-        let (_, bound) = appliance.rack.lease_usage(appliance.clock(now));
+        let (_, bound) = appliance.rack().lease_usage(appliance.clock(now));
         let running = machines
             .iter()
             .filter(|machine| !matches!(machine.stage, Stage::Off))

@@ -1,20 +1,22 @@
-//! A rack in virtual time: who is there, and what happens next. Events come
-//! off a queue; time jumps from one to the next, so that nothing costs
-//! nothing.
+//! A rack in virtual time. Events come off a queue; time jumps from one to the
+//! next, so that idle time costs nothing.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use farrier_core::Input;
-use farrier_protocol::message::Mac;
+use farrier_protocol::message::{Mac, NodeId};
+use farrier_testkit::outcome::Outcome;
 
-use crate::appliance::{Appliance, Outcome};
+use crate::appliance::Appliance;
+use crate::bmc::Answer;
+use crate::digest::Digest;
 use crate::faults::{Faults, Kinds};
+use crate::invariants::Invariants;
 use crate::machine::Machine;
 use crate::network::Packet;
-use crate::random::{Digest, Random};
 use crate::switch::{Network, Port, Switch};
-use crate::watch::Watch;
+use farrier_testkit::Random;
 
 /// When every simulation begins: far enough from zero for clocks to jump.
 pub const BEGIN: u64 = 1 << 40;
@@ -37,7 +39,7 @@ pub struct Options {
     pub kinds: Kinds,
     /// Whether operators act by themselves; scenarios act in their place.
     pub operators: bool,
-    /// Tell what happens.
+    /// Print what happens.
     pub trace: bool,
 }
 
@@ -74,7 +76,7 @@ pub(crate) enum Event {
     Down(usize, Packet),
     /// A machine goes on.
     Wake(usize, u64),
-    /// The brain wants to be called.
+    /// The rack is due for a tick.
     Tick,
     /// An operator looks at a node.
     Operator(usize),
@@ -85,7 +87,9 @@ pub(crate) enum Event {
     /// A machine is switched; with `true` it forgets its boot order.
     Power(usize, Act, bool),
     /// A power driver has ended an operation.
-    OperationDone(farrier_core::interface::OperationId),
+    OperationDone(Answer),
+    /// A BMC reports the power state of its machine, for this node.
+    ObservePower(usize, NodeId),
     /// A port is put into the network where it should be.
     PutRight(Port),
     /// Somebody else sends under this address, and again until then.
@@ -120,7 +124,7 @@ impl Ord for Due {
 }
 
 /// See the module.
-pub struct World {
+pub struct Simulation {
     /// What was asked for.
     pub options: Options,
     /// The rack's time in milliseconds.
@@ -133,8 +137,8 @@ pub struct World {
     pub switch: Switch,
     /// What goes wrong.
     pub faults: Faults,
-    /// Who looks that nothing impossible happens.
-    pub watch: Watch,
+    /// What must hold after every step.
+    pub invariants: Invariants,
     /// Of everything that happened.
     pub digest: Digest,
     /// Events so far.
@@ -143,6 +147,8 @@ pub struct World {
     pub spare: u32,
     /// and so many after them are wrong.
     pub spoil: u32,
+    /// No power driver answers or acts before this time.
+    pub driver_off_until: u64,
     /// Ramdisks that were started.
     pub ramdisks: u64,
     /// How the last operator was answered.
@@ -157,33 +163,34 @@ pub struct World {
     scratch: Vec<Outcome>,
 }
 
-impl std::fmt::Debug for World {
+impl std::fmt::Debug for Simulation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("World")
+        f.debug_struct("Simulation")
             .field("now", &self.now)
             .field("events", &self.events)
             .finish_non_exhaustive()
     }
 }
 
-impl World {
+impl Simulation {
     /// A rack whose machines are about to be switched on.
     pub fn new(options: Options) -> Self {
         let mut random = Random::new(options.seed, 0);
         let machines: Vec<Machine> = (0..options.nodes.clamp(1, 48))
             .map(|index| Machine::new(index, &mut random))
             .collect();
-        let mut world = World {
+        let mut sim = Simulation {
             now: BEGIN,
             appliance: Appliance::new(BEGIN, options.seed),
             switch: Switch::default(),
             faults: Faults::new(options.kinds),
-            watch: Watch::new(machines.len()),
+            invariants: Invariants::new(machines.len()),
             digest: Digest::default(),
             events: 0,
             answer: None,
             spare: 0,
             spoil: 0,
+            driver_off_until: 0,
             ramdisks: 0,
             random,
             leave_at: vec![0; machines.len()],
@@ -195,28 +202,28 @@ impl World {
             machines,
             options,
         };
-        for index in 0..world.machines.len() {
-            let delay = world.random.below(10 * 60_000);
-            world.at(delay, Event::Power(index, Act::On, false));
+        for index in 0..sim.machines.len() {
+            let delay = sim.random.below(10 * 60_000);
+            sim.at(delay, Event::Power(index, Act::On, false));
             if options.operators {
-                let delay = world.random.below(20 * 60_000);
-                world.at(delay, Event::Operator(index));
-                if world.random.below(12) == 0 {
+                let delay = sim.random.below(20 * 60_000);
+                sim.at(delay, Event::Operator(index));
+                if sim.random.below(12) == 0 {
                     // Half of those that are enrolled by hand were in use
                     // before the appliance was.
-                    if world.random.below(2) == 0 {
-                        world.machines[index].was_in_use();
+                    if sim.random.below(2) == 0 {
+                        sim.machines[index].was_in_use();
                     }
-                    world.at(0, Event::Enrol(index));
+                    sim.at(0, Event::Enrol(index));
                 }
             }
         }
         if options.operators {
-            world.at(0, Event::Tenancy);
+            sim.at(0, Event::Tenancy);
         }
-        world.at(60_000, Event::Strike);
-        world.schedule_tick();
-        world
+        sim.at(60_000, Event::Strike);
+        sim.schedule_tick();
+        sim
     }
 
     /// Something happens that much later.
@@ -229,7 +236,7 @@ impl World {
         }));
     }
 
-    /// Tells what happens, where somebody wants to know.
+    /// Prints what happens, where that was asked for.
     pub(crate) fn trace(&self, text: impl FnOnce() -> String) {
         if self.options.trace {
             let millis = self.now - BEGIN;
@@ -237,9 +244,9 @@ impl World {
         }
     }
 
-    /// Lets the rack live until then, or until something impossible happens.
+    /// Runs until then, or until an invariant is violated.
     pub fn run_until(&mut self, end: u64) {
-        while self.watch.violation.is_none() {
+        while self.invariants.violation.is_none() {
             let Some(due) = self.queue.peek().map(|due| due.0.at) else {
                 break;
             };
@@ -255,20 +262,19 @@ impl World {
         self.now = self.now.max(end);
     }
 
-    /// The whole life of a rack: hours with faults, then peace, then the last
-    /// look.
+    /// A whole run: hours with faults, then hours without, then the last check.
     pub fn live(&mut self) {
         self.run_until(BEGIN + self.options.hours * HOUR);
         self.stop_faults();
         self.options.operators = false;
         self.run_until(self.now + REST);
-        if self.watch.violation.is_none() {
-            self.watch
+        if self.invariants.violation.is_none() {
+            self.invariants
                 .at_rest(self.now, &self.appliance, &self.machines);
         }
     }
 
-    /// From now on nothing goes wrong any more.
+    /// From now on no fault is injected.
     pub fn stop_faults(&mut self) {
         self.faults.stop();
         self.switch.put_right();
@@ -317,9 +323,13 @@ impl World {
                 self.digest.add(12 | (index as u64) << 8);
                 self.enrol(index);
             }
-            Event::OperationDone(id) => {
-                let result = Ok(());
-                self.step(Input::OperationDone { id, result });
+            Event::OperationDone(answer) => {
+                self.digest.add(13 | u64::from(answer.id.0) << 8);
+                self.operation_done(answer);
+            }
+            Event::ObservePower(index, node) => {
+                self.digest.add(14 | (index as u64) << 8);
+                self.observe_power(index, node);
             }
             Event::Power(index, act, from_disk) => {
                 self.digest.add(6 | (index as u64) << 8);
@@ -344,20 +354,20 @@ impl World {
         }
     }
 
-    /// One step of the brain, with everything that follows.
+    /// One step of the rack, with everything that follows.
     pub(crate) fn step(&mut self, input: Input<'_>) {
         if self.appliance.is_down() {
             return;
         }
         let mut effects = std::mem::take(&mut self.scratch);
-        self.watch.input(&input);
+        self.invariants.input(&input);
         self.appliance.step(self.now, input, &mut effects);
         self.carry_out(effects);
     }
 
-    /// Carries out what the brain wants, and looks at what it did.
+    /// Checks the invariants after a step and carries out its effects.
     pub(crate) fn carry_out(&mut self, mut effects: Vec<Outcome>) {
-        self.watch
+        self.invariants
             .step(self.now, &self.appliance, &self.machines, &effects);
         for effect in effects.drain(..) {
             match effect {
@@ -369,8 +379,10 @@ impl World {
                     self.digest.add_bytes(&datagram);
                     self.transmit_down(to.mac, Some(to.mac), &Packet::Agent(to, datagram));
                 }
-                Outcome::Power(id, node, action) => self.power_wanted(id, node, action),
-                Outcome::Answer(granted) => {
+                Outcome::Power(id, node, action) => self.operate(id, node, action),
+                Outcome::Serve(_) | Outcome::Keep(..) => {}
+                Outcome::Answer(answer) => {
+                    let granted = answer.is_ok();
                     self.digest.add(u64::from(granted));
                     self.answer = Some(granted);
                 }
@@ -384,7 +396,10 @@ impl World {
     }
 
     pub(crate) fn schedule_tick(&mut self) {
-        let at = self.appliance.wake_at().max(self.now.saturating_add(1));
+        let at = self
+            .appliance
+            .wake_at(self.now)
+            .max(self.now.saturating_add(1));
         if at < self.tick_at {
             self.tick_at = at;
             self.at(at - self.now, Event::Tick);

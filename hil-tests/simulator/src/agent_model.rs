@@ -1,69 +1,39 @@
-//! The hands of a simulated agent: the shipping engines, given their disks
-//! and their bytes as virtual time goes by.
+//! The agent model: the shipping engines, given their disks and their bytes
+//! as virtual time goes by.
 //!
 //! Shipping code: finding and opening disks, the erase ladder, the image
 //! stream with its checks, the partition table. Modelled: the threads on
-//! which a real agent runs them, its watch over threads that hang, the HTTP
+//! which a real agent runs them, its guard over threads that hang, the HTTP
 //! connection (a config drive comes over it as a whole), and the inventory (a
-//! fixed one a machine). And what goes wrong: an agent that hangs or lies.
+//! fixed one a machine). Lies and failures of an agent are a
+//! behaviour of the test kit's scripted agent.
 
 use std::collections::VecDeque;
 
 use farrier_agent::agent::{open_all, open_one};
 use farrier_agent::operations::erase::Erasure;
-use farrier_agent::operations::failure;
-use farrier_protocol::agent_client::Lost;
-use farrier_protocol::handler::{AgentHandler, TaskEvent};
+use farrier_protocol::handler::TaskEvent;
 use farrier_protocol::message::{
-    AgentStep, Deploy, DiskId, Failure, FinalReport, HandshakeReply, Inspection, NodeId, Order,
-    Progress, Reason, Refusal, Report, Task,
+    AgentStep, Deploy, DiskId, EraseMethod, Failure, HandshakeReply, Inspection, NodeId, Order,
+    Progress, Report, Task,
 };
+use farrier_testkit::agent::{Engine, ScriptedAgent};
 
 use crate::disk::Disk;
 use crate::imaging::{Imaging, Next, Wanted};
 
-/// How much of the work is done in one go, in milliseconds of its time.
+/// How much is done in one go, in milliseconds of the agent's time.
 const BATCH: u64 = 4_000;
 /// Bytes of one read-back: what an agent with a few disks takes.
 const WINDOW: u64 = 1 << 20;
-/// How long it takes to look at the hardware.
+/// How long an inspection takes, in milliseconds.
 const INSPECTING: u64 = 700;
 
-/// What an agent does with its next order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mood {
-    /// What it is told.
-    #[default]
-    Honest,
-    /// Nothing, while it goes on talking.
-    Hangs,
-    /// It says of one disk less that it was erased.
-    WithholdsCertificate,
-    /// It says that only a part was verified.
-    CertifiesPart,
-    /// It certifies a disk that is not there.
-    CertifiesStranger,
-    /// It says at once that all is done.
-    ClaimsDone,
-    /// It proves another image.
-    WrongRoot,
-    /// It reports a failure that there is not.
-    CriesWolf,
-}
-
-/// Lies that an appliance can tell from the truth.
-pub const LIES: [Mood; 6] = [
-    Mood::WithholdsCertificate,
-    Mood::CertifiesPart,
-    Mood::CertifiesStranger,
-    Mood::ClaimsDone,
-    Mood::WrongRoot,
-    Mood::CriesWolf,
-];
+/// A simulated agent.
+pub type Agent = ScriptedAgent<AgentModel>;
 
 enum Job {
     None,
-    Hang,
     Inspect,
     Erase {
         running: Vec<Erasure<Disk>>,
@@ -74,7 +44,7 @@ enum Job {
 }
 
 /// See the module.
-pub struct Hands {
+pub struct AgentModel {
     /// The machine's disks, as its inventory lists them.
     disks: Vec<Disk>,
     inspection: Box<Inspection>,
@@ -82,61 +52,40 @@ pub struct Hands {
     rate: u64,
     /// For the identity of partitions.
     random: [u8; 16],
-    /// What comes of the next order.
-    pub mood: Mood,
     job: Job,
     order: u32,
     node: NodeId,
-    said: VecDeque<TaskEvent>,
-    /// When there is something to do next, in the agent's milliseconds.
+    reports: VecDeque<TaskEvent>,
+    /// When there is something to do next, in milliseconds.
     pub due: u64,
     /// Bytes that are waited for.
     pub wanted: Option<Wanted>,
-    /// An order that was begun since this was taken last.
-    pub begun: Option<Order>,
-    /// The session stands.
-    pub welcome: bool,
-    /// How it ended, by a farewell.
-    pub left: Option<FinalReport>,
-    /// How it ended otherwise.
-    pub lost: Option<Lost>,
 }
 
-impl std::fmt::Debug for Hands {
+impl std::fmt::Debug for AgentModel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hands")
+        f.debug_struct("AgentModel")
             .field("order", &self.order)
-            .field("mood", &self.mood)
             .finish_non_exhaustive()
     }
 }
 
-impl Hands {
-    /// Hands without an order. `disks` are those of `inspection`, in the same
-    /// order; `rate` is how many bytes they move in a millisecond.
+impl AgentModel {
+    /// A model without an order. `disks` are those of `inspection`, in the
+    /// same order; `rate` is how many bytes they move in a millisecond.
     pub fn new(disks: Vec<Disk>, inspection: Inspection, rate: u64, random: [u8; 16]) -> Self {
         Self {
             disks,
             inspection: Box::new(inspection),
             rate: rate.max(1),
             random,
-            mood: Mood::Honest,
             job: Job::None,
             order: 0,
             node: NodeId([0; 16]),
-            said: VecDeque::new(),
+            reports: VecDeque::new(),
             due: u64::MAX,
             wanted: None,
-            begun: None,
-            welcome: false,
-            left: None,
-            lost: None,
         }
-    }
-
-    /// Whether an order is under way.
-    pub fn is_working(&self) -> bool {
-        !matches!(self.job, Job::None)
     }
 
     fn open(&self, disk: &farrier_protocol::message::Disk) -> std::io::Result<Disk> {
@@ -148,15 +97,15 @@ impl Hands {
             .ok_or_else(|| std::io::ErrorKind::NotFound.into())
     }
 
-    fn say(&mut self, fact: Report) {
-        self.said.push_back(TaskEvent::Report(fact));
+    fn report(&mut self, report: Report) {
+        self.reports.push_back(TaskEvent::Report(report));
     }
 
     fn end(&mut self, result: Result<(), Failure>) {
         self.job = Job::None;
         self.due = u64::MAX;
         self.wanted = None;
-        self.said.push_back(match result {
+        self.reports.push_back(match result {
             Ok(()) => TaskEvent::Finished,
             Err(failure) => TaskEvent::Failed(failure),
         });
@@ -177,16 +126,16 @@ impl Hands {
         }
     }
 
-    /// Works for as long as a batch lasts.
-    fn work(&mut self, now: u64) {
+    /// Runs the job for as long as a batch lasts.
+    fn run(&mut self, now: u64) {
         if self.due > now {
             return;
         }
         match &mut self.job {
-            Job::None | Job::Hang => self.due = u64::MAX,
+            Job::None => self.due = u64::MAX,
             Job::Inspect => {
                 let inspection = self.inspection.as_ref().clone();
-                self.say(Report::Inspection(inspection));
+                self.report(Report::Inspection(inspection));
                 self.end(Ok(()));
             }
             Job::Erase { .. } => self.erase(now),
@@ -231,30 +180,18 @@ impl Hands {
                 };
         }
         let over = running.is_empty().then(|| failed.take());
-        let withheld = match self.mood {
-            Mood::WithholdsCertificate => certificates.pop().is_some(),
-            _ => false,
-        };
-        for mut certificate in certificates {
-            match self.mood {
-                Mood::CertifiesPart => certificate.verified_bytes /= 2,
-                Mood::CertifiesStranger => certificate.disk.size += 512,
-                _ => {}
-            }
-            self.say(Report::Erased(certificate));
-        }
-        if withheld {
-            self.mood = Mood::Honest;
+        for certificate in certificates {
+            self.report(Report::Erased(certificate));
         }
         match over {
             Some(None) => {
-                self.say(Report::Done);
+                self.report(Report::Done);
                 self.end(Ok(()));
             }
             Some(Some(failure)) => self.end(Err(failure)),
             None => {
                 self.due = now + (moved / self.rate).max(1);
-                self.said.push_back(TaskEvent::Progress(Progress {
+                self.reports.push_back(TaskEvent::Progress(Progress {
                     order: self.order,
                     step: AgentStep::Erase,
                     done,
@@ -275,18 +212,15 @@ impl Hands {
                 self.wanted = Some(wanted);
                 self.due = u64::MAX;
             }
-            Next::End(Ok(mut proof)) => {
-                if self.mood == Mood::WrongRoot {
-                    proof.manifest_root[0] ^= 1;
-                }
-                self.say(Report::ImageWritten(proof));
+            Next::End(Ok(proof)) => {
+                self.report(Report::ImageWritten(proof));
                 self.end(Ok(()));
             }
             Next::End(Err(failure)) => self.end(Err(failure)),
         }
     }
 
-    fn begin_erase(&mut self, wanted: &[DiskId], least: farrier_protocol::message::EraseMethod) {
+    fn begin_erase(&mut self, wanted: &[DiskId], least: EraseMethod) {
         let jobs = open_all(&self.inspection.disks, wanted, |disk| self.open(disk));
         match jobs {
             Err(failure) => self.end(Err(failure)),
@@ -319,60 +253,36 @@ impl Hands {
     }
 }
 
-impl AgentHandler for Hands {
-    fn established(&mut self, _now: u64, welcome: &HandshakeReply) {
-        self.node = welcome.node;
-        self.welcome = true;
+impl Engine for AgentModel {
+    fn established(&mut self, reply: &HandshakeReply) {
+        self.node = reply.node;
     }
 
     fn begin(&mut self, now: u64, order: &Order) {
-        self.begun = Some(order.clone());
         self.order = order.counter;
         self.due = now;
-        match (self.mood, &order.task) {
-            (Mood::Hangs, task) if *task != Task::Reboot => {
-                self.job = Job::Hang;
-                self.mood = Mood::Honest;
-            }
-            (Mood::ClaimsDone, Task::Erase { .. } | Task::Deploy(_)) => {
-                self.mood = Mood::Honest;
-                self.say(Report::Done);
-                self.end(Ok(()));
-            }
-            (Mood::CriesWolf, Task::Erase { .. } | Task::Deploy(_)) => {
-                self.mood = Mood::Honest;
-                let failed = failure(AgentStep::Startup, Reason::Other, "wolf");
-                self.end(Err(failed));
-            }
-            (_, Task::Inspect) => {
+        match &order.task {
+            Task::Inspect => {
                 self.job = Job::Inspect;
                 self.due = now + INSPECTING;
             }
-            (_, Task::Erase { disks, least }) => self.begin_erase(disks, *least),
-            (_, Task::Deploy(deploy)) => self.begin_deploy(deploy),
-            (_, Task::Reboot) => self.said.push_back(TaskEvent::Leave(FinalReport::Reboot)),
-            (_, Task::PowerOff) => self.said.push_back(TaskEvent::Leave(FinalReport::PowerOff)),
+            Task::Erase { disks, least } => self.begin_erase(disks, *least),
+            Task::Deploy(deploy) => self.begin_deploy(deploy),
+            Task::Reboot | Task::PowerOff => {}
         }
+    }
+
+    fn stop(&mut self) {
+        self.job = Job::None;
+        self.reports.clear();
+        self.due = u64::MAX;
+        self.wanted = None;
     }
 
     fn poll(&mut self, now: u64) -> Option<TaskEvent> {
-        if self.said.is_empty() {
-            self.work(now);
+        if self.reports.is_empty() {
+            self.run(now);
         }
-        self.said.pop_front()
-    }
-
-    fn refused(&mut self, _now: u64, _refusal: Refusal) {
-        self.job = Job::None;
-        self.said.clear();
-        self.due = u64::MAX;
-    }
-
-    fn leave(&mut self, _now: u64, farewell: FinalReport) {
-        self.left = Some(farewell);
-    }
-
-    fn lost(&mut self, _now: u64, lost: Lost) {
-        self.lost = Some(lost);
+        self.reports.pop_front()
     }
 }

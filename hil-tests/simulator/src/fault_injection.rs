@@ -1,11 +1,11 @@
-//! Faults that strike out of nowhere.
+//! Faults that are injected at random times.
 
 use farrier_journal::sim::Cut;
 
 use crate::faults::Fault;
 use crate::machine::Stage;
+use crate::simulation::{Act, Event, Simulation};
 use crate::switch::{Network, Port};
-use crate::world::{Act, Event, World};
 
 /// What strikes by itself. The others strike where they belong: a datagram
 /// on its way, an order that is begun.
@@ -25,7 +25,7 @@ const SUDDEN: [Fault; 13] = [
     Fault::AllAtOnce,
 ];
 
-impl World {
+impl Simulation {
     /// Something goes wrong, and the next thing is not far.
     pub(crate) fn strike(&mut self) {
         let pause = self.random.between(10_000, 400_000);
@@ -126,7 +126,7 @@ impl World {
                     return;
                 }
                 let millis = 1_000 + word % 1_800_000;
-                self.watch.clock_jumped(now, millis);
+                self.invariants.clock_jumped(now, millis);
                 self.appliance.jump(now, millis);
                 self.schedule_tick();
                 self.trace(|| format!("the appliance's clock jumps by {millis} ms"));
@@ -168,18 +168,19 @@ impl World {
             }
         }
         self.trace(|| "the appliance starts again".into());
+        self.invariants.restarted();
         match self.appliance.start(self.now) {
             Err(why) => {
-                self.watch.violation.get_or_insert((self.now, why));
+                self.invariants.violation.get_or_insert((self.now, why));
                 return;
             }
             Ok(0) => {}
             Ok(lost) => {
                 self.trace(|| format!("{lost} steps' records are lost"));
-                self.watch.records_lost();
+                self.invariants.records_lost();
             }
         }
-        self.watch.answered(self.now, &self.appliance);
+        self.invariants.answered(self.now, &self.appliance);
         self.carry_out(Vec::new());
     }
 }
