@@ -6,9 +6,11 @@
 
 mod scale;
 
+use farrier_hil_tests::server::Form;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -330,6 +332,9 @@ fn prepare(variant: Option<&str>) -> Result<(Bench, Vec<u8>)> {
     }
     let bench = Bench {
         tools: tools::as_fn(),
+        // Benches have no servers.
+        form: Form::Whole,
+        agent: PathBuf::new(),
         image: String::new(),
         work: target_folder().join("rigs"),
         address: config.address,

@@ -132,16 +132,8 @@ fn built(stage: &Stage) -> Result<PathBuf> {
 
 /// The command that builds the simulator, and the program's path.
 fn build_command(pace: Pace) -> Result<(Command, PathBuf)> {
-    let mut command = tools::command("cargo")?;
-    command
-        .current_dir(workspace())
-        .env("CARGO_TARGET_DIR", target_folder())
-        .args(["build", "--locked"]);
-    let folder = match pace {
-        Pace::Tests => {
-            command.args(AS_THE_TESTS).args(["--bin", PROGRAM]);
-            "debug"
-        }
+    let (mut command, folder) = match pace {
+        Pace::Tests => (xtask::build_as_tests(PROGRAM)?, "debug"),
         Pace::Full => {
             let mut command = tools::command("cargo")?;
             command
@@ -154,8 +146,11 @@ fn build_command(pace: Pace) -> Result<(Command, PathBuf)> {
             (command, "sim")
         }
     };
-    let program = target_folder().join(folder).join(PROGRAM);
-    Ok((command, program))
+    let target = target_folder();
+    command
+        .current_dir(workspace())
+        .env("CARGO_TARGET_DIR", &target);
+    Ok((command, target.join(folder).join(PROGRAM)))
 }
 
 /// Shows that each scenario fails where its bug is in the code.
