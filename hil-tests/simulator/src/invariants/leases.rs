@@ -3,6 +3,7 @@
 
 use core::net::Ipv4Addr;
 
+use farrier_core::interface::NetworkId;
 use farrier_core::{Config, Input};
 use farrier_dhcp::wire::{MessageType, Reply, Request};
 use farrier_protocol::message::Mac;

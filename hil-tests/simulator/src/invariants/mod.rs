@@ -4,7 +4,6 @@
 //! nothing. Checked is what can be seen from outside - what the rack
 //! answers and shows, and what lies on disks - and not how it came to it.
 
-use farrier_core::interface::NetworkId;
 mod leases;
 mod owners;
 mod power_requests;
