@@ -8,7 +8,7 @@ use farrier_core::node::flags::Flags;
 use farrier_core::node::{Node, Reason};
 use farrier_core::persist::record::Record;
 use farrier_core::provisioning::steps::{Step, Steps};
-use farrier_core::{Command, Effect, Input, Instant};
+use farrier_core::{Command, Effect, Input};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::NodeId;
 use serde_json::{Value, json};

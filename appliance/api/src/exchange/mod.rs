@@ -1,19 +1,21 @@
 //! One request and its reply, from the parsed head to the last byte sent: a
 //! state machine that says what it needs next.
 
+mod refusal;
+mod sending;
+
+pub use sending::REPLY_BUFFER;
+
 use crate::body::Body;
 use crate::drive::Drive;
-use crate::reply::{self, Cursor, MIN_BUFFER};
-use crate::resource::{self, Ask, Call, Route, Subject, Takes};
+use crate::reply::Cursor;
+use crate::resource::{self, Call, Route, Takes};
 use crate::resources::TABLE;
 use crate::resources::provision::Provision;
 use crate::{Error, MAX_BODY, Version, View, query, version};
 use farrier_asset_store::SlotPart;
 use farrier_core::interface::{Command, CommandError, StoredConfigDrive};
-use farrier_http::{BodyLength, Framing, Head, Method, Piece, ResponseHead, Status, chunked};
-
-/// Least bytes of the buffer for [`Exchange::reply`].
-pub const REPLY_BUFFER: usize = MIN_BUFFER + chunked::PREFIX + chunked::SUFFIX;
+use farrier_http::{BodyLength, Head, Method, Piece};
 
 /// What a request needs next. See [`Exchange::need`].
 #[derive(Debug)]
@@ -153,75 +155,6 @@ impl Exchange {
         };
         self.route = Some(route);
         Ok(())
-    }
-
-    fn give_up(&mut self) {
-        self.refuse(Error::new(
-            Status::CONTENT_TOO_LARGE,
-            format_args!("The body is longer than {MAX_BODY} bytes. Shorten it."),
-        ));
-        self.close();
-    }
-
-    /// Replies at once: what is left of the body is not read.
-    fn close(&mut self) {
-        self.keep_alive = false;
-        if self.stage == Stage::Body {
-            self.stage = Stage::Head;
-        }
-    }
-
-    /// The block device failed to write or to read what was asked of it.
-    pub fn storage_failed(&mut self) {
-        self.fail("the appliance's block device failed. Look at its console and try again.");
-    }
-
-    /// The rack gave no answer: what it decided could not be made durable.
-    pub fn not_durable(&mut self) {
-        self.fail("the appliance's journal failed. Restart the appliance.");
-    }
-
-    fn fail(&mut self, text: &str) {
-        self.keep_alive = false;
-        self.refuse(Error::about(
-            Status::INTERNAL_SERVER_ERROR,
-            &self.subject_of(None),
-            text,
-        ));
-        if matches!(
-            self.stage,
-            Stage::Body | Stage::LastPiece | Stage::Command | Stage::Statement
-        ) {
-            self.stage = Stage::Head;
-        }
-    }
-
-    fn refuse(&mut self, error: Error) {
-        if self.outcome.is_ok() {
-            self.outcome = Err(error);
-        }
-        self.body = Body::None;
-    }
-
-    /// Refuses with an error that does not say yet what it is about.
-    fn refuse_about(&mut self, error: &Error, view: &View<'_>) {
-        let node = view.node(&self.call).map(|(_, node)| node);
-        let error = Error::about(error.status, &self.subject_of(node), &error.text);
-        self.refuse(error);
-    }
-
-    fn subject_of<'s>(&'s self, node: Option<&'s farrier_core::node::Node>) -> Subject<'s> {
-        let pairs = self.body.pairs();
-        let named = ["name", "uuid", "address"].map(|key| pairs.get(key));
-        let named = named.into_iter().find(|name| !name.is_empty());
-        Subject {
-            kind: self.route.map_or("", |route| route.kind),
-            name: match self.call.last() {
-                "" => named.unwrap_or(""),
-                text => text,
-            },
-            node,
-        }
     }
 
     /// What the request needs next. Between any two calls the rack may
@@ -435,117 +368,5 @@ impl Exchange {
         let route = self.route.filter(|_| self.outcome.is_ok())?;
         let (place, node) = view.node(&self.call).filter(|_| route.statement)?;
         Some((place, usize::from(node.hardware.statement_len)))
-    }
-
-    fn keep_alive(&self) -> bool {
-        self.keep_alive && self.framing_of_reply() != Framing::UntilClose
-    }
-
-    fn status(&self) -> Status {
-        match (&self.outcome, self.route) {
-            (Err(error), _) => error.status,
-            (Ok(()), Some(route)) => route.status,
-            (Ok(()), None) => Status::OK,
-        }
-    }
-
-    fn framing_of_reply(&self) -> Framing {
-        match (&self.outcome, self.route) {
-            (Err(error), _) => Framing::Length(error.length() as u64),
-            (Ok(()), Some(Route { write: Some(_), .. })) => Framing::streamed(self.http),
-            (Ok(()), _) => Framing::Length(0),
-        }
-    }
-
-    /// Writes the next bytes of the reply, head and framing included, into
-    /// `buffer` of at least [`REPLY_BUFFER`] bytes. Gives their number.
-    /// `statement` is the inspection that [`Need::Statement`] asked for,
-    /// otherwise empty.
-    pub fn reply(&mut self, view: &View<'_>, statement: &[u8], buffer: &mut [u8]) -> usize {
-        let mut used = 0;
-        if self.stage == Stage::Head {
-            used = self.head(buffer);
-            // A buffer of the promised length holds every head.
-            debug_assert!(used > 0, "a head must fit the buffer");
-            let is_all = self.head_only || self.framing_of_reply() == Framing::Length(0);
-            self.stage = match is_all || used == 0 {
-                true => Stage::Done,
-                false => Stage::Reply(Cursor::new()),
-            };
-        }
-        let room = buffer.get_mut(used..).unwrap_or_default();
-        if let (Stage::Reply(_), Err(error)) = (self.stage, &self.outcome) {
-            if room.len() < error.length() && used > 0 {
-                return used;
-            }
-            used += error.emit(room);
-            self.stage = Stage::Done;
-        } else if let Stage::Reply(mut cursor) = self.stage {
-            if room.len() < REPLY_BUFFER && used > 0 {
-                return used;
-            }
-            used += self.piece(view, statement, &mut cursor, room);
-            self.stage = match (cursor.is_at_end(), self.framing_of_reply()) {
-                (false, _) => Stage::Reply(cursor),
-                (true, Framing::Chunked) => Stage::LastChunk,
-                (true, _) => Stage::Done,
-            };
-        }
-        if self.stage == Stage::LastChunk {
-            let end = used + chunked::END.len();
-            if let Some(room) = buffer.get_mut(used..end) {
-                room.copy_from_slice(chunked::END);
-                used = end;
-                self.stage = Stage::Done;
-            }
-        }
-        used
-    }
-
-    fn piece(
-        &self,
-        view: &View<'_>,
-        statement: &[u8],
-        cursor: &mut Cursor,
-        room: &mut [u8],
-    ) -> usize {
-        let Some(write) = self.route.and_then(|route| route.write) else {
-            cursor.end();
-            return 0;
-        };
-        let ask = Ask {
-            view: *view,
-            call: &self.call,
-            pairs: self.body.pairs(),
-            statement,
-        };
-        match self.framing_of_reply() {
-            Framing::Chunked => chunked::frame(room, |room| reply::fill(&ask, write, cursor, room)),
-            _ => reply::fill(&ask, write, cursor, room),
-        }
-    }
-
-    fn head(&self, buffer: &mut [u8]) -> usize {
-        let (spoken, least, most) = (
-            self.version.text(),
-            Version::MIN.text(),
-            Version::MAX.text(),
-        );
-        let extra = [
-            (version::HEADER, spoken.as_str()),
-            (version::HEADER_MIN, least.as_str()),
-            (version::HEADER_MAX, most.as_str()),
-            ("Cache-Control", "no-store"),
-        ];
-        let framing = self.framing_of_reply();
-        let head = ResponseHead::new(self.status())
-            .framing(framing)
-            .keep_alive(self.keep_alive)
-            .extra(&extra);
-        let head = match framing {
-            Framing::Length(0) => head,
-            _ => head.content_type("application/json"),
-        };
-        head.emit(buffer).unwrap_or(0)
     }
 }

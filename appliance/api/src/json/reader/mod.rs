@@ -1,5 +1,9 @@
 //! The tokenizer: bytes in, in slices of any length; events out.
 
+mod text;
+
+use super::number::Number;
+
 /// How deep arrays and objects may be nested. What the API takes is at most
 /// five deep; user data of a config drive is text within.
 pub const MAX_DEPTH: u8 = 16;
@@ -133,45 +137,6 @@ enum State {
     Literal(&'static [u8], Event<'static>),
     Number(Number),
     Failed(Error),
-}
-
-/// Where in a number; the grammar of RFC 8259, section 6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Number {
-    Start,
-    Minus,
-    Zero,
-    Integer,
-    Point,
-    Fraction,
-    E,
-    ExponentSign,
-    Exponent,
-}
-
-impl Number {
-    fn step(self, byte: u8) -> Option<Self> {
-        Some(match (self, byte) {
-            (Self::Start, b'-') => Self::Minus,
-            (Self::Start | Self::Minus, b'0') => Self::Zero,
-            (Self::Start | Self::Minus, b'1'..=b'9') | (Self::Integer, b'0'..=b'9') => {
-                Self::Integer
-            }
-            (Self::Zero | Self::Integer, b'.') => Self::Point,
-            (Self::Point | Self::Fraction, b'0'..=b'9') => Self::Fraction,
-            (Self::Zero | Self::Integer | Self::Fraction, b'e' | b'E') => Self::E,
-            (Self::E, b'+' | b'-') => Self::ExponentSign,
-            (Self::E | Self::ExponentSign | Self::Exponent, b'0'..=b'9') => Self::Exponent,
-            _ => return None,
-        })
-    }
-
-    fn may_end(self) -> bool {
-        matches!(
-            self,
-            Self::Zero | Self::Integer | Self::Fraction | Self::Exponent
-        )
-    }
 }
 
 impl Default for Reader {
@@ -420,89 +385,6 @@ impl Reader {
         } else {
             State::CommaOrEnd
         };
-    }
-
-    /// A piece of a key or a string, or its end.
-    fn text<'b>(&mut self, input: &mut &'b [u8]) -> Result<Option<Event<'b>>, Error> {
-        while self.torn_len > 0 {
-            let Some((&byte, rest)) = input.split_first() else {
-                return Ok(None);
-            };
-            *input = rest;
-            if let Some(character) = self.mend(byte)? {
-                return Ok(Some(Event::Char(character)));
-            }
-        }
-        let end = input
-            .iter()
-            .position(|&byte| matches!(byte, b'"' | b'\\' | ..0x20))
-            .unwrap_or(input.len());
-        let (run, rest) = input.split_at_checked(end).unwrap_or((input, &[]));
-        if !run.is_empty() {
-            return self.run(run, input);
-        }
-        let Some((&byte, rest)) = rest.split_first() else {
-            return Ok(None);
-        };
-        *input = rest;
-        match byte {
-            b'"' if self.key => {
-                self.state = State::Colon;
-                Ok(Some(Event::KeyEnd))
-            }
-            b'"' => {
-                self.end_value();
-                Ok(Some(Event::StringEnd))
-            }
-            b'\\' => {
-                self.state = State::Escape;
-                self.advance(input)
-            }
-            _ => Err(Error::Syntax),
-        }
-    }
-
-    /// A run of plain text. Where its last character is torn by the end of
-    /// the slice, that one's bytes are kept.
-    fn run<'b>(&mut self, run: &'b [u8], input: &mut &'b [u8]) -> Result<Option<Event<'b>>, Error> {
-        let (valid, fault) = match core::str::from_utf8(run) {
-            Ok(_) => (run.len(), None),
-            Err(error) => (error.valid_up_to(), Some(error.error_len())),
-        };
-        let (good, bad) = run.split_at_checked(valid).unwrap_or((run, &[]));
-        if !good.is_empty() {
-            *input = input.get(valid..).unwrap_or_default();
-            let text = core::str::from_utf8(good).map_err(|_| Error::Utf8)?;
-            return Ok(Some(Event::Text(text)));
-        }
-        // Only at the slice's end may a character be incomplete.
-        if fault != Some(None) || run.len() != input.len() {
-            return Err(Error::Utf8);
-        }
-        for (place, &byte) in self.torn.iter_mut().zip(bad) {
-            *place = byte;
-            self.torn_len += 1;
-        }
-        *input = &[];
-        Ok(None)
-    }
-
-    /// Adds a byte to a torn character; gives it once it is whole.
-    fn mend(&mut self, byte: u8) -> Result<Option<char>, Error> {
-        *self
-            .torn
-            .get_mut(usize::from(self.torn_len))
-            .ok_or(Error::Utf8)? = byte;
-        self.torn_len += 1;
-        let bytes = self.torn.get(..usize::from(self.torn_len));
-        match core::str::from_utf8(bytes.unwrap_or_default()) {
-            Ok(text) => {
-                self.torn_len = 0;
-                Ok(text.chars().next())
-            }
-            Err(error) if error.error_len().is_none() => Ok(None),
-            Err(_) => Err(Error::Utf8),
-        }
     }
 
     /// A piece of a number, or its end.
