@@ -146,7 +146,7 @@ const DISKS: [u64; 2] = [8 * GIB, 20 * GIB];
 /// of its agent's work.
 fn work(door: &Door) {
     let mut lab = door.lab();
-    let mut agent = lab.start_agent(1, Hands::with_disks(&DISKS));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&DISKS));
     lab.run(&mut agent, 30);
     lab.pass(100);
 }

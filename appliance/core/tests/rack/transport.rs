@@ -279,7 +279,7 @@ fn a_config_drive_goes_by_http_and_to_its_own_machine() {
     let own = agent.endpoint.ip;
     assert!(matches!(
         lab.open(own, "config-drive"),
-        Served::Slot(0, length) if length > 100
+        Served::Slot(0, _, length) if length > 100
     ));
     let refused = lab.rack().counters().files_refused;
     assert_eq!(lab.open(other, "config-drive"), Served::NotFound);
