@@ -192,9 +192,6 @@ impl Invariants {
             match effect {
                 Outcome::Dhcp(_, payload) => self.dhcp(now, payload),
                 Outcome::Power(_, node, _) => {
-                    if let Some(slot) = appliance.rack().find(*node) {
-                        self.power_requests.requested(now, slot);
-                    }
                     let nodes = appliance.rack().nodes();
                     let waits = nodes.iter().find(|n| n.id == *node).is_some_and(|node| {
                         waits_for_machine(node.state) || node.power_request.is_some()
@@ -216,6 +213,13 @@ impl Invariants {
         let clock = appliance.clock(now).millis();
         for (slot, node) in appliance.rack().nodes().iter().enumerate() {
             self.node(now, clock, slot, node, appliance, machines);
+        }
+        for effect in effects {
+            if let Outcome::Power(_, node, _) = effect
+                && let Some(slot) = appliance.rack().find(*node)
+            {
+                self.power_requests.requested(now, slot);
+            }
         }
     }
 

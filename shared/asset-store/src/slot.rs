@@ -9,9 +9,8 @@ use crate::SECTOR;
 /// Size of a node's slot in bytes.
 pub const SLOT_LEN: u64 = 160 * 1024;
 
-/// Which of a slot's two places a config drive lies in. A new one is written
-/// beside the present one and does not replace it before the request that
-/// brought it is accepted.
+/// The position of a config drive in a slot, which has room for two. A new config drive
+/// is written beside the current one and replaces it only when its request is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(u8)]
 pub enum DrivePlace {
@@ -23,7 +22,7 @@ pub enum DrivePlace {
 }
 
 impl DrivePlace {
-    /// The other one.
+    /// Returns the other position.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {
@@ -32,7 +31,7 @@ impl DrivePlace {
         }
     }
 
-    /// The place of that number; the first for a number that none has.
+    /// Returns the position of a number, the first for an unknown number.
     pub const fn from_number(number: u8) -> Self {
         match number {
             1 => Self::Second,

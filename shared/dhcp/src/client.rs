@@ -333,7 +333,7 @@ impl<'a> Client<'a> {
         let len = Request {
             requested_ip: Some(lease.ip),
             server_id: Some(lease.server),
-            ..self.farewell(MessageType::Decline)
+            ..self.closing_message(MessageType::Decline)
         }
         .emit(buf)?;
         self.start_over(now);
@@ -358,7 +358,7 @@ impl<'a> Client<'a> {
         let len = Request {
             ciaddr: lease.ip,
             server_id: Some(lease.server),
-            ..self.farewell(MessageType::Release)
+            ..self.closing_message(MessageType::Release)
         }
         .emit(buf)?;
         self.start_over(now);
@@ -378,8 +378,8 @@ impl<'a> Client<'a> {
         } else {
             let whole = u64::from(seconds);
             // Uses RFC 2131's default fractions if T1 and T2 are not in order.
-            let told = reply.renewal_secs.zip(reply.rebinding_secs);
-            let (t1, t2) = told
+            let times = reply.renewal_secs.zip(reply.rebinding_secs);
+            let (t1, t2) = times
                 .map(|(t1, t2)| (u64::from(t1), u64::from(t2)))
                 .filter(|(t1, t2)| *t1 > 0 && t1 <= t2 && *t2 <= whole)
                 .unwrap_or((whole / 2, whole * 7 / 8));
@@ -468,7 +468,7 @@ impl<'a> Client<'a> {
     }
 
     /// Creates a DECLINE or RELEASE with the options of RFC 2131 table 5.
-    fn farewell(&self, message_type: MessageType) -> Request<'_> {
+    fn closing_message(&self, message_type: MessageType) -> Request<'_> {
         Request {
             client_id: Some(&self.client_id),
             ..Request::new(message_type, self.xid, self.config.mac)

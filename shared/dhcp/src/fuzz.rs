@@ -28,7 +28,7 @@ pub fn request(bytes: &[u8]) {
     let _ = (
         parsed.client_class(),
         parsed.arch(),
-        parsed.ipxe_features(),
+        parsed.ipxe_options(),
         parsed.uuid(),
     );
     let mut buf = [0; 2048];

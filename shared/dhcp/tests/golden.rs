@@ -4,8 +4,8 @@ mod common;
 
 use common::*;
 use farrier_dhcp::wire::{
-    Arch, ArchList, ClientClass, ClientIdentity, Error, MessageType, Packet, Platform, Reply,
-    Request, Undi,
+    Arch, ArchList, ClientClass, ClientIdentity, Error, IpxeFeatures, MessageType, Packet,
+    Platform, Reply, Request, Undi,
 };
 use std::net::Ipv4Addr;
 
@@ -39,12 +39,15 @@ fn ipxe_discover_is_parsed() {
     let bytes = ipxe_discover();
     let request = Request::parse(&bytes).unwrap();
     assert!(request.is_ipxe());
-    let features = request.ipxe_features();
-    assert!(features.http() && features.bzimage() && features.tftp() && features.nfs());
-    assert!(!features.efi() && !features.https() && !features.vlan());
-    assert!(features.is_usable());
-    assert_eq!(features.version, Some([1, 0, 0]));
-    assert_eq!(features.bus_id, Some((1, 0x1af4, 0x1000)));
+    let options = request.ipxe_options();
+    let present =
+        IpxeFeatures::HTTP | IpxeFeatures::BZIMAGE | IpxeFeatures::TFTP | IpxeFeatures::NFS;
+    let absent = IpxeFeatures::EFI | IpxeFeatures::HTTPS | IpxeFeatures::VLAN;
+    assert!(options.features.contains(present));
+    assert!(!options.features.intersects(absent));
+    assert!(options.is_usable());
+    assert_eq!(options.version, Some([1, 0, 0]));
+    assert_eq!(options.bus_id, Some((1, 0x1af4, 0x1000)));
     let id = [1, 0x52, 0x54, 0x00, 0x12, 0x34, 0x56];
     assert_eq!(request.identity(), ClientIdentity::ClientId(&id));
 }

@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use farrier_dhcp::route::{Route, reply_route};
 use farrier_dhcp::wire::{
-    DhcpOption, Error, IpxeFeatures, MessageType, Packet, Reply, Request, is_ipxe_user_class,
+    DhcpOption, Error, IpxeOptions, MessageType, Packet, Reply, Request, is_ipxe_user_class,
 };
 use std::net::Ipv4Addr;
 
@@ -214,7 +214,7 @@ fn ipxe_does_not_wait_for_proxydhcp() {
 
 #[test]
 fn ipxe_of_a_nic_is_usable_only_with_http_and_an_image_type() {
-    let usable = |value: &[u8]| IpxeFeatures::parse(value).is_usable();
+    let usable = |value: &[u8]| IpxeOptions::parse(value).is_usable();
     assert!(usable(&[0x13, 1, 1, 0x18, 1, 1]));
     assert!(usable(&[0x13, 1, 1, 0x24, 1, 1]));
     assert!(!usable(&[0x13, 1, 1]));
@@ -284,14 +284,14 @@ fn message_size_limit_is_kept_with_overload_if_needed() {
     }; 40];
     let relay_info = [1, 4, 1, 2, 3, 4];
     // Below 576 the option has no effect: every client accepts 576 bytes.
-    for (told, max) in [
+    for (sent, max) in [
         (None, 548),
         (Some(300), 548),
         (Some(576), 548),
         (Some(1472), 1444),
     ] {
         let request = Request {
-            max_message_size: told,
+            max_message_size: sent,
             relay_info: Some(&relay_info),
             ..Request::new(MessageType::Request, XID, MAC)
         };

@@ -208,9 +208,9 @@ pub fn parse_with(frame: &[u8], check: UdpChecksum) -> Result<UdpFrame<'_>, Erro
     })
 }
 
-/// Writes the headers in front of a payload of `payload_len` bytes that
-/// already lies at [`HEADER_LEN`], so that nothing is copied. Gives the
-/// frame's length; padding to Ethernet's 60 bytes is the driver's.
+/// Writes the headers before a payload of `payload_len` bytes, which is already at
+/// [`HEADER_LEN`]. Returns the length of the frame in bytes. The driver pads it to
+/// Ethernet's 60 bytes.
 ///
 /// # Errors
 /// [`Error::NoRoom`] when the payload does not end within the buffer, or is

@@ -41,7 +41,7 @@ fn fix_ip(frame: &mut [u8]) {
 
 #[test]
 fn emitted_frame_has_the_golden_bytes() {
-    // By hand: the IPv4 words sum to 0x2cf2f, folded 0xcf31; the UDP words with
+    // Computed manually: the IPv4 words sum to 0x2cf2f, folded 0xcf31; the UDP words with
     // their pseudo-header (0x20a1b) to 0x2cf0f, folded 0xcf11.
     let expected = [
         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, 0x01, 0x08, 0x00, // Ethernet

@@ -102,13 +102,13 @@ pub enum Framing {
     /// Bytes follow until the connection is closed, for clients of HTTP/1.0 if the
     /// length is not known.
     UntilClose,
-    /// Nothing follows and nothing is said of it: status 204.
+    /// No body and no length: status 204.
     Nothing,
 }
 
 impl Framing {
-    /// For a body whose length is not known beforehand: chunks where the
-    /// client knows them.
+    /// Returns the framing of a body of unknown length: chunks if the client supports
+    /// them.
     pub const fn streamed(version: Version) -> Self {
         match version {
             Version::Http11 => Self::Chunked,
@@ -129,7 +129,7 @@ pub struct ResponseHead<'a> {
 }
 
 impl<'a> ResponseHead<'a> {
-    /// A head of this status, without a body, that closes the connection.
+    /// Creates a head without a body that closes the connection.
     pub const fn new(status: Status) -> Self {
         Self {
             status,
@@ -141,7 +141,7 @@ impl<'a> ResponseHead<'a> {
         }
     }
 
-    /// How the body's end is told. [`Framing::UntilClose`] overrides
+    /// Sets the framing of the body. [`Framing::UntilClose`] overrides
     /// [`ResponseHead::keep_alive`].
     #[must_use]
     pub const fn framing(mut self, framing: Framing) -> Self {
@@ -149,39 +149,39 @@ impl<'a> ResponseHead<'a> {
         self
     }
 
-    /// Whether the connection lives on after this reply.
+    /// Sets whether the connection persists after the response.
     #[must_use]
     pub const fn keep_alive(mut self, keep_alive: bool) -> Self {
         self.keep_alive = keep_alive;
         self
     }
 
-    /// The body's media type; none where empty.
+    /// Sets the body's media type; none if empty.
     #[must_use]
     pub const fn content_type(mut self, content_type: &'a str) -> Self {
         self.content_type = content_type;
         self
     }
 
-    /// Adds `Accept-Ranges` and, where it is due, `Content-Range`.
+    /// Adds `Accept-Ranges` and, for a range, `Content-Range`.
     #[must_use]
     pub const fn selection(mut self, selection: Selection) -> Self {
         self.selection = Some(selection);
         self
     }
 
-    /// Further headers, name and value.
+    /// Adds further headers, name and value.
     #[must_use]
     pub const fn extra(mut self, extra: &'a [(&'a str, &'a str)]) -> Self {
         self.extra = extra;
         self
     }
 
-    /// Writes the head, blank line included; gives its length.
+    /// Writes the head with the blank line. Returns its length.
     ///
     /// # Errors
     ///
-    /// [`BufferTooSmall`]; 256 bytes hold any head without extra headers.
+    /// [`BufferTooSmall`]; 256 bytes are enough for a head without extra headers.
     pub fn emit(&self, buffer: &mut [u8]) -> Result<usize, BufferTooSmall> {
         let mut out = Sink { buffer, used: 0 };
         self.write(&mut out).map_err(|_| BufferTooSmall)?;
@@ -212,7 +212,7 @@ impl<'a> ResponseHead<'a> {
         for (name, value) in self.extra {
             write_header(out, name, value)?;
         }
-        // Said in both cases: a client of HTTP/1.0 takes silence for "close".
+        // Always sent: a client of HTTP/1.0 closes without it.
         out.write_str(if self.keep_alive && self.framing != Framing::UntilClose {
             "Connection: keep-alive\r\n\r\n"
         } else {

@@ -83,7 +83,7 @@ pub enum MakerError {
     #[error("the image is empty")]
     Empty,
     /// A chunk of the data file is invalid.
-    #[error("chunk {0} is not what the manifest says")]
+    #[error("chunk {0} of the data file does not match the manifest")]
     Chunk(u32),
 }
 

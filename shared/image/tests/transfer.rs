@@ -13,7 +13,7 @@ use farrier_image::{
 struct Disk {
     bytes: Vec<u8>,
     /// Offset and number of wrong reads.
-    lies: Option<(u64, u32)>,
+    wrong_reads: Option<(u64, u32)>,
 }
 
 /// Applies a network fault to the fetched bytes; `None` for no answer.
@@ -67,7 +67,7 @@ fn run(
             }
             Action::ReadBack { offset, len, hole } => {
                 let mut bytes = disk.bytes[offset as usize..][..len as usize].to_vec();
-                if let Some((at, times)) = &mut disk.lies
+                if let Some((at, times)) = &mut disk.wrong_reads
                     && *at == offset
                     && *times > 0
                 {
@@ -90,7 +90,7 @@ fn disk(len: usize) -> Disk {
     Disk {
         // The previous content.
         bytes: vec![0xee; len],
-        lies: None,
+        wrong_reads: None,
     }
 }
 
@@ -252,7 +252,7 @@ fn wrong_read_back_is_written_again_once() {
         let at = (chunk * CHUNK) as u64;
         for (times, expected) in [(1, Ok(())), (2, Err(TransferError::ReadBack(chunk as u32)))] {
             let mut disk = disk(image().len());
-            disk.lies = Some((at, times));
+            disk.wrong_reads = Some((at, times));
             let mut transfer = transfer(&files, &disk);
             let result = run(&mut transfer, &files, &mut disk, &mut good);
             assert_eq!(result, expected, "chunk {chunk}");

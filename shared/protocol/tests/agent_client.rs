@@ -18,7 +18,7 @@ use farrier_protocol::{
 
 /// Carries out orders at once and records the calls.
 #[derive(Default)]
-struct Hand {
+struct TestHandler {
     begun: Vec<u32>,
     work: VecDeque<TaskEvent>,
     refused: Vec<Refusal>,
@@ -26,7 +26,7 @@ struct Hand {
     lost: Option<(u64, Lost)>,
 }
 
-impl AgentHandler for Hand {
+impl AgentHandler for TestHandler {
     fn established(&mut self, _: u64, handshake_reply: &HandshakeReply) {
         assert_eq!(*handshake_reply, common::handshake_reply());
     }
@@ -152,7 +152,7 @@ impl Appliance {
             Request::Progress(_) => Reply::Ack,
             Request::FinalReport(report) => {
                 if freshness == Freshness::New {
-                    assert_eq!(self.final_report, None, "good-final_report is said once");
+                    assert_eq!(self.final_report, None, "the final report arrives once");
                 }
                 self.final_report = Some(*report);
                 Reply::Ack
@@ -176,10 +176,12 @@ impl Appliance {
                         Arrived::Some(have) => Reply::Partial { have },
                         Arrived::All(signed) => {
                             let key = boot_key().public();
-                            let said = signing::verify_statement(&key, NODE, BOOT, signed).unwrap();
-                            let ends = !matches!(said.report, Report::Erased(_)) && said.order != 0;
-                            assert_eq!(said.counter, self.stored.len() as u32 + 1);
-                            self.stored.push(said);
+                            let statement =
+                                signing::verify_statement(&key, NODE, BOOT, signed).unwrap();
+                            let ends = !matches!(statement.report, Report::Erased(_))
+                                && statement.order != 0;
+                            assert_eq!(statement.counter, self.stored.len() as u32 + 1);
+                            self.stored.push(statement);
                             if ends {
                                 self.orders.pop_front();
                                 self.counter += 1;
@@ -209,7 +211,7 @@ impl Dice {
 }
 
 struct Lab {
-    driver: AgentRunner<Hand>,
+    runner: AgentRunner<TestHandler>,
     appliance: Appliance,
     now: u64,
     sent: usize,
@@ -227,7 +229,7 @@ impl Lab {
         })
         .unwrap();
         Self {
-            driver: AgentRunner::new(client, Hand::default()),
+            runner: AgentRunner::new(client, TestHandler::default()),
             appliance: Appliance::new(orders),
             now: 1_000_000,
             sent: 0,
@@ -239,7 +241,7 @@ impl Lab {
     fn run(&mut self, until: u64, mut network: impl FnMut(Vec<u8>) -> Vec<Vec<u8>>) -> bool {
         let until = self.now + until;
         while self.now < until {
-            let answers = match self.driver.poll(self.now) {
+            let answers = match self.runner.poll(self.now) {
                 RunnerPoll::Over => return true,
                 RunnerPoll::Until(time) => {
                     assert!(time > self.now, "the client waits for the past");
@@ -258,7 +260,7 @@ impl Lab {
                 .collect();
             self.now += 1;
             for answer in answers {
-                self.driver.process(self.now, &answer);
+                self.runner.process(self.now, &answer);
             }
         }
         false
@@ -270,9 +272,9 @@ fn whole_job() -> [Task; 4] {
 }
 
 fn check_whole_job(lab: &Lab) {
-    assert_eq!(lab.driver.handler().begun, [1, 2, 3, 4]);
-    assert_eq!(lab.driver.handler().left, Some(FinalReport::Reboot));
-    assert_eq!(lab.driver.handler().lost, None);
+    assert_eq!(lab.runner.handler().begun, [1, 2, 3, 4]);
+    assert_eq!(lab.runner.handler().left, Some(FinalReport::Reboot));
+    assert_eq!(lab.runner.handler().lost, None);
     let facts: Vec<_> = lab
         .appliance
         .stored
@@ -351,7 +353,7 @@ fn unanswered_handshake_is_lost() {
     let mut lab = Lab::new(&[]);
     let start = lab.now;
     assert!(lab.run(2 * SILENCE_MS, |_| Vec::new()));
-    let (when, lost) = lab.driver.handler().lost.unwrap();
+    let (when, lost) = lab.runner.handler().lost.unwrap();
     assert_eq!(lost, Lost::NoHandshake(None));
     assert!((SILENCE_MS..SILENCE_MS + 1000).contains(&(when - start)));
     assert!(lab.sent < 70, "{} datagrams", lab.sent);
@@ -362,9 +364,9 @@ fn forged_refusal_does_not_end_the_handshake() {
     let mut lab = Lab::new(&[Task::PowerOff]);
     let mut out = [0; 32];
     let len = emit_refused(ticket().id, HandshakeRefusal::TicketUsed, &mut out).unwrap();
-    lab.driver.process(lab.now, &out[..len]);
+    lab.runner.process(lab.now, &out[..len]);
     assert!(lab.run(60_000, |datagram| vec![datagram]));
-    assert_eq!(lab.driver.handler().left, Some(FinalReport::PowerOff));
+    assert_eq!(lab.runner.handler().left, Some(FinalReport::PowerOff));
 }
 
 #[test]
@@ -373,9 +375,9 @@ fn refusal_shortens_the_timeout() {
     let start = lab.now;
     let mut out = [0; 32];
     let len = emit_refused(ticket().id, HandshakeRefusal::TicketUsed, &mut out).unwrap();
-    lab.driver.process(lab.now, &out[..len]);
+    lab.runner.process(lab.now, &out[..len]);
     assert!(lab.run(SILENCE_MS, |_| Vec::new()));
-    let (when, lost) = lab.driver.handler().lost.unwrap();
+    let (when, lost) = lab.runner.handler().lost.unwrap();
     assert_eq!(lost, Lost::NoHandshake(Some(HandshakeRefusal::TicketUsed)));
     assert!((HINTED_SILENCE_MS..HINTED_SILENCE_MS + 1000).contains(&(when - start)));
 }
@@ -387,10 +389,10 @@ fn session_that_the_appliance_lost_ends() {
     // The appliance restarts without the session and sends the hint.
     lab.appliance.session = None;
     let start = lab.now;
-    while lab.driver.handler().lost.is_none() {
+    while lab.runner.handler().lost.is_none() {
         assert!(lab.now < start + SILENCE_MS);
         let mut hint = None;
-        match lab.driver.poll(lab.now) {
+        match lab.runner.poll(lab.now) {
             RunnerPoll::Over => break,
             RunnerPoll::Until(time) => lab.now = time,
             RunnerPoll::Transmit(datagram) => {
@@ -406,10 +408,10 @@ fn session_that_the_appliance_lost_ends() {
             }
         }
         if let Some(hint) = hint {
-            lab.driver.process(lab.now, &hint);
+            lab.runner.process(lab.now, &hint);
         }
     }
-    let (_, lost) = lab.driver.handler().lost.unwrap();
+    let (_, lost) = lab.runner.handler().lost.unwrap();
     assert_eq!(lost, Lost::Silence);
 }
 
@@ -418,7 +420,7 @@ fn order_with_an_invalid_signature_is_reported_and_not_begun() {
     let mut lab = Lab::new(&[erase()]);
     lab.appliance.forge_orders = true;
     assert!(!lab.run(30_000, |datagram| vec![datagram]));
-    assert!(lab.driver.handler().begun.is_empty());
+    assert!(lab.runner.handler().begun.is_empty());
     let reported = &lab.appliance.stored;
     assert!(!reported.is_empty() && reported.len() < 10);
     for statement in reported {
@@ -431,7 +433,7 @@ fn order_with_an_invalid_signature_is_reported_and_not_begun() {
     // The next valid order is begun.
     lab.appliance.forge_orders = false;
     assert!(!lab.run(30_000, |datagram| vec![datagram]));
-    assert_eq!(lab.driver.handler().begun, [1]);
+    assert_eq!(lab.runner.handler().begun, [1]);
 }
 
 #[test]
@@ -439,8 +441,8 @@ fn refused_statement_ends_its_order() {
     let mut lab = Lab::new(&[Task::Inspect, Task::Reboot]);
     lab.appliance.refuse = Some(Refusal::Malformed);
     assert!(lab.run(60_000, |datagram| vec![datagram]));
-    assert_eq!(lab.driver.handler().refused, [Refusal::Malformed]);
-    assert_eq!(lab.driver.handler().left, Some(FinalReport::Reboot));
+    assert_eq!(lab.runner.handler().refused, [Refusal::Malformed]);
+    assert_eq!(lab.runner.handler().left, Some(FinalReport::Reboot));
 }
 
 #[test]
@@ -466,11 +468,11 @@ fn order_in_progress_sends_heartbeats() {
         entropy: entropy(),
     })
     .unwrap();
-    let mut driver = AgentRunner::new(client, Mute);
+    let mut runner = AgentRunner::new(client, Mute);
     let mut appliance = Appliance::new(&[erase()]);
     let (mut now, mut sent) = (0, 0);
     while now < 120_000 {
-        let answer = match driver.poll(now) {
+        let answer = match runner.poll(now) {
             RunnerPoll::Over => panic!("it is over"),
             RunnerPoll::Until(time) => {
                 now = time;
@@ -482,7 +484,7 @@ fn order_in_progress_sends_heartbeats() {
             }
         };
         now += 1;
-        driver.process(now, &answer.unwrap());
+        runner.process(now, &answer.unwrap());
     }
     assert!((10..20).contains(&sent), "{sent} datagrams in two minutes");
 }

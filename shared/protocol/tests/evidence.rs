@@ -104,8 +104,8 @@ fn statement_is_reassembled_from_parts_in_any_order() {
     disk.wwn = text(&"x".repeat(40));
     disk.model = text(&"x".repeat(40));
     while long.disks.push(disk.clone()).is_ok() {}
-    let said = statement(Report::Inspection(long));
-    let signed = signing::sign_statement(&boot_key(), &said, &mut buffer).unwrap();
+    let sent = statement(Report::Inspection(long));
+    let signed = signing::sign_statement(&boot_key(), &sent, &mut buffer).unwrap();
     let count = parts::count(signed.len()).unwrap();
     assert!(count > 2);
 
@@ -124,7 +124,7 @@ fn statement_is_reassembled_from_parts_in_any_order() {
     assert_eq!(assembly.push(&first), Ok(Arrived::All(signed)));
     assert_eq!(
         signing::verify_statement(&boot_key().public(), NODE, BOOT, signed),
-        Ok(said)
+        Ok(sent)
     );
     assert_eq!(parts::cut(3, signed, count), None);
 }
@@ -132,8 +132,8 @@ fn statement_is_reassembled_from_parts_in_any_order() {
 #[test]
 fn statement_of_another_boot_or_key_fails() {
     let mut buffer = [0; MAX_STATEMENT];
-    let said = statement(Report::Done);
-    let signed = signing::sign_statement(&boot_key(), &said, &mut buffer).unwrap();
+    let sent = statement(Report::Done);
+    let signed = signing::sign_statement(&boot_key(), &sent, &mut buffer).unwrap();
     let key = boot_key().public();
     assert_eq!(
         signing::verify_statement(&order_key().public(), NODE, BOOT, signed),

@@ -16,9 +16,6 @@ use crate::{target_folder, tools, workspace};
 /// The simulator's package and program.
 const PACKAGE: &str = "farrier-simulator";
 const PROGRAM: &str = "farrier-sim";
-/// With a test among the targets of a build of the workspace, cargo gives every
-/// crate the features that `cargo test` gives it, and nothing is built twice.
-const AS_THE_TESTS: [&str; 2] = ["--test", "command_line"];
 /// Seeds that once failed, run in CI before fresh ones.
 const RECORDED: &str = "hil-tests/simulator/seeds.txt";
 /// Bugs in the code behind `cfg!(farrier_bug = "NAME")`: each makes the scenario
@@ -146,13 +143,15 @@ fn build_command(pace: Pace) -> Result<(Command, PathBuf)> {
             "debug"
         }
         Pace::Full => {
-            command.args(["--package", PACKAGE]);
-            // It runs on the machine that builds it. Without this option the
-            // vector code of the ciphers is chosen at run time and not inlined.
+            let mut command = tools::command("cargo")?;
             command
-                .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-cpu=native")
-                .args(["--profile", "sim"]);
-            "sim"
+                .args(["build", "--locked", "--package", PACKAGE])
+                .args(["--profile", "sim"])
+                // It runs on the machine that builds it. Without this option
+                // the vector code of the ciphers is chosen at run time and not
+                // inlined.
+                .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-cpu=native");
+            (command, "sim")
         }
     };
     let program = target_folder().join(folder).join(PROGRAM);

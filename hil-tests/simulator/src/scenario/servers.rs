@@ -51,7 +51,7 @@ pub(super) fn config_drive() -> Verdict {
         if until(&mut sim, 0, State::Active).is_err() {
             is(&sim, 0, State::DeployFailed)?;
             must(
-                error_of(&sim).contains("config drive can't be used"),
+                error_of(&sim).contains("config drive is unusable"),
                 "the failure does not name the config drive",
             )?;
             refused += 1;

@@ -205,12 +205,64 @@ pub fn is_ipxe_user_class(value: &[u8]) -> bool {
     false
 }
 
-/// The features of an iPXE build, from option 175 (iPXE `src/include/ipxe/
-/// features.h` and `dhcp.h`). A feature sub-option has its version; version 0
-/// counts as absent.
+/// Code of the first and last feature sub-option of option 175.
+const FEATURE_CODES: core::ops::RangeInclusive<u8> = 0x10..=0x2f;
+
+/// Returns the bit of a feature sub-option.
+const fn feature(code: u8) -> u32 {
+    1 << (code - 0x10)
+}
+
+bitflags::bitflags! {
+    /// The features of an iPXE build (iPXE `src/include/ipxe/features.h`). Features
+    /// without a constant keep their bit.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct IpxeFeatures: u32 {
+        /// PXE API extensions.
+        const PXE_EXT = feature(0x10);
+        /// iSCSI.
+        const ISCSI = feature(0x11);
+        /// ATA over Ethernet.
+        const AOE = feature(0x12);
+        /// HTTP.
+        const HTTP = feature(0x13);
+        /// HTTPS.
+        const HTTPS = feature(0x14);
+        /// TFTP.
+        const TFTP = feature(0x15);
+        /// FTP.
+        const FTP = feature(0x16);
+        /// Name resolution.
+        const DNS = feature(0x17);
+        /// Linux kernel images.
+        const BZIMAGE = feature(0x18);
+        /// Multiboot images.
+        const MULTIBOOT = feature(0x19);
+        /// PXE boot images.
+        const PXE = feature(0x21);
+        /// ELF images.
+        const ELF = feature(0x22);
+        /// COMBOOT images.
+        const COMBOOT = feature(0x23);
+        /// UEFI images.
+        const EFI = feature(0x24);
+        /// Fibre Channel over Ethernet.
+        const FCOE = feature(0x25);
+        /// VLANs.
+        const VLAN = feature(0x26);
+        /// Menus.
+        const MENU = feature(0x27);
+        /// NFS.
+        const NFS = feature(0x29);
+    }
+}
+
+/// The contents of option 175 (iPXE `src/include/ipxe/dhcp.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct IpxeFeatures {
-    bits: u32,
+pub struct IpxeOptions {
+    /// The features. A feature sub-option has its version; version 0 counts as
+    /// absent.
+    pub features: IpxeFeatures,
     /// iPXE's version, sub-option 0xeb: major, minor, patch.
     pub version: Option<[u8; 3]>,
     /// The NIC's bus and numbers, sub-option 0xb1: type (1 is PCI), vendor,
@@ -218,94 +270,32 @@ pub struct IpxeFeatures {
     pub bus_id: Option<(u8, u16, u16)>,
 }
 
-/// Feature codes lie between these two.
-const FEATURE_FIRST: u8 = 0x10;
-const FEATURE_LAST: u8 = 0x2f;
-
-macro_rules! features {
-    ($($(#[$doc:meta])* $name:ident = $code:literal;)*) => {
-        impl IpxeFeatures {
-            $($(#[$doc])*
-            #[must_use]
-            pub const fn $name(&self) -> bool {
-                self.has($code)
-            })*
-        }
-    };
-}
-
-features! {
-    /// PXE API extensions.
-    pxe_ext = 0x10;
-    /// iSCSI.
-    iscsi = 0x11;
-    /// ATA over Ethernet.
-    aoe = 0x12;
-    /// HTTP.
-    http = 0x13;
-    /// HTTPS.
-    https = 0x14;
-    /// TFTP.
-    tftp = 0x15;
-    /// FTP.
-    ftp = 0x16;
-    /// Name resolution.
-    dns = 0x17;
-    /// Linux kernel images.
-    bzimage = 0x18;
-    /// Multiboot images.
-    multiboot = 0x19;
-    /// PXE boot images.
-    pxe = 0x21;
-    /// ELF images.
-    elf = 0x22;
-    /// COMBOOT images.
-    comboot = 0x23;
-    /// UEFI images.
-    efi = 0x24;
-    /// Fibre Channel over Ethernet.
-    fcoe = 0x25;
-    /// VLANs.
-    vlan = 0x26;
-    /// Menus.
-    menu = 0x27;
-    /// NFS.
-    nfs = 0x29;
-}
-
-impl IpxeFeatures {
+impl IpxeOptions {
     /// Parses the value of option 175.
     #[must_use]
     pub fn parse(value: &[u8]) -> Self {
-        let mut features = Self::default();
+        let mut options = Self::default();
         for sub in SubOptions::encapsulated(value) {
             match (sub.code, sub.data) {
-                (FEATURE_FIRST..=FEATURE_LAST, [1..=255, ..]) => {
-                    features.bits |= 1 << (sub.code - FEATURE_FIRST);
+                (code, [1..=255, ..]) if FEATURE_CODES.contains(&code) => {
+                    options.features |= IpxeFeatures::from_bits_retain(feature(code));
                 }
-                (0xeb, [major, minor, patch]) => features.version = Some([*major, *minor, *patch]),
+                (0xeb, [major, minor, patch]) => options.version = Some([*major, *minor, *patch]),
                 (0xb1, [bus, v0, v1, d0, d1]) => {
                     let vendor = u16::from_be_bytes([*v0, *v1]);
-                    features.bus_id = Some((*bus, vendor, u16::from_be_bytes([*d0, *d1])));
+                    options.bus_id = Some((*bus, vendor, u16::from_be_bytes([*d0, *d1])));
                 }
                 _ => {}
             }
         }
-        features
-    }
-
-    /// Returns whether the client has the feature with this sub-option code.
-    #[must_use]
-    pub const fn has(&self, code: u8) -> bool {
-        code >= FEATURE_FIRST
-            && code <= FEATURE_LAST
-            && self.bits & (1 << (code - FEATURE_FIRST)) != 0
+        options
     }
 
     /// Returns whether this build can boot the ramdisk: it supports HTTP and a Linux
     /// kernel or UEFI images. Otherwise Farrier chainloads its own iPXE.
     #[must_use]
-    pub const fn is_usable(&self) -> bool {
-        self.http() && (self.bzimage() || self.efi())
+    pub fn is_usable(&self) -> bool {
+        let images = IpxeFeatures::BZIMAGE | IpxeFeatures::EFI;
+        self.features.contains(IpxeFeatures::HTTP) && self.features.intersects(images)
     }
 }

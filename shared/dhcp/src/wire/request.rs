@@ -6,7 +6,7 @@ use core::net::Ipv4Addr;
 use super::emit::{self, Message, Writer};
 use super::option::{SubOptions, code};
 use super::packet::{self, Op, Packet};
-use super::pxe::{self, Arch, ArchList, ClientClass, IpxeFeatures};
+use super::pxe::{self, Arch, ArchList, ClientClass, IpxeOptions};
 use super::{Error, MessageType};
 
 /// A client's message. The first of repeated options counts.
@@ -61,7 +61,7 @@ pub struct Request<'a> {
     pub vendor: Option<&'a [u8]>,
     /// Option 82 whole, as the last relay wrote it.
     pub relay_info: Option<&'a [u8]>,
-    /// Option 175; [`Request::ipxe_features`] parses it.
+    /// Option 175; [`Request::ipxe_options`] parses it.
     pub ipxe: Option<&'a [u8]>,
 }
 
@@ -223,10 +223,10 @@ impl<'a> Request<'a> {
         self.user_class.is_some_and(pxe::is_ipxe_user_class) || self.ipxe.is_some()
     }
 
-    /// Returns the features of an iPXE client; none without option 175.
+    /// Returns the contents of option 175; empty without it.
     #[must_use]
-    pub fn ipxe_features(&self) -> IpxeFeatures {
-        self.ipxe.map(IpxeFeatures::parse).unwrap_or_default()
+    pub fn ipxe_options(&self) -> IpxeOptions {
+        self.ipxe.map(IpxeOptions::parse).unwrap_or_default()
     }
 
     /// Returns the system UUID from option 97 in wire order. PXE ROMs send SMBIOS

@@ -1,9 +1,10 @@
-//! One server on its way: the steps that jobs and scenarios are made of.
+//! The steps of one server's job, of which jobs and scenarios are made.
 
 use super::{Patience, ServerReport, Tenant, Watch};
 use crate::disk;
-use crate::qemu::{Firmware, Server};
+use crate::qemu::Firmware;
 use crate::scenario::Api;
+use crate::server::Server;
 use crate::switch::Mac;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -58,7 +59,7 @@ pub struct Written {
 }
 
 /// A server with its node, and what was learned on the way.
-pub struct Walk<'r> {
+pub struct ServerJob<'r> {
     /// The machine.
     pub server: &'r Server,
     /// The appliance's API.
@@ -73,33 +74,29 @@ pub struct Walk<'r> {
     hop_started: Instant,
 }
 
-impl std::fmt::Debug for Walk<'_> {
+impl std::fmt::Debug for ServerJob<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Walk")
+        f.debug_struct("ServerJob")
             .field("server", &self.server.name())
             .field("report", &self.report)
             .finish_non_exhaustive()
     }
 }
 
-impl<'r> Walk<'r> {
-    /// Powers the server on and waits until its agent has said hello and the
-    /// appliance shows it in `enroll`.
+impl<'r> ServerJob<'r> {
+    /// Powers the server on and waits until its agent's handshake is complete
+    /// and the appliance shows it in `enroll`.
     ///
     /// # Errors
     /// It does not come; the error names the last hop that was seen.
-    pub fn power_on(
-        server: &'r Server,
-        api: &'r Api,
-        patience: Patience,
-        watch: &'r dyn Watch,
-    ) -> Result<Self> {
+    pub fn power_on(server: &'r Server, api: &'r Api, watch: &'r dyn Watch) -> Result<Self> {
         let started = Instant::now();
+        let patience = Patience::of(server.form());
         watch.say(server.name(), "power on");
         server.power_on()?;
         let mac = server.mac();
         let node = discovered(api, mac, patience.boot)?;
-        let mut walk = Walk {
+        let mut job = ServerJob {
             server,
             api,
             node,
@@ -115,10 +112,10 @@ impl<'r> Walk<'r> {
             watch,
             hop_started: started,
         };
-        walk.hop("power on to first packet");
-        walk.look()?;
-        walk.wait_for_agent()?;
-        Ok(walk)
+        job.hop("power on to first packet");
+        job.look()?;
+        job.wait_for_agent()?;
+        Ok(job)
     }
 
     /// The appliance's view of the node: `provision_state` and the rest of
@@ -137,7 +134,7 @@ impl<'r> Walk<'r> {
     }
 
     /// The boot timeline and progress of the node, as the appliance's status
-    /// page tells them.
+    /// page shows them.
     ///
     /// # Errors
     /// The API does not answer, or does not know the node.
@@ -165,25 +162,25 @@ impl<'r> Walk<'r> {
         })
     }
 
-    /// Waits for the agent's hello, telling each hop of the boot as it is
+    /// Waits for the agent's handshake and shows each hop of the boot as it is
     /// seen.
     ///
     /// # Errors
     /// It does not come in time; the error names the last hop.
     pub fn wait_for_agent(&mut self) -> Result<()> {
         let end = Instant::now() + self.patience.boot;
-        let mut told = 0;
+        let mut shown = 0;
         loop {
             let status = self.status()?;
             let hops = array(&status, "hops").to_vec();
-            for hop in hops.iter().skip(told) {
+            for hop in hops.iter().skip(shown) {
                 let name = hop["name"].as_str().unwrap_or("?");
                 self.watch.say(
                     self.server.name(),
                     &format!("{name} at {:.1} s", seconds(hop)),
                 );
             }
-            told = told.max(hops.len());
+            shown = shown.max(hops.len());
             if hops.iter().any(|hop| hop["name"] == "agent handshake") {
                 for hop in &hops {
                     let name = hop["name"].as_str().unwrap_or("?");
@@ -381,7 +378,8 @@ impl<'r> Walk<'r> {
         }))
     }
 
-    /// Deploys an image for a tenant and waits for the instance's own word.
+    /// Deploys an image for a tenant and waits for the line that proves the
+    /// instance.
     ///
     /// # Errors
     /// A step fails, or the instance says something else.
@@ -442,8 +440,7 @@ impl<'r> Walk<'r> {
     pub fn release(&mut self) -> Result<()> {
         self.verb("deleted")?;
         self.wait_for("clean wait", Duration::from_secs(30))?;
-        self.watch
-            .say(self.server.name(), "power cycle, by the rig's hand");
+        self.watch.say(self.server.name(), "power cycle");
         self.server.power_cycle()?;
         self.wait_for("available", self.patience.boot + self.patience.clean)?;
         self.hop("release");
