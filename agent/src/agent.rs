@@ -1,9 +1,8 @@
-//! The agent's answers to orders: which work is begun, how it is watched,
-//! what is said about it.
+//! The agent carries out orders: it starts a task, watches its progress and
+//! reports the result.
 //!
-//! [`Agent`] implements the protocol's [`AgentHandler`]; the machine that it
-//! works on is behind [`Machine`], so that tests drive the same code with
-//! disks made of files.
+//! [`Agent`] implements the protocol's [`AgentHandler`]. It accesses the server
+//! through [`Machine`], so that tests run the same code on disks in memory.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,67 +11,67 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
 
 use farrier_image::manifest::PublicKey;
-use farrier_protocol::conversation::Lost;
-use farrier_protocol::handler::{AgentHandler, Work};
+use farrier_protocol::agent_client::Lost;
+use farrier_protocol::handler::{AgentHandler, TaskEvent};
 use farrier_protocol::message::{
-    Deploy, Disk, DiskId, EraseMethod, Failure, FinalReport, HandshakeReply, Inspection, NodeId,
-    Order, Progress, Reason, Refusal, Report, Step, Task,
+    AgentStep, Deploy, Disk, DiskId, EraseMethod, Failure, FinalReport, HandshakeReply, Inspection,
+    NodeId, Order, Progress, Reason, Refusal, Report, Task,
 };
 
 use crate::device::BlockDevice;
 use crate::operations::{Meter, deploy, erase, failure};
 
-/// Work that has not moved for so long hangs in the kernel. Longer than the
-/// slowest single command that is given to a disk.
+/// A task without progress for this time hangs in the kernel. The limit is
+/// longer than the slowest single disk command.
 const STALL: Duration = Duration::from_secs(900);
 
-/// The machine that an agent works on.
+/// The server on which an agent runs.
 pub trait Machine: Send + Sync + 'static {
-    /// Its disks.
+    /// A disk, opened for writing.
     type Device: BlockDevice;
 
-    /// Reads the hardware.
+    /// Reads the hardware inventory.
     fn inspect(&self) -> Inspection;
 
     /// Opens a disk for exclusive use.
     ///
     /// # Errors
-    /// The kernel's, for instance where it is mounted.
+    /// The kernel's error, for instance if the disk is mounted.
     fn open(&self, disk: &Disk) -> io::Result<Self::Device>;
 
-    /// Random bytes.
+    /// Returns 16 random bytes.
     fn random(&self) -> [u8; 16];
 
-    /// The agent's resident memory at its highest, in KiB.
+    /// Returns the agent's peak resident memory in KiB.
     fn peak_rss_kib(&self) -> u32;
 
-    /// Tells a person at the console.
-    fn say(&self, line: &str);
+    /// Writes a line to the console.
+    fn log(&self, line: &str);
 
-    /// A fault of the agent itself, in any thread: what is under way will not
-    /// come to its end.
+    /// Returns the message of a panic in any of the agent's threads. After a
+    /// panic the running task does not end.
     fn fault(&self) -> Option<String>;
 
-    /// Reboots or powers off. Returns at once where it can't.
-    fn leave(&self, farewell: FinalReport);
+    /// Reboots or powers off. Returns at once if the kernel refuses.
+    fn leave(&self, report: FinalReport);
 }
 
-/// What an agent has to know beside the machine.
+/// Configuration of an agent.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// The operator's key, which signs images.
+    /// The operator's public key; it verifies image manifests.
     pub image_key: PublicKey,
-    /// The appliance's HTTP http_server.
+    /// Address of the appliance's HTTP server.
     pub http_server: SocketAddr,
 }
 
-/// An order under way.
-struct Errand {
+/// The task of the current order.
+struct RunningTask {
     meter: Arc<Meter>,
     order: u32,
-    said: Receiver<Work>,
-    /// For the rate: when, in the meter's milliseconds, how much was done,
-    /// and the rate then.
+    events: Receiver<TaskEvent>,
+    /// The last sample of the rate: time in the meter's milliseconds, bytes
+    /// done, and bytes per second.
     sample: (u64, u64, u32),
 }
 
@@ -81,8 +80,8 @@ pub struct Agent<M> {
     machine: Arc<M>,
     settings: Settings,
     node: NodeId,
-    task: Option<Errand>,
-    /// A thread of an earlier order never came back.
+    task: Option<RunningTask>,
+    /// The thread of an earlier order did not end.
     hung: bool,
     left: Option<FinalReport>,
     lost: Option<Lost>,
@@ -98,7 +97,7 @@ impl<M> std::fmt::Debug for Agent<M> {
 }
 
 impl<M: Machine> Agent<M> {
-    /// An agent without an order.
+    /// Creates an agent without an order.
     pub fn new(machine: Arc<M>, settings: Settings) -> Self {
         Self {
             machine,
@@ -111,72 +110,73 @@ impl<M: Machine> Agent<M> {
         }
     }
 
-    /// Whether an order is under way.
+    /// Returns whether the agent is carrying out an order.
     pub fn is_working(&self) -> bool {
         self.task.is_some()
     }
 
-    /// How the conversation ended, where it ended by a farewell.
+    /// Returns the final report that the agent sent, if it sent one.
     pub fn left(&self) -> Option<FinalReport> {
         self.left
     }
 
-    /// Why the conversation was lost, where it was.
+    /// Returns why the session was lost, if it was lost.
     pub fn lost(&self) -> Option<Lost> {
         self.lost
     }
 
-    /// Starts `work` on a thread of its own.
+    /// Starts `work` on a thread of its own. Reports a failure instead if the
+    /// thread of an earlier order still runs.
     fn spawn(
         &mut self,
         order: u32,
-        step: Step,
-        work: impl FnOnce(&M, &Meter, &Sender<Work>) -> Result<(), Failure> + Send + 'static,
+        step: AgentStep,
+        work: impl FnOnce(&M, &Meter, &Sender<TaskEvent>) -> Result<(), Failure> + Send + 'static,
     ) {
         let meter = Arc::new(Meter::new(step));
-        let (say, said) = channel();
-        self.task = Some(Errand {
+        let (sender, events) = channel();
+        self.task = Some(RunningTask {
             meter: Arc::clone(&meter),
             order,
-            said,
+            events,
             sample: (0, 0, 0),
         });
         if self.hung {
-            // The disk may still be in the hands of the thread that hangs.
+            // The thread that hangs may still have the disk open.
             let failed = failure(
                 step,
                 Reason::Resources,
-                "an earlier order still hangs; the machine needs a reboot",
+                "the task of an earlier order still runs. Reboot the server.",
             );
-            drop(say.send(Work::Failed(failed)));
+            drop(sender.send(TaskEvent::Failed(failed)));
             return;
         }
         let machine = Arc::clone(&self.machine);
-        let thread_say = say.clone();
+        let thread_sender = sender.clone();
         let spawned = std::thread::Builder::new()
             .name("order".into())
             .stack_size(crate::STACK)
             .spawn(move || {
-                let work = match work(&machine, &meter, &thread_say) {
-                    Ok(()) => Work::Finished,
-                    Err(failure) => Work::Failed(failure),
+                let event = match work(&machine, &meter, &thread_sender) {
+                    Ok(()) => TaskEvent::Finished,
+                    Err(failure) => TaskEvent::Failed(failure),
                 };
-                // Nobody listens any more only when the machine goes down.
-                drop(thread_say.send(work));
+                // The receiver is dropped only when the server goes down.
+                drop(thread_sender.send(event));
             });
         if let Err(error) = spawned {
             let failed = failure(step, Reason::Resources, error);
-            drop(say.send(Work::Failed(failed)));
+            drop(sender.send(TaskEvent::Failed(failed)));
         }
     }
 }
 
 impl<M: Machine> AgentHandler for Agent<M> {
-    fn established(&mut self, _now: u64, welcome: &HandshakeReply) {
-        self.node = welcome.node;
-        self.machine.say(&format!(
+    fn established(&mut self, _now: u64, handshake_reply: &HandshakeReply) {
+        self.node = handshake_reply.node;
+        self.machine.log(&format!(
             "session established, protocol version {}, boot {}",
-            welcome.version, welcome.boot.0
+            handshake_reply.version, handshake_reply.boot.0
         ));
     }
 
@@ -184,78 +184,78 @@ impl<M: Machine> AgentHandler for Agent<M> {
         let counter = order.counter;
         match &order.task {
             Task::Inspect => {
-                self.machine.say("order: inspect");
-                self.spawn(counter, Step::Inspect, |machine, _, say| {
+                self.machine.log("order: inspect");
+                self.spawn(counter, AgentStep::Inspect, |machine, _, events| {
                     let inspection = machine.inspect();
-                    machine.say(&summary(&inspection));
-                    tell(say, Report::Inspection(inspection));
+                    machine.log(&summary(&inspection));
+                    send_report(events, Report::Inspection(inspection));
                     Ok(())
                 });
             }
             Task::Erase { disks, least } => {
                 self.machine
-                    .say(&format!("order: erase {} disks", disks.len()));
+                    .log(&format!("order: erase {} disks", disks.len()));
                 let (disks, least) = (disks.to_vec(), *least);
-                self.spawn(counter, Step::Erase, move |machine, meter, say| {
-                    erase_disks(machine, &disks, least, meter, say)
+                self.spawn(counter, AgentStep::Erase, move |machine, meter, events| {
+                    erase_disks(machine, &disks, least, meter, events)
                 });
             }
             Task::Deploy(deploy) => {
                 self.machine
-                    .say(&format!("order: deploy to disk {}", deploy.disk.serial));
+                    .log(&format!("order: deploy to disk {}", deploy.disk.serial));
                 let (deploy, settings, node) = (deploy.clone(), self.settings, self.node);
-                self.spawn(counter, Step::Write, move |machine, meter, say| {
-                    deploy_image(machine, &deploy, settings, node, meter, say)
+                self.spawn(counter, AgentStep::Write, move |machine, meter, events| {
+                    deploy_image(machine, &deploy, settings, node, meter, events)
                 });
             }
-            Task::Reboot => self.spawn(counter, Step::Finish, |machine, _, say| {
-                machine.say("order: reboot");
-                drop(say.send(Work::Leave(FinalReport::Reboot)));
+            Task::Reboot => self.spawn(counter, AgentStep::Finish, |machine, _, events| {
+                machine.log("order: reboot");
+                drop(events.send(TaskEvent::Leave(FinalReport::Reboot)));
                 Ok(())
             }),
-            Task::PowerOff => self.spawn(counter, Step::Finish, |machine, _, say| {
-                machine.say("order: power off");
-                drop(say.send(Work::Leave(FinalReport::PowerOff)));
+            Task::PowerOff => self.spawn(counter, AgentStep::Finish, |machine, _, events| {
+                machine.log("order: power off");
+                drop(events.send(TaskEvent::Leave(FinalReport::PowerOff)));
                 Ok(())
             }),
         }
     }
 
-    fn poll(&mut self, _now: u64) -> Option<Work> {
+    fn poll(&mut self, _now: u64) -> Option<TaskEvent> {
         let task = self.task.as_mut()?;
-        let work = match task.said.try_recv() {
-            Ok(work) => work,
+        let event = match task.events.try_recv() {
+            Ok(event) => event,
             Err(TryRecvError::Empty) => {
                 if let Some(fault) = self.machine.fault() {
                     self.hung = true;
-                    Work::Failed(failure(task.meter.step(), Reason::Other, fault))
+                    TaskEvent::Failed(failure(task.meter.step(), Reason::Other, fault))
                 } else if task.meter.idle() > STALL {
                     self.hung = true;
-                    Work::Failed(failure(
+                    TaskEvent::Failed(failure(
                         task.meter.step(),
                         Reason::Other,
-                        format_args!("nothing has moved for {} s", STALL.as_secs()),
+                        format_args!("the task made no progress for {} s", STALL.as_secs()),
                     ))
                 } else {
-                    return task.progress(&*self.machine).map(Work::Progress);
+                    return task.progress(&*self.machine).map(TaskEvent::Progress);
                 }
             }
-            Err(TryRecvError::Disconnected) => Work::Failed(failure(
+            Err(TryRecvError::Disconnected) => TaskEvent::Failed(failure(
                 task.meter.step(),
                 Reason::Other,
-                "the work was broken off by a fault of the agent",
+                "the agent's task ended without a result",
             )),
         };
-        match &work {
-            Work::Finished | Work::Leave(_) => self.task = None,
-            Work::Failed(failure) => {
-                self.machine.say(&format!(
+        match &event {
+            TaskEvent::Finished | TaskEvent::Leave(_) => self.task = None,
+            TaskEvent::Failed(failure) => {
+                self.machine.log(&format!(
                     "failed at {:?}: {:?}: {}",
                     failure.step, failure.reason, failure.text
                 ));
                 self.task = None;
             }
-            Work::Report(Report::Erased(certificate)) => self.machine.say(&format!(
+            TaskEvent::Report(Report::Erased(certificate)) => self.machine.log(&format!(
                 "disk {} erased by {:?}: {} bytes read back, {} repaired, {} ms",
                 certificate.disk.serial,
                 certificate.method,
@@ -263,7 +263,7 @@ impl<M: Machine> AgentHandler for Agent<M> {
                 certificate.repaired_bytes,
                 certificate.millis
             )),
-            Work::Report(Report::ImageWritten(proof)) => self.machine.say(&format!(
+            TaskEvent::Report(Report::ImageWritten(proof)) => self.machine.log(&format!(
                 "image written: {} bytes, {} fetched, {} chunks fetched again, peak {} KiB, {} ms",
                 proof.image_bytes,
                 proof.fetched_bytes,
@@ -271,30 +271,30 @@ impl<M: Machine> AgentHandler for Agent<M> {
                 proof.peak_rss_kib,
                 proof.millis
             )),
-            Work::Report(_) | Work::Progress(_) => {}
+            TaskEvent::Report(_) | TaskEvent::Progress(_) => {}
         }
-        Some(work)
+        Some(event)
     }
 
     fn refused(&mut self, _now: u64, refusal: Refusal) {
         self.machine
-            .say(&format!("the appliance refuses a statement: {refusal:?}"));
+            .log(&format!("the appliance refused a statement: {refusal:?}"));
         self.task = None;
     }
 
-    fn leave(&mut self, _now: u64, farewell: FinalReport) {
-        self.left = Some(farewell);
-        self.machine.leave(farewell);
+    fn leave(&mut self, _now: u64, report: FinalReport) {
+        self.left = Some(report);
+        self.machine.leave(report);
     }
 
     fn lost(&mut self, _now: u64, lost: Lost) {
-        self.machine.say(&format!("conversation lost: {lost:?}"));
+        self.machine.log(&format!("session lost: {lost:?}"));
         self.lost = Some(lost);
     }
 }
 
-impl Errand {
-    /// The present state, where there is something to tell.
+impl RunningTask {
+    /// Returns the progress, at most once a second and only if it changed.
     fn progress(&mut self, machine: &impl Machine) -> Option<Progress> {
         const SAMPLE_MS: u64 = 1000;
         let (done, total) = self.meter.progress();
@@ -305,7 +305,7 @@ impl Errand {
         }
         let bytes = done.saturating_sub(before);
         let fresh = bytes.saturating_mul(1000) / (now - then).max(1);
-        // Half of it is new: smooth over a few seconds, quick to follow.
+        // Exponential smoothing with a factor of one half.
         let smooth = (u64::from(rate) + fresh) / if rate == 0 { 1 } else { 2 };
         let rate = u32::try_from(smooth).unwrap_or(u32::MAX);
         self.sample = (now, done, rate);
@@ -320,9 +320,9 @@ impl Errand {
     }
 }
 
-fn tell(say: &Sender<Work>, fact: Report) {
-    // Nobody listens any more only when the machine goes down.
-    drop(say.send(Work::Report(fact)));
+fn send_report(events: &Sender<TaskEvent>, report: Report) {
+    // The receiver is dropped only when the server goes down.
+    drop(events.send(TaskEvent::Report(report)));
 }
 
 fn summary(inspection: &Inspection) -> String {
@@ -347,9 +347,8 @@ fn summary(inspection: &Inspection) -> String {
     )
 }
 
-/// Finds a disk by serial number *and* size: a disk that has one of both only
-/// is another disk.
-fn find<'a>(disks: &'a [Disk], id: &DiskId, step: Step) -> Result<&'a Disk, Failure> {
+/// Finds a disk by serial number and size. Both must match.
+fn find<'a>(disks: &'a [Disk], id: &DiskId, step: AgentStep) -> Result<&'a Disk, Failure> {
     let mut found = disks.iter().filter(|disk| disk.id == *id);
     match (found.next(), found.next()) {
         (Some(disk), None) => Ok(disk),
@@ -361,33 +360,37 @@ fn find<'a>(disks: &'a [Disk], id: &DiskId, step: Step) -> Result<&'a Disk, Fail
         (None, _) if disks.is_empty() => Err(failure(
             step,
             Reason::NoDisks,
-            "the machine has no disk that can be written",
+            "the server has no writable disk",
         )),
         (None, _) => Err(failure(
             step,
             Reason::DiskMissing,
-            format_args!("no disk {} of {} bytes", id.serial, id.size),
+            format_args!("the server has no disk {} of {} bytes", id.serial, id.size),
         )),
     }
 }
 
-/// The disks that an order to erase names, opened. All of them are found and
-/// opened before the first byte is touched.
+/// Opens all disks that an erase order names. The caller writes to a disk only
+/// after all are open.
 ///
 /// # Errors
-/// The failure to report.
+/// The failure to report: a disk is missing or can't be opened.
 pub fn open_all<D: BlockDevice>(
     disks: &[Disk],
     wanted: &[DiskId],
     open: impl Fn(&Disk) -> io::Result<D>,
-) -> Result<Vec<erase::Job<D>>, Failure> {
+) -> Result<Vec<erase::EraseJob<D>>, Failure> {
     if wanted.is_empty() {
-        return Err(failure(Step::Erase, Reason::NoDisks, "no disk is named"));
+        return Err(failure(
+            AgentStep::Erase,
+            Reason::NoDisks,
+            "the order names no disk",
+        ));
     }
     let mut jobs = Vec::new();
     for id in wanted {
-        let (disk, device) = open_one(disks, id, Step::Erase, &open)?;
-        jobs.push(erase::Job {
+        let (disk, device) = open_one(disks, id, AgentStep::Erase, &open)?;
+        jobs.push(erase::EraseJob {
             id: id.clone(),
             abilities: disk.erase,
             device,
@@ -396,14 +399,15 @@ pub fn open_all<D: BlockDevice>(
     Ok(jobs)
 }
 
-/// The disk of that identity, opened for writing.
+/// Finds the disk `id` and opens it for writing.
 ///
 /// # Errors
-/// The failure to report.
+/// The failure to report: the disk is missing, has another size, or can't be
+/// opened.
 pub fn open_one<'a, D: BlockDevice>(
     disks: &'a [Disk],
     id: &DiskId,
-    step: Step,
+    step: AgentStep,
     open: impl Fn(&Disk) -> io::Result<D>,
 ) -> Result<(&'a Disk, D), Failure> {
     let disk = find(disks, id, step)?;
@@ -412,7 +416,12 @@ pub fn open_one<'a, D: BlockDevice>(
         return Err(failure(
             step,
             Reason::DiskMissing,
-            format_args!("disk {} has another size now", id.serial),
+            format_args!(
+                "disk {} has {} bytes, the order names {}",
+                id.serial,
+                device.size(),
+                id.size
+            ),
         ));
     }
     Ok((disk, device))
@@ -423,22 +432,34 @@ fn erase_disks<M: Machine>(
     wanted: &[DiskId],
     least: EraseMethod,
     meter: &Meter,
-    say: &Sender<Work>,
+    events: &Sender<TaskEvent>,
 ) -> Result<(), Failure> {
     let jobs = open_all(&machine.inspect().disks, wanted, |disk| machine.open(disk))?;
-    let say_certificate = std::sync::Mutex::new(say.clone());
+    let certificates = std::sync::Mutex::new(events.clone());
     let failures = erase::erase_all(jobs, least, meter, &|certificate| {
-        if let Ok(say) = say_certificate.lock() {
-            tell(&say, Report::Erased(certificate));
+        if let Ok(events) = certificates.lock() {
+            send_report(&events, Report::Erased(certificate));
         }
     });
-    match failures.into_iter().next() {
-        Some(failure) => Err(failure),
-        None => {
-            tell(say, Report::Done);
-            Ok(())
+    // One failure a disk. The appliance keeps the first as the node's last
+    // error, so the first also has the number of failed disks. The last one
+    // ends the order.
+    let count = failures.len();
+    let mut failures = failures.into_iter().enumerate().map(|(index, failed)| {
+        if index > 0 || count == 1 {
+            return failed;
         }
+        let text = format_args!("{count} disks failed. {}", failed.text);
+        failure(failed.step, failed.reason, text)
+    });
+    let Some(last) = failures.next_back() else {
+        send_report(events, Report::Done);
+        return Ok(());
+    };
+    for failure in failures {
+        send_report(events, Report::Failure(failure));
     }
+    Err(last)
 }
 
 fn deploy_image<M: Machine>(
@@ -447,10 +468,12 @@ fn deploy_image<M: Machine>(
     settings: Settings,
     node: NodeId,
     meter: &Meter,
-    say: &Sender<Work>,
+    events: &Sender<TaskEvent>,
 ) -> Result<(), Failure> {
     let disks = machine.inspect().disks;
-    let (_, device) = open_one(&disks, &order.disk, Step::Write, |disk| machine.open(disk))?;
+    let (_, device) = open_one(&disks, &order.disk, AgentStep::Write, |disk| {
+        machine.open(disk)
+    })?;
     let context = deploy::Context {
         image_key: settings.image_key,
         node,
@@ -459,6 +482,6 @@ fn deploy_image<M: Machine>(
     };
     let mut proof = deploy::deploy(order, &device, settings.http_server, &context)?;
     proof.peak_rss_kib = machine.peak_rss_kib();
-    tell(say, Report::ImageWritten(proof));
+    send_report(events, Report::ImageWritten(proof));
     Ok(())
 }

@@ -1,55 +1,54 @@
-//! The conversation over a UDP socket, until it is over.
+//! Runs the protocol client over a UDP socket.
 
 use std::io;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use farrier_protocol::MAX_DATAGRAM;
-use farrier_protocol::conversation::Conversation;
-use farrier_protocol::handler::{Driver, Turn};
+use farrier_protocol::agent_client::AgentClient;
+use farrier_protocol::handler::{AgentRunner, RunnerPoll};
 
 use crate::agent::{Agent, Machine};
 
-/// How often work in progress is looked at.
-const LOOK: Duration = Duration::from_millis(50);
-/// Longest sleep without work: the caller's chores shall not wait longer.
+/// Interval at which the client polls a running task.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Longest sleep without a task. It bounds the time between two calls of
+/// `housekeeping`.
 const IDLE: Duration = Duration::from_millis(1000);
 
-/// Talks to the appliance that `socket` is connected to until the
-/// conversation is over, and hands the agent back. `chores` is called at
-/// least once a second.
-pub fn converse<M: Machine>(
+/// Runs the session with the appliance to which `socket` is connected until it
+/// ends, and returns the agent. Calls `housekeeping` at least once a second.
+pub fn run<M: Machine>(
     socket: &UdpSocket,
-    conversation: Conversation,
+    client: AgentClient,
     agent: Agent<M>,
-    mut chores: impl FnMut(),
-) -> Driver<Agent<M>> {
+    mut housekeeping: impl FnMut(),
+) -> AgentRunner<Agent<M>> {
     let began = Instant::now();
     let now = || u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let mut driver = Driver::new(conversation, agent);
+    let mut runner = AgentRunner::new(client, agent);
     let mut buffer = [0; MAX_DATAGRAM];
     loop {
-        chores();
-        match driver.poll(now()) {
-            Turn::Transmit(datagram) => {
-                // A datagram that can't be sent is one that is lost: the
-                // conversation repeats it.
+        housekeeping();
+        match runner.poll(now()) {
+            RunnerPoll::Transmit(datagram) => {
+                // The client sends the datagram again, as after a loss.
                 if socket.send(datagram).is_err() {
-                    std::thread::sleep(LOOK);
+                    std::thread::sleep(POLL_INTERVAL);
                 }
                 continue;
             }
-            Turn::Over => return driver,
-            Turn::Until(time) => {
-                let most = if driver.handler().is_working() {
-                    LOOK
+            RunnerPoll::Over => return runner,
+            RunnerPoll::Until(time) => {
+                let most = if runner.handler().is_working() {
+                    POLL_INTERVAL
                 } else {
                     IDLE
                 };
                 let wait = Duration::from_millis(time.saturating_sub(now())).min(most);
                 if let Some(length) = receive(socket, wait, &mut buffer) {
                     let datagram = buffer.get(..length).unwrap_or_default();
-                    driver.process(now(), datagram);
+                    runner.process(now(), datagram);
                 }
             }
         }
@@ -57,7 +56,7 @@ pub fn converse<M: Machine>(
 }
 
 fn receive(socket: &UdpSocket, wait: Duration, buffer: &mut [u8]) -> Option<usize> {
-    // Zero would mean to wait for ever.
+    // Zero would disable the timeout.
     let wait = wait.max(Duration::from_millis(1));
     if socket.set_read_timeout(Some(wait)).is_err() {
         std::thread::sleep(wait);
@@ -66,7 +65,7 @@ fn receive(socket: &UdpSocket, wait: Duration, buffer: &mut [u8]) -> Option<usiz
     match socket.recv(buffer) {
         Ok(length) => Some(length),
         Err(error) => {
-            // "Connection refused" comes at once: nobody listens there yet.
+            // ECONNREFUSED returns at once: no socket listens there yet.
             if !matches!(
                 error.kind(),
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut

@@ -1,23 +1,23 @@
-//! A disk as the engines' drivers see it: [`BlockDevice`], and the aligned
-//! buffers that direct I/O asks for.
+//! The interface to a disk, [`BlockDevice`], and the aligned buffers that direct
+//! I/O needs.
 //!
-//! The kernel's block devices live in [`crate::sys::block`]; tests bring
-//! devices of their own that lie, fail, or are short.
+//! [`crate::sys::block`] implements it for the kernel's block devices; tests
+//! implement it with disks that fail.
 
 use std::io;
 use std::ops::{Deref, DerefMut, Range};
 
 use crate::engine::zero::first_nonzero_run;
 
-/// Alignment of every buffer that is read into or written from: enough for
-/// direct I/O on disks with blocks up to 4 KiB.
+/// Alignment of every I/O buffer in bytes: enough for direct I/O on disks with
+/// blocks of up to 4 KiB.
 pub const ALIGN: usize = 4096;
 
-/// A disk that can be read, written and emptied.
+/// A disk that can be read, written and erased.
 ///
-/// Offsets and lengths are multiples of [`BlockDevice::block_size`] and lie
-/// within [`BlockDevice::size`]. Reads come from the device, never from a
-/// cache of the host: what is read back is what is there.
+/// Offsets and lengths are in bytes, multiples of [`BlockDevice::block_size`],
+/// and within [`BlockDevice::size`]. Reads come from the device and not from a
+/// cache of the host.
 pub trait BlockDevice: Send + Sync {
     /// Size in bytes.
     fn size(&self) -> u64;
@@ -28,49 +28,49 @@ pub trait BlockDevice: Send + Sync {
     /// Fills `buffer` from `offset`.
     ///
     /// # Errors
-    /// The device's; an end within the buffer is [`io::ErrorKind::UnexpectedEof`].
+    /// The device's error; [`io::ErrorKind::UnexpectedEof`] if the device ends
+    /// within the buffer.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
 
     /// Writes all of `bytes` at `offset`.
     ///
     /// # Errors
-    /// The device's.
+    /// The device's error.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Tells the device that a range holds nothing of worth. What it reads as
-    /// afterwards is up to the device.
+    /// Discards a range (TRIM, UNMAP, deallocate). Its content afterwards depends
+    /// on the device.
     ///
     /// # Errors
-    /// The device's; [`io::ErrorKind::Unsupported`] where it can't.
+    /// The device's error; [`io::ErrorKind::Unsupported`] if it lacks the command.
     fn discard(&self, offset: u64, length: u64) -> io::Result<()>;
 
-    /// Lets the device write zeroes over a range by itself.
+    /// Sends the command by which the device writes zeroes over a range.
     ///
     /// # Errors
-    /// The device's; [`io::ErrorKind::Unsupported`] where it can't.
+    /// The device's error; [`io::ErrorKind::Unsupported`] if it lacks the command.
     fn write_zeroes(&self, offset: u64, length: u64) -> io::Result<()>;
 
-    /// Puts everything written onto the medium.
+    /// Flushes the write cache of the device.
     ///
     /// # Errors
-    /// The device's.
+    /// The device's error.
     fn flush(&self) -> io::Result<()>;
 
-    /// Makes the host look at the partition table again.
+    /// Makes the kernel read the partition table again.
     ///
     /// # Errors
-    /// The host's, for instance when a partition is in use.
+    /// The kernel's error, for instance if a partition is in use.
     fn reread_partitions(&self) -> io::Result<()>;
 
-    /// Reads as much as `buffer` holds from `offset` and looks for bytes that
-    /// aren't zero: the first run of blocks with such bytes, from the start of
-    /// the buffer. A device whose content is known without reading it, as that
-    /// of a simulated disk of many gigabytes, answers by itself.
+    /// Reads `buffer.len()` bytes from `offset` and returns the first run of
+    /// blocks with a byte that is not zero, as a range of the buffer. A simulated
+    /// disk overrides it and answers without reading gigabytes.
     ///
     /// # Errors
-    /// The device's.
+    /// The device's error.
     fn find_nonzero(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Option<Range<usize>>> {
-        // A driver that fills nothing and says that it did must not pass.
+        // A driver that returns success without filling the buffer fails.
         let unit = (self.block_size() as usize).max(1);
         buffer
             .iter_mut()
@@ -80,10 +80,10 @@ pub trait BlockDevice: Send + Sync {
         Ok(first_nonzero_run(buffer, unit))
     }
 
-    /// Writes as many zeroes as `buffer` holds at `offset`.
+    /// Writes `buffer.len()` zeroes at `offset`.
     ///
     /// # Errors
-    /// The device's.
+    /// The device's error.
     fn overwrite(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         buffer.fill(0);
         self.write_at(offset, buffer)
@@ -129,7 +129,7 @@ impl<T: BlockDevice + ?Sized> BlockDevice for $pointer {
 
 behind!(Box<T>, &T);
 
-/// Bytes on the heap that start at a multiple of [`ALIGN`].
+/// A buffer on the heap with the alignment [`ALIGN`].
 pub struct AlignedBuffer {
     storage: Vec<u8>,
     start: usize,
@@ -137,13 +137,13 @@ pub struct AlignedBuffer {
 }
 
 impl AlignedBuffer {
-    /// Zeroed bytes. A `length` that is to be used for direct I/O is a
-    /// multiple of the device's block size.
+    /// Allocates `length` zeroed bytes. Direct I/O needs a multiple of the
+    /// device's block size.
     pub fn new(length: usize) -> Self {
         let storage = vec![0; length + ALIGN];
         let start = storage.as_ptr().align_offset(ALIGN);
-        // `align_offset` may decline to answer, in theory; direct I/O then
-        // fails with an error of the device instead of a wild offset here.
+        // `align_offset` may return `usize::MAX`; direct I/O then fails with
+        // an error of the device.
         let start = if start <= ALIGN { start } else { 0 };
         Self {
             storage,

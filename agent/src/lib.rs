@@ -1,19 +1,19 @@
 //! The deploy agent: inspects, erases and images a server as its PID 1.
 //!
-//! Four layers, each of which knows only those before it:
+//! Four layers; each uses only the layers above it in this list:
 //!
-//! - [`engine`]: decisions without a kernel, tested anywhere;
-//! - [`work`]: the engines driven on [`device`]s and connections, on threads
-//!   that block;
-//! - [`agent`] and [`client`]: orders, and the conversation in which they come;
-//! - [`sys`]: the kernel - mounts, modules, network, disks, power. The only
-//!   place with `unsafe` code.
+//! - [`engine`]: rules and formats without I/O;
+//! - [`operations`]: the engines on [`device`]s and connections, on threads that
+//!   block;
+//! - [`agent`] and [`client`]: orders and the session with the appliance;
+//! - [`sys`]: the kernel: mounts, modules, network, disks, power. It has the
+//!   only `unsafe` code.
 //!
-//! The binary `farrier-agent` puts them together for a real machine.
+//! The binary `farrier-agent` combines them on a real server.
 #![deny(unsafe_code)]
 #![allow(
     clippy::result_large_err,
-    reason = "an error is the failure as it is reported: made once an order, on no hot path"
+    reason = "the error is the failure report; it occurs once an order at most"
 )]
 
 pub mod agent;
@@ -24,6 +24,6 @@ pub mod operations;
 #[cfg(target_os = "linux")]
 pub mod sys;
 
-/// Stack of every thread. Messages hold their lists in place and are large;
-/// what is never touched takes no memory.
+/// Stack size of every thread in bytes. Messages hold their lists in place and
+/// are large. The kernel allocates only the pages that a thread touches.
 const STACK: usize = 1 << 20;

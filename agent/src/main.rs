@@ -1,4 +1,4 @@
-//! PID 1 of the deploy ramdisk: from the first mount to the last reboot.
+//! PID 1 of the deploy ramdisk.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -7,48 +7,46 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use farrier_agent::agent::{Agent, Settings};
-use farrier_agent::client::converse;
+use farrier_agent::client;
 use farrier_agent::engine::cmdline::BootParameters;
 use farrier_agent::sys::network::BootInterface;
 use farrier_agent::sys::server::Server;
-use farrier_agent::sys::{console::say, hardware, modules, power, random, setup};
+use farrier_agent::sys::{console::log, hardware, modules, power, random, setup};
 use farrier_image::manifest::PublicKey as ImageKey;
-use farrier_protocol::client::Randoms;
-use farrier_protocol::conversation::{Config, Conversation};
+use farrier_protocol::agent_client::{AgentClient, Config};
+use farrier_protocol::client::HandshakeEntropy;
 use farrier_protocol::message::{AgentHandshake, BootMode, Mac};
 use farrier_protocol::signing::{PublicKey, SecretKey};
 
-/// Folder of the public keys that the ramdisk was built with.
+/// Folder of the public keys in the ramdisk.
 const KEYS: &str = "/etc/farrier";
-/// How long the boot interface may take to appear: drivers load firmware,
-/// links train.
+/// Longest wait for the boot interface. Drivers load firmware and links train.
 const INTERFACE: Duration = Duration::from_secs(120);
-/// How long an address may take: switch ports drop frames for a minute.
+/// Longest wait for an address. A switch port can drop frames for a minute.
 const ADDRESS: Duration = Duration::from_secs(600);
-/// Pause before a reboot after a failure, so that a machine does not boot in
-/// circles at full speed and a person can read the console.
+/// Pause before a reboot after a failure. It limits the rate of boot loops and
+/// lets the operator read the console.
 const PAUSE: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
     if std::process::id() != 1 {
-        eprintln!("farrier-agent runs as PID 1 of the deploy ramdisk, and nowhere else");
+        eprintln!("farrier-agent runs only as PID 1 of the deploy ramdisk");
         return ExitCode::from(2);
     }
     setup::mount_all();
     setup::install_panic_hook();
-    say(concat!("version ", env!("CARGO_PKG_VERSION")));
+    log(concat!("version ", env!("CARGO_PKG_VERSION")));
     let why = match run() {
         Ok(end) | Err(end) => end,
     };
-    power::give_up(&why, PAUSE)
+    power::reboot_after(&why, PAUSE)
 }
 
-/// Comes back only when this boot can't go on, and says why.
+/// Runs the agent. Returns why the boot ended without a reboot.
 fn run() -> Result<String, String> {
-    // First of all: drivers come up while the rest is read.
+    // Drivers initialise in parallel with the steps below.
     let settling = modules::spawn().map_err(|error| format!("no thread: {error}"))?;
-    // The kernel may have to gather randomness: while links come up, not
-    // after.
+    // The kernel seeds its generator while the links come up.
     let secrets = std::thread::spawn(|| [random(), random(), random()]);
     let cmdline = fs::read_to_string("/proc/cmdline").map_err(|error| error.to_string())?;
     let parameters = BootParameters::parse(&cmdline).map_err(|error| error.to_string())?;
@@ -57,25 +55,27 @@ fn run() -> Result<String, String> {
     let image_key = ImageKey(key("operator.ed25519")?);
     let smbios = hardware::smbios();
 
-    let boot = BootInterface::find(parameters.boot_mac, Instant::now() + INTERFACE)
-        .ok_or("the boot interface does not appear")?;
-    say(&format!("boot interface {}", boot.name));
+    let boot = BootInterface::find(parameters.boot_mac, Instant::now() + INTERFACE).ok_or(
+        "the boot interface of the kernel command line did not appear. Check its driver and cable.",
+    )?;
+    log(&format!("boot interface {}", boot.name));
     boot.spawn_dhcp(smbios.uuid)
         .map_err(|error| format!("no thread: {error}"))?;
     boot.wait_address(Instant::now() + ADDRESS)
-        .ok_or("no address by DHCP")?;
+        .ok_or("no DHCP server answered on the boot interface")?;
 
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(|error| error.to_string())?;
     socket
         .connect((parameters.appliance, parameters.port))
         .map_err(|error| format!("no route to the appliance: {error}"))?;
-    let [boot_key, static_secret, ephemeral] =
-        secrets.join().map_err(|_| "no randomness can be had")?;
-    let conversation = Conversation::new(Config {
+    let [boot_key, static_secret, ephemeral] = secrets
+        .join()
+        .map_err(|_| "the thread that makes the keys panicked")?;
+    let client = AgentClient::new(Config {
         appliance,
         orders,
         ticket: parameters.ticket,
-        hello: AgentHandshake {
+        handshake: AgentHandshake {
             version_min: 0,
             version_max: 0,
             boot_key: [0; 32],
@@ -88,30 +88,30 @@ fn run() -> Result<String, String> {
             },
         },
         boot_key: SecretKey::from_bytes(&boot_key),
-        randoms: Randoms {
+        entropy: HandshakeEntropy {
             static_secret,
             ephemeral,
         },
     })
-    .map_err(|error| format!("the appliance's key can't be used: {error:?}"))?;
+    .map_err(|error| format!("the appliance's key in the ramdisk is invalid: {error:?}"))?;
     let settings = Settings {
         image_key,
         http_server: SocketAddr::from((parameters.appliance, parameters.http_port)),
     };
     let agent = Agent::new(Arc::new(Server::new(boot, settling)), settings);
-    say(&format!(
-        "calling {} port {}",
+    log(&format!(
+        "appliance {} port {}",
         parameters.appliance, parameters.port
     ));
-    let driver = converse(&socket, conversation, agent, setup::reap);
-    Ok(match (driver.handler().left(), driver.handler().lost()) {
-        (Some(_), _) => "the kernel does not leave".into(),
-        (None, Some(lost)) => format!("the appliance is lost: {lost:?}"),
-        (None, None) => "the conversation is over".into(),
+    let runner = client::run(&socket, client, agent, setup::reap);
+    Ok(match (runner.handler().left(), runner.handler().lost()) {
+        (Some(_), _) => "the kernel refused to reboot or power off".into(),
+        (None, Some(lost)) => format!("session lost: {lost:?}"),
+        (None, None) => "the session ended".into(),
     })
 }
 
-/// One of the keys that came with the ramdisk: 32 bytes.
+/// Reads a key of 32 bytes from the ramdisk.
 fn key(name: &str) -> Result<[u8; 32], String> {
     let path = format!("{KEYS}/{name}");
     let bytes = fs::read(&path).map_err(|error| format!("{path}: {error}"))?;

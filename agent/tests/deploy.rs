@@ -1,9 +1,6 @@
-//! Deploying images onto disks in memory, over a real HTTP connection.
+//! Deploys images to disks in memory over a real HTTP connection.
 
-#![allow(
-    clippy::result_large_err,
-    reason = "an error is the failure as it is reported"
-)]
+#![allow(clippy::result_large_err, reason = "the error is the failure report")]
 
 mod support;
 
@@ -14,11 +11,11 @@ use farrier_agent::operations::deploy::{Context, deploy};
 use farrier_image::maker::Made;
 use farrier_image::manifest::PublicKey;
 use farrier_protocol::message::{
-    ConfigDrive, ConfigDriveFormat, Deploy, DiskId, Failure, ImageProof, NodeId, Reason, Step,
+    AgentStep, ConfigDrive, ConfigDriveFormat, Deploy, DiskId, Failure, ImageProof, NodeId, Reason,
 };
 use farrier_protocol::sealed::{Layout, PLAIN_PIECE};
 use support::disk::{FakeDisk, Faults};
-use support::http_server::FakeDoor;
+use support::http_server::FakeHttpServer;
 use support::{make_image, noise, operator, raw_image};
 
 const IMAGE: usize = 4 << 20;
@@ -28,7 +25,7 @@ const JSON: &[u8] = br##"{"meta_data": {"uuid": "i-1", "hostname": "web"},
     "user_data": "#cloud-config\n"}"##;
 
 struct Setup {
-    http_server: FakeDoor,
+    http_server: FakeHttpServer,
     made: Made,
     raw: Vec<u8>,
     order: Deploy,
@@ -38,7 +35,7 @@ fn setup(block: u64) -> Setup {
     let raw = raw_image(IMAGE, block);
     let (made, data) = make_image(&raw);
     assert!(made.holes > 0);
-    let http_server = FakeDoor::open("127.0.0.1:0");
+    let http_server = FakeHttpServer::open("127.0.0.1:0");
     http_server.put("/m", made.manifest.clone());
     http_server.put("/d", data);
     let order = Deploy {
@@ -84,7 +81,7 @@ impl Setup {
             image_key: PublicKey(operator().public().0),
             node: NodeId([1; 16]),
             random: [5; 16],
-            meter: &Meter::new(Step::Write),
+            meter: &Meter::new(AgentStep::Write),
         };
         deploy(&self.order, disk, self.http_server.address, &context)
     }
@@ -147,7 +144,7 @@ fn config_drive(disk: &FakeDisk, block: u32) -> Vec<u8> {
 }
 
 #[test]
-fn an_image_and_its_config_drive() {
+fn image_and_config_drive_are_written() {
     for block in [512, 4096] {
         let setup = setup(u64::from(block)).with_drive(JSON, ConfigDriveFormat::Json);
         let disk = blank(block);
@@ -179,7 +176,7 @@ fn an_image_and_its_config_drive() {
 }
 
 #[test]
-fn an_image_alone_on_a_used_disk() {
+fn image_replaces_a_used_disk() {
     let setup = setup(512);
     let disk = used(Faults::default());
     let proof = setup.run(&disk).unwrap();
@@ -189,7 +186,7 @@ fn an_image_alone_on_a_used_disk() {
 }
 
 #[test]
-fn a_ready_made_config_drive_lies_there_byte_for_byte() {
+fn ready_made_config_drive_is_written_byte_for_byte() {
     let image = noise(9, 3_000_000);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&image).unwrap();
@@ -226,7 +223,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn a_flipped_bit_on_the_wire_is_fetched_again_and_never_written() {
+fn corrupted_chunk_is_fetched_again_and_not_written() {
     let setup = setup(512);
     setup.http_server.corrupt("/d", 1);
     let disk = blank(512);
@@ -237,7 +234,7 @@ fn a_flipped_bit_on_the_wire_is_fetched_again_and_never_written() {
 }
 
 #[test]
-fn a_chunk_that_stays_wrong_ends_it() {
+fn permanently_corrupted_chunk_fails() {
     let setup = setup(512);
     setup.http_server.corrupt("/d", 1000);
     let disk = blank(512);
@@ -246,7 +243,7 @@ fn a_chunk_that_stays_wrong_ends_it() {
 }
 
 #[test]
-fn broken_connections_are_survived() {
+fn truncated_responses_are_fetched_again() {
     let setup = setup(512);
     setup.http_server.cut(3);
     let disk = blank(512);
@@ -255,7 +252,7 @@ fn broken_connections_are_survived() {
 }
 
 #[test]
-fn what_is_too_large_or_not_trusted_changes_nothing() {
+fn untrusted_or_too_large_image_writes_nothing() {
     let small = FakeDisk::new(vec![0; IMAGE - 512], 512, Faults::default());
     assert_eq!(setup(512).reason(&small), Reason::ImageTooLarge);
     assert_eq!(small.writes(), 0);
@@ -274,7 +271,7 @@ fn what_is_too_large_or_not_trusted_changes_nothing() {
 }
 
 #[test]
-fn a_disk_that_writes_something_else_is_caught() {
+fn disk_that_stores_other_bytes_fails() {
     let at = (IMAGE / 4 + 5000) as u64;
     let once = blank_with(Faults {
         flips_once: Some(at),
@@ -296,7 +293,7 @@ fn blank_with(faults: Faults) -> FakeDisk {
 }
 
 #[test]
-fn a_disk_that_pretends_to_write_zeroes_gets_them_by_hand() {
+fn ignored_write_zeroes_command_is_replaced_by_writes() {
     let disk = used(Faults {
         ignores_zeroes: true,
         ..Faults::default()
@@ -307,7 +304,7 @@ fn a_disk_that_pretends_to_write_zeroes_gets_them_by_hand() {
 }
 
 #[test]
-fn failing_disks() {
+fn disk_errors_fail_the_order() {
     let at = (IMAGE / 4 + 5000) as u64;
     let unwritable = blank_with(Faults {
         unwritable: Some(at),
@@ -322,7 +319,7 @@ fn failing_disks() {
 }
 
 #[test]
-fn config_drives_that_can_not_be_used() {
+fn invalid_config_drive_fails() {
     let disk = blank(512);
     let broken = setup(512).with_drive(b"[1]", ConfigDriveFormat::Json);
     assert_eq!(broken.reason(&disk), Reason::BadConfigDrive);
@@ -331,7 +328,7 @@ fn config_drives_that_can_not_be_used() {
     assert_eq!(forged.reason(&disk), Reason::BadConfigDrive);
     let no_gzip = setup(512).with_drive(b"\"QUJD\"", ConfigDriveFormat::GzipBase64);
     assert_eq!(no_gzip.reason(&disk), Reason::BadConfigDrive);
-    // Room for the image and nothing else.
+    // The disk has room for the image only.
     let full = FakeDisk::new(vec![0; IMAGE + 512], 512, Faults::default());
     let setup = setup(512).with_drive(JSON, ConfigDriveFormat::Json);
     assert_eq!(setup.reason(&full), Reason::BadPartitionTable);

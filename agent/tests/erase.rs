@@ -1,13 +1,14 @@
-//! Erasing disks that obey, that lie and that fail.
+//! Erases disks that work, that acknowledge commands without effect, and that
+//! fail.
 
 mod support;
 
 use std::sync::Mutex;
 
 use farrier_agent::operations::Meter;
-use farrier_agent::operations::erase::{Job, erase_all};
+use farrier_agent::operations::erase::{EraseJob, erase_all};
 use farrier_protocol::message::{
-    DiskId, EraseAbilities, EraseCertificate, EraseMethod, Failure, Reason, Step,
+    AgentStep, DiskId, EraseAbilities, EraseCertificate, EraseMethod, Failure, Reason,
 };
 use support::disk::{FakeDisk, Faults};
 use support::noise;
@@ -22,8 +23,8 @@ fn dirty(faults: Faults) -> FakeDisk {
     FakeDisk::new(noise(1, SIZE), 512, faults)
 }
 
-fn job(serial: &str, disk: &FakeDisk) -> Job<FakeDisk> {
-    Job {
+fn job(serial: &str, disk: &FakeDisk) -> EraseJob<FakeDisk> {
+    EraseJob {
         id: DiskId {
             serial: serial.try_into().unwrap(),
             size: SIZE as u64,
@@ -35,7 +36,7 @@ fn job(serial: &str, disk: &FakeDisk) -> Job<FakeDisk> {
 
 fn erase(disks: &[&FakeDisk], least: EraseMethod) -> (Vec<EraseCertificate>, Vec<Failure>) {
     let certificates = Mutex::new(Vec::new());
-    let meter = Meter::new(Step::Erase);
+    let meter = Meter::new(AgentStep::Erase);
     let jobs = disks
         .iter()
         .enumerate()
@@ -57,7 +58,7 @@ fn is_empty(disk: &FakeDisk) -> bool {
 }
 
 #[test]
-fn every_method_empties_a_disk() {
+fn every_method_erases_the_disk() {
     for least in [
         EraseMethod::Discard,
         EraseMethod::WriteZeroes,
@@ -74,7 +75,7 @@ fn every_method_empties_a_disk() {
 }
 
 #[test]
-fn a_disk_that_ignores_commands_is_overwritten_and_shows() {
+fn disk_that_ignores_commands_is_overwritten_and_certified_as_repaired() {
     let disk = dirty(Faults {
         ignores_discard: true,
         ignores_zeroes: true,
@@ -88,7 +89,7 @@ fn a_disk_that_ignores_commands_is_overwritten_and_shows() {
 }
 
 #[test]
-fn a_disk_without_commands_goes_up_the_ladder() {
+fn disk_without_erase_commands_is_overwritten() {
     let disk = dirty(Faults {
         no_discard: true,
         no_zeroes: true,
@@ -101,7 +102,7 @@ fn a_disk_without_commands_goes_up_the_ladder() {
 }
 
 #[test]
-fn scattered_leftovers_are_repaired() {
+fn scattered_remains_are_repaired() {
     // Every second block is dirty, and discards do nothing.
     let mut bytes = vec![0; SIZE];
     for block in bytes.chunks_mut(512).skip(1000).step_by(2).take(3000) {
@@ -124,7 +125,7 @@ fn scattered_leftovers_are_repaired() {
 }
 
 #[test]
-fn failures_name_their_reason_and_leave_the_others_alone() {
+fn failure_names_the_disk_and_other_disks_are_erased() {
     for (faults, reason) in [
         (
             Faults {
@@ -158,9 +159,33 @@ fn failures_name_their_reason_and_leave_the_others_alone() {
     }
 }
 
-/// Discards that leave a random stretch behind: found every time.
 #[test]
-fn no_lying_disk_gets_a_false_certificate() {
+fn every_failed_disk_is_returned_in_order() {
+    let unreadable = dirty(Faults {
+        unreadable: Some(7 << 20),
+        ..Faults::default()
+    });
+    let good = dirty(Faults::default());
+    let unwritable = dirty(Faults {
+        unwritable: Some(100),
+        ..Faults::default()
+    });
+    let disks = [&unreadable, &good, &unwritable];
+    let (certificates, failures) = erase(&disks, EraseMethod::Discard);
+    let found: Vec<_> = failures
+        .iter()
+        .map(|failure| (failure.reason, failure.text.contains("D2")))
+        .collect();
+    assert_eq!(
+        found,
+        [(Reason::DiskRead, false), (Reason::DiskWrite, true)]
+    );
+    assert_eq!(certificates.len(), 1);
+}
+
+/// A discard leaves one random byte. The read-back finds it every time.
+#[test]
+fn disk_with_remains_gets_no_certificate() {
     const SMALL: usize = 64 << 10;
     for seed in 1..2000_u64 {
         let at = (noise(seed, 8)[5] as usize * 256 + noise(seed, 8)[6] as usize) % SMALL;

@@ -1,5 +1,5 @@
-//! The whole agent against an appliance on loopback: handshake, orders,
-//! statements, farewell - with lost datagrams and wrong orders.
+//! Runs the whole agent against an appliance on loopback: handshake, orders,
+//! statements and final report, with lost datagrams and invalid orders.
 
 mod support;
 
@@ -10,19 +10,19 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
 use farrier_agent::agent::{Agent, Machine, Settings};
-use farrier_agent::client::converse;
+use farrier_agent::client::run as run_client;
 use farrier_image::manifest::PublicKey as ImageKey;
-use farrier_protocol::client::Randoms;
-use farrier_protocol::conversation::{Config, Conversation};
+use farrier_protocol::agent_client::{AgentClient, Config};
+use farrier_protocol::client::HandshakeEntropy;
 use farrier_protocol::message::{
     AgentHandshake, BootMode, Cpu, Deploy, Disk, DiskId, EraseAbilities, EraseMethod, FinalReport,
     Inspection, Mac, Reason, Report, Task,
 };
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing::SecretKey;
-use support::appliance::{FakeAppliance, IDENTITY, News, order_key, ticket};
+use support::appliance::{ApplianceEvent, FakeAppliance, IDENTITY, order_key, ticket};
 use support::disk::{FakeDisk, Faults};
-use support::http_server::FakeDoor;
+use support::http_server::FakeHttpServer;
 use support::{make_image, noise, operator, raw_image};
 
 const DISK: usize = 24 << 20;
@@ -70,7 +70,7 @@ impl Machine for Bench {
         1
     }
 
-    fn say(&self, line: &str) {
+    fn log(&self, line: &str) {
         println!("{line}");
     }
 
@@ -78,8 +78,8 @@ impl Machine for Bench {
         None
     }
 
-    fn leave(&self, farewell: FinalReport) {
-        *self.left.lock().unwrap() = Some(farewell);
+    fn leave(&self, report: FinalReport) {
+        *self.left.lock().unwrap() = Some(report);
     }
 }
 
@@ -109,18 +109,19 @@ fn id(serial: &str) -> DiskId {
     }
 }
 
-/// Runs an agent with these disks through these tasks; a reboot follows.
+/// Runs an agent with `disks` through `tasks` and a reboot. Returns all reports
+/// and the final report. `loses` drops every n-th datagram.
 fn run(
     disks: Vec<(Disk, FakeDisk)>,
-    http_server: &FakeDoor,
+    http_server: &FakeHttpServer,
     tasks: Vec<Task>,
     key: SecretKey,
     loses: Option<u32>,
 ) -> (Vec<Report>, Option<FinalReport>) {
-    let (news, heard) = channel();
+    let (sender, events) = channel();
     let mut tasks = VecDeque::from(tasks);
     let plan = Box::new(move |_: &[Report]| Some(tasks.pop_front().unwrap_or(Task::Reboot)));
-    let appliance = FakeAppliance::start("127.0.0.1:0", key, loses, plan, news);
+    let appliance = FakeAppliance::start("127.0.0.1:0", key, loses, plan, sender);
     let bench = Arc::new(Bench {
         disks,
         left: Mutex::new(None),
@@ -131,11 +132,11 @@ fn run(
     };
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(appliance.address).unwrap();
-    let conversation = Conversation::new(Config {
+    let client = AgentClient::new(Config {
         appliance: *Keys::new(IDENTITY, [0; 32]).public(),
         orders: order_key().public(),
         ticket: ticket(),
-        hello: AgentHandshake {
+        handshake: AgentHandshake {
             version_min: 0,
             version_max: 0,
             boot_key: [0; 32],
@@ -144,38 +145,38 @@ fn run(
             boot_mode: BootMode::Uefi,
         },
         boot_key: SecretKey::from_bytes(&[11; 32]),
-        randoms: Randoms {
+        entropy: HandshakeEntropy {
             static_secret: [12; 32],
             ephemeral: [13; 32],
         },
     })
     .unwrap();
     let agent = Agent::new(Arc::clone(&bench), settings);
-    drop(converse(&socket, conversation, agent, || {}));
+    drop(run_client(&socket, client, agent, || {}));
     appliance.thread.join().unwrap();
     let left = *bench.left.lock().unwrap();
-    (facts(&heard), left)
+    (reports(&events), left)
 }
 
-fn facts(heard: &Receiver<News>) -> Vec<Report> {
-    heard
+fn reports(events: &Receiver<ApplianceEvent>) -> Vec<Report> {
+    events
         .try_iter()
-        .filter_map(|news| match news {
-            News::Report(_, fact) => Some(*fact),
+        .filter_map(|event| match event {
+            ApplianceEvent::Report(_, report) => Some(*report),
             _ => None,
         })
         .collect()
 }
 
 #[test]
-fn inspect_erase_deploy_reboot() {
+fn agent_inspects_erases_deploys_and_reboots() {
     let (first, second) = (
         FakeDisk::new(noise(1, DISK), 512, Faults::default()),
         FakeDisk::new(noise(2, DISK), 512, Faults::default()),
     );
     let raw = raw_image(4 << 20, 512);
     let (made, data) = make_image(&raw);
-    let http_server = FakeDoor::open("127.0.0.1:0");
+    let http_server = FakeHttpServer::open("127.0.0.1:0");
     http_server.put("/m", made.manifest);
     http_server.put("/d", data);
     let tasks = vec![
@@ -193,8 +194,8 @@ fn inspect_erase_deploy_reboot() {
         }),
     ];
     let disks = vec![described("sda", &first), described("sdb", &second)];
-    // Every fifth datagram is lost on its way.
-    let (facts, left) = run(disks, &http_server, tasks, order_key(), Some(5));
+    // The appliance drops every fifth datagram.
+    let (reports, left) = run(disks, &http_server, tasks, order_key(), Some(5));
     assert_eq!(left, Some(FinalReport::Reboot));
     let [
         Report::Inspection(inspection),
@@ -202,9 +203,9 @@ fn inspect_erase_deploy_reboot() {
         Report::Erased(two),
         Report::Done,
         Report::ImageWritten(proof),
-    ] = facts.as_slice()
+    ] = reports.as_slice()
     else {
-        panic!("{facts:?}");
+        panic!("{reports:?}");
     };
     assert_eq!(inspection.disks.len(), 2);
     assert_ne!(one.disk, two.disk);
@@ -217,7 +218,7 @@ fn inspect_erase_deploy_reboot() {
 }
 
 #[test]
-fn orders_that_can_not_be_carried_out() {
+fn impossible_erase_order_fails_without_a_write() {
     let disk = FakeDisk::new(noise(1, DISK), 512, Faults::default());
     let mut smaller = id("SDA");
     smaller.size -= 512;
@@ -225,17 +226,17 @@ fn orders_that_can_not_be_carried_out() {
         disks: disks.iter().cloned().collect(),
         least: EraseMethod::Discard,
     };
-    let http_server = FakeDoor::open("127.0.0.1:0");
+    let http_server = FakeHttpServer::open("127.0.0.1:0");
     let tasks = vec![
         erase(&[id("SDA"), id("OTHER")]),
         erase(&[smaller]),
         erase(&[]),
     ];
     let disks = vec![described("sda", &disk)];
-    let (facts, _) = run(disks, &http_server, tasks, order_key(), None);
-    let reasons: Vec<Reason> = facts
+    let (reports, _) = run(disks, &http_server, tasks, order_key(), None);
+    let reasons: Vec<Reason> = reports
         .iter()
-        .map(|fact| match fact {
+        .map(|report| match report {
             Report::Failure(failure) => failure.reason,
             other => panic!("{other:?}"),
         })
@@ -244,41 +245,83 @@ fn orders_that_can_not_be_carried_out() {
         reasons,
         [Reason::DiskMissing, Reason::DiskMissing, Reason::NoDisks]
     );
-    assert_eq!(disk.writes(), 0, "not even the disk that is there");
+    assert_eq!(disk.writes(), 0, "the agent wrote to the disk that exists");
 
-    let (facts, _) = run(
+    let (reports, _) = run(
         vec![],
         &http_server,
         vec![erase(&[id("SDA")])],
         order_key(),
         None,
     );
-    let [Report::Failure(failure)] = facts.as_slice() else {
-        panic!("{facts:?}");
+    let [Report::Failure(failure)] = reports.as_slice() else {
+        panic!("{reports:?}");
     };
     assert_eq!(failure.reason, Reason::NoDisks);
 }
 
 #[test]
-fn two_disks_with_one_name_are_no_disk() {
+fn order_for_a_duplicate_serial_number_fails() {
     let disk = FakeDisk::new(noise(1, DISK), 512, Faults::default());
-    let mut twin = described("sda", &disk);
-    twin.0.name = "sdb".try_into().unwrap();
+    let mut duplicate = described("sda", &disk);
+    duplicate.0.name = "sdb".try_into().unwrap();
     let task = Task::Erase {
         disks: [id("SDA")].into_iter().collect(),
         least: EraseMethod::Discard,
     };
-    let http_server = FakeDoor::open("127.0.0.1:0");
-    let (facts, _) = run(
-        vec![described("sda", &disk), twin],
+    let http_server = FakeHttpServer::open("127.0.0.1:0");
+    let (reports, _) = run(
+        vec![described("sda", &disk), duplicate],
         &http_server,
         vec![task],
         order_key(),
         None,
     );
-    let [Report::Failure(failure)] = facts.as_slice() else {
-        panic!("{facts:?}");
+    let [Report::Failure(failure)] = reports.as_slice() else {
+        panic!("{reports:?}");
     };
     assert_eq!(failure.reason, Reason::DiskMissing);
     assert_eq!(disk.writes(), 0);
+}
+
+#[test]
+fn every_failed_disk_is_reported() {
+    let faulty = |at| {
+        let faults = Faults {
+            unreadable: Some(at),
+            ..Faults::default()
+        };
+        FakeDisk::new(noise(1, DISK), 512, faults)
+    };
+    let disks = vec![
+        described("sda", &faulty(5 << 20)),
+        described(
+            "sdb",
+            &FakeDisk::new(noise(2, DISK), 512, Faults::default()),
+        ),
+        described("sdc", &faulty(9 << 20)),
+    ];
+    let task = Task::Erase {
+        disks: [id("SDA"), id("SDB"), id("SDC")].into_iter().collect(),
+        least: EraseMethod::Discard,
+    };
+    let http_server = FakeHttpServer::open("127.0.0.1:0");
+    let (reports, left) = run(disks, &http_server, vec![task], order_key(), None);
+    assert_eq!(left, Some(FinalReport::Reboot));
+    let [
+        Report::Erased(certificate),
+        Report::Failure(first),
+        Report::Failure(second),
+    ] = reports.as_slice()
+    else {
+        panic!("{reports:?}");
+    };
+    assert_eq!(certificate.disk, id("SDB"));
+    assert_eq!(first.reason, Reason::DiskRead);
+    assert!(
+        first.text.starts_with("2 disks failed. disk SDA "),
+        "{first:?}"
+    );
+    assert_eq!(second.reason, Reason::DiskRead);
+    assert!(second.text.starts_with("disk SDC "), "{second:?}");
 }

@@ -3,6 +3,7 @@
 mod store;
 
 use anyhow::{Context, Result};
+use farrier_asset_store::AssetKind;
 use farrier_core::boot::{KERNEL, RAMDISK, TRUST};
 use farrier_core::interface::config::{
     CONFIG_ASSET, Config, IDENTITY_ASSET, Identity, OPERATOR_KEY_ASSET,
@@ -16,7 +17,6 @@ use farrier_hil_tests::{light, scenarios};
 use farrier_image::maker::{Options, SecretKey, make};
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing;
-use farrier_store::Kind;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -67,23 +67,31 @@ fn main() -> Result<()> {
         let mut list = vec![
             Asset::bytes(
                 CONFIG_ASSET,
-                Kind::Config,
+                AssetKind::Config,
                 postcard::to_stdvec(&Config::default())?,
             ),
             Asset::bytes(
                 IDENTITY_ASSET,
-                Kind::Identity,
+                AssetKind::Identity,
                 postcard::to_stdvec(&identity)?,
             ),
-            Asset::bytes(OPERATOR_KEY_ASSET, Kind::OperatorKey, operator.to_vec()),
-            Asset::file(KERNEL, Kind::Public, &assets.kernel),
-            Asset::file(RAMDISK, Kind::Public, &assets.ramdisk),
-            Asset::bytes(TRUST, Kind::Public, trust.archive()),
-            Asset::bytes("images/light.manifest", Kind::Manifest, manifest.clone()),
-            Asset::bytes("images/light.data", Kind::ImageData, data.clone()),
+            Asset::bytes(
+                OPERATOR_KEY_ASSET,
+                AssetKind::OperatorKey,
+                operator.to_vec(),
+            ),
+            Asset::file(KERNEL, AssetKind::Public, &assets.kernel),
+            Asset::file(RAMDISK, AssetKind::Public, &assets.ramdisk),
+            Asset::bytes(TRUST, AssetKind::Public, trust.archive()),
+            Asset::bytes(
+                "images/light.manifest",
+                AssetKind::Manifest,
+                manifest.clone(),
+            ),
+            Asset::bytes("images/light.data", AssetKind::ImageData, data.clone()),
         ];
         for (name, path) in &assets.programs {
-            list.push(Asset::file(name, Kind::Public, path));
+            list.push(Asset::file(name, AssetKind::Public, path));
         }
         store::write(path, &list, 48)
     };

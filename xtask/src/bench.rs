@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use farrier_asset_store::AssetKind;
 use farrier_core::boot::PROGRAM_X64;
 use farrier_core::interface::config::{
     CONFIG_ASSET, Config, IDENTITY_ASSET, Identity, OPERATOR_KEY_ASSET,
@@ -23,7 +24,6 @@ use farrier_hil_tests::qemu::ApplianceSpec;
 use farrier_hil_tests::scenario::{Bench, Rack};
 use farrier_hil_tests::switch::Mac;
 use farrier_protocol::signing;
-use farrier_store::Kind;
 use serde::Serialize;
 
 use crate::board::{Board, Firmware};
@@ -317,7 +317,10 @@ fn prepare(variant: Option<&str>) -> Result<(Bench, Vec<u8>)> {
     let spinner = Spinner::start(format!("firmware {BOARD} {}", variant.unwrap_or_default()));
     let Firmware { elf, .. } = board.build(&workspace(), &folder, &tools::command)?;
     spinner.done("built");
-    let emulator = board.emulator.context("the board has no emulator")?;
+    let emulator = board
+        .emulator
+        .clone()
+        .context("the board has no emulator")?;
     let arguments: Vec<String> = emulator.arguments.iter().map(|a| tell_load(a)).collect();
     let program = ipxe::programs(&tools::as_fn())?
         .into_iter()
@@ -362,14 +365,22 @@ fn write_store(path: &Path, config: &Config, program: &[u8]) -> Result<()> {
     };
     let operator = signing::SecretKey::from_bytes(&[3; 32]).public().0;
     let assets = [
-        Asset::bytes(CONFIG_ASSET, Kind::Config, postcard::to_stdvec(config)?),
+        Asset::bytes(
+            CONFIG_ASSET,
+            AssetKind::Config,
+            postcard::to_stdvec(config)?,
+        ),
         Asset::bytes(
             IDENTITY_ASSET,
-            Kind::Identity,
+            AssetKind::Identity,
             postcard::to_stdvec(&identity)?,
         ),
-        Asset::bytes(OPERATOR_KEY_ASSET, Kind::OperatorKey, operator.to_vec()),
-        Asset::bytes(PROGRAM_X64, Kind::Public, program.to_vec()),
+        Asset::bytes(
+            OPERATOR_KEY_ASSET,
+            AssetKind::OperatorKey,
+            operator.to_vec(),
+        ),
+        Asset::bytes(PROGRAM_X64, AssetKind::Public, program.to_vec()),
     ];
     store::write(path, &assets, 1)
 }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use farrier_image::{
-    maker::{self, Inspection, Options},
+    maker::{self, ImageSummary, Options},
     manifest::{CHUNK_SHIFTS, DEFAULT_CHUNK_SHIFT, LeafKind, PublicKey},
 };
 
@@ -181,7 +181,7 @@ fn inspect(arguments: &Inspect) -> Result<()> {
     Ok(())
 }
 
-fn show(inspection: &Inspection) {
+fn show(inspection: &ImageSummary) {
     let header = &inspection.header;
     let count = |kind| {
         inspection

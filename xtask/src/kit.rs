@@ -8,6 +8,7 @@
 use crate::store::{self, Asset};
 use crate::{progress::Spinner, target_folder, tools, workspace};
 use anyhow::{Context, Result, bail};
+use farrier_asset_store::AssetKind;
 use farrier_core::boot::{KERNEL, RAMDISK, TRUST};
 use farrier_core::interface::config::{
     CONFIG_ASSET, Config, IDENTITY_ASSET, Identity, OPERATOR_KEY_ASSET,
@@ -19,7 +20,6 @@ use farrier_image::maker::{self, Options, SecretKey};
 use farrier_image::manifest::sha256;
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing;
-use farrier_store::Kind;
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -80,33 +80,41 @@ impl Kit {
             operator: self.operator,
         };
         let mut assets = vec![
-            Asset::bytes(CONFIG_ASSET, Kind::Config, postcard::to_stdvec(config)?),
+            Asset::bytes(
+                CONFIG_ASSET,
+                AssetKind::Config,
+                postcard::to_stdvec(config)?,
+            ),
             Asset::bytes(
                 IDENTITY_ASSET,
-                Kind::Identity,
+                AssetKind::Identity,
                 postcard::to_stdvec(&identity)?,
             ),
             Asset::bytes(
                 OPERATOR_KEY_ASSET,
-                Kind::OperatorKey,
+                AssetKind::OperatorKey,
                 self.operator.to_vec(),
             ),
-            Asset::file(KERNEL, Kind::Public, &self.kernel),
-            Asset::file(RAMDISK, Kind::Public, &self.ramdisk),
-            Asset::bytes(TRUST, Kind::Public, trust.archive()),
+            Asset::file(KERNEL, AssetKind::Public, &self.kernel),
+            Asset::file(RAMDISK, AssetKind::Public, &self.ramdisk),
+            Asset::bytes(TRUST, AssetKind::Public, trust.archive()),
         ];
         for program in &self.programs {
             let bytes = program.bytes.clone();
-            assets.push(Asset::bytes(program.name, Kind::Public, bytes));
+            assets.push(Asset::bytes(program.name, AssetKind::Public, bytes));
         }
         for image in &self.images {
             let name = |part| format!("images/{}.{part}", image.name);
             assets.push(Asset::file(
                 &name("manifest"),
-                Kind::Manifest,
+                AssetKind::Manifest,
                 &image.manifest,
             ));
-            assets.push(Asset::file(&name("data"), Kind::ImageData, &image.data));
+            assets.push(Asset::file(
+                &name("data"),
+                AssetKind::ImageData,
+                &image.data,
+            ));
         }
         store::write(path, &assets, slots)
     }

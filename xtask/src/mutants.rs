@@ -21,7 +21,7 @@ use crate::{target_folder, tools, workspace};
 /// Least share of the viable mutants that has to be caught, in percent.
 const LEAST: usize = 95;
 /// What is mutated.
-const CRATES: [&str; 2] = ["farrier-lifecycle", "farrier-core"];
+const CRATES: [&str; 3] = ["farrier-lifecycle", "farrier-core", "farrier-api"];
 
 /// What to mutate.
 #[derive(clap::Args)]

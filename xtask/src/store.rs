@@ -1,10 +1,10 @@
 //! Writes an asset store: the file or card that an appliance boots beside.
 //!
-//! The layout is `farrier-store`'s; which assets belong into a store is
+//! The layout is `farrier-asset-store`'s; which assets belong into a store is
 //! decided by whoever calls [`write`].
 
 use anyhow::{Context, Result, ensure};
-use farrier_store::{Entry, Kind, SECTOR, lay_out};
+use farrier_asset_store::{AssetKind, Entry, SECTOR, lay_out};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -24,14 +24,14 @@ pub struct Asset {
     /// Its name.
     pub name: String,
     /// What it is for.
-    pub kind: Kind,
+    pub kind: AssetKind,
     /// Its bytes.
     pub source: Source,
 }
 
 impl Asset {
     /// An asset out of a file.
-    pub fn file(name: &str, kind: Kind, path: impl Into<PathBuf>) -> Self {
+    pub fn file(name: &str, kind: AssetKind, path: impl Into<PathBuf>) -> Self {
         Asset {
             name: name.to_owned(),
             kind,
@@ -40,7 +40,7 @@ impl Asset {
     }
 
     /// An asset out of bytes.
-    pub fn bytes(name: &str, kind: Kind, bytes: Vec<u8>) -> Self {
+    pub fn bytes(name: &str, kind: AssetKind, bytes: Vec<u8>) -> Self {
         Asset {
             name: name.to_owned(),
             kind,
@@ -130,17 +130,18 @@ impl Write for HashWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use farrier_store::{ENTRY_LEN, Superblock};
+    use farrier_asset_store::{ENTRY_LEN, Superblock};
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn what_is_written_is_found_again() {
-        let folder = std::env::temp_dir().join(format!("farrier-store-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("farrier-asset-store-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join("store.img");
         let assets = [
-            Asset::bytes("vmlinuz", Kind::Public, vec![7; 5000]),
-            Asset::bytes("config", Kind::Config, vec![1, 2, 3]),
+            Asset::bytes("vmlinuz", AssetKind::Public, vec![7; 5000]),
+            Asset::bytes("config", AssetKind::Config, vec![1, 2, 3]),
         ];
         write(&path, &assets, 2).unwrap();
         let mode = fs::metadata(&path).unwrap().permissions().mode();

@@ -61,6 +61,7 @@ const TABLE: &[Entry] = &[
         "source of the core library for the firmware's target",
     ),
     entry("/usr/bin/ld.lld", "lld", "links the firmware"),
+    entry("git", "git", "checks out the revision to compare with"),
     entry("cc", "gcc", "links programs and compiles the zstd library"),
     // Packages and images.
     entry("apt-get", "apt", "downloads Debian packages"),

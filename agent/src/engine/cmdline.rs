@@ -1,38 +1,38 @@
-//! The kernel command line: how the boot chain tells the agent whom to call.
+//! The parameters that the boot script puts on the kernel command line.
 
 use std::net::Ipv4Addr;
 
 use farrier_protocol::ticket::Ticket;
 
-/// What the appliance put on the command line.
+/// The agent's parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BootParameters {
     /// Single-use boot ticket (`farrier.ticket`, 64 hexadecimal digits).
     pub ticket: Ticket,
-    /// The appliance (`farrier.appliance`).
+    /// Address of the appliance (`farrier.appliance`).
     pub appliance: Ipv4Addr,
     /// UDP port of the agent protocol (`farrier.port`).
     pub port: u16,
-    /// TCP port of the HTTP http_server (`farrier.http`, 80 where it isn't given).
+    /// TCP port of the HTTP server (`farrier.http`, default 80).
     pub http_port: u16,
     /// The interface that the server booted from (`farrier.bootif`).
     pub boot_mac: [u8; 6],
 }
 
-/// Why a command line can't be used. The text names the parameter.
+/// Why a command line is invalid. The text names the parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CmdlineError {
-    /// A parameter is not there.
+    /// A parameter is missing.
     #[error("{0} is missing on the kernel command line")]
     Missing(&'static str),
-    /// A parameter does not parse.
-    #[error("{0} on the kernel command line does not parse")]
+    /// A parameter is malformed.
+    #[error("{0} on the kernel command line is malformed")]
     Malformed(&'static str),
 }
 
 impl BootParameters {
-    /// Reads the parameters out of `/proc/cmdline`. Where one is given twice,
-    /// the last one counts, as the kernel itself has it.
+    /// Parses the parameters in `/proc/cmdline`. The last value of a repeated
+    /// parameter counts, as in the kernel.
     ///
     /// # Errors
     /// The first parameter that is missing or malformed.
@@ -68,7 +68,7 @@ fn required<'a>(cmdline: &'a str, name: &'static str) -> Result<&'a str, Cmdline
     value(cmdline, name).ok_or(CmdlineError::Missing(name))
 }
 
-/// The last value of `name` on a command line.
+/// Returns the last value of `name` on a command line.
 pub fn value<'a>(cmdline: &'a str, name: &str) -> Option<&'a str> {
     cmdline
         .split_ascii_whitespace()
@@ -78,13 +78,13 @@ pub fn value<'a>(cmdline: &'a str, name: &str) -> Option<&'a str> {
         .next_back()
 }
 
-/// A MAC address with `:` or `-`, as sysfs and iPXE write it.
+/// Parses a MAC address with `:` (sysfs) or `-` (iPXE).
 pub fn parse_mac(text: &str) -> Option<[u8; 6]> {
     let mut mac = [0; 6];
     let mut parts = text.trim().split([':', '-']);
     for byte in &mut mac {
         let part = parts.next()?;
-        // `from_str_radix` alone would take a sign.
+        // `from_str_radix` accepts a sign.
         if part.len() != 2 || !part.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return None;
         }
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_every_parameter() {
+    fn every_parameter_is_parsed() {
         let parameters = BootParameters::parse(&line()).unwrap();
         assert_eq!(
             parameters.ticket,
@@ -120,13 +120,13 @@ mod tests {
     }
 
     #[test]
-    fn the_last_value_counts() {
+    fn last_value_counts() {
         let parameters = BootParameters::parse(&(line() + " farrier.port=7")).unwrap();
         assert_eq!(parameters.port, 7);
     }
 
     #[test]
-    fn names_what_is_missing_or_wrong() {
+    fn error_names_the_parameter() {
         for (from, to, error) in [
             (
                 "farrier.ticket",

@@ -1,42 +1,42 @@
-//! The files of a config drive, out of the JSON object that the Ironic API
-//! takes: `meta_data`, `network_data`, `user_data`, `vendor_data`.
+//! Converts the JSON object of the Ironic API (`meta_data`, `network_data`,
+//! `user_data`, `vendor_data`) to the files of a config drive.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// Label of the partition and of its file system, by which cloud-init and its
-/// kin find a config drive.
+/// Label of the partition and of its file system. cloud-init finds a config drive
+/// by it.
 pub const LABEL: &str = "config-2";
 
-/// Folder of the files.
+/// Path of the folder that has the files.
 pub const FOLDER: &str = "openstack/latest";
 
 /// One file below [`FOLDER`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
-    /// Name.
+    /// File name.
     pub name: &'static str,
     /// Content.
     pub content: Vec<u8>,
 }
 
-/// Why no files can be made out of a text.
+/// Why a text is not a config drive.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigDriveError {
     /// The text is a JSON value of another kind.
-    #[error("the config drive is no JSON object")]
+    #[error("the config drive is not a JSON object")]
     NotObject,
-    /// The text is no JSON object with the four keys.
-    #[error("the config drive is no JSON object: {0}")]
+    /// The text is not a JSON object with the four keys.
+    #[error("the config drive is not a JSON object with the known keys: {0}")]
     NotJson(#[from] serde_json::Error),
-    /// `meta_data` is no JSON object.
-    #[error("meta_data is no JSON object: {0}")]
+    /// `meta_data` is not a JSON object.
+    #[error("meta_data of the config drive is not a JSON object: {0}")]
     BadMetaData(serde_json::Error),
 }
 
-/// Each document keeps its own text: nothing is re-ordered or re-written.
+/// The documents. Each keeps its text, so that nothing is reordered.
 #[derive(Deserialize)]
 struct Documents<'a> {
     #[serde(borrow, default)]
@@ -49,14 +49,13 @@ struct Documents<'a> {
     vendor_data: Option<&'a RawValue>,
 }
 
-/// The files for `json`. `meta_data.json` is always there and always has a
-/// `uuid`, by which cloud-init tells a first boot: the `instance` is put in
-/// where the text names none.
+/// Returns the files for `json`. `meta_data.json` always exists and always has a
+/// `uuid`, by which cloud-init detects a first boot; the default is `instance`.
 ///
 /// # Errors
-/// The text is not what it should be.
+/// See [`ConfigDriveError`].
 pub fn files(json: &[u8], instance: &str) -> Result<Vec<File>, ConfigDriveError> {
-    // A list would pass for an object whose values come in order.
+    // serde would also accept a list of the values.
     if !json.trim_ascii_start().starts_with(b"{") {
         return Err(ConfigDriveError::NotObject);
     }
@@ -81,7 +80,7 @@ pub fn files(json: &[u8], instance: &str) -> Result<Vec<File>, ConfigDriveError>
     Ok(files)
 }
 
-/// A string's content, or any other document's own text.
+/// Returns the content of a string, or the JSON text of another document.
 fn text_of(document: &RawValue) -> Result<Vec<u8>, serde_json::Error> {
     if document.get().starts_with('"') {
         serde_json::from_str::<String>(document.get()).map(String::into_bytes)
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_is_always_named() {
+    fn meta_data_always_has_a_uuid() {
         for json in ["{}", r#"{"meta_data": null}"#, r#"{"meta_data": "{}"}"#] {
             let files = files(json.as_bytes(), "n-1").unwrap();
             assert_eq!(find(&files, "meta_data.json"), Some(r#"{"uuid":"n-1"}"#));
@@ -153,13 +152,13 @@ mod tests {
     }
 
     #[test]
-    fn user_data_may_be_an_object() {
+    fn user_data_can_be_an_object() {
         let files = files(br#"{"user_data": {"ssh": [1]}}"#, "n-1").unwrap();
         assert_eq!(find(&files, "user_data"), Some(r#"{"ssh": [1]}"#));
     }
 
     #[test]
-    fn what_is_no_object_is_refused() {
+    fn other_json_values_fail() {
         for json in [
             "",
             "[]",

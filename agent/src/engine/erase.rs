@@ -1,28 +1,27 @@
-//! The erase ladder: which method a disk is emptied by, what happens when a
-//! method fails or lies, and when a disk counts as empty.
+//! The erase ladder: it chooses the erase method, falls back to the next method
+//! after a failure, and verifies that the disk is empty.
 //!
-//! [`Ladder`] is driven from outside: it names an [`Action`], the driver
-//! carries it out and hands the [`Outcome`] back, until a [`Verdict`] comes.
-//! It knows neither devices nor clocks. What a device *says* decides only how
-//! much work follows; that a disk is empty is decided by reading back every
-//! byte of it.
+//! [`Ladder`] is sans-IO: it returns an [`Action`], the caller carries it out and
+//! passes the [`Outcome`] back, until the ladder returns a [`Verdict`]. The
+//! success of an erase command is not evidence. A disk counts as empty only
+//! after the read-back of every byte.
 
 use farrier_protocol::message::{EraseAbilities, EraseMethod};
 
-/// Bytes of one discard or write-zeroes command. Small enough that a slow
-/// disk shows progress, large enough that the number of commands is nothing.
+/// Bytes of one discard or write-zeroes command. Small enough that a slow disk
+/// shows progress; large enough that commands cost little.
 pub const COMMAND_LENGTH: u64 = 256 << 20;
-/// Bytes of one read of the read-back, and of one write of an overwrite.
+/// Bytes of one read of the read-back and of one write of an overwrite.
 pub const WINDOW: u64 = 4 << 20;
-/// How often a range that does not read as zero is written with zeroes.
+/// Number of attempts to overwrite a range that does not read as zero.
 pub const REPAIR_ATTEMPTS: u8 = 3;
 
-/// Runs found one after another before the rest of a window is repaired as a
-/// whole: blocks that are dirty in turns would otherwise cost a flush and a
-/// read of the window each.
+/// Number of consecutive runs after which the ladder overwrites the rest of the
+/// window. Otherwise alternating dirty blocks would cost a flush and a read of
+/// the window each.
 const SINGLE_RUNS: u8 = 4;
 
-/// A stretch of a disk in bytes.
+/// A range of a disk in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
     /// Offset of the first byte.
@@ -37,75 +36,75 @@ impl Range {
     }
 }
 
-/// What the driver is to do.
+/// The next command for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Discard the range.
     Discard(Range),
-    /// Let the device write zeroes over the range.
+    /// Send the command by which the device writes zeroes.
     WriteZeroes(Range),
     /// Write zeroes over the range; at most [`WINDOW`] bytes.
     Overwrite(Range),
-    /// Put everything onto the medium.
+    /// Flush the write cache.
     Flush,
-    /// Read the range, at most [`WINDOW`] bytes, from the medium and look for
-    /// bytes that aren't zero.
+    /// Read the range, at most [`WINDOW`] bytes, from the medium and search for
+    /// bytes that are not zero.
     Read(Range),
-    /// The ladder has come to its end.
+    /// The ladder is over.
     Finished(Verdict),
 }
 
-/// What came of an action.
+/// The result of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was done; for a read: every byte is zero.
+    /// It succeeded; for a read: every byte is zero.
     Done,
-    /// A read found bytes that aren't zero: the first run of them, in whole
-    /// blocks and within the range that was asked for.
+    /// A read found bytes that are not zero: the first run of them, in whole
+    /// blocks and within the range of the action.
     NotZero(Range),
     /// The device refused or failed.
     Failed,
 }
 
-/// How it ended.
+/// The result of the ladder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Every byte was read back as zero.
+    /// The read-back found only zeroes.
     Empty {
-        /// The method that did most of it.
+        /// The method that erased most of the disk.
         method: EraseMethod,
         /// Bytes read back: the whole disk.
         verified: u64,
         /// Bytes that were not zero after the first pass.
         repaired: u64,
     },
-    /// Bytes stay that are not zero, whatever was written over them.
+    /// Bytes are not zero after every overwrite.
     NotEmpty {
-        /// Where the first of them lies.
+        /// Offset of the first of them.
         at: u64,
     },
-    /// No acceptable method was taken by the device.
+    /// Every acceptable method failed.
     WriteFailed {
-        /// Where the last one failed.
+        /// Offset at which the last method failed.
         at: u64,
     },
-    /// The device can't be read back.
+    /// A read failed.
     ReadFailed {
-        /// Where.
+        /// Offset of the read.
         at: u64,
     },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// First pass; up to `at` is done.
+    /// First pass, done up to `at`.
     Erase {
         method: EraseMethod,
         at: u64,
     },
     /// Flush between the first pass and the read-back.
     Settle,
-    /// Read-back; up to `at` is verified.
+    /// Read-back, verified up to `at`.
     Verify {
         at: u64,
     },
@@ -135,16 +134,15 @@ pub struct Ladder {
     method: EraseMethod,
     repaired: u64,
     window: u64,
-    /// Windows in a row that were not empty.
+    /// Number of consecutive windows that were not empty.
     runs: u8,
     phase: Phase,
 }
 
 impl Ladder {
-    /// A ladder for a disk of `size` bytes that starts at the lowest rung
-    /// that is both acceptable (`least`) and within the disk's abilities:
-    /// what the device does by itself is quick, and the read-back finds where
-    /// it did not.
+    /// Creates a ladder for a disk of `size` bytes. It starts with the weakest
+    /// method that is acceptable (`least`) and that the disk supports: the
+    /// device's own commands are fast, and the read-back finds what they left.
     pub fn new(size: u64, abilities: EraseAbilities, least: EraseMethod) -> Self {
         let method = lowest(abilities, least);
         Self {
@@ -166,15 +164,15 @@ impl Ladder {
         }
     }
 
-    /// The same with reads and writes of at most `window` bytes, a multiple of
-    /// 4 KiB up to [`WINDOW`]: for many disks that share little memory.
+    /// Limits reads and writes to `window` bytes, a multiple of 4 KiB up to
+    /// [`WINDOW`]. Many disks share little memory.
     #[must_use]
     pub fn with_window(mut self, window: u64) -> Self {
         self.window = (window / 4096 * 4096).clamp(4096, WINDOW);
         self
     }
 
-    /// What to do next. The same until [`Ladder::advance`] is called.
+    /// Returns the next action. It stays the same until [`Ladder::advance`].
     pub fn action(&self) -> Action {
         match self.phase {
             Phase::Erase { method, at } => match method {
@@ -190,7 +188,7 @@ impl Ladder {
         }
     }
 
-    /// Takes in what came of [`Ladder::action`].
+    /// Accepts the result of [`Ladder::action`].
     pub fn advance(&mut self, outcome: Outcome) {
         self.phase = match (self.phase, outcome) {
             (Phase::Erase { method, at }, Outcome::Done) => {
@@ -201,8 +199,8 @@ impl Ladder {
                     Phase::Erase { method, at: done }
                 }
             }
-            // The next rung starts over where this one failed: what lies
-            // before was taken, and the read-back looks at all of it.
+            // The next method continues at the byte of the failure. The
+            // read-back covers the whole disk.
             (Phase::Erase { method, at }, _) => match next_rung(self.abilities, method) {
                 Some(method) => {
                     self.method = method;
@@ -251,19 +249,19 @@ impl Ladder {
             (Phase::RepairVerify { run, .. }, Outcome::Failed) => {
                 Phase::Finished(Verdict::ReadFailed { at: run.start })
             }
-            // Only reads find something; an outcome that does not belong to
-            // its action changes nothing.
+            // Only reads return `NotZero`. An outcome of another action
+            // changes nothing.
             (phase @ Phase::Repair { .. }, Outcome::NotZero(_)) => phase,
             (phase @ Phase::Finished(_), _) => phase,
         };
     }
 
-    /// Whether the read-back goes on, as opposed to the first pass.
+    /// Returns whether the ladder is in the read-back, not in the first pass.
     pub fn is_verifying(&self) -> bool {
         !matches!(self.phase, Phase::Erase { .. } | Phase::Settle)
     }
 
-    /// Bytes done of the present pass over the disk, and bytes in all.
+    /// Returns the bytes done in the current pass and the bytes of the disk.
     pub fn progress(&self) -> (u64, u64) {
         let done = match self.phase {
             Phase::Erase { at, .. } | Phase::Verify { at } => at,
@@ -279,7 +277,7 @@ impl Ladder {
         if end < self.size {
             return Phase::Verify { at: end };
         }
-        // Where most bytes had to be written one by one, that was the method.
+        // If the read-back overwrote most bytes, the method is an overwrite.
         let method = if self.repaired > self.size / 2 {
             EraseMethod::Overwrite
         } else {
@@ -307,7 +305,7 @@ impl Ladder {
     }
 }
 
-/// A run as the driver reports it, if it lies where it was looked for.
+/// Returns the run if it lies within the range of the action.
 fn within(run: Range, window: Range) -> Option<Range> {
     (run.length > 0
         && run.start >= window.start
@@ -353,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lowest_acceptable_rung_that_the_disk_has() {
+    fn ladder_starts_with_the_weakest_acceptable_method_of_the_disk() {
         use EraseMethod::{Discard, Overwrite, WriteZeroes};
         for (abilities, least, expected) in [
             (ALL, Discard, Discard),
@@ -366,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_does_as_told() {
+    fn working_disk_is_erased_by_the_first_method() {
         let mut ladder = Ladder::new(WINDOW + 512, ALL, EraseMethod::Discard);
         for action in [
             Action::Discard(range(0, WINDOW + 512)),
@@ -388,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_method_goes_one_rung_up_from_where_it_failed() {
+    fn failed_method_is_followed_by_the_next_at_the_same_byte() {
         let mut ladder = Ladder::new(COMMAND_LENGTH * 2, ALL, EraseMethod::Discard);
         ladder.advance(Outcome::Done);
         ladder.advance(Outcome::Failed);
@@ -407,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_is_written_over_and_counted() {
+    fn remains_are_overwritten_and_counted() {
         let mut ladder = Ladder::new(8192, ALL, EraseMethod::Discard);
         ladder.advance(Outcome::Done);
         ladder.advance(Outcome::Done);
@@ -430,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_goes_away_is_reported() {
+    fn permanent_remains_end_as_not_empty() {
         let mut ladder = Ladder::new(4096, NONE, EraseMethod::Discard);
         ladder.advance(Outcome::Done);
         ladder.advance(Outcome::Done);
@@ -457,8 +455,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the device answers: the ladder ends, stays on the disk,
-        /// and calls it empty only after reads covered all of it.
+        /// For all outcomes: the ladder ends, stays on the disk, and returns
+        /// `Empty` only after reads covered the whole disk.
         #[test]
         fn ends_and_never_believes(
             blocks in 1_u64..40_000,
@@ -495,7 +493,7 @@ mod tests {
                 }
                 ladder.advance(outcome);
             }
-            prop_assert!(false, "the ladder does not end");
+            prop_assert!(false, "the ladder did not end");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! A FAT file system that holds a config drive, built in memory page by page:
-//! only what was written to takes space, whatever the partition's size.
+//! Builds the FAT file system of a config drive in memory. Only pages with
+//! content take space.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -8,16 +8,16 @@ use fatfs::{FileSystem, FormatVolumeOptions, FsOptions, format_volume};
 
 use super::config_drive::{FOLDER, File, LABEL};
 
-/// Bytes of a page.
+/// Size of a page in bytes.
 pub const PAGE: usize = 4096;
-/// Smallest partition: FAT with clusters that every kernel reads.
+/// Smallest partition in bytes: every kernel reads FAT of this size.
 const MIN_SIZE: u64 = 8 << 20;
-/// Largest partition, as the field has it.
+/// Largest partition in bytes, the limit of OpenStack.
 const MAX_SIZE: u64 = 64 << 20;
-/// Partitions are whole MiB.
+/// Partitions are multiples of this many bytes.
 const STEP: u64 = 1 << 20;
 
-/// Bytes that are zero until they are written to.
+/// An image whose bytes are zero until they are written.
 pub struct SparseImage {
     size: u64,
     position: u64,
@@ -47,15 +47,15 @@ impl SparseImage {
         self.size
     }
 
-    /// Moves `.` and `..` to the front of every folder, where the library
-    /// puts long names before them and checkers miss them. Only for an image
-    /// without files: their content is not told apart from folders.
+    /// Moves `.` and `..` to the front of every folder. The library puts long
+    /// names before them, which file-system checkers reject. Only for an image
+    /// without files: the function does not distinguish files from folders.
     fn straighten_folders(&mut self) {
         const ENTRY: usize = 32;
         const LONG_NAME: u8 = 0x0f;
         const DELETED: u8 = 0xe5;
         for page in self.pages.values_mut() {
-            // A folder starts with a block.
+            // A folder starts at a block.
             for start in (0..PAGE).step_by(512) {
                 let head = &mut page[start..start + 4 * ENTRY];
                 if head[11] == LONG_NAME
@@ -72,7 +72,7 @@ impl SparseImage {
         }
     }
 
-    /// Bytes that fit between the position and the end of its page, or of the
+    /// Returns the bytes between the position and the end of its page or of the
     /// image.
     fn span(&self, wanted: usize) -> (u64, usize, usize) {
         let page = self.position / PAGE as u64;
@@ -124,14 +124,14 @@ impl Seek for SparseImage {
     }
 }
 
-/// A file system with these files below [`FOLDER`], labelled [`LABEL`], for a
-/// disk with blocks of `block_size` bytes. Starts at its first byte again.
+/// Builds a file system with the label [`LABEL`] and `files` in [`FOLDER`], for a
+/// disk with blocks of `block_size` bytes. The image is at its first byte.
 ///
 /// # Errors
-/// The files don't fit into a config drive's 64 MiB.
+/// The files exceed the 64 MiB of a config drive.
 pub fn build(files: &[File], block_size: u32) -> io::Result<SparseImage> {
     let content: u64 = files.iter().map(|file| file.content.len() as u64).sum();
-    // Room for the tables, the folders and a last cluster each.
+    // Room for the tables, the folders and a partial cluster per file.
     let size = (content + content / 16 + STEP)
         .next_multiple_of(STEP)
         .max(MIN_SIZE);
@@ -150,7 +150,7 @@ pub fn build(files: &[File], block_size: u32) -> io::Result<SparseImage> {
         FormatVolumeOptions::new()
             .bytes_per_sector(block)
             .volume_label(label)
-            // "conf": the same bytes for the same files, wherever it runs.
+            // "conf". A constant, so that equal files give equal bytes.
             .volume_id(0x636f_6e66),
     )?;
     {
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_in_is_found_by_name() {
+    fn files_are_found_by_name() {
         for block in [512, 4096] {
             let files = [
                 file("meta_data.json", 100),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_begin_with_themselves_and_their_parent() {
+    fn folders_begin_with_dot_and_dot_dot() {
         let mut image = build(&[file("user_data", 10)], 512).unwrap();
         let mut bytes = Vec::new();
         image.read_to_end(&mut bytes).unwrap();
@@ -235,13 +235,13 @@ mod tests {
     }
 
     #[test]
-    fn takes_memory_for_content_only() {
+    fn image_takes_memory_for_content_only() {
         let image = build(&[file("user_data", 10_000)], 512).unwrap();
         assert!(image.pages.len() < 40, "{}", image.pages.len());
     }
 
     #[test]
-    fn too_much_is_refused() {
+    fn files_above_64_mib_fail() {
         assert!(build(&[file("user_data", 64 << 20)], 512).is_err());
         build(&[file("user_data", 50 << 20)], 512).unwrap();
     }

@@ -1,26 +1,38 @@
-//! A config drive as the Ironic API takes it ready-made: the text of a JSON
-//! string that holds base64 of a gzip of a file-system image.
+//! Decodes a config drive that the Ironic API takes ready-made: the text of a
+//! JSON string that holds base64 of a gzip of a file-system image.
 //!
-//! Read as a stream: the image never lies in memory as a whole.
+//! The decoder is a stream. The image is never in memory as a whole.
 
 use std::io::{self, BufRead, Read};
 
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::read::DecoderReader;
 use flate2::read::MultiGzDecoder;
 
-/// Largest file-system image of a config drive.
+/// Largest file-system image of a config drive, in bytes.
 pub const MAX_IMAGE: u64 = 64 << 20;
 
-/// The image inside `text`; `text` may or may not have its quotes. Reading
-/// past [`MAX_IMAGE`] bytes is an error, as are bytes that are no base64 and
-/// whatever reading `text` comes to.
+/// RFC 4648 base64, with or without padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Returns a reader of the image inside `text`. The quotes around `text` are
+/// optional.
+///
+/// # Errors
+/// The reader fails after [`MAX_IMAGE`] bytes, where the text is not base64,
+/// where the base64 is not a gzip, and where reading `text` fails.
 pub fn image_reader(text: impl BufRead) -> impl Read {
     Bounded {
-        inner: MultiGzDecoder::new(Base64::new(JsonString::new(text))),
+        inner: MultiGzDecoder::new(DecoderReader::new(JsonString::new(text), &BASE64)),
         left: MAX_IMAGE,
     }
 }
 
-/// Fails where a gzip would grow past all bounds.
+/// Fails after `left` bytes.
 struct Bounded<R> {
     inner: R,
     left: u64,
@@ -41,8 +53,8 @@ fn invalid(text: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
-/// Bytes of a JSON string, escapes undone. Only ASCII matters here: anything
-/// else is no base64 and fails one layer above.
+/// The bytes of a JSON string without escapes and white space. It maps every
+/// character outside ASCII to a byte that is not base64.
 struct JsonString<R> {
     bytes: io::Bytes<R>,
     begun: bool,
@@ -59,23 +71,28 @@ impl<R: BufRead> JsonString<R> {
     }
 
     fn next_byte(&mut self) -> io::Result<Option<u8>> {
-        loop {
+        while !self.ended {
             let Some(byte) = self.bytes.next().transpose()? else {
                 return Ok(None);
             };
-            match byte {
-                b'"' if !self.begun => self.begun = true,
+            let byte = match byte {
+                b'"' if !self.begun => {
+                    self.begun = true;
+                    continue;
+                }
                 b'"' => {
                     self.ended = true;
                     return Ok(None);
                 }
-                b'\\' => return self.escaped().map(Some),
-                _ => {
-                    self.begun |= !byte.is_ascii_whitespace();
-                    return Ok(Some(byte));
-                }
+                b'\\' => self.escaped()?,
+                _ => byte,
+            };
+            if !byte.is_ascii_whitespace() {
+                self.begun = true;
+                return Ok(Some(byte));
             }
         }
+        Ok(None)
     }
 
     fn escaped(&mut self) -> io::Result<u8> {
@@ -89,7 +106,8 @@ impl<R: BufRead> JsonString<R> {
                 let mut value = 0_u32;
                 for _ in 0..4 {
                     let digit = char::from(next()?).to_digit(16);
-                    let digit = digit.ok_or_else(|| invalid("an escape is malformed"))?;
+                    let digit =
+                        digit.ok_or_else(|| invalid("the config drive has a malformed escape"))?;
                     value = value << 4 | digit;
                 }
                 u8::try_from(value).unwrap_or(u8::MAX)
@@ -99,68 +117,7 @@ impl<R: BufRead> JsonString<R> {
     }
 }
 
-impl<R: BufRead> Iterator for JsonString<R> {
-    type Item = io::Result<u8>;
-
-    fn next(&mut self) -> Option<io::Result<u8>> {
-        if self.ended {
-            return None;
-        }
-        self.next_byte().transpose()
-    }
-}
-
-/// RFC 4648 base64, line breaks allowed, over any source of bytes.
-struct Base64<I> {
-    text: I,
-    /// Bits that were read and not yet handed out, and how many.
-    bits: u32,
-    count: u8,
-    padded: bool,
-}
-
-impl<I: Iterator<Item = io::Result<u8>>> Base64<I> {
-    fn new(text: I) -> Self {
-        Self {
-            text,
-            bits: 0,
-            count: 0,
-            padded: false,
-        }
-    }
-
-    fn next_byte(&mut self) -> io::Result<Option<u8>> {
-        loop {
-            if self.count >= 8 {
-                self.count -= 8;
-                return Ok(Some((self.bits >> self.count) as u8));
-            }
-            let Some(digit) = self.text.next().transpose()? else {
-                return Ok(None);
-            };
-            let value = match digit {
-                b'A'..=b'Z' => digit - b'A',
-                b'a'..=b'z' => digit - b'a' + 26,
-                b'0'..=b'9' => digit - b'0' + 52,
-                b'+' => 62,
-                b'/' => 63,
-                b'=' => {
-                    self.padded = true;
-                    continue;
-                }
-                b' ' | b'\n' | b'\r' | b'\t' => continue,
-                _ => return Err(invalid("the config drive is no base64")),
-            };
-            if self.padded {
-                return Err(invalid("the config drive's base64 goes on behind its end"));
-            }
-            self.bits = self.bits << 6 | u32::from(value);
-            self.count += 6;
-        }
-    }
-}
-
-impl<I: Iterator<Item = io::Result<u8>>> Read for Base64<I> {
+impl<R: BufRead> Read for JsonString<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         for slot in buffer {
@@ -177,29 +134,21 @@ impl<I: Iterator<Item = io::Result<u8>>> Read for Base64<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
     use flate2::{Compression, write::GzEncoder};
     use proptest::prelude::*;
     use std::io::Write;
 
-    /// Independent of the decoder: digits by table, three bytes at a time.
+    /// A JSON string of base64, with escaped slashes and an escaped line break
+    /// after every `line` groups of four digits.
     fn encode(bytes: &[u8], line: usize) -> String {
-        const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let digits = STANDARD.encode(bytes);
         let mut text = String::new();
-        for triple in bytes.chunks(3) {
-            let word = triple
-                .iter()
-                .chain([&0, &0])
-                .take(3)
-                .fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
-            for place in 0..4 {
-                if place <= triple.len() {
-                    let digit = DIGITS[(word >> (18 - 6 * place)) as usize & 63];
-                    text.push_str(&char::from(digit).to_string().replace('/', "\\/"));
-                } else {
-                    text.push('=');
-                }
-            }
-            if line > 0 && (text.len() / 4).is_multiple_of(line) {
+        for (index, group) in digits.as_bytes().chunks(4).enumerate() {
+            let group = std::str::from_utf8(group).unwrap();
+            text.push_str(&group.replace('/', "\\/"));
+            if line > 0 && (index + 1).is_multiple_of(line) {
                 text.push_str("\\n");
             }
         }
@@ -214,7 +163,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn comes_out_as_it_went_in(image in any::<Vec<u8>>(), line in 0_usize..5) {
+        fn image_decodes_equal(image in any::<Vec<u8>>(), line in 0_usize..5) {
             let text = encode(&gzip(&image), line);
             let mut read = Vec::new();
             image_reader(text.as_bytes()).read_to_end(&mut read).unwrap();
@@ -222,13 +171,13 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_survived(text in any::<Vec<u8>>()) {
+        fn any_text_decodes_or_fails(text in any::<Vec<u8>>()) {
             let _size = image_reader(text.as_slice()).read_to_end(&mut Vec::new());
         }
     }
 
     #[test]
-    fn a_bomb_ends_at_the_bound() {
+    fn image_above_the_bound_fails() {
         let text = encode(&gzip(&vec![0; MAX_IMAGE as usize + 1]), 0);
         let error = io::copy(&mut image_reader(text.as_bytes()), &mut io::sink()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
@@ -237,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base64_or_cut_off_fails() {
+    fn malformed_or_truncated_text_fails() {
         let whole = encode(&gzip(b"drive"), 0);
         for text in ["\"H4sI?\"", "\"AA==AA\"", &whole[..whole.len() / 2]] {
             assert!(

@@ -1,9 +1,8 @@
-//! From texts of sysfs and procfs to the hardware that an inspection reports.
+//! Converts texts of sysfs and procfs to an inspection report.
 //!
-//! Holds the rules: which block devices count as disks, where a serial number
-//! comes from, how a disk is named in orders. The texts are gathered by
-//! [`crate::sys::hardware`]; none of it is trusted to be there or to make
-//! sense.
+//! The module decides which block devices count as disks, where a serial number
+//! comes from, and how orders name a disk. [`crate::sys::hardware`] reads the
+//! texts. Each of them can be missing or malformed.
 
 use farrier_protocol::message::{
     BootMode, Cpu, Disk, DiskId, EraseAbilities, Inspection, MAX_DISKS, MAX_NICS, Mac, Nic,
@@ -12,11 +11,12 @@ use heapless::String as Text;
 
 use super::smbios::Smbios;
 
-/// Sectors of sysfs's `size` files, whatever the disk's own block size.
+/// Bytes of a sector in sysfs's `size` files. It does not depend on the disk's
+/// block size.
 const SYSFS_SECTOR: u64 = 512;
 
-/// What sysfs tells of one block device, as read: untrimmed, empty where a
-/// file is not there.
+/// The sysfs files of a block device as read: untrimmed, and empty if the file
+/// does not exist.
 #[derive(Debug, Clone, Default)]
 pub struct DiskTexts {
     /// Name below `/sys/block`.
@@ -55,7 +55,7 @@ pub struct DiskTexts {
     pub scsi_type: String,
 }
 
-/// What sysfs tells of one network interface.
+/// The sysfs files of a network interface.
 #[derive(Debug, Clone, Default)]
 pub struct NicTexts {
     /// Name below `/sys/class/net`.
@@ -64,7 +64,7 @@ pub struct NicTexts {
     pub address: String,
     /// Name of the `device/driver` link's target.
     pub driver: String,
-    /// `speed` in Mbit/s; -1 where unknown.
+    /// `speed` in Mbit/s; -1 if unknown.
     pub speed: String,
     /// `carrier`.
     pub carrier: String,
@@ -72,11 +72,11 @@ pub struct NicTexts {
     pub pci_vendor: String,
     /// `device/device`.
     pub pci_device: String,
-    /// IPv4 address, zero where there is none.
+    /// IPv4 address, zero if there is none.
     pub ipv4: [u8; 4],
 }
 
-/// Everything that an inspection is made of.
+/// The inputs of an inspection.
 #[derive(Debug, Clone, Default)]
 pub struct StringPool {
     /// `/proc/cpuinfo`.
@@ -93,12 +93,12 @@ pub struct StringPool {
     pub tpm_version: String,
     /// Block devices.
     pub disks: Vec<DiskTexts>,
-    /// Interfaces with hardware behind them.
+    /// Interfaces that have a device.
     pub nics: Vec<NicTexts>,
 }
 
-/// Puts an inspection together. Disks are sorted by their bus paths and
-/// bounded by what a statement holds; the rest is left out.
+/// Creates an inspection report. It sorts the disks by their bus paths and omits
+/// those above [`MAX_DISKS`](farrier_protocol::message::MAX_DISKS).
 pub fn inspection(texts: &StringPool, smbios: &Smbios) -> Inspection {
     let mut disks: Vec<Disk> = texts.disks.iter().filter_map(disk).collect();
     disks.sort_by(|a, b| a.by_path.cmp(&b.by_path).then(a.name.cmp(&b.name)));
@@ -126,12 +126,12 @@ pub fn inspection(texts: &StringPool, smbios: &Smbios) -> Inspection {
     }
 }
 
-/// A block device as a disk; `None` for what can't be erased and deployed to.
+/// Returns a block device as a disk, `None` if it can't be erased and written.
 pub fn disk(texts: &DiskTexts) -> Option<Disk> {
     const NOT_DISKS: [&str; 7] = ["loop", "ram", "zram", "sr", "fd", "dm-", "md"];
     let name = texts.name.as_str();
     let virtual_device = texts.device_path.split('/').any(|part| part == "virtual")
-        // NVMe namespaces hang below a virtual subsystem where multi-path is on.
+        // With multi-path, NVMe namespaces are below a virtual subsystem.
         && !name.starts_with("nvme");
     let size = number(&texts.size).checked_mul(SYSFS_SECTOR)?;
     if NOT_DISKS.iter().any(|prefix| name.starts_with(prefix))
@@ -141,7 +141,7 @@ pub fn disk(texts: &DiskTexts) -> Option<Disk> {
         || flag(&texts.read_only)
         || flag(&texts.hidden)
         || !matches!(texts.scsi_type.trim(), "" | "0" | "20" | "disk" | "SD" | "MMC")
-        // eMMC boot areas and the like are no disks of their own.
+        // eMMC boot areas are not disks.
         || name.contains("boot")
         || name.contains("rpmb")
     {
@@ -177,7 +177,8 @@ pub fn disk(texts: &DiskTexts) -> Option<Disk> {
     })
 }
 
-/// The serial number: the device's own file, or the vital product data.
+/// Returns the serial number from the device's file or from the vital product
+/// data.
 fn serial(texts: &DiskTexts) -> String {
     let plain = clean(&texts.serial);
     if !plain.is_empty() {
@@ -194,7 +195,7 @@ fn serial(texts: &DiskTexts) -> String {
     clean(&String::from_utf8_lossy(page))
 }
 
-/// Printable, without surrounding blanks.
+/// Removes unprintable characters and surrounding blanks.
 fn clean(text: &str) -> String {
     let printable: String = text
         .chars()
@@ -203,8 +204,8 @@ fn clean(text: &str) -> String {
     printable.trim().into()
 }
 
-/// A path that names the socket and not the order of discovery, in the shape
-/// of udev's by-path names: `pci-0000:00:1f.2-ata-1`, `pci-0000:00:04.0-nvme-1`.
+/// Returns a path that does not depend on the order of discovery, in the form of
+/// udev's by-path names: `pci-0000:00:1f.2-ata-1`, `pci-0000:00:04.0-nvme-1`.
 fn bus_path(texts: &DiskTexts) -> String {
     let parts: Vec<&str> = texts.device_path.split('/').collect();
     let pci = parts.iter().rev().find(|part| is_pci_address(part));
@@ -222,13 +223,13 @@ fn bus_path(texts: &DiskTexts) -> String {
     {
         format!("nvme-{namespace}")
     } else if is_hctl(&texts.device_name) {
-        // The host's number depends on the order of discovery.
+        // The host number depends on the order of discovery.
         match texts.device_name.split_once(':') {
             Some((_, rest)) => format!("scsi-0:{rest}"),
             None => String::new(),
         }
     } else if let Some(part) = parts.iter().find(|part| part.starts_with("virtio")) {
-        // One disk a virtio function: the PCI address says it all.
+        // A virtio function has one disk.
         match pci {
             Some(_) => String::new(),
             None => (*part).into(),
@@ -312,7 +313,7 @@ fn cpu(texts: &StringPool) -> Cpu {
     }
 }
 
-/// Value of the first line `key : value`.
+/// Returns the value of the first line `key : value`.
 fn field<'a>(lines: &'a str, key: &str) -> Option<&'a str> {
     lines
         .lines()
@@ -333,7 +334,7 @@ fn flag(text: &str) -> bool {
     text.trim() == "1"
 }
 
-/// As much of a text as fits, cleaned.
+/// Returns the cleaned text, cut to `N` bytes.
 pub(crate) fn text<const N: usize>(from: &str) -> Text<N> {
     let mut text = Text::new();
     for c in from.trim().chars().filter(|c| !c.is_control()) {
@@ -344,8 +345,8 @@ pub(crate) fn text<const N: usize>(from: &str) -> Text<N> {
     text
 }
 
-/// The end of a text, behind `mark`: of a long bus path the end tells disks
-/// apart.
+/// Returns the end of a text behind `mark`. The end of a long bus path
+/// distinguishes disks.
 fn tail_text<const N: usize>(from: &str, mark: char) -> Text<N> {
     if from.len() <= N {
         return text(from);
@@ -382,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sata_disk() {
+    fn sata_disk_is_described() {
         let disk = disk(&sata()).unwrap();
         assert_eq!(disk.id.serial, "SATA01");
         assert_eq!(disk.id.size, 1 << 20);
@@ -393,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn an_nvme_disk_and_one_without_serial() {
+    fn nvme_disk_without_serial_is_named_by_its_path() {
         let mut texts = DiskTexts {
             name: "nvme0n1".into(),
             device_path: "pci0000:00/0000:00:04.0/nvme/nvme0/nvme0n1".into(),
@@ -411,13 +412,13 @@ mod tests {
     }
 
     #[test]
-    fn long_bus_paths_keep_their_end() {
+    fn long_bus_path_keeps_its_end() {
         let name: Text<8> = tail_text("@0123456789", '@');
         assert_eq!(name, "@3456789");
     }
 
     #[test]
-    fn what_is_no_disk_is_left_out() {
+    fn other_block_devices_are_omitted() {
         let changes: [fn(&mut DiskTexts); 8] = [
             |t| t.name = "loop0".into(),
             |t| t.name = "sr0".into(),
@@ -436,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_machine() {
+    fn server_is_described() {
         let texts = StringPool {
             cpuinfo: "processor\t: 0\nmodel name\t: QEMU Virtual CPU\ncpu MHz\t\t: 2100.5\n\n\
                       processor\t: 1\n"

@@ -1,7 +1,6 @@
-//! Decisions without a kernel: what to load, what the hardware is, how a disk
-//! is emptied, what a partition table must become. Nothing here reads a
-//! clock, opens a file or sends a packet; all of it runs in tests and in a
-//! simulator as it does in a server.
+//! Rules and formats without I/O: module load order, hardware inventory, erase
+//! ladder, partition tables, config drives. The modules use no clock, files or
+//! sockets, so that tests and the simulator run the same code as a server.
 
 pub mod cmdline;
 pub mod config_drive;

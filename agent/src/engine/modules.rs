@@ -1,29 +1,27 @@
-//! Which kernel modules a machine needs, and in which order they are loaded:
-//! a reader of `modules.alias`, `modules.dep` and `modules.softdep`.
+//! Finds the kernel modules of a device and their load order. Parses
+//! `modules.alias`, `modules.dep` and `modules.softdep`.
 //!
-//! Knows texts only. [`crate::sys::modules`] walks sysfs for the aliases and
-//! hands the files to the kernel.
+//! [`crate::sys::modules`] reads the aliases from sysfs and loads the files.
 
 use std::collections::HashMap;
 
-/// Deepest chain of dependencies that is followed; a circle ends there.
+/// Depth limit of dependency chains. It ends circular dependencies.
 const MAX_DEPTH: usize = 16;
 
 /// The module index of one kernel release.
 #[derive(Debug, Default)]
 pub struct ModuleIndex {
-    /// Alias patterns and the module that each one asks for, in file order.
+    /// Alias patterns and their modules, in file order.
     aliases: Vec<(String, String)>,
-    /// Module name to path (below the release's folder) and the paths that
-    /// it depends on.
+    /// Module name to its path below the release's folder and the paths of its
+    /// dependencies.
     modules: HashMap<String, (String, Vec<String>)>,
-    /// Module name to names that are to be loaded before it, if they exist.
+    /// Module name to its soft dependencies, which are loaded before it.
     soft_before: HashMap<String, Vec<String>>,
 }
 
 impl ModuleIndex {
-    /// Reads the three files. Lines that can't be understood are skipped:
-    /// they can only make a module missing, which shows.
+    /// Parses the three files. Skips malformed lines: their modules are missing.
     pub fn parse(alias: &str, dep: &str, softdep: &str) -> Self {
         let mut index = Self::default();
         for line in alias.lines() {
@@ -67,7 +65,7 @@ impl ModuleIndex {
         index
     }
 
-    /// Names of the modules that answer to a device's alias.
+    /// Returns the names of the modules that match a device's alias.
     pub fn modules_for<'a>(&'a self, modalias: &'a str) -> impl Iterator<Item = &'a str> {
         self.aliases
             .iter()
@@ -75,9 +73,9 @@ impl ModuleIndex {
             .map(|(_, module)| module.as_str())
     }
 
-    /// Paths of the files to load for a module, below the release's folder,
-    /// in the order in which the kernel takes them. Empty where the module
-    /// has no file: it is built in, or the ramdisk does without.
+    /// Returns the files to load for a module in load order, as paths below the
+    /// release's folder. Empty if the module has no file: it is built in, or the
+    /// ramdisk does not have it.
     pub fn load_order(&self, module: &str) -> Vec<&str> {
         let mut order = Vec::new();
         self.collect(&normal_name(module), 0, &mut order);
@@ -94,8 +92,8 @@ impl ModuleIndex {
         for soft in self.soft_before.get(name).into_iter().flatten() {
             self.collect(soft, depth + 1, order);
         }
-        // modules.dep lists the nearest dependency first and is already
-        // transitive; a dependency's own soft ones still need the descent.
+        // modules.dep lists the nearest dependency first and is transitive.
+        // The soft dependencies of a dependency need the recursion.
         for need in needs.iter().rev() {
             self.collect(&name_of_path(need), depth + 1, order);
         }
@@ -105,7 +103,7 @@ impl ModuleIndex {
     }
 }
 
-/// Module names spell `-` as `_`.
+/// Replaces `-` by `_`, as in module names.
 fn normal_name(name: &str) -> String {
     name.replace('-', "_")
 }
@@ -116,11 +114,10 @@ fn name_of_path(path: &str) -> String {
     normal_name(file.split('.').next().unwrap_or(file))
 }
 
-/// Shell-style matching as depmod's patterns need it: `*`, `?`, and sets such
-/// as `[0-9a]`.
+/// Matches depmod's patterns: `*`, `?`, and sets such as `[0-9a]`.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
-    // Where to go on when what follows the latest star does not fit.
+    // Position to resume at after a mismatch behind the last star.
     let mut retry: Option<(usize, usize)> = None;
     loop {
         match pattern.get(p) {
@@ -156,7 +153,7 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
-/// Length of the set that `pattern` starts with, where `byte` is in it.
+/// Returns the length of the set at the start of `pattern` if it has `byte`.
 fn set_length(pattern: &[u8], byte: u8) -> Option<usize> {
     let end = pattern.iter().position(|&byte| byte == b']')?;
     let mut inside = pattern.get(1..end)?;
@@ -170,10 +167,9 @@ fn set_length(pattern: &[u8], byte: u8) -> Option<usize> {
     found.then_some(end + 1)
 }
 
-/// What the kernel command line sets for a module: its `module.name=value`
-/// words as `name=value`, in their order. The kernel keeps such words for
-/// whoever loads the module. Dash and underscore are the same in names of
-/// modules.
+/// Returns the parameters of a module on the kernel command line: the
+/// `module.name=value` arguments as `name=value`, in their order. Dash and
+/// underscore are equal in module names.
 pub fn parameters(cmdline: &str, module: &str) -> String {
     let same = |name: &str| {
         name.len() == module.len()
@@ -184,7 +180,7 @@ pub fn parameters(cmdline: &str, module: &str) -> String {
     };
     let own = cmdline.split_ascii_whitespace().filter_map(|word| {
         let (name, parameter) = word.split_once('.')?;
-        // A dot in a value does not begin a parameter's name.
+        // Ignores dots in values.
         (same(name) && !name.contains('=')).then_some(parameter)
     });
     own.collect::<Vec<_>>().join(" ")
@@ -218,7 +214,7 @@ kernel/crypto/crct10dif_common.ko:
         "softdep crc_t10dif pre: crct10dif-common crct10dif_missing post: other\n";
 
     #[test]
-    fn finds_modules_by_alias() {
+    fn alias_finds_its_modules() {
         let index = ModuleIndex::parse(ALIAS, DEP, SOFTDEP);
         let find = |alias| index.modules_for(alias).collect::<Vec<_>>();
         assert_eq!(
@@ -232,7 +228,7 @@ kernel/crypto/crct10dif_common.ko:
     }
 
     #[test]
-    fn dependencies_come_first_soft_ones_included() {
+    fn dependencies_and_soft_dependencies_come_first() {
         let index = ModuleIndex::parse(ALIAS, DEP, SOFTDEP);
         assert_eq!(
             index.load_order("ahci"),
@@ -257,13 +253,13 @@ kernel/crypto/crct10dif_common.ko:
     }
 
     #[test]
-    fn circles_end() {
+    fn circular_dependency_ends() {
         let index = ModuleIndex::parse("", "a.ko: b.ko\nb.ko: a.ko\n", "softdep a pre: b\n");
         assert_eq!(index.load_order("a").len(), 2);
     }
 
     #[test]
-    fn patterns() {
+    fn patterns_match_as_in_the_shell() {
         for (pattern, text, expected) in [
             ("*", "", true),
             ("", "", true),
@@ -304,7 +300,7 @@ kernel/crypto/crct10dif_common.ko:
     }
 
     #[test]
-    fn a_module_is_given_its_own_parameters() {
+    fn module_gets_its_own_parameters() {
         let line = "quiet nvme_core.io_timeout=3 farrier.port=1 nvme-core.multipath=N \
                     nvme.poll_queues=2 root=nvme_core.x=1 usbcore.nousb";
         assert_eq!(parameters(line, "nvme-core"), "io_timeout=3 multipath=N");

@@ -1,11 +1,11 @@
-//! What SMBIOS tells of a machine: maker, product, serial number, UUID,
-//! firmware, memory (DMTF DSP0134).
+//! Parses the SMBIOS tables (DMTF DSP0134): manufacturer, product, serial number,
+//! UUID, firmware, memory.
 //!
-//! An own reader, since firmware is known to hand out broken tables and the
-//! published decoder indexes past a structure that claims to be shorter than
-//! its header. A table that ends early gives what it held until there.
+//! The crate has its own parser because firmware has malformed tables and the
+//! published decoder panics on a structure that is shorter than its header. A
+//! truncated table gives the values before its end.
 
-/// The facts, empty or zero where the tables do not tell.
+/// The values; empty or zero if the tables lack them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Smbios {
     /// Type 1: manufacturer.
@@ -14,7 +14,7 @@ pub struct Smbios {
     pub product: String,
     /// Type 1: serial number.
     pub serial: String,
-    /// Type 1: UUID in the order in which it is printed.
+    /// Type 1: UUID, big-endian as printed.
     pub uuid: [u8; 16],
     /// Type 0: vendor and version of the firmware.
     pub firmware: String,
@@ -22,7 +22,7 @@ pub struct Smbios {
     pub memory_mib: u64,
 }
 
-/// Types of structures that are read (DSP0134, section 7).
+/// Structure types (DSP0134, section 7).
 mod kind {
     pub const BIOS: u8 = 0;
     pub const SYSTEM: u8 = 1;
@@ -30,39 +30,39 @@ mod kind {
     pub const END: u8 = 127;
 }
 
-/// Length of a structure's header.
+/// Length of a structure's header in bytes.
 const HEADER: usize = 4;
 
 impl Smbios {
-    /// Reads `/sys/firmware/dmi/tables/smbios_entry_point` and `…/DMI`.
-    /// Machines without SMBIOS have neither; empty slices give the default.
+    /// Parses `/sys/firmware/dmi/tables/smbios_entry_point` and `…/DMI`. Empty
+    /// slices, as on a server without SMBIOS, give the default.
     pub fn parse(entry_point: &[u8], table: &[u8]) -> Self {
-        let mut facts = Self::default();
+        let mut values = Self::default();
         for structure in (Structures { rest: table }) {
             match structure.kind() {
                 kind::BIOS => {
-                    facts.firmware = format!("{} {}", structure.text(4), structure.text(5))
+                    values.firmware = format!("{} {}", structure.text(4), structure.text(5))
                         .trim()
                         .into();
                 }
                 kind::SYSTEM => {
-                    facts.vendor = structure.text(4);
-                    facts.product = structure.text(5);
-                    facts.serial = structure.text(7);
+                    values.vendor = structure.text(4);
+                    values.product = structure.text(5);
+                    values.serial = structure.text(7);
                     if let Some(raw) = structure.bytes::<16>(8) {
-                        facts.uuid = uuid(raw, version(entry_point));
+                        values.uuid = uuid(raw, version(entry_point));
                     }
                 }
-                kind::MEMORY_DEVICE => facts.memory_mib += memory_device_mib(&structure),
+                kind::MEMORY_DEVICE => values.memory_mib += memory_device_mib(&structure),
                 _ => {}
             }
         }
-        facts
+        values
     }
 }
 
-/// Version of the specification, as the entry point of either kind tells it
-/// (sections 5.2.1 and 5.2.2); the newest where it can't be read.
+/// Returns the version of the specification in the entry point of either kind
+/// (sections 5.2.1 and 5.2.2); the newest if it can't be read.
 fn version(entry_point: &[u8]) -> (u8, u8) {
     let at = match entry_point {
         [b'_', b'S', b'M', b'3', b'_', ..] => 7,
@@ -75,9 +75,9 @@ fn version(entry_point: &[u8]) -> (u8, u8) {
     }
 }
 
-/// From the table's order to the printed one: since version 2.6 the first
-/// three fields are little-endian (section 7.2.1). All ones and all zeroes
-/// mean that there is none.
+/// Converts a UUID from the table's byte order to the printed order: since
+/// version 2.6 the first three fields are little-endian (section 7.2.1). All ones
+/// and all zeroes mean that there is no UUID.
 fn uuid(raw: [u8; 16], version: (u8, u8)) -> [u8; 16] {
     if raw == [0xff; 16] {
         return [0; 16];
@@ -91,8 +91,8 @@ fn uuid(raw: [u8; 16], version: (u8, u8)) -> [u8; 16] {
     uuid
 }
 
-/// Size of one memory device (section 7.18): a word in MiB or KiB, or, for
-/// what does not fit, a double word in MiB.
+/// Returns the size of a memory device in MiB (section 7.18): a word in MiB or
+/// KiB, or, for larger sizes, a double word in MiB.
 fn memory_device_mib(structure: &Structure<'_>) -> u64 {
     match structure.bytes::<2>(0x0c).map(u16::from_le_bytes) {
         None | Some(0 | 0xffff) => 0,
@@ -120,7 +120,7 @@ impl Structure<'_> {
             .and_then(|bytes| bytes.try_into().ok())
     }
 
-    /// The string whose number stands at `offset`; numbers start at 1.
+    /// Returns the string whose number is at `offset`. Numbers start at 1.
     fn text(&self, offset: usize) -> String {
         let number = usize::from(self.formatted.get(offset).copied().unwrap_or(0));
         let bytes = match number.checked_sub(1) {
@@ -133,8 +133,8 @@ impl Structure<'_> {
     }
 }
 
-/// Walks the table; ends at the end-of-table structure or at the first one
-/// that does not fit.
+/// Iterates over the structures up to the end-of-table structure or the first
+/// malformed structure.
 struct Structures<'a> {
     rest: &'a [u8],
 }
@@ -148,8 +148,8 @@ impl<'a> Iterator for Structures<'a> {
             return None;
         }
         let (formatted, tail) = self.rest.split_at_checked(length)?;
-        // Strings end with an empty one; where there are none, two zeroes
-        // stand in their place.
+        // An empty string ends the strings. A structure without strings has
+        // two zeroes.
         let strings = tail.windows(2).position(|pair| pair == [0, 0])?;
         self.rest = tail.get(strings + 2..)?;
         let structure = Structure {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_facts() {
+    fn table_gives_its_values() {
         let mut expected = Smbios {
             vendor: "QEMU".into(),
             product: "Standard PC".into(),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_cut_anywhere_gives_what_it_held() {
+    fn truncated_table_gives_the_values_before_its_end() {
         let table = table();
         for length in 0..table.len() {
             Smbios::parse(b"", &table[..length]);

@@ -1,19 +1,19 @@
-//! Is it all zero? The one question that verifying an erasure asks of every
-//! byte of every disk, so it is asked eight words at a time.
+//! Tests whether bytes are zero. The read-back of an erasure tests every byte of
+//! every disk, so the test processes eight words at a time.
 
 use std::ops::Range;
 
-/// Bytes looked at before deciding to go on: a few vector registers, and
-/// small enough that the first byte that isn't zero ends the search soon.
+/// Bytes per iteration: a few vector registers, and small enough that the search
+/// ends soon after the first byte that is not zero.
 const STRIDE: usize = 256;
 
-/// Whether every byte is zero. The empty slice is.
+/// Returns whether every byte is zero; `true` for the empty slice.
 pub fn is_zero(bytes: &[u8]) -> bool {
     let mut strides = bytes.chunks_exact(STRIDE);
     strides.by_ref().all(stride_is_zero) && strides.remainder().iter().all(|&byte| byte == 0)
 }
 
-/// Without an early exit inside, so that the compiler makes vectors of it.
+/// Has no early exit, so that the compiler vectorises it.
 fn stride_is_zero(stride: &[u8]) -> bool {
     let (words, rest) = stride.as_chunks::<8>();
     let union = words
@@ -22,9 +22,8 @@ fn stride_is_zero(stride: &[u8]) -> bool {
     union == 0 && rest.iter().all(|&byte| byte == 0)
 }
 
-/// The first run of units that aren't zero: from the first such unit to the
-/// last one before a unit that is zero again. In bytes from the start of
-/// `bytes`; `unit` is at least 1.
+/// Returns the first run of consecutive units that are not zero, as byte offsets
+/// in `bytes`. `unit` is the unit's size in bytes, at least 1.
 pub fn first_nonzero_run(bytes: &[u8], unit: usize) -> Option<Range<usize>> {
     let unit = unit.max(1);
     let start = first_nonzero_unit(bytes, unit)?;

@@ -1,10 +1,9 @@
-//! A deploy order carried out: the image streams to the disk, the partition
-//! table is fitted to it, the config drive joins.
+//! Carries out a deploy order: it streams the image to the disk, fits the
+//! partition table to the disk, and adds the config drive.
 //!
-//! One thread fetches ahead while this one verifies, decompresses, writes
-//! and reads back. What is held is bounded by the chunk size: two chunks as
-//! they come over the wire, one as it lies on the disk, and a window of the
-//! read-back.
+//! One thread fetches ahead. The other verifies, decompresses, writes and reads
+//! back. The chunk size bounds the memory: two compressed chunks, one
+//! decompressed chunk, and one window of the read-back.
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -12,34 +11,34 @@ use std::time::Duration;
 
 use farrier_image::manifest::PublicKey;
 use farrier_image::transfer::{Source, Stats};
-use farrier_protocol::message::{Deploy, Failure, ImageProof, NodeId, Reason, Step};
+use farrier_protocol::message::{AgentStep, Deploy, Failure, ImageProof, NodeId, Reason};
 
 use super::drive;
 use super::fetch::{FetchError, HttpClient, Ranges};
-use super::stream::{Stream, Turn};
+use super::stream::{Stream, StreamAction};
 use super::verified::{Verifier, WriteError};
 use super::{Meter, failure};
 use crate::device::{AlignedBuffer, BlockDevice};
 use crate::engine::partitions::{Geometry, Table};
 
-/// Longest pause between two attempts at fetching the same bytes.
+/// Longest pause between two attempts to fetch the same bytes.
 const MAX_BACKOFF: Duration = Duration::from_secs(15);
 
-/// What a deployment needs beside its order.
+/// Inputs of a deployment beside its order.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// The operator's key, which signs images.
+    /// The operator's public key; it verifies the manifest.
     pub image_key: PublicKey,
-    /// The node: names the instance where the config drive does not.
+    /// The node. Its UUID names the instance if the config drive does not.
     pub node: NodeId,
-    /// 16 random bytes: identity of the config drive's partition.
+    /// Unique GUID of the config drive's partition.
     pub random: [u8; 16],
-    /// LeaseView how far it has come.
+    /// Receives the progress.
     pub meter: &'a Meter,
 }
 
-/// Carries out `order` on its disk, with bytes from the appliance's HTTP client.
-/// The proof's `peak_rss_kib` is left to the caller.
+/// Deploys `order` to `device` with bytes from the HTTP server at
+/// `http_server`. The proof's `peak_rss_kib` is 0.
 ///
 /// # Errors
 /// The failure to report.
@@ -53,13 +52,13 @@ pub fn deploy<D: BlockDevice>(
     let mut disk = Verifier::new(device);
     let (stats, image_bytes) = write_image(order, &mut disk, client, context)?;
 
-    meter.enter(Step::Finish, 0);
+    meter.enter(AgentStep::Finish, 0);
     let config_drive = finish(order, &mut disk, &mut HttpClient::new(client), context)?;
     device
         .flush()
-        .map_err(|error| failure(Step::Finish, Reason::DiskWrite, error))?;
-    // The next one to read the table is the firmware, after a reboot: that
-    // this kernel can't be told is no failure.
+        .map_err(|error| failure(AgentStep::Finish, Reason::DiskWrite, error))?;
+    // The firmware reads the table after the reboot, so an error of this
+    // kernel does not matter.
     drop(device.reread_partitions());
     Ok(ImageProof {
         disk: order.disk.clone(),
@@ -73,39 +72,39 @@ pub fn deploy<D: BlockDevice>(
     })
 }
 
-/// Pause before attempt number `attempt`, from 1.
+/// Returns the pause before attempt number `attempt`, which counts from 1.
 pub(super) fn backoff(attempt: u32) -> Duration {
     let millis = 200_u64.saturating_mul(1 << attempt.min(10));
     Duration::from_millis(millis).min(MAX_BACKOFF)
 }
 
-/// One fetch: which file, from where, and the buffer that is filled.
-struct Job {
+/// One fetch: the file, the offset, and the buffer to fill.
+struct Fetch {
     source: Source,
     offset: u64,
     buffer: Vec<u8>,
 }
 
-impl Job {
+impl Fetch {
     fn is(&self, source: Source, offset: u64, length: u32) -> bool {
         self.source == source && self.offset == offset && self.buffer.len() == length as usize
     }
 }
 
-/// The thread that fetches, seen from the one that works.
+/// The interface to the thread that fetches.
 struct Fetcher {
-    jobs: SyncSender<Job>,
-    results: Receiver<(Job, Result<(), FetchError>)>,
-    /// What is being fetched and not yet received.
+    jobs: SyncSender<Fetch>,
+    results: Receiver<(Fetch, Result<(), FetchError>)>,
+    /// Fetches that were requested and not received.
     ahead: Option<(Source, u64, u32)>,
-    /// What was received and not asked for yet.
-    ready: Option<(Job, Result<(), FetchError>)>,
-    /// Buffers to use again.
+    /// Fetches that were received and not used.
+    ready: Option<(Fetch, Result<(), FetchError>)>,
+    /// Buffers for reuse.
     spare: Vec<Vec<u8>>,
 }
 
 impl Fetcher {
-    /// Starts to fetch what will be asked for next.
+    /// Requests a fetch ahead of its use.
     fn begin(&mut self, source: Source, offset: u64, length: u32) {
         let known = self
             .ready
@@ -116,7 +115,7 @@ impl Fetcher {
         }
         let mut buffer = self.spare.pop().unwrap_or_default();
         buffer.resize(length as usize, 0);
-        let job = Job {
+        let job = Fetch {
             source,
             offset,
             buffer,
@@ -126,7 +125,7 @@ impl Fetcher {
         }
     }
 
-    /// The bytes that were asked for; waits for them.
+    /// Waits for the bytes of a fetch and returns them.
     fn get(
         &mut self,
         source: Source,
@@ -146,12 +145,12 @@ impl Fetcher {
             if ahead == (source, offset, length) {
                 return deliver(job, result);
             }
-            // Something came in between, such as fetching a chunk again.
+            // Another fetch came in between, for instance a repeated chunk.
             self.ready = Some((job, result));
         }
         let mut buffer = self.spare.pop().unwrap_or_default();
         buffer.resize(length as usize, 0);
-        let job = Job {
+        let job = Fetch {
             source,
             offset,
             buffer,
@@ -165,8 +164,8 @@ impl Fetcher {
         }
     }
 
-    fn give_back(&mut self, buffer: Vec<u8>) {
-        // Two are ever in use; a third comes from fetching again.
+    fn recycle(&mut self, buffer: Vec<u8>) {
+        // Two buffers are in use; a repeated fetch allocates a third.
         if self.spare.len() < 2 {
             self.spare.push(buffer);
         }
@@ -174,7 +173,7 @@ impl Fetcher {
 }
 
 fn deliver(
-    job: Job,
+    job: Fetch,
     result: Result<(), FetchError>,
 ) -> Result<Vec<u8>, (Vec<u8>, Option<FetchError>)> {
     match result {
@@ -183,14 +182,14 @@ fn deliver(
     }
 }
 
-/// Streams the image. Gives what was done and the bytes of the image.
+/// Streams the image. Returns the statistics and the image's bytes.
 fn write_image<D: BlockDevice>(
     order: &Deploy,
     disk: &mut Verifier<D>,
     client: SocketAddr,
     context: &Context<'_>,
 ) -> Result<(Stats, u64), Failure> {
-    let (job_sender, jobs) = sync_channel::<Job>(1);
+    let (job_sender, jobs) = sync_channel::<Fetch>(1);
     let (result_sender, results) = sync_channel(1);
     let (manifest_path, data_path) = (&order.manifest_path, &order.data_path);
     std::thread::scope(|scope| {
@@ -211,7 +210,7 @@ fn write_image<D: BlockDevice>(
             .name("fetch".into())
             .stack_size(crate::STACK)
             .spawn_scoped(scope, fetch)
-            .map_err(|error| failure(Step::Write, Reason::Resources, error))?;
+            .map_err(|error| failure(AgentStep::Write, Reason::Resources, error))?;
         let mut fetcher = Fetcher {
             jobs: job_sender,
             results,
@@ -223,7 +222,7 @@ fn write_image<D: BlockDevice>(
     })
 }
 
-/// Follows the transfer engine to its end.
+/// Runs the transfer engine to its end.
 fn stream<D: BlockDevice>(
     order: &Deploy,
     disk: &mut Verifier<D>,
@@ -233,40 +232,40 @@ fn stream<D: BlockDevice>(
     let mut stream = Stream::new(order, disk.device().size(), context.image_key);
     loop {
         match stream.step(disk, context.meter)? {
-            Turn::Fetch {
+            StreamAction::Fetch {
                 source,
                 offset,
                 length,
             } => {
-                fetcher.give_back(stream.take_buffer());
+                fetcher.recycle(stream.take_buffer());
                 match fetcher.get(source, offset, length) {
                     Ok(bytes) => {
                         stream.fetched(bytes, disk, context.meter)?;
                         ahead(&stream, fetcher);
                     }
                     Err((buffer, error)) => {
-                        fetcher.give_back(buffer);
+                        fetcher.recycle(buffer);
                         context.meter.touch();
                         std::thread::sleep(stream.fetch_failed(error));
                     }
                 }
             }
-            Turn::Again => ahead(&stream, fetcher),
-            Turn::Done => return Ok(stream.done()),
+            StreamAction::Again => ahead(&stream, fetcher),
+            StreamAction::Done => return Ok(stream.done()),
         }
     }
 }
 
-/// Begins the fetch that comes next, while the chunk at hand is dealt with.
+/// Requests the next fetch while the current chunk is processed.
 fn ahead(stream: &Stream, fetcher: &mut Fetcher) {
     if let Some((source, offset, length)) = stream.upcoming() {
         fetcher.begin(source, offset, length);
     }
 }
 
-/// Fits the partition table to the disk and adds the config drive, which is
-/// fetched from `client`. Gives the hash of the config drive's text, zeroes
-/// where there is none.
+/// Fits the partition table to the disk and adds the config drive, which it
+/// fetches from `client`. Returns the SHA-256 of the config drive's plain text,
+/// zero if there is none.
 ///
 /// # Errors
 /// The failure to report.
@@ -285,14 +284,14 @@ pub fn finish<D: BlockDevice>(
         Some(drive) => Some(drive::prepare(
             client,
             drive,
-            &hyphenated(context.node),
+            &uuid::Uuid::from_bytes(context.node.0).to_string(),
             geometry.block,
             context.meter,
         )?),
         None => None,
     };
 
-    let bad_table = |error| failure(Step::Finish, Reason::BadPartitionTable, error);
+    let bad_table = |error| failure(AgentStep::Finish, Reason::BadPartitionTable, error);
     let mut head = AlignedBuffer::new(2 * geometry.block as usize);
     read(device, 0, &mut head)?;
     let table = Table::parse(&head, geometry).map_err(bad_table)?;
@@ -311,12 +310,12 @@ pub fn finish<D: BlockDevice>(
         hash = drive.hash;
         drive.write(client, disk, place, context.meter)?;
     }
-    // The table comes last: a partition that it names is complete.
+    // The table is written last: the partitions that it names are complete.
     for write in &plan.writes {
         let mut buffer = AlignedBuffer::new(write.bytes.len());
         buffer.copy_from_slice(&write.bytes);
         disk.put(write.offset, &buffer)
-            .map_err(|error| write_failure(Step::Finish, &error))?;
+            .map_err(|error| write_failure(AgentStep::Finish, &error))?;
         context.meter.touch();
     }
     Ok(hash)
@@ -325,22 +324,10 @@ pub fn finish<D: BlockDevice>(
 fn read(device: &impl BlockDevice, offset: u64, buffer: &mut [u8]) -> Result<(), Failure> {
     device
         .read_at(offset, buffer)
-        .map_err(|error| failure(Step::Finish, Reason::DiskRead, error))
+        .map_err(|error| failure(AgentStep::Finish, Reason::DiskRead, error))
 }
 
-/// A node's identity as it is printed.
-fn hyphenated(node: NodeId) -> String {
-    let mut text = String::with_capacity(36);
-    for (index, byte) in node.0.iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
-}
-
-pub(super) fn write_failure(step: Step, error: &WriteError) -> Failure {
+pub(super) fn write_failure(step: AgentStep, error: &WriteError) -> Failure {
     match error {
         WriteError::Write { .. } => failure(step, Reason::DiskWrite, error),
         WriteError::Read { .. } => failure(step, Reason::DiskRead, error),

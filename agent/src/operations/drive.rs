@@ -1,9 +1,9 @@
-//! The config drive: fetched in sealed pieces, opened, and put into its
-//! partition.
+//! Fetches the sealed pieces of a config drive, opens them, and writes the
+//! config drive to its partition.
 
 use std::io::{self, BufReader, Read};
 
-use farrier_protocol::message::{ConfigDrive, ConfigDriveFormat, Failure, Reason, Step};
+use farrier_protocol::message::{AgentStep, ConfigDrive, ConfigDriveFormat, Failure, Reason};
 use farrier_protocol::sealed::{Layout, SEALED_PIECE};
 use sha2::{Digest, Sha256};
 
@@ -13,20 +13,20 @@ use super::{Meter, failure};
 use crate::device::{AlignedBuffer, BlockDevice};
 use crate::engine::{config_drive, fat, gzip_base64};
 
-/// Sealed pieces that are fetched at a time: 64 KiB.
+/// Number of sealed pieces in one fetch: 64 KiB.
 const PIECES: u32 = 64;
-/// Attempts at fetching the same pieces.
+/// Number of attempts to fetch the same pieces.
 const ATTEMPTS: u32 = 6;
-/// Longest text of a JSON config drive: it is held in memory.
+/// Longest JSON config drive in bytes. The agent holds it in memory.
 const MAX_JSON: u32 = 4 << 20;
 
-/// The plain text of a config drive as a stream.
+/// A reader of the plain text of a config drive.
 struct Plain<'a> {
     client: &'a mut dyn Ranges,
     drive: &'a ConfigDrive,
     layout: Layout,
     meter: &'a Meter,
-    /// First piece that is not fetched yet.
+    /// The next piece to fetch.
     next: u32,
     wire: Vec<u8>,
     text: Vec<u8>,
@@ -54,7 +54,7 @@ impl<'a> Plain<'a> {
         })
     }
 
-    /// Fetches and opens the next pieces; `false` at the end.
+    /// Fetches and opens the next pieces. Returns `false` at the end.
     fn refill(&mut self) -> io::Result<bool> {
         self.text.clear();
         self.at = 0;
@@ -88,7 +88,9 @@ impl<'a> Plain<'a> {
             let plain = self
                 .layout
                 .open(&self.drive.key, index, piece)
-                .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "its seal is broken"))?;
+                .map_err(|_| {
+                    io::Error::new(io::ErrorKind::InvalidData, "a piece fails authentication")
+                })?;
             self.text.extend_from_slice(plain);
         }
         self.hash.update(&self.text);
@@ -97,7 +99,7 @@ impl<'a> Plain<'a> {
         Ok(true)
     }
 
-    /// Reads what is left and gives the hash of all of it.
+    /// Reads the rest and returns the SHA-256 of the whole.
     fn finish(mut self) -> io::Result<[u8; 32]> {
         while self.refill()? {}
         Ok(self.hash.finalize().into())
@@ -119,18 +121,18 @@ impl Read for Plain<'_> {
     }
 }
 
-/// A config drive that was opened and can be put onto a disk.
+/// A config drive that was opened and can be written.
 pub(super) struct Prepared<'a> {
     drive: &'a ConfigDrive,
-    /// Bytes of its file system.
+    /// Size of its file system in bytes.
     pub size: u64,
     /// SHA-256 of its plain text.
     pub hash: [u8; 32],
-    /// The file system, unless it is fetched once more when it is written.
+    /// The file system. `None`: the write fetches it again as a stream.
     image: Option<fat::SparseImage>,
 }
 
-/// Fetches and opens the config drive and finds its size.
+/// Fetches and opens the config drive and determines its size.
 pub(super) fn prepare<'a>(
     client: &mut dyn Ranges,
     drive: &'a ConfigDrive,
@@ -184,11 +186,11 @@ impl Prepared<'_> {
         meter: &Meter,
     ) -> Result<(), Failure> {
         match self.image {
-            Some(image) => pour(image, disk, offset, length, meter),
+            Some(image) => copy_padded(image, disk, offset, length, meter),
             None => {
                 let mut plain = Plain::new(client, self.drive, meter)?;
                 let reader = gzip_base64::image_reader(BufReader::new(&mut plain));
-                pour(reader, disk, offset, length, meter)?;
+                copy_padded(reader, disk, offset, length, meter)?;
                 if plain.finish().map_err(unreadable)? != self.hash {
                     return Err(broken("it changed between two fetches"));
                 }
@@ -198,8 +200,8 @@ impl Prepared<'_> {
     }
 }
 
-/// Pours a stream into a partition, zeroes behind its end.
-fn pour<D: BlockDevice>(
+/// Writes a stream to a partition and fills the rest with zeroes.
+fn copy_padded<D: BlockDevice>(
     mut from: impl Read,
     disk: &mut Verifier<D>,
     offset: u64,
@@ -224,7 +226,7 @@ fn pour<D: BlockDevice>(
         } else {
             disk.put(offset + at, piece)
         };
-        result.map_err(|error| super::deploy::write_failure(Step::Finish, &error))?;
+        result.map_err(|error| super::deploy::write_failure(AgentStep::Finish, &error))?;
         at += wanted as u64;
         meter.touch();
     }
@@ -236,16 +238,17 @@ fn pour<D: BlockDevice>(
 
 fn broken(why: impl std::fmt::Display) -> Failure {
     failure(
-        Step::Finish,
+        AgentStep::Finish,
         Reason::BadConfigDrive,
-        format_args!("the config drive can't be used: {why}"),
+        format_args!("the config drive is unusable: {why}"),
     )
 }
 
-/// A config drive that did not come is another matter than a broken one.
+/// Maps a failed fetch to [`Reason::Fetch`] and the rest to
+/// [`Reason::BadConfigDrive`].
 fn unreadable(error: io::Error) -> Failure {
     if error.kind() == io::ErrorKind::Other {
-        failure(Step::Finish, Reason::Fetch, error)
+        failure(AgentStep::Finish, Reason::Fetch, error)
     } else {
         broken(error)
     }

@@ -1,11 +1,11 @@
-//! The erase ladder on real devices: one thread a disk.
+//! Runs the erase ladder on real devices, with one thread for each disk.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use farrier_protocol::message::{
-    DiskId, EraseAbilities, EraseCertificate, EraseMethod, Failure, Reason, Step,
+    AgentStep, DiskId, EraseAbilities, EraseCertificate, EraseMethod, Failure, Reason,
 };
 
 use super::{Meter, failure};
@@ -14,17 +14,17 @@ use crate::engine::erase::{Action, Ladder, Outcome, Range, Verdict, WINDOW};
 
 /// A disk to erase.
 #[derive(Debug)]
-pub struct Job<D> {
-    /// How the order names it.
+pub struct EraseJob<D> {
+    /// The disk as the order names it.
     pub id: DiskId,
-    /// What it can do by itself.
+    /// The erase commands that the disk supports.
     pub abilities: EraseAbilities,
-    /// The disk.
+    /// The disk, opened for writing.
     pub device: D,
 }
 
-/// Bytes per device that are in memory at a time. Many disks share the
-/// memory that the agent allows itself.
+/// Returns the size of the read-back window of each disk, in bytes. More disks
+/// get smaller windows, so that the agent's memory stays bounded.
 pub fn window_for(jobs: usize) -> u64 {
     match jobs {
         0..=2 => WINDOW,
@@ -33,17 +33,18 @@ pub fn window_for(jobs: usize) -> u64 {
     }
 }
 
-/// Erases all disks at once. Certificates are handed out through `certify` as
-/// they come; the failures of the others are returned.
+/// Erases all disks in parallel. Calls `certify` with the certificate of each
+/// disk that is empty. Returns one failure for each other disk, in the order of
+/// `jobs`; a disk whose thread can't start comes first.
 pub fn erase_all<D: BlockDevice>(
-    jobs: Vec<Job<D>>,
+    jobs: Vec<EraseJob<D>>,
     least: EraseMethod,
     meter: &Meter,
     certify: &(impl Fn(EraseCertificate) + Sync),
 ) -> Vec<Failure> {
     let total: u64 = jobs.iter().map(|job| job.device.size()).sum();
-    // Once over each disk to empty it, once to read it back.
-    meter.enter(Step::Erase, total.saturating_mul(2));
+    // The ladder passes over each disk twice: to erase and to read back.
+    meter.enter(AgentStep::Erase, total.saturating_mul(2));
     let progress: Vec<AtomicU64> = jobs.iter().map(|_| AtomicU64::new(0)).collect();
     let erasing = AtomicU64::new(jobs.len() as u64);
     let window = window_for(jobs.len());
@@ -52,6 +53,7 @@ pub fn erase_all<D: BlockDevice>(
         let mut threads = Vec::new();
         for (index, job) in jobs.into_iter().enumerate() {
             let (progress, erasing) = (&progress, &erasing);
+            let serial = job.id.serial.clone();
             let thread = std::thread::Builder::new()
                 .name(format!("erase {}", job.id.serial))
                 .stack_size(crate::STACK);
@@ -63,7 +65,7 @@ pub fn erase_all<D: BlockDevice>(
                     if ladder.is_verifying() && !was_verifying {
                         was_verifying = true;
                         if erasing.fetch_sub(1, Ordering::Relaxed) == 1 {
-                            meter.set_step(Step::VerifyErase);
+                            meter.set_step(AgentStep::VerifyErase);
                         }
                     }
                     if let Some(own) = progress.get(index) {
@@ -74,18 +76,22 @@ pub fn erase_all<D: BlockDevice>(
                 .map(certify)
             });
             match spawned {
-                Ok(thread) => threads.push(thread),
-                Err(error) => failures.push(failure(Step::Erase, Reason::Resources, error)),
+                Ok(thread) => threads.push((serial, thread)),
+                Err(error) => failures.push(failure(
+                    AgentStep::Erase,
+                    Reason::Resources,
+                    format_args!("disk {serial}: no thread: {error}"),
+                )),
             }
         }
-        for thread in threads {
+        for (serial, thread) in threads {
             match thread.join() {
                 Ok(Ok(())) => {}
                 Ok(Err(failure)) => failures.push(failure),
                 Err(_) => failures.push(failure(
-                    Step::Erase,
+                    AgentStep::Erase,
                     Reason::Other,
-                    "the erasure of a disk was broken off by a fault of the agent",
+                    format_args!("the thread that erased disk {serial} panicked"),
                 )),
             }
         }
@@ -93,38 +99,41 @@ pub fn erase_all<D: BlockDevice>(
     })
 }
 
-/// The erasure of one disk, one command at a time: whoever has a thread to
-/// spare calls [`Erasure::step`] until it is over, whoever has none calls it
-/// when time has come.
+/// The erasure of one disk, one command at a time. The agent calls
+/// [`Erasure::step`] in a loop on a thread; the simulator calls it when the
+/// simulated command is over.
 #[derive(Debug)]
 pub struct Erasure<D> {
-    job: Job<D>,
+    job: EraseJob<D>,
     ladder: Ladder,
     buffer: AlignedBuffer,
-    /// Why the last command failed, for people.
-    latest: Option<io::Error>,
+    /// The error of the last command that failed.
+    last_error: Option<io::Error>,
 }
 
 impl<D: BlockDevice> Erasure<D> {
-    /// Nothing is done yet. `window` bytes of the disk are in memory at a
-    /// time.
-    pub fn new(job: Job<D>, least: EraseMethod, window: u64) -> Self {
+    /// Prepares the erasure and sends no command. `window` is the size of the
+    /// read-back buffer in bytes.
+    pub fn new(job: EraseJob<D>, least: EraseMethod, window: u64) -> Self {
         let ladder = Ladder::new(job.device.size(), job.abilities, least).with_window(window);
         Self {
             job,
             ladder,
             buffer: AlignedBuffer::new(usize::try_from(window).unwrap_or(0)),
-            latest: None,
+            last_error: None,
         }
     }
 
-    /// How far it has come.
+    /// Returns the ladder, which has the progress.
     pub fn ladder(&self) -> &Ladder {
         &self.ladder
     }
 
-    /// Gives the disk one command. How it ended, once it has; the
-    /// certificate's `millis` are left to the caller.
+    /// Sends one command to the disk. Returns the result once the erasure is
+    /// over; the certificate's `millis` are 0.
+    ///
+    /// # Errors
+    /// The failure to report: the disk has data left, or a command failed.
     pub fn step(&mut self) -> Option<Result<EraseCertificate, Failure>> {
         let device = &self.job.device;
         let result = match self.ladder.action() {
@@ -132,27 +141,27 @@ impl<D: BlockDevice> Erasure<D> {
             Action::WriteZeroes(range) => done(device.write_zeroes(range.start, range.length)),
             Action::Overwrite(range) => done(overwrite(device, range, &mut self.buffer)),
             Action::Flush => done(device.flush()),
-            Action::Read(range) => look(device, range, &mut self.buffer),
+            Action::Read(range) => read_back(device, range, &mut self.buffer),
             Action::Finished(verdict) => {
-                // Partitions that the kernel still knows are gone now; that
-                // it can't forget them is no fault of the erasure.
+                // The kernel drops its partitions. An error here does not
+                // make the erasure fail.
                 if let Err(error) = device.reread_partitions() {
-                    self.latest.get_or_insert(error);
+                    self.last_error.get_or_insert(error);
                 }
-                return Some(conclude(&self.job, verdict, self.latest.as_ref()));
+                return Some(conclude(&self.job, verdict, self.last_error.as_ref()));
             }
         };
         self.ladder.advance(result.unwrap_or_else(|error| {
-            self.latest = Some(error);
+            self.last_error = Some(error);
             Outcome::Failed
         }));
         None
     }
 }
 
-/// Erases one disk; `watch` is called after every command.
+/// Erases one disk and calls `watch` after every command.
 fn erase<D: BlockDevice>(
-    job: Job<D>,
+    job: EraseJob<D>,
     least: EraseMethod,
     window: u64,
     mut watch: impl FnMut(&Ladder),
@@ -171,12 +180,16 @@ fn erase<D: BlockDevice>(
 }
 
 fn conclude<D>(
-    job: &Job<D>,
+    job: &EraseJob<D>,
     verdict: Verdict,
-    latest: Option<&io::Error>,
+    last_error: Option<&io::Error>,
 ) -> Result<EraseCertificate, Failure> {
     let serial = &job.id.serial;
-    let because = || latest.map(|error| format!(": {error}")).unwrap_or_default();
+    let cause = || {
+        last_error
+            .map(|error| format!(": {error}"))
+            .unwrap_or_default()
+    };
     match verdict {
         Verdict::Empty {
             method,
@@ -190,19 +203,19 @@ fn conclude<D>(
             millis: 0,
         }),
         Verdict::NotEmpty { at } => Err(failure(
-            Step::VerifyErase,
+            AgentStep::VerifyErase,
             Reason::NotErased,
-            format_args!("disk {serial} is not empty at byte {at}, whatever is written over it"),
+            format_args!("disk {serial} is not empty at byte {at} after every erase method"),
         )),
         Verdict::WriteFailed { at } => Err(failure(
-            Step::Erase,
+            AgentStep::Erase,
             Reason::DiskWrite,
-            format_args!("disk {serial} can't be erased at byte {at}{}", because()),
+            format_args!("disk {serial} can't be erased at byte {at}{}", cause()),
         )),
         Verdict::ReadFailed { at } => Err(failure(
-            Step::VerifyErase,
+            AgentStep::VerifyErase,
             Reason::DiskRead,
-            format_args!("disk {serial} can't be read at byte {at}{}", because()),
+            format_args!("disk {serial} can't be read at byte {at}{}", cause()),
         )),
     }
 }
@@ -226,7 +239,7 @@ fn overwrite(
     device.overwrite(range.start, slice(buffer, range)?)
 }
 
-fn look(
+fn read_back(
     device: &impl BlockDevice,
     range: Range,
     buffer: &mut AlignedBuffer,

@@ -1,55 +1,56 @@
-//! Byte ranges from the appliance's HTTP client, over one kept connection.
+//! Fetches byte ranges from the appliance's HTTP server over one persistent
+//! connection.
 //!
-//! An own client of a page: ranges of known length from one peer are all
-//! that is asked for, every wait needs a bound, and the bytes shall arrive
-//! in the buffer in which they are verified. A general client costs several
-//! times its code in the ramdisk and copies once more.
+//! The client is small: it requests ranges of known length from one server, every
+//! wait has a bound, and the bytes arrive in the buffer in which the caller
+//! verifies them. A general HTTP client needs several times the code in the
+//! ramdisk and one more copy.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Longest response head that is read.
+/// Longest response head in bytes.
 const MAX_HEAD: usize = 4096;
-/// Headers that a response may have.
+/// Largest number of headers in a response.
 const MAX_HEADERS: usize = 32;
-/// Bound on connecting.
+/// Timeout of a connect.
 const CONNECT: Duration = Duration::from_secs(10);
-/// Bound on every single read and write.
+/// Timeout of each read and write.
 const STALL: Duration = Duration::from_secs(20);
 
-/// Why a range did not come.
+/// Why a fetch failed.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The connection failed or stalled.
-    #[error("the appliance's HTTP client: {0}")]
+    #[error("HTTP connection to the appliance: {0}")]
     Io(#[from] io::Error),
-    /// The head is no HTTP/1.1 response, or too long.
-    #[error("the appliance's HTTP client answers with something that is no HTTP")]
+    /// The head is not an HTTP/1.1 response, or it is too long.
+    #[error("the appliance's response is not HTTP")]
     Malformed,
-    /// Another status than 206 (or 200 for the whole of a file).
-    #[error("the appliance's HTTP client answers {path} with status {status}")]
+    /// The status is neither 206 nor, for a whole file, 200.
+    #[error("the appliance answers {path} with status {status}")]
     Status {
-        /// The path that was asked for.
+        /// The requested path.
         path: String,
         /// The status.
         status: u16,
     },
-    /// Another range than was asked for.
-    #[error("the appliance's HTTP client answers with another range than asked for")]
+    /// The response has another range than the request.
+    #[error("the appliance answers with another range than requested")]
     Range,
 }
 
-/// Where ranges of files come from.
+/// A source of byte ranges of files.
 pub trait Ranges {
-    /// Fills `out` from `offset` of the file at `path`.
+    /// Fills `out` with the bytes of the file at `path` from `offset`.
     ///
     /// # Errors
     /// See [`FetchError`].
     fn range(&mut self, path: &str, offset: u64, out: &mut [u8]) -> Result<(), FetchError>;
 }
 
-/// The HTTP client of one appliance.
+/// An HTTP client of one appliance.
 #[derive(Debug)]
 pub struct HttpClient {
     address: SocketAddr,
@@ -57,7 +58,7 @@ pub struct HttpClient {
 }
 
 impl HttpClient {
-    /// Nothing is connected yet.
+    /// Creates a client. The first fetch connects.
     pub fn new(address: SocketAddr) -> Self {
         Self {
             address,
@@ -80,7 +81,7 @@ impl HttpClient {
             .checked_sub(1)
             .and_then(|length| offset.checked_add(length))
             .ok_or(FetchError::Range)?;
-        // One write: one segment.
+        // One write, so that the request is one segment.
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {}\r\nRange: bytes={offset}-{last}\r\n\
              Accept-Encoding: identity\r\n\r\n",
@@ -101,15 +102,15 @@ impl Ranges for HttpClient {
     fn range(&mut self, path: &str, offset: u64, out: &mut [u8]) -> Result<(), FetchError> {
         let kept = self.connection.is_some();
         match self.try_range(path, offset, out) {
-            // A kept connection may have been closed in the meantime: that is
-            // no failure of the appliance. Once, and only then.
+            // The server may have closed a persistent connection that was
+            // idle. Retries once, and only on a connection that was reused.
             Err(FetchError::Io(_)) if kept => self.try_range(path, offset, out),
             result => result,
         }
     }
 }
 
-/// Reads a response; says whether the connection can be used again.
+/// Reads a response. Returns whether the connection can be reused.
 fn receive(
     stream: &mut impl Read,
     path: &str,
@@ -133,7 +134,7 @@ fn receive(
         }
     };
     let early = &head[head_length..filled];
-    // More than was asked for would be taken for the next response's head.
+    // Excess bytes would be parsed as the head of the next response.
     let (front, back) = out
         .split_at_mut_checked(early.len())
         .ok_or(FetchError::Range)?;
@@ -142,7 +143,7 @@ fn receive(
     Ok(keep)
 }
 
-/// What matters of a response's head.
+/// The relevant fields of a response's head.
 #[derive(Debug, PartialEq, Eq)]
 struct Head {
     length: usize,
@@ -156,7 +157,7 @@ impl Head {
     fn check(&self, path: &str, offset: u64, length: u64) -> Result<bool, FetchError> {
         match self.status {
             206 if self.range_start == Some(offset) => {}
-            // The whole of a file is an answer to a range that covers it.
+            // A whole file answers a range that covers it.
             200 if offset == 0 => {}
             200 | 206 => return Err(FetchError::Range),
             status => {
@@ -173,7 +174,7 @@ impl Head {
     }
 }
 
-/// `None` where the head has not arrived as a whole.
+/// Parses a response head. Returns `None` if it is not complete.
 fn parse_head(bytes: &[u8]) -> Result<Option<Head>, FetchError> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
@@ -201,7 +202,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, FetchError> {
         } else if header.name.eq_ignore_ascii_case("connection") {
             head.close |= value.eq_ignore_ascii_case("close");
         } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
-            // Ranges of known length have no use for chunks.
+            // Chunked responses are not supported: a range has a length.
             return Err(FetchError::Malformed);
         }
     }
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_a_range() {
+    fn partial_response_is_read() {
         let response = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 3\r\n\
                          content-range: bytes 7-9/20\r\n\r\nabc";
         assert_eq!(get(response, 7, 3).unwrap(), (b"abc".to_vec(), true));
@@ -229,14 +230,14 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_file_will_do_from_its_start() {
+    fn whole_file_answers_a_range_from_its_start() {
         let response = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc";
         assert_eq!(get(response, 0, 3).unwrap(), (b"abc".to_vec(), false));
         assert!(matches!(get(response, 1, 3), Err(FetchError::Range)));
     }
 
     #[test]
-    fn refuses_the_rest() {
+    fn other_responses_fail() {
         for (response, want) in [
             (
                 &b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"[..],
@@ -248,14 +249,14 @@ mod tests {
             ),
             (
                 b"HTTP/1.1 206 P\r\nContent-Length: 3\r\nContent-Range: bytes 0-2/3\r\n\r\nab",
-                "client",
+                "connection",
             ),
             (
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc",
-                "no HTTP",
+                "not HTTP",
             ),
-            (b"SSH-2.0-x\r\n", "no HTTP"),
-            (b"", "client"),
+            (b"SSH-2.0-x\r\n", "not HTTP"),
+            (b"", "connection"),
         ] {
             let error = get(response, 0, 3).unwrap_err().to_string();
             assert!(error.contains(want), "{error} / {want}");
@@ -264,7 +265,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_response_is_survived(bytes in any::<Vec<u8>>(), offset: u64, length in 0_usize..9) {
+        fn any_response_parses_or_fails(bytes in any::<Vec<u8>>(), offset: u64, length in 0_usize..9) {
             let _result = get(&bytes, offset, length);
         }
     }

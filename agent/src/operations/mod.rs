@@ -1,8 +1,8 @@
-//! Orders carried out: the engines, driven on real devices and connections.
+//! The operations run the engines on real devices and connections.
 //!
-//! Everything here blocks and runs on threads of its own. What it takes from
-//! outside comes through [`crate::device::BlockDevice`], the HTTP
-//! [`client`](fetch::HttpClient) and the [`Meter`]; it talks to nobody by itself.
+//! They block and run on their own threads. Their interfaces are
+//! [`crate::device::BlockDevice`], the HTTP [client](fetch::HttpClient) and the
+//! [`Meter`]. They do not use the session with the appliance.
 
 pub mod deploy;
 pub mod drive;
@@ -14,49 +14,49 @@ pub mod verified;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use farrier_protocol::message::{Failure, Reason, Step};
+use farrier_protocol::message::{AgentStep, Failure, Reason};
 
 use crate::engine::inventory::text;
 
-/// How far the order at hand has come, written by the threads that work and
-/// read by the one that talks.
+/// Progress of the current order. The threads of the operation write it; the
+/// thread of the session reads it.
 #[derive(Debug)]
 pub struct Meter {
-    /// `None` where time is told, see [`Meter::tell`].
+    /// `None` if the caller sets the time, see [`Meter::set_millis`].
     began: Option<Instant>,
-    told: AtomicU64,
+    manual_millis: AtomicU64,
     step: AtomicU8,
     done: AtomicU64,
     total: AtomicU64,
-    /// When something moved last, in milliseconds since `began`.
+    /// Time of the last progress in milliseconds since `began`.
     moved: AtomicU64,
 }
 
-/// The steps as [`Meter`] keeps them.
-const STEPS: [Step; 7] = [
-    Step::Startup,
-    Step::Inspect,
-    Step::Erase,
-    Step::VerifyErase,
-    Step::Write,
-    Step::VerifyImage,
-    Step::Finish,
+/// The steps by their number.
+const STEPS: [AgentStep; 7] = [
+    AgentStep::Startup,
+    AgentStep::Inspect,
+    AgentStep::Erase,
+    AgentStep::VerifyErase,
+    AgentStep::Write,
+    AgentStep::VerifyImage,
+    AgentStep::Finish,
 ];
 
 impl Meter {
-    /// A meter at the beginning of `step`.
-    pub fn new(step: Step) -> Self {
+    /// Creates a meter at the start of `step`.
+    pub fn new(step: AgentStep) -> Self {
         Self {
             began: Some(Instant::now()),
-            ..Self::told(step)
+            ..Self::with_manual_clock(step)
         }
     }
 
-    /// The same without a clock: time passes when [`Meter::tell`] says so.
-    pub fn told(step: Step) -> Self {
+    /// Creates a meter without a clock; [`Meter::set_millis`] sets the time.
+    pub fn with_manual_clock(step: AgentStep) -> Self {
         Self {
             began: None,
-            told: AtomicU64::new(0),
+            manual_millis: AtomicU64::new(0),
             step: AtomicU8::new(step as u8),
             done: AtomicU64::new(0),
             total: AtomicU64::new(0),
@@ -64,43 +64,43 @@ impl Meter {
         }
     }
 
-    /// A new step with `total` bytes to do.
-    pub fn enter(&self, step: Step, total: u64) {
+    /// Starts a step of `total` bytes.
+    pub fn enter(&self, step: AgentStep, total: u64) {
         self.step.store(step as u8, Ordering::Relaxed);
         self.total.store(total, Ordering::Relaxed);
         self.done.store(0, Ordering::Relaxed);
         self.touch();
     }
 
-    /// Another step within the same bytes.
-    pub fn set_step(&self, step: Step) {
+    /// Changes the step and keeps the byte counts.
+    pub fn set_step(&self, step: AgentStep) {
         self.step.store(step as u8, Ordering::Relaxed);
     }
 
-    /// Bytes done so far, in all.
+    /// Sets the number of bytes done.
     pub fn set_done(&self, done: u64) {
         self.done.store(done, Ordering::Relaxed);
         self.touch();
     }
 
-    /// So many bytes more are done.
+    /// Adds to the number of bytes done.
     pub fn add(&self, bytes: u64) {
         self.done.fetch_add(bytes, Ordering::Relaxed);
         self.touch();
     }
 
-    /// A sign of life without bytes.
+    /// Records progress without bytes.
     pub fn touch(&self) {
         self.moved.store(self.millis(), Ordering::Relaxed);
     }
 
-    /// The step at hand.
-    pub fn step(&self) -> Step {
+    /// Returns the current step.
+    pub fn step(&self) -> AgentStep {
         let step = usize::from(self.step.load(Ordering::Relaxed));
-        STEPS.get(step).copied().unwrap_or(Step::Startup)
+        STEPS.get(step).copied().unwrap_or(AgentStep::Startup)
     }
 
-    /// Bytes done and bytes in all.
+    /// Returns the bytes done and the bytes in total.
     pub fn progress(&self) -> (u64, u64) {
         (
             self.done.load(Ordering::Relaxed),
@@ -108,7 +108,7 @@ impl Meter {
         )
     }
 
-    /// For how long nothing has moved.
+    /// Returns the time since the last progress.
     pub fn idle(&self) -> Duration {
         Duration::from_millis(
             self.millis()
@@ -116,23 +116,22 @@ impl Meter {
         )
     }
 
-    /// Milliseconds since the meter was made.
+    /// Returns the milliseconds since the meter was created.
     pub fn millis(&self) -> u64 {
         match self.began {
             Some(began) => u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-            None => self.told.load(Ordering::Relaxed),
+            None => self.manual_millis.load(Ordering::Relaxed),
         }
     }
 
-    /// Tells a meter without a clock how many milliseconds have passed since
-    /// it was made.
-    pub fn tell(&self, millis: u64) {
-        self.told.store(millis, Ordering::Relaxed);
+    /// Sets the milliseconds since a meter without a clock was created.
+    pub fn set_millis(&self, millis: u64) {
+        self.manual_millis.store(millis, Ordering::Relaxed);
     }
 }
 
-/// A failure as it is reported; the text is cut to what a statement holds.
-pub fn failure(step: Step, reason: Reason, why: impl std::fmt::Display) -> Failure {
+/// Creates a failure report. The text is cut to 160 bytes.
+pub fn failure(step: AgentStep, reason: Reason, why: impl std::fmt::Display) -> Failure {
     Failure {
         step,
         reason,
@@ -145,15 +144,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_numbered_as_on_the_wire() {
+    fn steps_have_their_wire_numbers() {
         for (number, step) in STEPS.into_iter().enumerate() {
             assert_eq!(step as usize, number);
         }
     }
 
     #[test]
-    fn a_long_reason_is_cut() {
-        let failure = failure(Step::Write, Reason::Other, "é".repeat(200));
+    fn long_failure_text_is_cut() {
+        let failure = failure(AgentStep::Write, Reason::Other, "é".repeat(200));
         assert_eq!(failure.text.chars().count(), 80);
     }
 }

@@ -1,13 +1,13 @@
-//! An image on its way to a disk, one step at a time: [`Stream`] follows the
-//! transfer engine, decodes, writes and reads back. Where bytes come from and
-//! how long a pause lasts is its caller's business, so it runs on a thread
-//! that blocks as well as in a simulation's time.
+//! Writes an image to a disk, one step at a time: [`Stream`] follows the transfer
+//! engine, decodes, writes and reads back. The caller fetches bytes and waits
+//! between attempts. The agent calls it on a thread that blocks; the simulator
+//! calls it in simulated time.
 
 use std::time::Duration;
 
 use farrier_image::manifest::PublicKey;
 use farrier_image::transfer::{Action, Source, Stats, Transfer, TransferError};
-use farrier_protocol::message::{Deploy, Failure, Reason, Step};
+use farrier_protocol::message::{AgentStep, Deploy, Failure, Reason};
 
 use super::deploy::{backoff, write_failure};
 use super::fetch::FetchError;
@@ -15,30 +15,29 @@ use super::verified::{Verifier, WriteError};
 use super::{Meter, failure};
 use crate::device::{AlignedBuffer, BlockDevice};
 
-/// Largest chunk that is taken: four of them have to fit into 24 MiB beside
-/// everything else.
+/// Largest chunk in bytes: four chunks fit into the agent's budget of 24 MiB.
 const MAX_CHUNK: u32 = 4 << 20;
 
-/// What a stream's caller does next.
+/// The caller's next action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
-    /// Fetch exactly these bytes; answer with [`Stream::fetched`] or
+pub enum StreamAction {
+    /// Fetch exactly these bytes, then call [`Stream::fetched`] or
     /// [`Stream::fetch_failed`].
     Fetch {
-        /// From which file.
+        /// The file.
         source: Source,
-        /// First byte.
+        /// Offset of the first byte.
         offset: u64,
-        /// How many.
+        /// Number of bytes.
         length: u32,
     },
-    /// A step on the disk was made; there is more to do.
+    /// The step was done on the disk. Call [`Stream::step`] again.
     Again,
-    /// The image is on the disk and read back.
+    /// The image is on the disk, and the read-back matches.
     Done,
 }
 
-/// See the module.
+/// The state of one image transfer, see the module.
 pub struct Stream {
     transfer: Transfer,
     decoder: zstd_safe::DCtx<'static>,
@@ -50,7 +49,7 @@ pub struct Stream {
     started: bool,
     last_error: Option<FetchError>,
     attempts: u32,
-    /// A hole that was seen to be zero needs no second look.
+    /// The current hole was already read as zero.
     seen_zero: Option<u64>,
     zeroed_before: Option<u64>,
 }
@@ -64,7 +63,7 @@ impl std::fmt::Debug for Stream {
 }
 
 impl Stream {
-    /// Nothing is fetched yet; the disk has `disk_size` bytes.
+    /// Starts the transfer of `order` to a disk of `disk_size` bytes.
     pub fn new(order: &Deploy, disk_size: u64, image_key: PublicKey) -> Self {
         Self {
             transfer: Transfer::new(image_key, Some(order.manifest_root), disk_size),
@@ -81,7 +80,7 @@ impl Stream {
         }
     }
 
-    /// The next step: bytes to fetch, or something done on the disk.
+    /// Does one step on the disk, or returns the bytes to fetch.
     ///
     /// # Errors
     /// The failure to report.
@@ -89,26 +88,26 @@ impl Stream {
         &mut self,
         disk: &mut Verifier<D>,
         meter: &Meter,
-    ) -> Result<Turn, Failure> {
+    ) -> Result<StreamAction, Failure> {
         let action = self
             .transfer
             .action()
             .map_err(|error| transfer_failure(error, self.last_error.as_ref()))?;
         let block = u64::from(disk.device().block_size());
-        // What the engine makes of a result shows in its next action.
+        // The engine's next action depends on this result.
         let _told = match action {
             Action::Fetch {
                 source,
                 offset,
                 len,
             } => {
-                return Ok(Turn::Fetch {
+                return Ok(StreamAction::Fetch {
                     source,
                     offset,
                     length: len,
                 });
             }
-            Action::Done => return Ok(Turn::Done),
+            Action::Done => return Ok(StreamAction::Done),
             Action::Decode { raw_len } => {
                 let slot = self.raw.get_mut(..raw_len as usize).unwrap_or_default();
                 let decoded = self.decoder.decompress(slot, &self.wire);
@@ -120,14 +119,14 @@ impl Stream {
                 let length = len as usize;
                 self.raw_length = length.next_multiple_of(block as usize);
                 let slot = self.raw.get_mut(..self.raw_length).unwrap_or_default();
-                // Raw chunks come straight from the wire.
+                // Raw chunks need no decoder.
                 let (chunk, padding) = slot.split_at_mut(length.min(slot.len()));
                 if !self.is_decoded && chunk.len() == self.wire.len() {
                     chunk.copy_from_slice(&self.wire);
                 }
                 padding.fill(0);
                 disk.device().write_at(offset, slot).map_err(|error| {
-                    write_failure(Step::Write, &WriteError::Write { at: offset, error })
+                    write_failure(AgentStep::Write, &WriteError::Write { at: offset, error })
                 })?;
                 self.transfer.written()
             }
@@ -148,14 +147,17 @@ impl Stream {
                     disk.holds(offset, self.raw.get(..self.raw_length).unwrap_or_default())
                 };
                 let equal = equal.map_err(|error| {
-                    write_failure(Step::VerifyImage, &WriteError::Read { at: offset, error })
+                    write_failure(
+                        AgentStep::VerifyImage,
+                        &WriteError::Read { at: offset, error },
+                    )
                 })?;
                 let told = self.transfer.compared(equal);
                 meter.set_done(self.transfer.stats().verified_bytes);
                 told
             }
         };
-        Ok(Turn::Again)
+        Ok(StreamAction::Again)
     }
 
     fn zero<D: BlockDevice>(
@@ -164,29 +166,30 @@ impl Stream {
         offset: u64,
         length: u64,
     ) -> Result<(), Failure> {
-        let already = disk
-            .holds_zeroes(offset, length)
-            .map_err(|error| write_failure(Step::Write, &WriteError::Read { at: offset, error }))?;
+        let already = disk.holds_zeroes(offset, length).map_err(|error| {
+            write_failure(AgentStep::Write, &WriteError::Read { at: offset, error })
+        })?;
         if already {
             self.seen_zero = Some(offset);
             return Ok(());
         }
-        // What did not work once is done by hand.
+        // After a failed command, the agent writes the zeroes itself.
         let by_hand = self.zeroed_before == Some(offset);
         self.zeroed_before = Some(offset);
-        disk.write_zeroes(offset, length, by_hand)
-            .map_err(|error| write_failure(Step::Write, &WriteError::Write { at: offset, error }))
+        disk.write_zeroes(offset, length, by_hand).map_err(|error| {
+            write_failure(AgentStep::Write, &WriteError::Write { at: offset, error })
+        })
     }
 
-    /// The buffer of the fetch before, to be used again.
+    /// Returns the buffer of the previous fetch for reuse.
     pub fn take_buffer(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.wire)
     }
 
-    /// Takes in the bytes that were asked for; they are not trusted.
+    /// Accepts the fetched bytes. The engine verifies them.
     ///
     /// # Errors
-    /// The image asks for more memory than there is.
+    /// The chunk is larger than the memory limit.
     pub fn fetched<D: BlockDevice>(
         &mut self,
         bytes: Vec<u8>,
@@ -196,7 +199,7 @@ impl Stream {
         self.wire = bytes;
         self.is_decoded = false;
         self.attempts = 0;
-        // What the engine makes of it shows in its next action.
+        // The engine's next action depends on this result.
         let _told = self.transfer.fetched(&self.wire);
         if !self.started
             && let Some(header) = self.transfer.header()
@@ -204,19 +207,19 @@ impl Stream {
             self.started = true;
             if header.chunk_size() > MAX_CHUNK {
                 return Err(failure(
-                    Step::Write,
+                    AgentStep::Write,
                     Reason::Resources,
                     "the image's chunks are larger than 4 MiB",
                 ));
             }
-            meter.enter(Step::Write, header.raw_size);
+            meter.enter(AgentStep::Write, header.raw_size);
             let block = disk.device().block_size() as usize;
             self.raw = AlignedBuffer::new((header.raw_len(0) as usize).next_multiple_of(block));
         }
         Ok(())
     }
 
-    /// The fetch brought nothing. How long to wait before the next step.
+    /// Records a failed fetch. Returns the pause before the next step.
     pub fn fetch_failed(&mut self, why: Option<FetchError>) -> Duration {
         self.last_error = why.or(self.last_error.take());
         self.attempts += 1;
@@ -224,8 +227,7 @@ impl Stream {
         backoff(self.attempts)
     }
 
-    /// The fetch that will be asked for after the chunk at hand, where that
-    /// is known already.
+    /// Returns the fetch after the current chunk, if it is known.
     pub fn upcoming(&self) -> Option<(Source, u64, u32)> {
         match self.transfer.upcoming() {
             Some(Action::Fetch {
@@ -237,7 +239,7 @@ impl Stream {
         }
     }
 
-    /// What was done so far, and the bytes of the image.
+    /// Returns the statistics and the size of the image in bytes.
     pub fn done(&self) -> (Stats, u64) {
         let size = self.transfer.header().map_or(0, |header| header.raw_size);
         (*self.transfer.stats(), size)
@@ -247,33 +249,37 @@ impl Stream {
 fn transfer_failure(error: TransferError, fetch: Option<&FetchError>) -> Failure {
     match error {
         TransferError::Manifest(why) => failure(
-            Step::Write,
+            AgentStep::Write,
             Reason::BadManifest,
-            format_args!("the image's manifest is refused: {why:?}"),
+            format_args!("the image's manifest is invalid: {why:?}"),
         ),
         TransferError::TooLarge => failure(
-            Step::Write,
+            AgentStep::Write,
             Reason::ImageTooLarge,
             "the image is larger than the disk",
         ),
         TransferError::Chunk(chunk) => failure(
-            Step::Write,
+            AgentStep::Write,
             Reason::BadChunk,
-            format_args!("chunk {chunk} has a wrong hash, however often it is fetched"),
+            format_args!("chunk {chunk} has a wrong hash after every fetch"),
         ),
         TransferError::ReadBack(chunk) => failure(
-            Step::VerifyImage,
+            AgentStep::VerifyImage,
             Reason::ReadBack,
-            format_args!("chunk {chunk} reads back differently from what was written, twice"),
+            format_args!("the read-back of chunk {chunk} differs twice"),
         ),
         TransferError::Fetch => match fetch {
-            Some(why) => failure(Step::Write, Reason::Fetch, why),
-            None => failure(Step::Write, Reason::Fetch, "the image can't be fetched"),
+            Some(why) => failure(AgentStep::Write, Reason::Fetch, why),
+            None => failure(
+                AgentStep::Write,
+                Reason::Fetch,
+                "the appliance's HTTP server does not serve the image",
+            ),
         },
         TransferError::Sequence => failure(
-            Step::Write,
+            AgentStep::Write,
             Reason::Other,
-            "the agent took a wrong step while it followed the manifest",
+            "internal error: a step out of order",
         ),
     }
 }

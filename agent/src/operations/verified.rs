@@ -1,43 +1,43 @@
-//! Writes that count only when they were read back from the medium.
+//! Writes with a read-back from the medium.
 
 use std::io;
 
 use crate::device::{AlignedBuffer, BlockDevice};
 use crate::engine::zero::is_zero;
 
-/// Bytes that are read back at a time.
+/// Size of one read-back in bytes.
 pub const WINDOW: usize = 256 << 10;
-/// Bytes that are looked at in one go where they are expected to be zero.
+/// Size of one read in bytes where zeroes are expected.
 const ZERO_WINDOW: usize = 1 << 20;
 
-/// Why bytes are not on a disk.
+/// Why a verified write failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The device did not take them.
-    #[error("writing failed at byte {at}: {error}")]
+    /// The device failed to write.
+    #[error("write failed at byte {at}: {error}")]
     Write {
-        /// Where.
+        /// Offset in bytes.
         at: u64,
         /// The device's error.
         error: io::Error,
     },
-    /// The device did not give them back.
-    #[error("reading back failed at byte {at}: {error}")]
+    /// The device failed to read.
+    #[error("read-back failed at byte {at}: {error}")]
     Read {
-        /// Where.
+        /// Offset in bytes.
         at: u64,
         /// The device's error.
         error: io::Error,
     },
-    /// It gave back something else.
+    /// The read-back differs.
     #[error("the read-back differs from what was written at byte {at}")]
     Differs {
-        /// Start of the piece that differs.
+        /// Offset of the piece that differs, in bytes.
         at: u64,
     },
 }
 
-/// A device with the buffers that verifying needs.
+/// A device with the buffers of the read-back.
 pub struct Verifier<D> {
     device: D,
     window: AlignedBuffer,
@@ -50,7 +50,7 @@ impl<D> std::fmt::Debug for Verifier<D> {
 }
 
 impl<D: BlockDevice> Verifier<D> {
-    /// For this device.
+    /// Creates a verifier of `device`.
     pub fn new(device: D) -> Self {
         Self {
             device,
@@ -58,20 +58,21 @@ impl<D: BlockDevice> Verifier<D> {
         }
     }
 
-    /// The device.
+    /// Returns the device.
     pub fn device(&self) -> &D {
         &self.device
     }
 
-    /// Whether the disk holds exactly `bytes` at `offset`; whole blocks.
+    /// Returns whether the disk has exactly `bytes` at `offset`. Both are in whole
+    /// blocks.
     ///
     /// # Errors
-    /// The device's.
+    /// The device's error.
     pub fn holds(&mut self, offset: u64, bytes: &[u8]) -> io::Result<bool> {
         let mut at = offset;
         for piece in bytes.chunks(WINDOW) {
             let window = &mut self.window[..piece.len()];
-            // What a read leaves untouched must not pass for what was read.
+            // A read that does not fill the buffer must not compare equal.
             if let (Some(slot), Some(byte)) = (window.first_mut(), piece.first()) {
                 *slot = !byte;
             }
@@ -84,10 +85,10 @@ impl<D: BlockDevice> Verifier<D> {
         Ok(true)
     }
 
-    /// Whether the disk holds only zeroes there; whole blocks.
+    /// Returns whether the range has only zeroes. The range is in whole blocks.
     ///
     /// # Errors
-    /// The device's.
+    /// The device's error.
     pub fn holds_zeroes(&mut self, offset: u64, length: u64) -> io::Result<bool> {
         let (mut at, end) = (offset, offset + length);
         while at < end {
@@ -105,11 +106,11 @@ impl<D: BlockDevice> Verifier<D> {
         Ok(true)
     }
 
-    /// Writes zeroes: by the device's own command unless `by_hand`, else or
-    /// where that fails block by block.
+    /// Writes zeroes with the device's command. If the command fails or `by_hand`
+    /// is set, writes them block by block.
     ///
     /// # Errors
-    /// The device's.
+    /// The device's error.
     pub fn write_zeroes(&mut self, offset: u64, length: u64, by_hand: bool) -> io::Result<()> {
         if !by_hand && self.device.write_zeroes(offset, length).is_ok() {
             return Ok(());
@@ -124,7 +125,7 @@ impl<D: BlockDevice> Verifier<D> {
         Ok(())
     }
 
-    /// Writes whole blocks and reads them back.
+    /// Writes whole blocks and compares the read-back.
     ///
     /// # Errors
     /// See [`WriteError`].
@@ -139,7 +140,8 @@ impl<D: BlockDevice> Verifier<D> {
         }
     }
 
-    /// Makes a range zero and reads it back; what is zero already stays.
+    /// Zeroes a range and compares the read-back. Does not write to a range that
+    /// is already zero.
     ///
     /// # Errors
     /// See [`WriteError`].

@@ -1,4 +1,4 @@
-//! A disk of the kernel, past its caches.
+//! A block device of the kernel, without the page cache.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
@@ -17,7 +17,7 @@ const BLKZEROOUT: Opcode = opcode::none(0x12, 127);
 /// `BLKRRPART` of `linux/fs.h`: `_IO(0x12, 95)`.
 const BLKRRPART: Opcode = opcode::none(0x12, 95);
 
-/// A whole disk, opened for this process alone and for direct I/O.
+/// A whole disk, opened exclusively and for direct I/O.
 #[derive(Debug)]
 pub struct KernelDisk {
     file: File,
@@ -29,10 +29,10 @@ impl KernelDisk {
     /// Opens a block device.
     ///
     /// # Errors
-    /// The kernel's; `EBUSY` where it is mounted or otherwise held.
+    /// The kernel's error; `EBUSY` if the disk is mounted or open elsewhere.
     pub fn open(path: &Path) -> io::Result<Self> {
-        // O_EXCL on a block device: nobody else may hold it. O_DIRECT: what
-        // is read comes from the device.
+        // O_EXCL on a block device opens it exclusively. O_DIRECT reads from
+        // the device and not from the page cache.
         let flags = OFlags::EXCL | OFlags::DIRECT;
         let mut file = OpenOptions::new()
             .read(true)
@@ -44,7 +44,7 @@ impl KernelDisk {
         if !block.is_power_of_two() || !(512..=4096).contains(&block) {
             return Err(io::Error::new(
                 io::ErrorKind::Unsupported,
-                "a disk with blocks that are neither 512 nor 4096 bytes long",
+                "the disk has blocks of neither 512 nor 4096 bytes",
             ));
         }
         Ok(Self { file, size, block })

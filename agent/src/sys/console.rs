@@ -1,17 +1,17 @@
-//! Lines for a person, and for the rig that reads the serial port.
+//! Lines on the console, for the operator and for the test rig.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
-/// What every line begins with.
+/// Prefix of every line.
 const PREFIX: &str = "farrier-agent:";
 
 static CONSOLE: RwLock<Option<File>> = RwLock::new(None);
 static BEGAN: OnceLock<Instant> = OnceLock::new();
 
-/// Opens `/dev/console` anew, where devtmpfs has put it.
+/// Opens `/dev/console` again after devtmpfs is mounted.
 pub fn open() {
     BEGAN.get_or_init(Instant::now);
     if let Ok(file) = OpenOptions::new().write(true).open("/dev/console") {
@@ -19,11 +19,11 @@ pub fn open() {
     }
 }
 
-/// Prints one line: the prefix, seconds since the start, the text. A console
-/// that can't be written to is no reason to stop.
-pub fn say(line: &str) {
+/// Writes one line: the prefix, the seconds since the start, and the text.
+/// Ignores errors of the console.
+pub fn log(line: &str) {
     let seconds = BEGAN.get_or_init(Instant::now).elapsed().as_secs_f32();
-    // One write a line, so that the kernel's own lines come between lines.
+    // One write for each line, so that kernel messages do not split a line.
     let line = format!("{PREFIX} [{seconds:8.3}] {line}\n");
     let console = CONSOLE.read().unwrap_or_else(PoisonError::into_inner);
     let _written = match console.as_ref() {

@@ -1,4 +1,4 @@
-//! Gathers what sysfs and procfs tell of the hardware.
+//! Reads the hardware inventory from sysfs and procfs.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -8,7 +8,7 @@ use super::{bytes, text};
 use crate::engine::inventory::{DiskTexts, NicTexts, StringPool};
 use crate::engine::smbios::Smbios;
 
-/// SMBIOS tables; the default where there are none.
+/// Reads the SMBIOS tables; the default if there are none.
 pub fn smbios() -> Smbios {
     Smbios::parse(
         &bytes("/sys/firmware/dmi/tables/smbios_entry_point"),
@@ -16,12 +16,13 @@ pub fn smbios() -> Smbios {
     )
 }
 
-/// Whether the firmware that started the kernel is UEFI.
+/// Returns whether UEFI firmware started the kernel.
 pub fn is_uefi() -> bool {
     Path::new("/sys/firmware/efi").exists()
 }
 
-/// The texts of an inspection. `address_of` gives an interface's address.
+/// Reads the texts of an inspection. `address_of` returns the address of an
+/// interface.
 pub fn gather(address_of: impl Fn(&str) -> Option<Ipv4Addr>) -> StringPool {
     StringPool {
         cpuinfo: text("/proc/cpuinfo"),
@@ -41,7 +42,7 @@ pub fn gather(address_of: impl Fn(&str) -> Option<Ipv4Addr>) -> StringPool {
     }
 }
 
-/// Interfaces with hardware behind them.
+/// Returns the names of the interfaces that have a device.
 pub fn interfaces() -> Vec<String> {
     let mut names = names("/sys/class/net");
     names.retain(|name| {
@@ -53,7 +54,7 @@ pub fn interfaces() -> Vec<String> {
     names
 }
 
-/// The interface with this address.
+/// Returns the interface with this MAC address.
 pub fn interface_by_mac(mac: [u8; 6]) -> Option<String> {
     interfaces().into_iter().find(|name| {
         let address = text(Path::new("/sys/class/net").join(name).join("address"));
@@ -61,7 +62,7 @@ pub fn interface_by_mac(mac: [u8; 6]) -> Option<String> {
     })
 }
 
-/// The kernel's number of an interface.
+/// Returns the index of an interface.
 pub fn interface_index(name: &str) -> Option<u32> {
     text(Path::new("/sys/class/net").join(name).join("ifindex"))
         .trim()
@@ -69,7 +70,7 @@ pub fn interface_index(name: &str) -> Option<u32> {
         .ok()
 }
 
-/// Whether an interface that is up has a link.
+/// Returns whether an interface that is up has a carrier.
 pub fn has_carrier(name: &str) -> bool {
     text(Path::new("/sys/class/net").join(name).join("carrier")).trim() == "1"
 }
@@ -126,7 +127,7 @@ fn nic(name: &str, address: Option<Ipv4Addr>) -> NicTexts {
     }
 }
 
-/// Last part of what a link points to.
+/// Returns the last component of a link's target.
 fn link_name(link: &Path) -> String {
     fs::read_link(link)
         .ok()

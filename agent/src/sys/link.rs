@@ -1,4 +1,5 @@
-//! Interfaces: up, an address, a route (rtnetlink), and raw frames.
+//! Configures interfaces by rtnetlink (state, address, route), and sends and
+//! receives raw frames.
 
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
@@ -32,10 +33,10 @@ const RTA_GATEWAY: u16 = 5;
 /// IPv4, as one byte.
 const INET: u8 = 2;
 
-/// Sets an interface up.
+/// Brings an interface up.
 ///
 /// # Errors
-/// The kernel's.
+/// The kernel's error.
 pub fn up(index: u32) -> rustix::io::Result<()> {
     // struct ifinfomsg: family, padding, type, index, flags, change mask.
     let mut body = vec![0; 4];
@@ -45,10 +46,10 @@ pub fn up(index: u32) -> rustix::io::Result<()> {
     request(RTM_NEWLINK, REQUEST_ACK, &body)
 }
 
-/// Gives an interface an address, or takes it away.
+/// Adds an address to an interface or removes it.
 ///
 /// # Errors
-/// The kernel's.
+/// The kernel's error.
 pub fn set_address(
     index: u32,
     ip: Ipv4Addr,
@@ -71,7 +72,7 @@ pub fn set_address(
 /// Makes `router` the default route.
 ///
 /// # Errors
-/// The kernel's.
+/// The kernel's error.
 pub fn set_router(index: u32, router: Ipv4Addr) -> rustix::io::Result<()> {
     /// `RT_TABLE_MAIN`, `RTPROT_DHCP`, `RT_SCOPE_UNIVERSE`, `RTN_UNICAST`.
     const TABLE_PROTOCOL_SCOPE_TYPE: [u8; 4] = [254, 16, 0, 1];
@@ -84,8 +85,8 @@ pub fn set_router(index: u32, router: Ipv4Addr) -> rustix::io::Result<()> {
     request(RTM_NEWROUTE, REQUEST_ACK | REPLACE_CREATE, &body)
 }
 
-/// Appends an attribute: length, type, value; all of ours are four bytes
-/// long and need no padding.
+/// Appends an attribute: length, type, value. Values of four bytes need no
+/// padding.
 fn attribute(body: &mut Vec<u8>, kind: u16, value: &[u8; 4]) {
     body.extend(8_u16.to_ne_bytes());
     body.extend(kind.to_ne_bytes());
@@ -129,7 +130,7 @@ fn request(kind: u16, flags: u16, body: &[u8]) -> rustix::io::Result<()> {
     }
 }
 
-/// Waits for something to read; running out of time is an error.
+/// Waits until the socket is readable.
 fn wait(socket: &OwnedFd, most: Duration) -> rustix::io::Result<()> {
     let timeout = Timespec {
         tv_sec: i64::try_from(most.as_secs()).unwrap_or(i64::MAX),
@@ -141,8 +142,7 @@ fn wait(socket: &OwnedFd, most: Duration) -> rustix::io::Result<()> {
     }
 }
 
-/// Raw Ethernet frames of an interface that carry IPv4: the way to talk
-/// before there is an address.
+/// Raw Ethernet frames with IPv4 on an interface that has no address yet.
 #[derive(Debug)]
 pub struct Frames {
     socket: OwnedFd,
@@ -152,7 +152,7 @@ impl Frames {
     /// Opens a packet socket on an interface.
     ///
     /// # Errors
-    /// The kernel's.
+    /// The kernel's error.
     pub fn open(index: u32) -> rustix::io::Result<Self> {
         let socket = socket_with(
             AddressFamily::PACKET,
@@ -167,15 +167,15 @@ impl Frames {
     /// Sends a frame, Ethernet header included.
     ///
     /// # Errors
-    /// The kernel's.
+    /// The kernel's error.
     pub fn send(&self, frame: &[u8]) -> rustix::io::Result<()> {
         send(&self.socket, frame, SendFlags::empty()).map(|_| ())
     }
 
-    /// The next frame's length, `None` after `most`.
+    /// Receives the next frame and returns its length, `None` after `most`.
     ///
     /// # Errors
-    /// The kernel's.
+    /// The kernel's error.
     pub fn receive(&self, most: Duration, buffer: &mut [u8]) -> rustix::io::Result<Option<usize>> {
         match wait(&self.socket, most) {
             Ok(()) => {}
@@ -203,7 +203,7 @@ struct LinkAddress {
 }
 
 impl LinkAddress {
-    /// All IPv4 frames of one interface.
+    /// The address of all IPv4 frames of an interface.
     fn new(index: u32) -> Self {
         /// `ETH_P_IP`.
         const IPV4: u16 = 0x0800;

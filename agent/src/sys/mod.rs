@@ -1,11 +1,11 @@
-//! The kernel: everything that the agent does through system calls, and the
-//! only place with `unsafe` code (three `ioctl`s and a socket address).
+//! System calls. This module has the crate's only `unsafe` code: three `ioctl`s
+//! and a socket address.
 //!
-//! Nothing here decides; texts and facts go to [`crate::engine`].
+//! It has no policy; [`crate::engine`] interprets what it reads.
 
 #![allow(
     unsafe_code,
-    reason = "ioctls and socket addresses that no safe wrapper knows"
+    reason = "no safe wrapper exists for these ioctls and socket addresses"
 )]
 
 pub mod block;
@@ -21,7 +21,7 @@ pub mod setup;
 use std::fs;
 use std::path::Path;
 
-/// Random bytes from the kernel's generator; waits until it is seeded.
+/// Returns random bytes from the kernel's generator. Waits until it is seeded.
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     let mut filled = 0;
@@ -30,26 +30,26 @@ pub fn random<const N: usize>() -> [u8; N] {
         match rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty()) {
             Ok(count) => filled += count,
             Err(rustix::io::Errno::INTR) => {}
-            // The system call is there since Linux 3.17; without randomness
-            // no key may be made.
-            Err(error) => panic!("the kernel gives no random bytes: {error}"),
+            // getrandom(2) exists since Linux 3.17. Without random bytes the
+            // agent can't make keys.
+            Err(error) => panic!("getrandom failed: {error}"),
         }
     }
     bytes
 }
 
-/// A number that need not be secret, such as a transaction's. Does not wait:
-/// a machine without its own source of randomness takes a second or more
-/// after its start to gather some.
-pub fn soon_random() -> u32 {
+/// Returns a random number that need not be secret, such as a transaction ID.
+/// Does not wait: a server without a hardware generator seeds the kernel's
+/// generator a second or more after its start.
+pub fn insecure_random() -> u32 {
     let mut bytes = [0; 4];
     let flags = rustix::rand::GetRandomFlags::INSECURE;
     let _as_it_is = rustix::rand::getrandom(&mut bytes, flags);
     u32::from_ne_bytes(bytes)
 }
 
-/// The agent's resident memory at its highest, in KiB; 0 where the kernel
-/// does not tell.
+/// Returns the agent's peak resident memory in KiB, 0 if the kernel does not
+/// report it.
 pub fn peak_rss_kib() -> u32 {
     text("/proc/self/status")
         .lines()
@@ -58,12 +58,12 @@ pub fn peak_rss_kib() -> u32 {
         .unwrap_or(0)
 }
 
-/// A file's text, empty where it can't be read.
+/// Returns the text of a file, empty if it can't be read.
 fn text(path: impl AsRef<Path>) -> String {
     String::from_utf8_lossy(&bytes(path)).into_owned()
 }
 
-/// A file's bytes, empty where it can't be read.
+/// Returns the bytes of a file, empty if it can't be read.
 fn bytes(path: impl AsRef<Path>) -> Vec<u8> {
     fs::read(path).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! Loads the kernel modules that the machine's devices ask for: first for
-//! all devices that are there, then for those that the kernel announces.
+//! Loads the kernel modules of the server's devices: first for all devices in
+//! sysfs, then for those that the kernel announces (uevents).
 
 use std::collections::HashSet;
 use std::ffi::CString;
@@ -16,18 +16,18 @@ use rustix::net::{
 };
 use rustix::system::{finit_module, uname};
 
-use super::console::say;
+use super::console::log;
 use super::text;
 use crate::engine::modules::{ModuleIndex, parameters};
 
-/// Silence after which devices count as discovered, for now.
+/// Time without uevents after which device discovery counts as complete.
 const QUIET: Duration = Duration::from_millis(300);
-/// The kernel's own multicast group of announcements.
+/// The multicast group of the kernel's uevents.
 const KERNEL_GROUP: u32 = 1;
-/// Deepest folder below `/sys/devices` that is looked into.
+/// Depth limit of the search below `/sys/devices`.
 const MAX_DEPTH: usize = 24;
 
-/// Whether the machine's devices have settled.
+/// Whether device discovery is complete.
 #[derive(Debug, Default)]
 pub struct Settling {
     settled: Mutex<bool>,
@@ -35,8 +35,8 @@ pub struct Settling {
 }
 
 impl Settling {
-    /// Waits until nothing new was announced for a while, at most until
-    /// `deadline`; says whether it came to that.
+    /// Waits until device discovery is complete or until `deadline`. Returns
+    /// whether it is complete.
     pub fn wait(&self, deadline: Instant) -> bool {
         let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
         while !*settled {
@@ -58,10 +58,10 @@ impl Settling {
     }
 }
 
-/// Starts the thread that loads modules, for as long as the machine runs.
+/// Starts the thread that loads modules.
 ///
 /// # Errors
-/// The thread can't be started.
+/// The thread can't start.
 pub fn spawn() -> std::io::Result<Arc<Settling>> {
     let settling = Arc::new(Settling::default());
     let shared = Arc::clone(&settling);
@@ -73,10 +73,10 @@ pub fn spawn() -> std::io::Result<Arc<Settling>> {
 }
 
 fn run(settling: &Settling) {
-    // Opened before the walk, so that nothing falls in between.
+    // Opens the socket before the search, so that it misses no device.
     let announcements = listen();
     if let Err(error) = &announcements {
-        say(&format!("can't hear the kernel's announcements: {error}"));
+        log(&format!("can't receive uevents: {error}"));
     }
     let mut loader = Loader::new();
     loader.walk();
@@ -89,7 +89,7 @@ fn run(settling: &Settling) {
                 }
             }
             Some(Ok(None)) => settling.set(true),
-            // Announcements were lost, or can't be had: look at everything.
+            // Uevents were lost or are not available: search sysfs again.
             Some(Err(_)) | None => {
                 std::thread::sleep(QUIET);
                 let before = loader.loaded.len();
@@ -107,13 +107,13 @@ fn listen() -> rustix::io::Result<OwnedFd> {
         SocketFlags::CLOEXEC,
         Some(netlink::KOBJECT_UEVENT),
     )?;
-    // A machine's start is a flood.
+    // The kernel sends many uevents at its start.
     sockopt::set_socket_recv_buffer_size(&socket, 1 << 20)?;
     bind(&socket, &netlink::SocketAddrNetlink::new(0, KERNEL_GROUP))?;
     Ok(socket)
 }
 
-/// The alias of the next announcement, empty where it has none; `None` after
+/// Returns the alias in the next uevent, empty if it has none; `None` after
 /// [`QUIET`].
 fn next(socket: &OwnedFd) -> rustix::io::Result<Option<String>> {
     let timeout = Timespec {
@@ -131,7 +131,7 @@ fn next(socket: &OwnedFd) -> rustix::io::Result<Option<String>> {
         Err(Errno::AGAIN | Errno::INTR) => return Ok(Some(String::new())),
         Err(error) => return Err(error),
     };
-    // KeyValues of name and value, each with a zero behind it.
+    // Pairs of name and value, each with a NUL behind it.
     let alias = buffer
         .get(..length)
         .unwrap_or_default()
@@ -144,11 +144,11 @@ fn next(socket: &OwnedFd) -> rustix::io::Result<Option<String>> {
 struct Loader {
     folder: PathBuf,
     index: ModuleIndex,
-    /// The kernel command line, which may hold parameters of modules.
+    /// The kernel command line, for the parameters of modules.
     cmdline: String,
-    /// Aliases that were dealt with.
+    /// Aliases that were processed.
     seen: HashSet<String>,
-    /// Files that were dealt with.
+    /// Files that were processed.
     loaded: HashSet<String>,
 }
 
@@ -174,12 +174,11 @@ impl Loader {
         !alias.is_empty() && !self.seen.contains(alias)
     }
 
-    /// Loads for every device below `/sys/devices`.
+    /// Loads the modules of every device below `/sys/devices`.
     fn walk(&mut self) {
         let mut aliases = Vec::new();
         collect(Path::new("/sys/devices"), 0, &mut aliases);
-        // Network interfaces first: the address can be asked for while disks
-        // are still coming up.
+        // Network interfaces first: DHCP runs while the disks initialise.
         aliases.sort_by_key(|alias| !is_network(alias));
         for alias in aliases {
             if self.is_news(&alias) {
@@ -215,22 +214,21 @@ impl Loader {
                 let given = CString::new(&*parameters).map_err(|error| error.to_string())?;
                 finit_module(&opened, &given, 0).map_err(|error| match error {
                     Errno::EXIST => String::new(),
-                    // Some drivers look whether their hardware is there and
-                    // go away again.
+                    // The driver found none of its hardware.
                     Errno::NODEV => "no device".into(),
                     error => error.to_string(),
                 })
             });
         match result {
-            Ok(()) if parameters.is_empty() => say(&format!("module {name}")),
-            Ok(()) => say(&format!("module {name} {parameters}")),
+            Ok(()) if parameters.is_empty() => log(&format!("module {name}")),
+            Ok(()) => log(&format!("module {name} {parameters}")),
             Err(why) if why.is_empty() => {}
-            Err(why) => say(&format!("module {name} does not load: {why}")),
+            Err(why) => log(&format!("can't load module {name}: {why}")),
         }
     }
 }
 
-/// PCI class 2, or a virtio network device.
+/// Returns whether the alias has PCI class 2 or is a virtio network device.
 fn is_network(alias: &str) -> bool {
     alias.starts_with("virtio:d00000001v") || (alias.starts_with("pci:") && alias.contains("bc02"))
 }

@@ -1,32 +1,32 @@
-//! The boot interface: found by its address, brought up, kept configured by
-//! the DHCP client for as long as the machine runs.
+//! The boot interface: this module finds it by its MAC address, brings it up, and
+//! runs the DHCP client on it until the server goes down.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use farrier_dhcp::client::{Action, Client, Config, Destination, Event, Lease};
-use farrier_dhcp::frame;
+use farrier_ethernet::frame;
 
-use super::console::say;
+use super::console::log;
 use super::link::{self, Frames};
-use super::{hardware, soon_random};
+use super::{hardware, insecure_random};
 
-/// DHCP's ports (RFC 2131, section 4.1).
+/// DHCP's UDP ports (RFC 2131, section 4.1).
 const CLIENT_PORT: u16 = 68;
 const SERVER_PORT: u16 = 67;
-/// Room for the longest message that the client takes, and its headers.
+/// Buffer for the longest message and its headers.
 const BUFFER: usize = 1600;
-/// Longest wait for a link to come up before the first message: sent earlier
-/// it would be lost, and the next one comes a second later.
+/// Longest wait for the carrier before the first message. A message without a
+/// carrier is lost, and the client sends the next a second later.
 const CARRIER: Duration = Duration::from_secs(5);
-/// Longest wait at a time; waits are repeated.
+/// Longest single wait. Waits are repeated.
 const STEP: Duration = Duration::from_secs(5);
 
 /// The boot interface.
 #[derive(Debug)]
 pub struct BootInterface {
-    /// Its name.
+    /// The name of the interface.
     pub name: String,
     index: u32,
     mac: [u8; 6],
@@ -35,14 +35,14 @@ pub struct BootInterface {
 }
 
 impl BootInterface {
-    /// Waits for the interface with this address and sets it up.
+    /// Waits for the interface with this MAC address and brings it up.
     pub fn find(mac: [u8; 6], deadline: Instant) -> Option<Arc<Self>> {
         loop {
             if let Some(name) = hardware::interface_by_mac(mac)
                 && let Some(index) = hardware::interface_index(&name)
             {
                 if let Err(error) = link::up(index) {
-                    say(&format!("can't set {name} up: {error}"));
+                    log(&format!("can't bring {name} up: {error}"));
                 }
                 return Some(Arc::new(Self {
                     name,
@@ -59,7 +59,7 @@ impl BootInterface {
         }
     }
 
-    /// The interface's address at present.
+    /// Returns the interface's current address.
     pub fn address(&self) -> Option<Ipv4Addr> {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,7 +80,7 @@ impl BootInterface {
         *address
     }
 
-    /// Starts the thread that gets and keeps an address.
+    /// Starts the thread of the DHCP client.
     ///
     /// # Errors
     /// The thread can't be started.
@@ -93,7 +93,7 @@ impl BootInterface {
                 interface.wait_carrier();
                 loop {
                     if let Err(error) = interface.keep(uuid) {
-                        say(&format!("DHCP on {}: {error}", interface.name));
+                        log(&format!("DHCP on {}: {error}", interface.name));
                     }
                     std::thread::sleep(STEP);
                 }
@@ -108,7 +108,7 @@ impl BootInterface {
         }
     }
 
-    /// Runs the client; comes back only with an error.
+    /// Runs the client. Returns only with an error.
     fn keep(&self, uuid: [u8; 16]) -> Result<(), String> {
         let began = Instant::now();
         let now = || u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -122,12 +122,12 @@ impl BootInterface {
         loop {
             let payload = buffer.get_mut(frame::HEADER_LEN..).unwrap_or_default();
             let action = client
-                .poll(now(), soon_random(), payload)
+                .poll(now(), insecure_random(), payload)
                 .map_err(|error| format!("{error:?}"))?;
             match action {
                 Action::Send { len, to } => path.send(&mut buffer, len, to),
                 Action::Expired => {
-                    say(&format!("{} has lost its address", self.name));
+                    log(&format!("{}: the DHCP lease expired", self.name));
                     self.configure(None, None);
                     path = Path::open(self.index, self.mac)?;
                 }
@@ -148,7 +148,7 @@ impl BootInterface {
                             }
                         }
                         Event::Refused => {
-                            say(&format!("{}: the DHCP server refuses", self.name));
+                            log(&format!("{}: the DHCP server sent a DHCPNAK", self.name));
                             self.configure(before.as_ref(), None);
                             path = Path::open(self.index, self.mac)?;
                         }
@@ -158,11 +158,11 @@ impl BootInterface {
         }
     }
 
-    /// Puts a lease onto the interface, and takes an older one off.
+    /// Configures the interface with a lease and removes the previous one.
     fn configure(&self, before: Option<&Lease>, lease: Option<&Lease>) {
         let tell = |what: &str, result: rustix::io::Result<()>| {
             if let Err(error) = result {
-                say(&format!("{}: {what}: {error}", self.name));
+                log(&format!("{}: {what}: {error}", self.name));
             }
         };
         let same = |a: &Lease, b: &Lease| a.ip == b.ip && a.mask == b.mask;
@@ -174,7 +174,7 @@ impl BootInterface {
             );
         }
         if let Some(new) = lease.filter(|_| !stays) {
-            say(&format!(
+            log(&format!(
                 "{} has address {} mask {} from {}",
                 self.name, new.ip, new.mask, new.server
             ));
@@ -197,8 +197,8 @@ fn bound_socket() -> std::io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// How messages travel: as raw frames without an address, by the kernel with
-/// one. A raw socket that stayed open would see every frame of an image.
+/// The transport of the messages: raw frames without an address, a UDP socket
+/// with one. An open raw socket would receive every frame of an image.
 enum Path {
     Frames { frames: Frames, mac: [u8; 6] },
     Socket(UdpSocket),
@@ -210,8 +210,8 @@ impl Path {
         Ok(Self::Frames { frames, mac })
     }
 
-    /// Sends the message behind the room for headers. What is not sent is
-    /// lost, and the client repeats it.
+    /// Sends the message behind the room for headers. The client repeats a
+    /// message that is not sent.
     fn send(&self, buffer: &mut [u8], length: usize, to: Destination) {
         match self {
             Self::Frames { frames, mac } => {
@@ -239,14 +239,13 @@ impl Path {
         }
     }
 
-    /// The payload of the next message, `None` after `wait`.
+    /// Returns the payload of the next message, `None` after `wait`.
     fn receive<'b>(&self, wait: Duration, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         let wait = wait.max(Duration::from_millis(1));
         match self {
             Self::Frames { frames, .. } => {
                 let length = frames.receive(wait, buffer).ok().flatten()?;
-                // The checksum may be left to hardware that a virtual NIC
-                // does not have.
+                // A virtual NIC may deliver frames without a checksum.
                 let frame = frame::parse_with(buffer.get(..length)?, frame::UdpChecksum::Ignore);
                 let frame = frame.ok().filter(|frame| frame.dst_port == CLIENT_PORT)?;
                 Some(frame.payload)

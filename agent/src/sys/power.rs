@@ -1,30 +1,32 @@
-//! The end of a boot.
+//! Reboot and power-off.
 
 use std::time::Duration;
 
 use farrier_protocol::message::FinalReport;
 use rustix::system::{RebootCommand, reboot};
 
-use super::console::say;
+use super::console::log;
 
-/// Reboots or powers off; returns only where the kernel refuses.
-pub fn leave(farewell: FinalReport) {
-    let (text, command) = match farewell {
+/// Reboots or powers off. Returns only if the kernel refuses.
+pub fn leave(report: FinalReport) {
+    let (text, command) = match report {
         FinalReport::Reboot => ("rebooting", RebootCommand::Restart),
         FinalReport::PowerOff => ("powering off", RebootCommand::PowerOff),
     };
-    say(text);
-    // No `sync` before it: disks are written past the cache and flushed by
-    // who wrote them, and a disk that hangs would hang it as well.
+    log(text);
+    // No `sync`: the operations write past the page cache and flush the
+    // disks, and a disk that hangs would block `sync`.
     if let Err(error) = reboot(command) {
-        say(&format!("the kernel refuses: {error}"));
+        log(&format!(
+            "the kernel refused to reboot or power off: {error}"
+        ));
     }
 }
 
-/// Reboots after `delay`, whatever happens: the end of a boot that can't go
-/// on. A person has the delay to read why.
-pub fn give_up(why: &str, delay: Duration) -> ! {
-    say(&format!("{why}; rebooting in {} s", delay.as_secs()));
+/// Logs `why` and reboots after `delay`. The delay lets the operator read the
+/// console.
+pub fn reboot_after(why: &str, delay: Duration) -> ! {
+    log(&format!("{why}; rebooting in {} s", delay.as_secs()));
     loop {
         std::thread::sleep(delay);
         leave(FinalReport::Reboot);

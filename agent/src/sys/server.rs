@@ -1,4 +1,4 @@
-//! The server that the agent runs on, as [`Machine`].
+//! [`Machine`] for the server on which the agent runs.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -15,10 +15,10 @@ use super::{console, hardware, link, power};
 use crate::agent::Machine;
 use crate::engine::inventory;
 
-/// Longest wait for devices that are still coming up.
+/// Longest wait for devices that the kernel still initialises.
 const SETTLE: Duration = Duration::from_secs(60);
 
-/// A real machine.
+/// A real server.
 #[derive(Debug)]
 pub struct Server {
     boot: Arc<BootInterface>,
@@ -26,7 +26,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// The machine with this boot interface.
+    /// Creates the machine. `boot` is the interface that the server booted from.
     pub fn new(boot: Arc<BootInterface>, settling: Arc<Settling>) -> Self {
         Self { boot, settling }
     }
@@ -37,9 +37,11 @@ impl Machine for Server {
 
     fn inspect(&self) -> Inspection {
         if !self.settling.wait(Instant::now() + SETTLE) {
-            console::say("devices are still coming up; going on with those that are there");
+            console::log(
+                "the kernel still initialises devices; the inspection lists those that are ready",
+            );
         }
-        // Without this there is no telling whether a cable is in.
+        // The kernel reports a carrier only on interfaces that are up.
         for name in hardware::interfaces() {
             if let Some(index) = hardware::interface_index(&name) {
                 let _stays_down = link::up(index);
@@ -65,15 +67,15 @@ impl Machine for Server {
         super::peak_rss_kib()
     }
 
-    fn say(&self, line: &str) {
-        console::say(line);
+    fn log(&self, line: &str) {
+        console::log(line);
     }
 
     fn fault(&self) -> Option<String> {
         super::setup::fault()
     }
 
-    fn leave(&self, farewell: FinalReport) {
-        power::leave(farewell);
+    fn leave(&self, report: FinalReport) {
+        power::leave(report);
     }
 }

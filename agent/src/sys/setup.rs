@@ -1,4 +1,4 @@
-//! The first steps of PID 1: file systems, console, signals' leftovers.
+//! The duties of PID 1: mounts, console, panic hook, exit codes of orphans.
 
 use std::ffi::CStr;
 use std::fs;
@@ -10,13 +10,13 @@ use rustix::process::{WaitOptions, wait};
 
 use super::{console, power};
 
-/// The first panic of this boot.
+/// Message of the first panic of this boot.
 static FAULT: OnceLock<String> = OnceLock::new();
-/// From a panic to the reboot: time to report it and to read it.
+/// Time from a panic to the reboot. The agent reports the panic meanwhile.
 const FAULT_PAUSE: Duration = Duration::from_secs(15);
 
-/// Mounts what the kernel offers and opens the console. What is mounted
-/// already stays.
+/// Mounts the kernel's file systems and opens the console. Mounts that exist
+/// stay.
 pub fn mount_all() {
     let plain = MountFlags::NOSUID | MountFlags::NOEXEC;
     for (source, target, kind, flags, data) in [
@@ -39,29 +39,29 @@ pub fn mount_all() {
         match (made, mounted) {
             (_, Ok(()) | Err(rustix::io::Errno::BUSY)) => {}
             (made, Err(error)) => {
-                console::say(&format!("can't mount {target}: {error} ({made:?})"));
+                console::log(&format!("can't mount {target}: {error} ({made:?})"));
             }
         }
     }
 }
 
-/// Makes a panic visible and the machine usable again. The thread that it
-/// happened in never leaves the hook, since its end would be the end of PID 1;
-/// the others have a while to report it before the machine reboots.
+/// Installs a panic hook that logs the panic, stores it for [`fault`], and
+/// reboots after a delay. The hook does not return: if the main thread ended,
+/// PID 1 would end. Other threads report the panic during the delay.
 pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(|info| {
-        console::say(&format!("fault: {info}"));
-        FAULT.get_or_init(|| format!("fault of the agent: {info}"));
-        power::give_up("the agent has a fault", FAULT_PAUSE);
+        console::log(&format!("panic: {info}"));
+        FAULT.get_or_init(|| format!("the agent panicked: {info}"));
+        power::reboot_after("the agent panicked", FAULT_PAUSE);
     }));
 }
 
-/// The first panic of this boot, where there was one.
+/// Returns the message of the first panic of this boot.
 pub fn fault() -> Option<String> {
     FAULT.get().cloned()
 }
 
-/// Takes the exit codes of processes that were handed down to PID 1.
+/// Collects the exit codes of orphaned processes.
 pub fn reap() {
     while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
 }

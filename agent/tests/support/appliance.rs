@@ -1,4 +1,4 @@
-//! An appliance that knows one node and gives it orders, one after another.
+//! An appliance with one node. It gives the node one order after another.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::mpsc::Sender;
@@ -18,7 +18,7 @@ use farrier_protocol::wire::{Datagram, SessionId};
 pub const NODE: NodeId = NodeId([7; 16]);
 pub const BOOT: BootId = BootId(3);
 
-/// The appliance's X25519 secret of all tests.
+/// The appliance's X25519 secret in all tests.
 pub const IDENTITY: [u8; 32] = [1; 32];
 
 pub fn order_key() -> SecretKey {
@@ -29,34 +29,35 @@ pub fn ticket() -> Ticket {
     Ticket::from_random([3; 32])
 }
 
-/// What an appliance came to know.
+/// A message that the appliance received.
 #[derive(Debug)]
-pub enum News {
+pub enum ApplianceEvent {
     AgentHandshake(AgentHandshake),
-    /// A statement whose signature holds.
+    /// The order and report of a statement with a valid signature.
     Report(u32, Box<Report>),
     Progress(farrier_protocol::message::Progress),
-    /// The agent leaves.
+    /// The agent reboots or powers off.
     FinalReport(farrier_protocol::message::FinalReport),
 }
 
-/// Decides the next task from what came before; `None` to wait.
+/// Chooses the next task from the reports so far; `None` lets the agent wait.
 pub type Plan = Box<dyn FnMut(&[Report]) -> Option<Task> + Send>;
 
-/// An appliance on a UDP port; ends with the agent's farewell.
+/// An appliance on a UDP port. Its thread ends with the final report.
 pub struct FakeAppliance {
     pub address: SocketAddr,
     pub thread: JoinHandle<()>,
 }
 
 impl FakeAppliance {
-    /// `key` signs the orders; `loses` drops every so-manieth datagram.
+    /// Starts the thread. `key` signs the orders; `loses` drops every n-th
+    /// datagram.
     pub fn start(
         address: &str,
         key: SecretKey,
         loses: Option<u32>,
         mut plan: Plan,
-        news: Sender<News>,
+        events: Sender<ApplianceEvent>,
     ) -> Self {
         let socket = UdpSocket::bind(address).unwrap();
         socket
@@ -71,23 +72,23 @@ impl FakeAppliance {
                 boot_key: PublicKey([0; 32]),
                 reassembly: Reassembly::new(),
                 stored: 0,
-                facts: Vec::new(),
+                reports: Vec::new(),
                 order: None,
                 counter: 0,
             };
-            let mut heard = 0_u32;
+            let mut received = 0_u32;
             let began = Instant::now();
             let mut buffer = [0; 2048];
             while began.elapsed() < Duration::from_secs(900) {
                 let Ok((length, from)) = socket.recv_from(&mut buffer) else {
                     continue;
                 };
-                heard += 1;
-                if loses.is_some_and(|every| heard.is_multiple_of(every)) {
+                received += 1;
+                if loses.is_some_and(|every| received.is_multiple_of(every)) {
                     continue;
                 }
                 let mut out = [0; MAX_DATAGRAM];
-                let (answer, over) = rack.answer(&buffer[..length], &mut plan, &news, &mut out);
+                let (answer, over) = rack.answer(&buffer[..length], &mut plan, &events, &mut out);
                 if let Some(length) = answer {
                     socket.send_to(&out[..length], from).unwrap();
                 }
@@ -107,7 +108,7 @@ struct Rack {
     boot_key: PublicKey,
     reassembly: Reassembly,
     stored: u32,
-    facts: Vec<Report>,
+    reports: Vec<Report>,
     order: Option<Order>,
     counter: u32,
 }
@@ -117,23 +118,30 @@ impl Rack {
         &mut self,
         datagram: &[u8],
         plan: &mut Plan,
-        news: &Sender<News>,
+        events: &Sender<ApplianceEvent>,
         out: &mut [u8],
     ) -> (Option<usize>, bool) {
         if let Ok(Datagram::Init(init)) = Datagram::parse(datagram) {
-            let welcome = |_: &AgentHandshake| {
+            let handshake_reply = |_: &AgentHandshake| {
                 Ok(HandshakeReply {
                     version: 1,
                     node: NODE,
                     boot: BOOT,
                 })
             };
-            let accepted =
-                accept(&self.keys, &init, &ticket(), SessionId(5), welcome, out).unwrap();
-            self.boot_key = PublicKey(accepted.hello.boot_key);
+            let accepted = accept(
+                &self.keys,
+                &init,
+                &ticket(),
+                SessionId(5),
+                handshake_reply,
+                out,
+            )
+            .unwrap();
+            self.boot_key = PublicKey(accepted.handshake.boot_key);
             if self.session.as_ref().is_none_or(Session::is_unused) {
                 self.session = Some(accepted.session);
-                drop(news.send(News::AgentHandshake(accepted.hello)));
+                drop(events.send(ApplianceEvent::AgentHandshake(accepted.handshake)));
             }
             return (Some(accepted.len), false);
         }
@@ -151,7 +159,7 @@ impl Rack {
         let reply = match opened.request {
             Request::Ask => {
                 if self.order.is_none()
-                    && let Some(task) = plan(&self.facts)
+                    && let Some(task) = plan(&self.reports)
                 {
                     self.counter += 1;
                     self.order = Some(Order {
@@ -172,13 +180,13 @@ impl Rack {
                     None => Reply::Wait { millis: 100 },
                 }
             }
-            Request::Part(part) => self.take_part(&part, news),
+            Request::Part(part) => self.take_part(&part, events),
             Request::Progress(progress) => {
-                drop(news.send(News::Progress(progress)));
+                drop(events.send(ApplianceEvent::Progress(progress)));
                 Reply::Ack
             }
-            Request::FinalReport(farewell) => {
-                drop(news.send(News::FinalReport(farewell)));
+            Request::FinalReport(report) => {
+                drop(events.send(ApplianceEvent::FinalReport(report)));
                 over = true;
                 Reply::Ack
             }
@@ -191,7 +199,7 @@ impl Rack {
     fn take_part(
         &mut self,
         part: &farrier_protocol::message::Part<'_>,
-        news: &Sender<News>,
+        events: &Sender<ApplianceEvent>,
     ) -> Reply<'static> {
         if part.statement <= self.stored {
             return Reply::Stored {
@@ -205,12 +213,15 @@ impl Rack {
                     verify_statement(&self.boot_key, NODE, BOOT, signed).unwrap();
                 assert_eq!(statement.counter, part.statement);
                 self.stored = part.statement;
-                // Certificates come one by one before the order is done.
-                if !matches!(statement.fact, Report::Erased(_)) {
+                // An erase order ends with the report after its certificates.
+                if !matches!(statement.report, Report::Erased(_)) {
                     self.order = None;
                 }
-                self.facts.push(statement.fact.clone());
-                drop(news.send(News::Report(statement.order, Box::new(statement.fact))));
+                self.reports.push(statement.report.clone());
+                drop(events.send(ApplianceEvent::Report(
+                    statement.order,
+                    Box::new(statement.report),
+                )));
                 Reply::Stored {
                     statement: part.statement,
                 }

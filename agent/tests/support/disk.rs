@@ -1,4 +1,4 @@
-//! Disks in memory: honest ones, and those that lie.
+//! Disks in memory, with and without faults.
 
 use std::io;
 use std::ops::Range;
@@ -6,18 +6,18 @@ use std::sync::{Arc, Mutex};
 
 use farrier_agent::device::BlockDevice;
 
-/// What is wrong with a disk.
+/// The faults of a disk.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
-    /// Discards are acknowledged and do nothing.
+    /// Discards succeed without effect.
     pub ignores_discard: bool,
-    /// Write-zeroes commands are acknowledged and do nothing.
+    /// Write-zeroes commands succeed without effect.
     pub ignores_zeroes: bool,
     /// Discards fail.
     pub no_discard: bool,
     /// Write-zeroes commands fail.
     pub no_zeroes: bool,
-    /// Writes here are acknowledged and not done.
+    /// Writes to this range succeed without effect.
     pub stuck: Option<Range<u64>>,
     /// Reads that touch this byte fail.
     pub unreadable: Option<u64>,
@@ -34,7 +34,7 @@ struct Medium {
     writes: usize,
 }
 
-/// A disk; clones are the same disk.
+/// A disk. Clones share the content.
 #[derive(Debug, Clone)]
 pub struct FakeDisk {
     medium: Arc<Mutex<Medium>>,
@@ -53,12 +53,12 @@ impl FakeDisk {
         }
     }
 
-    /// The content, looked at from outside.
+    /// Returns the content.
     pub fn bytes(&self) -> Vec<u8> {
         self.medium.lock().unwrap().bytes.clone()
     }
 
-    /// How often anything was written or discarded.
+    /// Returns the number of writes, discards and write-zeroes commands.
     pub fn writes(&self) -> usize {
         self.medium.lock().unwrap().writes
     }
@@ -112,7 +112,7 @@ impl BlockDevice for FakeDisk {
         assert_eq!(
             buffer.as_ptr() as usize % 512,
             0,
-            "direct I/O wants aligned memory"
+            "direct I/O needs aligned memory"
         );
         assert_eq!(buffer.len() % self.block as usize, 0, "whole blocks");
         let medium = self.medium.lock().unwrap();
@@ -136,7 +136,7 @@ impl BlockDevice for FakeDisk {
         assert_eq!(
             bytes.as_ptr() as usize % 512,
             0,
-            "direct I/O wants aligned memory"
+            "direct I/O needs aligned memory"
         );
         self.change(offset, bytes.len() as u64, |slice, _| {
             slice.copy_from_slice(bytes);

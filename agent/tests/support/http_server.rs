@@ -1,4 +1,4 @@
-//! An HTTP http_server that serves ranges of files in memory, and can corrupt them.
+//! An HTTP server that serves ranges of files in memory and can corrupt them.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -10,23 +10,23 @@ use std::thread::JoinHandle;
 #[derive(Debug, Default)]
 struct State {
     files: Mutex<HashMap<String, Vec<u8>>>,
-    /// Paths whose next answers are corrupted, and how many of them.
+    /// Number of responses to corrupt, by path.
     corrupt: Mutex<HashMap<String, u32>>,
-    /// So many answers are cut off in the middle.
+    /// Number of responses to truncate.
     cut: AtomicU32,
     served: Mutex<Vec<String>>,
     over: AtomicBool,
 }
 
-/// The http_server; closes when it is dropped.
+/// The server. It stops when it is dropped.
 #[derive(Debug)]
-pub struct FakeDoor {
+pub struct FakeHttpServer {
     pub address: SocketAddr,
     state: Arc<State>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl FakeDoor {
+impl FakeHttpServer {
     pub fn open(address: &str) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
@@ -52,7 +52,7 @@ impl FakeDoor {
         self.state.files.lock().unwrap().insert(path.into(), bytes);
     }
 
-    /// The next `count` answers for `path` have a flipped bit.
+    /// Flips a bit in the next `count` responses for `path`.
     pub fn corrupt(&self, path: &str, count: u32) {
         self.state
             .corrupt
@@ -61,18 +61,18 @@ impl FakeDoor {
             .insert(path.into(), count);
     }
 
-    /// The next `count` answers end too early.
+    /// Truncates the next `count` responses.
     pub fn cut(&self, count: u32) {
         self.state.cut.store(count, Ordering::SeqCst);
     }
 
-    /// Paths in the order in which they were asked for.
+    /// Returns the requested paths in order.
     pub fn served(&self) -> Vec<String> {
         self.state.served.lock().unwrap().clone()
     }
 }
 
-impl Drop for FakeDoor {
+impl Drop for FakeHttpServer {
     fn drop(&mut self) {
         self.state.over.store(true, Ordering::SeqCst);
         drop(TcpStream::connect(self.address));

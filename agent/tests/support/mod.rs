@@ -1,10 +1,7 @@
-//! What tests need around an agent: disks in memory that can lie, an HTTP
-//! http_server that can corrupt, and an appliance that gives orders.
+//! The environment of an agent in tests: disks in memory with faults, an HTTP
+//! server that can corrupt responses, and an appliance that gives orders.
 
-#![allow(
-    dead_code,
-    reason = "every test binary uses another part of the same support"
-)]
+#![allow(dead_code, reason = "each test binary uses a part of the module")]
 
 pub mod appliance;
 pub mod disk;
@@ -14,12 +11,12 @@ use std::io::Cursor;
 
 use farrier_image::maker::{Made, Options, SecretKey, make};
 
-/// The operator's key of all tests.
+/// The image-signing key of all tests.
 pub fn operator() -> SecretKey {
     SecretKey::from_bytes(&[42; 32])
 }
 
-/// Bytes that look random and are the same in every run.
+/// Returns `length` pseudo-random bytes, the same in every run.
 pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..length)
@@ -32,8 +29,8 @@ pub fn noise(seed: u64, length: usize) -> Vec<u8> {
         .collect()
 }
 
-/// A raw image of `size` bytes: a GPT with one partition, content that
-/// compresses, content that does not, and holes.
+/// Returns a raw image of `size` bytes: a GPT with one partition, compressible
+/// content, incompressible content, and holes.
 pub fn raw_image(size: usize, block: u64) -> Vec<u8> {
     let mut bytes = vec![0; size];
     let lb = if block == 4096 {
@@ -69,7 +66,7 @@ pub fn raw_image(size: usize, block: u64) -> Vec<u8> {
     bytes
 }
 
-/// Manifest and data file of an image, chunks of 64 KiB.
+/// Returns the manifest and the data file of an image with chunks of 64 KiB.
 pub fn make_image(raw: &[u8]) -> (Made, Vec<u8>) {
     let mut data = Vec::new();
     let options = Options {

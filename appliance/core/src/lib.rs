@@ -19,8 +19,8 @@
 //!    For a rack that outlives a restart: [`Rack::restore`] every record of
 //!    the journal after `configure`, then [`Rack::restored`]; and let the
 //!    journal take what is present from [`Rack::snapshot`].
-//! 4. For the operator's HTTP API see [`api`]. For every other HTTP or TFTP
-//!    request send [`Input::Open`] and do what [`Effect::Serve`] says.
+//! 4. The operators' HTTP API is the crate `farrier-api`. For every other HTTP
+//!    or TFTP request send [`Input::Open`] and do what [`Effect::Serve`] says.
 //!    Report the end of every transfer with [`Input::Sent`].
 //! 5. DHCP requests and agent datagrams arrive as UDP payloads with the
 //!    sender's Ethernet address; replies go out as raw frames, so that no
@@ -36,7 +36,6 @@
 //! | [`node`] | a server: its state, boot, orders, instance |
 //! | [`lease`] | the address book |
 //! | `dhcp`, `boot`, `agent`, `life` | the decisions, by door |
-//! | [`api`], [`json`] | the operator's HTTP API, without a socket |
 //! | [`rack`] | the table of all that, and `step` |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -45,23 +44,21 @@
 extern crate std;
 
 pub mod allocation;
-pub mod api;
 pub mod boot;
 pub mod interface;
 pub mod ipam;
-pub mod json;
 pub mod node;
 pub mod persist;
+pub mod power;
 pub mod provisioning;
 pub mod rack;
 pub mod strings;
 
 mod agent;
-#[cfg(test)]
-mod every_verb;
 mod identity;
 
 pub use interface::{
-    Command, Config, Effect, Effects, Endpoint, Identity, Input, Instant, Serve, Transport,
+    Actor, Command, Config, Effect, Effects, Endpoint, Identity, Input, Instant, NetworkId, Serve,
+    Transport,
 };
 pub use rack::{Counters, Rack};

@@ -3,11 +3,13 @@
 use crate::allocation::{Flavor, MAX_FLAVORS};
 use crate::interface::Instant;
 use crate::interface::config::{Config, ConfigError, Identity};
+use crate::interface::{ACCOUNT_LEN, ActorKind};
 use crate::interface::{Effects, StatementRef};
 use crate::interface::{Image, Input};
 use crate::ipam::lease::Leases;
 use crate::ipam::{Ipam, PROVISIONING};
-use crate::node::Node;
+use crate::node::{History, HistoryEntry, Node};
+use crate::persist::{Before, MAX_TOUCHED, Nodes};
 use crate::strings::StringPool;
 use core::net::Ipv4Addr;
 use farrier_protocol::message::{DiskId, Mac, NodeId};
@@ -17,10 +19,10 @@ use farrier_protocol::signing::SecretKey;
 use heapless::Vec;
 
 /// Most images of the catalogue.
-pub const MAX_IMAGES: usize = 8;
+pub const MAX_IMAGES: usize = farrier_sizes::IMAGES;
 /// How many statements are put together at once. An agent that finds all
 /// taken is told when to come again.
-pub const REASSEMBLIES: usize = 2;
+pub const REASSEMBLIES: usize = farrier_sizes::REASSEMBLIES;
 /// How often deadlines are looked at, in milliseconds.
 pub const TICK_MILLIS: u64 = 1000;
 /// When nothing is due, [`Rack::wake_at`] is so much later, in milliseconds.
@@ -80,7 +82,19 @@ pub struct Counters {
     pub identity_conflicts: u32,
     /// Steps of before the last restart whose records were lost.
     pub records_lost: u32,
+    /// Operations that a power driver did not carry out.
+    pub power_failures: u32,
+    /// Operations that a power driver did not answer in time.
+    pub power_timeouts: u32,
 }
+
+/// The node in a place, to be changed: the step writes what differs then.
+macro_rules! edit {
+    ($rack:expr, $index:expr) => {
+        $rack.touch($index).and_then(|key| $rack.nodes.get_mut(key))
+    };
+}
+pub(crate) use edit;
 
 pub(crate) fn count(counter: &mut u32) {
     *counter = counter.wrapping_add(1);
@@ -118,7 +132,14 @@ impl PartSlot {
 pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) config: Config,
     pub(crate) secrets: Option<Secrets>,
-    pub(crate) nodes: Vec<Node, N>,
+    pub(crate) nodes: Nodes<N>,
+    /// Nodes that the present step has touched, as they were before.
+    pub(crate) touched: Vec<Before, MAX_TOUCHED>,
+    pub(crate) history: History<N>,
+    /// Who caused the present step.
+    pub(crate) actor: (ActorKind, heapless::String<ACCOUNT_LEN, u8>),
+    /// The start of the appliance, from 1.
+    pub(crate) run: u32,
     pub(crate) disks: Vec<DiskSlot, D>,
     pub(crate) leases: Leases<L>,
     pub(crate) texts: StringPool,
@@ -128,8 +149,12 @@ pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) parts: [PartSlot; REASSEMBLIES],
     pub(crate) counters: Counters,
     pub(crate) next_tick: Instant,
+    /// The time of the last step.
+    pub(crate) now: Instant,
     pub(crate) last_boot: u64,
     pub(crate) last_session: u32,
+    /// Number of the last operation that a driver was asked for.
+    pub(crate) last_operation: u32,
     /// So many of the first places are quarantined, and that is not written down
     /// yet.
     pub(crate) quarantined: usize,
@@ -165,7 +190,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 kernel_options: heapless::String::new(),
             },
             secrets: None,
-            nodes: Vec::new(),
+            nodes: Nodes::new(),
+            touched: Vec::new(),
+            history: History::new(),
+            actor: (ActorKind::Rack, heapless::String::new()),
+            run: 1,
             disks: Vec::new(),
             leases: Leases::new(),
             texts: StringPool::new(),
@@ -193,10 +222,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 ports_full: 0,
                 identity_conflicts: 0,
                 records_lost: 0,
+                power_failures: 0,
+                power_timeouts: 0,
             },
             next_tick: Instant::START,
+            now: Instant::START,
             last_boot: 0,
             last_session: 0,
+            last_operation: 0,
             quarantined: 0,
         }
     }
@@ -247,36 +280,54 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         out: &mut Effects,
     ) {
         out.clear();
-        let touched = self.touched(&input);
-        let before = touched.map(|index| (index, self.marks(index)));
+        self.now = now;
+        self.actor = match &input {
+            Input::Command { actor, .. } => (actor.kind, actor.kept()),
+            Input::Agent { .. } => (ActorKind::Agent, heapless::String::new()),
+            _ => (ActorKind::Rack, heapless::String::new()),
+        };
         match input {
             Input::Tick => {}
             Input::Image(image) => self.learn_image(image),
-            Input::Dhcp { from, payload } => self.dhcp(now, from, payload, entropy, out),
+            Input::Dhcp {
+                network,
+                from,
+                payload,
+            } => self.dhcp(now, network, from, payload, entropy, out),
             Input::Agent { from, datagram } => self.agent(now, from, datagram, out),
             Input::Open {
                 transport,
+                network: _,
                 peer,
                 path,
             } => self.open(now, transport, peer, path, entropy, out),
             Input::Sent {
+                network: _,
                 peer,
                 path,
                 bytes: _,
                 complete,
             } => self.sent(now, peer, path, complete),
-            Input::Command(operator) => {
-                let answer = self.operator(now, operator, out);
+            Input::Command { actor: _, command } => {
+                let answer = self.command(now, command, out);
                 out.answer(answer);
             }
+            Input::OperationDone { id, result } => {
+                let _node = self.operation_done(now, id, result);
+            }
+            Input::Observed { node, power } => {
+                let _node = self.observed(now, node, power);
+            }
         }
-        if let Some((index, before)) = before {
-            self.note(index, &before, out);
+        for index in self.touched() {
+            self.reconcile(now, index, out);
         }
         if now >= self.next_tick {
             self.next_tick = now.plus_millis(TICK_MILLIS);
+            self.actor = (ActorKind::Rack, heapless::String::new());
             self.look_at_deadlines(now, out);
         }
+        self.write_touched(out);
     }
 
     /// When [`Input::Tick`] is due next: at the first deadline of any node,
@@ -286,7 +337,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let due = self
             .nodes
             .iter()
-            .filter_map(crate::provisioning::deadlines::wakes_at)
+            .filter_map(|node| crate::provisioning::deadlines::wakes_at(node, self.now))
             .min();
         if self.quarantined > 0 {
             return self.next_tick;
@@ -294,6 +345,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         due.map_or(self.next_tick.plus_millis(IDLE_MILLIS), |due| {
             due.max(self.next_tick)
         })
+    }
+
+    /// Forgets what hangs on a node's place.
+    pub(crate) fn forget_slot(&mut self, index: usize) {
+        self.texts.forget(index);
+        self.disks.retain(|slot| usize::from(slot.node) != index);
+        self.history.clear(index);
+        for slot in &mut self.parts {
+            if slot.owner == Some(index) {
+                slot.owner = None;
+            }
+        }
     }
 
     /// The configuration.
@@ -304,6 +367,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// What was refused and counted so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What happened to the node in a place, the oldest entry first.
+    pub fn history(&self, node: usize) -> impl Iterator<Item = &HistoryEntry> {
+        self.history.of(node)
     }
 
     /// The places of nodes, in the order of their discovery. A node's place
@@ -383,10 +451,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 }
 
+/// A rack for unit tests: one size for all, since each is compiled anew.
+#[cfg(test)]
+pub(crate) type TestRack = Rack<8, 8, 16>;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::every_verb::TestRack;
 
     /// Gives one byte after the other.
     struct Counting(u8);

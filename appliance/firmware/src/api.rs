@@ -1,79 +1,156 @@
-//! The operator's API: moves bytes between a connection and `farrier-core`'s
-//! exchange, and seals config drives on their way to the block device.
+//! The HTTP API: moves bytes between a connection, the block device and the
+//! API's request engine.
 //!
-//! A request takes a desk for as long as it lasts, and no longer than
-//! [`LIMIT`]. There is one for requests that only read and one for those
+//! A request takes an API slot for as long as it lasts, and no longer than
+//! [`LIMIT`]. There is one slot for requests that only read and one for those
 //! that bring a body, so that a config drive never meets another one on its
-//! way to the same slot, and a slow upload does not keep anybody from
-//! looking.
+//! way to the same place, and a slow upload does not keep anybody from
+//! reading. The controller's task gives the rack the request's command out of
+//! its slot; a connection that ends meanwhile leaves that work alone.
+
+use core::cell::Cell;
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
-use embassy_sync::mutex::Mutex;
+use embassy_sync::mutex::{Mutex, MutexGuard};
+use embassy_sync::semaphore::Semaphore;
+use embassy_sync::signal::Signal;
 use embassy_time::{Duration, with_timeout};
-use farrier_core::api::{Error, Exchange, Facts};
-use farrier_core::rack::Entropy;
-use farrier_core::{Effect, Input};
-use farrier_http::{Body, CONTINUE, Head, Method, Piece, Status};
+use farrier_api::{Exchange, Need, View};
+use farrier_asset_store::SlotPart;
+use farrier_controller::NotDurable;
+use farrier_http::{CONTINUE, Head, Method, Status};
 use farrier_protocol::MAX_STATEMENT;
-use farrier_protocol::sealed::{Layout, MAX_PLAIN, PLAIN_PIECE, SEALED_PIECE};
-use farrier_store::SlotPart;
 
 use crate::assets::PIECE;
-use crate::brain::now;
-use crate::http::{HEAD, HEAD_LIMIT, Next, write};
-use crate::lines::warning;
+use crate::controller::now;
+use crate::fmt::warning;
+use crate::http::{HEAD, HEAD_LIMIT, Next, say, write};
 use crate::net::{Connection, TcpError};
+use crate::queues::{API_SLOTS, Job, bump};
+use crate::statements::LENGTH;
 use crate::{Board, Context};
 
-/// How long a request may hold its desk.
+/// How long a request may hold its slot.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// The place of requests that only read.
+const READING: usize = 0;
+/// The place of requests that change something.
+const WRITING: usize = 1;
+
 /// Room for one request.
-#[derive(Debug)]
-struct Desk {
-    exchange: Option<Exchange>,
-    /// The piece of a config drive that is being filled.
-    piece: [u8; SEALED_PIECE],
+pub struct ApiSlot {
+    /// Locked by the connection that has the slot, but while the controller
+    /// has something to do with it.
+    exchange: Mutex<NoopRawMutex, Option<Exchange>>,
+    /// The controller has.
+    asked: Cell<bool>,
+    done: Signal<NoopRawMutex, ()>,
 }
 
-impl Desk {
-    const fn free() -> Mutex<NoopRawMutex, Self> {
-        Mutex::new(Self {
-            exchange: None,
-            piece: [0; SEALED_PIECE],
-        })
+impl core::fmt::Debug for ApiSlot {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ApiSlot").finish_non_exhaustive()
     }
 }
 
 /// Memory of the API, shared by all connections.
-#[derive(Debug)]
-pub struct Desks {
-    reading: Mutex<NoopRawMutex, Desk>,
-    writing: Mutex<NoopRawMutex, Desk>,
+pub type ApiSlots = [ApiSlot; API_SLOTS];
+
+/// Free slots, for a `static`.
+#[must_use]
+pub const fn slots() -> ApiSlots {
+    [const { ApiSlot::new() }; API_SLOTS]
 }
 
-impl Desks {
-    /// Free desks.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            reading: Desk::free(),
-            writing: Desk::free(),
+impl ApiSlot {
+    const fn new() -> Self {
+        ApiSlot {
+            exchange: Mutex::new(None),
+            asked: Cell::new(false),
+            done: Signal::new(),
+        }
+    }
+
+    /// Lets the controller have the request, if there is one.
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Exchange) -> T) -> Option<T> {
+        self.exchange.try_lock().ok()?.as_mut().map(act)
+    }
+
+    /// The controller has done what there was to do.
+    pub(crate) fn done(&self) {
+        self.asked.set(false);
+        self.done.signal(());
+    }
+
+    /// Waits until the controller has nothing to do with this slot.
+    async fn idle(&self) {
+        while self.asked.get() {
+            self.done.wait().await;
         }
     }
 }
 
-impl Default for Desks {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Room for the inspection that an inventory is told from.
+/// Room for the inspection that an inventory is made of.
 pub type Statement = [u8; STATEMENT];
 
 /// Its bytes.
 pub const STATEMENT: usize = MAX_STATEMENT;
+
+/// Why a request has no reply of its own.
+#[derive(Debug, Clone, Copy)]
+enum Failed {
+    /// The connection is gone, or the reply can only be broken off.
+    Connection,
+    /// What the rack knows is not durable.
+    NotDurable,
+}
+
+impl From<TcpError> for Failed {
+    fn from(_: TcpError) -> Self {
+        Failed::Connection
+    }
+}
+
+impl From<NotDurable> for Failed {
+    fn from(_: NotDurable) -> Self {
+        Failed::NotDurable
+    }
+}
+
+/// What a client is told whose request has no reply of its own.
+const NOT_DURABLE: &str = "The journal's flash does not take records, so nothing can be shown or \
+                           changed. Restart the appliance. Replace the flash if this comes \
+                           again.\n";
+
+/// The block device failed.
+#[derive(Debug, Clone, Copy)]
+struct DeviceFailed;
+
+/// The inspection that a request has read.
+type Inspection<'s> = (MutexGuard<'s, NoopRawMutex, &'static mut Statement>, usize);
+
+/// A request on its way: the connection, and its bytes that are not taken
+/// yet.
+struct Request<'c, 's> {
+    connection: &'c mut Connection,
+    buffer: &'c mut [u8; HEAD],
+    /// The bytes from here on are not taken yet.
+    taken: usize,
+    /// The bytes up to here were received.
+    filled: usize,
+    inspection: Option<Inspection<'s>>,
+    /// Bytes of the reply have left.
+    replies: bool,
+}
+
+/// Why a request leaves its slot's lock.
+enum Turn {
+    /// The controller has a command to carry out.
+    Command,
+    /// The reply is sent.
+    Done(Next),
+}
 
 impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, D> {
     /// Answers the request whose head, and perhaps a part of whose body, is
@@ -97,214 +174,205 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         &self,
         connection: &mut Connection,
         buffer: &mut [u8; HEAD],
-        mut filled: usize,
+        filled: usize,
     ) -> Result<Next, TcpError> {
-        let reads = match Head::parse(buffer.get(..filled).unwrap_or_default()) {
-            Ok(Some((head, _))) => matches!(head.method, Method::Get | Method::Head),
+        let place = match Head::parse(buffer.get(..filled).unwrap_or_default()) {
+            Ok(Some((head, _))) if matches!(head.method, Method::Get | Method::Head) => READING,
+            Ok(Some(_)) => WRITING,
             // The caller has parsed it before.
             _ => return Err(TcpError),
         };
-        let desk = if reads {
-            &self.desks.reading
-        } else {
-            &self.desks.writing
-        };
-        let mut desk = desk.lock().await;
-        let Desk { exchange, piece } = &mut *desk;
-        let Ok(Some((head, length))) = Head::parse(buffer.get(..filled).unwrap_or_default()) else {
+        let (Some(slot), Some(turn)) = (self.slots.get(place), self.queues.turns.get(place)) else {
             return Err(TcpError);
         };
-        let mut key = [0; 32];
-        let exchange = {
-            let mut brain = self.brain.lock().await;
-            brain.entropy.fill(&mut key);
-            begin(exchange, &head, &Facts::of(brain.rack, now()))
-        };
-        let mut body = Body::new(head.body);
-        let go_on = head.expect_continue && exchange.wants_body();
-        buffer.copy_within(length..filled, 0);
-        filled -= length;
-        if go_on {
-            write(connection, CONTINUE).await?;
-        }
-
-        let mut sealer = Sealer::new(piece, key, exchange.slot());
-        self.take_body(connection, buffer, filled, &mut body, exchange, &mut sealer)
+        let Ok(_turn) = turn.acquire(1).await else {
+            bump(&self.queues.counters.api_full);
+            let status = Status::SERVICE_UNAVAILABLE;
+            say(
+                connection,
+                status,
+                false,
+                "Too many requests wait. Try again.\n",
+            )
             .await?;
-        end(
-            exchange,
-            key,
-            &Facts::of(self.brain.lock().await.rack, now()),
-        );
-        if let Some(length) = exchange.config_drive()
-            && self.keep_last(&mut sealer, length).await.is_err()
-        {
-            exchange.fail(not_kept());
+            return Ok(Next::Close);
+        };
+        // The last request may have been given up while the controller was
+        // at work on it.
+        slot.idle().await;
+        let mut request = Request {
+            connection,
+            buffer,
+            taken: 0,
+            filled,
+            inspection: None,
+            replies: false,
+        };
+        match self.in_slot(&mut request, place, slot).await {
+            Ok(next) => Ok(next),
+            Err(Failed::NotDurable) if !request.replies => {
+                let status = Status::SERVICE_UNAVAILABLE;
+                say(request.connection, status, false, NOT_DURABLE).await?;
+                Ok(Next::Close)
+            }
+            Err(_) => Err(TcpError),
         }
-        self.carry_out(exchange).await;
-        self.answer(connection, buffer, exchange).await?;
-        Ok(if exchange.keep_alive() {
-            Next::Keep
-        } else {
-            Next::Close
-        })
     }
 
-    /// Pushes the body through the exchange, sealing what is a config drive.
-    async fn take_body(
-        &self,
-        connection: &mut Connection,
-        buffer: &mut [u8; HEAD],
-        mut filled: usize,
-        body: &mut Body,
-        exchange: &mut Exchange,
-        sealer: &mut Sealer<'_>,
-    ) -> Result<(), TcpError> {
-        while !exchange.gives_up() {
-            let mut input = buffer.get(..filled).unwrap_or_default();
-            loop {
-                match body.next(&mut input) {
-                    Ok(Piece::Data(mut data)) => {
-                        while let Some(text) = push(exchange, &mut data) {
-                            if self.keep(sealer, text).await.is_err() {
-                                exchange.fail(not_kept());
-                            }
-                        }
-                        if exchange.gives_up() {
-                            return Ok(());
-                        }
+    /// Answers a request in its slot.
+    async fn in_slot<'s>(
+        &'s self,
+        request: &mut Request<'_, 's>,
+        place: usize,
+        slot: &ApiSlot,
+    ) -> Result<Next, Failed> {
+        let mut random = [0; 32];
+        self.shared.fill(&mut random);
+        let received = request.buffer.get(..request.filled).unwrap_or_default();
+        let Ok(Some((head, length))) = Head::parse(received) else {
+            return Err(Failed::Connection);
+        };
+        {
+            let mut exchange = slot.exchange.lock().await;
+            self.shared
+                .view(|rack| begin(&mut exchange, &head, random, &View::of(rack, now())))
+                .await?;
+        }
+        request.taken = length;
+        loop {
+            let turn = {
+                let mut exchange = slot.exchange.lock().await;
+                let exchange = exchange.as_mut().ok_or(Failed::Connection)?;
+                self.carry_through(request, exchange).await?
+            };
+            match turn {
+                Turn::Done(next) => return Ok(next),
+                Turn::Command => {
+                    slot.asked.set(true);
+                    slot.done.reset();
+                    if self.queues.jobs.try_send(Job::Api(place)).is_err() {
+                        // There is a place for every slot.
+                        slot.asked.set(false);
+                        return Err(Failed::Connection);
                     }
-                    Ok(Piece::More) => break,
-                    Ok(Piece::End) => return Ok(()),
-                    Err(error) => {
-                        exchange.fail(error.into());
-                        return Ok(());
-                    }
+                    slot.idle().await;
                 }
             }
-            filled = match with_timeout(HEAD_LIMIT, connection.read(buffer)).await {
-                Ok(Ok(1..)) if exchange.gives_up() => 0,
-                Ok(Ok(count @ 1..)) => count,
-                _ => return Err(TcpError),
-            };
-        }
-        Ok(())
-    }
-
-    /// Seals text of a config drive, and keeps every piece that is full and
-    /// not the last.
-    async fn keep(&self, sealer: &mut Sealer<'_>, mut text: &[u8]) -> Result<(), NotKept> {
-        while !text.is_empty() {
-            if sealer.filled == PLAIN_PIECE {
-                // Whatever comes last, it is not this piece.
-                self.keep_piece(sealer, MAX_PLAIN).await?;
-            }
-            text = sealer.fill(text);
-        }
-        Ok(())
-    }
-
-    async fn keep_last(&self, sealer: &mut Sealer<'_>, length: u32) -> Result<(), NotKept> {
-        self.keep_piece(sealer, length).await
-    }
-
-    async fn keep_piece(&self, sealer: &mut Sealer<'_>, length: u32) -> Result<(), NotKept> {
-        let slot = sealer.slot.ok_or(NotKept)?;
-        let at = u64::from(sealer.index) * SEALED_PIECE as u64;
-        let sealed = sealer.seal(length)?;
-        let part = SlotPart::ConfigDrive;
-        let kept = self.store.write_slot(slot, part, at, &[sealed]).await;
-        sealer.filled = 0;
-        sealer.index += 1;
-        kept.map_err(|_| NotKept)
-    }
-
-    /// Asks the brain for what the request wishes.
-    async fn carry_out(&self, exchange: &mut Exchange) {
-        loop {
-            let mut brain = self.brain.lock().await;
-            let Some(wish) = exchange.operator(&Facts::of(brain.rack, now())) else {
-                return;
-            };
-            brain.step(Input::Command(wish), None, &self.store).await;
-            let answer = brain.outputs.iter().find_map(|output| match output {
-                Effect::Answer(answer) => Some(answer),
-                _ => None,
-            });
-            match answer {
-                Some(answer) => exchange.answered(answer, &Facts::of(brain.rack, now())),
-                None => exchange.fail(not_kept()),
-            }
         }
     }
 
-    async fn answer(
-        &self,
-        connection: &mut Connection,
-        buffer: &mut [u8; HEAD],
+    /// Carries a request through up to its command, or to its end.
+    async fn carry_through<'s>(
+        &'s self,
+        request: &mut Request<'_, 's>,
         exchange: &mut Exchange,
-    ) -> Result<(), TcpError> {
-        let wanted = exchange.inspection(&Facts::of(self.brain.lock().await.rack, now()));
-        let Some((slot, length)) = wanted else {
-            return self.reply_with(connection, buffer, exchange, &[]).await;
-        };
-        let mut statement = self.statement.lock().await;
-        let inspection = match self.read_statement(slot, length, &mut statement).await {
-            Ok(inspection) => inspection,
-            Err(NotKept) => {
-                exchange.fail(not_kept());
-                &[]
-            }
-        };
-        self.reply_with(connection, buffer, exchange, inspection)
-            .await
-    }
-
-    async fn reply_with(
-        &self,
-        connection: &mut Connection,
-        buffer: &mut [u8; HEAD],
-        exchange: &mut Exchange,
-        inspection: &[u8],
-    ) -> Result<(), TcpError> {
+    ) -> Result<Turn, Failed> {
+        let shared = self.shared;
         loop {
-            let length = {
-                let brain = self.brain.lock().await;
-                let facts = Facts::of(brain.rack, now()).with_services(self);
-                exchange.reply(&facts, inspection, buffer)
-            };
-            match buffer.get(..length) {
-                Some(bytes @ [_, ..]) => write(connection, bytes).await?,
-                _ => return Ok(()),
+            let need = shared
+                .view(|rack| exchange.need(&View::of(rack, now())))
+                .await?;
+            match need {
+                Need::Continue => write(request.connection, CONTINUE).await?,
+                Need::Body => {
+                    if request.taken == request.filled {
+                        request.read().await?;
+                    }
+                    let rest = request.buffer.get(request.taken..request.filled);
+                    let rest = rest.unwrap_or_default();
+                    let taken = shared
+                        .view(|rack| push(exchange, rest, &View::of(rack, now())))
+                        .await?;
+                    if taken == 0 {
+                        // A request that neither takes its body nor asks for
+                        // anything else has no end.
+                        return Err(Failed::Connection);
+                    }
+                    request.taken += taken;
+                }
+                Need::Store {
+                    slot,
+                    part,
+                    offset,
+                    bytes,
+                } => match self.store.write_slot(slot, part, offset, &[bytes]).await {
+                    Ok(()) => exchange.stored(),
+                    Err(_) => exchange.storage_failed(),
+                },
+                Need::Command(_) => return Ok(Turn::Command),
+                Need::Statement { slot, length } => {
+                    // It may be on its way to the block device.
+                    shared.statements_written().await?;
+                    let mut room = self.statement.lock().await;
+                    match self.read_statement(slot, length, &mut room).await {
+                        Ok(()) => {
+                            request.inspection = Some((room, length));
+                            exchange.read();
+                        }
+                        Err(DeviceFailed) => exchange.storage_failed(),
+                    }
+                }
+                Need::Send => {
+                    let inspection = request
+                        .inspection
+                        .as_ref()
+                        .and_then(|(room, length)| room.get(..*length));
+                    let inspection = inspection.unwrap_or_default();
+                    let buffer = &mut *request.buffer;
+                    let length = shared
+                        .view(|rack| {
+                            let view = View::of(rack, now()).with_services(self);
+                            exchange.reply(&view, inspection, buffer)
+                        })
+                        .await?;
+                    let bytes = request.buffer.get(..length).unwrap_or_default();
+                    request.replies = true;
+                    write(request.connection, bytes).await?;
+                }
+                Need::Done { keep_alive: true } => return Ok(Turn::Done(Next::Keep)),
+                Need::Done { keep_alive: false } => return Ok(Turn::Done(Next::Close)),
             }
         }
     }
 
     /// Reads a node's inspection out of its slot, behind its length.
-    async fn read_statement<'s>(
+    async fn read_statement(
         &self,
         slot: usize,
         length: usize,
-        statement: &'s mut Statement,
-    ) -> Result<&'s [u8], NotKept> {
-        let at = self.store.slot(slot, SlotPart::Inspection).ok_or(NotKept)?;
-        let wanted = statement.get_mut(..length).ok_or(NotKept)?;
+        statement: &mut Statement,
+    ) -> Result<(), DeviceFailed> {
+        let at = self.store.slot(slot, SlotPart::Inspection);
+        let at = at.ok_or(DeviceFailed)?;
         // The first piece is shorter, so that the others start on a sector.
-        let mut at = at + 4;
-        let mut rest = &mut *wanted;
+        let mut at = at + LENGTH as u64;
+        let mut rest = statement.get_mut(..length).ok_or(DeviceFailed)?;
         while !rest.is_empty() {
-            let most = rest.len().min(PIECE - 4);
-            let piece = self.store.read(at, most).await.map_err(|_| NotKept)?;
+            let most = rest.len().min(PIECE - LENGTH);
+            let piece = self.store.read(at, most).await.map_err(|_| DeviceFailed)?;
             let count = piece.len().min(rest.len());
             if count == 0 {
-                return Err(NotKept);
+                return Err(DeviceFailed);
             }
             let (now, later) = rest.split_at_mut(count);
-            now.copy_from_slice(piece.get(..count).ok_or(NotKept)?);
+            now.copy_from_slice(piece.get(..count).ok_or(DeviceFailed)?);
             at += count as u64;
             rest = later;
         }
-        Ok(wanted)
+        Ok(())
+    }
+}
+
+impl Request<'_, '_> {
+    /// Waits for more of the body.
+    async fn read(&mut self) -> Result<(), TcpError> {
+        match with_timeout(HEAD_LIMIT, self.connection.read(self.buffer)).await {
+            Ok(Ok(count @ 1..)) => {
+                (self.taken, self.filled) = (0, count);
+                Ok(())
+            }
+            _ => Err(TcpError),
+        }
     }
 }
 
@@ -312,108 +380,11 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
 // when a reply is rendered: inlined, they would lie in the frame below it.
 
 #[inline(never)]
-fn begin<'e>(
-    place: &'e mut Option<Exchange>,
-    head: &Head<'_>,
-    facts: &Facts<'_>,
-) -> &'e mut Exchange {
-    place.insert(Exchange::begin(head, facts))
+fn begin(place: &mut Option<Exchange>, head: &Head<'_>, random: [u8; 32], view: &View<'_>) {
+    *place = Some(Exchange::begin(head, random, view));
 }
 
 #[inline(never)]
-fn push<'b>(exchange: &mut Exchange, data: &mut &'b [u8]) -> Option<&'b [u8]> {
-    exchange.push(data)
-}
-
-#[inline(never)]
-fn end(exchange: &mut Exchange, key: [u8; 32], facts: &Facts<'_>) {
-    exchange.end(key, facts);
-}
-
-/// The block device did not take or give something.
-#[derive(Debug, Clone, Copy)]
-struct NotKept;
-
-#[inline(never)]
-fn not_kept() -> Error {
-    Error::new(
-        Status::INTERNAL_SERVER_ERROR,
-        format_args!("The appliance's storage failed."),
-    )
-}
-
-/// Fills and seals the pieces of one config drive.
-struct Sealer<'p> {
-    piece: &'p mut [u8; SEALED_PIECE],
-    key: [u8; 32],
-    slot: Option<usize>,
-    filled: usize,
-    index: u32,
-}
-
-impl<'p> Sealer<'p> {
-    fn new(piece: &'p mut [u8; SEALED_PIECE], key: [u8; 32], slot: Option<usize>) -> Self {
-        Self {
-            piece,
-            key,
-            slot,
-            filled: 0,
-            index: 0,
-        }
-    }
-
-    /// Takes as much of `text` as the piece has room for; gives the rest.
-    fn fill<'t>(&mut self, text: &'t [u8]) -> &'t [u8] {
-        let count = text.len().min(PLAIN_PIECE.saturating_sub(self.filled));
-        let (now, later) = text.split_at(count);
-        if let Some(room) = self.piece.get_mut(self.filled..self.filled + count) {
-            room.copy_from_slice(now);
-        }
-        self.filled += count;
-        later
-    }
-
-    fn seal(&mut self, length: u32) -> Result<&[u8], NotKept> {
-        let layout = Layout::new(length).map_err(|_| NotKept)?;
-        layout
-            .seal(&self.key, self.index, self.piece)
-            .map_err(|_| NotKept)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::vec::Vec;
-
-    /// What is sealed while its length is unknown opens once it is known.
-    #[test]
-    fn pieces_open_in_the_layout_of_the_whole() {
-        for length in [0, 1, 1007, 1008, 1009, 2016, 5000] {
-            let text: Vec<u8> = (0..length).map(|n| n as u8).collect();
-            let mut room = [0; SEALED_PIECE];
-            let mut sealer = Sealer::new(&mut room, [5; 32], Some(0));
-            let mut sealed = Vec::new();
-            for part in text.chunks(100) {
-                let mut part = part;
-                while !part.is_empty() {
-                    if sealer.filled == PLAIN_PIECE {
-                        sealed.extend_from_slice(sealer.seal(MAX_PLAIN).unwrap());
-                        sealer.filled = 0;
-                        sealer.index += 1;
-                    }
-                    part = sealer.fill(part);
-                }
-            }
-            sealed.extend_from_slice(sealer.seal(length).unwrap());
-
-            let layout = Layout::new(length).unwrap();
-            assert_eq!(sealed.len(), layout.sealed_len() as usize);
-            let mut opened = Vec::new();
-            for (piece, index) in sealed.chunks_mut(SEALED_PIECE).zip(0..) {
-                opened.extend_from_slice(layout.open(&[5; 32], index, piece).unwrap());
-            }
-            assert_eq!(opened, text);
-        }
-    }
+fn push(exchange: &mut Exchange, bytes: &[u8], view: &View<'_>) -> usize {
+    exchange.push(bytes, view)
 }

@@ -1,5 +1,5 @@
 //! The asset store on the board's block device: finding assets, reading
-//! them in pieces, writing scratch slots. The layout is `farrier-store`'s;
+//! them in pieces, writing scratch slots. The layout is `farrier-asset-store`'s;
 //! who may have what is the brain's.
 //!
 //! The device is shared by all tasks. Whoever reads locks it for one piece
@@ -11,12 +11,17 @@ use aligned::{A4, Aligned};
 use block_device_driver::{BlockDevice, slice_to_blocks, slice_to_blocks_mut};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::{Mutex, MutexGuard};
-use farrier_store::{ENTRY_LEN, Entry, SECTOR, SlotPart, Superblock};
+use farrier_asset_store::{ENTRY_LEN, Entry, SECTOR, SlotPart, Superblock};
+use farrier_sizes::STORE_PIECE;
 use sha2::{Digest, Sha256};
 
-/// Most bytes that one read yields: four sectors, less what lies before an
-/// odd offset. A TFTP block of 1,468 bytes always fits.
-pub const PIECE: usize = 4 * SECTOR;
+/// Most bytes that one read yields: whole sectors, less what lies before an
+/// odd offset.
+pub const PIECE: usize = STORE_PIECE;
+const _: () = assert!(
+    PIECE > 0 && PIECE.is_multiple_of(SECTOR),
+    "buffers.store in board.toml must be whole sectors"
+);
 
 /// Bytes in front of the piece: a head of a packet goes here, so that a
 /// packet leaves from this buffer without a copy.
@@ -31,7 +36,7 @@ pub enum StoreError {
     /// The device failed or the place is outside of it.
     Device,
     /// The layout does not hold.
-    Layout(farrier_store::Error),
+    Layout(farrier_asset_store::Error),
     /// More bytes than the part of a slot takes.
     TooLong,
 }
@@ -142,7 +147,7 @@ impl<D: BlockDevice<SECTOR, Align = A4>> AssetStore<D> {
             at += piece.len() as u64;
         }
         if hash.finalize()[..] != superblock.table_hash {
-            return Err(StoreError::Layout(farrier_store::Error::Damaged));
+            return Err(StoreError::Layout(farrier_asset_store::Error::Damaged));
         }
         Ok(this)
     }

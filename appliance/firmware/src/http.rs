@@ -7,23 +7,21 @@ use core::cell::Cell;
 use core::net::Ipv4Addr;
 
 use embassy_time::{Duration, with_timeout};
+use farrier_api::{REPLY_BUFFER, is_ours};
 use farrier_core::Transport;
-use farrier_core::api::is_ours;
 use farrier_http::{
     BodyLength, Error, Framing, Head, Method, ResponseHead, Selection, Status, percent,
 };
+use farrier_sizes::{HTTP_HEAD, HTTP_RECEIVE, HTTP_SEND};
 use heapless::String;
 
-use crate::brain::Served;
-use crate::lines::{Show, debug, error};
+use crate::fmt::{Show, debug, error};
 use crate::net::{Connection, TcpError};
-use crate::tftp::bump;
+use crate::queues::{PATH, Served, bump};
 use crate::{Board, Context};
 
 /// The well-known port.
 const PORT: u16 = 80;
-/// Longest path, decoded.
-const PATH: usize = 128;
 /// How long a request head may take to arrive, and an idle connection may
 /// stay: connections are few.
 pub(crate) const HEAD_LIMIT: Duration = Duration::from_secs(10);
@@ -33,20 +31,18 @@ const STALL_LIMIT: Duration = Duration::from_secs(20);
 const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Bytes of the request buffer: the longest head, and the longest text that
-/// the brain serves.
-pub(crate) const HEAD: usize = 1600;
-
-/// Send buffer: nearly three segments, so that two are on their way while the peer
-/// thinks about acknowledging them.
-const TX: usize = 4096;
-/// Receive buffer: heads, and bodies in pieces.
-const RX: usize = 768;
+/// core makes.
+pub(crate) const HEAD: usize = HTTP_HEAD;
+const _: () = assert!(
+    HEAD >= REPLY_BUFFER,
+    "buffers.http_head in board.toml is too small for the API's replies"
+);
 
 /// Memory of one connection.
 #[derive(Debug)]
 pub struct ConnectionBuffers {
-    rx: [u8; RX],
-    tx: [u8; TX],
+    rx: [u8; HTTP_RECEIVE],
+    tx: [u8; HTTP_SEND],
     head: [u8; HEAD],
 }
 
@@ -55,8 +51,8 @@ impl ConnectionBuffers {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            rx: [0; RX],
-            tx: [0; TX],
+            rx: [0; HTTP_RECEIVE],
+            tx: [0; HTTP_SEND],
             head: [0; HEAD],
         }
     }
@@ -299,7 +295,7 @@ async fn not_found(connection: &mut Connection, next: Next) -> Result<Next, TcpE
 }
 
 /// A short reply for people.
-async fn say(
+pub(crate) async fn say(
     connection: &mut Connection,
     status: Status,
     keep_alive: bool,

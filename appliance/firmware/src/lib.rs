@@ -1,5 +1,6 @@
-//! Glue between the brain and embassy: tasks that turn packets into facts
-//! and effects into packets, the network below them, the store beside them.
+//! Glue between the controller and embassy: tasks that turn packets into
+//! inputs and effects into packets, the network below them, the asset store
+//! beside them.
 //!
 //! Everything is generic over one [`Board`]; there is no heap, and no policy:
 //! what a machine gets is `farrier-core`'s to decide. A board calls
@@ -10,12 +11,16 @@
 //! |---|---|
 //! | [`net`] | stack, L2 multiplexer, sockets |
 //! | [`assets`] | assets and scratch slots on the block device |
-//! | [`brain`] | one lock around rack and effects; deadlines |
-//! | [`door`] | DHCP and agent datagrams |
+//! | [`controller`] | the controller, the only one that changes the rack; the clock |
+//! | [`queues`] | bounded queues to and from it |
+//! | [`shared`] | the rack for those who look at it |
+//! | [`datagrams`] | DHCP and agent datagrams, as inputs and effects |
+//! | [`statements`] | statements of agents, on their way to the block device |
+//! | [`power`] | the power driver |
 //! | [`tftp`] | listener and workers |
 //! | [`http`] | workers |
-//! | [`api`] | the operator's requests, within a worker |
-//! | [`start`] | bring-up |
+//! | [`api`] | requests of the API, within a worker |
+//! | [`bringup`] | from a board's parts to running tasks |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -24,33 +29,42 @@ extern crate std;
 
 pub mod api;
 pub mod assets;
-pub mod brain;
-pub mod door;
+pub mod bringup;
+pub mod controller;
+pub mod datagrams;
+mod fmt;
 pub mod http;
-mod lines;
 pub mod net;
-pub mod records;
-pub mod start;
+pub mod power;
+pub mod queues;
+pub mod shared;
+pub mod statements;
 pub mod tftp;
 
+pub use farrier_controller::JournalStore;
+pub use power::ManualPower;
 #[doc(hidden)]
-pub use {aligned, embassy_executor, farrier_core, static_cell};
+pub use {aligned, embassy_executor, farrier_core, farrier_sizes as sizes, static_cell};
+
+use core::cell::Cell;
 
 use aligned::A4;
 use block_device_driver::BlockDevice;
 use embassy_net_driver::Driver;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::Mutex;
-use farrier_core::api::Services;
+use farrier_api::Services;
+use farrier_asset_store::SECTOR;
+use farrier_controller::{ControllerCounters, RecordStore};
 use farrier_core::rack::Entropy;
-use farrier_store::SECTOR;
 
-use api::{Desks, Statement};
+use api::{ApiSlots, Statement};
 use assets::AssetStore;
-use brain::{Brain, Power};
 use http::HttpCounters;
 use net::Network;
-use records::Store;
+use power::PowerDriver;
+use queues::{Queues, Texts};
+use shared::Shared;
 use tftp::Tftp;
 
 /// A block device of 512-byte sectors.
@@ -67,9 +81,9 @@ pub trait Board: 'static {
     /// Source of random bytes; keys and tickets are made of them.
     type Entropy: Entropy;
     /// Where records go.
-    type Store: Store;
-    /// Who switches machines.
-    type Power: Power;
+    type Records: RecordStore;
+    /// What switches machines.
+    type Power: PowerDriver;
 
     /// Reports what the network driver has counted; names begin with `nic_`.
     fn nic_counters(report: &mut dyn FnMut(&'static str, u32));
@@ -85,8 +99,8 @@ pub struct Parts<B: Board> {
     /// Source of random bytes.
     pub entropy: B::Entropy,
     /// Where records go.
-    pub records: B::Store,
-    /// Who switches machines.
+    pub records: B::Records,
+    /// What switches machines.
     pub power: B::Power,
 }
 
@@ -97,12 +111,18 @@ impl<B: Board> core::fmt::Debug for Parts<B> {
 }
 
 /// What all tasks share: a rack of at most `N` nodes with `D` disks between
-/// them and `L` leases, and the doors to it.
+/// them and `L` leases, and the ways to it.
 pub struct Context<B: Board, const N: usize, const L: usize, const D: usize> {
     /// Makes sockets.
     pub network: Network,
-    /// The rack and its hands.
-    pub brain: Mutex<NoopRawMutex, Brain<B, N, L, D>>,
+    /// The rack, to be looked at.
+    pub shared: &'static Shared<B, N, L, D>,
+    /// Queues to and from the controller.
+    pub queues: &'static Queues,
+    /// Texts that are served.
+    pub texts: &'static Texts,
+    /// What the controller has counted.
+    pub controller: Cell<ControllerCounters>,
     /// Assets and slots.
     pub store: AssetStore<B::Blocks>,
     /// TFTP's meeting point.
@@ -110,7 +130,7 @@ pub struct Context<B: Board, const N: usize, const L: usize, const D: usize> {
     /// What HTTP has counted.
     pub http: HttpCounters,
     /// Room for the API's requests.
-    pub desks: &'static Desks,
+    pub slots: &'static ApiSlots,
     /// Room for an inspection that is read back.
     pub statement: Mutex<NoopRawMutex, &'static mut Statement>,
 }
@@ -127,11 +147,20 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
     fn counters(&self, report: &mut dyn FnMut(&'static str, u32)) {
         B::nic_counters(report);
         let (mux, tftp, http) = (self.network.counters(), &self.tftp.counters, &self.http);
+        let (controller, queues) = (self.controller.get(), &self.queues.counters);
+        for (name, count) in [
+            ("controller_withheld", controller.withheld),
+            ("controller_unknown_records", controller.unknown_records),
+            ("controller_maintain_failed", controller.maintain_failed),
+            ("views_waited", self.shared.views_waited()),
+        ] {
+            report(name, count);
+        }
         for (name, counter) in [
             ("mux_rx", &mux.rx),
             ("mux_tx", &mux.tx),
-            ("mux_door", &mux.door),
-            ("mux_door_dropped", &mux.door_dropped),
+            ("mux_raw_udp", &mux.raw_udp),
+            ("mux_raw_udp_dropped", &mux.raw_udp_dropped),
             ("mux_solicitations", &mux.solicitations),
             ("tftp_complete", &tftp.complete),
             ("tftp_probes", &tftp.probes),
@@ -142,24 +171,25 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
             ("http_requests", &http.requests),
             ("http_malformed", &http.malformed),
             ("http_broken", &http.broken),
+            ("files_full", &queues.files_full),
+            ("api_full", &queues.api_full),
+            ("replies_full", &queues.replies_full),
+            ("agents_deferred", &queues.agents_deferred),
+            ("statements_failed", &queues.statements_failed),
+            ("power_full", &queues.power_full),
         ] {
             report(name, counter.get());
         }
     }
 }
 
-/// Makes the appliance's tasks and their static memory for one board, and a
-/// function `spawn(Spawner, Parts<Board>)` that starts them. To be called
-/// once in a program.
+/// Makes the appliance's tasks and their static memory, at the sizes of
+/// [`farrier_sizes`], and a function `spawn(Spawner, Parts<Board>)` that starts
+/// them. A program uses it once.
 #[macro_export]
 macro_rules! program {
     (
-        board: $board:ty,
-        nodes: $nodes:expr,
-        leases: $leases:expr,
-        disks: $disks:expr,
-        tftp_transfers: $tftp:expr,
-        http_connections: $http:expr $(,)?
+        board: $board:ty $(,)?
     ) => {
         mod farrier_program {
             #[allow(
@@ -169,38 +199,46 @@ macro_rules! program {
             use super::*;
             use $crate::aligned::{A4, Aligned};
             use $crate::assets::BUFFER as PIECE_LEN;
+            use $crate::bringup::Memory;
+            use $crate::controller::ControllerParts;
             use $crate::embassy_executor::{self, Spawner};
-            use $crate::farrier_core::{Effects, Rack};
+            use $crate::farrier_core::Rack;
             use $crate::http::ConnectionBuffers;
-            use $crate::net::{DoorReceiver, Resources, Runner};
-            use $crate::start::{Memory, Running};
+            use $crate::net::{Resources, Runner};
+            use $crate::queues::{Queues, Texts};
+            use $crate::shared::{FirmwareController, Shared};
+            use $crate::sizes::{DISKS, HTTP_CONNECTIONS, LEASES, NODES, SOCKETS, TFTP_TRANSFERS};
+            use $crate::statements::{StatementMemory, StatementReceiver};
             use $crate::static_cell::{ConstStaticCell, StaticCell};
             use $crate::tftp::{ListenerBuffers, WorkerBuffers};
 
-            type Context = $crate::Context<$board, { $nodes }, { $leases }, { $disks }>;
+            type Context = $crate::Context<$board, NODES, LEASES, DISKS>;
             type Piece = Aligned<A4, [u8; PIECE_LEN]>;
             type Net = <$board as $crate::Board>::Net;
 
-            /// Sockets: every worker's, and TFTP's listener.
-            const SOCKETS: usize = $tftp + $http + 1;
-
             static NET: ConstStaticCell<Resources<SOCKETS>> =
                 ConstStaticCell::new(Resources::new());
-            static RACK: ConstStaticCell<Rack<{ $nodes }, { $leases }, { $disks }>> =
+            static RACK: ConstStaticCell<Rack<NODES, LEASES, DISKS>> =
                 ConstStaticCell::new(Rack::new());
-            static OUTPUTS: ConstStaticCell<Effects> = ConstStaticCell::new(Effects::new());
+            static SHARED: StaticCell<Shared<$board, NODES, LEASES, DISKS>> = StaticCell::new();
+            static CONTROLLER: StaticCell<FirmwareController<$board, NODES, LEASES, DISKS>> =
+                StaticCell::new();
+            static QUEUES: ConstStaticCell<Queues> = ConstStaticCell::new(Queues::new());
+            static TEXTS: ConstStaticCell<Texts> = ConstStaticCell::new($crate::queues::texts());
+            static STATEMENTS: ConstStaticCell<StatementMemory> =
+                ConstStaticCell::new(StatementMemory::new());
             static PIECE: ConstStaticCell<Piece> = ConstStaticCell::new(Aligned([0; PIECE_LEN]));
-            static DESKS: ConstStaticCell<$crate::api::Desks> =
-                ConstStaticCell::new($crate::api::Desks::new());
+            static SLOTS: ConstStaticCell<$crate::api::ApiSlots> =
+                ConstStaticCell::new($crate::api::slots());
             static STATEMENT: ConstStaticCell<$crate::api::Statement> =
                 ConstStaticCell::new([0; $crate::api::STATEMENT]);
             static CONTEXT: StaticCell<Context> = StaticCell::new();
             static LISTENER: ConstStaticCell<ListenerBuffers> =
                 ConstStaticCell::new(ListenerBuffers::new());
-            static WORKERS: [ConstStaticCell<WorkerBuffers>; $tftp] =
-                [const { ConstStaticCell::new(WorkerBuffers::new()) }; $tftp];
-            static CONNECTIONS: [ConstStaticCell<ConnectionBuffers>; $http] =
-                [const { ConstStaticCell::new(ConnectionBuffers::new()) }; $http];
+            static WORKERS: [ConstStaticCell<WorkerBuffers>; TFTP_TRANSFERS] =
+                [const { ConstStaticCell::new(WorkerBuffers::new()) }; TFTP_TRANSFERS];
+            static CONNECTIONS: [ConstStaticCell<ConnectionBuffers>; HTTP_CONNECTIONS] =
+                [const { ConstStaticCell::new(ConnectionBuffers::new()) }; HTTP_CONNECTIONS];
 
             #[embassy_executor::task]
             async fn net(mut runner: Runner<Net>) -> ! {
@@ -208,8 +246,24 @@ macro_rules! program {
             }
 
             #[embassy_executor::task]
-            async fn door(context: &'static Context, receiver: DoorReceiver) -> ! {
-                context.run_door(receiver).await
+            async fn controller(
+                context: &'static Context,
+                parts: ControllerParts<$board, NODES, LEASES, DISKS>,
+            ) -> ! {
+                context.run_controller(parts).await
+            }
+
+            #[embassy_executor::task]
+            async fn statements(context: &'static Context, receiver: StatementReceiver) -> ! {
+                context.run_statements(receiver).await
+            }
+
+            #[embassy_executor::task]
+            async fn power(
+                context: &'static Context,
+                driver: <$board as $crate::Board>::Power,
+            ) -> ! {
+                context.run_power(driver).await
             }
 
             #[embassy_executor::task]
@@ -225,7 +279,7 @@ macro_rules! program {
                 context.run_tftp_listener(buffers).await
             }
 
-            #[embassy_executor::task(pool_size = $tftp)]
+            #[embassy_executor::task(pool_size = TFTP_TRANSFERS)]
             async fn tftp_worker(
                 context: &'static Context,
                 buffers: &'static mut WorkerBuffers,
@@ -233,7 +287,7 @@ macro_rules! program {
                 context.run_tftp_worker(buffers).await
             }
 
-            #[embassy_executor::task(pool_size = $http)]
+            #[embassy_executor::task(pool_size = HTTP_CONNECTIONS)]
             async fn http_worker(
                 context: &'static Context,
                 buffers: &'static mut ConnectionBuffers,
@@ -246,23 +300,25 @@ macro_rules! program {
                 let memory = Memory {
                     net: NET.take(),
                     rack: RACK.take(),
-                    outputs: OUTPUTS.take(),
+                    shared: &SHARED,
+                    controller: &CONTROLLER,
+                    queues: QUEUES.take(),
+                    texts: TEXTS.take(),
+                    statements: STATEMENTS.take(),
                     piece: PIECE.take(),
                     statement: STATEMENT.take(),
-                    desks: DESKS.take(),
+                    slots: SLOTS.take(),
                 };
-                let Running {
-                    context,
-                    runner,
-                    receiver,
-                } = match $crate::start::start(parts, memory).await {
+                let running = match $crate::bringup::start(parts, memory).await {
                     Ok(running) => running,
                     Err(error) => panic!("the appliance does not start: {error:?}"),
                 };
-                let context: &'static Context = CONTEXT.init(context);
+                let context: &'static Context = CONTEXT.init(running.context);
                 // Each pool has as many places as are taken here, once.
-                spawner.spawn(net(runner).expect("spawned once"));
-                spawner.spawn(door(context, receiver).expect("spawned once"));
+                spawner.spawn(net(running.runner).expect("spawned once"));
+                spawner.spawn(controller(context, running.controller).expect("spawned once"));
+                spawner.spawn(statements(context, running.statements).expect("spawned once"));
+                spawner.spawn(power(context, running.power).expect("spawned once"));
                 spawner.spawn(clock(context).expect("spawned once"));
                 spawner.spawn(tftp_listener(context, LISTENER.take()).expect("spawned once"));
                 for buffers in &WORKERS {

@@ -10,7 +10,9 @@ use embassy_futures::select::{Either, select};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Instant, Timer, with_timeout};
+use farrier_asset_store::SECTOR;
 use farrier_core::Transport;
+use farrier_sizes::{TFTP_BLOCK, TFTP_LISTENER, TFTP_RECEIVE, TFTP_REQUESTS, TFTP_TRANSFERS};
 use farrier_tftp::name::normalise;
 use farrier_tftp::server::{Action, Limits, Outcome, Transfer};
 use farrier_tftp::wire::{
@@ -18,9 +20,10 @@ use farrier_tftp::wire::{
 };
 use heapless::{String, Vec};
 
-use crate::brain::Served;
-use crate::lines::{Show, debug, error, info};
+use crate::assets::PIECE;
+use crate::fmt::{Show, debug, error, info};
 use crate::net::{Udp, UdpBuffers, UdpError};
+use crate::queues::{Served, bump};
 use crate::{Board, Context};
 
 /// The well-known port.
@@ -33,8 +36,12 @@ const NAME: usize = 80;
 /// Longest text that is served from memory: a line or two that lead a boot
 /// program to HTTP.
 const TEXT: usize = 160;
-/// Longest packet that is sent: a block that fills an Ethernet frame.
-const PACKET: usize = DATA_HEADER_LEN + 1468;
+/// Longest packet that is sent.
+const PACKET: usize = DATA_HEADER_LEN + TFTP_BLOCK;
+const _: () = assert!(
+    TFTP_BLOCK >= 512 && TFTP_BLOCK <= 1468 && TFTP_BLOCK + SECTOR <= PIECE + 1,
+    "buffers.tftp_block in board.toml must hold the default block, fit a frame and one read of the store"
+);
 
 /// A packet that could not be queued for so long counts as lost on the wire:
 /// the peer's hardware address is not known yet, or never will be.
@@ -43,17 +50,17 @@ const QUEUE_LIMIT: Duration = Duration::from_secs(2);
 const FLUSH_LIMIT: Duration = Duration::from_millis(500);
 
 /// Memory of the listener's socket: a storm of requests, one short answer.
-pub type ListenerBuffers = UdpBuffers<768, 128, 8, 2>;
+pub type ListenerBuffers = UdpBuffers<TFTP_LISTENER, 128, TFTP_REQUESTS, 2>;
 /// Longest option acknowledgement.
 const OACK: usize = 64;
 /// Memory of a worker's socket: acknowledgements, one packet at a time. The
 /// stack's ring starts at its front again when a packet is queued whole into
 /// an empty one ([`Udp::send`]); written in place, it would not, and a block
 /// behind a short packet would wait for room for ever.
-pub type WorkerBuffers = UdpBuffers<128, PACKET, 3, 1>;
+pub type WorkerBuffers = UdpBuffers<TFTP_RECEIVE, PACKET, 3, 1>;
 
-/// Most workers.
-const WORKERS: usize = 32;
+/// Workers.
+const WORKERS: usize = TFTP_TRANSFERS;
 
 /// What the listener hands to a worker: a read request without its text.
 #[derive(Debug)]
@@ -91,10 +98,6 @@ pub struct TftpCounters {
     pub busy: Cell<u32>,
     /// Packets to port 69 that are no readable request.
     pub malformed: Cell<u32>,
-}
-
-pub(crate) fn bump(counter: &Cell<u32>) {
-    counter.set(counter.get().wrapping_add(1));
 }
 
 /// Meeting point of listener and workers; at most [`WORKERS`] of them.
@@ -278,7 +281,11 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             options: job.options,
         };
         let started = source.and_then(|source| {
-            let (now, limits) = (Instant::now().as_millis(), Limits::default());
+            let now = Instant::now().as_millis();
+            let limits = Limits {
+                max_blksize: TFTP_BLOCK as u16,
+                ..Limits::default()
+            };
             let transfer = Transfer::new(now, &request, source.length(), &limits)?;
             Ok((source, transfer))
         });

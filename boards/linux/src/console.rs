@@ -1,4 +1,4 @@
-//! Console lines on standard output, in the form of the boards' UARTs:
+//! Log lines on standard output, in the format of the boards' UARTs:
 //! `[seconds.millis] level target: text`.
 
 use std::io::Write;
@@ -15,8 +15,8 @@ impl Log for Lines {
 
     fn log(&self, record: &Record<'_>) {
         let now = Instant::now().as_millis();
-        // Nobody listens any more when this fails.
-        let _unheard = writeln!(
+        // Without a reader there is nowhere to report the failure.
+        let _closed = writeln!(
             std::io::stdout().lock(),
             "[{}.{:03}] {} {}: {}",
             now / 1000,

@@ -10,6 +10,8 @@ use embedded_storage_async::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
 
+use crate::board;
+
 const SECTOR: usize = 512;
 
 /// A file of the host as a block device. Calls block: a disk of the host is
@@ -53,16 +55,13 @@ impl BlockDevice<SECTOR> for File {
     }
 }
 
-/// The journal's flash: a file of the host with the rules of NOR flash. What
-/// was written is on the host's disk before it counts as done.
+/// The journal's flash: a file of the host with the rules of NOR flash. A
+/// write returns when the data is on the host's disk.
 #[derive(Debug)]
 pub struct Flash(std::fs::File);
 
 impl Flash {
-    /// Size of a new file in bytes.
-    const SIZE: usize = 1 << 20;
-
-    /// Opens the file, or makes an erased one.
+    /// Opens the file, or creates an erased one.
     ///
     /// # Errors
     /// The host's.
@@ -73,16 +72,16 @@ impl Flash {
             .create(true)
             .truncate(false)
             .open(path)?;
-        if file.metadata()?.len() != Self::SIZE as u64 {
+        if file.metadata()?.len() != board::JOURNAL_SIZE as u64 {
             file.set_len(0)?;
-            file.write_all_at(&vec![0xff; Self::SIZE], 0)?;
+            file.write_all_at(&vec![0xff; board::JOURNAL_SIZE], 0)?;
             file.sync_all()?;
         }
         Ok(Flash(file))
     }
 }
 
-/// The host refused.
+/// An error of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostError(io::ErrorKind);
 
@@ -110,13 +109,13 @@ impl ReadNorFlash for Flash {
     }
 
     fn capacity(&self) -> usize {
-        Self::SIZE
+        board::JOURNAL_SIZE
     }
 }
 
 impl NorFlash for Flash {
-    const WRITE_SIZE: usize = 8;
-    const ERASE_SIZE: usize = 4096;
+    const WRITE_SIZE: usize = board::JOURNAL_WORD;
+    const ERASE_SIZE: usize = board::JOURNAL_SECTOR;
 
     async fn erase(&mut self, from: u32, to: u32) -> Result<(), HostError> {
         let erased = vec![0xff; to.saturating_sub(from) as usize];

@@ -1,11 +1,11 @@
 //! Farrier as a process on a Linux host: the same firmware, on a port of a
-//! virtual switch or on a TAP device, with a file as its block device. What
-//! lives here: the command line and the host's parts. Everything else is in
+//! virtual switch or on a TAP device, with a file as its block device. This
+//! crate has the command line and the host's drivers. Everything else is in
 //! `farrier-firmware`.
 //!
-//! Console lines go to standard output, as they do from a board's UART. The
-//! process ends with a status other than 0 when it can not start or when the
-//! cable is pulled.
+//! Log lines go to standard output, as they go to a board's UART. The process
+//! ends with a status other than 0 when it can not start or when the switch
+//! closes the connection.
 
 mod console;
 mod host;
@@ -22,9 +22,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use anyhow::{Context, Result};
 use clap::Parser;
 use embassy_executor::Executor;
-use farrier_firmware::brain::Console;
-use farrier_firmware::records::OnFlash;
-use farrier_firmware::{Board, Parts};
+use farrier_firmware::ManualPower;
+use farrier_firmware::{Board, JournalStore, Parts};
 use static_cell::StaticCell;
 
 use host::{File, Flash, HostEntropy};
@@ -37,14 +36,14 @@ struct Arguments {
     /// Unix socket of a virtual switch that speaks QEMU's stream framing.
     #[arg(long, conflicts_with = "tap", required_unless_present = "tap")]
     switch: Option<PathBuf>,
-    /// TAP device to make or to take.
+    /// TAP device; it is created if there is none.
     #[arg(long)]
     tap: Option<String>,
     /// File with the asset store.
     #[arg(long)]
     store: PathBuf,
-    /// File that stands for the journal's flash; made where there is none.
-    /// Beside the store, with `.journal` behind its name, unless it is said.
+    /// File that stands for the journal's flash; it is created if there is
+    /// none. The default is the store's path with `.journal` behind it.
     #[arg(long)]
     journal: Option<PathBuf>,
     /// Ethernet address.
@@ -59,8 +58,8 @@ impl Board for Linux {
     type Net = Wire;
     type Blocks = File;
     type Entropy = HostEntropy;
-    type Store = OnFlash<Flash>;
-    type Power = Console;
+    type Records = JournalStore<Flash>;
+    type Power = ManualPower;
 
     fn nic_counters(report: &mut dyn FnMut(&'static str, u32)) {
         report("nic_rx", wire::RECEIVED.load(Relaxed));
@@ -71,11 +70,6 @@ impl Board for Linux {
 
 farrier_firmware::program! {
     board: Linux,
-    nodes: board::NODES,
-    leases: board::LEASES,
-    disks: board::DISKS,
-    tftp_transfers: board::TFTP_TRANSFERS,
-    http_connections: board::HTTP_CONNECTIONS,
 }
 
 static EXECUTOR: StaticCell<Executor> = StaticCell::new();
@@ -83,7 +77,7 @@ static EXECUTOR: StaticCell<Executor> = StaticCell::new();
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     console::start();
-    log::info!("linux: start");
+    log::info!("{}: start", board::NAME);
     let net = match (&arguments.switch, &arguments.tap) {
         (Some(path), _) => Wire::switch(path, arguments.mac)
             .with_context(|| format!("no switch at {}", path.display()))?,
@@ -110,8 +104,8 @@ fn main() -> Result<()> {
                 net,
                 blocks,
                 entropy,
-                records: OnFlash::new(journal),
-                power: Console,
+                records: JournalStore::new(journal),
+                power: ManualPower,
             },
         );
     })

@@ -1,8 +1,8 @@
 //! Farrier on the Arm MPS2+ AN500 (Cortex-M7), real or in QEMU.
 //!
-//! What lives here: reset, clock, console, interrupts, and the parts that
-//! the firmware is put on - Ethernet chip, block device, entropy. Addresses
-//! come from `board.toml` through the build script. Everything else is in
+//! This crate has reset, clock, console, interrupts, and the drivers that the
+//! firmware runs on: Ethernet chip, block device, flash, entropy. Addresses come
+//! from `board.toml` through the build script. Everything else is in
 //! `farrier-firmware`.
 #![no_std]
 #![no_main]
@@ -26,9 +26,8 @@ use core::panic::PanicInfo;
 use cortex_m::peripheral::{NVIC, SCB};
 use cortex_m_rt::{ExceptionFrame, entry, exception};
 use embassy_time::Timer;
-use farrier_firmware::brain::Console;
-use farrier_firmware::records::OnFlash;
-use farrier_firmware::{Board, Parts};
+use farrier_firmware::ManualPower;
+use farrier_firmware::{Board, JournalStore, Parts};
 use farrier_lan9118::{Buffers, Lan9118, Shared};
 use static_cell::ConstStaticCell;
 
@@ -67,7 +66,7 @@ fn main() -> ! {
         Ok(net) => net,
         Err(error) => panic!("Ethernet: {error:?}"),
     };
-    // Not before: until it is set up, the chip holds the line active.
+    // Not earlier: until it is set up, the chip holds the line active.
     // SAFETY: as above.
     unsafe { NVIC::unmask(Line(board::NIC_IRQ)) };
     let mut line = [0; 256];
@@ -108,8 +107,8 @@ fn main() -> ! {
                 net,
                 blocks: store,
                 entropy,
-                records: OnFlash::new(journal),
-                power: Console,
+                records: JournalStore::new(journal),
+                power: ManualPower,
             },
         );
     })
@@ -122,8 +121,8 @@ impl Board for An500 {
     type Net = Lan9118<Registers>;
     type Blocks = semihost::File;
     type Entropy = semihost::Entropy;
-    type Store = OnFlash<flash::Flash>;
-    type Power = Console;
+    type Records = JournalStore<flash::Flash>;
+    type Power = ManualPower;
 
     fn nic_counters(report: &mut dyn FnMut(&'static str, u32)) {
         let counters = NIC_SHARED.counters();
@@ -138,14 +137,9 @@ impl Board for An500 {
 
 farrier_firmware::program! {
     board: An500,
-    nodes: board::NODES,
-    leases: board::LEASES,
-    disks: board::DISKS,
-    tftp_transfers: board::TFTP_TRANSFERS,
-    http_connections: board::HTTP_CONNECTIONS,
 }
 
-/// Says on the console how deep the stack has been, whenever it went deeper.
+/// Logs the deepest use of the stack whenever it grew.
 #[embassy_executor::task]
 async fn watch_stack() -> ! {
     let mut deepest = 0;
@@ -159,8 +153,8 @@ async fn watch_stack() -> ! {
     }
 }
 
-/// Says on the console every second how long the processor has been awake so
-/// far, for benchmarks; asked for with `load=1` on the command line.
+/// Logs every second how long the processor has been awake, for benchmarks.
+/// `load=1` on the command line turns it on.
 #[embassy_executor::task]
 async fn watch_load() -> ! {
     loop {
@@ -185,7 +179,7 @@ unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     // SAFETY: read-only look at the fault status registers; nothing else
     // runs after a hard fault.
     let scb = unsafe { &*SCB::PTR };
-    last_words(format_args!(
+    exit_with(format_args!(
         "hard fault: pc {:#010x} lr {:#010x} cfsr {:#010x} bfar {:#010x}",
         frame.pc(),
         frame.lr(),
@@ -194,11 +188,11 @@ unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     ))
 }
 
-/// Ends the program with plain text. Not on the UART: `defmt` may have been
-/// stopped in the middle of a frame.
-fn last_words(text: core::fmt::Arguments<'_>) -> ! {
-    // The console takes everything; an error could only be a formatter's.
-    let _cut = semihost::Console
+/// Ends the program with plain text on the semihosting console. The UART may
+/// hold an unfinished `defmt` frame.
+fn exit_with(text: core::fmt::Arguments<'_>) -> ! {
+    // The console accepts everything; an error could only be a formatter's.
+    let _truncated = semihost::Console
         .write_fmt(text)
         .and_then(|()| semihost::Console.write_str("\n"));
     semihost::exit(false)
@@ -207,5 +201,5 @@ fn last_words(text: core::fmt::Arguments<'_>) -> ! {
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     cortex_m::interrupt::disable();
-    last_words(format_args!("{info}"))
+    exit_with(format_args!("{info}"))
 }

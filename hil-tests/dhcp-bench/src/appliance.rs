@@ -1,6 +1,7 @@
 //! An appliance without wires: messages go into the brain, records into the
 //! journal, and answers come out when the records are durable.
 
+use farrier_core::interface::NetworkId;
 use std::net::Ipv4Addr;
 
 use farrier_core::rack::Entropy;
@@ -132,6 +133,7 @@ impl Appliance {
         address: Ipv4Addr,
     ) -> Result<(), String> {
         let input = Input::Dhcp {
+            network: NetworkId::PROVISIONING,
             // The relay's.
             from: Mac([2; 6]),
             payload: message,

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 
 use farrier_core::Instant;
 use farrier_core::ipam::lease::{Client, DECLINED_MILLIS, LeaseError, Leases, OFFER_MILLIS};
-use farrier_dhcp::wire::Identity;
+use farrier_dhcp::wire::ClientIdentity;
 use farrier_protocol::message::Mac;
 
 use crate::appliance::Repeating;
@@ -179,7 +179,7 @@ fn client(who: u64) -> Client {
     // Two identities to every two machines: neither decides alone.
     let mac = [2, 0, 0, 0, 0, (who / 2) as u8];
     let id = [who as u8 % 2, 7];
-    Client::new(Mac(mac), &Identity::ClientId(&id))
+    Client::new(Mac(mac), &ClientIdentity::ClientId(&id))
 }
 
 fn at_place(place: usize) -> Ipv4Addr {

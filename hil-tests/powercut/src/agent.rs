@@ -1,17 +1,18 @@
 //! Deploy agents that speak the real protocol and do at once what they are
 //! told.
 
+use farrier_core::interface::NetworkId;
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
 use farrier_core::{Endpoint, Identity};
-use farrier_protocol::client::Randoms;
-use farrier_protocol::conversation::{Config, Conversation, Lost};
-use farrier_protocol::handler::{AgentHandler, Driver, Work};
+use farrier_protocol::agent_client::{AgentClient, Config, Lost};
+use farrier_protocol::client::HandshakeEntropy;
+use farrier_protocol::handler::{AgentHandler, AgentRunner, TaskEvent};
 use farrier_protocol::message::{
-    AgentHandshake, BootMode, Cpu, Disk, DiskId, EraseAbilities, EraseCertificate, Failure,
-    FinalReport, HandshakeReply, ImageProof, Inspection, Mac, Order, Reason, Refusal, Report, Step,
-    Task,
+    AgentHandshake, AgentStep, BootMode, Cpu, Disk, DiskId, EraseAbilities, EraseCertificate,
+    Failure, FinalReport, HandshakeReply, ImageProof, Inspection, Mac, Order, Reason, Refusal,
+    Report, Task,
 };
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing::SecretKey;
@@ -36,7 +37,7 @@ pub struct Agent {
     /// Where it talks from.
     pub endpoint: Endpoint,
     /// Its side of the protocol.
-    pub driver: Driver<Hands>,
+    pub driver: AgentRunner<Hands>,
 }
 
 /// What an agent's hands do.
@@ -49,7 +50,7 @@ pub struct Hands {
     pub left: bool,
     /// The appliance is silent for good.
     pub lost: bool,
-    say: VecDeque<Work>,
+    say: VecDeque<TaskEvent>,
 }
 
 impl Agent {
@@ -58,11 +59,11 @@ impl Agent {
     pub fn new(machine: u8, address: Ipv4Addr, script: &str, salt: u8) -> Option<Self> {
         let ticket = Ticket::from_command_line(script)?.ok()?;
         let secret = [machine.wrapping_mul(31) ^ salt; 32];
-        let conversation = Conversation::new(Config {
+        let client = AgentClient::new(Config {
             appliance: *Keys::new(IDENTITY.noise, [0; 32]).public(),
             orders: SecretKey::from_bytes(&IDENTITY.signing).public(),
             ticket,
-            hello: AgentHandshake {
+            handshake: AgentHandshake {
                 version_min: 0,
                 version_max: 0,
                 boot_key: [0; 32],
@@ -71,7 +72,7 @@ impl Agent {
                 boot_mode: BootMode::Uefi,
             },
             boot_key: SecretKey::from_bytes(&secret),
-            randoms: Randoms {
+            entropy: HandshakeEntropy {
                 static_secret: secret,
                 ephemeral: [salt.wrapping_add(machine) | 1; 32],
             },
@@ -79,12 +80,13 @@ impl Agent {
         .ok()?;
         Some(Agent {
             endpoint: Endpoint {
+                network: NetworkId::PROVISIONING,
                 mac: mac_of(machine),
                 ip: address,
                 port: 8471,
             },
-            driver: Driver::new(
-                conversation,
+            driver: AgentRunner::new(
+                client,
                 Hands {
                     machine,
                     ..Hands::default()
@@ -118,24 +120,24 @@ impl AgentHandler for Hands {
     fn begin(&mut self, _now: u64, order: &Order) {
         if self.fail && order.task != Task::Inspect {
             self.fail = false;
-            self.say.push_back(Work::Failed(Failure {
-                step: Step::Write,
+            self.say.push_back(TaskEvent::Failed(Failure {
+                step: AgentStep::Write,
                 reason: Reason::BadManifest,
                 text: "a fault of this life".try_into().unwrap_or_default(),
             }));
-            self.say.push_back(Work::Finished);
+            self.say.push_back(TaskEvent::Finished);
             return;
         }
         match &order.task {
             Task::Inspect => {
                 let inspection = inspection(self.machine);
                 self.say
-                    .push_back(Work::Report(Report::Inspection(inspection)));
+                    .push_back(TaskEvent::Report(Report::Inspection(inspection)));
             }
             Task::Erase { disks, least } => {
                 for disk in disks {
                     self.say
-                        .push_back(Work::Report(Report::Erased(EraseCertificate {
+                        .push_back(TaskEvent::Report(Report::Erased(EraseCertificate {
                             disk: disk.clone(),
                             method: *least,
                             verified_bytes: disk.size,
@@ -143,11 +145,11 @@ impl AgentHandler for Hands {
                             millis: 1,
                         })));
                 }
-                self.say.push_back(Work::Report(Report::Done));
+                self.say.push_back(TaskEvent::Report(Report::Done));
             }
             Task::Deploy(deploy) => {
                 self.say
-                    .push_back(Work::Report(Report::ImageWritten(ImageProof {
+                    .push_back(TaskEvent::Report(Report::ImageWritten(ImageProof {
                         disk: deploy.disk.clone(),
                         manifest_root: deploy.manifest_root,
                         image_bytes: GIB,
@@ -159,18 +161,18 @@ impl AgentHandler for Hands {
                     })));
             }
             Task::Reboot => {
-                self.say.push_back(Work::Leave(FinalReport::Reboot));
+                self.say.push_back(TaskEvent::Leave(FinalReport::Reboot));
                 return;
             }
             Task::PowerOff => {
-                self.say.push_back(Work::Leave(FinalReport::PowerOff));
+                self.say.push_back(TaskEvent::Leave(FinalReport::PowerOff));
                 return;
             }
         }
-        self.say.push_back(Work::Finished);
+        self.say.push_back(TaskEvent::Finished);
     }
 
-    fn poll(&mut self, _now: u64) -> Option<Work> {
+    fn poll(&mut self, _now: u64) -> Option<TaskEvent> {
         self.say.pop_front()
     }
 

@@ -1,6 +1,7 @@
 //! The judge: cuts the power at an operation, starts a fresh brain on what
 //! is left of the flash, and compares it with what was promised.
 
+use farrier_core::interface::NetworkId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
@@ -374,10 +375,11 @@ impl Judge<'_> {
         if let Some((machine, address, script)) = self.ledger.used.last() {
             let salt = 0x55;
             if let Some(mut thief) = Agent::new(*machine, *address, script, salt) {
-                use farrier_protocol::handler::Turn;
-                if let Turn::Transmit(datagram) = thief.driver.poll(0) {
+                use farrier_protocol::handler::RunnerPoll;
+                if let RunnerPoll::Transmit(datagram) = thief.driver.poll(0) {
                     let input = Input::Agent {
                         from: Endpoint {
+                            network: NetworkId::PROVISIONING,
                             mac: mac_of(0xee),
                             ..thief.endpoint
                         },
@@ -409,6 +411,7 @@ fn request(
     let mut bytes = [0; 600];
     let length = request.emit(&mut bytes).unwrap_or(0);
     let input = Input::Dhcp {
+        network: NetworkId::PROVISIONING,
         from: mac,
         payload: &bytes[..length],
     };

@@ -6,8 +6,9 @@
 //! after that is compared with what was there before, record by record.
 
 use core::net::Ipv4Addr;
+use farrier_core::interface::NetworkId;
 
-use farrier_core::interface::PowerWanted;
+use farrier_core::interface::{OperationId, PowerAction};
 use farrier_core::persist::record::Record;
 use farrier_core::{
     Config, Effect, Effects, Endpoint, Identity, Input, Instant, Rack, Serve, Transport,
@@ -47,7 +48,7 @@ pub enum Outcome {
     /// Send a datagram to an agent.
     Agent(Endpoint, Vec<u8>),
     /// Switch a machine.
-    Power(NodeId, PowerWanted),
+    Power(OperationId, NodeId, PowerAction),
     /// Tell the operator.
     Answer(bool),
 }
@@ -372,7 +373,9 @@ impl Appliance {
                     Outcome::Dhcp(to, payload.to_vec())
                 }
                 Effect::Agent { to, datagram } => Outcome::Agent(to, datagram.to_vec()),
-                Effect::Power { node, wanted } => Outcome::Power(node, wanted),
+                Effect::Power {
+                    id, node, action, ..
+                } => Outcome::Power(id, node, action),
                 Effect::Answer(answer) => Outcome::Answer(answer.is_ok()),
                 Effect::Serve(serve) => {
                     self.served = match serve {
@@ -436,6 +439,7 @@ impl Appliance {
         self.step(
             now,
             Input::Open {
+                network: NetworkId::PROVISIONING,
                 transport,
                 peer,
                 path,

@@ -1,7 +1,7 @@
 //! Those who switch machines for the brain: a BMC with its bad habits, or a
 //! person who is no better. A BMC's driver plugs in at `power_wanted`.
 
-use farrier_core::interface::PowerWanted;
+use farrier_core::interface::{OperationId, PowerAction};
 use farrier_protocol::message::NodeId;
 
 use crate::faults::Fault;
@@ -10,7 +10,7 @@ use crate::world::{Act, Event, World};
 impl World {
     /// The brain wants a machine to be switched. Whoever does it is slow and
     /// not to be relied on.
-    pub(crate) fn power_wanted(&mut self, node: NodeId, wanted: PowerWanted) {
+    pub(crate) fn power_wanted(&mut self, id: OperationId, node: NodeId, action: PowerAction) {
         let Some(node) = self.appliance.rack.find(node) else {
             return;
         };
@@ -21,10 +21,12 @@ impl World {
         else {
             return;
         };
-        self.trace(|| format!("machine {index}: power wanted {wanted:?}"));
-        let act = match wanted {
-            PowerWanted::On => Act::On,
-            PowerWanted::Cycle => Act::Cycle,
+        self.trace(|| format!("machine {index}: power: {action:?}"));
+        self.at(50, Event::OperationDone(id));
+        let act = match action {
+            PowerAction::On => Act::On,
+            PowerAction::Off | PowerAction::SoftOff => Act::Off,
+            PowerAction::Reboot | PowerAction::SoftReboot => Act::Cycle,
         };
         let random = &mut self.random;
         let mut delay = random.between(5_000, 240_000);

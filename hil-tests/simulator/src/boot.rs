@@ -3,6 +3,7 @@
 //! are those of real firmware, bad ones included.
 
 use core::net::Ipv4Addr;
+use farrier_core::interface::NetworkId;
 
 use farrier_core::boot::{KERNEL, PROGRAM_BIOS, RAMDISK};
 use farrier_core::{Config, Input, Transport};
@@ -267,6 +268,7 @@ impl World {
     fn sent(&mut self, index: usize, path: &str) {
         let peer = self.machines[index].ip;
         self.step(Input::Sent {
+            network: NetworkId::PROVISIONING,
             peer,
             path,
             bytes: 1 << 20,

@@ -12,11 +12,11 @@ use std::collections::VecDeque;
 use farrier_agent::agent::{open_all, open_one};
 use farrier_agent::operations::erase::Erasure;
 use farrier_agent::operations::failure;
-use farrier_protocol::conversation::Lost;
-use farrier_protocol::handler::{AgentHandler, Work};
+use farrier_protocol::agent_client::Lost;
+use farrier_protocol::handler::{AgentHandler, TaskEvent};
 use farrier_protocol::message::{
-    Deploy, DiskId, Failure, FinalReport, HandshakeReply, Inspection, NodeId, Order, Progress,
-    Reason, Refusal, Report, Step, Task,
+    AgentStep, Deploy, DiskId, Failure, FinalReport, HandshakeReply, Inspection, NodeId, Order,
+    Progress, Reason, Refusal, Report, Task,
 };
 
 use crate::disk::Disk;
@@ -87,7 +87,7 @@ pub struct Hands {
     job: Job,
     order: u32,
     node: NodeId,
-    said: VecDeque<Work>,
+    said: VecDeque<TaskEvent>,
     /// When there is something to do next, in the agent's milliseconds.
     pub due: u64,
     /// Bytes that are waited for.
@@ -149,7 +149,7 @@ impl Hands {
     }
 
     fn say(&mut self, fact: Report) {
-        self.said.push_back(Work::Report(fact));
+        self.said.push_back(TaskEvent::Report(fact));
     }
 
     fn end(&mut self, result: Result<(), Failure>) {
@@ -157,8 +157,8 @@ impl Hands {
         self.due = u64::MAX;
         self.wanted = None;
         self.said.push_back(match result {
-            Ok(()) => Work::Finished,
-            Err(failure) => Work::Failed(failure),
+            Ok(()) => TaskEvent::Finished,
+            Err(failure) => TaskEvent::Failed(failure),
         });
     }
 
@@ -254,9 +254,9 @@ impl Hands {
             Some(Some(failure)) => self.end(Err(failure)),
             None => {
                 self.due = now + (moved / self.rate).max(1);
-                self.said.push_back(Work::Progress(Progress {
+                self.said.push_back(TaskEvent::Progress(Progress {
                     order: self.order,
-                    step: Step::Erase,
+                    step: AgentStep::Erase,
                     done,
                     total,
                     rate: u32::try_from(self.rate * 1000).unwrap_or(u32::MAX),
@@ -306,9 +306,12 @@ impl Hands {
     }
 
     fn begin_deploy(&mut self, deploy: &Deploy) {
-        let opened = open_one(&self.inspection.disks, &deploy.disk, Step::Write, |disk| {
-            self.open(disk)
-        });
+        let opened = open_one(
+            &self.inspection.disks,
+            &deploy.disk,
+            AgentStep::Write,
+            |disk| self.open(disk),
+        );
         match opened {
             Err(failure) => self.end(Err(failure)),
             Ok((_, device)) => self.job = Job::Deploy(Imaging::new(deploy, device)),
@@ -338,7 +341,7 @@ impl AgentHandler for Hands {
             }
             (Mood::CriesWolf, Task::Erase { .. } | Task::Deploy(_)) => {
                 self.mood = Mood::Honest;
-                let failed = failure(Step::Startup, Reason::Other, "wolf");
+                let failed = failure(AgentStep::Startup, Reason::Other, "wolf");
                 self.end(Err(failed));
             }
             (_, Task::Inspect) => {
@@ -347,12 +350,12 @@ impl AgentHandler for Hands {
             }
             (_, Task::Erase { disks, least }) => self.begin_erase(disks, *least),
             (_, Task::Deploy(deploy)) => self.begin_deploy(deploy),
-            (_, Task::Reboot) => self.said.push_back(Work::Leave(FinalReport::Reboot)),
-            (_, Task::PowerOff) => self.said.push_back(Work::Leave(FinalReport::PowerOff)),
+            (_, Task::Reboot) => self.said.push_back(TaskEvent::Leave(FinalReport::Reboot)),
+            (_, Task::PowerOff) => self.said.push_back(TaskEvent::Leave(FinalReport::PowerOff)),
         }
     }
 
-    fn poll(&mut self, now: u64) -> Option<Work> {
+    fn poll(&mut self, now: u64) -> Option<TaskEvent> {
         if self.said.is_empty() {
             self.work(now);
         }

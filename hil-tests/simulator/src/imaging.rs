@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use farrier_agent::operations::deploy::{Context, finish};
 use farrier_agent::operations::fetch::{FetchError, Ranges};
-use farrier_agent::operations::stream::{Stream, Turn};
+use farrier_agent::operations::stream::{Stream, StreamAction};
 use farrier_agent::operations::verified::Verifier;
 use farrier_agent::operations::{Meter, failure};
 use farrier_image::transfer::Source;
-use farrier_protocol::message::{ConfigDrive, Deploy, Failure, ImageProof, NodeId, Reason, Step};
+use farrier_protocol::message::{
+    AgentStep, ConfigDrive, Deploy, Failure, ImageProof, NodeId, Reason,
+};
 use farrier_protocol::sealed::Layout;
 
 use crate::disk::Disk;
@@ -72,7 +74,7 @@ impl Imaging {
             order: Box::new(order.clone()),
             stream: Box::new(Stream::new(order, order.disk.size, key)),
             disk: Verifier::new(disk),
-            meter: Meter::told(Step::Write),
+            meter: Meter::with_manual_clock(AgentStep::Write),
             drive: Drive::Later,
         }
     }
@@ -80,12 +82,12 @@ impl Imaging {
     /// Goes on until bytes are needed, or to the end. `random` becomes a
     /// partition's identity.
     pub(crate) fn go_on(&mut self, now: u64, node: NodeId, random: [u8; 16]) -> Next {
-        self.meter.tell(now);
+        self.meter.set_millis(now);
         loop {
             match self.stream.step(&mut self.disk, &self.meter) {
                 Err(failure) => return Next::End(Err(failure)),
-                Ok(Turn::Again) => {}
-                Ok(Turn::Fetch {
+                Ok(StreamAction::Again) => {}
+                Ok(StreamAction::Fetch {
                     source,
                     offset,
                     length,
@@ -100,7 +102,7 @@ impl Imaging {
                         length,
                     });
                 }
-                Ok(Turn::Done) => break,
+                Ok(StreamAction::Done) => break,
             }
         }
         let fetched = match (&self.order.config_drive, &mut self.drive) {
@@ -154,7 +156,7 @@ impl Imaging {
                 *attempts += 1;
                 if *attempts == DRIVE_ATTEMPTS {
                     let why = "the config drive does not come";
-                    return Err(failure(Step::Finish, Reason::Fetch, why));
+                    return Err(failure(AgentStep::Finish, Reason::Fetch, why));
                 }
                 return Ok(DRIVE_PAUSE);
             }

@@ -5,7 +5,7 @@
 use core::net::Ipv4Addr;
 
 use farrier_dhcp::client::{Client, Config};
-use farrier_protocol::handler::Driver;
+use farrier_protocol::handler::AgentRunner;
 use farrier_protocol::message::{
     BootMode, Cpu, Disk as Listed, DiskId, EraseAbilities, Inspection, Mac, Nic,
 };
@@ -51,7 +51,7 @@ pub struct Ramdisk {
     pub ticket: Ticket,
     /// The shipping conversation with simulated hands, once there is an
     /// address.
-    pub driver: Option<Driver<Hands>>,
+    pub driver: Option<AgentRunner<Hands>>,
     /// Bytes on their way to the hands: when they come, and what comes.
     pub arriving: Option<(u64, Option<Vec<u8>>)>,
     /// The agent sends every datagram twice.

@@ -1,6 +1,7 @@
 //! The network between the appliance and the machines: datagrams go through
 //! the switch, and on their way they are lost, late, doubled or broken.
 
+use farrier_core::interface::NetworkId;
 use farrier_core::{Endpoint, Input};
 use farrier_dhcp::wire::{MessageType, Request};
 use farrier_protocol::message::Mac;
@@ -32,7 +33,11 @@ impl World {
         match packet {
             Packet::Dhcp(payload) => {
                 self.digest.add_bytes(payload);
-                self.step(Input::Dhcp { from: mac, payload });
+                self.step(Input::Dhcp {
+                    network: NetworkId::PROVISIONING,
+                    from: mac,
+                    payload,
+                });
             }
             Packet::Agent(from, datagram) => {
                 self.digest.add_bytes(datagram);

@@ -1,6 +1,7 @@
 //! Operators: they bring nodes into use and back, repair what failed, and
 //! contradict each other. What tenants want of nodes is in `tenant`.
 
+use farrier_core::interface::Actor;
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::provisioning::steps::{Step, Steps};
 use farrier_core::{Command, Input};
@@ -228,7 +229,7 @@ impl World {
             AdminFlag::Retired,
         ]
         .into_iter()
-        .find(|mark| flags.has(mark.flag()));
+        .find(|mark| flags.contains(mark.flag()));
         if let Some(mark) = set {
             let ends = self.random.below(3) != 0;
             if ends {
@@ -261,7 +262,10 @@ impl World {
     /// An operator asks for something; whether it was granted.
     pub(crate) fn wish(&mut self, wish: Command<'_>) -> bool {
         self.answer = None;
-        self.step(Input::Command(wish));
+        self.step(Input::Command {
+            actor: Actor::OPERATOR,
+            command: wish,
+        });
         self.answer.unwrap_or(false)
     }
 

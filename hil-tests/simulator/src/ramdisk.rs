@@ -2,12 +2,13 @@
 //! conversation and engines are the shipping ones.
 
 use core::net::Ipv4Addr;
+use farrier_core::interface::NetworkId;
 
 use farrier_core::{Endpoint, Input, Transport};
 use farrier_dhcp::client::{Action, Client, Event as Lease};
-use farrier_protocol::client::Randoms;
-use farrier_protocol::conversation::{Config, Conversation};
-use farrier_protocol::handler::{Driver, Turn};
+use farrier_protocol::agent_client::{AgentClient, Config};
+use farrier_protocol::client::HandshakeEntropy;
+use farrier_protocol::handler::{AgentRunner, RunnerPoll};
 use farrier_protocol::message::{AgentHandshake, BootMode, FinalReport, Mac, Task};
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing::{PublicKey, SecretKey};
@@ -121,9 +122,9 @@ impl World {
         }
     }
 
-    fn agent(&mut self, index: usize, ramdisk: &Ramdisk) -> Driver<Hands> {
+    fn agent(&mut self, index: usize, ramdisk: &Ramdisk) -> AgentRunner<Hands> {
         let random = self.random.bytes();
-        let conversation = self.conversation(index, ramdisk.ticket);
+        let client = self.client(index, ramdisk.ticket);
         if self
             .faults
             .strikes(Fault::TicketThief, &mut self.random, 20_000)
@@ -149,17 +150,17 @@ impl World {
         {
             hands.mood = self.random.pick(&LIES);
         }
-        Driver::new(conversation, hands)
+        AgentRunner::new(client, hands)
     }
 
-    fn conversation(&mut self, index: usize, ticket: Ticket) -> Conversation {
+    fn client(&mut self, index: usize, ticket: Ticket) -> AgentClient {
         let machine = &self.machines[index];
         let (appliance, orders) = *keys();
-        let made = Conversation::new(Config {
+        let made = AgentClient::new(Config {
             appliance,
             orders,
             ticket,
-            hello: AgentHandshake {
+            handshake: AgentHandshake {
                 version_min: 0,
                 version_max: 0,
                 boot_key: [0; 32],
@@ -168,7 +169,7 @@ impl World {
                 boot_mode: BootMode::Bios,
             },
             boot_key: SecretKey::from_bytes(&self.random.bytes()),
-            randoms: Randoms {
+            entropy: HandshakeEntropy {
                 static_secret: self.random.bytes(),
                 ephemeral: self.random.bytes(),
             },
@@ -178,14 +179,15 @@ impl World {
 
     /// Another machine has read the ticket and is as quick as its owner.
     pub(crate) fn thief(&mut self, index: usize, ticket: Ticket) {
-        let mut conversation = self.conversation(index, ticket);
-        if conversation.poll(self.now) == farrier_protocol::conversation::Poll::Transmit {
+        let mut client = self.client(index, ticket);
+        if client.poll(self.now) == farrier_protocol::agent_client::Poll::Transmit {
             let stranger = Endpoint {
+                network: NetworkId::PROVISIONING,
                 mac: Mac([0x66, 0, 0, 0, 0, 200]),
                 ip: Ipv4Addr::new(172, 22, 0, 240),
                 port: PORT,
             };
-            let datagram = conversation.datagram().to_vec();
+            let datagram = client.datagram().to_vec();
             let delay = self.random.below(8);
             self.switch.comes_in(self.now, Port::Stranger, stranger.mac);
             let packet = Packet::Agent(stranger, datagram);
@@ -198,6 +200,7 @@ impl World {
     fn run_agent(&mut self, index: usize, ramdisk: &mut Ramdisk) -> Option<u64> {
         let now = self.now;
         let from = Endpoint {
+            network: NetworkId::PROVISIONING,
             mac: self.machines[index].mac(),
             ip: self.machines[index].ip,
             port: PORT,
@@ -215,7 +218,7 @@ impl World {
         }
         loop {
             let due = match driver.poll(now) {
-                Turn::Transmit(datagram) => {
+                RunnerPoll::Transmit(datagram) => {
                     let packet = Packet::Agent(from, datagram.to_vec());
                     self.transmit_up(index, &packet);
                     if ramdisk.twice {
@@ -224,8 +227,8 @@ impl World {
                     }
                     continue;
                 }
-                Turn::Until(due) => due,
-                Turn::Over => return None,
+                RunnerPoll::Until(due) => due,
+                RunnerPoll::Over => return None,
             };
             if let Some(wanted) = driver.handler().wanted.clone()
                 && ramdisk.arriving.is_none()
@@ -290,6 +293,7 @@ impl World {
                 }
                 let peer = self.machines[index].ip;
                 self.step(Input::Sent {
+                    network: NetworkId::PROVISIONING,
                     peer,
                     path,
                     bytes: bytes.len() as u64,

@@ -4,6 +4,7 @@
 //! nothing. Looked at is what can be seen from outside - what the brain
 //! answers and shows, and what lies on disks - and not how it came to it.
 
+use farrier_core::interface::NetworkId;
 use std::collections::BTreeMap;
 
 use core::net::Ipv4Addr;
@@ -143,7 +144,12 @@ impl Watch {
     /// A fact that the brain is about to be told: clients may give addresses
     /// back.
     pub fn input(&mut self, input: &Input<'_>) {
-        let Input::Dhcp { payload, .. } = input else {
+        let Input::Dhcp {
+            network: NetworkId::PROVISIONING,
+            payload,
+            ..
+        } = input
+        else {
             return;
         };
         let Ok(request) = Request::parse(payload) else {
@@ -175,7 +181,7 @@ impl Watch {
         for effect in effects {
             match effect {
                 Outcome::Dhcp(_, payload) => self.dhcp(now, payload),
-                Outcome::Power(node, _) => {
+                Outcome::Power(_, node, _) => {
                     let nodes = appliance.rack.nodes();
                     let waits = nodes
                         .iter()
@@ -373,7 +379,7 @@ impl Watch {
     /// A tenant's use is over: nothing of it is kept.
     fn released(&mut self, now: u64, slot: usize, node: &Node, appliance: &Appliance) {
         let claimed = node.instance.instance_uuid.is_some()
-            || node.flags.has(Flags::ALLOCATED)
+            || node.flags.contains(Flags::ALLOCATED)
             || node.wanted != 0;
         if claimed || node.config_drive.is_some() || node.written.is_some() {
             self.wrong(now, || {

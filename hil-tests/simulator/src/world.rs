@@ -84,6 +84,8 @@ pub(crate) enum Event {
     Enrol(usize),
     /// A machine is switched; with `true` it forgets its boot order.
     Power(usize, Act, bool),
+    /// A power driver has ended an operation.
+    OperationDone(farrier_core::interface::OperationId),
     /// A port is put into the network where it should be.
     PutRight(Port),
     /// Somebody else sends under this address, and again until then.
@@ -315,6 +317,10 @@ impl World {
                 self.digest.add(12 | (index as u64) << 8);
                 self.enrol(index);
             }
+            Event::OperationDone(id) => {
+                let result = Ok(());
+                self.step(Input::OperationDone { id, result });
+            }
             Event::Power(index, act, from_disk) => {
                 self.digest.add(6 | (index as u64) << 8);
                 self.switch(index, act, from_disk);
@@ -363,7 +369,7 @@ impl World {
                     self.digest.add_bytes(&datagram);
                     self.transmit_down(to.mac, Some(to.mac), &Packet::Agent(to, datagram));
                 }
-                Outcome::Power(node, wanted) => self.power_wanted(node, wanted),
+                Outcome::Power(id, node, action) => self.power_wanted(id, node, action),
                 Outcome::Answer(granted) => {
                     self.digest.add(u64::from(granted));
                     self.answer = Some(granted);

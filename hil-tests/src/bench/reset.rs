@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use farrier_dhcp::frame;
 use farrier_dhcp::wire::{MessageType, Reply, Request};
+use farrier_ethernet::frame;
 
 use super::dhcp::send;
 use super::{Line, PATIENCE, SAID};

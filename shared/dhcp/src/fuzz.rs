@@ -5,7 +5,6 @@
 use core::net::Ipv4Addr;
 
 use crate::client::{Client, Config, Event};
-use crate::frame::{self, UdpChecksum};
 use crate::route::{Route, reply_route};
 use crate::wire::{MessageType, Packet, Reply, Request, SubOptions};
 
@@ -94,28 +93,4 @@ pub fn reply(bytes: &[u8]) {
         let event = client.process(now, bytes);
         assert_eq!(client.lease().is_some(), matches!(event, Event::Bound));
     }
-}
-
-/// As Ethernet frame.
-pub fn frame(bytes: &[u8]) {
-    let Ok(parsed) = frame::parse_with(bytes, UdpChecksum::Ignore) else {
-        return;
-    };
-    assert!(parsed.payload.len() + frame::HEADER_LEN <= bytes.len());
-    let mut buf = [0; 2048];
-    let Some(area) = buf.get_mut(frame::HEADER_LEN..frame::HEADER_LEN + parsed.payload.len())
-    else {
-        return;
-    };
-    area.copy_from_slice(parsed.payload);
-    let header = frame::Header {
-        src_mac: parsed.src_mac,
-        dst_mac: parsed.dst_mac,
-        src: parsed.src,
-        dst: parsed.dst,
-        src_port: parsed.src_port,
-        dst_port: parsed.dst_port,
-    };
-    let len = frame::emit(&mut buf, &header, parsed.payload.len()).expect("it fits");
-    assert_eq!(frame::parse(buf.get(..len).unwrap_or(&[])), Ok(parsed));
 }

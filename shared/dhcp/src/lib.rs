@@ -1,29 +1,27 @@
 //! DHCPv4 for machines that boot from the network: the messages as bytes and
-//! as values, the frames they travel in, where a reply goes, and a small
-//! client. `no_std`, no heap, no dependencies; no sockets, no clock, no lease
-//! table and no opinion about who gets which address.
+//! as values, the destination of a reply, and a small client. `no_std`, no heap,
+//! no dependencies; no sockets, no clock, no lease table and no policy of which
+//! client gets which address.
 //!
 //! * [`wire`]: [`wire::Packet`], a view over a message; [`wire::Request`] and
 //!   [`wire::Reply`], the values in it (RFC 2131, 2132), with what PXE, UEFI
-//!   HTTP Boot and iPXE say in options 43, 60, 77, 93, 97 and 175.
-//! * [`route`]: relay, unicast, broadcast or a frame straight to the client
-//!   (RFC 2131 §4.1).
-//! * [`frame`]: Ethernet, IPv4 and UDP headers with checksums, for that frame.
-//! * [`ndp`]: one frame that spares iPXE a wait of 16 s for IPv6.
-//! * [`client`]: from DISCOVER to a lease that is kept alive.
+//!   HTTP Boot and iPXE put into options 43, 60, 77, 93, 97 and 175.
+//! * [`route`]: relay, unicast, broadcast, or a frame to the client's hardware
+//!   address (RFC 2131 §4.1). The crate `farrier-ethernet` builds that frame.
+//! * [`client`]: a client that obtains a lease and renews it.
 //!
-//! A server's part, from a received frame to the frame that answers it:
+//! A server parses a received frame and builds the frame that answers it:
 //!
 //! ```
 //! use core::net::Ipv4Addr;
-//! use farrier_dhcp::frame::{self, Header};
 //! use farrier_dhcp::route::{Route, reply_route};
 //! use farrier_dhcp::wire::{MessageType, Platform, Reply, Request};
+//! use farrier_ethernet::frame::{self, Header};
 //!
 //! const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 //! const SERVER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 //!
-//! /// Answers a DISCOVER; gives the length of the frame in `out`.
+//! /// Answers a DISCOVER and returns the length of the frame in `out`.
 //! fn answer(received: &[u8], out: &mut [u8]) -> Option<usize> {
 //!     let datagram = frame::parse(received).ok().filter(|udp| udp.dst_port == 67)?;
 //!     let request = Request::parse(datagram.payload).ok()?;
@@ -43,7 +41,7 @@
 //!     let (dst_mac, dst) = match reply_route(&request, &reply) {
 //!         Route::RawUnicast { mac, ip } => (mac, ip),
 //!         Route::Broadcast => (frame::BROADCAST, Ipv4Addr::BROADCAST),
-//!         // To somebody who answers ARP: an ordinary socket's work.
+//!         // The destination answers ARP: send it through a UDP socket.
 //!         Route::Relay(_) | Route::Unicast(_) => return None,
 //!     };
 //!     let header =
@@ -72,20 +70,16 @@
 //!
 //! * DHCPv6, BOOTP without option 53, hardware other than Ethernet (InfiniBand,
 //!   RFC 4390), authentication (RFC 3118), FORCERENEW, rapid commit, leasequery.
-//! * Joining the parts of options longer than 255 bytes (RFC 3396): the first
-//!   part counts; [`wire::Packet::options`] gives all of them. None is written.
-//! * Being a ProxyDHCP server or a relay.
-//! * VLAN tags and IPv4 fragments in [`frame`].
-//! * The client does not re-request an address it had before a restart
-//!   (INIT-REBOOT), compares no offers (the first one is taken), and does not
-//!   speak ARP: [`client::Client::decline`] is there for who does.
+//! * Options longer than 255 bytes (RFC 3396). The parser uses the first part;
+//!   [`wire::Packet::options`] returns all parts. The emitter writes none.
+//! * ProxyDHCP servers and relays.
+//! * INIT-REBOOT, comparing offers and ARP in the client. It takes the first
+//!   offer. A caller that probes by ARP calls [`client::Client::decline`].
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod client;
-pub mod frame;
 #[doc(hidden)]
 pub mod fuzz;
-pub mod ndp;
 pub mod route;
 pub mod wire;

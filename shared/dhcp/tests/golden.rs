@@ -4,8 +4,8 @@ mod common;
 
 use common::*;
 use farrier_dhcp::wire::{
-    Arch, ArchList, ClientClass, Error, Identity, MessageType, Packet, Platform, Reply, Request,
-    Undi,
+    Arch, ArchList, ClientClass, ClientIdentity, Error, MessageType, Packet, Platform, Reply,
+    Request, Undi,
 };
 use std::net::Ipv4Addr;
 
@@ -29,7 +29,7 @@ fn ovmf_discover_is_understood() {
             undi: Some(Undi { major: 3, minor: 0 })
         }
     );
-    assert_eq!(request.identity(), Identity::Hardware(MAC));
+    assert_eq!(request.identity(), ClientIdentity::Hardware(MAC));
     assert!(!request.is_ipxe());
     assert!(request.wants(54) && !request.wants(82));
 }
@@ -46,7 +46,7 @@ fn ipxe_discover_is_understood() {
     assert_eq!(features.version, Some([1, 0, 0]));
     assert_eq!(features.bus_id, Some((1, 0x1af4, 0x1000)));
     let id = [1, 0x52, 0x54, 0x00, 0x12, 0x34, 0x56];
-    assert_eq!(request.identity(), Identity::ClientId(&id));
+    assert_eq!(request.identity(), ClientIdentity::ClientId(&id));
 }
 
 #[test]

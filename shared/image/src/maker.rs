@@ -192,7 +192,7 @@ pub fn make(
 
 /// What a manifest holds, for people.
 #[derive(Debug, Clone)]
-pub struct Inspection {
+pub struct ImageSummary {
     /// The header.
     pub header: Header,
     /// What deploy orders name.
@@ -206,7 +206,7 @@ pub struct Inspection {
 
 /// Reads a whole manifest: the signature (where a key is given), every page
 /// of the tree and every leaf.
-pub fn inspect(manifest: &[u8], key: Option<&PublicKey>) -> Result<Inspection, MakerError> {
+pub fn inspect(manifest: &[u8], key: Option<&PublicKey>) -> Result<ImageSummary, MakerError> {
     let header = match key {
         Some(key) => Header::verify(key, None, manifest)?,
         None => Header::parse(manifest)?,
@@ -228,7 +228,7 @@ pub fn inspect(manifest: &[u8], key: Option<&PublicKey>) -> Result<Inspection, M
         .zip(0..)
         .map(|(bytes, chunk)| Leaf::parse(&header, chunk, bytes))
         .collect::<Result<_, _>>()?;
-    Ok(Inspection {
+    Ok(ImageSummary {
         root: manifest_root(manifest.get(..HEADER_LEN).ok_or(ManifestError::TooShort)?),
         header,
         leaves,
@@ -236,7 +236,7 @@ pub fn inspect(manifest: &[u8], key: Option<&PublicKey>) -> Result<Inspection, M
     })
 }
 
-impl Inspection {
+impl ImageSummary {
     /// Reads the data file from front to back, checks every chunk, and
     /// writes the image to `raw`.
     pub fn extract(&self, mut data: impl Read, mut raw: impl Write) -> Result<(), MakerError> {
@@ -261,7 +261,7 @@ impl Inspection {
     }
 }
 
-impl fmt::Display for Inspection {
+impl fmt::Display for ImageSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header = &self.header;
         let count = |kind| self.leaves.iter().filter(|l| l.kind == kind).count();

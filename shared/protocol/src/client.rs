@@ -1,6 +1,6 @@
 //! The agent's side of the handshake and of the sealed session.
 //!
-//! No retries and no time in here: [`crate::conversation`] has them. This
+//! No retries and no time in here: [`crate::agent_client`] has them. This
 //! module makes datagrams and opens them.
 
 use core::fmt;
@@ -11,8 +11,8 @@ use crate::{
     message::{AgentHandshake, HandshakeReply, Reply, Request},
     noise::{Initiator, SessionKeys},
     server::{
-        HandshakeError, MAX_HELLO, MAX_INIT, MAX_WELCOME, PROLOGUE, SessionError, gate_mac,
-        open_copy, seal_message,
+        HandshakeError, MAX_INIT, MAX_INIT_PAYLOAD, MAX_RESPONSE_PAYLOAD, PROLOGUE, SessionError,
+        gate_mac, open_copy, seal_message,
     },
     ticket::{Ticket, TicketId},
     wire::{
@@ -23,16 +23,16 @@ use crate::{
 
 /// Random bytes of one handshake, from the kernel's generator.
 #[derive(Clone)]
-pub struct Randoms {
+pub struct HandshakeEntropy {
     /// The agent's X25519 secret, made fresh at each boot.
     pub static_secret: [u8; 32],
     /// The ephemeral secret of this handshake.
     pub ephemeral: [u8; 32],
 }
 
-impl fmt::Debug for Randoms {
+impl fmt::Debug for HandshakeEntropy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Randoms(..)")
+        f.write_str("HandshakeEntropy(..)")
     }
 }
 
@@ -49,8 +49,8 @@ impl Handshake {
     pub fn new(
         appliance: &[u8; 32],
         ticket: &Ticket,
-        hello: &AgentHandshake,
-        randoms: &Randoms,
+        agent_handshake: &AgentHandshake,
+        entropy: &HandshakeEntropy,
     ) -> Result<Self, HandshakeError> {
         let mut datagram = Vec::new();
         datagram
@@ -64,17 +64,18 @@ impl Handshake {
         emit(&mut prologue, &[PROLOGUE, head]).ok_or(HandshakeError::NoRoom)?;
         let mut noise = Initiator::new(
             &prologue,
-            &randoms.static_secret,
-            &randoms.ephemeral,
+            &entropy.static_secret,
+            &entropy.ephemeral,
             appliance,
         )
         .map_err(|_| HandshakeError::Forged)?;
 
-        let mut payload = [0; MAX_HELLO];
+        let mut payload = [0; MAX_INIT_PAYLOAD];
         let (secret, rest) = payload.split_at_mut(ticket.secret.len());
         secret.copy_from_slice(&ticket.secret);
-        let hello = postcard::to_slice(hello, rest).map_err(|_| HandshakeError::NoRoom)?;
-        let payload_len = ticket.secret.len() + hello.len();
+        let agent_handshake =
+            postcard::to_slice(agent_handshake, rest).map_err(|_| HandshakeError::NoRoom)?;
+        let payload_len = ticket.secret.len() + agent_handshake.len();
         let payload = payload.get(..payload_len).ok_or(HandshakeError::NoRoom)?;
         let len = noise
             .write(payload, message)
@@ -105,20 +106,21 @@ impl Handshake {
         let Ok(Datagram::Response { session, noise }) = Datagram::parse(response) else {
             return Err(HandshakeError::Malformed);
         };
-        let mut payload = [0; MAX_WELCOME];
+        let mut payload = [0; MAX_RESPONSE_PAYLOAD];
         let (keys, len) = self
             .noise
             .read(noise, &mut payload)
             .map_err(|_| HandshakeError::Forged)?;
-        let (id, welcome) = payload
+        let (id, handshake_reply) = payload
             .get(..len)
             .and_then(|p| p.split_first_chunk::<4>())
             .ok_or(HandshakeError::Malformed)?;
         if *id != session.0.to_le_bytes() {
             return Err(HandshakeError::Forged);
         }
-        let welcome = postcard::from_bytes(welcome).map_err(|_| HandshakeError::Malformed)?;
-        Ok((Session::new(keys, session), welcome))
+        let handshake_reply =
+            postcard::from_bytes(handshake_reply).map_err(|_| HandshakeError::Malformed)?;
+        Ok((Session::new(keys, session), handshake_reply))
     }
 }
 
@@ -201,17 +203,17 @@ impl Session {
             sealed,
         }) = Datagram::parse(datagram)
         else {
-            return Err(SessionError::NotOurs);
+            return Err(SessionError::OtherSession);
         };
         if session != self.id {
-            return Err(SessionError::NotOurs);
+            return Err(SessionError::OtherSession);
         }
         if counter != self.counter || self.answered || number <= self.heard {
             return Err(SessionError::Old);
         }
         let head = datagram
             .get(..REPLY_HEAD_LEN)
-            .ok_or(SessionError::NotOurs)?;
+            .ok_or(SessionError::OtherSession)?;
         let plain = open_copy(&self.keys.replies, number, head, sealed, buffer)?;
         self.heard = number;
         self.answered = true;

@@ -127,7 +127,7 @@ pub struct Statement {
     /// The order that it answers; 0 for none.
     pub order: u32,
     /// What it says.
-    pub fact: Report,
+    pub report: Report,
 }
 
 /// See [`crate::message::Report`].
@@ -282,7 +282,7 @@ mod tests {
             boot: BootId(2),
             counter: 3,
             order: 4,
-            fact: message::Report::Inspection(message::Inspection {
+            report: message::Report::Inspection(message::Inspection {
                 vendor: text(),
                 product: text(),
                 serial: text(),
@@ -306,10 +306,10 @@ mod tests {
         let bytes = postcard::to_slice(&whole, &mut room).unwrap();
         let (read, rest) = postcard::take_from_bytes::<Statement>(bytes).unwrap();
         assert_eq!((read.node, read.counter, rest), (whole.node, 3, &[][..]));
-        let view: crate::view::Statement<'_> = postcard::from_bytes(bytes).unwrap();
-        let crate::view::Report::Inspection(view) = view.fact;
+        let borrowed: crate::borrowed::Statement<'_> = postcard::from_bytes(bytes).unwrap();
+        let crate::borrowed::Report::Inspection(borrowed) = borrowed.report;
         let (Report::Inspection(read), message::Report::Inspection(whole)) =
-            (read.fact, whole.fact)
+            (read.report, whole.report)
         else {
             panic!("an inspection stays one");
         };
@@ -326,13 +326,13 @@ mod tests {
                 .eq(whole.nics.iter().map(|n| n.mac))
         );
         assert_eq!(read.cpu.architecture, whole.cpu.architecture);
-        for (disk, seen) in whole.disks.iter().zip(&view.disks) {
+        for (disk, seen) in whole.disks.iter().zip(&borrowed.disks) {
             assert_eq!(
                 (&*seen.by_path, seen.id.size),
                 (&*disk.by_path, disk.id.size)
             );
         }
-        for (nic, seen) in whole.nics.iter().zip(&view.nics) {
+        for (nic, seen) in whole.nics.iter().zip(&borrowed.nics) {
             let port = |port: &str| port.len();
             assert_eq!(
                 nic.lldp.as_ref().map(|l| port(&l.port)),

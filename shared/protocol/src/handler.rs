@@ -1,5 +1,5 @@
 //! The one trait behind which the work of an agent is done, and the driver
-//! that couples it to a [`Conversation`].
+//! that couples it to a [`AgentClient`].
 //!
 //! The agent that runs as PID 1, the agent in the simulator and the agents
 //! of tests implement [`AgentHandler`]; what they say and when they say it
@@ -7,16 +7,16 @@
 //! ```text
 //! loop {
 //!     match driver.poll(now) {
-//!         Turn::Transmit(datagram) => send it and poll again,
-//!         Turn::Until(time) => wait for a datagram until then,
-//!         Turn::Over => stop,
+//!         RunnerPoll::Transmit(datagram) => send it and poll again,
+//!         RunnerPoll::Until(time) => wait for a datagram until then,
+//!         RunnerPoll::Over => stop,
 //!     }
 //!     on a datagram: driver.process(now, datagram)
 //! }
 //! ```
 
 use crate::{
-    conversation::{Conversation, Event, Lost, Poll},
+    agent_client::{AgentClient, Event, Lost, Poll},
     message::{Failure, FinalReport, HandshakeReply, Order, Progress, Refusal, Report},
 };
 
@@ -26,7 +26,7 @@ use crate::{
 /// starts it, `poll` looks how it goes. No function may block.
 pub trait AgentHandler {
     /// The session stands.
-    fn established(&mut self, now: u64, welcome: &HandshakeReply);
+    fn established(&mut self, now: u64, handshake_reply: &HandshakeReply);
 
     /// Begin to carry out an order. It is verified: signed by the appliance,
     /// for this node, this boot, and newer than every order before. That
@@ -34,9 +34,9 @@ pub trait AgentHandler {
     fn begin(&mut self, now: u64, order: &Order);
 
     /// What is there to say? Called again and again while an order is under
-    /// way; `None` means nothing now. A [`Work::Report`] is taken only when
+    /// way; `None` means nothing now. A [`TaskEvent::Report`] is taken only when
     /// the one before it is stored.
-    fn poll(&mut self, now: u64) -> Option<Work>;
+    fn poll(&mut self, now: u64) -> Option<TaskEvent>;
 
     /// The appliance does not take a statement; the order counts as failed
     /// and what is still to be said of it is not asked for any more.
@@ -55,10 +55,10 @@ pub trait AgentHandler {
     clippy::large_enum_variant,
     reason = "there is no heap to box it on, and one lives at a time"
 )]
-pub enum Work {
+pub enum TaskEvent {
     /// How far it has come. Told at most once a second, the latest counts.
     Progress(Progress),
-    /// A fact, to be signed, sent and kept as evidence.
+    /// A report, to be signed, sent and kept as evidence.
     Report(Report),
     /// The order is carried out and all its facts are told.
     Finished,
@@ -69,9 +69,9 @@ pub enum Work {
     Leave(FinalReport),
 }
 
-/// What the caller of a [`Driver`] does next.
+/// What the caller of a [`AgentRunner`] does next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Turn<'a> {
+pub enum RunnerPoll<'a> {
     /// Send this datagram to the appliance, then poll again.
     Transmit(&'a [u8]),
     /// Nothing to send: poll again at this time, or when a datagram has
@@ -83,18 +83,18 @@ pub enum Turn<'a> {
 
 /// A conversation and the handler that works for it.
 #[derive(Debug)]
-pub struct Driver<H> {
-    conversation: Conversation,
+pub struct AgentRunner<H> {
+    client: AgentClient,
     handler: H,
     /// The order is carried out once its last statement is stored.
     finishing: bool,
 }
 
-impl<H: AgentHandler> Driver<H> {
+impl<H: AgentHandler> AgentRunner<H> {
     /// Couples the two; nothing is sent yet.
-    pub fn new(conversation: Conversation, handler: H) -> Self {
+    pub fn new(client: AgentClient, handler: H) -> Self {
         Self {
-            conversation,
+            client,
             handler,
             finishing: false,
         }
@@ -111,69 +111,69 @@ impl<H: AgentHandler> Driver<H> {
     }
 
     /// The conversation.
-    pub fn conversation(&self) -> &Conversation {
-        &self.conversation
+    pub fn client(&self) -> &AgentClient {
+        &self.client
     }
 
     /// Takes in a datagram that came from the appliance's address.
     pub fn process(&mut self, now: u64, datagram: &[u8]) {
-        if let Some(event) = self.conversation.process(now, datagram) {
+        if let Some(event) = self.client.process(now, datagram) {
             self.tell(now, event);
         }
     }
 
     /// Asks the handler, and says what to do next.
-    pub fn poll(&mut self, now: u64) -> Turn<'_> {
+    pub fn poll(&mut self, now: u64) -> RunnerPoll<'_> {
         self.gather(now);
         // Twice at the most: an event ends the conversation.
-        let event = match self.conversation.poll(now) {
+        let event = match self.client.poll(now) {
             Poll::Event(event) => event,
-            Poll::Until(time) => return Turn::Until(time),
-            Poll::Over => return Turn::Over,
-            Poll::Transmit => return Turn::Transmit(self.conversation.datagram()),
+            Poll::Until(time) => return RunnerPoll::Until(time),
+            Poll::Over => return RunnerPoll::Over,
+            Poll::Transmit => return RunnerPoll::Transmit(self.client.datagram()),
         };
         self.tell(now, event);
-        Turn::Over
+        RunnerPoll::Over
     }
 
     /// Lets the handler say as much as the conversation takes.
     fn gather(&mut self, now: u64) {
-        while self.conversation.is_working() && !self.conversation.is_reporting() {
+        while self.client.is_working() && !self.client.is_reporting() {
             if self.finishing {
                 self.finishing = false;
-                self.conversation.finish(now);
+                self.client.finish(now);
                 return;
             }
             match self.handler.poll(now) {
                 None => return,
-                Some(Work::Progress(progress)) => {
-                    self.conversation.progress(progress);
+                Some(TaskEvent::Progress(progress)) => {
+                    self.client.progress(progress);
                     return;
                 }
-                Some(Work::Report(fact)) => self.report(fact),
-                Some(Work::Failed(failure)) => {
+                Some(TaskEvent::Report(report)) => self.report(report),
+                Some(TaskEvent::Failed(failure)) => {
                     self.report(Report::Failure(failure));
                     self.finishing = true;
                 }
-                Some(Work::Finished) => self.finishing = true,
-                Some(Work::Leave(farewell)) => {
-                    self.conversation.leave(farewell);
+                Some(TaskEvent::Finished) => self.finishing = true,
+                Some(TaskEvent::Leave(farewell)) => {
+                    self.client.leave(farewell);
                     return;
                 }
             }
         }
     }
 
-    fn report(&mut self, fact: Report) {
-        // Can't fail: nothing is being reported, and every fact fits (the
+    fn report(&mut self, report: Report) {
+        // Can't fail: nothing is being reported, and every report fits (the
         // sizes are asserted at compile time).
-        let reported = self.conversation.report(fact);
+        let reported = self.client.report(report);
         debug_assert!(reported.is_ok(), "{reported:?}");
     }
 
     fn tell(&mut self, now: u64, event: Event) {
         match event {
-            Event::Established(welcome) => self.handler.established(now, &welcome),
+            Event::Established(handshake_reply) => self.handler.established(now, &handshake_reply),
             Event::Order(order) => {
                 self.finishing = false;
                 self.handler.begin(now, &order);

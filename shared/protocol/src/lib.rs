@@ -5,7 +5,7 @@
 //! the Noise handshake and the sealed session ([`server`], [`client`]), who
 //! signs what ([`signing`]), how a long statement travels ([`parts`]), how a
 //! config drive is sealed ([`sealed`]), and the sans-IO engine of the agent's
-//! side ([`conversation`], [`handler`]). It knows no socket, no clock and no
+//! side ([`agent_client`], [`handler`]). It knows no socket, no clock and no
 //! source of entropy: datagrams, times and random bytes are arguments. It
 //! allocates nothing.
 //!
@@ -31,8 +31,9 @@ extern crate std;
 mod crypto;
 mod noise;
 
+pub mod agent_client;
+pub mod borrowed;
 pub mod client;
-pub mod conversation;
 pub mod digest;
 pub mod handler;
 pub mod message;
@@ -43,7 +44,6 @@ pub mod signing;
 pub mod size;
 pub mod ticket;
 pub mod version;
-pub mod view;
 pub mod wire;
 
 /// Longest datagram of the protocol, in bytes of UDP payload: passes every

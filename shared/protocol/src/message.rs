@@ -99,7 +99,7 @@ pub struct Progress {
     /// Counter of the order that is being carried out.
     pub order: u32,
     /// What is being done.
-    pub step: Step,
+    pub step: AgentStep,
     /// Bytes done so far (compared with `total`).
     pub done: u64,
     /// Bytes in all; 0 where unknown.
@@ -113,7 +113,7 @@ pub struct Progress {
 /// The steps of an agent's work, for progress and failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
-pub enum Step {
+pub enum AgentStep {
     /// Mounts, modules, network, handshake.
     Startup = 0,
     /// Reading the hardware inventory.
@@ -188,7 +188,7 @@ pub enum Refusal {
     /// The statement does not parse.
     Malformed = 1,
     /// The statement names another node, boot or order.
-    NotYours = 2,
+    Misaddressed = 2,
     /// The statement is longer than [`crate::MAX_STATEMENT`].
     TooLong = 3,
 }
@@ -306,7 +306,7 @@ pub struct Statement {
     /// The order that it answers; 0 for none.
     pub order: u32,
     /// What it says.
-    pub fact: Report,
+    pub report: Report,
 }
 
 /// What a statement says.
@@ -476,7 +476,7 @@ pub struct ImageProof {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// Where.
-    pub step: Step,
+    pub step: AgentStep,
     /// Why, as a number for machines.
     pub reason: Reason,
     /// Why, as a short text for people.

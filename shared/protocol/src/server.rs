@@ -42,14 +42,15 @@ use crate::{
 /// Separates this handshake from every other use of the same keys.
 pub(crate) const PROLOGUE: &[u8] = b"farrier session v1\0";
 /// Longest payload of Noise message 1: the ticket's secret and a [`AgentHandshake`].
-pub(crate) const MAX_HELLO: usize = 24 + 64;
+pub(crate) const MAX_INIT_PAYLOAD: usize = 24 + 64;
 /// Longest payload of Noise message 2: the session id and a [`HandshakeReply`].
-pub(crate) const MAX_WELCOME: usize = 4 + 32;
+pub(crate) const MAX_RESPONSE_PAYLOAD: usize = 4 + 32;
 /// Longest init datagram, in bytes.
-pub const MAX_INIT: usize = INIT_NOISE_AT + INIT_OVERHEAD + MAX_HELLO;
+pub const MAX_INIT: usize = INIT_NOISE_AT + INIT_OVERHEAD + MAX_INIT_PAYLOAD;
 /// Longest response datagram, in bytes. Shorter than any init, so that the
 /// appliance amplifies nothing.
-pub const MAX_RESPONSE: usize = RESPONSE_HEAD_LEN + crate::noise::RESPONSE_OVERHEAD + MAX_WELCOME;
+pub const MAX_RESPONSE: usize =
+    RESPONSE_HEAD_LEN + crate::noise::RESPONSE_OVERHEAD + MAX_RESPONSE_PAYLOAD;
 
 /// The appliance's handshake keys.
 #[derive(Clone)]
@@ -126,7 +127,7 @@ pub struct Accepted {
     /// The session, with no request yet.
     pub session: Session,
     /// The agent's first words.
-    pub hello: AgentHandshake,
+    pub handshake: AgentHandshake,
     /// Length of the response in `out`.
     pub len: usize,
 }
@@ -165,7 +166,7 @@ pub fn init_digest(init: &Init<'_>) -> [u8; 16] {
 /// Checks the gate, reads the [`AgentHandshake`], and writes the response to `out`
 /// ([`MAX_RESPONSE`] bytes are enough).
 ///
-/// `make_welcome` sees the verified `AgentHandshake` and decides; for the same
+/// `make_reply` sees the verified `AgentHandshake` and decides; for the same
 /// `AgentHandshake` and ticket it must decide the same again. A pure function
 /// otherwise: see the module on lost responses.
 pub fn accept(
@@ -173,7 +174,7 @@ pub fn accept(
     init: &Init<'_>,
     ticket: &Ticket,
     session: SessionId,
-    make_welcome: impl FnOnce(&AgentHandshake) -> Result<HandshakeReply, HandshakeRefusal>,
+    make_reply: impl FnOnce(&AgentHandshake) -> Result<HandshakeReply, HandshakeRefusal>,
     out: &mut [u8],
 ) -> Result<Accepted, HandshakeError> {
     if !verify_gate(init, ticket) {
@@ -188,26 +189,27 @@ pub fn accept(
     )
     .map_err(|_| HandshakeError::Forged)?;
 
-    let mut payload = [0; MAX_HELLO];
+    let mut payload = [0; MAX_INIT_PAYLOAD];
     let len = responder
         .read(init.noise, &mut payload)
         .map_err(|_| HandshakeError::Forged)?;
-    let (secret, hello) = payload
+    let (secret, agent_handshake) = payload
         .get(..len)
         .and_then(|p| p.split_at_checked(ticket.secret.len()))
         .ok_or(HandshakeError::Malformed)?;
     if !equal(secret, &ticket.secret) {
         return Err(HandshakeError::Secret);
     }
-    let hello: AgentHandshake =
-        postcard::from_bytes(hello).map_err(|_| HandshakeError::Malformed)?;
-    let welcome = make_welcome(&hello).map_err(HandshakeError::Refused)?;
+    let agent_handshake: AgentHandshake =
+        postcard::from_bytes(agent_handshake).map_err(|_| HandshakeError::Malformed)?;
+    let handshake_reply = make_reply(&agent_handshake).map_err(HandshakeError::Refused)?;
 
-    let mut payload = [0; MAX_WELCOME];
+    let mut payload = [0; MAX_RESPONSE_PAYLOAD];
     let (id, rest) = payload.split_at_mut(4);
     id.copy_from_slice(&session.0.to_le_bytes());
-    let welcome = postcard::to_slice(&welcome, rest).map_err(|_| HandshakeError::NoRoom)?;
-    let payload_len = 4 + welcome.len();
+    let handshake_reply =
+        postcard::to_slice(&handshake_reply, rest).map_err(|_| HandshakeError::NoRoom)?;
+    let payload_len = 4 + handshake_reply.len();
     let head =
         emit(out, &[&[KIND_RESPONSE], &session.0.to_le_bytes()]).ok_or(HandshakeError::NoRoom)?;
     let (keys, len) = responder
@@ -225,7 +227,7 @@ pub fn accept(
             last: 0,
             sent: 0,
         },
-        hello,
+        handshake: agent_handshake,
         len: head + len,
     })
 }
@@ -244,7 +246,7 @@ pub enum Freshness {
 #[repr(u8)]
 pub enum SessionError {
     /// It is no request (or, at the agent, no reply) of this session.
-    NotOurs = 0,
+    OtherSession = 0,
     /// Its counter is lower than the last one: delayed or replayed.
     Old = 1,
     /// Its tag does not hold.
@@ -295,7 +297,7 @@ impl Session {
     }
 
     /// Counter of the last request; 0 before the first.
-    pub fn heard(&self) -> u64 {
+    pub fn last_counter(&self) -> u64 {
         self.last
     }
 
@@ -315,7 +317,7 @@ impl Session {
     /// Refuses requests below this counter from now on. Requests between it
     /// and the last one before a restart may come once more: they are
     /// idempotent.
-    pub fn heard_at_least(&mut self, counter: u64) {
+    pub fn raise_last_counter(&mut self, counter: u64) {
         self.last = self.last.max(counter);
     }
 
@@ -372,17 +374,17 @@ impl Session {
             sealed,
         }) = Datagram::parse(datagram)
         else {
-            return Err(SessionError::NotOurs);
+            return Err(SessionError::OtherSession);
         };
         if session != self.id || counter == 0 {
-            return Err(SessionError::NotOurs);
+            return Err(SessionError::OtherSession);
         }
         if counter < self.last {
             return Err(SessionError::Old);
         }
         let head = datagram
             .get(..REQUEST_HEAD_LEN)
-            .ok_or(SessionError::NotOurs)?;
+            .ok_or(SessionError::OtherSession)?;
         let plain = open_copy(&self.requests, counter, head, sealed, buffer)?;
         let freshness = if counter == self.last {
             Freshness::Repeat

@@ -59,7 +59,7 @@ pub enum SigningError {
     /// A buffer is too short.
     NoRoom = 3,
     /// It names another node or boot.
-    NotOurs = 4,
+    Misaddressed = 4,
 }
 
 impl SecretKey {
@@ -133,7 +133,7 @@ pub fn verify_order(
     appliance.verify(Domain::Order, body, signature)?;
     let order: Order = decode(body)?;
     if order.node != node || order.boot != boot {
-        return Err(SigningError::NotOurs);
+        return Err(SigningError::Misaddressed);
     }
     Ok(order)
 }
@@ -159,7 +159,7 @@ pub fn verify_statement(
 ) -> Result<Statement, SigningError> {
     let statement: Statement = decode(statement_body(boot_key, signed)?)?;
     if statement.node != node || statement.boot != boot {
-        return Err(SigningError::NotOurs);
+        return Err(SigningError::Misaddressed);
     }
     Ok(statement)
 }
@@ -174,7 +174,7 @@ pub fn verify_statement_digest(
 ) -> Result<digest::Statement, SigningError> {
     let statement: digest::Statement = decode(statement_body(boot_key, signed)?)?;
     if statement.node != node || statement.boot != boot {
-        return Err(SigningError::NotOurs);
+        return Err(SigningError::Misaddressed);
     }
     Ok(statement)
 }

@@ -9,7 +9,7 @@
 use crate::{
     MAX_STATEMENT, PART_LEN,
     message::{MAX_DISKS, MAX_NICS},
-    server::{MAX_HELLO, MAX_WELCOME},
+    server::{MAX_INIT_PAYLOAD, MAX_RESPONSE_PAYLOAD},
     signing::SIGNATURE_LEN,
     wire::{MAX_REPLY, MAX_REQUEST},
 };
@@ -33,9 +33,9 @@ const fn bytes(n: usize) -> usize {
 }
 
 /// [`crate::message::AgentHandshake`].
-pub const HELLO: usize = U16 + U16 + 32 + MAC + 16 + VARIANT;
+pub const AGENT_HANDSHAKE: usize = U16 + U16 + 32 + MAC + 16 + VARIANT;
 /// [`crate::message::HandshakeReply`].
-pub const WELCOME: usize = U16 + NODE + U64;
+pub const HANDSHAKE_REPLY: usize = U16 + NODE + U64;
 /// [`crate::message::Request::Part`], the longest request.
 pub const REQUEST: usize = VARIANT + U32 + U16 + U16 + bytes(PART_LEN);
 /// [`crate::message::DiskId`].
@@ -72,12 +72,12 @@ pub const INSPECTION: usize = 4 * string(64)
     + (1 + MAX_DISKS * DISK)
     + (1 + MAX_NICS * NIC)
     + BOOL;
-/// [`crate::message::Statement`] with the longest fact, an inspection.
+/// [`crate::message::Statement`] with the longest report, an inspection.
 pub const STATEMENT: usize = NODE + U64 + U32 + U32 + VARIANT + INSPECTION;
 
 const _: () = {
-    assert!(24 + HELLO <= MAX_HELLO);
-    assert!(4 + WELCOME <= MAX_WELCOME);
+    assert!(24 + AGENT_HANDSHAKE <= MAX_INIT_PAYLOAD);
+    assert!(4 + HANDSHAKE_REPLY <= MAX_RESPONSE_PAYLOAD);
     assert!(REQUEST <= MAX_REQUEST);
     assert!(REPLY <= MAX_REPLY);
     assert!(STATEMENT + SIGNATURE_LEN <= MAX_STATEMENT);

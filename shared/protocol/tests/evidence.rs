@@ -23,11 +23,11 @@ fn an_order_holds_for_its_node_and_boot_alone() {
     assert_eq!(verify(NODE, BOOT, body, &signature), Ok(order));
     assert_eq!(
         verify(NodeId([0; 16]), BOOT, body, &signature),
-        Err(SigningError::NotOurs)
+        Err(SigningError::Misaddressed)
     );
     assert_eq!(
         verify(NODE, BootId(BOOT.0 - 1), body, &signature),
-        Err(SigningError::NotOurs)
+        Err(SigningError::Misaddressed)
     );
     for at in 0..body.len() {
         let mut forged = body.to_vec();
@@ -140,7 +140,7 @@ fn a_statement_of_another_boot_or_key_is_refused() {
     );
     assert_eq!(
         signing::verify_statement(&key, NODE, BootId(1), signed),
-        Err(SigningError::NotOurs)
+        Err(SigningError::Misaddressed)
     );
     for cut in 0..signed.len() {
         assert!(signing::verify_statement(&key, NODE, BOOT, &signed[..cut]).is_err());

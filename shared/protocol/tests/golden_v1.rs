@@ -89,8 +89,8 @@ fn golden_bytes() {
     let mut golden = Golden::new();
     golden.left.retain(|(name, _)| !name.starts_with("wire."));
 
-    golden.value("hello", hello());
-    golden.value("welcome", welcome());
+    golden.value("agent_handshake", agent_handshake());
+    golden.value("handshake_reply", handshake_reply());
 
     golden.request("request.ask", &Request::Ask);
     golden.request(
@@ -110,13 +110,13 @@ fn golden_bytes() {
         golden.request(name, &Request::FinalReport(farewell));
     }
     let steps = [
-        Step::Startup,
-        Step::Inspect,
-        Step::Erase,
-        Step::VerifyErase,
-        Step::Write,
-        Step::VerifyImage,
-        Step::Finish,
+        AgentStep::Startup,
+        AgentStep::Inspect,
+        AgentStep::Erase,
+        AgentStep::VerifyErase,
+        AgentStep::Write,
+        AgentStep::VerifyImage,
+        AgentStep::Finish,
     ];
     golden.value("steps", steps);
 
@@ -135,7 +135,7 @@ fn golden_bytes() {
     for (name, refusal) in [
         ("reply.refused.bad_signature", Refusal::BadSignature),
         ("reply.refused.malformed", Refusal::Malformed),
-        ("reply.refused.not_yours", Refusal::NotYours),
+        ("reply.refused.misaddressed", Refusal::Misaddressed),
         ("reply.refused.too_long", Refusal::TooLong),
     ] {
         golden.reply(name, &Reply::Refused(refusal));

@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use farrier_protocol::{
-    client::{Handshake, Randoms},
+    client::{Handshake, HandshakeEntropy},
     message::*,
     server::{self, Freshness, HandshakeError, SessionError},
     ticket::Ticket,
@@ -49,9 +49,9 @@ fn a_lost_response_is_made_again_bit_for_bit() {
 
 #[test]
 fn another_init_of_the_same_ticket_has_another_digest() {
-    let mut other = randoms();
+    let mut other = entropy();
     other.ephemeral = [0x27; 32];
-    let other = Handshake::new(keys().public(), &ticket(), &hello(), &other).unwrap();
+    let other = Handshake::new(keys().public(), &ticket(), &agent_handshake(), &other).unwrap();
     let digest = |handshake: &Handshake| match Datagram::parse(handshake.datagram()) {
         Ok(Datagram::Init(init)) => server::init_digest(&init),
         _ => panic!("no init"),
@@ -96,7 +96,8 @@ fn a_flipped_bit_ends_at_the_gate() {
 fn an_agent_with_another_ticket_is_refused() {
     let mut other = ticket();
     other.secret[23] ^= 1;
-    let handshake = Handshake::new(keys().public(), &other, &hello(), &randoms()).unwrap();
+    let handshake =
+        Handshake::new(keys().public(), &other, &agent_handshake(), &entropy()).unwrap();
     let mut out = [0; 1200];
     assert_eq!(
         accept(handshake.datagram(), &mut out).unwrap_err(),
@@ -107,7 +108,8 @@ fn an_agent_with_another_ticket_is_refused() {
 #[test]
 fn an_agent_that_expects_another_appliance_is_refused() {
     let stranger = server::Keys::new([0x77; 32], [0; 32]);
-    let handshake = Handshake::new(stranger.public(), &ticket(), &hello(), &randoms()).unwrap();
+    let handshake =
+        Handshake::new(stranger.public(), &ticket(), &agent_handshake(), &entropy()).unwrap();
     let mut out = [0; 1200];
     assert_eq!(
         accept(handshake.datagram(), &mut out).unwrap_err(),
@@ -141,8 +143,8 @@ fn the_caller_may_refuse() {
         &init,
         &ticket(),
         SESSION,
-        |hello| {
-            assert_eq!(*hello, common::hello());
+        |agent_handshake| {
+            assert_eq!(*agent_handshake, common::agent_handshake());
             Err(HandshakeRefusal::Version)
         },
         &mut [0; 1200],
@@ -240,12 +242,12 @@ fn a_reply_is_no_request_and_sessions_do_not_mix() {
     let len = agent.seal_request(&Request::Ask, &mut datagram).unwrap();
     assert_eq!(
         agent.open_reply(&datagram[..len], &mut buffer),
-        Err(SessionError::NotOurs)
+        Err(SessionError::OtherSession)
     );
     // The same session id under other keys.
-    let mut other = randoms();
+    let mut other = entropy();
     other.static_secret = [9; 32];
-    let other = Handshake::new(keys().public(), &ticket(), &hello(), &other).unwrap();
+    let other = Handshake::new(keys().public(), &ticket(), &agent_handshake(), &other).unwrap();
     let mut out = [0; 1200];
     let mut stranger = accept(other.datagram(), &mut out).unwrap().session;
     assert_eq!(
@@ -343,7 +345,7 @@ fn secrets_are_not_printed() {
         appliance,
         keys(),
         order_key(),
-        Randoms {
+        HandshakeEntropy {
             static_secret: [0x21; 32],
             ephemeral: [0x21; 32],
         }

@@ -68,7 +68,7 @@ fn all<T: Clone, const N: usize>(one: T) -> Vec<T, N> {
 
 #[test]
 fn handshake() {
-    let hello = AgentHandshake {
+    let agent_handshake = AgentHandshake {
         version_min: u16::MAX,
         version_max: u16::MAX,
         boot_key: [0xff; 32],
@@ -76,13 +76,13 @@ fn handshake() {
         system_uuid: [0xff; 16],
         boot_mode: BootMode::Uefi,
     };
-    assert_eq!(len(&hello), size::HELLO);
-    let welcome = HandshakeReply {
+    assert_eq!(len(&agent_handshake), size::AGENT_HANDSHAKE);
+    let handshake_reply = HandshakeReply {
         version: u16::MAX,
         node: NodeId([0xff; 16]),
         boot: BootId(u64::MAX),
     };
-    assert_eq!(len(&welcome), size::WELCOME);
+    assert_eq!(len(&handshake_reply), size::HANDSHAKE_REPLY);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn requests_and_replies() {
     assert_eq!(len(&part), size::REQUEST);
     let progress = Request::Progress(Progress {
         order: u32::MAX,
-        step: Step::Finish,
+        step: AgentStep::Finish,
         done: u64::MAX,
         total: u64::MAX,
         rate: u32::MAX,
@@ -158,12 +158,12 @@ fn statements() {
         tpm2: true,
     };
     assert_eq!(len(&inspection), size::INSPECTION);
-    let statement = |fact| Statement {
+    let statement = |report| Statement {
         node: NodeId([0xff; 16]),
         boot: BootId(u64::MAX),
         counter: u32::MAX,
         order: u32::MAX,
-        fact,
+        report,
     };
     assert_eq!(
         len(&statement(Report::Inspection(inspection))),
@@ -179,7 +179,7 @@ fn statements() {
     // An erase certificate, signature included, is at most 1 KiB.
     assert!(len(&statement(certificate)) + 64 <= 1024);
     let failure = Report::Failure(Failure {
-        step: Step::Finish,
+        step: AgentStep::Finish,
         reason: Reason::Resources,
         text: full(),
     });

@@ -1,24 +1,23 @@
-//! What a written image's partition table must become on the disk at hand:
-//! the backup GPT moves to the disk's real end, and a partition for the
-//! config drive appears in front of it (UEFI 2.10, section 5.3).
+//! Adapts the partition table of a written image to the disk: it moves the backup
+//! GPT to the end of the disk and adds a partition for the config drive (UEFI
+//! 2.10, section 5.3).
 //!
-//! An own implementation, since it works on blocks that the caller reads and
-//! writes - so that they are verified like every other byte - and refuses
-//! what it does not understand instead of repairing it. Computes only: a
-//! [`Plan`] is a list of blocks to write.
+//! The crate has its own implementation because the caller reads, writes and
+//! verifies the blocks, and because unknown tables must fail instead of being
+//! repaired. The module does no I/O: a [`Plan`] is a list of blocks to write.
 
 use super::config_drive::LABEL;
 
-/// Alignment of the partition that is added.
+/// Alignment of the added partition in bytes.
 const ALIGNMENT: u64 = 1 << 20;
-/// Most bytes of partition entries that are dealt with; 128 entries of 128
+/// Largest supported size of the partition entries in bytes. 128 entries of 128
 /// bytes are usual.
 const MAX_ENTRIES_LENGTH: u64 = 256 << 10;
-/// Length of the header that is written and understood.
+/// Length of the supported header in bytes.
 const HEADER_LENGTH: usize = 92;
-/// Length of the shortest partition entry.
+/// Length of the shortest partition entry in bytes.
 const ENTRY_LENGTH: usize = 128;
-/// "Basic data": what holds FAT on a GPT disk, in the order of the disk.
+/// GPT type "basic data", for FAT, in the byte order of the disk.
 const BASIC_DATA: [u8; 16] = [
     0xa2, 0xa0, 0xd0, 0xeb, 0xe5, 0xb9, 0x33, 0x44, 0x87, 0xc0, 0x68, 0xb6, 0xb7, 0x26, 0x99, 0xc7,
 ];
@@ -59,9 +58,9 @@ mod field {
 /// Size and block size of the disk that holds the table, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
-    /// The whole disk.
+    /// Size of the disk.
     pub size: u64,
-    /// One logical block.
+    /// Size of a logical block.
     pub block: u32,
 }
 
@@ -75,19 +74,19 @@ impl Geometry {
     }
 }
 
-/// Why a table can't be used.
+/// Why a partition table is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
-    /// There is no table where one is needed.
-    #[error("the image has no partition table that a config drive could join")]
+    /// The image has no partition table, and a config drive needs one.
+    #[error("the image has no partition table for the config drive")]
     NoTable,
     /// A GPT header or its entries have a wrong checksum.
     #[error("the image's partition table has a wrong checksum")]
     Checksum,
-    /// Values that can't be true on this disk.
-    #[error("the image's partition table holds values that can't be")]
+    /// A value is impossible on this disk.
+    #[error("the image's partition table has an impossible value")]
     Absurd,
-    /// All partition entries are taken.
+    /// All partition entries are in use.
     #[error("the image's partition table has no free entry for a config drive")]
     Full,
     /// The disk has no room behind the last partition.
@@ -95,46 +94,46 @@ pub enum TableError {
     NoRoom,
 }
 
-/// Blocks to write.
+/// A write of whole blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
     /// Offset in bytes, a multiple of the block size.
     pub offset: u64,
-    /// Whole blocks.
+    /// The content, whole blocks.
     pub bytes: Vec<u8>,
 }
 
-/// What is to be done. In this order a power cut between two writes leaves a
-/// table that the firmware still finds.
+/// The writes. After a power cut between two of them the firmware still finds a
+/// valid table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Blocks to write, in order.
+    /// The writes in order.
     pub writes: Vec<Write>,
-    /// Where the config drive's partition lies: offset and length in bytes.
+    /// Offset and length of the config drive's partition in bytes.
     pub config_drive: Option<(u64, u64)>,
 }
 
-/// A table as it was found.
+/// The partition table of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Table {
-    /// A GUID partition table; holds the block of the MBR and the header's.
+    /// A GUID partition table.
     Gpt {
-        /// First block of the disk.
+        /// First block of the disk, the protective MBR.
         mbr: Vec<u8>,
-        /// Second block of the disk.
+        /// Second block of the disk, the GPT header.
         header: Vec<u8>,
     },
-    /// A PC partition table; holds its block.
+    /// An MBR partition table, with its block.
     Mbr(Vec<u8>),
     /// Neither.
     None,
 }
 
 impl Table {
-    /// Looks at the first two blocks of a disk.
+    /// Parses the first two blocks of a disk.
     ///
     /// # Errors
-    /// A GPT header whose checksum is wrong or that a GPT can't have.
+    /// The GPT header has a wrong checksum or an impossible value.
     pub fn parse(head: &[u8], geometry: Geometry) -> Result<Self, TableError> {
         let block = geometry.block as usize;
         let (Some(mbr), Some(header)) = (head.get(..block), head.get(block..2 * block)) else {
@@ -144,7 +143,7 @@ impl Table {
         if header.get(field::SIGNATURE) != Some(b"EFI PART") {
             let protective = has_mbr && mbr_entries(mbr).any(|entry| entry[4] == MBR_PROTECTIVE);
             return match (has_mbr, protective) {
-                // A GPT disk without its header, or one for other block sizes.
+                // A GPT without its header, or for another block size.
                 (_, true) => Err(TableError::Absurd),
                 (true, _) => Ok(Self::Mbr(mbr.into())),
                 (false, _) => Ok(Self::None),
@@ -178,8 +177,8 @@ impl Table {
         Ok(table)
     }
 
-    /// Where the partition entries of a GPT lie: offset and length in bytes,
-    /// the length in whole blocks.
+    /// Returns offset and length of a GPT's partition entries in bytes. The
+    /// length is in whole blocks.
     pub fn entries(&self, geometry: Geometry) -> Option<(u64, u64)> {
         let Self::Gpt { header, .. } = self else {
             return None;
@@ -192,10 +191,9 @@ impl Table {
         ))
     }
 
-    /// What is to be written so that the table fits `geometry` and, where
-    /// `config_drive` gives its length in bytes, has a partition for it.
-    /// `entries` are the bytes of [`Table::entries`], empty where there are
-    /// none; `id` is random and becomes the new partition's identity.
+    /// Plans the writes after which the table fits `geometry` and has a partition
+    /// of `config_drive` bytes. `entries` has the bytes at [`Table::entries`], or
+    /// is empty; `id` is random and becomes the unique GUID of the partition.
     ///
     /// # Errors
     /// See [`TableError`].
@@ -242,7 +240,7 @@ fn plan_gpt(
         return Err(TableError::NoRoom);
     }
 
-    // A config drive that came inside the image belongs to another server.
+    // A config drive inside the image belongs to another server.
     if wanted.is_some() {
         for entry in entries[..used].chunks_exact_mut(entry_length) {
             if !is_free(entry) && name_of(entry) == LABEL {
@@ -329,7 +327,7 @@ fn plan_gpt(
     })
 }
 
-/// Gives a header its checksum.
+/// Sets the checksum of a header.
 fn seal(header: &mut [u8]) {
     let length = (u32_at(header, field::LENGTH) as usize).min(header.len());
     header[field::CRC].fill(0);
@@ -337,8 +335,8 @@ fn seal(header: &mut [u8]) {
     header[field::CRC].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// The protective partition spans the whole disk, as far as it can say so.
-/// Boot code and hybrid entries stay.
+/// Makes the protective partition span the disk, up to its 32-bit limit. Keeps
+/// boot code and hybrid entries.
 fn protective_mbr(mbr: &[u8], last: u64) -> Vec<u8> {
     let mut mbr = mbr.to_vec();
     for index in 0..4 {
@@ -355,7 +353,7 @@ fn protective_mbr(mbr: &[u8], last: u64) -> Vec<u8> {
 }
 
 fn plan_mbr(geometry: Geometry, mbr: &[u8], wanted: u64) -> Result<Plan, TableError> {
-    // Block numbers have 32 bits here, whatever the disk's size.
+    // Block numbers have 32 bits in an MBR.
     let end = geometry.blocks().min(u64::from(u32::MAX));
     let first_free = mbr_entries(mbr)
         .filter(|entry| entry[4] != 0)
@@ -373,7 +371,7 @@ fn plan_mbr(geometry: Geometry, mbr: &[u8], wanted: u64) -> Result<Plan, TableEr
     let start = MBR_ENTRIES + 16 * slot;
     let entry = bytes.get_mut(start..start + 16).ok_or(TableError::Absurd)?;
     entry.fill(0);
-    // Cylinders, heads and sectors that say "look at the block numbers".
+    // The CHS value that refers to the block numbers.
     entry[1..4].copy_from_slice(&[0xfe, 0xff, 0xff]);
     entry[4] = MBR_FAT;
     entry[5..8].copy_from_slice(&[0xfe, 0xff, 0xff]);
@@ -385,8 +383,8 @@ fn plan_mbr(geometry: Geometry, mbr: &[u8], wanted: u64) -> Result<Plan, TableEr
     })
 }
 
-/// The last place of `wanted` bytes that starts at a multiple of
-/// [`ALIGNMENT`], between two block numbers (the second one is outside).
+/// Returns the last position for `wanted` bytes that is a multiple of
+/// [`ALIGNMENT`] and lies within a half-open range of blocks.
 fn place(
     geometry: Geometry,
     first_free: u64,
@@ -429,14 +427,15 @@ fn name_of(entry: &[u8]) -> String {
         .collect()
 }
 
-/// Marks random bytes as a random UUID (RFC 9562, 5.4), in the disk's order.
+/// Sets the version bits of a random UUID (RFC 9562, 5.4) in the byte order of the
+/// disk.
 fn version_4(mut id: [u8; 16]) -> [u8; 16] {
     id[7] = id[7] & 0x0f | 0x40;
     id[8] = id[8] & 0x3f | 0x80;
     id
 }
 
-/// Reads a field that the caller's slice is known to hold; zero otherwise.
+/// Reads a field; zero if the slice is too short.
 fn u32_at(bytes: &[u8], at: core::ops::Range<usize>) -> u32 {
     bytes
         .get(at)

@@ -1,4 +1,5 @@
-//! Partition tables against another implementation, and against nonsense.
+//! Tests the partition tables with another implementation and with malformed
+//! input.
 
 use super::*;
 use gpt::disk::LogicalBlockSize;
@@ -20,8 +21,8 @@ fn logical(block: u32) -> LogicalBlockSize {
     }
 }
 
-/// An image with two partitions, made by the other implementation, on a
-/// larger disk.
+/// Returns a disk with an image of two partitions, which the other
+/// implementation made. The disk is larger than the image.
 fn disk_with_image(geometry: Geometry) -> Vec<u8> {
     let mut bytes = vec![0; IMAGE as usize];
     let mut cursor = Cursor::new(&mut bytes);
@@ -58,7 +59,7 @@ fn carry_out(disk: &mut [u8], plan: &Plan) {
     }
 }
 
-/// Opens both copies of the table by the other implementation.
+/// Opens both copies of the table with the other implementation.
 fn open(disk: &[u8], geometry: Geometry) -> gpt::GptDisk<Cursor<Vec<u8>>> {
     let table = gpt::GptConfig::new()
         .writable(false)
@@ -78,7 +79,7 @@ fn open(disk: &[u8], geometry: Geometry) -> gpt::GptDisk<Cursor<Vec<u8>>> {
 }
 
 #[test]
-fn the_table_grows_to_the_disk_and_gains_a_config_drive() {
+fn table_grows_to_the_disk_and_has_a_config_drive() {
     for block in [512, 4096] {
         let geometry = Geometry { block, ..DISK };
         let mut disk = disk_with_image(geometry);
@@ -105,7 +106,7 @@ fn the_table_grows_to_the_disk_and_gains_a_config_drive() {
 }
 
 #[test]
-fn without_a_config_drive_only_the_end_moves() {
+fn without_config_drive_only_the_backup_moves() {
     let mut disk = disk_with_image(DISK);
     let plan = plan_for(&disk, DISK, None).unwrap();
     assert_eq!(plan.config_drive, None);
@@ -119,7 +120,7 @@ fn without_a_config_drive_only_the_end_moves() {
 }
 
 #[test]
-fn a_foreign_config_drive_is_replaced() {
+fn config_drive_of_the_image_is_replaced() {
     let mut disk = disk_with_image(DISK);
     for _ in 0..2 {
         let plan = plan_for(&disk, DISK, Some(8 << 20)).unwrap();
@@ -129,7 +130,7 @@ fn a_foreign_config_drive_is_replaced() {
 }
 
 #[test]
-fn a_disk_as_large_as_the_image_has_no_room() {
+fn disk_of_the_image_size_has_no_room() {
     let disk = disk_with_image(Geometry {
         size: IMAGE,
         ..DISK
@@ -146,7 +147,7 @@ fn a_disk_as_large_as_the_image_has_no_room() {
 }
 
 #[test]
-fn every_flipped_bit_of_header_and_entries_is_seen() {
+fn every_flipped_bit_of_header_and_entries_fails() {
     let mut disk = disk_with_image(DISK);
     for at in (512..512 + HEADER_LENGTH).chain(1024..1024 + 256) {
         disk[at] ^= 0x10;
@@ -157,7 +158,7 @@ fn every_flipped_bit_of_header_and_entries_is_seen() {
 }
 
 #[test]
-fn an_mbr_gains_a_partition() {
+fn mbr_gets_a_partition() {
     let mut disk = vec![0; DISK.size as usize];
     disk[510..512].copy_from_slice(&[0x55, 0xaa]);
     disk[450] = 0x83;
@@ -177,7 +178,7 @@ fn an_mbr_gains_a_partition() {
 }
 
 #[test]
-fn a_disk_without_a_table() {
+fn disk_without_a_table_has_no_plan() {
     let disk = vec![0; 1 << 20];
     let geometry = Geometry {
         size: 1 << 20,
@@ -221,7 +222,7 @@ proptest! {
         fields in proptest::collection::vec((0_usize..1024, any::<u8>()), 0..40),
         wanted in proptest::option::of(0_u64..1 << 30),
     ) {
-        // Only the head is looked at.
+        // The parser reads only the head.
         static IMAGE_HEAD: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
             disk_with_image(DISK)[..64 << 10].to_vec()
         });

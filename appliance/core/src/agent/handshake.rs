@@ -2,11 +2,11 @@
 //! handshake that it is good for.
 
 use crate::identity::is_real_uuid;
-use crate::interface::Effects;
 use crate::interface::Endpoint;
 use crate::interface::Instant;
-use crate::node::{Hop, Power, cut};
-use crate::rack::{Rack, count};
+use crate::interface::{Effects, PowerState};
+use crate::node::{Hop, cut};
+use crate::rack::{Rack, count, edit};
 use farrier_protocol::message::HandshakeReply;
 use farrier_protocol::server::{self, HandshakeError};
 use farrier_protocol::version;
@@ -26,28 +26,33 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 .as_ref()
                 .is_some_and(|ticket| ticket.id == init.ticket)
         });
-        let Some((index, secrets)) = found.zip(self.secrets.as_ref()) else {
+        let Some(index) = found.filter(|_| self.secrets.is_some()) else {
             count(&mut self.counters.agent_stray);
             out.agent_with(from, |room| {
                 emit_refused(init.ticket, HandshakeRefusal::TicketUnknown, room)
             });
             return;
         };
-        let mut fresh = SessionId(self.last_session.wrapping_add(1));
-        // Sessions of before a restart keep their names.
-        while self.find_by_session(fresh).is_some() {
-            fresh = SessionId(fresh.0.wrapping_add(1));
-        }
-        let Some(node) = self.nodes.get_mut(index) else {
-            return;
-        };
-        let Some(ticket) = node.boot.ticket else {
+        // The gate comes first: what does not pass it costs little, and
+        // touches no node.
+        let Some(ticket) = self.nodes.get(index).and_then(|node| node.boot.ticket) else {
             return;
         };
         if !server::verify_gate(init, &ticket) {
             count(&mut self.counters.agent_forged);
             return;
         }
+        let mut fresh = SessionId(self.last_session.wrapping_add(1));
+        // Sessions of before a restart keep their names.
+        while self.find_by_session(fresh).is_some() {
+            fresh = SessionId(fresh.0.wrapping_add(1));
+        }
+        let Some(node) = edit!(self, index) else {
+            return;
+        };
+        let Some(secrets) = &self.secrets else {
+            return;
+        };
         // A ticket is good for one handshake. The same datagram again means
         // that the response was lost; another one, another machine.
         let digest = server::init_digest(init);
@@ -117,17 +122,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         node.boot.session = Some(accepted.session);
         node.boot.init_digest = digest;
-        node.boot.boot_key = accepted.hello.boot_key;
-        node.boot.mode = Some(accepted.hello.boot_mode);
+        node.boot.boot_key = accepted.handshake.boot_key;
+        node.boot.mode = Some(accepted.handshake.boot_mode);
         node.boot.heard = Some(now);
-        node.power = Power::On;
-        if node.system_uuid == [0; 16] && is_real_uuid(&accepted.hello.system_uuid) {
-            node.system_uuid = accepted.hello.system_uuid;
+        node.power = PowerState::On;
+        if node.system_uuid == [0; 16] && is_real_uuid(&accepted.handshake.system_uuid) {
+            node.system_uuid = accepted.handshake.system_uuid;
         }
         node.timeline.mark(Hop::Handshake, now);
         count(&mut self.counters.sessions);
         // An answer to a node that is gone: the agent is refused at its first
         // question, and starts its machine anew.
-        self.merge_known(now, index, out);
+        self.merge_known(now, index);
     }
 }

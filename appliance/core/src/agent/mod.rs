@@ -2,13 +2,14 @@
 //! in `handshake`, what agents state in `statement`, what they are ordered in
 //! `order`.
 
-use crate::interface::Effects;
 use crate::interface::Endpoint;
 use crate::interface::Instant;
-use crate::node::{Job, Node, Power};
+use crate::interface::{Effects, PowerAction, PowerState};
+use crate::node::Reason;
+use crate::node::{Hop, Job, Node};
 use crate::provisioning::agent_phase;
 use crate::provisioning::steps::Step;
-use crate::rack::{Rack, count};
+use crate::rack::{Rack, count, edit};
 use farrier_lifecycle::Event;
 use farrier_protocol::message::{FinalReport, Progress, Refusal, Reply, Request};
 use farrier_protocol::server::{Freshness, Session, SessionError};
@@ -80,14 +81,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         out: &mut Effects,
     ) {
         let mut buffer = [0; MAX_DATAGRAM];
-        // The first word of a session is written down, whatever it says.
+        // The first request of a session is written, whatever it asks for: a
+        // restart must know that the session is in use.
         let session = |node: &Node| node.boot.session.as_ref().is_none_or(Session::is_unused);
         let first = self.nodes.get(index).is_none_or(session);
-        let before = first.then(|| self.marks(index));
-        let Some(node) = self.nodes.get_mut(index) else {
+        if first && self.touch(index).is_none() {
+            return;
+        }
+        let Some(mut node) = self.nodes.volatile(index) else {
             return;
         };
-        let Some(session) = node.boot.session.as_mut() else {
+        let Some(session) = node.session() else {
             return;
         };
         let (freshness, request) = match session.open(datagram, &mut buffer) {
@@ -101,15 +105,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if node.boot.heard.is_none() && agent_phase(node.state) == Some(true) {
             // It comes back with the facts of its session after a restart of
             // the appliance: its work goes on.
-            node.deadline = node.state.deadline().map(|d| now.plus_millis(d.millis));
+            let deadline = node.state.deadline();
+            node.set_deadline(deadline.map(|d| now.plus_millis(d.millis)));
         }
-        node.boot.heard = Some(now);
-        let quiet = match &request {
-            Some(Request::Ask) => agent_phase(node.state).is_none() && !node.boot.imaged,
-            Some(Request::Progress(_)) => true,
-            _ => false,
-        };
-        let before = before.or_else(|| (!quiet).then(|| self.marks(index)));
+        node.set_heard(now);
         let answer = match request {
             None => Answer::Refused(Refusal::Malformed),
             Some(Request::Ask) => self.ask(now, index, out),
@@ -121,9 +120,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Some(Request::FinalReport(_)) => Answer::Ack,
         };
         self.reply(now, index, from, answer, out);
-        if let Some(before) = before {
-            self.note(index, &before, out);
-        }
     }
 
     fn reply(
@@ -158,10 +154,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             },
             (Answer::Refused(refusal), _) => Reply::Refused(*refusal),
         };
-        if let Some(session) = self
-            .nodes
-            .get_mut(index)
-            .and_then(|n| n.boot.session.as_mut())
+        if let Some(mut node) = self.nodes.volatile(index)
+            && let Some(session) = node.session()
         {
             out.agent_with(from, |room| session.seal_reply(&reply, room).ok());
         }
@@ -175,13 +169,20 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if node.boot.imaged {
             return Answer::Order(Job::Reboot);
         }
+        let request = node.power_request.map(|request| request.action);
         let Some(at_work) = agent_phase(node.state) else {
+            // The machine's own system follows soft requests first.
+            match request {
+                Some(PowerAction::SoftOff) => return Answer::Order(Job::PowerOff),
+                Some(PowerAction::SoftReboot) => return Answer::Order(Job::Reboot),
+                _ => {}
+            }
             // Who has waited for minutes may wait for seconds more.
             let idle = u32::try_from(now.since(node.since) / 16).unwrap_or(u32::MAX);
             return Answer::Wait(idle.clamp(IDLE_MILLIS, IDLE_LONG_MILLIS));
         };
         if !at_work {
-            self.event(now, index, Event::Resume, "the agent is at work", out);
+            self.event(now, index, Event::Resume, Reason::AgentWorks, out);
         }
         self.proceed(now, index, out);
         let Some(node) = self.nodes.get(index) else {
@@ -200,7 +201,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     fn progress(&mut self, now: Instant, index: usize, progress: Progress) -> Answer {
-        if let Some(node) = self.nodes.get_mut(index) {
+        if let Some(mut node) = self.nodes.volatile(index) {
             let current = node.boot.order.map(|order| order.counter);
             if current != Some(progress.order) {
                 return Answer::Ack;
@@ -212,9 +213,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 .progress
                 .is_none_or(|last| last.step != progress.step || last.done < progress.done);
             if moved && let Some(deadline) = node.state.deadline() {
-                node.deadline = Some(now.plus_millis(deadline.millis));
+                node.set_deadline(Some(now.plus_millis(deadline.millis)));
             }
-            node.boot.progress = Some(progress);
+            node.set_progress(progress);
         }
         Answer::Ack
     }
@@ -226,29 +227,29 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         farewell: FinalReport,
         out: &mut Effects,
     ) -> Answer {
-        let Some(node) = self.nodes.get_mut(index) else {
+        let Some(node) = edit!(self, index) else {
             return Answer::Ack;
         };
         node.boot.left = true;
         node.power = match farewell {
-            FinalReport::Reboot => Power::On,
-            FinalReport::PowerOff => Power::Off,
+            FinalReport::Reboot => PowerState::On,
+            FinalReport::PowerOff => PowerState::Off,
         };
+        node.power_control.seen = now;
         let ordered = node.boot.order.take().map(|order| order.job);
         let (steps, imaged, state) = (node.steps, node.boot.imaged, node.state);
         if steps.first() == Some(Step::Reboot) && ordered == Some(Job::Reboot) {
-            self.set_steps(index, steps.rest(), out);
+            self.set_steps(index, steps.rest());
         }
+        // It restarts by itself.
+        let back = now.plus_millis(Hop::Discover.limit_millis());
         if imaged {
-            self.deployed(now, index, "all is done and proven", out);
+            self.deployed(now, index, Reason::Proven, out);
         } else if agent_phase(state) == Some(true) {
-            self.event(
-                now,
-                index,
-                Event::Wait,
-                "the agent left; waiting for it to come back",
-                out,
-            );
+            self.event(now, index, Event::Wait, Reason::AgentLeft, out);
+            if let Some(mut node) = self.nodes.volatile(index) {
+                node.power_control().hold_off(back);
+            }
         }
         Answer::Ack
     }

@@ -2,13 +2,12 @@
 
 use crate::interface::Effects;
 use crate::interface::Instant;
+use crate::node::Reason;
 use crate::node::{Hop, Issued, Job};
-use crate::persist::record::Record;
-use crate::rack::Rack;
+use crate::rack::{Rack, edit};
 use farrier_protocol::message::{ConfigDrive, Deploy, EraseMethod, Order, Task};
 use farrier_protocol::signing;
 use heapless::Vec;
-use sha2::{Digest, Sha256};
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Makes the order for a job and signs it into `body`. An order that was
@@ -24,6 +23,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let task = match job {
             Job::Inspect => Task::Inspect,
             Job::Reboot => Task::Reboot,
+            Job::PowerOff => Task::PowerOff,
             Job::Erase => {
                 let mut disks = Vec::new();
                 for disk in self.disks(index) {
@@ -38,13 +38,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 Ok(deploy) => Task::Deploy(deploy),
                 Err(why) => {
                     self.warn(index, why);
-                    self.fail(now, index, "the order can't be given", out);
+                    self.fail(now, index, Reason::OrderFailed, out);
                     return None;
                 }
             },
         };
+        let node = edit!(self, index)?;
         let secrets = self.secrets.as_ref()?;
-        let node = self.nodes.get_mut(index)?;
         let repeated = node.boot.order.filter(|order| order.job == job);
         let counter = match repeated {
             Some(order) => order.counter,
@@ -59,13 +59,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let (encoded, signature) = signing::sign_order(&secrets.orders, &order, body).ok()?;
         let len = encoded.len();
         if repeated.is_none() {
-            Record::Ordered {
-                node: node.id,
-                boot: node.boot.id,
-                counter,
-                digest: Sha256::digest(encoded).into(),
-            }
-            .emit(out);
             if job == Job::Erase {
                 node.boot.erased = 0;
             }

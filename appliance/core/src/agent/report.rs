@@ -3,19 +3,18 @@
 
 use crate::interface::Instant;
 use crate::interface::{Effects, StatementRef};
+use crate::node::Reason;
 use crate::node::flags::Flags;
 use crate::node::{Architecture, Job, Written};
-use crate::persist::record::Record;
 use crate::provisioning::agent_phase;
 use crate::provisioning::steps::Step;
-use crate::rack::{DiskSlot, PartSlot, REASSEMBLIES, Rack, count};
+use crate::rack::{DiskSlot, PartSlot, REASSEMBLIES, Rack, count, edit};
+use farrier_asset_store::SlotPart;
 use farrier_lifecycle::{Event, State};
 use farrier_protocol::digest::{Inspection, Report, Statement};
 use farrier_protocol::message::{Failure, Part, Refusal};
 use farrier_protocol::parts::{Arrived, PartError};
 use farrier_protocol::signing::{self, PublicKey};
-use farrier_store::SlotPart;
-use sha2::{Digest, Sha256};
 
 use super::Answer;
 
@@ -64,7 +63,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let verified = signing::verify_statement_digest(&boot_key, id, boot, signed);
         let refusal = match &verified {
             Ok(statement) if statement.counter == part.statement => None,
-            Ok(_) | Err(signing::SigningError::NotOurs) => Some(Refusal::NotYours),
+            Ok(_) | Err(signing::SigningError::Misaddressed) => Some(Refusal::Misaddressed),
             Err(signing::SigningError::Malformed) => Some(Refusal::Malformed),
             Err(_) => Some(Refusal::BadSignature),
         };
@@ -74,15 +73,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return Answer::Refused(refusal.unwrap_or(Refusal::Malformed));
         };
         count(&mut self.counters.statements);
-        Record::Stated {
-            node: id,
-            boot,
-            counter: statement.counter,
-            digest: Sha256::digest(signed).into(),
-        }
-        .emit(out);
         let len = u16::try_from(signed.len()).unwrap_or(0);
-        let inspection = matches!(statement.fact, Report::Inspection(_));
+        let inspection = matches!(statement.report, Report::Inspection(_));
         let kept = if inspection {
             SlotPart::Inspection
         } else {
@@ -94,7 +86,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         out.store_statement(index, kept, statement_place);
         slot.owner = None;
-        if let Some(node) = self.nodes.get_mut(index) {
+        if let Some(node) = edit!(self, index) {
             node.boot.last_statement = statement.counter;
             if inspection {
                 node.hardware.statement_len = len;
@@ -115,7 +107,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         let state = node.state;
-        match &statement.fact {
+        match &statement.report {
             Report::Inspection(inspection) => {
                 self.inspected(now, index, inspection, out);
             }
@@ -127,7 +119,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     .find(|slot| usize::from(slot.node) == index && slot.id == certificate.disk)
                     .map(|slot| slot.place);
                 if let Some(place) = place.filter(|_| certificate.verified_bytes == size)
-                    && let Some(node) = self.nodes.get_mut(index)
+                    && let Some(node) = edit!(self, index)
                 {
                     node.boot.erased |= 1u16.checked_shl(place.into()).unwrap_or(0);
                 }
@@ -141,26 +133,26 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                         all | 1u16.checked_shl(slot.place.into()).unwrap_or(0)
                     });
                 let erased = self.nodes.get(index).map_or(0, |n| n.boot.erased);
-                if let Some(node) = self.nodes.get_mut(index) {
+                if let Some(node) = edit!(self, index) {
                     node.boot.order = None;
                 }
                 if all != 0 && erased & all == all && state == State::Cleaning {
-                    self.set_flags(index, Flags::ERASED, true, out);
+                    self.set_flags(index, Flags::ERASED, true);
                     self.step_done(now, index, out);
                 } else {
                     self.warn(
                         index,
                         "the agent is done, but not every disk has a certificate",
                     );
-                    self.fail(now, index, "certificates are missing", out);
+                    self.fail(now, index, Reason::CertificatesMissing, out);
                 }
             }
             Report::ImageWritten(proof) if order.job == Job::Deploy => {
                 let expected = self.image_of(index).map(|image| image.root);
                 if expected != Some(proof.manifest_root) {
                     self.warn(index, "the agent proved another image than the one ordered");
-                    self.fail(now, index, "the proof names another image", out);
-                } else if let Some(node) = self.nodes.get_mut(index) {
+                    self.fail(now, index, Reason::WrongImage, out);
+                } else if let Some(node) = edit!(self, index) {
                     node.written = Some(Written {
                         image_bytes: proof.image_bytes,
                         fetched_bytes: proof.fetched_bytes,
@@ -178,13 +170,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     fn failed(&mut self, now: Instant, index: usize, failure: &Failure, out: &mut Effects) {
-        if let Some(node) = self.nodes.get_mut(index) {
+        if let Some(node) = edit!(self, index) {
             node.set_error(format_args!(
                 "{:?} failed, reason {} ({:?}): {}",
                 failure.step, failure.reason as u8, failure.reason, failure.text
             ));
         }
-        self.fail(now, index, "the agent reported a failure", out);
+        self.fail(now, index, Reason::AgentFailed, out);
     }
 
     fn inspected(
@@ -197,7 +189,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let Ok(owner) = u16::try_from(index) else {
             return;
         };
-        if !self.identify(index, inspection, out) {
+        if !self.identify(index, inspection) {
             // What spoke is a part of another node: its machine has to boot
             // as that one.
             return;
@@ -205,7 +197,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if self.belongs_to_other(index, inspection) {
             // Both are in use, and the other one's tenant may be on these
             // disks: nothing is done to them under this name.
-            self.fail(now, index, "another node is this machine", out);
+            self.fail(now, index, Reason::OtherNode, out);
+            return;
+        }
+        if self.touch(index).is_none() {
             return;
         }
         self.disks.retain(|slot| slot.node != owner);
@@ -218,7 +213,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             };
             full |= self.disks.push(slot).is_err();
         }
-        let Some(node) = self.nodes.get_mut(index) else {
+        let Some(node) = edit!(self, index) else {
             return;
         };
         node.boot.inspected = !full;
@@ -236,12 +231,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if full {
             count(&mut self.counters.disks_full);
             self.warn(index, "the appliance's table of disks is full");
-            self.fail(now, index, "no room for the node's disks", out);
+            self.fail(now, index, Reason::DisksFull, out);
         } else if inspection.disks.is_empty() && matches!(due, Some(Step::Erase | Step::Write)) {
             self.warn(index, "the machine has no disk that can be written");
-            self.fail(now, index, "no disks", out);
+            self.fail(now, index, Reason::NoDisks, out);
         } else if due == Some(Step::Inspect) && matches!(state, State::Inspecting) {
-            self.event(now, index, Event::Done, "the hardware is known", out);
+            self.event(now, index, Event::Done, Reason::Inspected, out);
         } else if due == Some(Step::Inspect) {
             self.step_done(now, index, out);
         }

@@ -5,7 +5,6 @@
 //! them two. A request that no node fits is refused at once and leaves
 //! nothing behind.
 
-use crate::api::uuid;
 use crate::interface::Allocate;
 use crate::interface::CommandError;
 use crate::interface::Effects;
@@ -13,14 +12,15 @@ use crate::node::flags::Flags;
 use crate::node::{Hardware, HardwareFeatures, NAME_LEN, Node};
 use crate::persist::record::Record;
 use crate::provisioning::{agent_phase, deployed};
-use crate::rack::Rack;
+use crate::rack::{Rack, edit};
 use crate::strings::{KeyValues, Kind, RACK, StringPool};
 use farrier_lifecycle::State;
 use farrier_protocol::message::NodeId;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// Most flavors.
-pub const MAX_FLAVORS: usize = 8;
+pub const MAX_FLAVORS: usize = farrier_sizes::FLAVORS;
 
 /// What a node must be and have. Zeros ask for nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ impl Requirements {
             && memory_mib >= self.memory_mib
             && local_gib >= self.local_gib
             && link >= self.link
-            && parts.has(self.parts)
+            && parts.contains(self.parts)
     }
 
     pub(crate) const fn uses(&self, word: u8) -> bool {
@@ -87,9 +87,9 @@ pub fn is_free(node: &Node) -> bool {
     let taken = Flags::MAINTENANCE;
     node.state == State::Available
         && !node.is_vacant()
-        && !node.flags.has(taken)
-        && !node.flags.has(Flags::RETIRED)
-        && !node.flags.has(Flags::ALLOCATED)
+        && !node.flags.contains(taken)
+        && !node.flags.contains(Flags::RETIRED)
+        && !node.flags.contains(Flags::ALLOCATED)
         && node.instance.instance_uuid.is_none()
 }
 
@@ -98,7 +98,7 @@ pub fn is_free(node: &Node) -> bool {
 fn is_unclaimed(node: &Node, id: NodeId) -> bool {
     let instance = node.instance.instance_uuid;
     node.state == State::Active
-        && !node.flags.has(Flags::ALLOCATED)
+        && !node.flags.contains(Flags::ALLOCATED)
         && instance.is_none_or(|own| own == id)
 }
 
@@ -109,7 +109,7 @@ fn waste(need: &Requirements, node: &Node) -> impl Ord + use<> {
     let hardware = &node.hardware;
     (
         (node.traits & !need.traits).count_ones(),
-        (hardware.parts.0 & !need.parts.0).count_ones(),
+        (hardware.parts.bits() & !need.parts.bits()).count_ones(),
         hardware.memory_mib,
         hardware.cpus,
         hardware.local_gib,
@@ -176,7 +176,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.flavors.retain(|other| other.place != flavor.place);
         self.texts
             .set(usize::from(RACK), Kind::Flavor(flavor.place), "")?;
-        Record::FlavorGone {
+        Record::FlavorDeleted {
             place: flavor.place,
         }
         .emit(out);
@@ -191,11 +191,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     /// Finds the node that fits best, and claims it.
-    pub(crate) fn allocate(
-        &mut self,
-        request: &Allocate<'_>,
-        out: &mut Effects,
-    ) -> Result<(), CommandError> {
+    pub(crate) fn allocate(&mut self, request: &Allocate<'_>) -> Result<(), CommandError> {
         let Allocate {
             id,
             name,
@@ -241,10 +237,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         need.traits |= wanted;
         let candidate = |index: usize, of: &Node| {
+            let own = Uuid::from_bytes(of.id.0);
             let mut candidates = lists.all("candidate_nodes").peekable();
             node.is_none_or(|only| only == of.id)
                 && (candidates.peek().is_none()
-                    || candidates.any(|name| name == of.name || uuid::parse(name) == Some(of.id)))
+                    || candidates.any(|name| name == of.name || Uuid::try_parse(name) == Ok(own)))
                 && index < usize::from(RACK)
         };
         let found = self
@@ -260,18 +257,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if room > self.texts.free() {
             return Err(CommandError::StringsFull);
         }
-        self.allocated(found, id, name, class, wanted)?;
-        if let Some(node) = self.nodes.get(found) {
-            Record::Allocated {
-                node: node.id,
-                allocation: id,
-                wanted,
-                name,
-                class,
-            }
-            .emit(out);
-        }
-        Ok(())
+        self.allocated(found, id, name, class, wanted)
     }
 
     /// Notes that an allocation has a node: also for a record of before a
@@ -284,9 +270,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         class: &str,
         wanted: u32,
     ) -> Result<(), CommandError> {
+        self.touch(index).ok_or(CommandError::NoSuchNode)?;
         self.texts.set(index, Kind::AllocationName, name)?;
         self.texts.set(index, Kind::AllocationClass, class)?;
-        let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchNode)?;
+        let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
         node.instance.instance_uuid = Some(allocation);
         node.wanted = wanted;
         node.flags.set(Flags::ALLOCATED, true);
@@ -299,7 +286,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             .find_by_instance(id)
             .filter(|index| {
                 let node = self.nodes.get(*index);
-                node.is_some_and(|node| node.flags.has(Flags::ALLOCATED))
+                node.is_some_and(|node| node.flags.contains(Flags::ALLOCATED))
             })
             .ok_or(CommandError::NoSuchAllocation)?;
         let state = self.nodes.get(index).map_or(State::Enroll, |n| n.state);
@@ -307,19 +294,19 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return Err(CommandError::InUse(state));
         }
         self.deallocated(index);
-        if let Some(node) = self.nodes.get(index) {
-            Record::Deallocated { node: node.id }.emit(out);
-        }
         self.sweep_traits(out);
         Ok(())
     }
 
     /// Notes that no allocation has a node any more.
     pub(crate) fn deallocated(&mut self, index: usize) {
+        if self.touch(index).is_none() {
+            return;
+        }
         // Removing always fits.
         let _fits = self.texts.set(index, Kind::AllocationName, "");
         let _fits = self.texts.set(index, Kind::AllocationClass, "");
-        if let Some(node) = self.nodes.get_mut(index) {
+        if let Some(node) = edit!(self, index) {
             node.instance.instance_uuid = None;
             node.wanted = 0;
             node.flags.set(Flags::ALLOCATED, false);

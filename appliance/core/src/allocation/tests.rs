@@ -1,6 +1,6 @@
 use super::*;
-use crate::every_verb::TestRack;
 use crate::interface::Instant;
+use crate::rack::TestRack;
 use farrier_protocol::message::Mac;
 use proptest::prelude::*;
 use std::string::{String, ToString};
@@ -32,7 +32,7 @@ fn need((traits, class, parts, memory_mib, cpus, local_gib, link): Shape) -> Req
         cpus,
         link,
         class,
-        parts: HardwareFeatures(parts),
+        parts: HardwareFeatures::from_bits_retain(parts),
     }
 }
 
@@ -137,7 +137,7 @@ proptest! {
         let mut taken = std::vec![false; shapes.len()];
         for number in 0..=shapes.len() {
             out.clear();
-            let got = rack.allocate(&wish(number, "f"), &mut out);
+            let got = rack.allocate(&wish(number, "f"));
             let expected = best(&shapes, &taken, asks);
             prop_assert_eq!(got.is_ok(), expected.is_some());
             let Some(place) = expected else {
@@ -147,11 +147,11 @@ proptest! {
             taken[place] = true;
             let node = &rack.nodes[place];
             prop_assert_eq!(node.instance.instance_uuid, Some(id(100 + number)));
-            prop_assert!(node.flags.has(Flags::ALLOCATED));
+            prop_assert!(node.flags.contains(Flags::ALLOCATED));
             let records: Vec<&[u8]> = out.records().collect();
             prop_assert_eq!(records.len(), 1);
         }
-        let allocated = rack.nodes.iter().filter(|n| n.flags.has(Flags::ALLOCATED)).count();
+        let allocated = rack.nodes.iter().filter(|n| n.flags.contains(Flags::ALLOCATED)).count();
         prop_assert_eq!(allocated, taken.iter().filter(|taken| **taken).count());
     }
 }
@@ -168,16 +168,15 @@ fn only_what_is_free_is_given_away() {
     ];
     for spoil in spoil {
         let mut rack = rack(&[plain, plain]);
-        let mut out = Effects::new();
         rack.texts
             .set(usize::from(RACK), Kind::Trait(0), "c")
             .unwrap();
         rack.nodes.iter_mut().for_each(|node| node.class = 1);
         spoil(&mut rack.nodes[0]);
-        assert_eq!(rack.allocate(&wish(0, "c"), &mut out), Ok(()));
+        assert_eq!(rack.allocate(&wish(0, "c")), Ok(()));
         assert_eq!(rack.nodes[1].instance.instance_uuid, Some(id(100)));
         assert_eq!(
-            rack.allocate(&wish(1, "c"), &mut out),
+            rack.allocate(&wish(1, "c")),
             Err(CommandError::NoMatchingNode)
         );
     }
@@ -193,7 +192,6 @@ fn what_makes_a_machine_rare_is_kept_for_who_needs_it() {
         (1, 1, 0, 9, 9, 9, 9),
     ];
     let mut rack = rack(&shapes);
-    let mut out = Effects::new();
     for (place, word) in ["one", "two"].into_iter().enumerate() {
         let kind = Kind::Trait(place as u8);
         rack.texts.set(usize::from(RACK), kind, word).unwrap();
@@ -204,7 +202,7 @@ fn what_makes_a_machine_rare_is_kept_for_who_needs_it() {
             lists: KeyValues(&traits),
             ..wish(number, "one")
         };
-        assert_eq!(rack.allocate(&request, &mut out), Ok(()));
+        assert_eq!(rack.allocate(&request), Ok(()));
         assert_eq!(
             rack.nodes[best].instance.instance_uuid,
             Some(id(100 + number))
@@ -216,7 +214,6 @@ fn what_makes_a_machine_rare_is_kept_for_who_needs_it() {
 fn candidates_names_and_classes() {
     let plain: Shape = (0, 1, 0, 1, 1, 1, 1);
     let mut rack = rack(&[plain, plain, plain, (0, 2, 0, 9, 9, 9, 9)]);
-    let mut out = Effects::new();
     let words = ["one", "two", "GPU"];
     for (place, word) in words.into_iter().enumerate() {
         rack.texts
@@ -229,7 +226,7 @@ fn candidates_names_and_classes() {
         name: "mine",
         ..wish(0, "one")
     };
-    assert_eq!(rack.allocate(&request, &mut out), Ok(()));
+    assert_eq!(rack.allocate(&request), Ok(()));
     assert_eq!(rack.nodes[2].instance.instance_uuid, Some(id(100)));
     assert_eq!(rack.texts.get(2, Kind::AllocationName), "mine");
     assert_eq!(rack.texts.get(2, Kind::AllocationClass), "one");
@@ -238,22 +235,13 @@ fn candidates_names_and_classes() {
         name: "mine",
         ..wish(1, "one")
     };
-    assert_eq!(
-        rack.allocate(&again, &mut out),
-        Err(CommandError::NameTaken)
-    );
-    assert_eq!(
-        rack.allocate(&wish(0, "one"), &mut out),
-        Err(CommandError::IdTaken)
-    );
+    assert_eq!(rack.allocate(&again), Err(CommandError::NameTaken));
+    assert_eq!(rack.allocate(&wish(0, "one")), Err(CommandError::IdTaken));
     let as_a_node = Allocate {
         id: id(1),
         ..wish(1, "one")
     };
-    assert_eq!(
-        rack.allocate(&as_a_node, &mut out),
-        Err(CommandError::IdTaken)
-    );
+    assert_eq!(rack.allocate(&as_a_node), Err(CommandError::IdTaken));
     let long = [b'x'; NAME_LEN + 1];
     for (length, expected) in [
         (NAME_LEN + 1, Err(CommandError::TooLong)),
@@ -263,7 +251,7 @@ fn candidates_names_and_classes() {
             name: core::str::from_utf8(&long[..length]).unwrap(),
             ..wish(1, "three")
         };
-        assert_eq!(rack.allocate(&named, &mut out), expected);
+        assert_eq!(rack.allocate(&named), expected);
     }
 
     let by_uuid = list("candidate_nodes", &["02020202-0202-0202-0202-020202020202"]);
@@ -271,7 +259,7 @@ fn candidates_names_and_classes() {
         lists: KeyValues(&by_uuid),
         ..wish(1, "one")
     };
-    assert_eq!(rack.allocate(&request, &mut out), Ok(()));
+    assert_eq!(rack.allocate(&request), Ok(()));
     assert_eq!(rack.nodes[1].instance.instance_uuid, Some(id(101)));
 
     // A trait that is there in name only, and one that is nowhere.
@@ -281,10 +269,7 @@ fn candidates_names_and_classes() {
             lists: KeyValues(&traits),
             ..wish(2, "one")
         };
-        assert_eq!(
-            rack.allocate(&request, &mut out),
-            Err(CommandError::NoMatchingNode)
-        );
+        assert_eq!(rack.allocate(&request), Err(CommandError::NoMatchingNode));
     }
     rack.nodes[0].traits = 1 << 2;
     let traits = list("traits", &["GPU"]);
@@ -292,12 +277,12 @@ fn candidates_names_and_classes() {
         lists: KeyValues(&traits),
         ..wish(2, "one")
     };
-    assert_eq!(rack.allocate(&request, &mut out), Ok(()));
+    assert_eq!(rack.allocate(&request), Ok(()));
     assert_eq!(rack.nodes[0].wanted, 1 << 2);
 
     // Of no class: only where the node is named.
     assert_eq!(
-        rack.allocate(&wish(3, ""), &mut out),
+        rack.allocate(&wish(3, "")),
         Err(CommandError::NoMatchingNode)
     );
     let that_one = Allocate {
@@ -308,28 +293,22 @@ fn candidates_names_and_classes() {
         node: Some(id(7)),
         ..that_one
     };
-    assert_eq!(
-        rack.allocate(&nobody, &mut out),
-        Err(CommandError::NoMatchingNode)
-    );
+    assert_eq!(rack.allocate(&nobody), Err(CommandError::NoMatchingNode));
     let of_class = Allocate {
         class: "three",
         ..that_one
     };
-    assert_eq!(
-        rack.allocate(&of_class, &mut out),
-        Err(CommandError::NoMatchingNode)
-    );
-    assert_eq!(rack.allocate(&that_one, &mut out), Ok(()));
+    assert_eq!(rack.allocate(&of_class), Err(CommandError::NoMatchingNode));
+    assert_eq!(rack.allocate(&that_one), Ok(()));
     assert_eq!(rack.nodes[3].instance.instance_uuid, Some(id(103)));
 }
 
 #[test]
 fn flavors_are_defined_redefined_and_forgotten() {
     let mut rack = rack(&[(0, 0, 0, 1, 1, 1, 1)]);
-    let mut out = Effects::new();
     let plain = need((0, 0, 0, 4, 3, 2, 1));
     let traits = list("traits", &["GPU", "FPGA"]);
+    let mut out = Effects::new();
     let set = |rack: &mut TestRack, out: &mut Effects, name: &str, class, lists| {
         out.clear();
         rack.set_flavor(name, plain, class, lists, out)
@@ -397,14 +376,13 @@ fn flavors_are_defined_redefined_and_forgotten() {
 fn a_class_without_a_flavor_is_a_wish_too() {
     let plain: Shape = (0, 0, 0, 1, 1, 1, 1);
     let mut rack = rack(&[plain, plain]);
-    let mut out = Effects::new();
     for (place, word) in ["one", "two"].into_iter().enumerate() {
         rack.texts
             .set(usize::from(RACK), Kind::Trait(place as u8), word)
             .unwrap();
         rack.nodes[place].class = place as u8 + 1;
     }
-    assert_eq!(rack.allocate(&wish(0, "two"), &mut out), Ok(()));
+    assert_eq!(rack.allocate(&wish(0, "two")), Ok(()));
     assert_eq!(rack.nodes[1].instance.instance_uuid, Some(id(100)));
 }
 
@@ -413,7 +391,6 @@ fn texts_of_an_allocation_need_their_room() {
     let plain: Shape = (0, 1, 0, 1, 1, 1, 1);
     for (spare, expected) in [(0, Ok(())), (1, Err(CommandError::StringsFull))] {
         let mut rack = rack(&[plain]);
-        let mut out = Effects::new();
         rack.texts
             .set(usize::from(RACK), Kind::Trait(0), "one")
             .unwrap();
@@ -423,9 +400,9 @@ fn texts_of_an_allocation_need_their_room() {
             name: "mine",
             ..wish(0, "one")
         };
-        assert_eq!(rack.allocate(&request, &mut out), expected);
+        assert_eq!(rack.allocate(&request), expected);
         assert_eq!(
-            rack.nodes[0].flags.has(Flags::ALLOCATED),
+            rack.nodes[0].flags.contains(Flags::ALLOCATED),
             expected.is_ok(),
             "a refusal changes nothing"
         );
@@ -434,9 +411,9 @@ fn texts_of_an_allocation_need_their_room() {
 
 #[test]
 fn a_node_in_use_is_claimed_by_who_names_it() {
+    let mut out = Effects::new();
     let plain: Shape = (0, 1, 0, 1, 1, 1, 1);
     let mut rack = rack(&[plain, plain]);
-    let mut out = Effects::new();
     let kind = Kind::Trait(0);
     rack.texts.set(usize::from(RACK), kind, "one").unwrap();
     rack.nodes[0].state = State::Active;
@@ -447,18 +424,18 @@ fn a_node_in_use_is_claimed_by_who_names_it() {
     };
     let refused = Err(CommandError::NoMatchingNode);
     // Nobody gets it who does not name it, and only a node in use is got so.
-    assert_eq!(rack.allocate(&wish(0, "one"), &mut out), refused);
-    assert_eq!(rack.allocate(&named(0, 1), &mut out), refused);
+    assert_eq!(rack.allocate(&wish(0, "one")), refused);
+    assert_eq!(rack.allocate(&named(0, 1)), refused);
     // It is that instance's.
     rack.nodes[0].instance.instance_uuid = Some(id(100));
-    assert_eq!(rack.allocate(&named(1, 0), &mut out), refused);
+    assert_eq!(rack.allocate(&named(1, 0)), refused);
     let other_class = Allocate {
         class: "two",
         ..named(0, 0)
     };
-    assert_eq!(rack.allocate(&other_class, &mut out), refused);
+    assert_eq!(rack.allocate(&other_class), refused);
     assert_eq!(
-        rack.allocate(&named(0, 1), &mut out),
+        rack.allocate(&named(0, 1)),
         Err(CommandError::IdTaken),
         "another node has it"
     );
@@ -466,17 +443,17 @@ fn a_node_in_use_is_claimed_by_who_names_it() {
         class: "one",
         ..named(0, 0)
     };
-    assert_eq!(rack.allocate(&of_class, &mut out), Ok(()));
+    assert_eq!(rack.allocate(&of_class), Ok(()));
     assert_eq!(rack.nodes[0].instance.instance_uuid, Some(id(100)));
-    assert!(rack.nodes[0].flags.has(Flags::ALLOCATED));
+    assert!(rack.nodes[0].flags.contains(Flags::ALLOCATED));
     // Once is enough, and it is given back with the node only.
-    assert_eq!(rack.allocate(&named(0, 0), &mut out), refused);
+    assert_eq!(rack.allocate(&named(0, 0)), refused);
     let back = rack.deallocate(id(100), &mut out);
     assert_eq!(back, Err(CommandError::InUse(State::Active)));
     rack.nodes[0].state = State::Manageable;
     assert_eq!(rack.deallocate(id(100), &mut out), Ok(()));
     // Without an instance any allocation may have it.
     rack.nodes[0].state = State::Active;
-    assert_eq!(rack.allocate(&named(3, 0), &mut out), Ok(()));
+    assert_eq!(rack.allocate(&named(3, 0)), Ok(()));
     assert_eq!(rack.nodes[0].instance.instance_uuid, Some(id(103)));
 }

@@ -2,12 +2,12 @@
 
 use crate::boot;
 use crate::identity::is_real_uuid;
-use crate::interface::Effects;
 use crate::interface::Instant;
+use crate::interface::{Effects, NetworkId};
 use crate::ipam::lease::Client;
-use crate::node::{Hop, Node, Power};
+use crate::node::{Hop, Node};
 use crate::persist::record::Record;
-use crate::rack::{Entropy, Rack, count};
+use crate::rack::{Entropy, Rack, count, edit};
 use core::fmt::Write;
 use core::net::Ipv4Addr;
 use farrier_dhcp::route::reply_route;
@@ -19,6 +19,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(crate) fn dhcp(
         &mut self,
         now: Instant,
+        network: NetworkId,
         from: Mac,
         payload: &[u8],
         entropy: &mut dyn Entropy,
@@ -41,36 +42,31 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let boots = request.is_ipxe() || !matches!(request.client_class(), ClientClass::Other);
         let node = match self.find_by_mac(mac) {
             Some(node) => Some(node),
-            None if boots => self.discover(now, mac, &request, entropy, out),
+            None if boots => self.discover(now, mac, &request, entropy),
             None => None,
         };
         let mut booting = None;
         if let Some(index) = node
-            && let Some(node) = self.nodes.get_mut(index)
+            && let Some(mut node) = self.nodes.volatile(index)
         {
             booting = boots.then_some(index);
-            node.power = Power::On;
+            node.seen_on(now, network);
             if boots {
                 // Behind a boot that came to its script, this is a new one.
                 let chained = node.timeline.reached(Hop::Address).is_some()
                     && node.timeline.reached(Hop::Script).is_none();
                 let later = request.is_ipxe() && chained;
                 let hop = if later { Hop::Ipxe } else { Hop::Discover };
-                node.timeline.mark(hop, now);
+                node.timeline().mark(hop, now);
                 if request.is_ipxe() && !later {
-                    node.timeline.rom_is_ipxe();
+                    node.timeline().rom_is_ipxe();
                 }
                 if node.system_uuid == [0; 16]
                     && let Some(uuid) = request.uuid().filter(is_real_uuid)
+                    && let Some(node) = edit!(self, index)
                 {
                     // Enrolled by an interface, it is known by more from now on.
                     node.system_uuid = uuid;
-                    Record::Identity {
-                        node: node.id,
-                        uuid,
-                        serial: node.serial,
-                    }
-                    .emit(out);
                 }
             }
         }
@@ -82,7 +78,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 let address = request.ciaddr;
                 if self.leases.release(now, client, address) {
                     let declined = false;
-                    Record::Unbound { address, declined }.emit(out);
+                    Record::LeaseEnded { address, declined }.emit(out);
                 }
             }
             MessageType::Decline => {
@@ -90,7 +86,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     && self.leases.decline(now, client, address)
                 {
                     let declined = true;
-                    Record::Unbound { address, declined }.emit(out);
+                    Record::LeaseEnded { address, declined }.emit(out);
                 }
             }
             MessageType::Inform => {
@@ -121,10 +117,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             },
         };
         count(&mut self.counters.dhcp_offers);
-        if let Some(node) = booting.and_then(|node| self.nodes.get_mut(node))
+        if let Some(mut node) = booting.and_then(|node| self.nodes.volatile(node))
             && node.timeline.reached(Hop::Ipxe).is_none()
         {
-            node.timeline.mark(Hop::Offer, now);
+            node.timeline().mark(Hop::Offer, now);
         }
         let mut reply = self.dhcp_reply(request, MessageType::Offer);
         reply.yiaddr = address;
@@ -165,17 +161,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         }
         count(&mut self.counters.dhcp_acks);
-        Record::Bound {
+        Record::Lease {
             mac: client.mac,
             key: client.key(),
             address,
             seconds,
         }
         .emit(out);
-        if let Some(node) = booting.and_then(|node| self.nodes.get_mut(node)) {
-            node.address = address;
+        if let Some(mut node) = booting.and_then(|node| self.nodes.volatile(node)) {
+            node.set_address(address);
             if !request.is_ipxe() || node.timeline.reached(Hop::Ipxe).is_none() {
-                node.timeline.mark(Hop::Address, now);
+                node.timeline().mark(Hop::Address, now);
             }
         }
         let mut reply = self.dhcp_reply(request, MessageType::Ack);
@@ -248,14 +244,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         mac: Mac,
         request: &Request<'_>,
         entropy: &mut dyn Entropy,
-        out: &mut Effects,
     ) -> Option<usize> {
         let uuid = request.uuid().filter(is_real_uuid);
         if let Some(uuid) = uuid
             && let Some(known) = self.find_by_uuid(&uuid)
         {
             self.add_port(known, mac).ok()?;
-            self.note_ports(known, out);
             return Some(known);
         }
         let mut bytes = [0; 16];
@@ -267,20 +261,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.system_uuid = uuid.unwrap_or_default();
         node.address = Ipv4Addr::UNSPECIFIED;
         let index = self.add_node(node).ok()?;
-        self.note_place(index, out);
-        Record::Enrolled {
-            node: NodeId(bytes),
-            mac,
-        }
-        .emit(out);
-        if let Some(uuid) = uuid {
-            Record::Identity {
-                node: NodeId(bytes),
-                uuid,
-                serial: 0,
-            }
-            .emit(out);
-        }
         Some(index)
     }
 }

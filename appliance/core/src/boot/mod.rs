@@ -9,17 +9,19 @@ pub(crate) mod dhcp;
 use crate::interface::Instant;
 use crate::interface::Transport;
 use crate::interface::{Effects, Serve};
-use crate::node::{Boot, Hop, Job, Node};
+use crate::node::Reason;
+use crate::node::{Boot, Hop, Job};
+use crate::power::{BootDevice, boot_device};
 use crate::provisioning::steps::Step;
-use crate::rack::{Entropy, Rack, count};
+use crate::rack::{Entropy, Rack, count, edit};
 use core::fmt::Write;
 use core::net::Ipv4Addr;
+use farrier_asset_store::{DrivePlace, SlotPart};
 use farrier_dhcp::wire::{Arch, Platform};
 use farrier_lifecycle::{Event, State};
 use farrier_protocol::message::{BootId, Mac};
 use farrier_protocol::sealed;
 use farrier_protocol::ticket::Ticket;
-use farrier_store::SlotPart;
 
 /// Name of the kernel in the asset store.
 pub const KERNEL: &str = "vmlinuz";
@@ -36,34 +38,6 @@ pub const PROGRAM_X64: &str = "snponly.efi";
 pub const MAX_ATTEMPTS: u8 = 6;
 /// Longest boot script in bytes.
 pub(crate) const MAX_SCRIPT: usize = 1500;
-
-/// What the boot script sends a machine to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Target {
-    Ramdisk,
-    OwnDisk,
-}
-
-fn target(node: &Node) -> Target {
-    match node.state {
-        // The tenant's machine. Nothing that it asks for may bring the
-        // installer back.
-        State::Active
-        | State::Adopting
-        | State::AdoptFailed
-        | State::Rescue
-        | State::Unrescuing
-        | State::UnrescueFailed => Target::OwnDisk,
-        // All is done and proven: this is the restart into the instance, also
-        // when the agent's farewell was lost.
-        State::Deploying | State::WaitCallBack | State::Servicing | State::ServiceWait
-            if node.boot.imaged =>
-        {
-            Target::OwnDisk
-        }
-        _ => Target::Ramdisk,
-    }
-}
 
 /// The boot program for a machine's firmware, with whether it wants a URL.
 pub(crate) fn program(arch: Option<Arch>) -> Option<(&'static str, bool)> {
@@ -112,11 +86,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 });
             }
             "config-drive" => match node.and_then(|n| self.sealed_drive(n)) {
-                Some((slot, len)) if transport == Transport::Http => out.serve(Serve::Slot {
-                    slot,
-                    part: SlotPart::ConfigDrive,
-                    len,
-                }),
+                Some((slot, place, len)) if transport == Transport::Http => {
+                    let part = SlotPart::ConfigDrive(place);
+                    out.serve(Serve::Slot { slot, part, len });
+                }
                 _ => {
                     count(&mut self.counters.files_refused);
                     out.serve(Serve::NotFound);
@@ -136,29 +109,29 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         if complete
             && let Some(node) = self.find_by_address(peer)
-            && let Some(node) = self.nodes.get_mut(node)
+            && let Some(mut node) = self.nodes.volatile(node)
         {
-            node.timeline.mark(hop, now);
+            node.timeline().mark(hop, now);
         }
     }
 
-    fn sealed_drive(&self, node: usize) -> Option<(usize, u32)> {
+    fn sealed_drive(&self, node: usize) -> Option<(usize, DrivePlace, u32)> {
         let drive = self.nodes.get(node)?.config_drive?;
         let len = sealed::Layout::new(drive.length).ok()?.sealed_len();
-        Some((node, len))
+        Some((node, drive.place, len))
     }
 
     fn script(&mut self, now: Instant, index: usize, entropy: &mut dyn Entropy, out: &mut Effects) {
-        let Some(node) = self.nodes.get_mut(index) else {
+        let Some(node) = edit!(self, index) else {
             return;
         };
         node.timeline.mark(Hop::Script, now);
-        if target(node) == Target::OwnDisk {
+        if boot_device(node) == BootDevice::Disk {
             node.timeline.mark(Hop::LocalBoot, now);
             node.boot.session = None;
             node.boot.ticket = None;
             if node.boot.imaged || node.state == State::Unrescuing {
-                self.deployed(now, index, "the machine boots its own disk", out);
+                self.deployed(now, index, Reason::BootsDisk, out);
             }
             out.text_with(|room| {
                 let mut text = Text::new(room);
@@ -168,7 +141,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
 
         self.restarted(now, index, out);
-        let Some(node) = self.nodes.get_mut(index) else {
+        let Some(node) = edit!(self, index) else {
             return;
         };
         self.last_boot = self.last_boot.wrapping_add(1);
@@ -223,7 +196,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// A machine that was at work has started anew: the work waits for its
     /// new agent, or fails after too many starts.
     fn restarted(&mut self, now: Instant, index: usize, out: &mut Effects) {
-        let Some(node) = self.nodes.get_mut(index) else {
+        let Some(node) = edit!(self, index) else {
             return;
         };
         let Some(at_work) = crate::provisioning::agent_phase(node.state) else {
@@ -233,9 +206,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if node.steps.first() == Some(Step::Reboot) && ordered == Some(Job::Reboot) {
             // The restart was a step, whether or not a farewell came.
             let rest = node.steps.rest();
-            self.set_steps(index, rest, out);
+            self.set_steps(index, rest);
         }
-        let Some(node) = self.nodes.get_mut(index) else {
+        let Some(node) = edit!(self, index) else {
             return;
         };
         node.attempts = node.attempts.saturating_add(1);
@@ -243,15 +216,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             node.set_error(format_args!(
                 "the machine restarted {MAX_ATTEMPTS} times without finishing; look at its console"
             ));
-            self.event(now, index, Event::Fail, "too many restarts", out);
+            self.event(now, index, Event::Fail, Reason::TooManyRestarts, out);
         } else if at_work {
-            self.event(
-                now,
-                index,
-                Event::Wait,
-                "the machine restarted; waiting for its agent",
-                out,
-            );
+            self.event(now, index, Event::Wait, Reason::Restarted, out);
         }
     }
 }

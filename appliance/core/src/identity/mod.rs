@@ -7,14 +7,13 @@
 //! out to be one machine become one, as long as nobody has done anything
 //! with one of them; otherwise both stay, and the conflict is told.
 
-use crate::interface::CommandError;
+use crate::interface::Effects;
 use crate::interface::Instant;
-use crate::interface::{Effects, PowerWanted};
+use crate::interface::{CommandError, PowerState};
 use crate::node::flags::Flags;
-use crate::node::{Boot, Hardware, MAX_MACS, Node, Power};
-use crate::persist::record::Record;
-use crate::provisioning::{agent_phase, deployed};
-use crate::rack::{Rack, count};
+use crate::node::{MAX_MACS, Node};
+use crate::provisioning::deployed;
+use crate::rack::{Rack, count, edit};
 use farrier_lifecycle::State;
 use farrier_protocol::digest::Inspection;
 use farrier_protocol::message::{Mac, NodeId};
@@ -45,17 +44,17 @@ fn same_uuid(one: &[u8; 16], other: &[u8; 16]) -> bool {
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Puts a new node into the first free place.
     pub(crate) fn add_node(&mut self, node: Node) -> Result<usize, CommandError> {
-        if let Some(index) = self.nodes.iter().position(Node::is_vacant)
-            && let Some(place) = self.nodes.get_mut(index)
-        {
-            *place = node;
-            return Ok(index);
-        }
-        if self.nodes.push(node).is_err() {
+        let free = self.nodes.iter().position(Node::is_vacant);
+        let index = free.unwrap_or(self.nodes.len());
+        let put = self
+            .touch(index)
+            .is_some_and(|key| self.nodes.put(key, node));
+        if !put {
             count(&mut self.counters.nodes_full);
             return Err(CommandError::NodesFull);
         }
-        Ok(self.nodes.len() - 1)
+        self.forget_slot(index);
+        Ok(index)
     }
 
     /// Enrols a node that nothing was seen of yet.
@@ -65,7 +64,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         id: NodeId,
         name: &str,
         serial: u32,
-        out: &mut Effects,
     ) -> Result<(), CommandError> {
         if self.find(id).is_some() || id.0 == [0; 16] {
             return Err(CommandError::IdTaken);
@@ -75,17 +73,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.name = name.try_into().map_err(|_| CommandError::TooLong)?;
         node.serial = serial;
         node.flags.set(Flags::BY_HAND, true);
-        let index = self.add_node(node)?;
-        self.note_place(index, out);
-        Record::Created { node: id, serial }.emit(out);
-        if !name.is_empty() {
-            Record::Named { node: id, name }.emit(out);
-        }
-        Record::Flags {
-            node: id,
-            flags: Flags::BY_HAND.bits(),
-        }
-        .emit(out);
+        self.add_node(node)?;
+        if !name.is_empty() {}
         Ok(())
     }
 
@@ -94,7 +83,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if self.find_by_mac(mac).is_some() {
             return Err(CommandError::MacTaken);
         }
-        let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchNode)?;
+        let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
         node.macs.push(mac).map_err(|_| {
             count(&mut self.counters.ports_full);
             CommandError::TooManyPorts
@@ -102,27 +91,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         Ok(())
     }
 
-    /// Writes down which interfaces a node has.
-    pub(crate) fn note_ports(&self, index: usize, out: &mut Effects) {
-        if let Some(node) = self.nodes.get(index) {
-            let mut bytes = [0; MAX_MACS * 6];
-            let (all, _) = bytes.as_chunks_mut::<6>();
-            all.iter_mut()
-                .zip(&node.macs)
-                .for_each(|(bytes, mac)| *bytes = mac.0);
-            let macs = bytes.get(..node.macs.len() * 6).unwrap_or_default();
-            Record::Ports {
-                node: node.id,
-                macs,
-            }
-            .emit(out);
-        }
-    }
-
     /// Takes an interface from its node.
-    pub(crate) fn remove_port(&mut self, mac: Mac, out: &mut Effects) -> Result<(), CommandError> {
+    pub(crate) fn remove_port(&mut self, mac: Mac) -> Result<(), CommandError> {
         let index = self.find_by_mac(mac).ok_or(CommandError::NoSuchPort)?;
-        let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchPort)?;
+        let node = edit!(self, index).ok_or(CommandError::NoSuchPort)?;
         if node.state.is_busy() {
             return Err(CommandError::Locked(node.state));
         }
@@ -130,7 +102,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return Err(CommandError::InUse(node.state));
         }
         node.macs.retain(|own| *own != mac);
-        self.note_ports(index, out);
         Ok(())
     }
 
@@ -146,10 +117,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if state.is_busy() {
             return Err(CommandError::Locked(state));
         }
-        if node.flags.has(Flags::PROTECTED) {
+        if node.flags.contains(Flags::PROTECTED) {
             return Err(CommandError::Protected);
         }
-        let maintained = node.flags.has(Flags::MAINTENANCE);
+        let maintained = node.flags.contains(Flags::MAINTENANCE);
         let deletable = match state {
             State::Enroll
             | State::Manageable
@@ -162,14 +133,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if !deletable {
             return Err(CommandError::NotDeletable(state));
         }
-        if node.flags.has(Flags::ALLOCATED) || node.instance.instance_uuid.is_some() {
+        if node.flags.contains(Flags::ALLOCATED) || node.instance.instance_uuid.is_some() {
             return Err(CommandError::Associated);
         }
         self.end_tenant(now, index, out);
-        let Some(node) = self.nodes.get(index) else {
-            return Err(CommandError::NoSuchNode);
-        };
-        Record::Deleted { node: node.id }.emit(out);
         self.clear_slot(index);
         self.sweep_traits(out);
         Ok(())
@@ -177,49 +144,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// Empties a node's place and everything that hangs on it.
     pub(crate) fn clear_slot(&mut self, index: usize) {
-        if let Some(node) = self.nodes.get_mut(index) {
-            // In place: a whole node is much for the stack.
-            node.id = NodeId([0; 16]);
-            node.name.clear();
-            node.macs.clear();
-            node.system_uuid = [0; 16];
-            node.serial = 0;
-            node.state = State::Enroll;
-            node.deadline = None;
-            node.last_error.clear();
-            node.boot = Boot::none();
-            node.hardware = Hardware::default();
-            node.instance = crate::node::InstanceInfo::default();
-            node.written = None;
-            node.config_drive = None;
-            node.steps = crate::provisioning::steps::Steps::NONE;
-            node.traits = 0;
-            node.wanted = 0;
-            node.class = 0;
-            node.flags = Flags::VACANT;
+        if let Some(node) = edit!(self, index) {
+            node.clear();
         }
-        self.texts.forget(index);
-        self.disks.retain(|slot| usize::from(slot.node) != index);
-        for slot in &mut self.parts {
-            if slot.owner == Some(index) {
-                slot.owner = None;
-            }
-        }
-        while self.nodes.last().is_some_and(Node::is_vacant) {
-            self.nodes.pop();
-        }
+        self.forget_slot(index);
+        self.nodes.trim();
     }
 
     /// Learns who a machine is from its inventory, and joins what belongs
     /// to it. `false` where the node that spoke has become part of another
     /// one and is gone.
-    pub(crate) fn identify(
-        &mut self,
-        index: usize,
-        inspection: &Inspection,
-        out: &mut Effects,
-    ) -> bool {
-        let Some(node) = self.nodes.get_mut(index) else {
+    pub(crate) fn identify(&mut self, index: usize, inspection: &Inspection) -> bool {
+        let Some(node) = edit!(self, index) else {
             return false;
         };
         let serial = inspection.serial.0;
@@ -237,14 +173,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let mut stays = index;
         if let Some(twin) = self.find_duplicate(index) {
             joins -= 1;
-            stays = self.merge(index, twin, out);
+            stays = self.merge(index, twin);
         }
         for nic in &inspection.nics {
             match self.find_by_mac(nic.mac) {
                 Some(own) if own == stays => {}
                 Some(other) if joins > 0 && stays == index => {
                     joins -= 1;
-                    stays = self.merge(index, other, out);
+                    stays = self.merge(index, other);
                 }
                 Some(_) => {}
                 // More interfaces than fit stay in the inventory, and count.
@@ -256,15 +192,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if let Some(node) = self.nodes.get(stays) {
             // Also when nothing is new: an agent's hello may have told the
             // UUID, and is answered before anything is written down.
-            Record::Identity {
-                node: node.id,
-                uuid: node.system_uuid,
-                serial: node.serial,
-            }
-            .emit(out);
-            if node.macs != ports || stays != index {
-                self.note_ports(stays, out);
-            }
+            if node.macs != ports || stays != index {}
         }
         stays == index
     }
@@ -325,7 +253,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     ///
     /// Not where the other one's agent is heard: then these are two machines
     /// whose maker gave them one UUID.
-    pub(crate) fn merge_known(&mut self, now: Instant, index: usize, out: &mut Effects) {
+    pub(crate) fn merge_known(&mut self, now: Instant, index: usize) {
         let Some(other) = self.find_duplicate(index) else {
             return;
         };
@@ -339,10 +267,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         {
             return;
         }
-        self.take_over(other, index, out);
-        self.note_ports(other, out);
-        if let Some(node) = self.nodes.get_mut(other) {
-            node.power = Power::On;
+        self.take_over(other, index);
+        if let Some(node) = edit!(self, other) {
+            node.power = PowerState::On;
         }
     }
 
@@ -353,21 +280,21 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             node.state == state
                 && node.name.is_empty()
                 && node.instance == crate::node::InstanceInfo::default()
-                && node.flags == Flags::NONE
+                && node.flags == Flags::empty()
         })
     }
 
     /// Makes one node of two that are one machine. The one that an operator
     /// enrolled stays; of two discovered ones, the one whose agent speaks.
     /// Gives the one that stays.
-    fn merge(&mut self, index: usize, other: usize, out: &mut Effects) -> usize {
+    fn merge(&mut self, index: usize, other: usize) -> usize {
         let (stays, goes) = if self.is_untouched(other, State::Enroll) {
             (index, other)
         } else if self.is_untouched(index, State::Inspecting)
             && self
                 .nodes
                 .get(other)
-                .is_some_and(|node| node.flags.has(Flags::BY_HAND))
+                .is_some_and(|node| node.flags.contains(Flags::BY_HAND))
         {
             (other, index)
         } else {
@@ -378,34 +305,29 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             );
             return index;
         };
-        self.take_over(stays, goes, out);
+        self.take_over(stays, goes);
         if stays == other
-            && let Some(node) = self.nodes.get_mut(stays)
+            && let Some(node) = edit!(self, stays)
         {
             // Its agent spoke for the node that went: it gives up and starts
             // the machine anew. Who waits for it has it done at once.
-            node.power = Power::On;
-            let id = node.id;
-            if agent_phase(node.state) == Some(false) {
-                out.power(id, PowerWanted::Cycle);
-            }
+            node.power = PowerState::On;
         }
         stays
     }
 
     /// Gives a node what another one has that is the same machine, and lets
     /// that one go. The interfaces are not written down yet.
-    fn take_over(&mut self, stays: usize, goes: usize, out: &mut Effects) {
+    fn take_over(&mut self, stays: usize, goes: usize) {
         let Some(gone) = self.nodes.get(goes) else {
             return;
         };
-        let (id, macs, uuid, serial) = (gone.id, gone.macs.clone(), gone.system_uuid, gone.serial);
-        Record::Deleted { node: id }.emit(out);
+        let (macs, uuid, serial) = (gone.macs.clone(), gone.system_uuid, gone.serial);
         self.clear_slot(goes);
         for mac in macs {
             let _full = self.add_port(stays, mac);
         }
-        if let Some(node) = self.nodes.get_mut(stays) {
+        if let Some(node) = edit!(self, stays) {
             if node.system_uuid == [0; 16] {
                 node.system_uuid = uuid;
             }

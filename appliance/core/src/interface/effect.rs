@@ -1,10 +1,9 @@
 //! Effects that the brain asks the glue for.
 
-use crate::interface::CommandError;
-use crate::interface::Endpoint;
+use super::{CommandError, Endpoint, Instant, OperationId, PowerAction};
+use farrier_asset_store::SlotPart;
 use farrier_dhcp::route::Route;
 use farrier_protocol::message::NodeId;
-use farrier_store::SlotPart;
 
 /// Most outputs of one step.
 pub const MAX_EFFECTS: usize = 12;
@@ -44,12 +43,17 @@ pub enum Effect<'a> {
     },
     /// Serve this to whoever asked in [`crate::Input::Open`].
     Serve(Serve<'a>),
-    /// Somebody or something should switch a machine.
+    /// The driver of the node's power shall do this, and answer with
+    /// [`crate::Input::OperationDone`] and [`crate::Input::Observed`].
     Power {
+        /// Names the operation in the answer.
+        id: OperationId,
         /// The node.
         node: NodeId,
-        /// What it should become.
-        wanted: PowerWanted,
+        /// What its power shall do.
+        action: PowerAction,
+        /// The rack gives the operation up then, and asks anew.
+        deadline: Instant,
     },
     /// What to tell the operator of [`crate::Input::Command`].
     Answer(Result<(), CommandError>),
@@ -61,15 +65,6 @@ pub enum Effect<'a> {
 pub struct StatementRef {
     pub(crate) place: usize,
     pub(crate) len: usize,
-}
-
-/// What a machine's power should do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PowerWanted {
-    /// On, booting from the network.
-    On,
-    /// Off and on again, booting from the network.
-    Cycle,
 }
 
 /// What to serve.
@@ -119,6 +114,15 @@ struct Span {
     len: u16,
 }
 
+/// An operation that a power driver is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Operation {
+    pub(crate) id: OperationId,
+    pub(crate) node: NodeId,
+    pub(crate) action: PowerAction,
+    pub(crate) deadline: Instant,
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Item {
     Dhcp(Route, Span),
@@ -129,7 +133,7 @@ enum Item {
     Slot(usize, SlotPart, u32),
     NotFound,
     Busy,
-    Power(NodeId, PowerWanted),
+    Power(Operation),
     Answer(Result<(), CommandError>),
 }
 
@@ -206,7 +210,20 @@ impl Effects {
             Item::Slot(slot, part, len) => Effect::Serve(Serve::Slot { slot, part, len }),
             Item::NotFound => Effect::Serve(Serve::NotFound),
             Item::Busy => Effect::Serve(Serve::Busy),
-            Item::Power(node, wanted) => Effect::Power { node, wanted },
+            Item::Power(operation) => {
+                let Operation {
+                    id,
+                    node,
+                    action,
+                    deadline,
+                } = operation;
+                Effect::Power {
+                    id,
+                    node,
+                    action,
+                    deadline,
+                }
+            }
             Item::Answer(answer) => Effect::Answer(answer),
         })
     }
@@ -328,8 +345,8 @@ impl Effects {
         }
     }
 
-    pub(crate) fn power(&mut self, node: NodeId, wanted: PowerWanted) {
-        self.plain(Item::Power(node, wanted));
+    pub(crate) fn power(&mut self, operation: Operation) {
+        self.plain(Item::Power(operation));
     }
 
     pub(crate) fn answer(&mut self, answer: Result<(), CommandError>) {

@@ -44,6 +44,8 @@ pub enum CommandError {
     Maintenance,
     /// The node is retired.
     Retired,
+    /// The config drive was written to the place of the present one.
+    DrivePlaceTaken,
     /// The verb needs steps, and none were named.
     NoSteps,
     /// That step does not exist for that verb.

@@ -1,19 +1,25 @@
-//! Facts that the glue tells the brain.
+//! What the glue tells the rack.
 
-use crate::allocation::Requirements;
-use crate::ipam::Network;
-use crate::node::InstanceInfo;
-use crate::node::flags::AdminFlag;
-use crate::provisioning::steps::Steps;
-use crate::strings::KeyValues;
+use super::{Actor, Command, OperationError, OperationId, PowerState};
 use core::net::Ipv4Addr;
-use farrier_lifecycle::Verb;
-use farrier_protocol::message::{ConfigDriveFormat, Mac, NodeId};
+use farrier_protocol::message::{Mac, NodeId};
 use heapless::String;
 
-/// A UDP peer on the provisioning network, down to its Ethernet address.
+/// A network that the appliance has a leg in: a place in its table of
+/// networks. Every packet and connection carries the one that it came by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct NetworkId(pub u8);
+
+impl NetworkId {
+    /// The provisioning network, the only one so far.
+    pub const PROVISIONING: NetworkId = NetworkId(0);
+}
+
+/// A UDP peer, down to its Ethernet address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Endpoint {
+    /// The network that it talks on.
+    pub network: NetworkId,
     /// Ethernet address.
     pub mac: Mac,
     /// IPv4 address.
@@ -22,7 +28,7 @@ pub struct Endpoint {
     pub port: u16,
 }
 
-/// The transport that a file was asked at.
+/// The protocol that a file was asked by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// TFTP.
@@ -48,7 +54,7 @@ pub struct Image {
     pub data_path: String<96>,
 }
 
-/// One fact.
+/// One input of [`crate::Rack::step`].
 #[derive(Debug, Clone)]
 pub enum Input<'a> {
     /// Time has passed.
@@ -57,6 +63,8 @@ pub enum Input<'a> {
     Image(&'a Image),
     /// A DHCP message came in: the UDP payload.
     Dhcp {
+        /// The network that it came by.
+        network: NetworkId,
         /// Ethernet source address of the frame.
         from: Mac,
         /// BOOTP header and options.
@@ -69,18 +77,22 @@ pub enum Input<'a> {
         /// Its payload.
         datagram: &'a [u8],
     },
-    /// Somebody asks for a file. Answered with one [`crate::Serve`].
+    /// A peer asks for a file. The step has one [`crate::Serve`] as answer.
     Open {
-        /// Where it was asked.
+        /// The protocol that it asks by.
         transport: Transport,
-        /// Who asks.
+        /// The network that it asks on.
+        network: NetworkId,
+        /// Its address.
         peer: Ipv4Addr,
-        /// What for, without a leading `/` and without a query.
+        /// The file, without a leading `/` and without a query.
         path: &'a str,
     },
     /// A transfer of a file or of a part of it has ended.
     Sent {
-        /// To whom.
+        /// The network that it went out on.
+        network: NetworkId,
+        /// The peer's address.
         peer: Ipv4Addr,
         /// The file's path, as in [`Input::Open`].
         path: &'a str,
@@ -89,186 +101,27 @@ pub enum Input<'a> {
         /// Whether all that was asked for was sent.
         complete: bool,
     },
-    /// An operator wants something. Answered with [`crate::Effect::Answer`].
-    Command(Command<'a>),
-}
-
-/// What an operator wants of one node.
-#[derive(Debug, Clone)]
-pub enum Command<'a> {
-    /// Bring the node into another state.
-    Provision {
+    /// Somebody commands something. The step has one
+    /// [`crate::Effect::Answer`].
+    Command {
+        /// Who gives the command.
+        actor: Actor<'a>,
+        /// What is to be done.
+        command: Command<'a>,
+    },
+    /// A driver has ended an operation that an effect asked it for.
+    OperationDone {
+        /// The operation, from the effect.
+        id: OperationId,
+        /// Whether the driver carried it out. What became of the machine is
+        /// [observed](Input::Observed).
+        result: Result<(), OperationError>,
+    },
+    /// A driver saw a machine's power state.
+    Observed {
         /// The node.
         node: NodeId,
-        /// The verb.
-        verb: Verb,
-        /// The config drive that came with it, sealed and stored already.
-        config_drive: Option<StoredConfigDrive>,
+        /// What the driver saw.
+        power: PowerState,
     },
-    /// Bring the node into another state, by these steps.
-    ProvisionSteps {
-        /// The node.
-        node: NodeId,
-        /// The verb.
-        verb: Verb,
-        /// The steps in their order. For a deployment, writing the image is
-        /// one of them.
-        steps: Steps,
-        /// The config drive that came with it, sealed and stored already.
-        config_drive: Option<StoredConfigDrive>,
-    },
-    /// Enrol a node of which nothing was seen yet.
-    CreateNode {
-        /// Its identity.
-        node: NodeId,
-        /// Its name; empty for none.
-        name: &'a str,
-        /// Its serial number, by which its machine is known; empty for none.
-        serial: &'a str,
-    },
-    /// Delete the node.
-    DeleteNode {
-        /// The node.
-        node: NodeId,
-    },
-    /// Give the node an interface.
-    CreatePort {
-        /// The node.
-        node: NodeId,
-        /// The interface's address.
-        mac: Mac,
-    },
-    /// Take an interface from its node.
-    DeletePort {
-        /// Its address.
-        mac: Mac,
-    },
-    /// Give the node a resource class; empty removes it.
-    SetResourceClass {
-        /// The node.
-        node: NodeId,
-        /// The class.
-        name: &'a str,
-    },
-    /// Give the node a trait, or take it away.
-    SetTrait {
-        /// The node.
-        node: NodeId,
-        /// The trait; an empty one that is taken away is all of them.
-        name: &'a str,
-        /// Whether it is given.
-        on: bool,
-    },
-    /// Find a node and claim it.
-    Allocate(Allocate<'a>),
-    /// Give a claimed node back.
-    Deallocate {
-        /// The allocation.
-        allocation: NodeId,
-    },
-    /// Define a flavor.
-    PutFlavor {
-        /// Its name.
-        name: &'a str,
-        /// What it asks for, without resource class and traits.
-        need: Requirements,
-        /// Its resource class; empty for none.
-        class: &'a str,
-        /// Its `traits`.
-        lists: KeyValues<'a>,
-    },
-    /// Define a tenants' network.
-    PutNetwork {
-        /// Its name.
-        name: &'a str,
-        /// What it is; its place does not matter.
-        network: Network,
-    },
-    /// Forget a tenants' network.
-    DeleteNetwork {
-        /// Its name.
-        name: &'a str,
-    },
-    /// Give an interface an address of its own.
-    ReserveAddress {
-        /// The network's name.
-        network: &'a str,
-        /// The interface.
-        mac: Mac,
-        /// The address; `None` for one out of the network's pool.
-        address: Option<Ipv4Addr>,
-    },
-    /// Take an interface's own address back.
-    ReleaseAddress {
-        /// The network's name.
-        network: &'a str,
-        /// The interface.
-        mac: Mac,
-    },
-    /// Forget a flavor.
-    DeleteFlavor {
-        /// Its name.
-        name: &'a str,
-    },
-    /// Set a mark of the node, or take it away.
-    SetAdminFlag {
-        /// The node.
-        node: NodeId,
-        /// Which.
-        mark: AdminFlag,
-        /// Whether it is to be set.
-        on: bool,
-        /// Why, in the operator's words; may be empty.
-        reason: &'a str,
-    },
-    /// Give the node another name; empty removes it.
-    RenameNode {
-        /// The node.
-        node: NodeId,
-        /// The new name.
-        name: &'a str,
-    },
-    /// Replace what the next deployment shall bring.
-    SetInstanceInfo {
-        /// The node.
-        node: NodeId,
-        /// All of it.
-        info: InstanceInfo,
-    },
-    /// Replace a key of `driver_info`; an empty value removes it.
-    SetDriverInfo {
-        /// The node.
-        node: NodeId,
-        /// The key.
-        key: &'a str,
-        /// The value.
-        value: &'a str,
-    },
-}
-
-/// What an allocation asks for.
-#[derive(Debug, Clone, Copy)]
-pub struct Allocate<'a> {
-    /// The allocation's identity.
-    pub id: NodeId,
-    /// Its name; empty for none.
-    pub name: &'a str,
-    /// A flavor, or a resource class.
-    pub class: &'a str,
-    /// The only node that would do, where there is one.
-    pub node: Option<NodeId>,
-    /// `traits` that the node must have, and `candidate_nodes`, by UUID or
-    /// name, that it must be one of where there are any.
-    pub lists: KeyValues<'a>,
-}
-
-/// A config drive that lies sealed in its node's slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StoredConfigDrive {
-    /// Length of the plain text in bytes.
-    pub length: u32,
-    /// The key that seals it.
-    pub key: [u8; 32],
-    /// What the plain text is.
-    pub format: ConfigDriveFormat,
 }

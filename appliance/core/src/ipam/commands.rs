@@ -101,7 +101,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             .map_err(|_| CommandError::BadNetwork)?;
         self.texts
             .set(usize::from(RACK), Kind::Network(place), "")?;
-        Record::NetworkGone { place }.emit(out);
+        Record::NetworkDeleted { place }.emit(out);
         Ok(())
     }
 
@@ -173,14 +173,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             .find_network(network)
             .ok_or(CommandError::NoSuchNetwork)?;
         let rest = self.config.lease_secs;
-        self.ipam
+        let address = self
+            .ipam
             .take(now, place, mac, rest)
             .ok_or(CommandError::NoSuchAddress)?;
-        Record::AddressGone {
-            network: place,
-            mac,
+        let at = |e: &&Entry| e.network == place && e.address == address;
+        if let Some(entry) = self.ipam.entries().iter().find(at) {
+            entry.record().emit(out);
         }
-        .emit(out);
         Ok(())
     }
 
@@ -191,7 +191,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if let Some(node) = self.nodes.get(index)
             && self.ipam.end_tenant(now, &node.macs, rest) > 0
         {
-            Record::TenantGone { node: node.id }.emit(out);
             // Each by itself as well: a restart may not know the node's
             // interfaces yet when it reads this.
             for entry in self.ipam.entries() {

@@ -10,7 +10,7 @@ mod slots;
 
 use crate::Instant;
 use core::net::Ipv4Addr;
-use farrier_dhcp::wire::Identity;
+use farrier_dhcp::wire::ClientIdentity;
 use farrier_protocol::message::Mac;
 use slots::{Slots, State};
 
@@ -31,11 +31,11 @@ pub struct Client {
 
 impl Client {
     /// The client that sent a request.
-    pub fn new(mac: Mac, identity: &Identity<'_>) -> Self {
+    pub fn new(mac: Mac, identity: &ClientIdentity<'_>) -> Self {
         let mut key = Fnv::START;
         match identity {
-            Identity::ClientId(id) => key.add(1).add_all(id),
-            Identity::Hardware(mac) => key.add(0).add_all(mac),
+            ClientIdentity::ClientId(id) => key.add(1).add_all(id),
+            ClientIdentity::Hardware(mac) => key.add(0).add_all(mac),
         };
         Client { mac, key: key.0 }
     }

@@ -19,9 +19,9 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 /// Most tenants' networks.
-pub const MAX_NETWORKS: usize = 4;
+pub const MAX_NETWORKS: usize = farrier_sizes::NETWORKS;
 /// Most addresses of the book, those included that rest.
-pub const MAX_ADDRESSES: usize = 64;
+pub const MAX_ADDRESSES: usize = farrier_sizes::RESERVATIONS;
 /// The place of the provisioning network.
 pub const PROVISIONING: u8 = 0;
 
@@ -84,7 +84,7 @@ pub struct Entry {
     pub mac: Mac,
     /// The network's place.
     pub network: u8,
-    /// Its slot, and whether it was named: in one byte, since there are many.
+    /// Its slot, and whether it was named, in one field.
     slot: Slot,
 }
 
@@ -92,16 +92,16 @@ pub struct Entry {
 /// restarts too: whoever tells the book bit by bit goes by it. The highest bit
 /// says whether the address was named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Slot(u8);
+struct Slot(u16);
 
 impl Slot {
-    const NAMED: u8 = 0x80;
+    const NAMED: u16 = 0x8000;
 
-    const fn new(number: u8, named: bool) -> Self {
+    const fn new(number: u16, named: bool) -> Self {
         Slot(number | if named { Self::NAMED } else { 0 })
     }
 
-    const fn number(self) -> u8 {
+    const fn number(self) -> u16 {
         self.0 & !Self::NAMED
     }
 }
@@ -122,13 +122,13 @@ impl Entry {
 
     /// What is written down of it.
     pub(crate) fn record(&self) -> Record<'static> {
-        Record::Booked {
+        Record::Reservation {
             slot: self.slot.number(),
             network: self.network,
             mac: self.mac,
             address: self.address,
             named: self.is_named(),
-            rests: !self.is_held(),
+            quarantined: !self.is_held(),
         }
     }
 }
@@ -146,7 +146,7 @@ pub enum IpamError {
 #[derive(Debug)]
 pub struct Ipam {
     networks: Vec<Network, MAX_NETWORKS, u8>,
-    entries: Vec<Entry, MAX_ADDRESSES, u8>,
+    entries: Vec<Entry, MAX_ADDRESSES, u16>,
 }
 
 impl Default for Ipam {
@@ -298,7 +298,7 @@ impl Ipam {
         network: u8,
         (mac, address): (Mac, Ipv4Addr),
         (named, rests): (bool, bool),
-        slot: Option<u8>,
+        slot: Option<u16>,
         rest_secs: u32,
     ) {
         let own = self.find(network, mac).filter(|own| *own != address);
@@ -331,9 +331,9 @@ impl Ipam {
         }
     }
 
-    fn free_slot(&self) -> Option<u8> {
-        let taken = |slot: u8| self.entries.iter().any(|entry| entry.slot.number() == slot);
-        (0..MAX_ADDRESSES as u8).find(|slot| !taken(*slot))
+    fn free_slot(&self) -> Option<u16> {
+        let taken = |slot: u16| self.entries.iter().any(|entry| entry.slot.number() == slot);
+        (0..MAX_ADDRESSES as u16).find(|slot| !taken(*slot))
     }
 
     /// The address in a slot.

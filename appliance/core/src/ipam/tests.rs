@@ -21,6 +21,12 @@ fn network(place: u8, third: u8, len: u16) -> Network {
     }
 }
 
+/// One of more hardware addresses than [`mac`] has.
+fn wide(n: u16) -> Mac {
+    let [high, low] = n.to_be_bytes();
+    Mac([2, 0, 0, 0, high, low])
+}
+
 /// What older firmware wrote of addresses.
 fn held(book: &mut Ipam, network: u8, mac: Mac, address: Ipv4Addr, named: bool) {
     book.put(at(0), network, (mac, address), (named, false), None, 60);
@@ -33,36 +39,36 @@ fn rests(book: &mut Ipam, network: u8, mac: Mac, address: Ipv4Addr) {
 #[test]
 fn an_address_without_a_slot_finds_one() {
     let mut book = Ipam::new();
-    let address = |n: u8| Ipv4Addr::new(10, 0, 1, n);
-    held(&mut book, 1, mac(0), address(0), true);
-    let more = MAX_ADDRESSES as u8 + 5;
+    let address = |n: u16| Ipv4Addr::from_bits(0x0a00_0000 + u32::from(n));
+    held(&mut book, 1, wide(0), address(0), true);
+    let more = MAX_ADDRESSES as u16 + 5;
     for n in 1..=more {
-        rests(&mut book, 1, mac(n), address(n));
+        rests(&mut book, 1, wide(n), address(n));
         // Once more is not one more.
-        rests(&mut book, 1, mac(n), address(n));
+        rests(&mut book, 1, wide(n), address(n));
     }
     // Those that were told last are there, and the one that is held.
-    let has = |book: &Ipam, n: u8| book.entries().iter().any(|e| e.address == address(n));
+    let has = |book: &Ipam, n: u16| book.entries().iter().any(|e| e.address == address(n));
     assert_eq!(book.entries().len(), MAX_ADDRESSES);
     assert!((7..=more).all(|n| has(&book, n)) && !(1..7).any(|n| has(&book, n)));
-    assert_eq!(book.find(1, mac(0)), Some(address(0)));
-    held(&mut book, 1, mac(200), address(200), true);
-    assert_eq!(book.find(1, mac(200)), Some(address(200)));
-    assert_eq!(book.find(1, mac(0)), Some(address(0)));
-    let mut slots: Vec<u8> = book
+    assert_eq!(book.find(1, wide(0)), Some(address(0)));
+    held(&mut book, 1, wide(5000), address(5000), true);
+    assert_eq!(book.find(1, wide(5000)), Some(address(5000)));
+    assert_eq!(book.find(1, wide(0)), Some(address(0)));
+    let mut slots: Vec<u16> = book
         .entries()
         .iter()
         .map(|entry| entry.slot.number())
         .collect();
     slots.sort_unstable();
-    assert!(slots.into_iter().eq(0..MAX_ADDRESSES as u8));
+    assert!(slots.into_iter().eq(0..MAX_ADDRESSES as u16));
 }
 
 #[test]
 fn a_slot_has_one_address_and_an_address_one_slot() {
     let mut book = Ipam::new();
     let address = |n: u8| Ipv4Addr::new(10, 0, 1, n);
-    let put = |book: &mut Ipam, n: u8, slot: u8, rests: bool| {
+    let put = |book: &mut Ipam, n: u8, slot: u16, rests: bool| {
         book.put(
             at(0),
             1,
@@ -96,13 +102,13 @@ fn a_slot_has_one_address_and_an_address_one_slot() {
     assert_eq!(book.in_slot(0).map(|e| e.address), Some(address(9)));
     assert_eq!(
         book.in_slot(0).map(Entry::record),
-        Some(Record::Booked {
+        Some(Record::Reservation {
             slot: 0,
             network: 1,
             mac: mac(9),
             address: address(9),
             named: true,
-            rests: false,
+            quarantined: false,
         })
     );
 }
@@ -213,12 +219,12 @@ fn a_full_book_makes_room_for_who_held_before() {
     let mut book = Ipam::new();
     let address = |n: usize| Ipv4Addr::from_bits(0x0a00_0000 + n as u32);
     for n in 0..MAX_ADDRESSES {
-        held(&mut book, 1, mac(n as u8), address(n), true);
+        held(&mut book, 1, wide(n as u16), address(n), true);
     }
-    rests(&mut book, 1, mac(5), address(5));
-    held(&mut book, 1, mac(200), address(500), true);
-    assert_eq!(book.find(1, mac(200)), Some(address(500)));
-    assert_eq!(book.find(1, mac(0)), Some(address(0)));
+    rests(&mut book, 1, wide(5), address(5));
+    held(&mut book, 1, wide(5000), address(5000), true);
+    assert_eq!(book.find(1, wide(5000)), Some(address(5000)));
+    assert_eq!(book.find(1, wide(0)), Some(address(0)));
     assert!(book.entries().iter().all(Entry::is_held));
 }
 

@@ -15,19 +15,27 @@ pub(crate) fn parts(found: &Inspection) -> (u16, HardwareFeatures) {
             true => HardwareFeatures::HDD,
             false => HardwareFeatures::SSD,
         };
-        parts.add(kind, true);
-        parts.add(HardwareFeatures::NVME, disk.name.is("nvme"));
+        parts.insert(kind);
+        if disk.name.is("nvme") {
+            parts.insert(HardwareFeatures::NVME);
+        }
     }
     let mut link = 0;
     for nic in &found.nics {
         let infiniband = nic.name.is("ib");
-        parts.add(HardwareFeatures::INFINIBAND, infiniband);
+        if infiniband {
+            parts.insert(HardwareFeatures::INFINIBAND);
+        }
         let rdma = ROCE.iter().any(|driver| nic.driver.is(driver));
-        parts.add(HardwareFeatures::ROCE, rdma && !infiniband);
+        if rdma && !infiniband {
+            parts.insert(HardwareFeatures::ROCE);
+        }
         if nic.carrier {
             link = link.max(nic.speed_mbps / 100);
         }
     }
-    parts.add(HardwareFeatures::TPM2, found.tpm2);
+    if found.tpm2 {
+        parts.insert(HardwareFeatures::TPM2);
+    }
     (u16::try_from(link).unwrap_or(u16::MAX), parts)
 }

@@ -4,8 +4,9 @@
 //! and `agent`.
 
 use crate::Instant;
-use crate::interface::StoredConfigDrive;
+use crate::interface::{PowerAction, PowerState, StoredConfigDrive};
 use crate::node::flags::Flags;
+use crate::power::PowerControl;
 use crate::provisioning::steps::Steps;
 use core::net::Ipv4Addr;
 use farrier_lifecycle::State;
@@ -17,8 +18,12 @@ use serde::{Deserialize, Serialize};
 
 pub mod flags;
 pub(crate) mod hardware;
+pub mod history;
+pub mod reason;
 pub mod timeline;
 
+pub use history::{HISTORY_LEN, Happening, History, HistoryEntry};
+pub use reason::Reason;
 pub use timeline::{HOPS, Hop, Timeline};
 
 /// A text of at most `N` bytes, 255 at the most, with a length of one byte.
@@ -51,16 +56,11 @@ pub struct InstanceInfo {
     pub instance_uuid: Option<NodeId>,
 }
 
-/// Whether a machine runs, by evidence: its packets and its farewells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Power {
-    /// Nothing is known.
-    #[default]
-    Unknown,
-    /// It was heard, and did not say that it leaves.
-    On,
-    /// Its agent said that it powers off.
-    Off,
+/// What an operator wants of a machine's power, until it was seen to be so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PowerRequest {
+    /// What the power shall do.
+    pub action: PowerAction,
 }
 
 /// What an order is for; the exact task is made when it is signed.
@@ -74,6 +74,19 @@ pub enum Job {
     Deploy,
     /// Restart the machine.
     Reboot,
+    /// Switch the machine off.
+    PowerOff,
+}
+
+impl Job {
+    /// Every job.
+    pub(crate) const ALL: [Job; 5] = [
+        Job::Inspect,
+        Job::Erase,
+        Job::Deploy,
+        Job::Reboot,
+        Job::PowerOff,
+    ];
 }
 
 /// An order that was signed and not yet answered.
@@ -198,34 +211,22 @@ impl Architecture {
     }
 }
 
-/// HardwareFeatures of a machine that flavors ask for, one bit each.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HardwareFeatures(pub u8);
-
-impl HardwareFeatures {
-    /// A disk that spins.
-    pub const HDD: HardwareFeatures = HardwareFeatures(1);
-    /// A disk that does not spin.
-    pub const SSD: HardwareFeatures = HardwareFeatures(2);
-    /// A disk behind NVMe.
-    pub const NVME: HardwareFeatures = HardwareFeatures(4);
-    /// An InfiniBand interface.
-    pub const INFINIBAND: HardwareFeatures = HardwareFeatures(8);
-    /// An Ethernet interface that can do RDMA (RoCE).
-    pub const ROCE: HardwareFeatures = HardwareFeatures(16);
-    /// A TPM 2.0.
-    pub const TPM2: HardwareFeatures = HardwareFeatures(32);
-
-    /// Whether all of these are there.
-    pub const fn has(self, parts: HardwareFeatures) -> bool {
-        self.0 & parts.0 == parts.0
-    }
-
-    /// Adds these.
-    pub const fn add(&mut self, parts: HardwareFeatures, there: bool) {
-        if there {
-            self.0 |= parts.0;
-        }
+bitflags::bitflags! {
+    /// Hardware that flavors ask for. The bits stand in records.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct HardwareFeatures: u8 {
+        /// A disk that spins.
+        const HDD = 1;
+        /// A disk that does not spin.
+        const SSD = 2;
+        /// A disk behind NVMe.
+        const NVME = 4;
+        /// An InfiniBand interface.
+        const INFINIBAND = 8;
+        /// An Ethernet interface that can do RDMA (RoCE).
+        const ROCE = 16;
+        /// A TPM 2.0.
+        const TPM2 = 32;
     }
 }
 
@@ -265,13 +266,17 @@ pub struct Node {
     /// Since when.
     pub since: Instant,
     /// Why it is in that state, or what it waits for.
-    pub reason: &'static str,
+    pub reason: Reason,
     /// When the wait ends in a failure.
     pub deadline: Option<Instant>,
     /// The last error, for people; empty for none.
     pub last_error: String<ERROR_LEN>,
-    /// Whether it runs.
-    pub power: Power,
+    /// Its power state, as its packets and drivers show it.
+    pub power: PowerState,
+    /// What an operator wants of its power.
+    pub power_request: Option<PowerRequest>,
+    /// What is being done about its power.
+    pub power_control: PowerControl,
     /// Its address in the present boot.
     pub address: Ipv4Addr,
     /// When each hop of the present boot was reached.
@@ -311,8 +316,8 @@ impl Node {
         let mut node = Node::enrolled(id, now);
         // One address always fits: MAX_MACS is not 0.
         let _fits = node.macs.push(mac);
-        node.reason = "discovered by its first boot packet";
-        node.power = Power::On;
+        node.reason = Reason::Discovered;
+        node.power = PowerState::On;
         node
     }
 
@@ -325,10 +330,12 @@ impl Node {
             system_uuid: [0; 16],
             state: State::Enroll,
             since: now,
-            reason: "enrolled by an operator",
+            reason: Reason::Enrolled,
             deadline: None,
             last_error: String::new(),
-            power: Power::Unknown,
+            power: PowerState::Unknown,
+            power_request: None,
+            power_control: PowerControl::NONE,
             address: Ipv4Addr::UNSPECIFIED,
             timeline: Timeline::new(),
             boot: Boot::none(),
@@ -337,7 +344,7 @@ impl Node {
             instance: InstanceInfo::default(),
             written: None,
             config_drive: None,
-            flags: Flags::NONE,
+            flags: Flags::empty(),
             steps: Steps::NONE,
             traits: 0,
             wanted: 0,
@@ -346,10 +353,35 @@ impl Node {
         }
     }
 
+    /// Empties the place, in place: a whole node is much for the stack.
+    pub(crate) fn clear(&mut self) {
+        self.id = NodeId([0; 16]);
+        self.name.clear();
+        self.macs.clear();
+        self.system_uuid = [0; 16];
+        self.serial = 0;
+        self.state = State::Enroll;
+        self.deadline = None;
+        self.last_error.clear();
+        self.boot = Boot::none();
+        self.hardware = Hardware::default();
+        self.instance = InstanceInfo::default();
+        self.written = None;
+        self.config_drive = None;
+        self.steps = Steps::NONE;
+        self.traits = 0;
+        self.wanted = 0;
+        self.class = 0;
+        self.flags = Flags::VACANT;
+        self.power_request = None;
+        self.power_control = PowerControl::NONE;
+        self.reason = Reason::Enrolled;
+    }
+
     /// Whether there is no node in this place: it was deleted, and others
     /// have kept their places.
     pub fn is_vacant(&self) -> bool {
-        self.flags.has(Flags::VACANT)
+        self.flags.contains(Flags::VACANT)
     }
 
     /// Whether an agent is at work in it now.

@@ -2,11 +2,11 @@
 //! restore.
 
 mod apply;
+mod nodes;
 mod parts;
-mod reapply;
 pub mod record;
 mod restore;
 mod write;
 
-pub(crate) use apply::reason;
-pub(crate) use parts::{bits, job_number};
+pub(crate) use nodes::Nodes;
+pub(crate) use write::{Before, MAX_TOUCHED};

@@ -4,12 +4,12 @@ use crate::allocation::MAX_FLAVORS;
 use crate::interface::Instant;
 use crate::ipam::lease::LeaseView;
 use crate::ipam::{MAX_ADDRESSES, MAX_NETWORKS};
-use crate::node::{Architecture, Job, Node};
+use crate::node::{Architecture, HISTORY_LEN, HistoryEntry, Job, Node};
 use crate::persist::record::{ERROR_KEPT, Record};
 use crate::rack::Rack;
 use crate::strings::traits::MAX_TRAITS;
 use crate::strings::{Kind, RACK};
-use farrier_protocol::message::{BootMode, MAX_DISKS};
+use farrier_protocol::message::{BootMode, MAX_DISKS, NodeId};
 
 /// Bits of [`Record::Work`].
 pub(crate) mod bits {
@@ -49,13 +49,15 @@ pub(super) const FLAGS: usize = 15;
 pub(super) const STEPS: usize = 16;
 pub(super) const KIND: usize = 17;
 pub(super) const WANTED: usize = 18;
-pub(super) const TEXT: usize = 19;
+pub(super) const POWER: usize = 19;
+pub(super) const TEXT: usize = 20;
 pub(super) const DISK: usize = TEXT + TEXTS.len();
 /// Parts of which each has its mark.
 pub(super) const MARKED: usize = DISK + MAX_DISKS;
 pub(super) const DRIVER: usize = MARKED;
+pub(super) const HISTORY: usize = DRIVER + crate::node::MAX_DRIVER_INFO;
 /// Places of a snapshot for one node.
-pub(super) const PARTS: usize = DRIVER + crate::node::MAX_DRIVER_INFO;
+pub(super) const PARTS: usize = HISTORY + HISTORY_LEN;
 pub(super) const WORDS: usize = MAX_TRAITS as usize;
 pub(super) const NETWORKS: usize = WORDS + MAX_FLAVORS;
 pub(super) const BOOK: usize = NETWORKS + MAX_NETWORKS;
@@ -68,6 +70,22 @@ pub(crate) fn job_number(job: Job) -> u8 {
         Job::Erase => 1,
         Job::Deploy => 2,
         Job::Reboot => 3,
+        Job::PowerOff => 4,
+    }
+}
+
+/// The record of an entry of a node's history.
+pub(super) fn history_record(node: NodeId, entry: &HistoryEntry) -> Record<'_> {
+    Record::History {
+        node,
+        sequence: entry.sequence,
+        run: entry.run,
+        seconds: entry.seconds,
+        actor: entry.actor as u8,
+        account: &entry.account,
+        what: entry.what.number(),
+        states: (entry.from as u8, entry.to as u8),
+        reason: entry.reason as u8,
     }
 }
 
@@ -117,7 +135,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             _ => {
                 let place = u8::try_from(place).ok()?;
                 let word = self.texts.word(place);
-                (!word.is_empty()).then_some(Record::Word { place, word })
+                (!word.is_empty()).then_some(Record::Trait { place, name: word })
             }
         }
     }
@@ -128,13 +146,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 client,
                 address,
                 seconds,
-            } => Record::Bound {
+            } => Record::Lease {
                 mac: client.mac,
                 key: client.key(),
                 address,
                 seconds,
             },
-            LeaseView::Declined { address } => Record::Unbound {
+            LeaseView::Declined { address } => Record::LeaseEnded {
                 address,
                 declined: true,
             },
@@ -164,20 +182,20 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 uuid: node.system_uuid,
                 serial: node.serial,
             },
-            NAME => Record::Named {
+            NAME => Record::Name {
                 node: id,
                 name: &node.name,
             },
             STATE => Record::State {
                 node: id,
                 state: node.state as u8,
-                reason: node.reason,
+                reason: node.reason as u8,
             },
             ERROR => Record::Error {
                 node: id,
                 text: front(&node.last_error, ERROR_KEPT),
             },
-            BOOT => Record::Booted {
+            BOOT => Record::Boot {
                 node: id,
                 boot: boot.id,
                 ticket: boot.ticket.as_ref().map_or([0; 32], |ticket| {
@@ -209,7 +227,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 }
             }
             WORK => {
-                let heard = boot.session.as_ref().map_or(0, |session| session.heard());
+                let heard = boot
+                    .session
+                    .as_ref()
+                    .map_or(0, |session| session.last_counter());
                 let bit = |on: bool, bit: u8| if on { bit } else { 0 };
                 Record::Work {
                     node: id,
@@ -236,7 +257,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 local_gib: node.hardware.local_gib,
                 architecture: architecture_number(node.hardware.architecture),
                 link: node.hardware.link,
-                parts: node.hardware.parts.0,
+                parts: node.hardware.parts.bits(),
                 statement_len: node.hardware.statement_len,
             },
             INSTANCE => Record::Instance {
@@ -250,10 +271,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             },
             CONFIG_DRIVE => Record::ConfigDrive {
                 node: id,
-                drive: node
-                    .config_drive
-                    .as_ref()
-                    .map(|drive| (drive.length, drive.key, drive.format as u8)),
+                drive: node.config_drive.as_ref().map(|drive| {
+                    (
+                        drive.length,
+                        drive.key,
+                        drive.format as u8,
+                        drive.place as u8,
+                    )
+                }),
             },
             WRITTEN => Record::Written {
                 node: id,
@@ -274,20 +299,25 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 node: id,
                 steps: node.steps.bits(),
             },
-            KIND => Record::Kind {
+            KIND => Record::Traits {
                 node: id,
                 traits: node.traits,
                 class: node.class,
             },
-            WANTED => Record::Wanted {
+            POWER => Record::Power {
+                node: id,
+                request: node.power_request.map(|request| request.action as u8),
+            },
+            WANTED => Record::RequestedTraits {
                 node: id,
                 wanted: node.wanted,
             },
+            HISTORY.. => history_record(id, self.history.slot(index, part - HISTORY)?),
             DRIVER.. => {
                 // From the last to the first: what is told is behind the others
                 // after a restart, and where one goes, the others move to
                 // the front. So none is passed over.
-                let pair = (PARTS - 1).checked_sub(part)?;
+                let pair = (HISTORY - 1).checked_sub(part)?;
                 let (key, value) = self.texts.pairs(index, Kind::DriverInfo).nth(pair)?;
                 Record::DriverInfo {
                     node: id,

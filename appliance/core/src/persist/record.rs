@@ -7,7 +7,9 @@
 use crate::allocation::Requirements;
 use crate::interface::Effects;
 use crate::ipam::Network;
+use crate::node::Reason;
 use core::net::Ipv4Addr;
+use farrier_lifecycle::State;
 use farrier_protocol::message::{BootId, Mac, NodeId};
 use serde::{Deserialize, Serialize};
 
@@ -19,15 +21,8 @@ pub const ERROR_KEPT: usize = 108;
 /// One thing that happened and must not be forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record<'a> {
-    /// A machine was discovered and became a node.
-    Enrolled {
-        /// The new node.
-        node: NodeId,
-        /// The interface that it was seen by.
-        mac: Mac,
-    },
     /// A node has another name.
-    Named {
+    Name {
         /// The node.
         node: NodeId,
         /// Its new name; empty for none.
@@ -39,46 +34,8 @@ pub enum Record<'a> {
         node: NodeId,
         /// The state's number in `farrier_lifecycle::State`.
         state: u8,
-        /// Why, in words.
-        reason: &'a str,
-    },
-    /// An address was given out or prolonged.
-    Lease {
-        /// To whom.
-        mac: Mac,
-        /// Which.
-        address: Ipv4Addr,
-        /// For how many seconds.
-        seconds: u32,
-    },
-    /// A node was given the ramdisk: all earlier boots of it are over.
-    Boot {
-        /// The node.
-        node: NodeId,
-        /// The new boot.
-        boot: BootId,
-    },
-    /// An order was signed.
-    Ordered {
-        /// The node.
-        node: NodeId,
-        /// The boot.
-        boot: BootId,
-        /// The order's counter.
-        counter: u32,
-        /// Hash of the signed order's body.
-        digest: [u8; 32],
-    },
-    /// A signed statement was accepted.
-    Stated {
-        /// The node.
-        node: NodeId,
-        /// The boot.
-        boot: BootId,
-        /// The statement's counter.
-        counter: u32,
-        /// Hash of the statement as signed.
-        digest: [u8; 32],
+        /// The number of [`crate::node::Reason`].
+        reason: u8,
     },
     /// What a node's next deployment shall bring.
     Instance {
@@ -120,14 +77,14 @@ pub enum Record<'a> {
         steps: u32,
     },
     /// A word of the vocabulary has a place.
-    Word {
+    Trait {
         /// The place.
         place: u8,
         /// The word; empty where the place is free again.
-        word: &'a str,
+        name: &'a str,
     },
     /// A node is of another kind.
-    Kind {
+    Traits {
         /// The node.
         node: NodeId,
         /// Its traits, by places in the vocabulary.
@@ -145,34 +102,9 @@ pub enum Record<'a> {
         need: Requirements,
     },
     /// A flavor is gone.
-    FlavorGone {
+    FlavorDeleted {
         /// Its place.
         place: u8,
-    },
-    /// An allocation has a node.
-    Allocated {
-        /// The node.
-        node: NodeId,
-        /// The allocation: the node's instance from now on.
-        allocation: NodeId,
-        /// The traits that were asked for.
-        wanted: u32,
-        /// The allocation's name; empty for none.
-        name: &'a str,
-        /// The resource class or flavor that was asked for.
-        class: &'a str,
-    },
-    /// No allocation has the node any more.
-    Deallocated {
-        /// The node.
-        node: NodeId,
-    },
-    /// An operator has enrolled a node.
-    Created {
-        /// The node.
-        node: NodeId,
-        /// Fingerprint of its serial number; 0 where none was told.
-        serial: u32,
     },
     /// What tells the machine of a node from others.
     Identity {
@@ -204,34 +136,9 @@ pub enum Record<'a> {
         name: &'a str,
     },
     /// A tenants' network is gone.
-    NetworkGone {
+    NetworkDeleted {
         /// Its place.
         place: u8,
-    },
-    /// An interface has an address of the book. Of older firmware, which had
-    /// no slots.
-    Address {
-        /// The network's place; 0 for the provisioning network.
-        network: u8,
-        /// The interface.
-        mac: Mac,
-        /// The address.
-        address: Ipv4Addr,
-        /// Whether it was named, and not picked out of the pool.
-        named: bool,
-    },
-    /// An interface has no address of the book any more on that network.
-    AddressGone {
-        /// The network's place.
-        network: u8,
-        /// The interface.
-        mac: Mac,
-    },
-    /// A tenant is gone, and with it what the node's interfaces were given
-    /// out of tenants' pools.
-    TenantGone {
-        /// The node.
-        node: NodeId,
     },
     /// A place of the table of nodes has this node.
     Place {
@@ -249,7 +156,7 @@ pub enum Record<'a> {
     },
     /// A node was given the ramdisk, with a ticket: all earlier boots of it
     /// are over.
-    Booted {
+    Boot {
         /// The node.
         node: NodeId,
         /// The new boot.
@@ -343,13 +250,13 @@ pub enum Record<'a> {
         /// Its UUID.
         uuid: Option<NodeId>,
     },
-    /// The config drive of a node's deployment: length, key and the number
-    /// of its format.
+    /// The config drive of a node's deployment: length, key, and the numbers
+    /// of its format and of its place.
     ConfigDrive {
         /// The node.
         node: NodeId,
         /// `None` where the key is forgotten.
-        drive: Option<(u32, [u8; 32], u8)>,
+        drive: Option<(u32, [u8; 32], u8, u8)>,
     },
     /// What was proven of a node's deployment: bytes of the image, bytes
     /// fetched, chunks fetched again, the agent's memory in KiB.
@@ -360,14 +267,14 @@ pub enum Record<'a> {
         written: Option<(u64, u64, u32, u32)>,
     },
     /// Traits that a node's allocation asked for.
-    Wanted {
+    RequestedTraits {
         /// The node.
         node: NodeId,
         /// By places in the vocabulary.
         wanted: u32,
     },
     /// An address was given to a client or prolonged.
-    Bound {
+    Lease {
         /// The client's hardware address.
         mac: Mac,
         /// Fingerprint of the client's whole identity.
@@ -377,27 +284,17 @@ pub enum Record<'a> {
         /// For how many seconds.
         seconds: u32,
     },
-    /// An address of the book is nobody's, and may not be given to anybody
-    /// for a while. Of older firmware, which had no slots.
-    Rests {
-        /// The network's place.
-        network: u8,
-        /// The interface that had it.
-        mac: Mac,
-        /// The address.
-        address: Ipv4Addr,
-    },
     /// An address is not bound any more.
-    Unbound {
+    LeaseEnded {
         /// The address.
         address: Ipv4Addr,
         /// Its client found a stranger there: nobody may have it for a while.
         declined: bool,
     },
     /// A slot of the address book has this address, and no other one.
-    Booked {
+    Reservation {
         /// The slot.
-        slot: u8,
+        slot: u16,
         /// The network's place; 0 for the provisioning network.
         network: u8,
         /// The interface that has it, or had it.
@@ -407,11 +304,80 @@ pub enum Record<'a> {
         /// Whether it was named, and not picked out of the pool.
         named: bool,
         /// It is nobody's, and may not be given to anybody for a while.
-        rests: bool,
+        quarantined: bool,
+    },
+    /// What an operator wants of a machine's power: the number of
+    /// [`crate::interface::PowerAction`].
+    Power {
+        /// The node.
+        node: NodeId,
+        /// `None` where nothing is wanted, or it was seen to be so.
+        request: Option<u8>,
+    },
+    /// Something happened to a node.
+    History {
+        /// The node.
+        node: NodeId,
+        /// The number of the entry among the node's.
+        sequence: u32,
+        /// The start of the appliance.
+        run: u32,
+        /// Seconds since then.
+        seconds: u32,
+        /// The number of [`crate::interface::ActorKind`].
+        actor: u8,
+        /// The account; empty for others.
+        account: &'a str,
+        /// The number of [`crate::node::Happening`].
+        what: u8,
+        /// The numbers of the states before and after.
+        states: (u8, u8),
+        /// The number of [`crate::node::Reason`].
+        reason: u8,
     },
 }
 
 impl Record<'_> {
+    /// Whether a node that was just restored is like this already.
+    pub(super) fn is_empty(&self) -> bool {
+        match *self {
+            Record::Name { name: text, .. }
+            | Record::Instance { image: text, .. }
+            | Record::Text { text, .. }
+            | Record::Error { text, .. } => text.is_empty(),
+            Record::State { state, reason, .. } => {
+                state == State::Enroll as u8 && reason == Reason::Enrolled as u8
+            }
+            Record::Flags { flags, .. } => flags == 0,
+            Record::Steps { steps, .. } => steps == 0,
+            Record::Traits { traits, class, .. } => traits == 0 && class == 0,
+            Record::Identity { uuid, serial, .. } => uuid == [0; 16] && serial == 0,
+            Record::Ports { macs, .. } => macs.is_empty(),
+            Record::Boot { boot, .. } | Record::Work { boot, .. } => boot == BootId(0),
+            Record::Hardware { statement_len, .. } => statement_len == 0,
+            Record::Disk { size, .. } => size == 0,
+            Record::InstanceName { name, uuid, .. } => name.is_empty() && uuid.is_none(),
+            Record::ConfigDrive { drive, .. } => drive.is_none(),
+            Record::Written { written, .. } => written.is_none(),
+            Record::RequestedTraits { wanted, .. } => wanted == 0,
+            Record::Power { request, .. } => request.is_none(),
+            Record::DriverInfo { .. }
+            | Record::Trait { .. }
+            | Record::Flavor { .. }
+            | Record::FlavorDeleted { .. }
+            | Record::Deleted { .. }
+            | Record::Network { .. }
+            | Record::NetworkDeleted { .. }
+            | Record::Place { .. }
+            | Record::Agent { .. }
+            | Record::Session { .. }
+            | Record::Lease { .. }
+            | Record::LeaseEnded { .. }
+            | Record::Reservation { .. }
+            | Record::History { .. } => false,
+        }
+    }
+
     /// Writes the record into the outputs.
     pub(crate) fn emit(&self, out: &mut Effects) {
         let mut room = [0; MAX_RECORD];

@@ -8,9 +8,11 @@
 
 use crate::interface::Instant;
 use crate::ipam::lease::LeaseView;
+use crate::node::AGENT_SILENT_MILLIS;
+use crate::node::Reason;
 use crate::node::flags::Flags;
-use crate::node::{AGENT_SILENT_MILLIS, Node};
 use crate::persist::record::Record;
+use crate::power::GRACE_MILLIS;
 use crate::provisioning::agent_phase;
 use crate::rack::Rack;
 use farrier_lifecycle::State;
@@ -24,7 +26,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub fn restore(&mut self, now: Instant, record: &[u8]) -> bool {
         match postcard::from_bytes::<Record<'_>>(record) {
             Ok(record) => {
-                self.take_up(now, &record);
+                self.apply(now, &record);
                 true
             }
             Err(_) => false,
@@ -42,13 +44,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub fn restored(&mut self, now: Instant, run: u32, lost: u32) {
         self.disks
             .sort_unstable_by_key(|slot| (slot.node, slot.place));
-        for node in &mut self.nodes {
+        for node in self.nodes.restored() {
             if node.is_vacant() {
                 continue;
             }
             self.last_boot = self.last_boot.max(node.boot.id.0);
             node.since = now;
             node.boot.heard = None;
+            node.power_control.begin(now);
+            node.power_control.hold_off(now.plus_millis(GRACE_MILLIS));
             if let Some(session) = &mut node.boot.session {
                 session.resumed(run);
             }
@@ -68,11 +72,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 _ => {}
             }
         }
-        while self.nodes.last().is_some_and(Node::is_vacant) {
-            self.nodes.pop();
-        }
+        self.nodes.trim();
         self.learn_addresses(now);
         self.next_tick = now;
+        self.now = now;
+        self.run = run;
         if lost > 0 {
             self.counters.records_lost = lost;
             self.quarantine();
@@ -94,18 +98,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             next += u8::from(keeps);
             keeps
         });
-        for node in &mut self.nodes {
+        for node in self.nodes.restored() {
             if node.is_vacant() {
                 continue;
             }
             node.flags
-                .set(Flags::MAINTENANCE.and(Flags::RECORDS_LOST), true);
+                .set(Flags::MAINTENANCE.union(Flags::RECORDS_LOST), true);
             // Disks are named from what was seen after this.
             node.boot.inspected = false;
             match node.state {
                 State::Available => {
                     node.state = State::Manageable;
-                    node.reason = "records were lost: it is cleaned before it is offered again";
+                    node.reason = Reason::RecordsLostOffered;
                 }
                 // It fails with the next tick; its agent is not listened to.
                 state if agent_phase(state) == Some(true) => node.boot.session = None,
@@ -136,7 +140,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             let known = self.nodes.get(index).map(|node| node.address);
             let known = known.and_then(|known| self.leases.left(now, known));
             if known.is_none_or(|known| known < seconds)
-                && let Some(node) = self.nodes.get_mut(index)
+                && let Some(node) = self.nodes.restored().get_mut(index)
             {
                 node.address = address;
             }

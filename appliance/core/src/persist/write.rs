@@ -1,38 +1,49 @@
-//! What of the rack is durable, as records; and which of it a step changed.
+//! The one way to persist: what a step changes of a node is written when the
+//! step ends.
 //!
-//! A node's durable facts are cut into *parts*, one record each, and every
-//! record says all of its part: the last one that was written counts, and
-//! writing one twice does no harm. A step that touches a node is compared
-//! with what was before, part by part, so that no change can be forgotten
-//! to be written down. Reading records back is in `restore`.
+//! A node's durable state is cut into *parts*, one record each, and every
+//! record holds the whole of its part: the last one counts, and applying one
+//! twice does no harm. Whoever changes a node [touches](Rack::touch) it first;
+//! the rack then keeps a fingerprint of each part, and writes those that
+//! differ at the end of the step. Reading records back is in `restore`.
 
-use crate::interface::Effects;
-use crate::interface::Instant;
-use crate::interface::{Command, Input};
-use crate::node::{MAX_MACS, Node};
-use crate::persist::record::{MAX_RECORD, Record};
+use super::nodes::Touched;
+use super::parts::{
+    DISK, ERROR, FLAGS, MARKED, OWN, PARTS, PLACE, PORTS, STATE, WORK, history_record,
+};
+use super::record::{MAX_RECORD, Record};
+use crate::interface::{Effects, Instant};
+use crate::node::{Happening, HistoryEntry, MAX_MACS, Node};
 use crate::rack::Rack;
-use farrier_protocol::wire::Datagram;
+use farrier_lifecycle::State;
+use farrier_protocol::message::NodeId;
 use postcard::ser_flavors::Flavor;
 
-/// To be raised where a place comes to mean something else.
+/// To be raised where a place of a snapshot comes to mean something else.
 const ARRANGEMENT: usize = 1;
 
-use super::parts::{DISK, ERROR, FLAGS, MARKED, OWN, PARTS, PLACE, PORTS, STATE, WORK};
-
-/// What a doubt changes of a node.
-pub(crate) const QUARANTINE: [usize; 4] = [FLAGS, STATE, ERROR, WORK];
+/// Most nodes that one step touches: one, those that become one with it, and
+/// one whose deadline is over.
+pub(crate) const MAX_TOUCHED: usize = 6;
 
 /// Fingerprints of a node's parts.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Marks([u32; MARKED]);
+pub(crate) struct Fingerprints([u32; MARKED]);
+
+/// A node as it was before the step touched it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Before {
+    index: usize,
+    /// Zero where the place was vacant.
+    id: NodeId,
+    parts: Fingerprints,
+}
 
 /// Takes the encoding of a record in and keeps 32 bits of it, without ever
 /// writing it out: FNV-1a over what comes as single bytes, and over words of
 /// what comes in pieces. A change that it overlooks is one in 2³².
 ///
-/// Each node that is spoken with is looked at twice a step, so it has to be
-/// quick.
+/// Each node that is touched is looked at twice a step, so this is quick.
 struct Fingerprint(u32);
 
 impl Fingerprint {
@@ -81,113 +92,101 @@ fn write(record: &Record<'_>, room: &mut [u8]) -> Option<usize> {
 }
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
-    /// The node that an input is about, where one is known: what it changes
-    /// of that one is written down. Inputs that make nodes or let them go
-    /// write that down themselves.
-    pub(crate) fn touched(&self, input: &Input<'_>) -> Option<usize> {
-        match input {
-            Input::Open { peer, path, .. } => {
-                self.find_by_address(*peer).filter(|_| *path == "boot.ipxe")
-            }
-            Input::Agent { datagram, .. } => match Datagram::parse(datagram) {
-                Ok(Datagram::Init(init)) => self.nodes.iter().position(|node| {
-                    node.boot
-                        .ticket
-                        .as_ref()
-                        .is_some_and(|ticket| ticket.id == init.ticket)
-                }),
-                // What a request changes, it writes down itself: most change
-                // nothing that lasts.
-                _ => None,
-            },
-            Input::Command(operator) => match operator {
-                Command::Provision { node, .. }
-                | Command::ProvisionSteps { node, .. }
-                | Command::RenameNode { node, .. }
-                | Command::SetInstanceInfo { node, .. }
-                | Command::SetDriverInfo { node, .. }
-                | Command::DeleteNode { node }
-                | Command::CreatePort { node, .. }
-                | Command::SetResourceClass { node, .. }
-                | Command::SetTrait { node, .. }
-                | Command::SetAdminFlag { node, .. } => self.find(*node),
-                Command::DeletePort { mac } => self.find_by_mac(*mac),
-                Command::Deallocate { allocation } => self.find_by_instance(*allocation),
-                Command::CreateNode { .. }
-                | Command::Allocate(_)
-                | Command::PutFlavor { .. }
-                | Command::DeleteFlavor { .. }
-                | Command::PutNetwork { .. }
-                | Command::DeleteNetwork { .. }
-                | Command::ReserveAddress { .. }
-                | Command::ReleaseAddress { .. } => None,
-            },
-            Input::Tick | Input::Image(_) | Input::Dhcp { .. } | Input::Sent { .. } => None,
+    /// Keeps what a node is before the step changes it, or what a place is
+    /// before a node is put there. `None` where there is no such place, or the
+    /// step touches more nodes than [`MAX_TOUCHED`], which is a bug.
+    pub(crate) fn touch(&mut self, index: usize) -> Option<Touched> {
+        if index > self.nodes.len() {
+            return None;
         }
+        if self.touched.iter().all(|before| before.index != index) {
+            let node = self.nodes.get(index).filter(|node| !node.is_vacant());
+            let before = Before {
+                index,
+                id: node.map_or(NodeId([0; 16]), |node| node.id),
+                parts: self.fingerprints(index),
+            };
+            let kept = self.touched.push(before);
+            debug_assert!(kept.is_ok(), "a step touches at most MAX_TOUCHED nodes");
+            kept.ok()?;
+        }
+        Some(Touched(index))
     }
 
-    /// Fingerprints of what a node is now.
-    pub(crate) fn marks(&self, index: usize) -> Marks {
-        let mut marks = Marks([0; MARKED]);
+    /// Whether the step has touched a node.
+    pub(crate) fn touched(&self) -> impl Iterator<Item = usize> + use<N, L, D> {
+        let mut all = [usize::MAX; MAX_TOUCHED];
+        for (place, before) in all.iter_mut().zip(&self.touched) {
+            *place = before.index;
+        }
+        all.into_iter().filter(|index| *index != usize::MAX)
+    }
+
+    /// Fingerprints of what a node is now; zeros for a vacant place.
+    fn fingerprints(&self, index: usize) -> Fingerprints {
+        let mut all = Fingerprints([0; MARKED]);
         let Some(node) = self.nodes.get(index).filter(|node| !node.is_vacant()) else {
-            return marks;
+            return all;
         };
         let disks = self.disks(index).count();
-        for (part, mark) in marks.0.iter_mut().enumerate() {
+        for (part, place) in all.0.iter_mut().enumerate() {
             if part >= DISK + disks {
                 break;
             }
             if let Some(found) = self.part_with(index, node, part, true, Fingerprint::of) {
-                *mark = found;
+                *place = found;
             }
         }
-        marks
+        all
     }
 
-    /// Writes down what of a node is not as it was.
-    pub(crate) fn note(&self, index: usize, before: &Marks, out: &mut Effects) {
-        let after = self.marks(index);
+    /// Writes what the step has changed of the nodes that it touched.
+    pub(crate) fn write_touched(&mut self, out: &mut Effects) {
+        for place in 0..self.touched.len() {
+            if let Some(before) = self.touched.get(place) {
+                self.write_node(before, out);
+            }
+        }
+        self.touched.clear();
+    }
+
+    fn write_node(&self, before: &Before, out: &mut Effects) {
+        let index = before.index;
         let Some(node) = self.nodes.get(index).filter(|node| !node.is_vacant()) else {
+            if before.id != NodeId([0; 16]) {
+                Record::Deleted { node: before.id }.emit(out);
+            }
             return;
         };
-        if after.0[PLACE] != before.0[PLACE] {
-            // Another node took the place within the step.
-            self.note_place(index, out);
+        let after = self.fingerprints(index);
+        let is_new = node.id != before.id;
+        if is_new && before.id != NodeId([0; 16]) {
+            Record::Deleted { node: before.id }.emit(out);
         }
         let mut room = [0; MAX_RECORD];
-        for (part, (old, new)) in before.0.iter().zip(&after.0).enumerate() {
-            if part != PLACE
-                && old != new
-                && let Some(record) = self.encode(index, node, part, &mut room)
-            {
+        for (part, (old, new)) in before.parts.0.iter().zip(&after.0).enumerate() {
+            let differs = if is_new {
+                // A restore makes a new node with nothing in it.
+                *new != 0 && (part == PLACE || !self.part_is_empty(index, node, part))
+            } else {
+                old != new
+            };
+            if differs && let Some(record) = self.encode(index, node, part, &mut room) {
                 out.record(record);
             }
         }
     }
 
-    /// Writes down that a node is quarantined.
+    /// Writes what [quarantine](Rack::quarantine) changes of a node.
     pub(crate) fn write_quarantine(&self, index: usize, out: &mut Effects) {
         let Some(node) = self.nodes.get(index).filter(|node| !node.is_vacant()) else {
             return;
         };
         let mut room = [0; MAX_RECORD];
-        for part in QUARANTINE {
+        for part in [FLAGS, STATE, ERROR, WORK] {
             if let Some(record) = self.encode(index, node, part, &mut room) {
                 out.record(record);
             }
-        }
-    }
-
-    /// Writes down which node a place has.
-    pub(crate) fn note_place(&self, index: usize, out: &mut Effects) {
-        if let Some(node) = self.nodes.get(index)
-            && let Ok(place) = u16::try_from(index)
-        {
-            Record::Place {
-                place,
-                node: node.id,
-            }
-            .emit(out);
         }
     }
 
@@ -254,6 +253,40 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     ) -> Option<&'r [u8]> {
         let length = self.part_with(index, node, part, false, |record| write(record, room))?;
         room.get(..length)
+    }
+
+    /// Whether a part is as in a node that was just restored.
+    fn part_is_empty(&self, index: usize, node: &Node, part: usize) -> bool {
+        let empty = |record: &Record<'_>| Some(record.is_empty());
+        self.part_with(index, node, part, false, empty)
+            .unwrap_or(true)
+    }
+
+    /// Keeps in a node's history what happened, and writes it.
+    pub(crate) fn remember(
+        &mut self,
+        now: Instant,
+        index: usize,
+        what: Happening,
+        from: State,
+        out: &mut Effects,
+    ) {
+        let Some(node) = self.nodes.get(index) else {
+            return;
+        };
+        let entry = HistoryEntry {
+            sequence: self.history.next(index),
+            run: self.run,
+            seconds: u32::try_from(now.millis() / 1000).unwrap_or(u32::MAX),
+            actor: self.actor.0,
+            account: self.actor.1.clone(),
+            what,
+            from,
+            to: node.state,
+            reason: node.reason,
+        };
+        history_record(node.id, &entry).emit(out);
+        self.history.put(index, entry);
     }
 
     /// Makes something of the record of one part of a node.

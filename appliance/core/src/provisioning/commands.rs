@@ -1,27 +1,24 @@
 //! What operators wish of a node besides verbs: names, instances, driver
 //! info, flags.
 
-use crate::interface::Command;
 use crate::interface::CommandError;
 use crate::interface::Effects;
 use crate::interface::Instant;
+use crate::interface::{Command, PowerAction};
 use crate::node::flags::{AdminFlag, Flags};
-use crate::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, InstanceInfo, MAX_DRIVER_INFO, Node};
+use crate::node::{
+    DRIVER_KEY_LEN, DRIVER_VALUE_LEN, Happening, InstanceInfo, MAX_DRIVER_INFO, Node, PowerRequest,
+};
 use crate::persist::record::Record;
 use crate::provisioning::steps::Steps;
-use crate::provisioning::{changes_in_use, deployed};
-use crate::rack::Rack;
+use crate::provisioning::{agent_phase, changes_in_use, deployed};
+use crate::rack::{Rack, edit};
 use crate::strings::{Full, Kind, TEXT_MAX};
 use farrier_lifecycle::State;
-use farrier_protocol::digest::fingerprint;
 use farrier_protocol::message::NodeId;
 
 /// Whether the node in that place (`None`: a new one) may have this name.
-pub(crate) fn check_name(
-    nodes: &[Node],
-    name: &str,
-    of: Option<usize>,
-) -> Result<(), CommandError> {
+pub fn check_name(nodes: &[Node], name: &str, of: Option<usize>) -> Result<(), CommandError> {
     let looks_like_uuid = name.len() == 36 && name.bytes().filter(|b| *b == b'-').count() == 4;
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     if looks_like_uuid || !name.bytes().all(allowed) {
@@ -35,7 +32,7 @@ pub(crate) fn check_name(
 }
 
 /// Whether another node than the one in that place has this instance.
-pub(crate) fn has_instance(nodes: &[Node], id: NodeId, of: usize) -> bool {
+pub fn has_instance(nodes: &[Node], id: NodeId, of: usize) -> bool {
     let has = |node: &Node| !node.is_vacant() && node.instance.instance_uuid == Some(id);
     let mut others = nodes.iter().enumerate().filter(|(place, _)| *place != of);
     others.any(|(_, node)| has(node))
@@ -48,13 +45,13 @@ impl From<Full> for CommandError {
 }
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
-    pub(crate) fn operator(
+    pub(crate) fn command(
         &mut self,
         now: Instant,
-        operator: Command<'_>,
+        command: Command<'_>,
         out: &mut Effects,
     ) -> Result<(), CommandError> {
-        match operator {
+        match command {
             Command::Provision {
                 node,
                 verb,
@@ -69,31 +66,33 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 steps,
                 config_drive,
             } => self.verb(now, self.must_find(node)?, verb, steps, config_drive, out),
-            Command::RenameNode { node, name } => self.rename(self.unlocked(node)?, name, out),
+            Command::RenameNode { node, name } => self.rename(self.unlocked(node)?, name),
             Command::SetInstanceInfo { node, info } => {
-                self.set_instance(self.must_find(node)?, info, out)
+                self.set_instance(self.must_find(node)?, info)
             }
             Command::SetDriverInfo { node, key, value } => {
                 self.set_driver_info(self.unlocked(node)?, key, value, out)
             }
-            Command::CreateNode { node, name, serial } => {
-                self.create(now, node, name, fingerprint(serial), out)
+            Command::PatchNode { node, patch } => self.patch(node, &patch, out),
+            Command::SetTraits { node, traits } => self.set_traits(node, traits, out),
+            Command::SetPower { node, action } => {
+                self.set_power(now, self.unlocked(node)?, action, out)
             }
+            Command::CreateNode(new) => self.create_node(now, &new, out),
             Command::DeleteNode { node } => self.delete(now, self.must_find(node)?, out),
             Command::CreatePort { node, mac } => {
                 let index = self.unlocked(node)?;
                 self.add_port(index, mac)?;
-                self.note_ports(index, out);
                 Ok(())
             }
-            Command::DeletePort { mac } => self.remove_port(mac, out),
+            Command::DeletePort { mac } => self.remove_port(mac),
             Command::SetResourceClass { node, name } => {
                 self.set_class(self.unlocked(node)?, name, out)
             }
             Command::SetTrait { node, name, on } => {
                 self.set_trait(self.unlocked(node)?, name, on, out)
             }
-            Command::Allocate(request) => self.allocate(&request, out),
+            Command::Allocate(request) => self.allocate(&request),
             Command::Deallocate { allocation } => self.deallocate(allocation, out),
             Command::PutFlavor {
                 name,
@@ -115,7 +114,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 mark,
                 on,
                 reason,
-            } => self.mark(self.must_find(node)?, mark, on, reason, out),
+            } => self.mark(self.must_find(node)?, mark, on, reason),
         }
     }
 
@@ -133,15 +132,30 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    fn rename(&mut self, index: usize, name: &str, out: &mut Effects) -> Result<(), CommandError> {
-        self.check_name(name, Some(index))?;
-        let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchNode)?;
-        node.name = name.try_into().map_err(|_| CommandError::TooLong)?;
-        Record::Named {
-            node: node.id,
-            name,
+    /// Takes an operator's request for a node's power. [`crate::power`] carries
+    /// it out.
+    fn set_power(
+        &mut self,
+        now: Instant,
+        index: usize,
+        action: PowerAction,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
+        if agent_phase(node.state).is_some() {
+            return Err(CommandError::InUse(node.state));
         }
-        .emit(out);
+        node.power_request = Some(PowerRequest { action });
+        node.power_control.begin(now);
+        let state = node.state;
+        self.remember(now, index, Happening::Power(action), state, out);
+        Ok(())
+    }
+
+    pub(crate) fn rename(&mut self, index: usize, name: &str) -> Result<(), CommandError> {
+        self.check_name(name, Some(index))?;
+        let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
+        node.name = name.try_into().map_err(|_| CommandError::TooLong)?;
         Ok(())
     }
 
@@ -150,26 +164,20 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         check_name(&self.nodes, name, of)
     }
 
-    fn set_instance(
+    pub(crate) fn set_instance(
         &mut self,
         index: usize,
         info: InstanceInfo,
-        out: &mut Effects,
     ) -> Result<(), CommandError> {
         if let Some(id) = info.instance_uuid
             && has_instance(&self.nodes, id, index)
         {
             return Err(CommandError::InstanceTaken);
         }
-        let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchNode)?;
+        let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
         if changes_in_use(node, &info) {
             return Err(CommandError::InUse(node.state));
         }
-        Record::Instance {
-            node: node.id,
-            image: &info.image_source,
-        }
-        .emit(out);
         node.instance = info;
         Ok(())
     }
@@ -183,20 +191,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// The tenant's use is over: the node belongs to no instance and no
     /// allocation any more.
-    pub(crate) fn end_instance(&mut self, index: usize, out: &mut Effects) {
+    pub(crate) fn end_instance(&mut self, index: usize) {
         self.deallocated(index);
-        if let Some(node) = self.nodes.get_mut(index) {
+        if let Some(node) = edit!(self, index) {
             node.instance = InstanceInfo::default();
-            Record::Deallocated { node: node.id }.emit(out);
-            Record::Instance {
-                node: node.id,
-                image: "",
-            }
-            .emit(out);
         }
     }
 
-    fn set_driver_info(
+    pub(crate) fn set_driver_info(
         &mut self,
         index: usize,
         key: &str,
@@ -224,13 +226,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     /// Sets or takes away a mark. The reason is kept as long as the mark.
-    fn mark(
+    pub(crate) fn mark(
         &mut self,
         index: usize,
         mark: AdminFlag,
         on: bool,
         reason: &str,
-        out: &mut Effects,
     ) -> Result<(), CommandError> {
         let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
         let state = node.state;
@@ -252,28 +253,22 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return Err(CommandError::TooLong);
         }
         let reason = if on { reason } else { "" };
-        self.set_text(index, mark.reason(), reason, out)?;
+        self.set_text(index, mark.reason(), reason)?;
         let mut flags = mark.flag();
         if mark == AdminFlag::Maintenance && !on {
             // Who ends the maintenance has looked at the fault.
-            flags = flags.and(Flags::CLEAN_FAULT).and(Flags::RECORDS_LOST);
+            flags = flags.union(Flags::CLEAN_FAULT).union(Flags::RECORDS_LOST);
         }
-        self.set_flags(index, flags, on, out);
+        self.set_flags(index, flags, on);
         Ok(())
     }
 
     /// Sets or clears flags, and writes down what changed.
-    pub(crate) fn set_flags(&mut self, index: usize, flags: Flags, on: bool, out: &mut Effects) {
-        if let Some(node) = self.nodes.get_mut(index) {
+    pub(crate) fn set_flags(&mut self, index: usize, flags: Flags, on: bool) {
+        if let Some(node) = edit!(self, index) {
             let before = node.flags;
             node.flags.set(flags, on);
-            if node.flags != before {
-                Record::Flags {
-                    node: node.id,
-                    flags: node.flags.bits(),
-                }
-                .emit(out);
-            }
+            if node.flags != before {}
         }
     }
 
@@ -283,17 +278,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         index: usize,
         kind: Kind,
         text: &str,
-        out: &mut Effects,
     ) -> Result<(), CommandError> {
-        let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
         if self.texts.get(index, kind) != text {
+            self.touch(index).ok_or(CommandError::NoSuchNode)?;
             self.texts.set(index, kind, text)?;
-            Record::Text {
-                node: node.id,
-                kind: kind.number(),
-                text,
-            }
-            .emit(out);
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! Deadlines: what is waited for until when, and what comes when the time
 //! is over.
 
-use crate::interface::Effects;
 use crate::interface::Instant;
-use crate::node::{AGENT_SILENT_MILLIS, Hop, Node, Power};
+use crate::interface::{Effects, PowerState};
+use crate::node::Reason;
+use crate::node::{AGENT_SILENT_MILLIS, Hop, Node};
 use crate::provisioning::agent_phase;
-use crate::rack::{Rack, count};
+use crate::rack::{Rack, count, edit};
 
 /// The hop of its boot that a node's work waits for, and until when: the
 /// hop's own limit, and never later than the state's deadline. `None` where
@@ -32,7 +33,8 @@ fn awaited_since(node: &Node, now: Instant) -> Instant {
 
 /// When a node's wait ends or its agent is to be missed, if nothing comes
 /// before.
-pub(crate) fn wakes_at(node: &Node) -> Option<Instant> {
+pub(crate) fn wakes_at(node: &Node, now: Instant) -> Option<Instant> {
+    let power = crate::power::wakes_at(node, now);
     let needed = agent_phase(node.state) == Some(true) && !node.boot.imaged;
     let missed = match node.boot.heard {
         _ if !needed => None,
@@ -41,36 +43,28 @@ pub(crate) fn wakes_at(node: &Node) -> Option<Instant> {
         None if node.boot.session.is_some() => None,
         None => Some(Instant::START),
     };
-    match (node.deadline, missed) {
-        (Some(deadline), Some(missed)) => Some(deadline.min(missed)),
-        (deadline, missed) => deadline.or(missed),
-    }
+    let due = [node.deadline, missed, power].into_iter();
+    due.flatten().min()
 }
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
-    /// Ends waits whose time is over, at most a few a call: the others come
-    /// with the next tick.
+    /// Does what is due for one node: ends a wait whose time is over, misses an
+    /// agent, asks a driver. The next node has its turn in a step of its own,
+    /// at once.
     pub(crate) fn look_at_deadlines(&mut self, now: Instant, out: &mut Effects) {
-        while let Some(index) = self.quarantined.checked_sub(1) {
-            // Its failure, and what a doubt changes.
-            if out.len() + 9 > crate::interface::MAX_EFFECTS {
-                self.next_tick = now;
-                return;
-            }
+        if let Some(index) = self.quarantined.checked_sub(1) {
             let node = self.nodes.get(index);
             if node.is_some_and(|node| agent_phase(node.state) == Some(true)) {
-                self.fail(now, index, "records were lost", out);
+                self.fail(now, index, Reason::RecordsLost, out);
             }
             self.write_quarantine(index, out);
             self.quarantined = index;
+            // The others have their turn at once, in steps of their own.
+            self.next_tick = now;
+            return;
         }
         for index in 0..self.nodes.len() {
-            // What one node can need: three records and a wish for power.
-            if out.len() + 5 > crate::interface::MAX_EFFECTS {
-                self.next_tick = now;
-                return;
-            }
-            let Some(node) = self.nodes.get_mut(index) else {
+            let Some(node) = self.nodes.get(index) else {
                 return;
             };
             if node.is_vacant() {
@@ -84,22 +78,23 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 && !node.boot.imaged
                 && !node.agent_is_live(now)
                 && !proves;
-            if !over && !silent {
-                continue;
+            if over || silent || crate::power::is_due(node, now) {
+                if over {
+                    count(&mut self.counters.deadlines);
+                    self.expired(now, index, out);
+                } else if silent {
+                    self.wait_for_machine(now, index, out);
+                }
+                self.reconcile(now, index, out);
+                // One node a step: what a step may do has a bound then.
+                self.next_tick = now;
+                return;
             }
-            let before = self.marks(index);
-            if over {
-                count(&mut self.counters.deadlines);
-                self.expired(now, index, out);
-            } else {
-                self.wait_for_machine(now, index, out);
-            }
-            self.note(index, &before, out);
         }
     }
 
     fn expired(&mut self, now: Instant, index: usize, out: &mut Effects) {
-        let Some(node) = self.nodes.get_mut(index) else {
+        let Some(node) = edit!(self, index) else {
             return;
         };
         let (state, reason) = (node.state.as_str(), node.reason);
@@ -123,7 +118,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             Some(Hop::Discover) => {
                 // There is no evidence any more that it runs at all.
-                node.power = Power::Unknown;
+                node.power = PowerState::Unknown;
                 node.set_error(format_args!(
                     "{state} took too long ({reason}); missing: dhcp discover, no packet of \
                      the machine was seen"
@@ -137,8 +132,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 "{state} took too long ({reason}); missing: the agent's report"
             )),
         }
-        self.fail(now, index, "the deadline passed", out);
-        if let Some(node) = self.nodes.get_mut(index)
+        self.fail(now, index, Reason::Deadline, out);
+        if let Some(node) = edit!(self, index)
             && node.deadline.is_some_and(|deadline| deadline <= now)
         {
             // A state without a way to fail keeps its error only.

@@ -1,9 +1,10 @@
 //! The life cycle: verbs, transitions, steps, deadlines, and operators'
 //! commands about one node.
 
-pub(crate) mod commands;
+pub mod commands;
 pub mod deadlines;
+pub mod patch;
 pub mod steps;
 mod transitions;
 
-pub(crate) use transitions::{agent_phase, changes_in_use, deployed};
+pub use transitions::{agent_phase, changes_in_use, deployed};

@@ -7,10 +7,10 @@
 
 use crate::interface::Effects;
 use crate::interface::Instant;
+use crate::node::Reason;
 use crate::node::flags::Flags;
 use crate::node::{Job, Node};
-use crate::persist::record::Record;
-use crate::rack::Rack;
+use crate::rack::{Rack, edit};
 use farrier_lifecycle::{Event, State};
 
 /// Most steps of one piece of work.
@@ -140,7 +140,8 @@ impl Node {
         self.steps.first().or(match self.state {
             State::Inspecting | State::InspectWait => Some(Step::Inspect),
             State::Cleaning | State::CleanWait
-                if !self.flags.has(Flags::MANUAL_CLEAN) && !self.flags.has(Flags::ERASED) =>
+                if !self.flags.contains(Flags::MANUAL_CLEAN)
+                    && !self.flags.contains(Flags::ERASED) =>
             {
                 Some(Step::Erase)
             }
@@ -152,23 +153,18 @@ impl Node {
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Gives a node its queue.
-    pub(crate) fn set_steps(&mut self, index: usize, steps: Steps, out: &mut Effects) {
-        if let Some(node) = self.nodes.get_mut(index)
+    pub(crate) fn set_steps(&mut self, index: usize, steps: Steps) {
+        if let Some(node) = edit!(self, index)
             && node.steps != steps
         {
             node.steps = steps;
-            Record::Steps {
-                node: node.id,
-                steps: steps.bits(),
-            }
-            .emit(out);
         }
     }
 
     /// The step that was due is done.
     pub(crate) fn step_done(&mut self, now: Instant, index: usize, out: &mut Effects) {
         if let Some(node) = self.nodes.get(index) {
-            self.set_steps(index, node.steps.rest(), out);
+            self.set_steps(index, node.steps.rest());
         }
         self.proceed(now, index, out);
     }
@@ -177,45 +173,33 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// which an agent is at work: stands still at a hold, ends the work
     /// behind the last step.
     pub(crate) fn proceed(&mut self, now: Instant, index: usize, out: &mut Effects) {
-        let Some(node) = self.nodes.get_mut(index) else {
+        let Some(node) = edit!(self, index) else {
             return;
         };
         match (node.step(), node.state) {
             (Some(Step::Hold), State::Cleaning | State::Deploying | State::Servicing) => {
                 let rest = node.steps.rest();
-                self.set_steps(index, rest, out);
-                self.event(
-                    now,
-                    index,
-                    Event::Hold,
-                    "a hold step: waiting for unhold",
-                    out,
-                );
+                self.set_steps(index, rest);
+                self.event(now, index, Event::Hold, Reason::Held, out);
             }
             (Some(_), _) => {}
-            (None, State::Cleaning) if node.flags.has(Flags::MANUAL_CLEAN) => {
-                self.event(now, index, Event::Manage, "the clean steps are done", out);
+            (None, State::Cleaning) if node.flags.contains(Flags::MANUAL_CLEAN) => {
+                self.event(now, index, Event::Manage, Reason::CleanStepsDone, out);
             }
-            (None, State::Cleaning) if node.flags.has(Flags::RETIRED) => {
-                let reason = "clean, and retired: not offered again";
+            (None, State::Cleaning) if node.flags.contains(Flags::RETIRED) => {
+                let reason = Reason::CleanRetired;
                 self.event(now, index, Event::Manage, reason, out);
             }
             (None, State::Cleaning) => {
-                self.event(
-                    now,
-                    index,
-                    Event::Done,
-                    "every disk is erased and verified",
-                    out,
-                );
+                self.event(now, index, Event::Done, Reason::Erased, out);
             }
             (None, State::Deploying) => {
                 node.boot.imaged = true;
-                node.reason = "the image is written; the machine restarts";
+                node.reason = Reason::ImageWritten;
             }
             (None, State::Servicing) => {
                 node.boot.imaged = true;
-                node.reason = "the service steps are done; the machine restarts";
+                node.reason = Reason::ServiceStepsDone;
             }
             (None, _) => {}
         }
@@ -282,7 +266,7 @@ mod tests {
             refetched_chunks: 0,
             peak_rss_kib: 1,
         };
-        let none = Flags::NONE;
+        let none = Flags::empty();
         for state in [State::Inspecting, State::InspectWait] {
             assert_eq!(due(state, none, None), Some(Step::Inspect));
         }

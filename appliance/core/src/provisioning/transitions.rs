@@ -4,15 +4,15 @@
 //! Which transition exists is `farrier_lifecycle`'s business. Here stands
 //! what has to be true before one is taken, and what follows from it.
 
-use crate::interface::CommandError;
+use crate::interface::Effects;
 use crate::interface::Instant;
 use crate::interface::StoredConfigDrive;
-use crate::interface::{Effects, PowerWanted};
+use crate::interface::{CommandError, PowerState};
+use crate::node::Reason;
 use crate::node::flags::Flags;
-use crate::node::{InstanceInfo, Node, Power, cut};
-use crate::persist::record::Record;
+use crate::node::{Happening, InstanceInfo, Node, cut};
 use crate::provisioning::steps::{Step, Steps};
-use crate::rack::Rack;
+use crate::rack::{Rack, edit};
 use farrier_lifecycle::{Event, State, Verb};
 use farrier_protocol::message::DiskId;
 
@@ -23,7 +23,7 @@ pub(crate) const DEPLOY_MARGIN: u64 = 66 * 1024 * 1024;
 /// Whether an agent has to do something in a state, and if so, whether the
 /// state is the one in which it works (`true`) or the one in which it is
 /// waited for (`false`).
-pub(crate) const fn agent_phase(state: State) -> Option<bool> {
+pub const fn agent_phase(state: State) -> Option<bool> {
     match state {
         State::Inspecting | State::Cleaning | State::Deploying | State::Servicing => Some(true),
         State::InspectWait | State::CleanWait | State::WaitCallBack | State::ServiceWait => {
@@ -44,7 +44,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         out: &mut Effects,
     ) -> Result<(), CommandError> {
         let event = self.check_verb(index, verb, steps)?;
-        let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchNode)?;
+        let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
+        let present = node.config_drive.as_ref();
+        let free = StoredConfigDrive::free_place(present);
+        if present.is_some() && config_drive.is_some_and(|new| new.place != free) {
+            return Err(CommandError::DrivePlaceTaken);
+        }
         if matches!(event, Event::Deploy | Event::Rebuild) {
             node.written = None;
             if config_drive.is_some() || event == Event::Deploy {
@@ -57,10 +62,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         // Behind a hold the work goes on with the steps that it has.
         if event != Event::Unhold {
             let manual = event == Event::Clean;
-            self.set_flags(index, Flags::MANUAL_CLEAN, manual, out);
-            self.set_steps(index, steps, out);
+            self.set_flags(index, Flags::MANUAL_CLEAN, manual);
+            self.set_steps(index, steps);
         }
-        self.event(now, index, event, "the operator asked for it", out);
+        self.event(now, index, event, Reason::Requested, out);
         self.advance(now, index, out);
         Ok(())
     }
@@ -77,19 +82,21 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             .ok_or(CommandError::Verb { state, verb })?;
         let flags = node.flags;
         match event {
-            Event::Delete | Event::Rebuild if flags.has(Flags::PROTECTED) => {
+            Event::Delete | Event::Rebuild if flags.contains(Flags::PROTECTED) => {
                 return Err(CommandError::Protected);
             }
             Event::Deploy | Event::Rebuild | Event::Unrescue | Event::Service
-                if flags.has(Flags::MAINTENANCE) =>
+                if flags.contains(Flags::MAINTENANCE) =>
             {
                 return Err(CommandError::Maintenance);
             }
             // Whoever cleans it has to know that nobody's system is on it.
-            Event::Provide | Event::Clean | Event::Delete if flags.has(Flags::RECORDS_LOST) => {
+            Event::Provide | Event::Clean | Event::Delete
+                if flags.contains(Flags::RECORDS_LOST) =>
+            {
                 return Err(CommandError::Maintenance);
             }
-            Event::Deploy | Event::Provide if flags.has(Flags::RETIRED) => {
+            Event::Deploy | Event::Provide if flags.contains(Flags::RETIRED) => {
                 return Err(CommandError::Retired);
             }
             // The agent has no rescue system to start.
@@ -117,7 +124,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// What follows at once from a state that was just entered.
     fn advance(&mut self, now: Instant, index: usize, out: &mut Effects) {
-        let Some(node) = self.nodes.get_mut(index) else {
+        let Some(node) = edit!(self, index) else {
             return;
         };
         let live = node.agent_is_live(now);
@@ -125,41 +132,34 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             // Without a BMC there is nothing to verify a node's credentials
             // against.
             State::Verifying => {
-                let reason = if node.flags.has(Flags::BY_HAND) && node.address.is_unspecified() {
-                    "enrolled by hand; nothing of it was seen yet"
+                let reason = if node.flags.contains(Flags::BY_HAND) && node.address.is_unspecified()
+                {
+                    Reason::EnrolledUnseen
                 } else {
-                    "seen on the provisioning network"
+                    Reason::Seen
                 };
                 self.event(now, index, Event::Done, reason, out);
             }
             State::Deleting => {
-                let reason = "released; cleaning before anything else";
+                let reason = Reason::Released;
                 self.event(now, index, Event::Clean, reason, out);
                 self.advance(now, index, out);
             }
             // No boot, no write: what runs there goes on running.
             State::Adopting if live => {
                 node.last_error = cut("the deploy agent runs on the machine, no tenant's system");
-                self.event(
-                    now,
-                    index,
-                    Event::Fail,
-                    "there is nothing to take over",
-                    out,
-                );
+                self.event(now, index, Event::Fail, Reason::NothingToAdopt, out);
             }
             State::Adopting => {
                 node.boot.session = None;
                 node.boot.ticket = None;
-                let reason = "adopted: its system runs on, untouched";
+                let reason = Reason::Adopted;
                 self.event(now, index, Event::Done, reason, out);
             }
             State::Unrescuing => {
                 node.boot.session = None;
                 node.boot.ticket = None;
-                node.reason = "restart the machine: it must start its own disk";
-                let id = node.id;
-                out.power(id, PowerWanted::Cycle);
+                node.reason = Reason::RestartForDisk;
             }
             state if agent_phase(state).is_some() && !live => {
                 self.wait_for_machine(now, index, out)
@@ -175,24 +175,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         let at_work = agent_phase(node.state) == Some(true);
-        let (wanted, reason) = if node.power == Power::Off {
-            (
-                PowerWanted::On,
-                "power the machine on: it must boot from the network",
-            )
+        let reason = if node.power == PowerState::Off {
+            Reason::PowerOnForNetwork
         } else {
-            (
-                PowerWanted::Cycle,
-                "restart the machine: it must boot from the network",
-            )
+            Reason::RestartForNetwork
         };
-        let id = node.id;
         if at_work {
             self.event(now, index, Event::Wait, reason, out);
-        } else if let Some(node) = self.nodes.get_mut(index) {
+        } else if let Some(node) = edit!(self, index) {
             node.reason = reason;
         }
-        out.power(id, wanted);
     }
 
     /// Takes a transition. One that does not exist is a bug here, not the
@@ -202,32 +194,25 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         now: Instant,
         index: usize,
         event: Event,
-        reason: &'static str,
+        reason: Reason,
         out: &mut Effects,
     ) -> bool {
-        let Some(node) = self.nodes.get_mut(index) else {
+        let Some(node) = edit!(self, index) else {
             return false;
         };
         let Some(next) = node.state.next(event) else {
             debug_assert!(false, "{:?} has no {event:?}", node.state);
             return false;
         };
-        debug_assert!(
-            crate::persist::reason(reason) == reason,
-            "a restart does not know the reason {reason:?}"
-        );
         let from = node.state;
         node.state = next;
         node.since = now;
         node.reason = reason;
         node.deadline = next.deadline().map(|d| now.plus_millis(d.millis));
         node.boot.progress = None;
-        Record::State {
-            node: node.id,
-            state: next as u8,
-            reason,
-        }
-        .emit(out);
+        node.power_request = None;
+        node.power_control.begin(now);
+        self.remember(now, index, Happening::Transition(event), from, out);
         self.on_enter(now, index, from, next, out);
         true
     }
@@ -241,7 +226,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         state: State,
         out: &mut Effects,
     ) {
-        let Some(node) = self.nodes.get_mut(index) else {
+        let Some(node) = edit!(self, index) else {
             return;
         };
         match state {
@@ -253,62 +238,56 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 node.attempts = 0;
                 // The tenant is gone: forget the key of its secrets.
                 node.config_drive = None;
-                self.clear_clean_fault(index, out);
+                self.clear_clean_fault(index);
             }
             State::Active | State::Manageable => {
                 node.attempts = 0;
-                if from == State::Cleaning && node.flags.has(Flags::ERASED) {
-                    self.clear_clean_fault(index, out);
+                if from == State::Cleaning && node.flags.contains(Flags::ERASED) {
+                    self.clear_clean_fault(index);
                 }
             }
-            State::CleanFailed => self.clean_failed(index, out),
+            State::CleanFailed => self.clean_failed(index),
             State::Deleting => {
                 node.config_drive = None;
                 node.written = None;
-                self.end_instance(index, out);
+                self.end_instance(index);
                 self.end_tenant(now, index, out);
             }
             _ => {}
         }
         let resting = state.is_stable() || state.is_failure();
         if resting {
-            self.set_steps(index, Steps::NONE, out);
-            self.set_flags(index, Flags::MANUAL_CLEAN, false, out);
+            self.set_steps(index, Steps::NONE);
+            self.set_flags(index, Flags::MANUAL_CLEAN, false);
         }
     }
 
     /// A node whose cleaning failed is nobody's until somebody has looked at
     /// it, or another cleaning succeeds.
-    fn clean_failed(&mut self, index: usize, out: &mut Effects) {
+    fn clean_failed(&mut self, index: usize) {
         let maintained = self
             .nodes
             .get(index)
-            .is_none_or(|node| node.flags.has(Flags::MAINTENANCE));
+            .is_none_or(|node| node.flags.contains(Flags::MAINTENANCE));
         if maintained {
             return;
         }
-        let both = Flags::MAINTENANCE.and(Flags::CLEAN_FAULT);
-        self.set_flags(index, both, true, out);
+        let both = Flags::MAINTENANCE.union(Flags::CLEAN_FAULT);
+        self.set_flags(index, both, true);
     }
 
-    fn clear_clean_fault(&mut self, index: usize, out: &mut Effects) {
-        let both = Flags::MAINTENANCE.and(Flags::CLEAN_FAULT);
-        let set = |node: &Node| node.flags.has(Flags::CLEAN_FAULT);
+    fn clear_clean_fault(&mut self, index: usize) {
+        let both = Flags::MAINTENANCE.union(Flags::CLEAN_FAULT);
+        let set = |node: &Node| node.flags.contains(Flags::CLEAN_FAULT);
         if self.nodes.get(index).is_some_and(set) {
-            self.set_flags(index, both, false, out);
+            self.set_flags(index, both, false);
         }
     }
 
     /// The image is on the disk and proven, and the machine leaves the
     /// ramdisk for it.
-    pub(crate) fn deployed(
-        &mut self,
-        now: Instant,
-        index: usize,
-        reason: &'static str,
-        out: &mut Effects,
-    ) {
-        let Some(node) = self.nodes.get_mut(index) else {
+    pub fn deployed(&mut self, now: Instant, index: usize, reason: Reason, out: &mut Effects) {
+        let Some(node) = edit!(self, index) else {
             return;
         };
         node.boot.imaged = false;
@@ -323,14 +302,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// Ends a node's work in its failure state, with the reason for people
     /// in `last_error` already.
-    pub(crate) fn fail(
-        &mut self,
-        now: Instant,
-        index: usize,
-        reason: &'static str,
-        out: &mut Effects,
-    ) {
-        if let Some(node) = self.nodes.get_mut(index) {
+    pub(crate) fn fail(&mut self, now: Instant, index: usize, reason: Reason, out: &mut Effects) {
+        if let Some(node) = edit!(self, index) {
             node.boot.order = None;
             node.boot.imaged = false;
             if node.state.next(Event::Fail).is_some() {
@@ -366,7 +339,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// Notes an error without changing the state: something to look at.
     pub(crate) fn warn(&mut self, index: usize, text: &str) {
-        if let Some(node) = self.nodes.get_mut(index) {
+        if let Some(node) = edit!(self, index) {
             node.last_error = cut(text);
         }
     }
@@ -374,17 +347,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
 /// The image of a machine that is deployed or being deployed stays what it
 /// is.
-pub(crate) fn changes_in_use(node: &Node, info: &InstanceInfo) -> bool {
+pub fn changes_in_use(node: &Node, info: &InstanceInfo) -> bool {
     let in_use = node.state.is_busy()
         || deployed(node.state) && !matches!(node.state, State::DeployFailed | State::Error);
     let other = info.instance_uuid != node.instance.instance_uuid;
     in_use && (other || info.image_source != node.instance.image_source)
-        || other && node.flags.has(Flags::ALLOCATED)
+        || other && node.flags.contains(Flags::ALLOCATED)
 }
 
 /// Whether a tenant's system is on the machine's disk, or is on its way
 /// there, or its leftovers were not erased yet.
-pub(crate) const fn deployed(state: State) -> bool {
+pub const fn deployed(state: State) -> bool {
     matches!(state.target(), Some(State::Active | State::Rescue))
         && !matches!(state, State::Adopting | State::AdoptFailed)
         || matches!(

@@ -9,7 +9,7 @@
 pub mod traits;
 
 /// Bytes of the arena.
-pub const STRING_POOL_LEN: usize = 4096;
+pub const STRING_POOL_LEN: usize = farrier_sizes::STRING_POOL;
 /// Longest text in bytes.
 pub const TEXT_MAX: usize = 96;
 /// The owner of texts that belong to no node.

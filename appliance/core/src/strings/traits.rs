@@ -6,7 +6,7 @@ use crate::interface::Effects;
 use crate::node::Node;
 use crate::node::flags::Flags;
 use crate::persist::record::Record;
-use crate::rack::Rack;
+use crate::rack::{Rack, edit};
 use crate::strings::{Kind, RACK, StringPool};
 
 /// Most words. Traits of a node are a set of bits in one `u32`.
@@ -34,7 +34,7 @@ impl StringPool {
 
     /// How much of the arena a word would take: nothing where it is there
     /// already. The error says why it can't be kept.
-    pub(crate) fn room_for(&self, word: &str) -> Result<usize, CommandError> {
+    pub fn room_for(&self, word: &str) -> Result<usize, CommandError> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
         if word.is_empty() || word.len() > TRAIT_LEN || !word.bytes().all(allowed) {
             return Err(CommandError::BadTrait);
@@ -49,7 +49,7 @@ impl StringPool {
     }
 
     /// How many more words the vocabulary takes.
-    pub(crate) fn free_traits(&self) -> usize {
+    pub fn free_traits(&self) -> usize {
         let places = 0..MAX_TRAITS;
         places.filter(|place| self.word(*place).is_empty()).count()
     }
@@ -71,7 +71,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let place = free.ok_or(CommandError::TraitsFull)?;
         self.texts
             .set(usize::from(RACK), Kind::Trait(place), word)?;
-        Record::Word { place, word }.emit(out);
+        Record::Trait { place, name: word }.emit(out);
         Ok(place)
     }
 
@@ -88,7 +88,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 // Removing always fits.
                 && self.texts.set(usize::from(RACK), Kind::Trait(place), "").is_ok()
             {
-                Record::Word { place, word: "" }.emit(out);
+                Record::Trait { place, name: "" }.emit(out);
             }
         }
     }
@@ -107,13 +107,26 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             (None, true) => 1 << self.intern(word, out)?,
             (None, false) => 0,
         };
-        let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchNode)?;
+        let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
         if on {
             node.traits |= bit;
         } else {
             node.traits &= !bit;
         }
-        self.kind_changed(index, out);
+        self.sweep_traits(out);
+        Ok(())
+    }
+
+    /// Gives a node these traits and no others, by their places.
+    pub(crate) fn replace_traits(
+        &mut self,
+        index: usize,
+        traits: u32,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
+        node.traits = traits;
+        self.sweep_traits(out);
         Ok(())
     }
 
@@ -128,24 +141,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             "" => 0,
             word => self.intern(word, out)? + 1,
         };
-        let node = self.nodes.get_mut(index).ok_or(CommandError::NoSuchNode)?;
-        if node.flags.has(Flags::ALLOCATED) && node.class != class {
+        let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
+        if node.flags.contains(Flags::ALLOCATED) && node.class != class {
             return Err(CommandError::Associated);
         }
         node.class = class;
-        self.kind_changed(index, out);
-        Ok(())
-    }
-
-    fn kind_changed(&mut self, index: usize, out: &mut Effects) {
-        if let Some(node) = self.nodes.get(index) {
-            Record::Kind {
-                node: node.id,
-                traits: node.traits,
-                class: node.class,
-            }
-            .emit(out);
-        }
         self.sweep_traits(out);
+        Ok(())
     }
 }

@@ -10,7 +10,7 @@ use farrier_core::strings::TEXT_MAX;
 use farrier_lifecycle::{State, Verb};
 
 fn has(lab: &Lab, flags: Flags) -> bool {
-    lab.node(0).flags.has(flags)
+    lab.node(0).flags.contains(flags)
 }
 
 /// A node whose cleaning has failed, with an agent that would do better now.
@@ -25,7 +25,7 @@ fn clean_failed() -> (Lab, Agent) {
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 10);
     assert_eq!(lab.state(0), State::CleanFailed);
-    assert!(has(&lab, Flags::MAINTENANCE.and(Flags::CLEAN_FAULT)));
+    assert!(has(&lab, Flags::MAINTENANCE.union(Flags::CLEAN_FAULT)));
     agent.driver.handler_mut().withhold_certificate = false;
     lab.verb(0, Verb::Manage).unwrap();
     (lab, agent)
@@ -33,7 +33,7 @@ fn clean_failed() -> (Lab, Agent) {
 
 #[test]
 fn a_clean_fault_ends_with_a_cleaning_that_succeeds() {
-    let both = Flags::MAINTENANCE.and(Flags::CLEAN_FAULT);
+    let both = Flags::MAINTENANCE.union(Flags::CLEAN_FAULT);
     let (mut lab, mut agent) = clean_failed();
     lab.verb(0, Verb::Inspect).unwrap();
     lab.run(&mut agent, 10);

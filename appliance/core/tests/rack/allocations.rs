@@ -42,13 +42,13 @@ fn the_inventory_tells_what_flavors_ask_for() {
     let mut lab = three();
     let hardware = |n| lab.node(n).hardware.clone();
     assert_eq!(hardware(0).link, 10);
-    assert!(hardware(0).parts.has(HardwareFeatures::HDD));
-    assert!(!hardware(0).parts.has(HardwareFeatures::ROCE));
+    assert!(hardware(0).parts.contains(HardwareFeatures::HDD));
+    assert!(!hardware(0).parts.contains(HardwareFeatures::ROCE));
     assert_eq!(hardware(1).link, 1000);
-    assert!(hardware(1).parts.has(HardwareFeatures::ROCE));
-    assert!(!hardware(1).parts.has(HardwareFeatures::INFINIBAND));
+    assert!(hardware(1).parts.contains(HardwareFeatures::ROCE));
+    assert!(!hardware(1).parts.contains(HardwareFeatures::INFINIBAND));
     assert_eq!(hardware(2).link, 2000);
-    assert!(hardware(2).parts.has(HardwareFeatures::INFINIBAND));
+    assert!(hardware(2).parts.contains(HardwareFeatures::INFINIBAND));
     lab.check_sweeps();
 }
 

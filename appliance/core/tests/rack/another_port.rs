@@ -4,7 +4,8 @@
 use crate::api_rig::{get, rack};
 use crate::common::*;
 use farrier_core::Command;
-use farrier_core::node::{MAX_MACS, Power};
+use farrier_core::interface::PowerState;
+use farrier_core::node::MAX_MACS;
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::NodeId;
 
@@ -111,7 +112,7 @@ fn a_tenants_machine_goes_back_to_its_own_disk() {
     assert_eq!(known(&lab), 1);
     assert_eq!(lab.node(0).macs, [mac_of(1), mac_of(2)]);
     assert_eq!(lab.state(0), State::Active);
-    assert_eq!(lab.node(0).power, Power::On);
+    assert_eq!(lab.node(0).power, PowerState::On);
     // Its agent has nobody to talk to and gives up, as on any lost session.
     lab.run(&mut agent, 120);
     assert!(agent.driver.handler().lost.is_some());

@@ -2,7 +2,7 @@
 //! and every refusal of them.
 
 use crate::api_rig::*;
-use farrier_core::api::REPLY_BUFFER;
+use farrier_api::REPLY_BUFFER;
 use farrier_lifecycle::State;
 use farrier_protocol::message::ConfigDriveFormat;
 use serde_json::{Value, json};

@@ -7,8 +7,8 @@
 
 use crate::api_rig;
 use crate::common::*;
+use farrier_api::{Exchange, Facts, REPLY_BUFFER};
 use farrier_core::Instant;
-use farrier_core::api::{Exchange, Facts, REPLY_BUFFER};
 use farrier_http::{Body, CONTINUE, Head, Piece};
 use farrier_lifecycle::State;
 use farrier_protocol::message::ConfigDriveFormat;

@@ -3,8 +3,8 @@
 
 use crate::api_rig::*;
 use crate::common::*;
+use farrier_api::{Exchange, Facts, MAX_BODY, MAX_PATCH, REPLY_BUFFER};
 use farrier_core::Instant;
-use farrier_core::api::{Exchange, Facts, MAX_BODY, MAX_PATCH, REPLY_BUFFER};
 use farrier_core::strings::StringPool;
 use farrier_http::{Head, Status};
 use farrier_lifecycle::Verb;

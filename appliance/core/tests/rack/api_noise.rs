@@ -2,7 +2,7 @@
 //! and how it was torn makes no difference.
 
 use crate::api_rig::*;
-use farrier_core::api::REPLY_BUFFER;
+use farrier_api::REPLY_BUFFER;
 use proptest::prelude::*;
 
 /// Words that the API knows, so that noise gets somewhere.

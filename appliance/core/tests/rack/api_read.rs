@@ -3,7 +3,7 @@
 
 use crate::api_rig::*;
 use crate::common::*;
-use farrier_core::api::REPLY_BUFFER;
+use farrier_api::REPLY_BUFFER;
 use farrier_lifecycle::Verb;
 use serde_json::{Value, json};
 

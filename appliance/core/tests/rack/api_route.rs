@@ -2,7 +2,7 @@
 
 use crate::api_rig::*;
 use crate::common::*;
-use farrier_core::api::is_ours;
+use farrier_api::is_ours;
 use farrier_core::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, MAX_DRIVER_INFO};
 use farrier_core::strings::StringPool;
 use serde_json::{Value, json};

@@ -3,7 +3,8 @@
 
 use crate::common::*;
 use farrier_core::boot::MAX_ATTEMPTS;
-use farrier_core::node::{AGENT_SILENT_MILLIS, Hop, Power};
+use farrier_core::interface::PowerState;
+use farrier_core::node::{AGENT_SILENT_MILLIS, Hop};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::*;
 
@@ -175,7 +176,7 @@ fn a_lost_handshake_response_is_sent_again() {
     let mut lab = Lab::new();
     let (address, script) = lab.boot(1);
     let mut agent = Agent::new(1, address, &script, Hands::with_disks(&[8 * GIB]));
-    let farrier_protocol::handler::Turn::Transmit(init) = agent.driver.poll(lab.now) else {
+    let farrier_protocol::handler::RunnerPoll::Transmit(init) = agent.driver.poll(lab.now) else {
         panic!("the agent begins");
     };
     let init = init.to_vec();
@@ -257,7 +258,7 @@ fn a_silent_agent_is_waited_for() {
     assert_eq!(lab.state(0), State::Deploying);
     lab.pass(100);
     assert_eq!(lab.state(0), State::WaitCallBack);
-    assert_eq!(lab.node(0).power, Power::On);
+    assert_eq!(lab.node(0).power, PowerState::On);
 }
 
 #[test]

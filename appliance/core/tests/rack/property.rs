@@ -75,7 +75,7 @@ impl World {
                     if state == State::Available {
                         assert_eq!(before, State::Cleaning);
                         let index = self.lab.rack.find(node).unwrap();
-                        assert!(self.lab.node(index).flags.has(Flags::ERASED));
+                        assert!(self.lab.node(index).flags.contains(Flags::ERASED));
                     }
                     if before == State::CleanFailed {
                         assert_eq!(state, State::Manageable, "nothing else leads out");
@@ -224,7 +224,11 @@ impl World {
                     assert_eq!(owners.len(), 1);
                     assert!(free.contains(&owners[0].id));
                     let hands_off = [Flags::MAINTENANCE, Flags::RETIRED, Flags::CLEAN_FAULT];
-                    assert!(hands_off.iter().all(|flag| !owners[0].flags.has(*flag)));
+                    assert!(
+                        hands_off
+                            .iter()
+                            .all(|flag| !owners[0].flags.contains(*flag))
+                    );
                 }
             }
             14 => {
@@ -289,7 +293,7 @@ impl World {
             if let Some(instance) = node.instance.instance_uuid {
                 assert!(instances.insert(instance), "two nodes of one instance");
             }
-            if node.flags.has(Flags::ALLOCATED) {
+            if node.flags.contains(Flags::ALLOCATED) {
                 allocated.insert(node.instance.instance_uuid.expect("an allocation"));
             }
             let limit = node.state.deadline();

@@ -6,7 +6,7 @@ use farrier_core::node::flags::{AdminFlag, Flags};
 use farrier_core::persist::record::Record;
 use farrier_core::{Command, Input};
 use farrier_lifecycle::{State, Verb};
-use farrier_protocol::handler::Turn;
+use farrier_protocol::handler::RunnerPoll;
 use farrier_protocol::message::{BootMode, Task};
 
 /// Sizes of the node's disks.
@@ -50,19 +50,19 @@ fn a_doubted_node_is_nobodys_until_somebody_has_looked() {
     assert_eq!(lab.rack.counters().records_lost, 3);
     // It seemed to be free.
     assert_eq!(lab.state(0), State::Manageable);
-    let quarantined = Flags::MAINTENANCE.and(Flags::RECORDS_LOST);
-    assert!(lab.node(0).flags.has(quarantined));
+    let quarantined = Flags::MAINTENANCE.union(Flags::RECORDS_LOST);
+    assert!(lab.node(0).flags.contains(quarantined));
     assert!(lab.node(0).last_error.contains("lost records"));
     for verb in [Verb::Provide, Verb::Clean] {
         assert!(lab.verb(0, verb).is_err(), "{verb}");
     }
     // Which was written down.
     lab.restart(0);
-    assert!(lab.node(0).flags.has(quarantined));
+    assert!(lab.node(0).flags.contains(quarantined));
     assert_eq!(lab.state(0), State::Manageable);
 
     lab.mark(AdminFlag::Maintenance, false, "").unwrap();
-    assert!(!lab.node(0).flags.has(Flags::RECORDS_LOST));
+    assert!(!lab.node(0).flags.contains(Flags::RECORDS_LOST));
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 60);
     assert_eq!(lab.state(0), State::Available, "{}", lab.node(0).last_error);
@@ -146,7 +146,7 @@ fn a_rack_full_of_doubts_is_written_down_in_several_ticks() {
         lab.rack
             .nodes()
             .iter()
-            .all(|n| n.flags.has(Flags::RECORDS_LOST))
+            .all(|n| n.flags.contains(Flags::RECORDS_LOST))
     );
 }
 
@@ -155,7 +155,7 @@ fn a_repeated_handshake_has_its_new_keys_after_a_restart() {
     let mut lab = Lab::new();
     let (address, script) = lab.boot(1);
     let mut agent = Agent::new(1, address, &script, Hands::with_disks(&[8 * GIB]));
-    let Turn::Transmit(first) = agent.driver.poll(lab.now) else {
+    let RunnerPoll::Transmit(first) = agent.driver.poll(lab.now) else {
         panic!("an agent begins with a handshake");
     };
     let init = first.to_vec();

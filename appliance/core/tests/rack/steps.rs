@@ -3,6 +3,7 @@
 
 use crate::api_rig::*;
 use crate::common::*;
+use farrier_core::interface::Actor;
 use farrier_core::node::flags::AdminFlag;
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::Task;
@@ -196,13 +197,14 @@ fn adoption_touches_nothing() {
     assert_eq!(lab.state(0), State::AdoptFailed);
     assert!(lab.node(0).last_error.contains("deploy agent"));
     lab.pass(100);
-    let did = lab.step(farrier_core::Input::Command(
-        farrier_core::Command::Provision {
+    let did = lab.step(farrier_core::Input::Command {
+        actor: Actor::OPERATOR,
+        command: farrier_core::Command::Provision {
             node: lab.node(0).id,
             verb: Verb::Adopt,
             config_drive: None,
         },
-    ));
+    });
     assert!(!did.contains(&Did::Power), "no boot");
     assert_eq!(lab.state(0), State::Active);
     let (_, script) = lab.boot(1);

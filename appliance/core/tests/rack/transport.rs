@@ -1,6 +1,7 @@
 //! The boot decision and the address book, seen from the wire.
 
 use crate::common::*;
+use farrier_core::interface::NetworkId;
 use farrier_core::interface::StoredConfigDrive;
 use farrier_core::node::Hop;
 use farrier_core::{Command, Config, Input, Transport};
@@ -109,6 +110,7 @@ fn nobody_asks_in_the_name_of_another_machine() {
         .emit(&mut buf)
         .unwrap();
     let did = lab.step(Input::Dhcp {
+        network: NetworkId::PROVISIONING,
         from: Mac([2, 9, 9, 9, 9, 9]),
         payload: &buf[..len],
     });
@@ -126,6 +128,7 @@ fn a_lease_says_how_long_it_lasts_and_where_its_network_ends() {
         let mut buf = [0; 600];
         let len = request.emit(&mut buf).unwrap();
         let did = lab.step(Input::Dhcp {
+            network: NetworkId::PROVISIONING,
             from: mac_of(1),
             payload: &buf[..len],
         });
@@ -154,6 +157,7 @@ fn who_boots_is_told_the_next_server_and_nobody_else() {
         let mut buf = [0; 600];
         let len = request.emit(&mut buf).unwrap();
         let did = lab.step(Input::Dhcp {
+            network: NetworkId::PROVISIONING,
             from: mac_of(mac),
             payload: &buf[..len],
         });
@@ -171,6 +175,7 @@ fn what_does_not_parse_is_counted() {
     for payload in [&[][..], &[0xff; 64], &[1; 1500]] {
         assert!(
             lab.step(Input::Dhcp {
+                network: NetworkId::PROVISIONING,
                 from: mac_of(1),
                 payload
             })
@@ -180,6 +185,7 @@ fn what_does_not_parse_is_counted() {
     assert_eq!(lab.rack.counters().dhcp_malformed, 3);
     for datagram in [&[][..], &[3; 40], &[1; 1200]] {
         let from = farrier_core::Endpoint {
+            network: NetworkId::PROVISIONING,
             mac: mac_of(1),
             ip: "172.22.0.20".parse().unwrap(),
             port: 9,
@@ -238,6 +244,7 @@ fn transfers_are_hops_of_their_machines_boot() {
     ] {
         let mut sent = |complete| {
             lab.step(Input::Sent {
+                network: NetworkId::PROVISIONING,
                 peer: address,
                 path,
                 bytes: 10,
@@ -275,6 +282,7 @@ fn a_config_drive_goes_by_http_and_to_its_own_machine() {
     let refused = lab.rack.counters().files_refused;
     assert_eq!(lab.open(other, "config-drive"), Did::NotFound);
     let by_tftp = lab.step(Input::Open {
+        network: NetworkId::PROVISIONING,
         transport: Transport::Tftp,
         peer: own,
         path: "config-drive",

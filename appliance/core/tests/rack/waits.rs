@@ -3,7 +3,9 @@
 
 use crate::api_rig::{get, rack};
 use crate::common::*;
-use farrier_core::node::{AGENT_SILENT_MILLIS, Hop, Power};
+use farrier_core::interface::NetworkId;
+use farrier_core::interface::PowerState;
+use farrier_core::node::{AGENT_SILENT_MILLIS, Hop};
 use farrier_dhcp::wire::{ArchList, MessageType, Request};
 use farrier_lifecycle::{State, Verb};
 
@@ -65,6 +67,7 @@ fn the_next_hop_is_told_with_the_time_that_it_has() {
     });
     assert_eq!(next(&mut lab), due(Hop::Program, 120));
     lab.step(farrier_core::Input::Sent {
+        network: NetworkId::PROVISIONING,
         peer: address,
         path: "undionly.kpxe",
         bytes: 70_000,
@@ -174,7 +177,7 @@ fn an_error_says_which_hop_was_missing() {
         error.ends_with("no packet of the machine was seen"),
         "{error}"
     );
-    assert_eq!(lab.node(0).power, Power::Unknown);
+    assert_eq!(lab.node(0).power, PowerState::Unknown);
     assert_eq!(lab.node(0).deadline, None);
 
     let mut lab = clean_wait();
@@ -182,7 +185,7 @@ fn an_error_says_which_hop_was_missing() {
     lab.pass(1900);
     let error = &lab.node(0).last_error;
     assert!(error.ends_with("missing: dhcp ack"), "{error}");
-    assert_eq!(lab.node(0).power, Power::On);
+    assert_eq!(lab.node(0).power, PowerState::On);
 }
 
 #[test]

@@ -4,10 +4,11 @@
 
 use crate::api_rig::{call, get, id, put};
 use crate::common::*;
+use farrier_core::interface::NetworkId;
 use farrier_core::node::Hop;
 use farrier_core::{Endpoint, Input};
 use farrier_lifecycle::{State, Verb};
-use farrier_protocol::client::{Handshake, Randoms, Session};
+use farrier_protocol::client::{Handshake, HandshakeEntropy, Session};
 use farrier_protocol::message::*;
 use farrier_protocol::parts::cut;
 use farrier_protocol::server::Keys;
@@ -52,13 +53,14 @@ impl Speaker {
             system_uuid: [mac; 16],
             boot_mode: BootMode::Bios,
         };
-        let randoms = Randoms {
+        let entropy = HandshakeEntropy {
             static_secret: [mac + 51; 32],
             ephemeral: [mac + 52; 32],
         };
         let appliance = *Keys::new(IDENTITY.noise, [0; 32]).public();
-        let handshake = Handshake::new(&appliance, &ticket, &hello, &randoms).unwrap();
+        let handshake = Handshake::new(&appliance, &ticket, &hello, &entropy).unwrap();
         let from = Endpoint {
+            network: NetworkId::PROVISIONING,
             mac: mac_of(mac),
             ip,
             port: 8471,
@@ -110,14 +112,14 @@ impl Speaker {
     }
 
     /// A signed statement under the next counter.
-    fn signed(&mut self, order: u32, fact: Report) -> Vec<u8> {
+    fn signed(&mut self, order: u32, report: Report) -> Vec<u8> {
         self.statement += 1;
         let statement = Statement {
             node: self.welcome.node,
             boot: self.welcome.boot,
             counter: self.statement,
             order,
-            fact,
+            report,
         };
         let mut buffer = [0; MAX_STATEMENT];
         sign_statement(&self.key, &statement, &mut buffer)
@@ -125,9 +127,9 @@ impl Speaker {
             .to_vec()
     }
 
-    /// Signs a fact and says it in as many parts as it takes.
-    fn states(&mut self, lab: &mut Lab, order: u32, fact: Report) -> Said {
-        let signed = self.signed(order, fact);
+    /// Signs a report and says it in as many parts as it takes.
+    fn states(&mut self, lab: &mut Lab, order: u32, report: Report) -> Said {
+        let signed = self.signed(order, report);
         self.tells(lab, &signed)
     }
 
@@ -169,7 +171,7 @@ fn certificate(disk: &DiskId) -> Report {
     })
 }
 
-fn progress(order: u32, step: Step, done: u64) -> Request<'static> {
+fn progress(order: u32, step: AgentStep, done: u64) -> Request<'static> {
     Request::Progress(Progress {
         order,
         step,
@@ -255,8 +257,8 @@ fn a_certificate_counts_for_the_order_to_erase_only() {
     let mut agent = Speaker::new(&mut lab, 1);
     let order = agent.order(&mut lab);
     assert_eq!(order.task, Task::Inspect);
-    for fact in [certificate(&disk), Report::Done] {
-        let said = agent.states(&mut lab, order.counter, fact);
+    for report in [certificate(&disk), Report::Done] {
+        let said = agent.states(&mut lab, order.counter, report);
         assert_eq!(said, Said::Stored(agent.statement), "kept as evidence");
     }
     assert_eq!(lab.node(0).boot.erased, 0);
@@ -302,7 +304,7 @@ fn a_statement_under_another_counter_than_its_parts_is_refused() {
     let signed = agent.signed(order.counter, certificate(&disk));
     agent.statement += 1;
     let said = agent.tells(&mut lab, &signed);
-    assert_eq!(said, Said::Refused(Refusal::NotYours));
+    assert_eq!(said, Said::Refused(Refusal::Misaddressed));
     assert_eq!(lab.node(0).boot.erased, 0);
     // What is wrong with parts has names.
     let part = |count, bytes| {
@@ -378,13 +380,13 @@ fn progress_of_the_order_keeps_the_work_alive() {
     };
     let mut before = limit;
     for (order, step, done, moves) in [
-        (order.counter, Step::Erase, 10, true),
-        (order.counter, Step::Erase, 10, false),
-        (order.counter, Step::Erase, 9, false),
-        (order.counter, Step::Erase, 9, false),
-        (order.counter, Step::Erase, 11, true),
-        (order.counter, Step::VerifyErase, 3, true),
-        (order.counter + 1, Step::VerifyErase, 50, false),
+        (order.counter, AgentStep::Erase, 10, true),
+        (order.counter, AgentStep::Erase, 10, false),
+        (order.counter, AgentStep::Erase, 9, false),
+        (order.counter, AgentStep::Erase, 9, false),
+        (order.counter, AgentStep::Erase, 11, true),
+        (order.counter, AgentStep::VerifyErase, 3, true),
+        (order.counter + 1, AgentStep::VerifyErase, 50, false),
     ] {
         let now = left(&mut lab, order, step, done);
         assert_eq!(now == limit, moves, "{step:?} {done}");
@@ -445,7 +447,7 @@ fn an_order_that_was_not_answered_is_given_again_as_it_was() {
     assert_eq!(lab.node(0).boot.erased, 1, "what was proven stays so");
     let reached = lab.node(0).timeline.reached(Hop::Order);
     assert!(reached.is_some());
-    agent.says(&mut lab, &progress(order.counter, Step::Erase, 5));
+    agent.says(&mut lab, &progress(order.counter, AgentStep::Erase, 5));
     agent.states(&mut lab, order.counter, Report::Done);
     assert_eq!(lab.state(0), State::Available);
 
@@ -475,8 +477,8 @@ fn a_farewell_that_nobody_ordered_is_no_step() {
         tasks.push(order.task.clone());
         match order.task {
             Task::Inspect => {
-                let fact = Report::Inspection(inspection(&[disk("DISK0", 8 * GIB)]));
-                agent.states(&mut lab, order.counter, fact);
+                let report = Report::Inspection(inspection(&[disk("DISK0", 8 * GIB)]));
+                agent.states(&mut lab, order.counter, report);
             }
             _ => break,
         }

@@ -1,10 +1,10 @@
 //! The network: the only place that names the stack (embassy-net, and
-//! smoltcp inside it). What lives here: starting the stack on a driver, the
-//! L2 multiplexer in front of it, and thin socket types that speak in
-//! `core::net` addresses. What does not: any protocol above UDP and TCP.
+//! smoltcp inside it). It starts the stack on a driver behind the L2
+//! multiplexer, and wraps sockets in types with `core::net` addresses. It
+//! knows no protocol above UDP and TCP.
 
-mod door;
 mod mux;
+mod raw_udp;
 mod tcp;
 mod udp;
 
@@ -13,29 +13,30 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use embassy_net::{IpAddress, IpEndpoint, Ipv4Cidr, StackResources, StaticConfigV4};
 use embassy_net_driver::{Driver, HardwareAddress};
 
-pub use door::{DoorReceiver, DoorSender};
 pub use mux::MuxCounters;
+pub use raw_udp::{RawUdpError, RawUdpReceiver, RawUdpSender};
 pub use tcp::{Connection, TcpError};
 pub use udp::{Udp, UdpBuffers, UdpError};
 
-use mux::{Frame, L2Mux, Queue, REPLIES, REQUESTS};
+use farrier_sizes::{DATAGRAMS, REPLIES};
+use mux::{Frame, L2Mux, Queue};
 
-/// The appliance's own place on the provisioning network.
+/// The appliance's address on the provisioning network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Address {
-    /// Our address.
+    /// The appliance's address.
     pub address: Ipv4Addr,
     /// Length of the network's prefix, 0 to 32.
     pub prefix: u8,
-    /// Where packets for other networks go, if anywhere.
+    /// Router to other networks, if there is one.
     pub gateway: Option<Ipv4Addr>,
 }
 
-/// Memory of the network: one static a program. `SOCKETS` is the number of
+/// Memory of the network: one static per program. `SOCKETS` is the number of
 /// TCP and UDP sockets that are ever open at once.
 pub struct Resources<const SOCKETS: usize> {
     stack: StackResources<SOCKETS>,
-    requests: [Frame; REQUESTS],
+    requests: [Frame; DATAGRAMS],
     replies: [Frame; REPLIES],
     request_queue: Option<Queue>,
     reply_queue: Option<Queue>,
@@ -48,7 +49,7 @@ impl<const SOCKETS: usize> Resources<SOCKETS> {
     pub const fn new() -> Self {
         Self {
             stack: StackResources::new(),
-            requests: [const { Frame::EMPTY }; REQUESTS],
+            requests: [const { Frame::EMPTY }; DATAGRAMS],
             replies: [const { Frame::EMPTY }; REPLIES],
             request_queue: None,
             reply_queue: None,
@@ -83,19 +84,19 @@ impl core::fmt::Debug for Network {
 }
 
 impl Network {
-    /// What the multiplexer has counted.
+    /// The multiplexer's counters.
     #[must_use]
     pub fn counters(&self) -> &'static MuxCounters {
         self.counters
     }
 
-    /// Waits until the cable has a link.
+    /// Waits until the link is up.
     pub async fn wait_link_up(&self) {
         self.stack.wait_link_up().await;
     }
 }
 
-/// The stack's engine: moves frames between driver and sockets.
+/// Moves frames between driver and sockets.
 pub struct Runner<D: Driver> {
     inner: embassy_net::Runner<'static, L2Mux<D>>,
 }
@@ -113,21 +114,21 @@ impl<D: Driver> Runner<D> {
     }
 }
 
-/// A network that was started.
+/// A started network.
 #[derive(Debug)]
 pub struct Started<D: Driver> {
     /// Makes sockets.
     pub network: Network,
-    /// To be run by a task of its own.
+    /// Must be run by a task of its own.
     pub runner: Runner<D>,
-    /// Datagrams to the raw door's ports.
-    pub receiver: DoorReceiver,
-    /// Datagrams that leave as raw frames.
-    pub sender: DoorSender,
+    /// Datagrams to the raw UDP ports.
+    pub receiver: RawUdpReceiver,
+    /// Sends datagrams that bypass the stack.
+    pub sender: RawUdpSender,
 }
 
 /// Puts the multiplexer and the stack on a driver. Datagrams to `ports` go
-/// to the raw door. `seed` makes TCP's sequence numbers and first port
+/// to raw UDP. `seed` makes TCP's sequence numbers and first port
 /// unpredictable.
 #[inline(never)]
 pub fn start<D: Driver + 'static, const SOCKETS: usize>(
@@ -168,13 +169,12 @@ pub fn start<D: Driver + 'static, const SOCKETS: usize>(
     Started {
         network: Network { stack, counters },
         runner: Runner { inner },
-        receiver: DoorReceiver::new(requests),
-        sender: DoorSender::new(reply_in, mac, address.address),
+        receiver: RawUdpReceiver::new(requests),
+        sender: RawUdpSender::new(reply_in, mac, address.address),
     }
 }
 
-/// An endpoint of the stack as an address of the standard library. The stack
-/// is built with IPv4 only.
+/// Converts an endpoint of the stack, which is built with IPv4 only.
 fn from_endpoint(endpoint: IpEndpoint) -> SocketAddrV4 {
     let IpAddress::Ipv4(address) = endpoint.addr;
     SocketAddrV4::new(address, endpoint.port)

@@ -1,19 +1,16 @@
-//! The L2 multiplexer: stands between the driver and the stack, and is a
-//! driver to the stack.
+//! The L2 multiplexer: a network driver that wraps the board's driver. The
+//! stack runs on top of it.
 //!
-//! What it does today: takes the datagrams of some UDP ports (DHCP, the
-//! agent protocol) out of the stream before the stack sees them, sends
-//! frames that no stack would send (replies straight to a hardware address),
-//! answers IPv6 router solicitations with an empty advertisement (iPXE waits
-//! sixteen seconds for one before it goes on over IPv4), and counts. Requests go to a bounded queue; when it is full the frame is
-//! dropped and counted, as a full switch port would, and the peer asks
-//! again.
+//! It takes the datagrams of some UDP ports (DHCP, the agent protocol) out of
+//! the stream before the stack sees them, sends replies to a hardware address
+//! without ARP, answers IPv6 router solicitations with an empty advertisement
+//! (iPXE waits sixteen seconds for one before it goes on over IPv4), and
+//! counts. Requests go to a bounded queue. When it is full the frame is
+//! dropped and counted, and the peer retransmits.
 //!
-//! Where the rest of layer 2 goes, when it comes: 802.1Q tags are stripped
-//! and added in [`RxToken::consume`] and [`TxToken::consume`], the two
-//! places that see every frame, with one `L2Mux` port a network in front of
-//! one driver; LLDP (EtherType 0x88CC) is one more branch beside
-//! [`is_udp_to`]; a capture ring hangs on the same two places.
+//! 802.1Q tags, LLDP (EtherType 0x88CC) and capture are not implemented.
+//! [`RxToken::consume`] and [`TxToken::consume`] see every frame and are the
+//! places for them.
 
 use core::cell::Cell;
 use core::task::{Context, Poll};
@@ -21,17 +18,10 @@ use core::task::{Context, Poll};
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, TxToken as _};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::zerocopy_channel::{Channel, Receiver, Sender};
-use farrier_dhcp::ndp::{ANSWER_LEN, answer_solicitation};
+use farrier_ethernet::ndp::{ANSWER_LEN, answer_solicitation};
 
 /// Bytes of a queued frame: Ethernet's longest.
 pub(super) const FRAME: usize = 1514;
-
-/// Datagrams that may wait for the brain. A rack that is powered on at once
-/// sends 48 within a second; each waits for a millisecond at most.
-pub(super) const REQUESTS: usize = 4;
-
-/// Replies that may wait for the wire.
-pub(super) const REPLIES: usize = 2;
 
 /// Bytes of the Ethernet header.
 const ETHERNET: usize = 14;
@@ -61,10 +51,11 @@ pub struct MuxCounters {
     pub rx: Cell<u32>,
     /// Frames to the wire.
     pub tx: Cell<u32>,
-    /// Datagrams that went to the raw door.
-    pub door: Cell<u32>,
-    /// Datagrams dropped because the raw door's queue was full.
-    pub door_dropped: Cell<u32>,
+    /// Datagrams to raw UDP ports.
+    pub raw_udp: Cell<u32>,
+    /// Datagrams to raw UDP ports that were dropped because the queue was
+    /// full.
+    pub raw_udp_dropped: Cell<u32>,
     /// Router solicitations that were answered.
     pub solicitations: Cell<u32>,
 }
@@ -74,8 +65,8 @@ impl MuxCounters {
         Self {
             rx: Cell::new(0),
             tx: Cell::new(0),
-            door: Cell::new(0),
-            door_dropped: Cell::new(0),
+            raw_udp: Cell::new(0),
+            raw_udp_dropped: Cell::new(0),
             solicitations: Cell::new(0),
         }
     }
@@ -88,7 +79,7 @@ fn bump(counter: &Cell<u32>) {
 /// See the module's documentation.
 pub(super) struct L2Mux<D> {
     pub(super) driver: D,
-    /// UDP ports that belong to the raw door.
+    /// The raw UDP ports.
     pub(super) ports: [u16; 2],
     pub(super) requests: FrameSender,
     pub(super) replies: FrameReceiver,
@@ -99,8 +90,8 @@ pub(super) struct L2Mux<D> {
 }
 
 impl<D: Driver> L2Mux<D> {
-    /// Sends what waits in the reply queue, as far as the driver takes it.
-    /// Registers the caller for more.
+    /// Sends queued replies until the driver has no room. Registers the caller
+    /// to be woken for the rest.
     fn send_replies(&mut self, cx: &mut Context<'_>) {
         if let Some(frame) = &self.advertisement {
             let Some(token) = self.driver.transmit(cx) else {
@@ -135,8 +126,7 @@ impl<D: Driver> Driver for L2Mux<D> {
         Self: 'a;
 
     fn receive(&mut self, cx: &mut Context<'_>) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
-        // The stack asks for frames on every poll, so this is where frames
-        // that are not the stack's leave.
+        // The stack calls this on every poll, so queued replies leave here.
         self.send_replies(cx);
         let (inner, tx) = self.driver.receive(cx)?;
         Some((
@@ -175,7 +165,7 @@ impl<D: Driver> Driver for L2Mux<D> {
     }
 }
 
-/// A received frame, not yet looked at.
+/// A received frame that is not classified yet.
 pub(super) struct RxToken<'a, T> {
     inner: T,
     ports: [u16; 2],
@@ -205,12 +195,12 @@ impl<T: embassy_net_driver::RxToken> embassy_net_driver::RxToken for RxToken<'_,
                         to.copy_from_slice(from);
                     }
                     self.requests.send_done();
-                    bump(&self.counters.door);
+                    bump(&self.counters.raw_udp);
                 }
-                None => bump(&self.counters.door_dropped),
+                None => bump(&self.counters.raw_udp_dropped),
             }
-            // The stack has to be given something for its token: a frame of
-            // no bytes, which it ignores.
+            // The stack must get a frame for its token. It ignores one of no
+            // bytes.
             f(&mut [])
         })
     }
@@ -229,8 +219,8 @@ impl<T: embassy_net_driver::TxToken> embassy_net_driver::TxToken for TxToken<'_,
     }
 }
 
-/// Is this an unfragmented IPv4/UDP frame to one of `ports`? A look at five
-/// fields; every frame passes here.
+/// Whether this is an unfragmented IPv4/UDP frame to one of `ports`. Reads
+/// five fields, since every frame passes here.
 #[inline]
 fn is_udp_to(frame: &[u8], ports: [u16; 2]) -> bool {
     let Some(&[.., hi, lo, v_ihl]) = frame.first_chunk::<{ ETHERNET + 1 }>() else {
@@ -254,7 +244,7 @@ fn is_udp_to(frame: &[u8], ports: [u16; 2]) -> bool {
 mod tests {
     use super::*;
     use core::net::Ipv4Addr;
-    use farrier_dhcp::frame::{HEADER_LEN, Header, emit};
+    use farrier_ethernet::frame::{HEADER_LEN, Header, emit};
 
     fn made() -> [u8; 60] {
         let mut frame = [0; 60];
@@ -271,14 +261,14 @@ mod tests {
     }
 
     #[test]
-    fn the_doors_ports_are_told_from_others() {
+    fn raw_udp_ports_are_recognised() {
         assert!(is_udp_to(&made(), [67, 8470]));
         assert!(is_udp_to(&made(), [8470, 67]));
         assert!(!is_udp_to(&made(), [68, 69]));
     }
 
     #[test]
-    fn fragments_and_other_protocols_are_left_to_the_stack() {
+    fn fragments_and_other_protocols_go_to_the_stack() {
         for (at, value) in [(12, 0x86), (14, 0x60), (20, 0x20), (21, 3), (23, 6)] {
             let mut frame = made();
             frame[at] = value;
@@ -287,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn short_frames_do_no_harm() {
+    fn short_frames_are_not_udp() {
         for length in 0..38 {
             assert!(!is_udp_to(&made()[..length], [67, 67]));
         }

@@ -7,12 +7,12 @@ use embassy_time::Duration;
 
 use super::{Network, from_endpoint};
 
-/// The connection is gone: reset, timed out, or closed by the peer while we
-/// still wanted to write.
+/// The connection ended: reset, timed out, or closed by the peer before
+/// everything was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpError;
 
-/// One socket that serves one connection after the other.
+/// One socket. It serves one connection after the other.
 pub struct Connection {
     socket: TcpSocket<'static>,
 }
@@ -24,45 +24,48 @@ impl core::fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// A closed socket. The size of `tx` bounds what is on its way to the
-    /// peer, hence the rate: size ÷ round trip.
+    /// A closed socket with its buffers. The stack lends them to the socket for
+    /// as long as it exists, since a listening socket must be able to answer at
+    /// once. The size of `tx` bounds the bytes in flight, hence the rate: size
+    /// ÷ round trip.
     pub fn new(network: Network, rx: &'static mut [u8], tx: &'static mut [u8]) -> Self {
         let mut socket = TcpSocket::new(network.stack, rx, tx);
-        // Replies are written whole; waiting to fill segments only delays
-        // the last one.
+        // Replies are written whole, so waiting to fill a segment would only
+        // delay the last one.
         socket.set_nagle_enabled(false);
         Self { socket }
     }
 
-    /// Waits for a peer on `port`. A peer that is silent for `timeout` while
-    /// something is unacknowledged is given up. There is no backlog: as many
-    /// peers can connect at once as sockets are waiting here.
+    /// Waits for a peer on `port`. The connection ends when the peer is silent
+    /// for `timeout` while data is unacknowledged. There is no backlog: as many
+    /// peers can connect at once as sockets are listening.
     ///
     /// # Errors
-    /// [`TcpError`] when the handshake did not end well.
+    /// [`TcpError`] when the handshake failed.
     pub async fn accept(&mut self, port: u16, timeout: Duration) -> Result<(), TcpError> {
         self.socket.set_timeout(Some(timeout));
         self.socket.accept(port).await.map_err(|_| TcpError)
     }
 
-    /// The peer, while there is one.
+    /// The peer's address, while there is a connection.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddrV4> {
         self.socket.remote_endpoint().map(from_endpoint)
     }
 
-    /// Waits for bytes; 0 when the peer has finished.
+    /// Waits for bytes and returns their number: 0 when the peer has closed its
+    /// side.
     ///
     /// # Errors
-    /// [`TcpError`] when the connection is gone.
+    /// [`TcpError`] when the connection has ended.
     pub async fn read(&mut self, into: &mut [u8]) -> Result<usize, TcpError> {
         self.socket.read(into).await.map_err(|_| TcpError)
     }
 
-    /// Writes as much as fits, at least one byte; how much.
+    /// Writes as much as fits, at least one byte, and returns how much.
     ///
     /// # Errors
-    /// [`TcpError`] when the connection is gone.
+    /// [`TcpError`] when the connection has ended.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<usize, TcpError> {
         self.socket.write(bytes).await.map_err(|_| TcpError)
     }
@@ -70,7 +73,7 @@ impl Connection {
     /// Writes all of `bytes` into the send buffer, waiting for room.
     ///
     /// # Errors
-    /// [`TcpError`] when the connection is gone.
+    /// [`TcpError`] when the connection has ended.
     pub async fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), TcpError> {
         while !bytes.is_empty() {
             let written = self.write(bytes).await?;
@@ -79,10 +82,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits for room in the send buffer; how many bytes fit without waiting.
+    /// Waits for room in the send buffer and returns how many bytes fit.
     ///
     /// # Errors
-    /// [`TcpError`] when the connection is gone.
+    /// [`TcpError`] when the connection has ended.
     pub async fn writable(&mut self) -> Result<usize, TcpError> {
         self.socket.wait_write_ready().await;
         if !self.socket.may_send() {
@@ -94,21 +97,21 @@ impl Connection {
     /// Waits until everything that was written is acknowledged.
     ///
     /// # Errors
-    /// [`TcpError`] when the connection is gone.
+    /// [`TcpError`] when the connection has ended.
     pub async fn flush(&mut self) -> Result<(), TcpError> {
         self.socket.flush().await.map_err(|_| TcpError)
     }
 
-    /// Says that no more will be written.
+    /// Closes the sending side.
     pub fn finish(&mut self) {
         self.socket.close();
     }
 
-    /// Forgets the connection; a peer that is still there is reset.
+    /// Ends the connection at once; a connected peer gets a reset.
     pub async fn abort(&mut self) {
         self.socket.abort();
-        // Let the reset leave before the socket is used again. A peer that
-        // is gone already makes this an error, which is of no interest.
+        // The reset leaves before the socket is used again. This is an error
+        // when there was no connection any more.
         let _gone = self.socket.flush().await;
     }
 }

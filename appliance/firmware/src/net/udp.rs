@@ -7,13 +7,13 @@ use heapless::Vec;
 
 use super::{Network, from_endpoint, to_endpoint};
 
-/// Why a datagram did not go or come.
+/// Why a datagram was not sent or received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum UdpError {
     /// The socket is bound already, or not yet.
     Port = 0,
-    /// No way to the receiver.
+    /// There is no route to the receiver.
     NoRoute = 1,
     /// Longer than the buffer.
     TooLong = 2,
@@ -59,8 +59,8 @@ impl<const RX: usize, const TX: usize, const RXN: usize, const TXN: usize> core:
     }
 }
 
-/// A UDP socket. Send it to one peer at a time: a datagram to a peer whose
-/// hardware address is not known yet holds up those behind it.
+/// A UDP socket. Use it with one peer at a time: a datagram to a peer that
+/// does not answer ARP blocks those queued behind it.
 pub struct Udp {
     socket: UdpSocket<'static>,
 }
@@ -72,7 +72,7 @@ impl core::fmt::Debug for Udp {
 }
 
 impl Udp {
-    /// A socket that is not bound yet.
+    /// An unbound socket.
     pub fn new<const RX: usize, const TX: usize, const RXN: usize, const TXN: usize>(
         network: Network,
         buffers: &'static mut UdpBuffers<RX, TX, RXN, TXN>,
@@ -91,7 +91,8 @@ impl Udp {
         }
     }
 
-    /// Binds to a port on our address; 0 takes the next ephemeral one.
+    /// Binds to a port of the appliance's address; 0 takes the next ephemeral
+    /// one.
     ///
     /// # Errors
     /// [`UdpError::Port`] when the socket is bound already.
@@ -99,15 +100,15 @@ impl Udp {
         self.socket.bind(port).map_err(|_| UdpError::Port)
     }
 
-    /// Drops everything that is queued, and the port.
+    /// Unbinds the port and drops everything that is queued.
     pub fn close(&mut self) {
         self.socket.close();
     }
 
-    /// Waits for a datagram; its length and sender.
+    /// Waits for a datagram and returns its length and sender.
     ///
     /// # Errors
-    /// [`UdpError::TooLong`] when it did not fit `into`; it is then gone.
+    /// [`UdpError::TooLong`] when it did not fit `into`; it is dropped.
     pub async fn receive(&self, into: &mut [u8]) -> Result<(usize, SocketAddrV4), UdpError> {
         match self.socket.recv_from(into).await {
             Ok((length, meta)) => Ok((length, from_endpoint(meta.endpoint))),
@@ -129,14 +130,15 @@ impl Udp {
 }
 
 impl Udp {
-    /// Waits for a datagram and hands it and its sender to `take`, in place.
+    /// Waits for a datagram and calls `take` with it, in place, and its
+    /// sender.
     pub async fn receive_with<R>(&mut self, take: impl FnOnce(&[u8], SocketAddrV4) -> R) -> R {
         self.socket
             .recv_from_with(|bytes, meta| take(bytes, from_endpoint(meta.endpoint)))
             .await
     }
 
-    /// Waits until everything that is queued has left.
+    /// Waits until everything that is queued was sent.
     pub async fn flush(&mut self) {
         self.socket.flush().await;
     }

@@ -1,10 +1,11 @@
 //! Machines that boot, clients that come and go, agents that work.
 
+use farrier_core::interface::NetworkId;
 use std::net::Ipv4Addr;
 
 use farrier_core::{Endpoint, Input, Transport};
 use farrier_dhcp::wire::{MessageType, Reply, Request};
-use farrier_protocol::handler::Turn;
+use farrier_protocol::handler::RunnerPoll;
 
 use super::{Did, Life};
 use crate::agent::{Agent, mac_of};
@@ -36,6 +37,7 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
         let mut bytes = [0; 600];
         let length = request.emit(&mut bytes).unwrap_or(0);
         let did = self.step(Input::Dhcp {
+            network: NetworkId::PROVISIONING,
             from: mac,
             payload: &bytes[..length],
         })?;
@@ -72,6 +74,7 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
             return Ok(());
         };
         let did = self.step(Input::Open {
+            network: NetworkId::PROVISIONING,
             transport: Transport::Http,
             peer: address,
             path: "boot.ipxe",
@@ -148,7 +151,7 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
     fn talk(&mut self, agent: &mut Agent, turns: u64) -> Result<(), Gone> {
         for _ in 0..turns {
             match agent.driver.poll(self.now) {
-                Turn::Transmit(datagram) => {
+                RunnerPoll::Transmit(datagram) => {
                     let datagram = datagram.to_vec();
                     let from: Endpoint = agent.endpoint;
                     let did = self.step(Input::Agent {
@@ -174,8 +177,8 @@ impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
                     }
                     self.now += 10;
                 }
-                Turn::Until(until) => self.now = self.now.max(until.min(self.now + 3000)),
-                Turn::Over => return Ok(()),
+                RunnerPoll::Until(until) => self.now = self.now.max(until.min(self.now + 3000)),
+                RunnerPoll::Over => return Ok(()),
             }
         }
         Ok(())

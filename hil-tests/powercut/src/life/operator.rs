@@ -1,5 +1,6 @@
 //! Operators and what they wish.
 
+use farrier_core::interface::Actor;
 use std::net::Ipv4Addr;
 
 use farrier_core::allocation::Requirements;
@@ -18,7 +19,10 @@ use crate::store::{Gone, Store};
 
 impl<const WORD: usize, S: Store<WORD>> Life<WORD, S> {
     fn operator(&mut self, operator: Command<'_>) -> Result<bool, Gone> {
-        let did = self.step(Input::Command(operator))?;
+        let did = self.step(Input::Command {
+            actor: Actor::OPERATOR,
+            command: operator,
+        })?;
         Ok(did.iter().any(|did| matches!(did, Did::Answer(true))))
     }
 

@@ -1,6 +1,7 @@
 //! Stories of the network: addresses, tickets, strangers.
 
 use farrier_core::Input;
+use farrier_core::interface::NetworkId;
 use farrier_dhcp::wire::{MessageType, Request};
 use farrier_protocol::message::Mac;
 
@@ -27,6 +28,7 @@ fn stranger(world: &mut World, number: u16) {
         let mut buffer = [0; 400];
         if let Ok(len) = request.emit(&mut buffer) {
             world.step(Input::Dhcp {
+                network: NetworkId::PROVISIONING,
                 from: Mac(mac),
                 payload: &buffer[..len],
             });

@@ -17,7 +17,7 @@ pub use option::{DhcpOption, Options, SubOptions, code};
 pub use packet::{HEADER_LEN, MAGIC_COOKIE, MIN_LEN, Op, Packet};
 pub use pxe::{Arch, ArchList, ClientClass, IpxeFeatures, Platform, Undi, is_ipxe_user_class};
 pub use reply::{AddrList, Reply};
-pub use request::{Identity, Request};
+pub use request::{ClientIdentity, Request};
 
 /// Why a message could not be read or written. The numbers are stable, for
 /// counters and logs.

@@ -68,7 +68,7 @@ pub struct Request<'a> {
 /// Who a client is, to a lease table (RFC 2131 §4.2): option 61 where sent,
 /// else the hardware address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Identity<'a> {
+pub enum ClientIdentity<'a> {
     /// The value of option 61, type byte included.
     ClientId(&'a [u8]),
     /// `chaddr`.
@@ -196,10 +196,10 @@ impl<'a> Request<'a> {
 
     /// Who the client is to a lease table.
     #[must_use]
-    pub const fn identity(&self) -> Identity<'a> {
+    pub const fn identity(&self) -> ClientIdentity<'a> {
         match self.client_id {
-            Some(id) => Identity::ClientId(id),
-            None => Identity::Hardware(self.chaddr),
+            Some(id) => ClientIdentity::ClientId(id),
+            None => ClientIdentity::Hardware(self.chaddr),
         }
     }
 

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use farrier_protocol::{
-    client::{Handshake, Randoms, Session as AgentSession},
+    client::{Handshake, HandshakeEntropy, Session as AgentSession},
     message::*,
     server::{self, Accepted, Keys, Session},
     signing::SecretKey,
@@ -36,14 +36,14 @@ pub fn ticket() -> Ticket {
     Ticket::from_random(std::array::from_fn(|i| i as u8))
 }
 
-pub fn randoms() -> Randoms {
-    Randoms {
+pub fn entropy() -> HandshakeEntropy {
+    HandshakeEntropy {
         static_secret: [0x25; 32],
         ephemeral: [0x26; 32],
     }
 }
 
-pub fn hello() -> AgentHandshake {
+pub fn agent_handshake() -> AgentHandshake {
     AgentHandshake {
         version_min: version::MIN,
         version_max: version::CURRENT,
@@ -54,7 +54,7 @@ pub fn hello() -> AgentHandshake {
     }
 }
 
-pub fn welcome() -> HandshakeReply {
+pub fn handshake_reply() -> HandshakeReply {
     HandshakeReply {
         version: version::CURRENT,
         node: NODE,
@@ -63,7 +63,7 @@ pub fn welcome() -> HandshakeReply {
 }
 
 pub fn handshake() -> Handshake {
-    Handshake::new(keys().public(), &ticket(), &hello(), &randoms()).unwrap()
+    Handshake::new(keys().public(), &ticket(), &agent_handshake(), &entropy()).unwrap()
 }
 
 /// The appliance's side of a handshake; the response is in `out`.
@@ -71,7 +71,14 @@ pub fn accept(datagram: &[u8], out: &mut [u8]) -> Result<Accepted, server::Hands
     let Ok(Datagram::Init(init)) = Datagram::parse(datagram) else {
         panic!("no init");
     };
-    server::accept(&keys(), &init, &ticket(), SESSION, |_| Ok(welcome()), out)
+    server::accept(
+        &keys(),
+        &init,
+        &ticket(),
+        SESSION,
+        |_| Ok(handshake_reply()),
+        out,
+    )
 }
 
 /// Both ends of a fresh session.
@@ -79,9 +86,9 @@ pub fn session() -> (AgentSession, Session) {
     let handshake = handshake();
     let mut out = [0; 1200];
     let accepted = accept(handshake.datagram(), &mut out).unwrap();
-    let (agent, welcomed) = handshake.process(&out[..accepted.len]).unwrap();
-    assert_eq!(welcomed, welcome());
-    assert_eq!(accepted.hello, hello());
+    let (agent, reply) = handshake.process(&out[..accepted.len]).unwrap();
+    assert_eq!(reply, handshake_reply());
+    assert_eq!(accepted.handshake, agent_handshake());
     (agent, accepted.session)
 }
 
@@ -95,7 +102,7 @@ pub fn disk_id() -> DiskId {
 pub fn progress() -> Progress {
     Progress {
         order: 2,
-        step: Step::Write,
+        step: AgentStep::Write,
         done: 1 << 20,
         total: 1 << 31,
         rate: 1_000_000,
@@ -134,13 +141,13 @@ pub fn order(task: Task) -> Order {
     }
 }
 
-pub fn statement(fact: Report) -> Statement {
+pub fn statement(report: Report) -> Statement {
     Statement {
         node: NODE,
         boot: BOOT,
         counter: 3,
         order: 2,
-        fact,
+        report,
     }
 }
 
@@ -219,7 +226,7 @@ pub fn image_proof() -> ImageProof {
 
 pub fn failure() -> Failure {
     Failure {
-        step: Step::VerifyImage,
+        step: AgentStep::VerifyImage,
         reason: Reason::ReadBack,
         text: text("chunk 7 reads back wrong"),
     }

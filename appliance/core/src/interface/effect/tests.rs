@@ -8,6 +8,7 @@ use std::vec::Vec;
 
 fn to() -> Endpoint {
     Endpoint {
+        network: super::super::NetworkId::PROVISIONING,
         mac: Mac([1; 6]),
         ip: Ipv4Addr::new(10, 0, 0, 1),
         port: 9,
@@ -35,13 +36,21 @@ fn what_is_put_in_comes_out_in_its_order_behind_the_records() {
     out.store_statement(5, SlotPart::Inspection, kept);
     out.serve(Serve::Slot {
         slot: 5,
-        part: SlotPart::ConfigDrive,
+        part: SlotPart::ConfigDrive(farrier_asset_store::DrivePlace::Second),
         len: 80,
     });
     out.serve(Serve::Text(b"text"));
     out.serve(Serve::NotFound);
     out.serve(Serve::Busy);
-    out.power(node, PowerWanted::Cycle);
+    let id = OperationId(4);
+    let action = PowerAction::Reboot;
+    let deadline = Instant::from_millis(9);
+    out.power(Operation {
+        id,
+        node,
+        action,
+        deadline,
+    });
     out.answer(Ok(()));
     let expected = vec![
         Effect::Record(b"one"),
@@ -59,15 +68,17 @@ fn what_is_put_in_comes_out_in_its_order_behind_the_records() {
         },
         Effect::Serve(Serve::Slot {
             slot: 5,
-            part: SlotPart::ConfigDrive,
+            part: SlotPart::ConfigDrive(farrier_asset_store::DrivePlace::Second),
             len: 80,
         }),
         Effect::Serve(Serve::Text(b"text")),
         Effect::Serve(Serve::NotFound),
         Effect::Serve(Serve::Busy),
         Effect::Power {
+            id,
             node,
-            wanted: PowerWanted::Cycle,
+            action,
+            deadline,
         },
         Effect::Answer(Ok(())),
     ];

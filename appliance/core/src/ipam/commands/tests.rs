@@ -1,7 +1,7 @@
 use super::*;
-use crate::every_verb::TestRack;
 use crate::interface::config::Config;
 use crate::node::Node;
+use crate::rack::TestRack;
 use farrier_protocol::message::NodeId;
 use std::boxed::Box;
 
@@ -123,8 +123,10 @@ fn a_tenant_who_leaves_gives_back_what_is_the_nodes() {
     let rests =
         out.records()
             .filter_map(|record| match postcard::from_bytes::<Record<'_>>(record) {
-                Ok(Record::Booked {
-                    mac, rests: true, ..
+                Ok(Record::Reservation {
+                    mac,
+                    quarantined: true,
+                    ..
                 }) => Some(mac),
                 _ => None,
             });

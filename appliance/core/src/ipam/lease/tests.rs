@@ -8,7 +8,7 @@ use std::vec::Vec;
 
 fn client(n: u8) -> Client {
     let mac = [2, 0, 0, 0, 0, n];
-    Client::new(Mac(mac), &Identity::Hardware(mac))
+    Client::new(Mac(mac), &ClientIdentity::Hardware(mac))
 }
 
 fn book(len: usize) -> Leases<8> {
@@ -69,7 +69,7 @@ fn a_fingerprint_is_one_of_its_own_machine_only() {
 fn one_machine_may_have_two_identities() {
     let mut leases = book(8);
     let mac = [2, 0, 0, 0, 0, 1];
-    let rom = Client::new(Mac(mac), &Identity::ClientId(&[0, 9, 9]));
+    let rom = Client::new(Mac(mac), &ClientIdentity::ClientId(&[0, 9, 9]));
     let a = leases.offer(at(0), rom, None).unwrap();
     leases.bind(at(0), rom, a, 60).unwrap();
     let b = leases.offer(at(0), client(1), None).unwrap();
@@ -130,13 +130,13 @@ fn what_is_told_of_an_address_brings_it_back() {
 #[test]
 fn identities_differ_by_kind_and_by_every_byte() {
     let mac = [2, 0, 0, 0, 0, 1];
-    let key = |identity: Identity<'_>| Client::new(Mac(mac), &identity).key();
+    let key = |identity: ClientIdentity<'_>| Client::new(Mac(mac), &identity).key();
     let mut keys: Vec<[u8; 8]> = (0..=255u8)
-        .map(|byte| key(Identity::ClientId(&[7, byte])))
+        .map(|byte| key(ClientIdentity::ClientId(&[7, byte])))
         .collect();
-    keys.push(key(Identity::Hardware(mac)));
-    keys.push(key(Identity::ClientId(&mac)));
-    keys.push(key(Identity::ClientId(&[])));
+    keys.push(key(ClientIdentity::Hardware(mac)));
+    keys.push(key(ClientIdentity::ClientId(&mac)));
+    keys.push(key(ClientIdentity::ClientId(&[])));
     keys.sort_unstable();
     keys.dedup();
     assert_eq!(keys.len(), 259);

@@ -2,7 +2,8 @@
 //! rack to ask.
 
 use crate::common::*;
-use farrier_core::api::{Exchange, Facts, REPLY_BUFFER, Services};
+use farrier_api::{Exchange, Facts, REPLY_BUFFER, Services};
+use farrier_core::interface::Actor;
 use farrier_core::node::Node;
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::rack::Entropy;
@@ -51,7 +52,7 @@ struct FullServices;
 impl Services for FullServices {
     fn counters(&self, report: &mut dyn FnMut(&'static str, u32)) {
         for name in [
-            "mux_door_dropped",
+            "mux_raw_udp_dropped",
             "mux_solicitations",
             "http_connections",
             "tftp_malformed",
@@ -193,7 +194,7 @@ pub fn put(lab: &mut Lab, node: &str, body: &str) -> Reply {
 }
 
 pub fn id(lab: &Lab, index: usize) -> String {
-    farrier_core::api::uuid::Text(lab.node(index).id.0).to_string()
+    farrier_api::ident::text(lab.node(index).id).to_string()
 }
 
 /// A rack of two nodes; the first is called `rack-1` and was inspected.
@@ -255,7 +256,7 @@ pub fn signed_inspection(node: &Node, disks: &[DiskId]) -> Vec<u8> {
         boot: node.boot.id,
         counter: 1,
         order: 1,
-        fact: Report::Inspection(found),
+        report: Report::Inspection(found),
     };
     let key = SecretKey::from_bytes(&[1; 32]);
     let mut buffer = [0; 4096];
@@ -267,7 +268,10 @@ pub fn signed_inspection(node: &Node, disks: &[DiskId]) -> Vec<u8> {
 pub fn grant(lab: &mut Lab, exchange: &mut Exchange) {
     let now = Instant::from_millis(lab.now);
     while let Some(wish) = exchange.operator(&Facts::of(&lab.rack, now)) {
-        lab.step_quietly(Input::Command(wish));
+        lab.step_quietly(Input::Command {
+            actor: Actor::OPERATOR,
+            command: wish,
+        });
         let answer = lab.out.iter().find_map(|output| match output {
             Effect::Answer(answer) => Some(answer),
             _ => None,

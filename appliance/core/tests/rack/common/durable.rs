@@ -67,7 +67,7 @@ pub fn durable(rack: &TestRack) -> Vec<String> {
         fact(format!("{} {} {}", boot.erased, boot.left, node.attempts));
         fact(format!("{} {}", boot.inspected, boot.imaged));
         if let Some(session) = &boot.session {
-            let heard = session.heard().min(1);
+            let heard = session.last_counter().min(1);
             fact(format!("{:?} {:?} {heard}", session.id(), session.keys()));
             fact(format!(
                 "{:?} {:?} {:?}",

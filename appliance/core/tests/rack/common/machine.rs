@@ -3,10 +3,11 @@
 
 use super::{GIB, IDENTITY};
 use farrier_core::Endpoint;
+use farrier_core::interface::NetworkId;
 use farrier_dhcp::wire::Request;
-use farrier_protocol::client::Randoms;
-use farrier_protocol::conversation::{Config as Talk, Conversation, Lost};
-use farrier_protocol::handler::{AgentHandler, Driver, Work};
+use farrier_protocol::agent_client::{AgentClient, Config as Talk, Lost};
+use farrier_protocol::client::HandshakeEntropy;
+use farrier_protocol::handler::{AgentHandler, AgentRunner, TaskEvent};
 use farrier_protocol::message::*;
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing::SecretKey;
@@ -25,7 +26,7 @@ pub fn ipxe(request: &mut Request<'_>) {
 
 pub struct Agent {
     pub endpoint: Endpoint,
-    pub driver: Driver<Hands>,
+    pub driver: AgentRunner<Hands>,
     pub over: bool,
 }
 
@@ -35,11 +36,11 @@ impl Agent {
             .expect("a ticket in the script")
             .unwrap();
         let secret = [mac.wrapping_add(100); 32];
-        let conversation = Conversation::new(Talk {
+        let client = AgentClient::new(Talk {
             appliance: *Keys::new(IDENTITY.noise, [0; 32]).public(),
             orders: SecretKey::from_bytes(&IDENTITY.signing).public(),
             ticket,
-            hello: AgentHandshake {
+            handshake: AgentHandshake {
                 version_min: 0,
                 version_max: 0,
                 boot_key: [0; 32],
@@ -51,7 +52,7 @@ impl Agent {
                 },
             },
             boot_key: SecretKey::from_bytes(&secret),
-            randoms: Randoms {
+            entropy: HandshakeEntropy {
                 static_secret: secret,
                 ephemeral: [mac.wrapping_add(101); 32],
             },
@@ -59,11 +60,12 @@ impl Agent {
         .unwrap();
         Agent {
             endpoint: Endpoint {
+                network: NetworkId::PROVISIONING,
                 mac: mac_of(mac),
                 ip: address,
                 port: 8471,
             },
-            driver: Driver::new(conversation, hands),
+            driver: AgentRunner::new(client, hands),
             over: false,
         }
     }
@@ -90,7 +92,7 @@ pub struct Hands {
     pub left: Option<FinalReport>,
     pub lost: Option<Lost>,
     pub refusals: usize,
-    pub say: VecDeque<Work>,
+    pub say: VecDeque<TaskEvent>,
 }
 
 impl Hands {
@@ -140,8 +142,8 @@ impl AgentHandler for Hands {
             return;
         }
         if let (Some(reason), false) = (self.fail, order.task == Task::Inspect) {
-            self.say.push_back(Work::Failed(Failure {
-                step: Step::Write,
+            self.say.push_back(TaskEvent::Failed(Failure {
+                step: AgentStep::Write,
                 reason,
                 text: "as the test wished".try_into().unwrap(),
             }));
@@ -151,13 +153,14 @@ impl AgentHandler for Hands {
             Task::Inspect => {
                 let mut found = inspection(&self.disks);
                 found.nics = self.nics.iter().cloned().collect();
-                self.say.push_back(Work::Report(Report::Inspection(found)));
+                self.say
+                    .push_back(TaskEvent::Report(Report::Inspection(found)));
             }
             Task::Erase { disks, least } => {
                 let skip = usize::from(self.withhold_certificate);
                 for disk in disks.iter().skip(skip) {
                     self.say
-                        .push_back(Work::Report(Report::Erased(EraseCertificate {
+                        .push_back(TaskEvent::Report(Report::Erased(EraseCertificate {
                             disk: disk.clone(),
                             method: *least,
                             verified_bytes: disk.size,
@@ -165,11 +168,11 @@ impl AgentHandler for Hands {
                             millis: 1,
                         })));
                 }
-                self.say.push_back(Work::Report(Report::Done));
+                self.say.push_back(TaskEvent::Report(Report::Done));
             }
             Task::Deploy(deploy) => {
                 self.say
-                    .push_back(Work::Report(Report::ImageWritten(ImageProof {
+                    .push_back(TaskEvent::Report(Report::ImageWritten(ImageProof {
                         disk: deploy.disk.clone(),
                         manifest_root: if self.wrong_root {
                             [0; 32]
@@ -189,18 +192,18 @@ impl AgentHandler for Hands {
                 return;
             }
             Task::Reboot => {
-                self.say.push_back(Work::Leave(FinalReport::Reboot));
+                self.say.push_back(TaskEvent::Leave(FinalReport::Reboot));
                 return;
             }
             Task::PowerOff => {
-                self.say.push_back(Work::Leave(FinalReport::PowerOff));
+                self.say.push_back(TaskEvent::Leave(FinalReport::PowerOff));
                 return;
             }
         }
-        self.say.push_back(Work::Finished);
+        self.say.push_back(TaskEvent::Finished);
     }
 
-    fn poll(&mut self, _now: u64) -> Option<Work> {
+    fn poll(&mut self, _now: u64) -> Option<TaskEvent> {
         self.say.pop_front()
     }
 

@@ -8,15 +8,17 @@ pub use durable::durable;
 pub use machine::*;
 
 use farrier_core::interface::Image;
+use farrier_core::interface::{Actor, NetworkId};
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::node::{InstanceInfo, Node};
+use farrier_core::persist::record::{MAX_RECORD, Record};
 use farrier_core::rack::Entropy;
 use farrier_core::{
     Command, Config, Effect, Effects, Endpoint, Identity, Input, Instant, Rack, Serve, Transport,
 };
 use farrier_dhcp::wire::{MessageType, Reply, Request};
 use farrier_lifecycle::{State, Verb};
-use farrier_protocol::handler::Turn;
+use farrier_protocol::handler::RunnerPoll;
 use std::net::Ipv4Addr;
 
 pub type TestRack = Rack<8, 16, 16>;
@@ -103,6 +105,15 @@ impl Lab {
             .unwrap();
         lab.learn_image();
         lab
+    }
+
+    /// The rack knows this from before a restart.
+    pub fn restore(&mut self, record: &Record<'_>) {
+        let mut room = [0; MAX_RECORD];
+        let bytes = postcard::to_slice(record, &mut room).unwrap().to_vec();
+        let now = Instant::from_millis(self.now);
+        assert!(self.rack.restore(now, &bytes));
+        self.records.push(bytes);
     }
 
     /// A step, whose outputs stay in `out`.
@@ -215,13 +226,16 @@ impl Lab {
     }
 
     pub fn operator(&mut self, operator: Command<'_>) -> Result<(), String> {
-        self.step(Input::Command(operator))
-            .into_iter()
-            .find_map(|did| match did {
-                Did::Answer(answer) => Some(answer),
-                _ => None,
-            })
-            .expect("every wish is answered")
+        self.step(Input::Command {
+            actor: Actor::OPERATOR,
+            command: operator,
+        })
+        .into_iter()
+        .find_map(|did| match did {
+            Did::Answer(answer) => Some(answer),
+            _ => None,
+        })
+        .expect("every wish is answered")
     }
 
     /// A whole DHCP exchange; what the machine was told.
@@ -246,6 +260,7 @@ impl Lab {
         let mut buf = [0; 600];
         let len = request.emit(&mut buf).unwrap();
         let did = self.step(Input::Dhcp {
+            network: NetworkId::PROVISIONING,
             from: mac,
             payload: &buf[..len],
         });
@@ -267,6 +282,7 @@ impl Lab {
 
     pub fn open(&mut self, peer: Ipv4Addr, path: &str) -> Did {
         self.step(Input::Open {
+            network: NetworkId::PROVISIONING,
             transport: Transport::Http,
             peer,
             path,
@@ -300,7 +316,7 @@ impl Lab {
         let end = self.now + seconds * 1000;
         while self.now < end && !agent.over {
             match agent.driver.poll(self.now) {
-                Turn::Transmit(datagram) => {
+                RunnerPoll::Transmit(datagram) => {
                     let datagram = datagram.to_vec();
                     for did in self.step(Input::Agent {
                         from: agent.endpoint,
@@ -312,11 +328,11 @@ impl Lab {
                         }
                     }
                 }
-                Turn::Until(_) => {
+                RunnerPoll::Until(_) => {
                     self.now += 100;
                     self.step(Input::Tick);
                 }
-                Turn::Over => agent.over = true,
+                RunnerPoll::Over => agent.over = true,
             }
             agent.over |= agent.driver.handler().left.is_some();
         }

@@ -1,0 +1,176 @@
+//! `/v1/ports`: the interfaces of all nodes, one after the other.
+
+use crate::body::Body;
+use crate::query::{Key, List, Query, no_marker};
+use crate::reply::{Cursor, Page, links};
+use crate::resource::{Ask, Call, Ident, Out, Route, Takes};
+use crate::{Error, View, ident};
+use farrier_core::interface::Command;
+use farrier_core::node::Node;
+use farrier_http::{Method, Status};
+use farrier_protocol::message::{Mac, NodeId};
+
+const ONE: &str = "/v1/ports/{port}";
+
+pub(crate) const ROUTES: &[Route] = &[
+    Route::read("/v1/ports", list)
+        .query(Query::List(filter))
+        .check(check_list),
+    Route::read("/v1/ports/detail", list)
+        .detailed()
+        .query(Query::List(filter))
+        .check(check_list),
+    Route::read("/v1/nodes/{node}/ports", list)
+        .query(Query::List(filter))
+        .check(check_list),
+    Route::change(Method::Post, "/v1/ports", create)
+        .of("port")
+        .takes(Takes::Form(&["node_uuid", "address", "pxe_enabled"]))
+        .status(Status::CREATED)
+        .replies(show_new),
+    Route::read(ONE, show).check(check),
+    Route::change(Method::Delete, ONE, delete)
+        .of("port")
+        .check(check),
+];
+
+/// All ports: the node and the address.
+fn ports<'a>(view: &View<'a>, only: Option<NodeId>) -> impl Iterator<Item = (&'a Node, Mac)> + use<'a> {
+    view.nodes()
+        .filter(move |(_, node)| only.is_none_or(|only| only == node.id))
+        .flat_map(|(_, node)| node.macs.iter().map(move |mac| (node, *mac)))
+}
+
+fn find<'a>(view: &View<'a>, id: NodeId) -> Option<(&'a Node, Mac)> {
+    ports(view, None).find(|(_, mac)| ident::of_port(*mac) == id)
+}
+
+fn filter(view: &View<'_>, list: &mut List, key: &str, value: &str) -> Result<Key, Error> {
+    match key {
+        "node" | "node_uuid" | "node_ident" => {
+            let found = Ident::new(value).and_then(|ident| view.find(&ident));
+            let (_, node) =
+                found.ok_or_else(|| Error::not_found("Node", value, "/v1/nodes/{node}"))?;
+            list.owner = Some(node.id);
+            Ok(Key::Taken)
+        }
+        "address" => Err(Error::bad(
+            "Ports can be listed by node, not by address. List them all, or send node.",
+        )),
+        _ => Ok(Key::Unknown),
+    }
+}
+
+fn check_list(view: &View<'_>, call: &Call) -> Result<(), Error> {
+    match call.list.marker {
+        Some(marker) if find(view, marker).is_none() => Err(no_marker(marker)),
+        _ => Ok(()),
+    }
+}
+
+fn list(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
+    let list = &ask.call.list;
+    let owner = ask.call.node.map(|(_, id)| id).or(list.owner);
+    let detail = list.detail;
+    let page = Page {
+        key: "ports",
+        nth: |n| ports(&ask.view, owner).nth(n),
+        id: |(_, mac): &(&Node, Mac)| ident::of_port(*mac),
+        link: format_args!("/v1/ports?detail={detail}{}&", Owner(owner)),
+    };
+    page.write(ask, at, w, |(node, mac), w| port(node, mac, detail, w));
+}
+
+/// The node in a link to the next page.
+struct Owner(Option<NodeId>);
+
+impl core::fmt::Display for Owner {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self.0 {
+            Some(id) => write!(f, "&node={}", ident::text(id)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn named<'a>(view: &View<'a>, call: &Call) -> Option<(&'a Node, Mac)> {
+    find(view, ident::parse(call.last())?)
+}
+
+fn check(view: &View<'_>, call: &Call) -> Result<(), Error> {
+    match named(view, call) {
+        Some(_) => Ok(()),
+        None => Err(Error::not_found("Port", call.last(), ONE)),
+    }
+}
+
+fn show(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
+    at.end();
+    match named(&ask.view, ask.call) {
+        Some((node, mac)) => port(node, mac, true, w),
+        // It was deleted meanwhile.
+        None => _ = w.null(),
+    }
+}
+
+fn show_new(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
+    at.end();
+    let mac = ident::parse_mac(ask.pairs.get("address"));
+    match mac.and_then(|mac| find(&ask.view, ident::of_port(mac))) {
+        Some((node, mac)) => port(node, mac, true, w),
+        None => _ = w.null(),
+    }
+}
+
+fn create<'f>(view: &View<'_>, _: &'f Call, body: &'f Body) -> Result<Command<'f>, Error> {
+    let pairs = body.pairs();
+    let (address, owner) = (pairs.get("address"), pairs.get("node_uuid"));
+    let mac = ident::parse_mac(address).ok_or_else(|| {
+        Error::new(
+            Status::BAD_REQUEST,
+            format_args!("the address {address:?} is none. Send six pairs of hexadecimal digits."),
+        )
+    })?;
+    let node = ident::parse(owner).ok_or_else(|| {
+        Error::new(
+            Status::BAD_REQUEST,
+            format_args!("node_uuid {owner:?} is no UUID. Send that of the port's node."),
+        )
+    })?;
+    if view.find(&Ident::Uuid(node)).is_none() {
+        return Err(Error::not_found("the node", owner, "/v1/nodes/{node}"));
+    }
+    Ok(Command::CreatePort { node, mac })
+}
+
+fn delete<'f>(_: &View<'_>, call: &'f Call, _: &'f Body) -> Result<Command<'f>, Error> {
+    let mac = ident::parse(call.last()).and_then(ident::mac_of_port);
+    Ok(Command::DeletePort {
+        mac: mac.unwrap_or(Mac([0; 6])),
+    })
+}
+
+fn port(node: &Node, mac: Mac, detail: bool, w: &mut Out<'_>) {
+    let id = ident::of_port(mac);
+    w.object().key("uuid").text(ident::text(id));
+    w.key("address").text(ident::MacText(mac));
+    w.key("node_uuid").text(ident::text(node.id));
+    if detail {
+        w.key("pxe_enabled").bool(true);
+        w.key("is_smartnic").bool(false);
+        for key in ["extra", "internal_info", "local_link_connection"] {
+            w.key(key).object().end_object();
+        }
+        for key in [
+            "name",
+            "physical_network",
+            "portgroup_uuid",
+            "created_at",
+            "updated_at",
+        ] {
+            w.key(key).null();
+        }
+    }
+    w.key("links");
+    links(w, "ports", id).end_object();
+}

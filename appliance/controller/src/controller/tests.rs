@@ -1,0 +1,233 @@
+use super::*;
+use crate::store::JournalStore;
+use crate::testing::{MemoryStore, ready};
+use core::future::{Future, pending};
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
+use farrier_core::Command;
+use farrier_core::interface::Actor;
+use farrier_journal::sim::{Cut, SimFlash};
+use farrier_protocol::message::NodeId;
+use std::boxed::Box;
+use std::vec::Vec;
+
+type TestRack = Rack<8, 16, 16>;
+type TestController<S> = Controller<Box<TestRack>, S, Counting>;
+type Chip = SimFlash<8, 4096>;
+
+const NOW: Instant = Instant::from_millis(1000);
+const IDENTITY: Identity = Identity {
+    noise: [3; 32],
+    signing: [4; 32],
+};
+
+/// Gives one byte after the other.
+struct Counting(u8);
+
+impl Entropy for Counting {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            self.0 = self.0.wrapping_add(1);
+            *byte = self.0;
+        }
+    }
+}
+
+fn started<S: RecordStore>(store: S) -> TestController<S> {
+    let mut controller = Controller::new(Box::new(Rack::new()), store, Counting(0));
+    controller.configure(Config::default(), &IDENTITY).unwrap();
+    ready(controller.restore(NOW)).unwrap();
+    controller
+}
+
+/// A step that makes a node, and so has records.
+fn create(number: u8) -> Input<'static> {
+    command(Command::CreateNode {
+        node: NodeId([number; 16]),
+        name: "",
+        serial: "",
+    })
+}
+
+fn command(command: Command<'_>) -> Input<'_> {
+    Input::Command {
+        actor: Actor::OPERATOR,
+        command,
+    }
+}
+
+fn answers<S>(controller: &TestController<S>) -> usize {
+    let answers = |effect: &Effect<'_>| matches!(effect, Effect::Answer(Ok(())));
+    controller.effects().filter(answers).count()
+}
+
+/// A store whose appends never end.
+struct Stuck;
+
+impl RecordStore for Stuck {
+    type OpenError = NotDurable;
+
+    async fn open(&mut self, _: u16, _: impl FnMut(&[u8])) -> Result<Opened, NotDurable> {
+        Ok(Opened { run: 1, lost: 0 })
+    }
+
+    async fn append<'a>(
+        &mut self,
+        _: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Result<(), NotDurable> {
+        pending().await
+    }
+
+    async fn maintain(
+        &mut self,
+        _: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
+    ) -> Result<(), NotDurable> {
+        Ok(())
+    }
+}
+
+#[test]
+fn effects_wait_for_their_records() {
+    let mut controller = started(MemoryStore::new());
+    assert!(controller.decide(NOW, create(1)), "the step has records");
+    assert!(controller.records().next().is_some());
+    assert_eq!(answers(&controller), 0);
+    assert!(!controller.is_durable());
+    assert_eq!(controller.rack().nodes().len(), 1, "checkers look between");
+    ready(controller.append()).unwrap();
+    assert_eq!(answers(&controller), 1);
+    assert!(controller.is_durable());
+    let records: Vec<_> = controller.records().map(<[u8]>::to_vec).collect();
+    assert_eq!(controller.store().records, records);
+}
+
+#[test]
+fn step_without_records_needs_no_append() {
+    let mut controller = started(MemoryStore::new());
+    ready(controller.step(NOW, create(1))).unwrap();
+    let refused = !controller.decide(NOW, create(1));
+    assert!(refused && controller.is_durable());
+    let is_error = |effect: Effect<'_>| matches!(effect, Effect::Answer(Err(_)));
+    assert!(controller.effects().any(is_error));
+}
+
+#[test]
+fn failed_append_withholds_all_later_effects() {
+    let mut store = MemoryStore::new();
+    store.fails_after = Some(1);
+    let mut controller = started(store);
+    ready(controller.step(NOW, create(1))).unwrap();
+    assert_eq!(ready(controller.step(NOW, create(2))), Err(NotDurable));
+    assert_eq!(answers(&controller), 0);
+    assert_eq!(controller.records().count(), 0);
+    // The store would take records again.
+    controller.store_mut().fails_after = None;
+    for input in [create(3), Input::Tick, create(1)] {
+        assert_eq!(ready(controller.step(NOW, input)), Err(NotDurable));
+        assert_eq!(controller.effects().count(), 0);
+    }
+    assert!(controller.is_broken());
+    assert_eq!(ready(controller.maintain(NOW)), Err(NotDurable));
+    assert_eq!(controller.counters().withheld, 4);
+    assert_eq!(controller.counters().steps, 2, "the rack takes no more");
+    assert!(controller.wake_at(NOW) > NOW.plus_millis(60_000));
+}
+
+#[test]
+fn dropped_append_withholds_all_later_effects() {
+    let mut controller = started(Stuck);
+    controller.decide(NOW, create(1));
+    {
+        let mut append = pin!(controller.append());
+        let mut context = Context::from_waker(Waker::noop());
+        assert_eq!(append.as_mut().poll(&mut context), Poll::Pending);
+    }
+    assert_eq!(answers(&controller), 0);
+    assert_eq!(ready(controller.step(NOW, Input::Tick)), Err(NotDurable));
+    assert!(controller.is_broken());
+}
+
+#[test]
+fn restart_restores_what_was_durable() {
+    let mut store = MemoryStore::new();
+    store.fails_after = Some(2);
+    let mut controller = started(store);
+    for number in [1, 2, 3] {
+        let stepped = ready(controller.step(NOW, create(number)));
+        assert_eq!(stepped.is_ok(), number < 3);
+    }
+    let (_, store, _) = controller.into_parts();
+    let controller = started(store);
+    let ids: Vec<_> = controller
+        .rack()
+        .nodes()
+        .iter()
+        .map(|n| n.id.0[0])
+        .collect();
+    assert_eq!(ids, [1, 2]);
+    assert_eq!(controller.store().run, 2);
+}
+
+#[test]
+fn lost_records_quarantine_every_node() {
+    let mut controller = started(MemoryStore::new());
+    ready(controller.step(NOW, create(1))).unwrap();
+    let (_, mut store, _) = controller.into_parts();
+    store.lost = 1;
+    let controller = started(store);
+    assert_eq!(controller.rack().counters().records_lost, 1);
+}
+
+#[test]
+fn unknown_records_are_counted() {
+    let mut controller = started(MemoryStore::new());
+    ready(controller.step(NOW, create(1))).unwrap();
+    let (_, mut store, _) = controller.into_parts();
+    store.records.push(std::vec![0xfe; 9]);
+    let controller = started(store);
+    assert_eq!(controller.counters().unknown_records, 1);
+    assert_eq!(controller.rack().nodes().len(), 1);
+}
+
+#[test]
+fn sweeps_keep_the_journal_bounded_and_the_rack_whole() {
+    let mut controller = started(JournalStore::new(Chip::new(8)));
+    let name = std::format!("{:a<32}", "");
+    ready(controller.step(NOW, create(1))).unwrap();
+    for round in 0..3000 {
+        let name = &name[..30 + round % 2];
+        let node = NodeId([1; 16]);
+        let input = command(Command::RenameNode { node, name });
+        ready(controller.step(NOW, input)).unwrap();
+        assert_eq!(answers(&controller), 1);
+        ready(controller.maintain(NOW)).unwrap();
+    }
+    assert!(controller.store().usage().opened > 16, "around the chip");
+    let (_, store, _) = controller.into_parts();
+    let controller = started(JournalStore::new(store.into_flash().unwrap()));
+    assert_eq!(controller.rack().nodes()[0].name, name[..31]);
+}
+
+#[test]
+fn power_cut_in_an_append_breaks_the_controller_until_a_restart() {
+    let mut controller = started(JournalStore::new(Chip::new(8)));
+    ready(controller.step(NOW, create(1))).unwrap();
+    let journal = controller.store_mut().journal_mut().unwrap();
+    journal.flash_mut().cut_after(1, Cut::Torn(7));
+    assert_eq!(ready(controller.step(NOW, create(2))), Err(NotDurable));
+    let (_, store, _) = controller.into_parts();
+    let mut chip = store.into_flash().unwrap();
+    chip.power_on();
+    let mut controller = started(JournalStore::new(chip));
+    assert_eq!(controller.rack().nodes().len(), 1);
+    ready(controller.step(NOW, create(2))).unwrap();
+    assert_eq!(answers(&controller), 1);
+}
+
+#[test]
+fn journal_opens_once() {
+    let mut controller = started(JournalStore::new(Chip::new(8)));
+    assert!(ready(controller.mount(NOW)).is_err());
+    ready(controller.step(NOW, create(1))).unwrap();
+    assert_eq!(answers(&controller), 1, "it stays open");
+}

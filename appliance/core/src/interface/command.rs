@@ -1,0 +1,217 @@
+//! What operators ask of the rack.
+
+use super::PowerAction;
+use crate::allocation::Requirements;
+use crate::ipam::Network;
+use crate::node::InstanceInfo;
+use crate::node::flags::AdminFlag;
+use crate::provisioning::patch::{NewNode, NodePatch};
+use crate::provisioning::steps::Steps;
+use crate::strings::KeyValues;
+use core::net::Ipv4Addr;
+use farrier_asset_store::DrivePlace;
+use farrier_lifecycle::Verb;
+use farrier_protocol::message::{ConfigDriveFormat, Mac, NodeId};
+
+/// A request to change something, checked and carried out as a whole.
+#[derive(Debug, Clone)]
+pub enum Command<'a> {
+    /// Bring the node into another state.
+    Provision {
+        /// The node.
+        node: NodeId,
+        /// The verb.
+        verb: Verb,
+        /// The config drive that came with it, sealed and stored already.
+        config_drive: Option<StoredConfigDrive>,
+    },
+    /// Bring the node into another state, by these steps.
+    ProvisionSteps {
+        /// The node.
+        node: NodeId,
+        /// The verb.
+        verb: Verb,
+        /// The steps in their order. For a deployment, writing the image is
+        /// one of them.
+        steps: Steps,
+        /// The config drive that came with it, sealed and stored already.
+        config_drive: Option<StoredConfigDrive>,
+    },
+    /// Switch the node's power.
+    SetPower {
+        /// The node.
+        node: NodeId,
+        /// What its power shall do.
+        action: PowerAction,
+    },
+    /// Enrol a node of which nothing was seen yet.
+    CreateNode(NewNode<'a>),
+    /// Change several fields of the node at once, all or none.
+    PatchNode {
+        /// The node.
+        node: NodeId,
+        /// The new values.
+        patch: NodePatch<'a>,
+    },
+    /// Replace all traits of the node.
+    SetTraits {
+        /// The node.
+        node: NodeId,
+        /// Its `traits`.
+        traits: KeyValues<'a>,
+    },
+    /// Delete the node.
+    DeleteNode {
+        /// The node.
+        node: NodeId,
+    },
+    /// Give the node an interface.
+    CreatePort {
+        /// The node.
+        node: NodeId,
+        /// The interface's address.
+        mac: Mac,
+    },
+    /// Take an interface from its node.
+    DeletePort {
+        /// Its address.
+        mac: Mac,
+    },
+    /// Give the node a resource class; empty removes it.
+    SetResourceClass {
+        /// The node.
+        node: NodeId,
+        /// The class.
+        name: &'a str,
+    },
+    /// Give the node a trait, or take it away.
+    SetTrait {
+        /// The node.
+        node: NodeId,
+        /// The trait; an empty one that is taken away is all of them.
+        name: &'a str,
+        /// Whether it is given.
+        on: bool,
+    },
+    /// Find a node and claim it.
+    Allocate(Allocate<'a>),
+    /// Give a claimed node back.
+    Deallocate {
+        /// The allocation.
+        allocation: NodeId,
+    },
+    /// Define a flavor.
+    PutFlavor {
+        /// Its name.
+        name: &'a str,
+        /// What it asks for, without resource class and traits.
+        need: Requirements,
+        /// Its resource class; empty for none.
+        class: &'a str,
+        /// Its `traits`.
+        lists: KeyValues<'a>,
+    },
+    /// Define a tenants' network.
+    PutNetwork {
+        /// Its name.
+        name: &'a str,
+        /// What it is; its place does not matter.
+        network: Network,
+    },
+    /// Forget a tenants' network.
+    DeleteNetwork {
+        /// Its name.
+        name: &'a str,
+    },
+    /// Give an interface an address of its own.
+    ReserveAddress {
+        /// The network's name.
+        network: &'a str,
+        /// The interface.
+        mac: Mac,
+        /// The address; `None` for one out of the network's pool.
+        address: Option<Ipv4Addr>,
+    },
+    /// Take an interface's own address back.
+    ReleaseAddress {
+        /// The network's name.
+        network: &'a str,
+        /// The interface.
+        mac: Mac,
+    },
+    /// Forget a flavor.
+    DeleteFlavor {
+        /// Its name.
+        name: &'a str,
+    },
+    /// Set a mark of the node, or take it away.
+    SetAdminFlag {
+        /// The node.
+        node: NodeId,
+        /// Which.
+        mark: AdminFlag,
+        /// Whether it is to be set.
+        on: bool,
+        /// Why, in the operator's words; may be empty.
+        reason: &'a str,
+    },
+    /// Give the node another name; empty removes it.
+    RenameNode {
+        /// The node.
+        node: NodeId,
+        /// The new name.
+        name: &'a str,
+    },
+    /// Replace what the next deployment shall bring.
+    SetInstanceInfo {
+        /// The node.
+        node: NodeId,
+        /// All of it.
+        info: InstanceInfo,
+    },
+    /// Replace a key of `driver_info`; an empty value removes it.
+    SetDriverInfo {
+        /// The node.
+        node: NodeId,
+        /// The key.
+        key: &'a str,
+        /// The value.
+        value: &'a str,
+    },
+}
+
+/// What an allocation asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Allocate<'a> {
+    /// The allocation's identity.
+    pub id: NodeId,
+    /// Its name; empty for none.
+    pub name: &'a str,
+    /// A flavor, or a resource class.
+    pub class: &'a str,
+    /// The only node that would do, where there is one.
+    pub node: Option<NodeId>,
+    /// `traits` that the node must have, and `candidate_nodes`, by UUID or
+    /// name, that it must be one of where there are any.
+    pub lists: KeyValues<'a>,
+}
+
+/// A config drive that lies sealed in its node's slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredConfigDrive {
+    /// Length of the plain text in bytes.
+    pub length: u32,
+    /// The key that seals it.
+    pub key: [u8; 32],
+    /// What the plain text is.
+    pub format: ConfigDriveFormat,
+    /// Which place of the slot it lies in.
+    pub place: DrivePlace,
+}
+
+impl StoredConfigDrive {
+    /// Where a new one is to be written, beside the present one.
+    pub fn free_place(present: Option<&Self>) -> DrivePlace {
+        present.map_or(DrivePlace::First, |drive| drive.place.other())
+    }
+}

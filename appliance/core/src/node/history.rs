@@ -1,0 +1,185 @@
+//! What happened to each node: a bounded ring of entries, which outlives
+//! restarts.
+
+use super::Reason;
+use crate::interface::{ACCOUNT_LEN, ActorKind, PowerAction};
+use farrier_lifecycle::{Event, State};
+use heapless::{String, Vec};
+
+/// Entries that are kept of one node.
+pub const HISTORY_LEN: usize = 8;
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Happening {
+    /// A transition by this event.
+    Transition(Event),
+    /// An operator asked for this.
+    Power(PowerAction),
+}
+
+impl Happening {
+    /// Numbers of power actions begin here; those below are events'.
+    const POWER: u8 = 64;
+
+    /// The number in records.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Transition(event) => event as u8,
+            Self::Power(action) => Self::POWER + action as u8,
+        }
+    }
+
+    /// What has that number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        match number.checked_sub(Self::POWER) {
+            Some(action) => PowerAction::from_number(action).map(Self::Power),
+            None => {
+                let mut all = Event::ALL.into_iter();
+                all.find(|event| *event as u8 == number)
+                    .map(Self::Transition)
+            }
+        }
+    }
+}
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryEntry {
+    /// Its number among the node's entries, from 0.
+    pub sequence: u32,
+    /// The start of the appliance within which it happened, from 1.
+    pub run: u32,
+    /// Seconds since that start.
+    pub seconds: u32,
+    /// What kind of party caused it.
+    pub actor: ActorKind,
+    /// The account that caused it; empty for others.
+    pub account: String<ACCOUNT_LEN, u8>,
+    /// What happened.
+    pub what: Happening,
+    /// The state before.
+    pub from: State,
+    /// The state after.
+    pub to: State,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// The history of every node of a table of `N`.
+#[derive(Debug)]
+pub struct History<const N: usize> {
+    rings: [Vec<HistoryEntry, HISTORY_LEN, u8>; N],
+}
+
+impl<const N: usize> Default for History<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> History<N> {
+    /// Nothing has happened.
+    pub const fn new() -> Self {
+        History {
+            rings: [const { Vec::new() }; N],
+        }
+    }
+
+    /// The entries of the node in a place, the oldest first.
+    pub fn of(&self, place: usize) -> impl Iterator<Item = &HistoryEntry> {
+        let ring = self.rings.get(place).map_or(&[][..], |ring| &ring[..]);
+        let next = ring
+            .iter()
+            .map(|entry| entry.sequence)
+            .max()
+            .map_or(0, |last| last.wrapping_add(1));
+        (0..HISTORY_LEN as u32).rev().filter_map(move |back| {
+            let wanted = next.wrapping_sub(back + 1);
+            ring.iter().find(|entry| entry.sequence == wanted)
+        })
+    }
+
+    /// The number of the node's next entry.
+    pub(crate) fn next(&self, place: usize) -> u32 {
+        self.of(place)
+            .last()
+            .map_or(0, |last| last.sequence.wrapping_add(1))
+    }
+
+    /// Puts an entry into the place of the one that is [`HISTORY_LEN`] older.
+    pub(crate) fn put(&mut self, place: usize, entry: HistoryEntry) {
+        let Some(ring) = self.rings.get_mut(place) else {
+            return;
+        };
+        let same = |known: &&mut HistoryEntry| {
+            known.sequence % HISTORY_LEN as u32 == entry.sequence % HISTORY_LEN as u32
+        };
+        match ring.iter_mut().find(same) {
+            Some(known) => *known = entry,
+            // One for each remainder: there is room.
+            None => drop(ring.push(entry)),
+        }
+    }
+
+    /// The entry in one slot of a node's ring.
+    pub(crate) fn slot(&self, place: usize, slot: usize) -> Option<&HistoryEntry> {
+        let ring = self.rings.get(place)?;
+        ring.iter()
+            .find(|entry| entry.sequence as usize % HISTORY_LEN == slot)
+    }
+
+    /// Forgets a node's entries.
+    pub(crate) fn clear(&mut self, place: usize) {
+        if let Some(ring) = self.rings.get_mut(place) {
+            ring.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(sequence: u32) -> HistoryEntry {
+        HistoryEntry {
+            sequence,
+            run: 1,
+            seconds: sequence,
+            actor: ActorKind::Rack,
+            account: String::new(),
+            what: Happening::Transition(Event::Done),
+            from: State::Cleaning,
+            to: State::Available,
+            reason: Reason::Erased,
+        }
+    }
+
+    #[test]
+    fn the_oldest_entry_makes_room() {
+        let mut history = History::<2>::new();
+        assert_eq!(history.next(1), 0);
+        for sequence in 0..11 {
+            history.put(1, entry(sequence));
+        }
+        let kept: std::vec::Vec<u32> = history.of(1).map(|entry| entry.sequence).collect();
+        assert_eq!(kept, [3, 4, 5, 6, 7, 8, 9, 10]);
+        assert_eq!(history.next(1), 11);
+        assert_eq!(history.of(0).count(), 0);
+        history.clear(1);
+        assert_eq!(history.of(1).count(), 0);
+    }
+
+    #[test]
+    fn happenings_have_numbers() {
+        for event in Event::ALL {
+            let what = Happening::Transition(event);
+            assert_eq!(Happening::from_number(what.number()), Some(what));
+        }
+        for action in PowerAction::ALL {
+            let what = Happening::Power(action);
+            assert_eq!(Happening::from_number(what.number()), Some(what));
+        }
+        assert_eq!(Happening::from_number(63), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! The table of nodes. It reads as a slice; a node changes only behind a
+//! [`Touched`] key, which the write path gives out once it knows what the node
+//! was before, or as [`Volatile`], which reaches nothing that has a record.
+
+use crate::interface::{Instant, NetworkId, PowerState};
+use crate::node::{Node, Timeline};
+use crate::power::PowerControl;
+use core::net::Ipv4Addr;
+use farrier_protocol::message::Progress;
+use farrier_protocol::server::Session;
+use heapless::Vec;
+
+/// The right to change one node within the present step. The step writes the
+/// records that differ when it ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Touched(pub(super) usize);
+
+/// At most `N` nodes, each in a place of its own.
+#[derive(Debug)]
+pub(crate) struct Nodes<const N: usize>(Vec<Node, N>);
+
+impl<const N: usize> core::ops::Deref for Nodes<N> {
+    type Target = [Node];
+
+    fn deref(&self) -> &[Node] {
+        &self.0
+    }
+}
+
+impl<const N: usize> Nodes<N> {
+    /// No node.
+    pub(crate) const fn new() -> Self {
+        Nodes(Vec::new())
+    }
+
+    /// The node that was touched.
+    pub(crate) fn get_mut(&mut self, key: Touched) -> Option<&mut Node> {
+        self.0.get_mut(key.0)
+    }
+
+    /// Puts a node into the place that was touched: one that is there, or the
+    /// next one. `false` where the table is full.
+    pub(crate) fn put(&mut self, key: Touched, node: Node) -> bool {
+        match self.0.get_mut(key.0) {
+            Some(place) => {
+                *place = node;
+                true
+            }
+            None => self.0.push(node).is_ok(),
+        }
+    }
+
+    /// Forgets vacant places at the end.
+    pub(crate) fn trim(&mut self) {
+        while self.0.last().is_some_and(Node::is_vacant) {
+            self.0.pop();
+        }
+    }
+
+    /// What of a node has no record.
+    pub(crate) fn volatile(&mut self, index: usize) -> Option<Volatile<'_>> {
+        self.0.get_mut(index).map(Volatile)
+    }
+
+    /// All nodes, for a restore: what it changes comes from records.
+    pub(super) fn restored(&mut self) -> &mut Vec<Node, N> {
+        &mut self.0
+    }
+}
+
+/// A node of which only what a restart forgets can be changed.
+#[derive(Debug)]
+pub(crate) struct Volatile<'a>(&'a mut Node);
+
+impl core::ops::Deref for Volatile<'_> {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        self.0
+    }
+}
+
+impl Volatile<'_> {
+    /// The timeline of its boot.
+    pub(crate) fn timeline(&mut self) -> &mut Timeline {
+        &mut self.0.timeline
+    }
+
+    /// What is being done about its power.
+    pub(crate) fn power_control(&mut self) -> &mut PowerControl {
+        &mut self.0.power_control
+    }
+
+    /// Its power state was seen.
+    pub(crate) fn set_power(&mut self, now: Instant, power: PowerState) {
+        self.0.power = power;
+        self.0.power_control.seen = now;
+    }
+
+    /// A packet of the machine came by this network: it runs.
+    pub(crate) fn seen_on(&mut self, now: Instant, network: NetworkId) {
+        self.set_power(now, PowerState::On);
+        self.0.power_control.network = network;
+    }
+
+    /// Its address in the present boot.
+    pub(crate) fn set_address(&mut self, address: Ipv4Addr) {
+        self.0.address = address;
+    }
+
+    /// When its wait ends in a failure.
+    pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.0.deadline = deadline;
+    }
+
+    /// Its agent was heard.
+    pub(crate) fn set_heard(&mut self, now: Instant) {
+        self.0.boot.heard = Some(now);
+    }
+
+    /// How far its order has come.
+    pub(crate) fn set_progress(&mut self, progress: Progress) {
+        self.0.boot.progress = Some(progress);
+    }
+
+    /// The session, for opening requests and sealing replies: the counters of
+    /// requests are written now and then only.
+    pub(crate) fn session(&mut self) -> Option<&mut Session> {
+        self.0.boot.session.as_mut()
+    }
+}
+
+/// Unit tests of single rules put nodes into any state.
+#[cfg(test)]
+impl<const N: usize> core::ops::DerefMut for Nodes<N> {
+    fn deref_mut(&mut self) -> &mut [Node] {
+        &mut self.0
+    }
+}
+
+#[cfg(test)]
+impl<const N: usize> Nodes<N> {
+    pub(crate) fn push(&mut self, node: Node) -> Result<(), std::boxed::Box<Node>> {
+        self.0.push(node).map_err(std::boxed::Box::new)
+    }
+}

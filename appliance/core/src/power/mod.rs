@@ -1,0 +1,393 @@
+//! What should be true of a machine, what was seen of it, and the operations
+//! that drivers are asked for in between.
+//!
+//! [`desired`] follows from a node's durable state alone, so a restart of the
+//! appliance forgets no request: it forgets the operations, and
+//! [`Rack::reconcile`] starts them anew.
+
+use crate::interface::{
+    Effects, Instant, NetworkId, Operation, OperationError, OperationId, PowerAction, PowerState,
+};
+use crate::node::flags::Flags;
+use crate::node::{Node, PowerRequest};
+use crate::provisioning::agent_phase;
+use crate::rack::{Rack, count, edit};
+use farrier_lifecycle::State;
+use farrier_protocol::message::NodeId;
+
+/// How long a driver may take to answer, in milliseconds.
+pub const OPERATION_MILLIS: u64 = 60_000;
+/// How long after a start of the appliance machines may show themselves before
+/// they are switched, in milliseconds: most of those that are waited for boot
+/// already.
+pub const GRACE_MILLIS: u64 = 20_000;
+/// How long a machine has after an operation to show itself before it is
+/// asked for once more, in milliseconds: large servers test themselves for
+/// minutes.
+pub const SETTLE_MILLIS: u64 = 600_000;
+/// How long a machine's own system has to follow a soft request, in
+/// milliseconds.
+pub const SOFT_MILLIS: u64 = 120_000;
+/// How long an operator's request stands that nothing was seen of, in
+/// milliseconds.
+pub const REQUEST_MILLIS: u64 = 1_800_000;
+/// The pause behind the first failure of a driver, in milliseconds; it
+/// doubles up to [`SETTLE_MILLIS`].
+const RETRY_MILLIS: u64 = 15_000;
+
+/// What a machine's power should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DesiredPower {
+    /// As it is.
+    Any,
+    /// On.
+    On,
+    /// Off.
+    Off,
+    /// Started after this time.
+    Started(Instant),
+}
+
+/// What a machine should boot from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootDevice {
+    /// The network: the ramdisk of the appliance.
+    Network,
+    /// Its own disk.
+    Disk,
+}
+
+/// What should be true of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Desired {
+    /// Its power.
+    pub power: DesiredPower,
+    /// What it boots from.
+    pub boot_device: BootDevice,
+    /// The network that its ports are on.
+    pub network: NetworkId,
+}
+
+/// What is known of a node's power, and what is being done about it. None of
+/// it outlives a restart of the appliance.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PowerControl {
+    /// When the present request was made, or found by a restart.
+    pub(crate) since: Instant,
+    /// When the power state was seen last.
+    pub(crate) seen: Instant,
+    /// The network that the machine's packets came by last.
+    pub(crate) network: NetworkId,
+    operation: Option<(OperationId, PowerAction, Instant)>,
+    /// Not before this time.
+    retry_at: Instant,
+    failures: u8,
+    /// A driver has carried out what restarts the machine.
+    restarted: bool,
+}
+
+impl PowerControl {
+    /// Before anything is known.
+    pub const NONE: PowerControl = PowerControl {
+        since: Instant::START,
+        seen: Instant::START,
+        network: NetworkId::PROVISIONING,
+        operation: None,
+        retry_at: Instant::START,
+        failures: 0,
+        restarted: false,
+    };
+
+    /// Another request: what was asked for before is over.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        self.since = now;
+        self.operation = None;
+        self.retry_at = now;
+        self.failures = 0;
+        self.restarted = false;
+    }
+
+    /// The machine restarts by itself: it has this long to show itself.
+    pub(crate) fn hold_off(&mut self, until: Instant) {
+        self.operation = None;
+        self.retry_at = until;
+    }
+
+    /// The operation that a driver works on.
+    pub fn operation(&self) -> Option<OperationId> {
+        self.operation.map(|(id, ..)| id)
+    }
+
+    /// When the next operation is due, if one is needed.
+    fn due(&self) -> Instant {
+        match self.operation {
+            Some((_, _, deadline)) => deadline,
+            None => self.retry_at,
+        }
+    }
+
+    fn failed(&mut self, now: Instant, jitter: u64) {
+        let pause = RETRY_MILLIS << self.failures.min(6);
+        self.failures = self.failures.saturating_add(1);
+        self.operation = None;
+        self.retry_at = now.plus_millis(pause.min(SETTLE_MILLIS) + jitter);
+    }
+}
+
+/// What should be true of a node's machine. A function of the node's durable
+/// state; `now` tells only whether an agent answers.
+pub fn desired(node: &Node, now: Instant) -> Desired {
+    Desired {
+        power: desired_power(node, now),
+        boot_device: boot_device(node),
+        network: NetworkId::PROVISIONING,
+    }
+}
+
+fn desired_power(node: &Node, now: Instant) -> DesiredPower {
+    if node.is_vacant() || node.flags.contains(Flags::RECORDS_LOST) {
+        return DesiredPower::Any;
+    }
+    let waits = agent_phase(node.state).is_some()
+        && !node.boot.imaged
+        && !node.agent_is_live(now)
+        // Behind a restart of the appliance, the agent has its deadline.
+        && !(node.boot.session.is_some() && node.boot.heard.is_none() && !node.boot.left);
+    if waits || node.state == State::Unrescuing {
+        return DesiredPower::Started(node.since);
+    }
+    match node.power_request {
+        None => DesiredPower::Any,
+        Some(PowerRequest { action, .. }) if action.restarts() => {
+            DesiredPower::Started(node.power_control.since)
+        }
+        Some(PowerRequest { action, .. }) => match action.target() {
+            PowerState::Off => DesiredPower::Off,
+            PowerState::On | PowerState::Unknown => DesiredPower::On,
+        },
+    }
+}
+
+pub(crate) fn boot_device(node: &Node) -> BootDevice {
+    match node.state {
+        // The tenant's machine. Nothing that it asks for may bring the
+        // installer back.
+        State::Active
+        | State::Adopting
+        | State::AdoptFailed
+        | State::Rescue
+        | State::Unrescuing
+        | State::UnrescueFailed => BootDevice::Disk,
+        // All is done and proven: this is the restart into the instance, also
+        // when the agent's final report was lost.
+        State::Deploying | State::WaitCallBack | State::Servicing | State::ServiceWait
+            if node.boot.imaged =>
+        {
+            BootDevice::Disk
+        }
+        _ => BootDevice::Network,
+    }
+}
+
+/// Whether the machine's own packets were seen on the network that its ports
+/// should be on: what a transition onto that network waits for.
+pub fn network_is_confirmed(node: &Node, now: Instant) -> bool {
+    node.power_control.network == desired(node, now).network
+}
+
+/// What a driver should do now for a node's machine to become as it should
+/// be; `None` where it is, or is on its way.
+fn needed(node: &Node, now: Instant) -> Option<PowerAction> {
+    let control = &node.power_control;
+    let seen_off = node.power == PowerState::Off;
+    match desired_power(node, now) {
+        DesiredPower::Any => None,
+        DesiredPower::On => (node.power != PowerState::On).then_some(PowerAction::On),
+        DesiredPower::Off if seen_off => None,
+        DesiredPower::Off => Some(soft_or_hard(node, now, PowerAction::Off)),
+        DesiredPower::Started(_) if seen_off => Some(PowerAction::On),
+        DesiredPower::Started(since) => {
+            // A boot that began since then is on its way as long as each of
+            // its hops is in time.
+            let first = crate::node::Hop::Discover;
+            match node.timeline.due(since) {
+                Some((hop, until)) if hop != first && now < until => None,
+                None => None,
+                _ if control.restarted && node.power_request.is_some() => None,
+                _ => Some(soft_or_hard(node, now, PowerAction::Reboot)),
+            }
+        }
+    }
+}
+
+/// An operator's soft request is the machine's own system's to follow at
+/// first.
+fn soft_or_hard(node: &Node, now: Instant, hard: PowerAction) -> PowerAction {
+    let Some(request) = node.power_request else {
+        return hard;
+    };
+    let soft = matches!(
+        request.action,
+        PowerAction::SoftOff | PowerAction::SoftReboot
+    );
+    if soft && now.since(node.power_control.since) < SOFT_MILLIS {
+        request.action
+    } else {
+        hard
+    }
+}
+
+/// Whether there is something to do about a node's power now.
+pub(crate) fn is_due(node: &Node, now: Instant) -> bool {
+    wakes_at(node, now).is_some_and(|at| at <= now)
+}
+
+/// When a node's power is to be looked at next, if nothing comes before.
+pub(crate) fn wakes_at(node: &Node, now: Instant) -> Option<Instant> {
+    let request = node
+        .power_request
+        .map(|_| node.power_control.since.plus_millis(REQUEST_MILLIS));
+    let operation = needed(node, now).map(|_| node.power_control.due());
+    match (request, operation) {
+        (Some(request), Some(operation)) => Some(request.min(operation)),
+        (request, operation) => request.or(operation),
+    }
+}
+
+/// Up to four seconds that differ from node to node: racks do not restart in
+/// one instant.
+fn jitter(id: NodeId) -> u64 {
+    let [a, b, ..] = id.0;
+    u64::from(u16::from_le_bytes([a, b]) % 4096)
+}
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// Compares what a node's machine should be with what was seen of it, and
+    /// asks its driver for what is missing: one operation at a time, and not
+    /// before its back-off is over.
+    pub(crate) fn reconcile(&mut self, now: Instant, index: usize, out: &mut Effects) {
+        self.end_power_request(now, index);
+        let id = OperationId(self.last_operation.wrapping_add(1));
+        let Some(mut node) = self.nodes.volatile(index) else {
+            return;
+        };
+        let Some(action) = needed(&node, now) else {
+            node.power_control().operation = None;
+            return;
+        };
+        let (name, jitter) = (node.id, jitter(node.id));
+        let control = node.power_control();
+        if let Some((_, known, deadline)) = control.operation {
+            if known == action && now < deadline {
+                return;
+            }
+            if known == action {
+                control.failed(now, jitter);
+                count(&mut self.counters.power_timeouts);
+            } else {
+                // Something else is needed now.
+                control.operation = None;
+            }
+        }
+        if now < control.retry_at {
+            return;
+        }
+        let deadline = now.plus_millis(OPERATION_MILLIS);
+        control.operation = Some((id, action, deadline));
+        self.last_operation = id.0;
+        out.power(Operation {
+            id,
+            node: name,
+            action,
+            deadline,
+        });
+    }
+
+    /// Ends an operator's request once its end was seen, or its time is over.
+    fn end_power_request(&mut self, now: Instant, index: usize) {
+        let Some(node) = self.nodes.get(index) else {
+            return;
+        };
+        let Some(request) = node.power_request else {
+            return;
+        };
+        let control = &node.power_control;
+        let reached = match request.action {
+            action if action.restarts() => {
+                let booted = node.timeline.due(control.since);
+                let first = crate::node::Hop::Discover;
+                booted.is_none_or(|(hop, _)| hop != first)
+                    || control.restarted && node.power == PowerState::On
+            }
+            action => node.power == action.target(),
+        };
+        let over = now.since(control.since) >= REQUEST_MILLIS;
+        if !reached && !over {
+            return;
+        }
+        let Some(node) = edit!(self, index) else {
+            return;
+        };
+        node.power_request = None;
+        if !reached {
+            node.set_error(format_args!(
+                "the power request was not seen to be carried out within {} minutes; look at \
+                 the machine and its BMC",
+                REQUEST_MILLIS / 60_000
+            ));
+        }
+    }
+
+    /// A driver has ended an operation.
+    pub(crate) fn operation_done(
+        &mut self,
+        now: Instant,
+        id: OperationId,
+        result: Result<(), OperationError>,
+    ) -> Option<usize> {
+        let of = |node: &Node| node.power_control.operation() == Some(id);
+        let index = self.nodes.iter().position(of)?;
+        let node = edit!(self, index)?;
+        let jitter = jitter(node.id);
+        let control = &mut node.power_control;
+        let (_, action, _) = control.operation?;
+        match result {
+            Ok(()) => {
+                control.operation = None;
+                control.restarted |= action.restarts();
+                let soft = matches!(action, PowerAction::SoftOff | PowerAction::SoftReboot);
+                let pause = match soft {
+                    true => SOFT_MILLIS,
+                    false => SETTLE_MILLIS << control.failures.min(3),
+                };
+                control.failures = control.failures.saturating_add(1);
+                control.retry_at = now.plus_millis(pause + jitter);
+            }
+            Err(error) => {
+                control.failed(now, jitter);
+                count(&mut self.counters.power_failures);
+                if matches!(error, OperationError::Refused | OperationError::Unreachable) {
+                    node.set_error(format_args!(
+                        "the power driver could not switch the machine ({error:?}); it is asked \
+                         again"
+                    ));
+                }
+            }
+        }
+        Some(index)
+    }
+
+    /// A driver saw a machine's power state.
+    pub(crate) fn observed(
+        &mut self,
+        now: Instant,
+        id: NodeId,
+        power: PowerState,
+    ) -> Option<usize> {
+        let index = self.find(id)?;
+        let node = edit!(self, index)?;
+        node.power = power;
+        node.power_control.seen = now;
+        Some(index)
+    }
+}

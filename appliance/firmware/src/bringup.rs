@@ -1,0 +1,286 @@
+//! From a board's parts to a running appliance: open the asset store, read
+//! configuration and identity, restore the rack, put the stack on the
+//! driver, tell the rack its images. What the assets mean is decided in
+//! `farrier_controller::catalogue`; here they are read.
+
+use aligned::{A4, Aligned};
+use embassy_sync::mutex::Mutex;
+use farrier_asset_store::AssetKind;
+use farrier_controller::catalogue::{AssetError, Catalogue, Extent, Need, Survey, decode};
+use farrier_controller::{Controller, RecordStore};
+use farrier_core::interface::ConfigError;
+use farrier_core::{Config, Identity, Input, Rack};
+use serde::de::DeserializeOwned;
+use static_cell::StaticCell;
+
+use crate::api::{ApiSlots, Statement};
+use crate::assets::{AssetStore, BUFFER, PIECE, StoreError};
+use crate::controller::{ControllerParts, now};
+use crate::datagrams::DHCP_SERVER;
+use crate::fmt::{Show, error, info, warning};
+use crate::http::HttpCounters;
+use crate::net::{self, Address, Resources, Runner, Started};
+use crate::queues::{Queues, Texts};
+use crate::shared::{FirmwareController, Shared, SharedEntropy, SharedRack};
+use crate::statements::{StatementMemory, StatementReceiver};
+use crate::tftp::Tftp;
+use crate::{Board, Context, Parts};
+
+/// Why the appliance does not start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartError {
+    /// The asset store can not be read.
+    Store(StoreError),
+    /// An asset that the appliance needs is unusable.
+    Asset(AssetError),
+    /// The records of earlier starts can not be read.
+    Records,
+    /// An image could not be told to the rack: a record was not written.
+    NotDurable,
+    /// The configuration is impossible.
+    Config(ConfigError),
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<AssetError> for StartError {
+    fn from(error: AssetError) -> Self {
+        Self::Asset(error)
+    }
+}
+
+/// Static memory of the appliance, apart from its sockets' buffers. The parts
+/// are statics of their own, so that those which start as zeros take no
+/// flash, and so that nothing large is moved.
+pub struct Memory<B: Board, const SOCKETS: usize, const N: usize, const L: usize, const D: usize> {
+    /// The stack's sockets and the multiplexer's queues.
+    pub net: &'static mut Resources<SOCKETS>,
+    /// The rack.
+    pub rack: &'static mut Rack<N, L, D>,
+    /// The rack for others than the controller.
+    pub shared: &'static StaticCell<Shared<B, N, L, D>>,
+    /// The controller.
+    pub controller: &'static StaticCell<FirmwareController<B, N, L, D>>,
+    /// Queues to and from the controller.
+    pub queues: &'static Queues,
+    /// Texts that are served.
+    pub texts: &'static Texts,
+    /// Statements on their way to the block device.
+    pub statements: &'static mut StatementMemory,
+    /// The store's buffer.
+    pub piece: &'static mut Aligned<A4, [u8; BUFFER]>,
+    /// Room for an inspection that the API reads back.
+    pub statement: &'static mut Statement,
+    /// Room for the API's requests.
+    pub slots: &'static ApiSlots,
+}
+
+impl<B: Board, const SOCKETS: usize, const N: usize, const L: usize, const D: usize>
+    core::fmt::Debug for Memory<B, SOCKETS, N, L, D>
+{
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Memory").finish_non_exhaustive()
+    }
+}
+
+/// A started appliance: what its tasks need.
+#[derive(Debug)]
+pub struct Running<B: Board, const N: usize, const L: usize, const D: usize> {
+    /// Shared by all tasks.
+    pub context: Context<B, N, L, D>,
+    /// The stack's task.
+    pub runner: Runner<B::Net>,
+    /// The controller's task.
+    pub controller: ControllerParts<B, N, L, D>,
+    /// The power driver's task.
+    pub power: B::Power,
+    /// The task that writes statements.
+    pub statements: StatementReceiver,
+}
+
+/// Starts the appliance.
+///
+/// # Errors
+/// [`StartError`]; there is nothing to run then.
+pub async fn start<
+    B: Board,
+    const SOCKETS: usize,
+    const N: usize,
+    const L: usize,
+    const D: usize,
+>(
+    parts: Parts<B>,
+    memory: Memory<B, SOCKETS, N, L, D>,
+) -> Result<Running<B, N, L, D>, StartError> {
+    let shared = &*memory.shared.init(Shared::new(memory.rack, parts.entropy));
+    let controller = memory.controller.init(Controller::new(
+        SharedRack(shared),
+        parts.records,
+        SharedEntropy(shared),
+    ));
+    let store = AssetStore::open(parts.blocks, memory.piece).await?;
+    let survey = survey(&store).await?;
+    let config: Config = read(&store, AssetKind::Config, survey.config()?).await?;
+    let identity: Identity = read(&store, AssetKind::Identity, survey.identity()?).await?;
+    configure(controller, config, &identity)?;
+    restore(controller).await?;
+    let images = tell_images(controller, &store, survey.key()).await?;
+
+    let (address, agent_port) = shared.look(|rack| {
+        let config = rack.config();
+        let address = Address {
+            address: config.address,
+            prefix: config.prefix,
+            gateway: None,
+        };
+        (address, config.agent_port)
+    });
+    let mut seed = [0; 8];
+    shared.fill(&mut seed);
+    let ports = [DHCP_SERVER, agent_port];
+    let Started {
+        network,
+        runner,
+        receiver,
+        sender,
+    } = net::start(
+        parts.net,
+        memory.net,
+        &address,
+        ports,
+        u64::from_le_bytes(seed),
+    );
+    info!(
+        "{} is up: {} assets, {} images, room for {} nodes",
+        Show(address.address),
+        store.entries(),
+        images,
+        N,
+    );
+    let (statement_sender, statement_receiver) = memory.statements.split();
+    let counters = *controller.counters();
+    Ok(Running {
+        context: Context {
+            network,
+            shared,
+            queues: memory.queues,
+            texts: memory.texts,
+            controller: counters.into(),
+            store,
+            tftp: Tftp::new(),
+            http: HttpCounters::default(),
+            slots: memory.slots,
+            statement: Mutex::new(memory.statement),
+        },
+        runner,
+        controller: ControllerParts {
+            controller,
+            receiver,
+            sender,
+            statements: statement_sender,
+            agent_port,
+        },
+        power: parts.power,
+        statements: statement_receiver,
+    })
+}
+
+/// Gives the rack its configuration. Apart from [`start`], so that the stack
+/// which it takes is free again afterwards: inlined into one frame, it would
+/// lie below everything that follows.
+#[inline(never)]
+fn configure<B: Board, const N: usize, const L: usize, const D: usize>(
+    controller: &mut FirmwareController<B, N, L, D>,
+    config: Config,
+    identity: &Identity,
+) -> Result<(), StartError> {
+    controller
+        .configure(config, identity)
+        .map_err(StartError::Config)
+}
+
+/// Gives the rack back what it knew before the reset.
+async fn restore<B: Board, const N: usize, const L: usize, const D: usize>(
+    controller: &mut FirmwareController<B, N, L, D>,
+) -> Result<(), StartError> {
+    let opened = controller.restore(now()).await.map_err(|why| {
+        error!("journal: {}", Show(why));
+        StartError::Records
+    })?;
+    let usage = controller.store().usage();
+    info!(
+        "journal: start {}, {} of {} sectors in use",
+        opened.run, usage.used, usage.sectors
+    );
+    if opened.lost > 0 {
+        warning!(
+            "journal: the records of {} steps are missing. Every node is in maintenance until an \
+             operator has looked at it",
+            opened.lost
+        );
+    }
+    let unknown = controller.counters().unknown_records;
+    if unknown > 0 {
+        warning!(
+            "journal: {} records are of other firmware and were ignored",
+            unknown
+        );
+    }
+    Ok(())
+}
+
+/// Finds the appliance's own assets.
+async fn survey<D: crate::Blocks>(store: &AssetStore<D>) -> Result<Survey, StartError> {
+    let mut survey = Survey::new(store.entries());
+    while let Some(place) = survey.wants() {
+        survey.entry(&store.entry(place).await?);
+    }
+    Ok(survey)
+}
+
+/// Decodes an asset out of its first piece.
+async fn read<T: DeserializeOwned, D: crate::Blocks>(
+    store: &AssetStore<D>,
+    kind: AssetKind,
+    extent: Extent,
+) -> Result<T, StartError> {
+    let length = extent.len.min(PIECE as u64) as usize;
+    let piece = store.read(extent.offset, length).await?;
+    Ok(decode(kind, &piece)?)
+}
+
+/// Tells the rack the images of the asset store. Returns how many there are.
+async fn tell_images<B: Board, const N: usize, const L: usize, const D: usize>(
+    controller: &mut FirmwareController<B, N, L, D>,
+    store: &AssetStore<B::Blocks>,
+    key: Option<Extent>,
+) -> Result<u32, StartError> {
+    let mut images = 0;
+    let mut catalogue = Catalogue::new(store.entries(), key);
+    loop {
+        match catalogue.poll() {
+            Need::Entry(place) => {
+                let entry = store.entry(place).await?;
+                catalogue.entry(&entry);
+            }
+            Need::Bytes(extent) => {
+                // At most `catalogue::MOST_BYTES`.
+                let piece = store.read(extent.offset, extent.len as usize).await?;
+                catalogue.bytes(&piece);
+            }
+            Need::Image(image) => {
+                controller
+                    .step(now(), Input::Image(image))
+                    .await
+                    .map_err(|_| StartError::NotDurable)?;
+                images += 1;
+            }
+            Need::Refused(name, why) => error!("image {}: {}", name, Show(why)),
+            Need::Done => return Ok(images),
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! The controller's task: the only one that changes the rack. It takes
+//! inputs from bounded queues, one after the other: raw UDP datagrams in
+//! place, questions about files, commands of the API, answers of drivers,
+//! ticks. A step is never dropped half-way, since nobody waits inside of it
+//! but this task; whoever asked may stop waiting at any time.
+//!
+//! No effect of a step waits for anybody: datagrams, statements and power
+//! operations go to bounded queues.
+
+use core::future::poll_fn;
+use core::net::Ipv4Addr;
+use core::task::Poll;
+
+use embassy_futures::select::select;
+use embassy_futures::yield_now;
+use embassy_time::{Instant, Timer};
+use farrier_api::{Need, View};
+use farrier_asset_store::SlotPart;
+use farrier_core::interface::{Actor, NetworkId, OperationError, StatementRef};
+use farrier_core::rack::TICK_MILLIS;
+use farrier_core::{Effect, Input, Serve, Transport};
+use heapless::String;
+
+use crate::api::ApiSlot;
+use crate::datagrams::{DHCP_SERVER, input, send_agent, send_dhcp};
+use crate::fmt::{error, warning};
+use crate::net::{RawUdpError, RawUdpReceiver, RawUdpSender};
+use crate::power::PowerRequest;
+pub use crate::queues::Served;
+use crate::queues::{DriverEvent, FileCell, Job, Question, bump};
+use crate::shared::FirmwareController;
+use crate::statements::StatementSender;
+use crate::{Board, Context};
+
+/// The time as core counts it.
+#[must_use]
+pub fn now() -> farrier_core::Instant {
+    farrier_core::Instant::from_millis(Instant::now().as_millis())
+}
+
+/// What the controller's task owns.
+pub struct ControllerParts<B: Board, const N: usize, const L: usize, const D: usize> {
+    pub(crate) controller: &'static mut FirmwareController<B, N, L, D>,
+    pub(crate) receiver: RawUdpReceiver,
+    pub(crate) sender: RawUdpSender,
+    pub(crate) statements: StatementSender,
+    pub(crate) agent_port: u16,
+}
+
+impl<B: Board, const N: usize, const L: usize, const D: usize> core::fmt::Debug
+    for ControllerParts<B, N, L, D>
+{
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ControllerParts").finish_non_exhaustive()
+    }
+}
+
+/// The controller and the queues that effects go to.
+struct Stepper<'c, B: Board, const N: usize, const L: usize, const D: usize> {
+    context: &'c Context<B, N, L, D>,
+    controller: &'static mut FirmwareController<B, N, L, D>,
+    sender: RawUdpSender,
+    statements: StatementSender,
+    agent_port: u16,
+    /// When the clock comes by.
+    wake: farrier_core::Instant,
+}
+
+impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N, L, D> {
+    /// Takes an input and carries out what follows from it, but for what
+    /// concerns the asker alone: that is in the controller's effects.
+    async fn step(&mut self, input: Input<'_>, neighbour: Option<[u8; 6]>) {
+        let now = now();
+        let records = self.controller.decide(now, input);
+        self.finish(now, records, neighbour).await;
+    }
+
+    /// Makes the records of a step durable and carries out its effects.
+    async fn finish(
+        &mut self,
+        now: farrier_core::Instant,
+        records: bool,
+        neighbour: Option<[u8; 6]>,
+    ) {
+        let shared = self.context.shared;
+        if records {
+            shared.pending();
+            let durable = self.controller.append().await.is_ok();
+            shared.settled(durable);
+            if !durable {
+                error!(
+                    "journal: a record could not be written. Nothing is answered until the \
+                     appliance restarts"
+                );
+                self.publish();
+            }
+        }
+        let counters = &self.context.queues.counters;
+        for effect in self.controller.effects() {
+            match effect {
+                Effect::Dhcp { route, payload } => {
+                    let sent = send_dhcp(&mut self.sender, neighbour, route, payload);
+                    note(self.context, "DHCP", sent);
+                }
+                Effect::Agent { to, datagram } => {
+                    let sent = send_agent(&mut self.sender, self.agent_port, to, datagram);
+                    note(self.context, "agent protocol", sent);
+                }
+                Effect::StoreStatement {
+                    slot,
+                    part,
+                    statement,
+                } => queue_statement(self.context, &mut self.statements, slot, part, statement),
+                Effect::Power {
+                    id,
+                    node,
+                    action,
+                    deadline,
+                } => {
+                    let queues = self.context.queues;
+                    let request = PowerRequest {
+                        id,
+                        node,
+                        action,
+                        deadline: Instant::from_millis(deadline.millis()),
+                    };
+                    if queues.power.try_send(request).is_err() {
+                        bump(&counters.power_full);
+                        // Where the events are full too, the deadline ends it.
+                        let busy = DriverEvent::Done(id, Err(OperationError::Busy));
+                        let _full = queues.events.try_send(busy);
+                    }
+                }
+                Effect::Record(_) | Effect::Serve(_) | Effect::Answer(_) => {}
+            }
+        }
+        // A deadline may have come closer: the clock asks within a second.
+        let soon = now.plus_millis(TICK_MILLIS);
+        if self.wake > soon {
+            self.wake_at(soon);
+        }
+    }
+
+    /// Lets the store of records do what is due.
+    async fn maintain(&mut self) {
+        if self.controller.maintain(now()).await.is_err() && !self.controller.is_broken() {
+            error!("journal: the sweep failed. Restart the appliance");
+            self.publish();
+        }
+    }
+
+    /// Takes a tick, and asks for the next one.
+    async fn tick(&mut self) {
+        self.step(Input::Tick, None).await;
+        self.maintain().await;
+        let now = now();
+        let at = self.controller.wake_at(now);
+        // At least a millisecond of peace, whatever the rack asks for.
+        self.wake_at(at.max(now.plus_millis(1)));
+        self.publish();
+    }
+
+    fn wake_at(&mut self, at: farrier_core::Instant) {
+        self.wake = at;
+        let at = Instant::from_millis(at.millis());
+        self.context.queues.clock.set(at);
+    }
+
+    /// Answers a question about a file.
+    async fn file(&mut self, place: usize) {
+        let context = self.context;
+        let files = &context.queues.files;
+        let Some(cell) = files.cell(place) else {
+            return;
+        };
+        let records = {
+            let ask = cell.ask.borrow();
+            let (network, peer, path) = (NetworkId::PROVISIONING, ask.peer, ask.path.as_str());
+            let input = match ask.question {
+                Question::Open(transport) => Input::Open {
+                    transport,
+                    network,
+                    peer,
+                    path,
+                },
+                Question::Sent { bytes, complete } => Input::Sent {
+                    network,
+                    peer,
+                    path,
+                    bytes,
+                    complete,
+                },
+            };
+            self.controller.decide(now(), input)
+        };
+        self.finish(now(), records, None).await;
+        self.serve(cell, place);
+        files.answered(cell);
+        self.maintain().await;
+    }
+
+    /// Puts what is to be served into a cell.
+    fn serve(&self, cell: &FileCell, place: usize) {
+        let serve = self.controller.effects().find_map(|effect| match effect {
+            Effect::Serve(serve) => Some(serve),
+            _ => None,
+        });
+        let served = match serve {
+            None | Some(Serve::NotFound) => Served::NotFound,
+            Some(Serve::Busy) => Served::Busy,
+            Some(Serve::Asset(name)) => {
+                String::try_from(name).map_or(Served::NotFound, Served::Asset)
+            }
+            Some(Serve::Slot { slot, part, len }) => self
+                .context
+                .store
+                .slot(slot, part)
+                .map_or(Served::NotFound, |at| Served::Slot(at, u64::from(len))),
+            Some(Serve::Text(bytes)) => {
+                let text = self.context.texts.get(place);
+                let mut text = text.map(|text| text.borrow_mut());
+                match text.as_mut().and_then(|text| text.get_mut(..bytes.len())) {
+                    Some(room) => {
+                        room.copy_from_slice(bytes);
+                        Served::Text(bytes.len())
+                    }
+                    None => Served::NotFound,
+                }
+            }
+        };
+        cell.served.replace(served);
+    }
+
+    /// Carries out what a request of the API commands.
+    async fn command(&mut self, slot: &ApiSlot) {
+        let shared = self.context.shared;
+        let records = slot.with(|exchange| {
+            let need = shared.look(|rack| exchange.need(&View::of(rack, now())));
+            let Need::Command(command) = need else {
+                return None;
+            };
+            let input = Input::Command {
+                actor: Actor::OPERATOR,
+                command,
+            };
+            Some(self.controller.decide(now(), input))
+        });
+        if let Some(records) = records.flatten() {
+            self.finish(now(), records, None).await;
+            let answer = self.controller.effects().find_map(|effect| match effect {
+                Effect::Answer(answer) => Some(answer),
+                _ => None,
+            });
+            slot.with(|exchange| match answer {
+                Some(answer) => {
+                    shared.look(|rack| exchange.answered(answer, &View::of(rack, now())));
+                }
+                None => exchange.not_durable(),
+            });
+        }
+        slot.done();
+        self.maintain().await;
+    }
+
+    /// Copies the controller's counters to where the status report reads
+    /// them.
+    fn publish(&self) {
+        self.context.controller.set(*self.controller.counters());
+    }
+}
+
+/// Notes a datagram that was not sent.
+fn note<B: Board, const N: usize, const L: usize, const D: usize>(
+    context: &Context<B, N, L, D>,
+    what: &str,
+    sent: Result<(), RawUdpError>,
+) {
+    match sent {
+        Ok(()) => {}
+        Err(RawUdpError::Full) => bump(&context.queues.counters.replies_full),
+        Err(RawUdpError::TooLong) => warning!("{}: a reply did not fit a frame", what),
+    }
+}
+
+fn queue_statement<B: Board, const N: usize, const L: usize, const D: usize>(
+    context: &Context<B, N, L, D>,
+    statements: &mut StatementSender,
+    slot: usize,
+    part: SlotPart,
+    statement: StatementRef,
+) {
+    let shared = context.shared;
+    if shared.look(|rack| statements.send(slot, part, rack.statement(statement))) {
+        shared.statement_queued();
+    } else {
+        bump(&context.queues.counters.statements_failed);
+        error!("statement of slot {}: the queue is full", slot);
+    }
+}
+
+impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, D> {
+    /// Runs the controller.
+    pub async fn run_controller(&self, parts: ControllerParts<B, N, L, D>) -> ! {
+        let ControllerParts {
+            controller,
+            mut receiver,
+            sender,
+            statements,
+            agent_port,
+        } = parts;
+        let mut stepper = Stepper {
+            context: self,
+            controller,
+            sender,
+            statements,
+            agent_port,
+            wake: farrier_core::Instant::START,
+        };
+        let queues = self.queues;
+        loop {
+            // Waiting is all that happens in here: a step begins when it has
+            // ended.
+            poll_fn(|cx| {
+                let datagram =
+                    receiver.poll_ready(cx).is_ready() && stepper.sender.poll_ready(cx).is_ready();
+                let job = queues.jobs.poll_ready_to_receive(cx).is_ready();
+                let event = queues.events.poll_ready_to_receive(cx).is_ready();
+                if datagram || job || event {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
+            // One of each kind, so that none of them starves another.
+            if !receiver.is_empty() && !stepper.sender.is_full() {
+                if let Some(datagram) = receiver.peek()
+                    && (datagram.dst_port == DHCP_SERVER || self.admits_agent(&stepper).await)
+                {
+                    let neighbour = Some(datagram.src_mac);
+                    stepper.step(input(&datagram), neighbour).await;
+                    stepper.maintain().await;
+                }
+                receiver.done();
+            }
+            match queues.jobs.try_receive() {
+                Ok(Job::File(place)) => stepper.file(place).await,
+                Ok(Job::Api(place)) => {
+                    if let Some(slot) = self.slots.get(place) {
+                        stepper.command(slot).await;
+                    }
+                }
+                Ok(Job::Tick) => stepper.tick().await,
+                Err(_) => {}
+            }
+            let event = match queues.events.try_receive() {
+                Ok(DriverEvent::Done(id, result)) => Input::OperationDone { id, result },
+                Ok(DriverEvent::Observed(node, power)) => Input::Observed { node, power },
+                Err(_) => continue,
+            };
+            stepper.step(event, None).await;
+            stepper.maintain().await;
+        }
+    }
+
+    /// Whether there is room for the statement that a datagram of an agent
+    /// may complete. Where there is not, the datagram is dropped and counted:
+    /// agents repeat theirs.
+    async fn admits_agent(&self, stepper: &Stepper<'_, B, N, L, D>) -> bool {
+        if stepper.statements.is_full() {
+            // A fast device is done by then.
+            yield_now().await;
+        }
+        let admits = !stepper.statements.is_full();
+        if !admits {
+            bump(&self.queues.counters.agents_deferred);
+        }
+        admits
+    }
+
+    /// Asks the controller what to serve to a peer for a path. Text is put
+    /// into `text`; where that is too short there is no such file.
+    pub async fn open_file(
+        &self,
+        transport: Transport,
+        peer: Ipv4Addr,
+        path: &str,
+        text: &mut [u8],
+    ) -> Served {
+        let question = Question::Open(transport);
+        self.queues
+            .ask(self.texts, question, peer, path, text)
+            .await
+    }
+
+    /// Tells the controller that a transfer has ended.
+    pub async fn sent(&self, peer: Ipv4Addr, path: &str, bytes: u64, complete: bool) {
+        let question = Question::Sent { bytes, complete };
+        // Where too many wait, the rack learns it by what the machine does
+        // next; that is counted.
+        let _served = self
+            .queues
+            .ask(self.texts, question, peer, path, &mut [])
+            .await;
+    }
+
+    /// Gives the controller a tick whenever it wants one.
+    pub async fn run_clock(&self) -> ! {
+        let queues = self.queues;
+        loop {
+            let waited = select(Timer::at(queues.clock.at()), queues.clock.changed()).await;
+            if waited.is_first() {
+                // There is a place for the clock. The controller sets the
+                // next tick when it has taken this one.
+                if queues.jobs.try_send(Job::Tick).is_ok() {
+                    queues.clock.changed().await;
+                }
+            }
+        }
+    }
+}

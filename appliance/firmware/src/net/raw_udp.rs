@@ -1,0 +1,131 @@
+//! Raw UDP: datagrams that the L2 multiplexer takes out of the stream before
+//! the stack sees them, and frames that bypass the stack on their way out.
+//! DHCP uses it because a server answers clients that have no address, hence
+//! no ARP entry. The agent protocol uses it because one peer that does not
+//! answer ARP would block the queue of a socket. What the datagrams say is
+//! not known here.
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::task::{Context, Poll};
+
+use farrier_ethernet::frame::{self, HEADER_LEN, Header, UdpFrame};
+
+use super::mux::{FrameReceiver, FrameSender};
+
+/// Receives the datagrams of the raw UDP ports.
+#[derive(Debug)]
+pub struct RawUdpReceiver {
+    queue: FrameReceiver,
+    damaged: u32,
+}
+
+impl RawUdpReceiver {
+    pub(super) fn new(queue: FrameReceiver) -> Self {
+        Self { queue, damaged: 0 }
+    }
+
+    /// Datagrams so far whose lengths or checksums were wrong.
+    #[must_use]
+    pub fn damaged(&self) -> u32 {
+        self.damaged
+    }
+
+    /// Whether a datagram waits; registers the caller for the next one.
+    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.queue.poll_receive(cx).map(drop)
+    }
+
+    /// Whether a datagram waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// The datagram that waits for longest, in its place in the queue. It
+    /// stays there until [`done`](Self::done). `None` where none waits or
+    /// its lengths or checksums are wrong.
+    pub fn peek(&mut self) -> Option<UdpFrame<'_>> {
+        let queued = self.queue.try_receive()?;
+        match frame::parse(queued.bytes.get(..queued.length).unwrap_or_default()) {
+            Ok(datagram) => Some(datagram),
+            Err(_) => {
+                self.damaged = self.damaged.wrapping_add(1);
+                None
+            }
+        }
+    }
+
+    /// Frees the place of the datagram that waits for longest.
+    pub fn done(&mut self) {
+        self.queue.receive_done();
+    }
+}
+
+/// Why a datagram was not queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RawUdpError {
+    /// The queue is full: the driver does not keep up.
+    Full,
+    /// The payload does not fit a frame.
+    TooLong,
+}
+
+/// Sends datagrams from the appliance's address to a hardware address.
+#[derive(Debug)]
+pub struct RawUdpSender {
+    queue: FrameSender,
+    mac: [u8; 6],
+    address: Ipv4Addr,
+}
+
+impl RawUdpSender {
+    pub(super) fn new(queue: FrameSender, mac: [u8; 6], address: Ipv4Addr) -> Self {
+        Self {
+            queue,
+            mac,
+            address,
+        }
+    }
+
+    /// Whether the queue has room; registers the caller for it.
+    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.queue.poll_send(cx).map(drop)
+    }
+
+    /// Whether the queue has no room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.queue.is_full()
+    }
+
+    /// Queues a datagram from local port `port` to the interface with the
+    /// hardware address `to_mac`.
+    ///
+    /// # Errors
+    /// [`RawUdpError`]; the datagram is dropped.
+    pub fn send(
+        &mut self,
+        port: u16,
+        to_mac: [u8; 6],
+        to: SocketAddrV4,
+        payload: &[u8],
+    ) -> Result<(), RawUdpError> {
+        let slot = self.queue.try_send().ok_or(RawUdpError::Full)?;
+        slot.bytes
+            .get_mut(HEADER_LEN..HEADER_LEN + payload.len())
+            .ok_or(RawUdpError::TooLong)?
+            .copy_from_slice(payload);
+        let header = Header {
+            src_mac: self.mac,
+            dst_mac: to_mac,
+            src: self.address,
+            dst: *to.ip(),
+            src_port: port,
+            dst_port: to.port(),
+        };
+        slot.length = frame::emit(&mut slot.bytes, &header, payload.len())
+            .map_err(|_| RawUdpError::TooLong)?;
+        self.queue.send_done();
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! The power drivers' task: takes the controller's power operations one by
+//! one to the board's driver and its answers back to the controller. A
+//! driver that is slow holds up other operations only.
+
+use embassy_time::{Instant, with_deadline};
+use farrier_core::interface::{OperationError, OperationId, PowerAction, PowerState};
+use farrier_protocol::message::NodeId;
+
+use crate::fmt::info;
+use crate::queues::DriverEvent;
+use crate::{Board, Context};
+
+/// One power operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PowerRequest {
+    /// Names it.
+    pub id: OperationId,
+    /// The node.
+    pub node: NodeId,
+    /// What its power shall do.
+    pub action: PowerAction,
+    /// When the rack gives it up.
+    pub deadline: Instant,
+}
+
+/// How a power operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PowerAnswer {
+    /// Whether the driver carried it out.
+    pub result: Result<(), OperationError>,
+    /// The power state that it saw afterwards; unknown where it sees none.
+    pub observed: PowerState,
+}
+
+/// Whoever switches machines: a BMC, an outlet, a person.
+pub trait PowerDriver {
+    /// Carries out one operation. Dropped at its deadline.
+    fn perform(&mut self, request: &PowerRequest) -> impl Future<Output = PowerAnswer>;
+}
+
+/// No driver: the console asks a person at the rack to switch the machine.
+/// What became of it shows in the machine's own packets.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ManualPower;
+
+impl PowerDriver for ManualPower {
+    async fn perform(&mut self, request: &PowerRequest) -> PowerAnswer {
+        let [a, b, c, d, ..] = request.node.0;
+        let action = match request.action {
+            PowerAction::On => "on",
+            PowerAction::Off | PowerAction::SoftOff => "off",
+            PowerAction::Reboot | PowerAction::SoftReboot => "off and on",
+        };
+        info!(
+            "power: node {:02x}{:02x}{:02x}{:02x}… has no power interface. Switch it {} by hand",
+            a, b, c, d, action
+        );
+        PowerAnswer {
+            result: Ok(()),
+            observed: PowerState::Unknown,
+        }
+    }
+}
+
+impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, D> {
+    /// Carries out one power operation after the other.
+    pub async fn run_power(&self, mut driver: B::Power) -> ! {
+        let queues = self.queues;
+        loop {
+            let request = queues.power.receive().await;
+            // After its deadline the rack asks for it anew.
+            let Ok(answer) = with_deadline(request.deadline, driver.perform(&request)).await else {
+                continue;
+            };
+            if answer.observed != PowerState::Unknown {
+                let seen = DriverEvent::Observed(request.node, answer.observed);
+                queues.events.send(seen).await;
+            }
+            let done = DriverEvent::Done(request.id, answer.result);
+            queues.events.send(done).await;
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Ethernet frames as bytes and as values: `no_std`, no heap, no
+//! dependencies, no sockets.
+//!
+//! * [`NetworkId`]: which of the appliance's networks a packet belongs to.
+//! * [`frame`]: Ethernet II, IPv4 and UDP headers with their checksums, for
+//!   datagrams that are sent and received as whole frames.
+//! * [`ndp`]: the answer to an IPv6 router solicitation. It saves iPXE a wait
+//!   of 16 s.
+//!
+//! # Not supported
+//! * 802.1Q tags, LLDP and ARP.
+//! * IPv4 fragments and IPv4 options on the way out.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod frame;
+pub mod ndp;
+mod network;
+
+pub use network::NetworkId;

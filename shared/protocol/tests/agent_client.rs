@@ -1,0 +1,488 @@
+//! The agent's engine over a network that loses, repeats and reorders, with
+//! an appliance in miniature on the other end.
+
+mod common;
+
+use std::collections::VecDeque;
+
+use common::*;
+use farrier_protocol::{
+    agent_client::{AgentClient, Config, HINTED_SILENCE_MS, Lost, SILENCE_MS},
+    handler::{AgentHandler, AgentRunner, RunnerPoll, TaskEvent},
+    message::*,
+    parts::{Arrived, Reassembly},
+    server::{Freshness, Session},
+    signing,
+    wire::{Datagram, HandshakeRefusal, emit_refused, emit_unknown_session},
+};
+
+/// Carries out orders at once and remembers what was asked of it.
+#[derive(Default)]
+struct Hand {
+    begun: Vec<u32>,
+    work: VecDeque<TaskEvent>,
+    refused: Vec<Refusal>,
+    left: Option<FinalReport>,
+    lost: Option<(u64, Lost)>,
+}
+
+impl AgentHandler for Hand {
+    fn established(&mut self, _: u64, handshake_reply: &HandshakeReply) {
+        assert_eq!(*handshake_reply, common::handshake_reply());
+    }
+
+    fn begin(&mut self, _: u64, order: &Order) {
+        self.begun.push(order.counter);
+        self.work = match order.task {
+            Task::Inspect => [
+                TaskEvent::Report(Report::Inspection(inspection())),
+                TaskEvent::Finished,
+            ]
+            .into(),
+            Task::Erase { .. } => [
+                TaskEvent::Progress(progress()),
+                TaskEvent::Report(Report::Erased(erased())),
+                TaskEvent::Report(Report::Done),
+                TaskEvent::Finished,
+            ]
+            .into(),
+            Task::Deploy(_) => [TaskEvent::Failed(failure())].into(),
+            Task::Reboot => [TaskEvent::Leave(FinalReport::Reboot)].into(),
+            Task::PowerOff => [TaskEvent::Leave(FinalReport::PowerOff)].into(),
+        };
+    }
+
+    fn poll(&mut self, _: u64) -> Option<TaskEvent> {
+        self.work.pop_front()
+    }
+
+    fn refused(&mut self, _: u64, refusal: Refusal) {
+        self.refused.push(refusal);
+    }
+
+    fn leave(&mut self, _: u64, farewell: FinalReport) {
+        self.left = Some(farewell);
+    }
+
+    fn lost(&mut self, now: u64, lost: Lost) {
+        self.lost = Some((now, lost));
+    }
+}
+
+/// The appliance: gives its orders one after another, each until the
+/// statement that ends it has come.
+struct Appliance {
+    session: Option<Session>,
+    orders: VecDeque<Task>,
+    counter: u32,
+    assembly: Reassembly,
+    stored: Vec<Statement>,
+    bye: Option<FinalReport>,
+    forge_orders: bool,
+    refuse: Option<Refusal>,
+}
+
+impl Appliance {
+    fn new(orders: &[Task]) -> Self {
+        Self {
+            session: None,
+            orders: orders.iter().cloned().collect(),
+            counter: 1,
+            assembly: Reassembly::new(),
+            stored: Vec::new(),
+            bye: None,
+            forge_orders: false,
+            refuse: None,
+        }
+    }
+
+    fn answer(&mut self, datagram: &[u8]) -> Option<Vec<u8>> {
+        let mut out = vec![0; 1200];
+        if let Ok(Datagram::Init(_)) = Datagram::parse(datagram) {
+            if self.session.as_ref().is_some_and(|s| !s.is_unused()) {
+                return None;
+            }
+            let accepted = accept(datagram, &mut out).unwrap();
+            self.session = Some(accepted.session);
+            out.truncate(accepted.len);
+            return Some(out);
+        }
+        let mut session = self.session.take()?;
+        let mut buffer = [0; 1200];
+        let len = match session.open(datagram, &mut buffer) {
+            Err(_) => None,
+            Ok(opened) => self.reply(&mut session, opened.freshness, &opened.request, &mut out),
+        };
+        self.session = Some(session);
+        out.truncate(len?);
+        Some(out)
+    }
+
+    fn reply(
+        &mut self,
+        session: &mut Session,
+        freshness: Freshness,
+        request: &Request<'_>,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let mut buffer = [0; 1200];
+        let reply = match request {
+            Request::Ask => match self.orders.front() {
+                None => Reply::Wait { millis: 1000 },
+                Some(task) => {
+                    let mut order = order(task.clone());
+                    order.counter = self.counter;
+                    let key = if self.forge_orders {
+                        boot_key()
+                    } else {
+                        order_key()
+                    };
+                    let (body, signature) = signing::sign_order(&key, &order, &mut buffer).unwrap();
+                    return session
+                        .seal_reply(
+                            &Reply::Order {
+                                body,
+                                signature: &signature,
+                            },
+                            out,
+                        )
+                        .ok();
+                }
+            },
+            Request::Progress(_) => Reply::Ack,
+            Request::FinalReport(farewell) => {
+                if freshness == Freshness::New {
+                    assert_eq!(self.bye, None, "good-bye is said once");
+                }
+                self.bye = Some(*farewell);
+                Reply::Ack
+            }
+            Request::Part(_) if self.refuse.is_some() => {
+                self.orders.pop_front();
+                self.counter += 1;
+                Reply::Refused(self.refuse.take()?)
+            }
+            Request::Part(part) => {
+                if self
+                    .stored
+                    .last()
+                    .is_some_and(|s| s.counter >= part.statement)
+                {
+                    Reply::Stored {
+                        statement: part.statement,
+                    }
+                } else {
+                    match self.assembly.push(part).unwrap() {
+                        Arrived::Some(have) => Reply::Partial { have },
+                        Arrived::All(signed) => {
+                            let key = boot_key().public();
+                            let said = signing::verify_statement(&key, NODE, BOOT, signed).unwrap();
+                            let ends = !matches!(said.report, Report::Erased(_)) && said.order != 0;
+                            assert_eq!(said.counter, self.stored.len() as u32 + 1);
+                            self.stored.push(said);
+                            if ends {
+                                self.orders.pop_front();
+                                self.counter += 1;
+                            }
+                            Reply::Stored {
+                                statement: part.statement,
+                            }
+                        }
+                    }
+                }
+            }
+        };
+        session.seal_reply(&reply, out).ok()
+    }
+}
+
+/// A generator that repeats.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, percent: u64) -> bool {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % 100 < percent
+    }
+}
+
+struct Lab {
+    driver: AgentRunner<Hand>,
+    appliance: Appliance,
+    now: u64,
+    sent: usize,
+}
+
+impl Lab {
+    fn new(orders: &[Task]) -> Self {
+        let client = AgentClient::new(Config {
+            appliance: *keys().public(),
+            orders: order_key().public(),
+            ticket: ticket(),
+            handshake: agent_handshake(),
+            boot_key: boot_key(),
+            entropy: entropy(),
+        })
+        .unwrap();
+        Self {
+            driver: AgentRunner::new(client, Hand::default()),
+            appliance: Appliance::new(orders),
+            now: 1_000_000,
+            sent: 0,
+        }
+    }
+
+    /// Lets both talk until the conversation is over or the time has come.
+    /// Datagrams pass through `network`, which gives what arrives.
+    fn run(&mut self, until: u64, mut network: impl FnMut(Vec<u8>) -> Vec<Vec<u8>>) -> bool {
+        let until = self.now + until;
+        while self.now < until {
+            let answers = match self.driver.poll(self.now) {
+                RunnerPoll::Over => return true,
+                RunnerPoll::Until(time) => {
+                    assert!(time > self.now, "waits for the past");
+                    self.now = time.min(self.now + 100);
+                    continue;
+                }
+                RunnerPoll::Transmit(datagram) => {
+                    self.sent += 1;
+                    network(datagram.to_vec())
+                }
+            };
+            let answers: Vec<_> = answers
+                .iter()
+                .filter_map(|datagram| self.appliance.answer(datagram))
+                .flat_map(&mut network)
+                .collect();
+            self.now += 1;
+            for answer in answers {
+                self.driver.process(self.now, &answer);
+            }
+        }
+        false
+    }
+}
+
+fn whole_job() -> [Task; 4] {
+    [Task::Inspect, erase(), deploy(), Task::Reboot]
+}
+
+fn check_whole_job(lab: &Lab) {
+    assert_eq!(lab.driver.handler().begun, [1, 2, 3, 4]);
+    assert_eq!(lab.driver.handler().left, Some(FinalReport::Reboot));
+    assert_eq!(lab.driver.handler().lost, None);
+    let facts: Vec<_> = lab
+        .appliance
+        .stored
+        .iter()
+        .map(|s| (s.order, &s.report))
+        .collect();
+    assert_eq!(
+        facts,
+        [
+            (1, &Report::Inspection(inspection())),
+            (2, &Report::Erased(erased())),
+            (2, &Report::Done),
+            (3, &Report::Failure(failure())),
+        ]
+    );
+}
+
+#[test]
+fn a_whole_job_on_a_good_network() {
+    let mut lab = Lab::new(&whole_job());
+    assert!(lab.run(60_000, |datagram| vec![datagram]));
+    check_whole_job(&lab);
+    assert_eq!(lab.appliance.bye, Some(FinalReport::Reboot));
+    assert!(lab.sent < 20, "{} datagrams", lab.sent);
+}
+
+#[test]
+fn a_whole_job_on_bad_networks() {
+    for seed in 1..=40u64 {
+        let mut lab = Lab::new(&whole_job());
+        let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let mut delayed = Vec::new();
+        let over = lab.run(3_600_000, |datagram| {
+            let mut arrives = Vec::new();
+            if dice.roll(30) {
+                return arrives;
+            }
+            if dice.roll(20) {
+                delayed.push(datagram);
+                return arrives;
+            }
+            if dice.roll(30) {
+                arrives.push(datagram.clone());
+            }
+            if dice.roll(50) {
+                arrives.append(&mut delayed);
+            }
+            arrives.push(datagram);
+            arrives
+        });
+        assert!(over, "seed {seed}");
+        check_whole_job(&lab);
+    }
+}
+
+#[test]
+fn every_datagram_lost_once_is_repeated_as_it_was() {
+    let mut lab = Lab::new(&whole_job());
+    let mut last = Vec::new();
+    let over = lab.run(600_000, |datagram| {
+        let repeated = datagram == last;
+        last = datagram.clone();
+        // Answers never repeat themselves: only what the agent sends counts.
+        let from_agent = matches!(datagram[0], 1 | 3);
+        if from_agent && !repeated {
+            return Vec::new();
+        }
+        vec![datagram]
+    });
+    assert!(over);
+    check_whole_job(&lab);
+}
+
+#[test]
+fn nobody_answers() {
+    let mut lab = Lab::new(&[]);
+    let start = lab.now;
+    assert!(lab.run(2 * SILENCE_MS, |_| Vec::new()));
+    let (when, lost) = lab.driver.handler().lost.unwrap();
+    assert_eq!(lost, Lost::NoHandshake(None));
+    assert!((SILENCE_MS..SILENCE_MS + 1000).contains(&(when - start)));
+    assert!(lab.sent < 70, "{} datagrams", lab.sent);
+}
+
+#[test]
+fn a_forged_refusal_alone_ends_nothing() {
+    let mut lab = Lab::new(&[Task::PowerOff]);
+    let mut out = [0; 32];
+    let len = emit_refused(ticket().id, HandshakeRefusal::TicketUsed, &mut out).unwrap();
+    lab.driver.process(lab.now, &out[..len]);
+    assert!(lab.run(60_000, |datagram| vec![datagram]));
+    assert_eq!(lab.driver.handler().left, Some(FinalReport::PowerOff));
+}
+
+#[test]
+fn a_refusal_and_silence_end_it_sooner() {
+    let mut lab = Lab::new(&[]);
+    let start = lab.now;
+    let mut out = [0; 32];
+    let len = emit_refused(ticket().id, HandshakeRefusal::TicketUsed, &mut out).unwrap();
+    lab.driver.process(lab.now, &out[..len]);
+    assert!(lab.run(SILENCE_MS, |_| Vec::new()));
+    let (when, lost) = lab.driver.handler().lost.unwrap();
+    assert_eq!(lost, Lost::NoHandshake(Some(HandshakeRefusal::TicketUsed)));
+    assert!((HINTED_SILENCE_MS..HINTED_SILENCE_MS + 1000).contains(&(when - start)));
+}
+
+#[test]
+fn an_appliance_that_forgot_the_session_is_given_up() {
+    let mut lab = Lab::new(&[]);
+    assert!(!lab.run(5_000, |datagram| vec![datagram]));
+    // It restarts: no session, and says so.
+    lab.appliance.session = None;
+    let start = lab.now;
+    while lab.driver.handler().lost.is_none() {
+        assert!(lab.now < start + SILENCE_MS);
+        let mut hint = None;
+        match lab.driver.poll(lab.now) {
+            RunnerPoll::Over => break,
+            RunnerPoll::Until(time) => lab.now = time,
+            RunnerPoll::Transmit(datagram) => {
+                let Ok(Datagram::Request {
+                    session, counter, ..
+                }) = Datagram::parse(datagram)
+                else {
+                    panic!("no request");
+                };
+                let mut out = [0; 32];
+                let len = emit_unknown_session(session, counter, &mut out).unwrap();
+                hint = Some(out[..len].to_vec());
+            }
+        }
+        if let Some(hint) = hint {
+            lab.driver.process(lab.now, &hint);
+        }
+    }
+    let (_, lost) = lab.driver.handler().lost.unwrap();
+    assert_eq!(lost, Lost::Silence);
+}
+
+#[test]
+fn an_order_with_a_wrong_signature_is_not_begun_but_reported() {
+    let mut lab = Lab::new(&[erase()]);
+    lab.appliance.forge_orders = true;
+    assert!(!lab.run(30_000, |datagram| vec![datagram]));
+    assert!(lab.driver.handler().begun.is_empty());
+    let reported = &lab.appliance.stored;
+    assert!(!reported.is_empty() && reported.len() < 10);
+    for statement in reported {
+        let Report::Failure(failure) = &statement.report else {
+            panic!("{statement:?}");
+        };
+        assert_eq!(failure.reason, Reason::BadOrder);
+        assert_eq!(statement.order, 0);
+    }
+    // The right one is begun when it comes.
+    lab.appliance.forge_orders = false;
+    assert!(!lab.run(30_000, |datagram| vec![datagram]));
+    assert_eq!(lab.driver.handler().begun, [1]);
+}
+
+#[test]
+fn a_refused_statement_ends_its_order() {
+    let mut lab = Lab::new(&[Task::Inspect, Task::Reboot]);
+    lab.appliance.refuse = Some(Refusal::Malformed);
+    assert!(lab.run(60_000, |datagram| vec![datagram]));
+    assert_eq!(lab.driver.handler().refused, [Refusal::Malformed]);
+    assert_eq!(lab.driver.handler().left, Some(FinalReport::Reboot));
+}
+
+#[test]
+fn an_order_under_way_is_a_sign_of_life() {
+    // A handler that says nothing: the conversation does.
+    struct Mute;
+    impl AgentHandler for Mute {
+        fn established(&mut self, _: u64, _: &HandshakeReply) {}
+        fn begin(&mut self, _: u64, _: &Order) {}
+        fn poll(&mut self, _: u64) -> Option<TaskEvent> {
+            None
+        }
+        fn refused(&mut self, _: u64, _: Refusal) {}
+        fn leave(&mut self, _: u64, _: FinalReport) {}
+        fn lost(&mut self, _: u64, _: Lost) {}
+    }
+    let client = AgentClient::new(Config {
+        appliance: *keys().public(),
+        orders: order_key().public(),
+        ticket: ticket(),
+        handshake: agent_handshake(),
+        boot_key: boot_key(),
+        entropy: entropy(),
+    })
+    .unwrap();
+    let mut driver = AgentRunner::new(client, Mute);
+    let mut appliance = Appliance::new(&[erase()]);
+    let (mut now, mut sent) = (0, 0);
+    while now < 120_000 {
+        let answer = match driver.poll(now) {
+            RunnerPoll::Over => panic!("it is over"),
+            RunnerPoll::Until(time) => {
+                now = time;
+                continue;
+            }
+            RunnerPoll::Transmit(datagram) => {
+                sent += 1;
+                appliance.answer(datagram)
+            }
+        };
+        now += 1;
+        driver.process(now, &answer.unwrap());
+    }
+    assert!((10..20).contains(&sent), "{sent} datagrams in two minutes");
+}
