@@ -4,7 +4,9 @@
 set -eu
 root=$1
 
-# One identity an instance, made at its first boot.
+# One identity an instance, made at its first boot. The file can be read-only,
+# which stops everybody but the real root from writing to it.
+rm -f "$root/etc/machine-id"
 : >"$root/etc/machine-id"
 rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/dbus/machine-id"
 rm -f "$root/etc/hostname" "$root/etc/resolv.conf"
