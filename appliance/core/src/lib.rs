@@ -55,7 +55,9 @@ pub mod rack;
 pub mod strings;
 
 mod agent;
+mod commands;
 mod identity;
+mod step;
 
 pub use interface::{
     Actor, Command, Config, Effect, Effects, Endpoint, Identity, Input, Instant, NetworkId, Serve,

@@ -207,13 +207,7 @@ pub const COMMANDS: &[Command] = &[
         ],
         subcommands: &[],
         optional: false,
-        needs: |given| {
-            if given.flag("prove") {
-                vec![Part::Tool, Part::Patch]
-            } else {
-                vec![Part::Tool]
-            }
-        },
+        needs: |_| vec![Part::Tool],
     },
     Command {
         name: "mutants",
@@ -360,7 +354,7 @@ const TESTS: &[Command] = &[
         arguments: &[],
         subcommands: &[],
         optional: false,
-        needs: |_| vec![Part::Tool, Part::Mutants, Part::Patch],
+        needs: |_| vec![Part::Tool, Part::Mutants],
     },
 ];
 
@@ -461,12 +455,7 @@ fn board_of(given: &Given) -> Boards {
 
 /// Everything but the scenarios.
 fn fast() -> Vec<Part> {
-    vec![
-        Part::Tool,
-        Part::Lints,
-        Part::Patch,
-        Part::Firmware(Boards::All),
-    ]
+    vec![Part::Tool, Part::Lints, Part::Firmware(Boards::All)]
 }
 
 fn whole_servers(boards: &Boards) -> Vec<Part> {

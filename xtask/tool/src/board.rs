@@ -83,6 +83,7 @@ impl Board {
         let program = Program {
             board: self.board.clone(),
             memory: self.memory,
+            stack: Some(self.stack),
         };
         let overlay = self.overlay.as_deref();
         let firmware = compile(&program, overlay, workspace, target_dir, tool)?;
@@ -132,6 +133,9 @@ pub fn compile(
         Some(file) => command.env(select::OVERLAY, file),
         None => command.env_remove(select::OVERLAY),
     };
+    if let Some(stack) = &program.stack {
+        command.envs(stack.environment());
+    }
     if !board.cfg.is_empty() {
         let triple = target.replace(['-', '.'], "_").to_uppercase();
         let flags: Vec<_> = board.cfg.iter().map(|cfg| format!("--cfg={cfg}")).collect();

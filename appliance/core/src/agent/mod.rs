@@ -6,9 +6,9 @@ use crate::interface::Endpoint;
 use crate::interface::Instant;
 use crate::interface::{Effects, PowerAction, PowerState};
 use crate::node::Reason;
+use crate::node::{AgentPhase, agent_phase};
 use crate::node::{Hop, Job, Node};
-use crate::provisioning::agent_phase;
-use crate::provisioning::steps::Step;
+use crate::provisioning::steps::{Step, job_of};
 use crate::rack::{Rack, count, edit};
 use farrier_lifecycle::Event;
 use farrier_protocol::message::{FinalReport, Progress, Refusal, Reply, Request};
@@ -102,7 +102,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 return;
             }
         };
-        if node.boot.heard.is_none() && agent_phase(node.state) == Some(true) {
+        if node.boot.heard.is_none() && agent_phase(node.state) == Some(AgentPhase::Working) {
             // It comes back with the facts of its session after a restart of
             // the appliance: its work goes on.
             let deadline = node.state.deadline();
@@ -181,7 +181,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             let idle = u32::try_from(now.since(node.since) / 16).unwrap_or(u32::MAX);
             return Answer::Wait(idle.clamp(IDLE_MILLIS, IDLE_LONG_MILLIS));
         };
-        if !at_work {
+        if at_work == AgentPhase::Waiting {
+            if cfg!(farrier_bug = "quick-server") && node.timeline.started() < node.since {
+                return Answer::Wait(IDLE_MILLIS);
+            }
             self.event(now, index, Event::Resume, Reason::AgentWorks, out);
         }
         self.proceed(now, index, out);
@@ -191,8 +194,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if node.boot.imaged {
             return Answer::Order(Job::Reboot);
         }
-        let due = node.step().and_then(Step::job);
-        match due.filter(|_| agent_phase(node.state) == Some(true)) {
+        let due = node.step().and_then(job_of);
+        match due.filter(|_| agent_phase(node.state) == Some(AgentPhase::Working)) {
             // Disks are named from what this very boot has seen.
             Some(Job::Erase | Job::Deploy) if !node.boot.inspected => Answer::Order(Job::Inspect),
             Some(job) => Answer::Order(job),
@@ -211,7 +214,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             let moved = node
                 .boot
                 .progress
-                .is_none_or(|last| last.step != progress.step || last.done < progress.done);
+                .is_none_or(|last| last.step != progress.step || last.done < progress.done)
+                || cfg!(farrier_bug = "wait-without-end");
             if moved && let Some(deadline) = node.state.deadline() {
                 node.set_deadline(Some(now.plus_millis(deadline.millis)));
             }
@@ -245,7 +249,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let back = now.plus_millis(Hop::Discover.limit_millis());
         if imaged {
             self.deployed(now, index, Reason::Proven, out);
-        } else if agent_phase(state) == Some(true) {
+        } else if agent_phase(state) == Some(AgentPhase::Working) {
             self.event(now, index, Event::Wait, Reason::AgentLeft, out);
             if let Some(mut node) = self.nodes.volatile(index) {
                 node.power_control().hold_off(back);

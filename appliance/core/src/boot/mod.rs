@@ -10,7 +10,7 @@ use crate::interface::Instant;
 use crate::interface::Transport;
 use crate::interface::{Effects, Serve};
 use crate::node::Reason;
-use crate::node::{Boot, Hop, Job};
+use crate::node::{AgentPhase, Boot, Hop, Job};
 use crate::power::{BootDevice, boot_device};
 use crate::provisioning::steps::Step;
 use crate::rack::{Entropy, Rack, count, edit};
@@ -217,7 +217,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 "the machine restarted {MAX_ATTEMPTS} times without finishing; look at its console"
             ));
             self.event(now, index, Event::Fail, Reason::TooManyRestarts, out);
-        } else if at_work {
+        } else if at_work == AgentPhase::Working {
             self.event(now, index, Event::Wait, Reason::Restarted, out);
         }
     }

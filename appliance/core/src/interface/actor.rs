@@ -61,6 +61,6 @@ impl Actor<'_> {
 
     /// The account's name as it is kept.
     pub fn kept(&self) -> String<ACCOUNT_LEN, u8> {
-        crate::node::cut(self.account)
+        super::cut(self.account)
     }
 }

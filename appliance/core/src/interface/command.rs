@@ -1,17 +1,23 @@
 //! What operators ask of the rack.
 
-use super::PowerAction;
-use crate::allocation::Requirements;
-use crate::ipam::Network;
-use crate::node::InstanceInfo;
-use crate::node::flags::AdminFlag;
-use crate::provisioning::patch::{NewNode, NodePatch};
-use crate::provisioning::steps::Steps;
-use crate::strings::KeyValues;
+use super::{
+    InstanceInfo, KeyValues, Network, NewNode, NodePatch, PowerAction, Requirements, Steps,
+};
 use core::net::Ipv4Addr;
 use farrier_asset_store::DrivePlace;
 use farrier_lifecycle::Verb;
 use farrier_protocol::message::{ConfigDriveFormat, Mac, NodeId};
+
+/// A flag that operators set, with a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdminFlag {
+    /// [`Flags::MAINTENANCE`].
+    Maintenance,
+    /// [`Flags::PROTECTED`].
+    Protected,
+    /// [`Flags::RETIRED`].
+    Retired,
+}
 
 /// A request to change something, checked and carried out as a whole.
 #[derive(Debug, Clone)]

@@ -2,18 +2,9 @@
 
 use super::{Actor, Command, OperationError, OperationId, PowerState};
 use core::net::Ipv4Addr;
+use farrier_ethernet::NetworkId;
 use farrier_protocol::message::{Mac, NodeId};
 use heapless::String;
-
-/// A network that the appliance has a leg in: a place in its table of
-/// networks. Every packet and connection carries the one that it came by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct NetworkId(pub u8);
-
-impl NetworkId {
-    /// The provisioning network, the only one so far.
-    pub const PROVISIONING: NetworkId = NetworkId(0);
-}
 
 /// A UDP peer, down to its Ethernet address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

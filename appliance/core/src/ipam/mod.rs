@@ -8,15 +8,15 @@
 //! them. An address that was taken back is nobody's for as long as a lease
 //! of it may live. Who asks, and what is written down, is in `addresses`.
 
-pub(crate) mod commands;
 pub mod lease;
 
+use crate::interface::CommandError;
+pub use crate::interface::Network;
+
 use crate::Instant;
-use crate::persist::record::Record;
 use core::net::Ipv4Addr;
 use farrier_protocol::message::Mac;
 use heapless::Vec;
-use serde::{Deserialize, Serialize};
 
 /// Most tenants' networks.
 pub const MAX_NETWORKS: usize = farrier_sizes::NETWORKS;
@@ -24,53 +24,6 @@ pub const MAX_NETWORKS: usize = farrier_sizes::NETWORKS;
 pub const MAX_ADDRESSES: usize = farrier_sizes::RESERVATIONS;
 /// The place of the provisioning network.
 pub const PROVISIONING: u8 = 0;
-
-/// A tenants' network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Network {
-    /// Its place, from 1; its name is among the texts.
-    pub place: u8,
-    /// Length of its prefix, 8 to 30.
-    pub prefix: u8,
-    /// Its VLAN, 1 to 4094; 0 for none.
-    pub vlan: u16,
-    /// How many addresses its pool has.
-    pub pool_len: u16,
-    /// The first of them.
-    pub pool_first: Ipv4Addr,
-}
-
-impl Network {
-    const fn mask(&self) -> u32 {
-        u32::MAX << (32 - self.prefix as u32 % 32)
-    }
-
-    /// Whether the fields make sense together: the pool lies on the network,
-    /// beside its own and its broadcast address.
-    pub fn is_sound(&self) -> bool {
-        let range = (8..=30).contains(&self.prefix) && self.vlan < 4095 && self.pool_len > 0;
-        let first = self.pool_first.to_bits();
-        let last = first.checked_add(u32::from(self.pool_len).saturating_sub(1));
-        let inside = |address: u32| {
-            let host = address & !self.mask();
-            address & self.mask() == first & self.mask() && host != 0 && host != !self.mask()
-        };
-        range && inside(first) && last.is_some_and(inside)
-    }
-
-    /// Whether two networks share an address, or a VLAN.
-    pub fn meets(&self, other: &Network) -> bool {
-        let mask = self.mask() & other.mask();
-        self.pool_first.to_bits() & mask == other.pool_first.to_bits() & mask
-            || self.vlan != 0 && self.vlan == other.vlan
-    }
-
-    /// Whether the pool has this address.
-    pub fn has(&self, address: Ipv4Addr) -> bool {
-        let offset = address.to_bits().checked_sub(self.pool_first.to_bits());
-        offset.is_some_and(|offset| offset < u32::from(self.pool_len))
-    }
-}
 
 /// An address and its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +62,11 @@ impl Slot {
 const _: () = assert!(MAX_ADDRESSES <= Slot::NAMED as usize);
 
 impl Entry {
+    /// Its slot among the reservations.
+    pub(crate) const fn slot(&self) -> u16 {
+        self.slot.number()
+    }
+
     /// Whether it has an owner now.
     pub fn is_held(&self) -> bool {
         self.quarantined_until == 0
@@ -119,18 +77,6 @@ impl Entry {
     pub fn is_named(&self) -> bool {
         self.slot.0 & Slot::NAMED != 0
     }
-
-    /// What is written down of it.
-    pub(crate) fn record(&self) -> Record<'static> {
-        Record::Reservation {
-            slot: self.slot.number(),
-            network: self.network,
-            mac: self.mac,
-            address: self.address,
-            named: self.is_named(),
-            quarantined: !self.is_held(),
-        }
-    }
 }
 
 /// Why an address is refused.
@@ -140,6 +86,15 @@ pub enum IpamError {
     Taken,
     /// All addresses of the network, or all places of the book, are taken.
     Full,
+}
+
+impl From<IpamError> for CommandError {
+    fn from(error: IpamError) -> Self {
+        match error {
+            IpamError::Taken => CommandError::AddressTaken,
+            IpamError::Full => CommandError::AddressesFull,
+        }
+    }
 }
 
 /// The book.

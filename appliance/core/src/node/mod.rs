@@ -4,33 +4,31 @@
 //! and `agent`.
 
 use crate::Instant;
-use crate::interface::{PowerAction, PowerState, StoredConfigDrive};
+use crate::interface::Steps;
+use crate::interface::{PowerState, StoredConfigDrive};
 use crate::node::flags::Flags;
-use crate::power::PowerControl;
-use crate::provisioning::steps::Steps;
 use core::net::Ipv4Addr;
 use farrier_lifecycle::State;
 use farrier_protocol::message::{BootId, BootMode, Mac, NodeId, Progress};
 use farrier_protocol::server::Session;
 use farrier_protocol::ticket::Ticket;
-use heapless::{LenType, Vec};
-use serde::{Deserialize, Serialize};
+use heapless::Vec;
 
 pub mod flags;
 pub(crate) mod hardware;
 pub mod history;
+pub mod phase;
+pub mod power;
 pub mod reason;
 pub mod timeline;
 
-pub use history::{HISTORY_LEN, Happening, History, HistoryEntry};
+pub use crate::interface::{HardwareFeatures, InstanceInfo, NAME_LEN, String, cut};
+pub use history::{HISTORY_LEN, Happening, Histories, History, HistoryEntry};
+pub use phase::{AgentPhase, agent_phase, changes_in_use, deployed};
+pub use power::{PowerControl, PowerRequest};
 pub use reason::Reason;
 pub use timeline::{HOPS, Hop, Timeline};
 
-/// A text of at most `N` bytes, 255 at the most, with a length of one byte.
-pub type String<const N: usize> = heapless::String<N, u8>;
-
-/// Longest name of a node in bytes.
-pub const NAME_LEN: usize = 48;
 /// Most interfaces of one node.
 pub const MAX_MACS: usize = 8;
 /// Longest text of an error in bytes; longer ones are cut.
@@ -44,24 +42,6 @@ pub const DRIVER_VALUE_LEN: usize = 40;
 /// An agent that was not heard for so long is taken for gone, in
 /// milliseconds.
 pub const AGENT_SILENT_MILLIS: u64 = 90_000;
-
-/// What a node's next deployment shall bring.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct InstanceInfo {
-    /// The image's name; empty for none.
-    pub image_source: String<64>,
-    /// A name for people; empty for none.
-    pub display_name: String<NAME_LEN>,
-    /// The instance's UUID, where the operator gave one.
-    pub instance_uuid: Option<NodeId>,
-}
-
-/// What an operator wants of a machine's power, until it was seen to be so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PowerRequest {
-    /// What the power shall do.
-    pub action: PowerAction,
-}
 
 /// What an order is for; the exact task is made when it is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,25 +188,6 @@ impl Architecture {
             Self::Aarch64 => "aarch64",
             Self::Other => "other",
         }
-    }
-}
-
-bitflags::bitflags! {
-    /// Hardware that flavors ask for. The bits stand in records.
-    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-    pub struct HardwareFeatures: u8 {
-        /// A disk that spins.
-        const HDD = 1;
-        /// A disk that does not spin.
-        const SSD = 2;
-        /// A disk behind NVMe.
-        const NVME = 4;
-        /// An InfiniBand interface.
-        const INFINIBAND = 8;
-        /// An Ethernet interface that can do RDMA (RoCE).
-        const ROCE = 16;
-        /// A TPM 2.0.
-        const TPM2 = 32;
     }
 }
 
@@ -397,31 +358,8 @@ impl Node {
     /// Puts a text into `last_error`, cut to what fits.
     pub fn set_error(&mut self, text: core::fmt::Arguments<'_>) {
         self.last_error.clear();
-        let mut cut = Cut(&mut self.last_error);
+        let mut cut = crate::interface::Cut(&mut self.last_error);
         // `Cut` never fails.
         let _never = core::fmt::write(&mut cut, text);
     }
-}
-
-/// Writes as much as fits and drops the rest.
-struct Cut<'a, L: LenType, const N: usize>(&'a mut heapless::String<N, L>);
-
-impl<L: LenType, const N: usize> core::fmt::Write for Cut<'_, L, N> {
-    fn write_str(&mut self, s: &str) -> core::fmt::Result {
-        for c in s.chars() {
-            if self.0.push(c).is_err() {
-                break;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Makes a bounded string out of a text, cut at a character where it is too
-/// long.
-pub fn cut<const N: usize, L: LenType>(text: &str) -> heapless::String<N, L> {
-    let mut out = heapless::String::new();
-    // `Cut` never fails.
-    let _never = core::fmt::Write::write_str(&mut Cut(&mut out), text);
-    out
 }

@@ -4,9 +4,9 @@
 //! never reordered. The glue hands it to a store behind a trait and makes
 //! it durable before it carries out what follows in the same step.
 
-use crate::allocation::Requirements;
 use crate::interface::Effects;
-use crate::ipam::Network;
+use crate::interface::{Network, Requirements};
+use crate::ipam::Entry;
 use crate::node::Reason;
 use core::net::Ipv4Addr;
 use farrier_lifecycle::State;
@@ -338,8 +338,20 @@ pub enum Record<'a> {
 }
 
 impl Record<'_> {
+    /// The record of a reservation.
+    pub(crate) fn of_reservation(entry: &Entry) -> Record<'static> {
+        Record::Reservation {
+            slot: entry.slot(),
+            network: entry.network,
+            mac: entry.mac,
+            address: entry.address,
+            named: entry.is_named(),
+            quarantined: !entry.is_held(),
+        }
+    }
+
     /// Whether a node that was just restored is like this already.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         match *self {
             Record::Name { name: text, .. }
             | Record::Instance { image: text, .. }

@@ -45,9 +45,9 @@ fn methods_of_what_is_a_nodes() {
         ("GET", "states/power", 200),
         ("POST", "states/provision", 405),
         ("PUT", "traits/GOLD", 204),
-        ("GET", "traits/GOLD", 404),
+        ("GET", "traits/GOLD", 405),
         ("GET", "traits", 200),
-        ("GET", "maintenance", 404),
+        ("GET", "maintenance", 405),
     ] {
         let target = format!("/v1/nodes/rack-1/{target}");
         assert_eq!(
@@ -138,7 +138,10 @@ fn queries_mean_something_where_they_belong() {
         assert_eq!(names, [&name], "retired={retired}");
     }
     let reply = call(&mut lab, "GET", "/v1/allocations/mine", "");
-    assert_eq!(reply.fault(), "Allocation mine could not be found.");
+    assert_eq!(
+        reply.fault(),
+        "Allocation mine could not be found. GET /v1/allocations lists those that there are."
+    );
 }
 
 #[test]
@@ -165,7 +168,7 @@ fn a_nodes_facts_are_looked_at_before_it_is_made() {
         let reply = create(&mut lab, body.clone());
         assert_eq!(reply.status, expected, "{body}: {}", reply.body);
         let nodes = if expected == 201 { 3 } else { 2 };
-        assert_eq!(lab.rack.nodes().len(), nodes, "{body}");
+        assert_eq!(lab.rack().nodes().len(), nodes, "{body}");
     }
 }
 
@@ -188,12 +191,13 @@ fn a_nodes_texts_have_to_fit() {
     for (spare, expected) in [(0, 201), (1, 503)] {
         let mut lab = rack();
         fill(&mut lab, needs - spare);
-        assert!(lab.rack.nodes().len() < 8, "there is a place for it");
-        let nodes = lab.rack.nodes().len();
+        assert!(lab.rack().nodes().len() < 8, "there is a place for it");
+        let nodes = lab.rack().nodes().len();
         let reply = create(&mut lab, body.clone());
         assert_eq!(reply.status, expected, "{}", reply.body);
-        let made = lab.rack.nodes().len() - nodes;
+        let made = lab.rack().nodes().len() - nodes;
         assert_eq!(made, usize::from(expected == 201), "nothing is half made");
+        forget(lab);
     }
 }
 

@@ -21,8 +21,10 @@ pub type Bytes = BTreeMap<String, u64>;
 /// A program's parts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Parts {
-    /// Bytes of flash by crate. A generic function counts for the crate that
-    /// it is defined in, a method for the crate of its type.
+    /// Bytes of flash by crate; by task for what is inlined into one; by static
+    /// for initial values, which a static has that is not all zeros. A generic
+    /// function counts for the crate that it is defined in, a method for the
+    /// crate of its type.
     pub flash: Bytes,
     /// Bytes of RAM by static.
     pub ram: Bytes,
@@ -67,7 +69,12 @@ impl Parts {
         for (size, name, (in_flash, in_ram)) in seen.into_values() {
             let path = format!("{:#}", rustc_demangle::demangle(name));
             if in_flash {
-                *parts.flash.entry(crate_of(&path).to_owned()).or_default() += size;
+                let part = match task_of(&path) {
+                    _ if in_ram => format!("initial value of {path}"),
+                    Some(task) => task,
+                    None => crate_of(&path).to_owned(),
+                };
+                *parts.flash.entry(part).or_default() += size;
                 rest = rest.saturating_sub(size);
             }
             if in_ram {
@@ -78,6 +85,15 @@ impl Parts {
         parts.ram.insert(STACK.to_owned(), stack);
         Ok(parts)
     }
+}
+
+/// The embassy task whose `poll` this is: that of a generic wrapper, which
+/// says nothing, with the task's whole body inlined.
+fn task_of(path: &str) -> Option<String> {
+    let (_, future) = path.split_once("embassy_executor::raw::TaskStorage<")?;
+    let (_, name) = future.split_once("::__")?;
+    let (name, _) = name.split_once("_task::")?;
+    Some(format!("task {name}"))
 }
 
 /// The crate that a demangled symbol belongs to: of `<T as Trait>::f` the
@@ -130,6 +146,14 @@ mod tests {
         ] {
             assert_eq!(crate_of(path), name, "{path}");
         }
+    }
+
+    #[test]
+    fn a_tasks_body_counts_for_the_task() {
+        let poll = "<embassy_executor::raw::TaskStorage<board::program::__net_task::\
+                    __net_task_inner_function::{closure#0}>>::poll";
+        assert_eq!(task_of(poll).as_deref(), Some("task net"));
+        assert_eq!(task_of("embassy_executor::raw::wake_task"), None);
     }
 
     #[test]

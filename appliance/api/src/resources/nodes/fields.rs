@@ -168,11 +168,12 @@ pub(crate) fn write(
             Some(target) => w.string(target.as_str()),
             None => w.null(),
         },
-        "power_state" => match node.power {
-            PowerState::On => w.string("power on"),
-            PowerState::Off => w.string("power off"),
-            PowerState::Unknown => w.null(),
-        },
+        "power_state" => power_state(node.power, w),
+        "target_power_state" => {
+            let request = node.power_request;
+            let target = request.map(|request| request.action.target());
+            power_state(target.unwrap_or_default(), w)
+        }
         "last_error" => w.string_or_null(&node.last_error),
         "instance_uuid" => match node.instance.instance_uuid {
             Some(id) => w.text(ident::text(id)),
@@ -239,6 +240,15 @@ pub(crate) fn write(
         "links" => links(w, "nodes", node.id),
         _ => w.null(),
     };
+}
+
+/// What Ironic calls a power state.
+fn power_state<'w, 'b>(power: PowerState, w: &'w mut Out<'b>) -> &'w mut Out<'b> {
+    match power {
+        PowerState::On => w.string("power on"),
+        PowerState::Off => w.string("power off"),
+        PowerState::Unknown => w.null(),
+    }
 }
 
 /// What Ironic calls the ways to boot.
