@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use farrier_dhcp::frame::{self, BROADCAST, HEADER_LEN, Header};
+use farrier_ethernet::frame::{self, BROADCAST, HEADER_LEN, Header};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::phy::{Device, DeviceCapabilities};
