@@ -6,11 +6,9 @@
 
 mod scale;
 
-use farrier_hil_tests::server::Form;
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -23,6 +21,7 @@ use farrier_deploy_ramdisk::ipxe;
 use farrier_hil_tests::bench::{Meter, dhcp, reset, tftp};
 use farrier_hil_tests::qemu::ApplianceSpec;
 use farrier_hil_tests::scenario::{Bench, Rack};
+use farrier_hil_tests::server::Form;
 use farrier_hil_tests::switch::Mac;
 use farrier_protocol::signing;
 use serde::Serialize;
@@ -332,7 +331,7 @@ fn prepare(variant: Option<&str>) -> Result<(Bench, Vec<u8>)> {
     }
     let bench = Bench {
         tools: tools::as_fn(),
-        // Benches have no servers.
+        // No server boots here.
         form: Form::Whole,
         agent: PathBuf::new(),
         image: String::new(),
