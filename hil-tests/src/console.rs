@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 /// A place in a console's text. Text that is waited for "after" a mark must
 /// begin behind it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AdminFlag(usize);
+pub struct Position(usize);
 
 /// The captured output of one machine, over all of its power cycles. Clones
 /// share it.
@@ -97,23 +97,23 @@ impl Console {
     }
 
     /// The end of what is there now.
-    pub fn mark(&self) -> AdminFlag {
-        AdminFlag(self.state().text.len())
+    pub fn mark(&self) -> Position {
+        Position(self.state().text.len())
     }
 
     /// The complete lines behind `from`, and the mark behind the last.
-    pub fn lines(&self, from: AdminFlag) -> (Vec<String>, AdminFlag) {
+    pub fn lines(&self, from: Position) -> (Vec<String>, Position) {
         let state = self.state();
         let rest = state.text.get(from.0..).unwrap_or_default();
         let end = rest.rfind('\n').map_or(0, |at| at + 1);
         (
             rest[..end].lines().map(str::to_owned).collect(),
-            AdminFlag(from.0 + end),
+            Position(from.0 + end),
         )
     }
 
     /// Whether `wanted` has appeared behind `from`.
-    pub fn contains(&self, from: AdminFlag, wanted: &str) -> bool {
+    pub fn contains(&self, from: Position, wanted: &str) -> bool {
         find(&self.state().text, from, wanted).is_some()
     }
 
@@ -125,10 +125,10 @@ impl Console {
     /// without it. The error names what was missing and shows the last lines.
     pub fn wait_for(
         &self,
-        from: AdminFlag,
+        from: Position,
         wanted: &str,
         wait: Duration,
-    ) -> Result<(String, AdminFlag)> {
+    ) -> Result<(String, Position)> {
         let deadline = Instant::now() + wait;
         let mut state = self.state();
         loop {
@@ -141,7 +141,7 @@ impl Console {
                     .map_or(state.text.len(), |newline| at + newline);
                 return Ok((
                     state.text[begin..end].to_owned(),
-                    AdminFlag(at + wanted.len()),
+                    Position(at + wanted.len()),
                 ));
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -179,7 +179,7 @@ impl Console {
     }
 }
 
-fn find(text: &str, from: AdminFlag, wanted: &str) -> Option<usize> {
+fn find(text: &str, from: Position, wanted: &str) -> Option<usize> {
     Some(from.0 + text.get(from.0..)?.find(wanted)?)
 }
 
@@ -243,7 +243,7 @@ mod tests {
         let (_directory, console) = console();
         console.attach(&b"\x1b[2J\x1b[01;01Hbo\x1b[1mot\r\nnext \x1b=line\r\npartial"[..]);
         let (line, mark) = console
-            .wait_for(AdminFlag::default(), "boot", Duration::from_secs(5))
+            .wait_for(Position::default(), "boot", Duration::from_secs(5))
             .unwrap();
         assert_eq!(line, "boot");
         assert_eq!(
@@ -253,7 +253,7 @@ mod tests {
                 .0,
             "next line"
         );
-        let (lines, mark) = console.lines(AdminFlag::default());
+        let (lines, mark) = console.lines(Position::default());
         assert_eq!(lines, ["boot", "next line"]);
         assert!(console.contains(mark, "partial") && !console.contains(mark, "boot"));
         assert!(
@@ -268,7 +268,7 @@ mod tests {
         let (_directory, console) = console();
         console.attach(&b"only this\n"[..]);
         let error = console
-            .wait_for(AdminFlag::default(), "login:", Duration::from_secs(60))
+            .wait_for(Position::default(), "login:", Duration::from_secs(60))
             .unwrap_err()
             .to_string();
         assert!(

@@ -1,11 +1,11 @@
 //! Rigs and scenarios: a virtual rack of QEMU machines and a switch.
 //!
-//! [`switch`] joins everything, [`port_forward`] lets localhost in, [`qemu`] holds
-//! the machines, [`disk`] reads what they left behind, and [`scenario`] is
-//! the vocabulary in which a test tells what it does to a rack and what it
-//! expects. [`job`] is the main job of one server, [`scenarios`] are the
-//! stories that are told with all that. [`bench`] counts the appliance's
-//! instructions. No policy of the product lives here.
+//! [`switch`] connects everything, [`port_forward`] leads from localhost to
+//! the appliance, [`qemu`] runs whole machines and [`light`] plays machines
+//! without QEMU, [`server`] is either of them, [`disk`] reads what they left.
+//! [`scenario`] builds a rack of them, [`job`] is the main job of one server,
+//! and [`scenarios`] are the tests that use all that. [`bench`] counts the
+//! appliance's instructions. No policy of the product lives here.
 //!
 //! The library starts no outside program but through the [`Tools`] that it is
 //! given, so a missing installation step can't hide in it.
@@ -17,11 +17,13 @@ pub mod bench;
 pub mod console;
 pub mod disk;
 pub mod job;
+pub mod light;
 pub mod port_forward;
 mod process;
 pub mod qemu;
 pub mod scenario;
 pub mod scenarios;
+pub mod server;
 pub mod switch;
 
 /// Makes the command for an outside program, by its name (`qemu-system-x86_64`,

@@ -1,7 +1,7 @@
-//! The port_forward: a TCP port of localhost that leads to one TCP port on the
+//! A port forward: a TCP port of localhost that leads to one TCP port on the
 //! virtual network.
 //!
-//! It rests on a small TCP/IP stack on a host port of the switch, so neither
+//! A [`PortForward`] rests on a small TCP/IP stack on a host port of the switch, so neither
 //! root nor a network interface of the host is needed. Each connection is
 //! carried by itself, half-closes and resets included; bytes are not looked
 //! at. A connection that the far end refuses is reset.
@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use smoltcp::phy::Device;
 use smoltcp::socket::tcp;
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, IpCidr};
@@ -32,12 +33,12 @@ const PATIENCE: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(30)
 /// The loop looks around at least this often.
 const IDLE: Duration = Duration::from_millis(500);
 
-/// Where a port_forward stands on the virtual network, and where it leads.
+/// Where a port forward stands on the virtual network, and where it leads.
 #[derive(Debug, Clone, Copy)]
 pub struct PortForwardConfig {
-    /// The port_forward's own Ethernet address.
+    /// Its own Ethernet address.
     pub mac: Mac,
-    /// The port_forward's own IP address, not used by anyone else there.
+    /// Its own IP address, not used by anyone else there.
     pub address: Ipv4Addr,
     /// The network's prefix length, 0 to 32. The target is on it.
     pub prefix: u8,
@@ -45,7 +46,7 @@ pub struct PortForwardConfig {
     pub target: SocketAddrV4,
 }
 
-/// An open port_forward. Dropping it resets what passes through.
+/// An open port forward. Dropping it resets what passes through.
 pub struct PortForward {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
@@ -62,26 +63,24 @@ impl fmt::Debug for PortForward {
 }
 
 impl PortForward {
-    /// Opens a port_forward on a free port of 127.0.0.1.
+    /// Opens a port forward on a free port of 127.0.0.1.
     ///
     /// # Errors
     /// Localhost has no free port, or the system no room for a thread.
     pub fn open(port: HostPort, config: PortForwardConfig) -> Result<Self> {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listening on localhost")?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
+        let connections = Connections::listen(config.target)?;
+        let address = connections.address()?;
         let stop = Arc::new(AtomicBool::new(false));
         let wake = Arc::new(event_fd()?);
-        let mut hall = Hall::new(port, listener, config);
+        let mut forwarder = Forwarder::new(port, connections, config);
         let thread = {
             let (stop, wake) = (stop.clone(), wake.clone());
             std::thread::Builder::new()
-                .name("port_forward".into())
+                .name("port-forward".into())
                 .spawn(move || {
                     while !stop.load(Ordering::Acquire) {
-                        hall.turn();
-                        hall.wait(wake.as_fd());
+                        forwarder.turn();
+                        forwarder.wait(wake.as_fd());
                         clear(&*wake);
                     }
                 })?
@@ -116,41 +115,18 @@ impl Drop for PortForward {
     }
 }
 
-/// What the port_forward's thread works on.
-struct Hall {
+/// What the thread works on: a stack of its own and the connections over it.
+struct Forwarder {
     port: HostPort,
-    listener: TcpListener,
     interface: Interface,
     sockets: SocketSet<'static>,
-    passages: Vec<Passage>,
-    target: SocketAddrV4,
-    next_port: u16,
+    connections: Connections,
 }
 
-/// One connection from localhost, and its continuation.
-struct Passage {
-    local: TcpStream,
-    socket: SocketHandle,
-    /// The local client has sent all it will.
-    local_ended: bool,
-    /// The far end has sent all it will, and the local client knows.
-    far_ended: bool,
-    /// The far end's FIN was seen, so a closed socket is no broken one.
-    far_fin: bool,
-}
-
-/// Either end is gone without a good-bye.
-struct Broken;
-
-impl Hall {
-    fn new(mut port: HostPort, listener: TcpListener, config: PortForwardConfig) -> Self {
-        // A port_forward that is opened again after a restart must not repeat the
-        // port and sequence numbers that the far end still remembers.
-        let seed = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |now| now.as_nanos() as u64);
+impl Forwarder {
+    fn new(mut port: HostPort, connections: Connections, config: PortForwardConfig) -> Self {
         let mut interface = Config::new(EthernetAddress(config.mac.0).into());
-        interface.random_seed = seed;
+        interface.random_seed = connections.seed;
         let mut interface = Interface::new(interface, &mut port, Instant::now());
         interface.update_ip_addrs(|addresses| {
             // The list is new and has room for two.
@@ -160,65 +136,20 @@ impl Hall {
         });
         Self {
             port,
-            listener,
             interface,
             sockets: SocketSet::new(Vec::new()),
-            passages: Vec::new(),
-            target: config.target,
-            next_port: 49_152 + (seed % 16_384) as u16,
+            connections,
         }
     }
 
     /// Moves everything that can be moved now.
     fn turn(&mut self) {
-        while let Ok((stream, _)) = self.listener.accept() {
-            self.admit(stream);
-        }
+        self.connections
+            .accept(&mut self.interface, &mut self.sockets);
         self.interface
             .poll(Instant::now(), &mut self.port, &mut self.sockets);
-        self.passages.retain_mut(|passage| {
-            let socket = self.sockets.get_mut::<tcp::Socket>(passage.socket);
-            let stays = passage.carry(socket).unwrap_or_else(|Broken| {
-                socket.abort();
-                // Close with a reset, so that the client does not take a
-                // broken answer for a whole one.
-                rustix::net::sockopt::set_socket_linger(&passage.local, Some(Duration::ZERO)).ok();
-                false
-            });
-            if !stays {
-                // Sends the reset of an aborted socket before it goes.
-                self.interface
-                    .poll(Instant::now(), &mut self.port, &mut self.sockets);
-                self.sockets.remove(passage.socket);
-            }
-            stays
-        });
-        // What was just put into the sockets' buffers.
-        self.interface
-            .poll(Instant::now(), &mut self.port, &mut self.sockets);
-    }
-
-    fn admit(&mut self, local: TcpStream) {
-        let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER]);
-        let mut socket = tcp::Socket::new(buffer(), buffer());
-        socket.set_timeout(Some(PATIENCE));
-        socket.set_nagle_enabled(false);
-        let port = self.next_port;
-        self.next_port = if port == u16::MAX { 49_152 } else { port + 1 };
-        let connected = socket
-            .connect(self.interface.context(), self.target, port)
-            .is_ok();
-        if connected && local.set_nonblocking(true).is_ok() {
-            local.set_nodelay(true).ok();
-            let socket = self.sockets.add(socket);
-            self.passages.push(Passage {
-                local,
-                socket,
-                local_ended: false,
-                far_ended: false,
-                far_fin: false,
-            });
-        }
+        self.connections
+            .carry(&mut self.interface, &mut self.port, &mut self.sockets);
     }
 
     /// Sleeps until there may be something to move.
@@ -233,23 +164,153 @@ impl Hall {
         let mut fds = vec![
             PollFd::new(&wake, PollFlags::IN),
             PollFd::new(&self.port, PollFlags::IN),
-            PollFd::new(&self.listener, PollFlags::IN),
         ];
-        for passage in &self.passages {
-            let socket = self.sockets.get::<tcp::Socket>(passage.socket);
-            let mut flags = PollFlags::empty();
-            flags.set(PollFlags::IN, !passage.local_ended && socket.can_send());
-            flags.set(PollFlags::OUT, socket.can_recv());
-            // Without a wish it is left out: a hang-up is always reported,
-            // and would keep the loop awake.
-            if !flags.is_empty() {
-                fds.push(PollFd::new(&passage.local, flags));
-            }
-        }
+        let awaited = self.connections.awaited(&self.sockets);
+        fds.extend(
+            awaited
+                .iter()
+                .map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)),
+        );
         // Interrupted or not, everything is looked at again.
         poll(&mut fds, Some(&timeout)).ok();
     }
 }
+
+/// TCP connections from localhost, each continued over somebody's stack.
+pub(crate) struct Connections {
+    listener: TcpListener,
+    passages: Vec<Passage>,
+    target: SocketAddrV4,
+    next_port: u16,
+    seed: u64,
+}
+
+impl Connections {
+    /// Listens on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn listen(target: SocketAddrV4) -> Result<Self> {
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listening on localhost")?;
+        listener.set_nonblocking(true)?;
+        // One that is opened again after a restart must not repeat the port
+        // and sequence numbers that the far end still remembers.
+        let seed = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |now| now.as_nanos() as u64);
+        Ok(Self {
+            listener,
+            passages: Vec::new(),
+            target,
+            next_port: 49_152 + (seed % 16_384) as u16,
+            seed,
+        })
+    }
+
+    /// The address on localhost.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn address(&self) -> Result<SocketAddr> {
+        Ok(self.listener.local_addr()?)
+    }
+
+    /// Takes the connections that wait.
+    pub fn accept(&mut self, interface: &mut Interface, sockets: &mut SocketSet<'static>) {
+        while let Ok((stream, _)) = self.listener.accept() {
+            self.admit(stream, interface, sockets);
+        }
+    }
+
+    /// Moves what can be moved between both ends; the stack was polled just
+    /// before.
+    pub fn carry(
+        &mut self,
+        interface: &mut Interface,
+        device: &mut impl Device,
+        sockets: &mut SocketSet<'static>,
+    ) {
+        self.passages.retain_mut(|passage| {
+            let socket = sockets.get_mut::<tcp::Socket>(passage.socket);
+            let stays = passage.carry(socket).unwrap_or_else(|Broken| {
+                socket.abort();
+                // Close with a reset, so that the client does not take a
+                // broken answer for a whole one.
+                rustix::net::sockopt::set_socket_linger(&passage.local, Some(Duration::ZERO)).ok();
+                false
+            });
+            if !stays {
+                // Sends the reset of an aborted socket before it goes.
+                interface.poll(Instant::now(), device, sockets);
+                sockets.remove(passage.socket);
+            }
+            stays
+        });
+        // What was just put into the sockets' buffers.
+        interface.poll(Instant::now(), device, sockets);
+    }
+
+    fn admit(
+        &mut self,
+        local: TcpStream,
+        interface: &mut Interface,
+        sockets: &mut SocketSet<'static>,
+    ) {
+        let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER]);
+        let mut socket = tcp::Socket::new(buffer(), buffer());
+        socket.set_timeout(Some(PATIENCE));
+        socket.set_nagle_enabled(false);
+        let port = self.next_port;
+        self.next_port = if port == u16::MAX { 49_152 } else { port + 1 };
+        let connected = socket
+            .connect(interface.context(), self.target, port)
+            .is_ok();
+        if connected && local.set_nonblocking(true).is_ok() {
+            local.set_nodelay(true).ok();
+            let socket = sockets.add(socket);
+            self.passages.push(Passage {
+                local,
+                socket,
+                local_ended: false,
+                far_ended: false,
+                far_fin: false,
+            });
+        }
+    }
+
+    /// The descriptors that can have something to move, for a poll.
+    pub fn awaited(&self, sockets: &SocketSet<'static>) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+        let mut fds = vec![(self.listener.as_fd(), PollFlags::IN)];
+        for passage in &self.passages {
+            let socket = sockets.get::<tcp::Socket>(passage.socket);
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, !passage.local_ended && socket.can_send());
+            flags.set(PollFlags::OUT, socket.can_recv());
+            // One that waits for nothing is left out: a hang-up is always
+            // reported, and would keep the loop awake.
+            if !flags.is_empty() {
+                fds.push((passage.local.as_fd(), flags));
+            }
+        }
+        fds
+    }
+}
+
+/// One connection from localhost, and its continuation.
+struct Passage {
+    local: TcpStream,
+    socket: SocketHandle,
+    /// The local client has sent all it will.
+    local_ended: bool,
+    /// The far end has sent all it will, and the local client knows.
+    far_ended: bool,
+    /// The far end's FIN was seen, so a closed socket is no broken one.
+    far_fin: bool,
+}
+
+/// Either end is gone without closing.
+struct Broken;
 
 impl Passage {
     /// Moves what can be moved. False once both directions have ended.

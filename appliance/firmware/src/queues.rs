@@ -1,6 +1,6 @@
 //! The bounded queues and cells between the controller's task and everybody
-//! else, at the sizes of `board.toml`. What finds one full is counted and told to come
-//! again.
+//! else, at the sizes of `board.toml`. What finds one full is counted and
+//! refused for now.
 
 use core::cell::{Cell, RefCell};
 use core::net::Ipv4Addr;
@@ -126,7 +126,7 @@ impl Default for Queues {
     }
 }
 
-/// When the controller wants its next tick.
+/// When the controller's next tick is due.
 pub(crate) struct Clock {
     at: Cell<Instant>,
     changed: Signal<NoopRawMutex, ()>,

@@ -68,12 +68,17 @@ const OVERLAY: &[Overlay] = &[
 /// Builds the image or finds the cached one of the same recipe. Returns the path of the
 /// raw disk in `cache`.
 ///
-/// Takes about two minutes and 2 GB of temporary space; downloads about 120 MB of
-/// packages. Works as root and as another user (with user namespaces).
+/// Takes about two minutes and 2 GB of temporary space; downloads about 120 MB
+/// of packages.
 ///
 /// # Errors
-/// A tool is missing or fails, a download fails, or the disk is full.
-pub fn build(tools: &Tools, cache: &Path, report: Report<'_>) -> Result<PathBuf> {
+/// A tool is missing or fails, packages cannot be fetched, or the disk is full.
+pub fn build(
+    tools: &Tools,
+    cache: &Path,
+    privilege: Privilege,
+    report: Report<'_>,
+) -> Result<PathBuf> {
     fs::create_dir_all(cache).with_context(|| format!("cannot make {}", cache.display()))?;
     let finished = cache.join(format!("{NAME}-{}.raw", recipe_hash()));
     if finished.exists() {
@@ -86,9 +91,9 @@ pub fn build(tools: &Tools, cache: &Path, report: Report<'_>) -> Result<PathBuf>
     fs::create_dir(&work)?;
 
     report("installing Debian's packages into a folder");
-    let tree = install(tools, &work)?;
+    let tree = install(tools, &work, privilege)?;
     report("writing the root file system");
-    let root_fs = write_root_fs(tools, &tree, &work.join("root.ext4"))?;
+    let root_fs = write_root_fs(tools, &tree, &work.join("root.ext4"), privilege)?;
     fs::remove_file(&tree)?;
     report("writing partitions and boot loaders");
     let raw = work.join("disk.raw");
@@ -117,24 +122,33 @@ fn recipe_hash() -> String {
     short_hex(hash)
 }
 
-/// Returns whether the process can create files of other owners.
-fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
+/// What makes files that belong to root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Privilege {
+    /// This user is root.
+    Root,
+    /// A user namespace in which this user is root; needs `newuidmap`.
+    Unshare,
+    /// `fakechroot` and `fakeroot`, which intercept the calls that need root.
+    Fakechroot,
 }
 
-/// Installs and customises Debian. Returns a tar file of the root with correct owners
-/// for every user.
-fn install(tools: &Tools, work: &Path) -> Result<PathBuf> {
+/// Installs and customises Debian; returns a tar file of the root, whose
+/// ownership is right whoever ran this.
+fn install(tools: &Tools, work: &Path, privilege: Privilege) -> Result<PathBuf> {
     let overlay = work.join("overlay.tar");
     write_overlay(&overlay)?;
     let tree = work.join("root.tar");
 
     crate::data_file(tools, "/usr/share/keyrings/debian-archive-keyring.gpg")?;
-    let mode = if is_root() { "root" } else { "unshare" };
-    if mode == "unshare" {
-        // mmdebstrap calls it.
-        tools("newuidmap")?;
+    // mmdebstrap runs these programs itself.
+    let (mode, helpers): (_, &[&str]) = match privilege {
+        Privilege::Root => ("root", &[]),
+        Privilege::Unshare => ("unshare", &["newuidmap"]),
+        Privilege::Fakechroot => ("fakechroot", &["fakechroot", "fakeroot"]),
+    };
+    for helper in helpers {
+        tools(helper)?;
     }
     let packages: Vec<&str> = PACKAGES.split_whitespace().collect();
     let mut command = tools("mmdebstrap")?;
@@ -182,21 +196,31 @@ fn write_overlay(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Creates the root file system from the tar file. A temporary folder has the unpacked
-/// files while mke2fs copies them as root or as the root of a user namespace, so that
-/// the owners are correct.
-fn write_root_fs(tools: &Tools, tree: &Path, root_fs: &Path) -> Result<PathBuf> {
-    // The script calls them.
+/// Makes the root file system out of the tar file. The unpacked files exist in
+/// a temporary folder only while mke2fs copies them, with the privilege that
+/// gives them their owners.
+fn write_root_fs(
+    tools: &Tools,
+    tree: &Path,
+    root_fs: &Path,
+    privilege: Privilege,
+) -> Result<PathBuf> {
+    // The script runs them.
     tools("tar")?;
     let mke2fs = tools("mke2fs")?;
-    let mut command = if is_root() {
-        tools("sh")?
-    } else {
-        let mut helper = tools("mmdebstrap")?;
-        helper
-            .arg("--unshare-helper")
-            .arg(tools("sh")?.get_program());
-        helper
+    let shell = tools("sh")?;
+    let mut command = match privilege {
+        Privilege::Root => shell,
+        Privilege::Unshare => {
+            let mut helper = tools("mmdebstrap")?;
+            helper.arg("--unshare-helper").arg(shell.get_program());
+            helper
+        }
+        Privilege::Fakechroot => {
+            let mut helper = tools("fakeroot")?;
+            helper.arg(shell.get_program());
+            helper
+        }
     };
     let output = command
         .args(["-c", ROOT_FS, "root-fs"])

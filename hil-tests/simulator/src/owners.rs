@@ -1,5 +1,5 @@
-//! Who owned which address of the book, for the watch: an address may not
-//! have another owner as long as a lease of the one before may live.
+//! The invariant of reserved addresses: an address may not have another owner
+//! as long as a lease of the one before may live.
 
 use std::collections::BTreeMap;
 
@@ -28,14 +28,14 @@ impl Owners {
         }
     }
 
-    /// Looks at the whole book. Says what is wrong with it.
-    pub(crate) fn look(&mut self, now: u64, book: &Ipam, lease_millis: u64) -> Option<String> {
+    /// Checks all reservations. Says what is wrong with them.
+    pub(crate) fn look(&mut self, now: u64, ipam: &Ipam, lease_millis: u64) -> Option<String> {
         for ((network, address), (mac, until)) in &mut self.0 {
-            if until.is_none() && book.owner(*network, *address) != Some(*mac) {
+            if until.is_none() && ipam.owner(*network, *address) != Some(*mac) {
                 *until = Some(now + lease_millis);
             }
         }
-        let mut held = book.entries().iter().filter(|entry| entry.is_held());
+        let mut held = ipam.entries().iter().filter(|entry| entry.is_held());
         held.find_map(|entry| {
             let place = (entry.network, entry.address);
             let before = self.0.insert(place, (entry.mac, None));
@@ -48,20 +48,20 @@ impl Owners {
                 )
             })
         })
-        .or_else(|| twice(book))
+        .or_else(|| twice(ipam))
     }
 }
 
 /// An interface with two addresses, or an address with two owners.
-fn twice(book: &Ipam) -> Option<String> {
-    let held = || book.entries().iter().filter(|entry| entry.is_held());
+fn twice(ipam: &Ipam) -> Option<String> {
+    let held = || ipam.entries().iter().filter(|entry| entry.is_held());
     held().enumerate().find_map(|(place, entry)| {
         let mut before = held().take(place);
         let same = before.find(|other| {
             other.network == entry.network
                 && (other.address == entry.address || other.mac == entry.mac)
         })?;
-        Some(format!("the book has {same:?} and {entry:?}"))
+        Some(format!("IPAM has {same:?} and {entry:?}"))
     })
 }
 
@@ -77,32 +77,32 @@ mod tests {
         Mac([2, 0, 0, 0, 0, last])
     }
 
-    /// A book in which an interface has the address.
-    fn book(last: u8) -> Ipam {
-        let mut book = Ipam::new();
-        let given = book.give(Instant::START, PROVISIONING, mac(last), Some(ADDRESS), 0);
+    /// An IPAM in which an interface has the address.
+    fn ipam(last: u8) -> Ipam {
+        let mut ipam = Ipam::new();
+        let given = ipam.give(Instant::START, PROVISIONING, mac(last), Some(ADDRESS), 0);
         assert_eq!(given, Ok(ADDRESS));
-        book
+        ipam
     }
 
     #[test]
     fn an_address_has_no_other_owner_too_early() {
         let mut owners = Owners::default();
-        assert_eq!(owners.look(10, &book(1), 600), None);
+        assert_eq!(owners.look(10, &ipam(1), 600), None);
         assert_eq!(owners.look(20, &Ipam::new(), 600), None);
         // Whose it was may have it again.
-        assert_eq!(owners.look(30, &book(1), 600), None);
+        assert_eq!(owners.look(30, &ipam(1), 600), None);
         assert_eq!(owners.look(40, &Ipam::new(), 600), None);
-        assert!(owners.look(639, &book(2), 600).is_some());
+        assert!(owners.look(639, &ipam(2), 600).is_some());
 
         let mut owners = Owners::default();
-        owners.look(10, &book(1), 600);
+        owners.look(10, &ipam(1), 600);
         owners.look(40, &Ipam::new(), 600);
         owners.clock_jumped(100);
-        assert_eq!(owners.look(540, &book(2), 600), None);
-        // From one owner to the next without a rest.
-        assert!(owners.look(541, &book(3), 600).is_some());
+        assert_eq!(owners.look(540, &ipam(2), 600), None);
+        // From one owner to the next without a quarantine.
+        assert!(owners.look(541, &ipam(3), 600).is_some());
         owners.forget();
-        assert_eq!(owners.look(542, &book(4), 600), None);
+        assert_eq!(owners.look(542, &ipam(4), 600), None);
     }
 }

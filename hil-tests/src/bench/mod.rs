@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::console::{AdminFlag, Console};
+use crate::console::{Console, Position};
 use crate::scenario::Rack;
 
 /// How long an answer, or the firmware's next line, may take on a busy host.
@@ -82,7 +82,7 @@ impl<'a> Meter<'a> {
         self.after(self.console.mark())
     }
 
-    fn after(&self, mark: AdminFlag) -> Result<Line> {
+    fn after(&self, mark: Position) -> Result<Line> {
         let (_, said) = self.console.wait_for(mark, SAID, PATIENCE)?;
         let (line, mark) = self.console.wait_for(said, END, PATIENCE)?;
         Line::parse(&line, mark).with_context(|| format!("the appliance said {line:?}"))
@@ -97,12 +97,12 @@ struct Line {
     /// Nanoseconds, that is instructions, of one count.
     nanoseconds: u32,
     /// The line's end.
-    mark: AdminFlag,
+    mark: Position,
 }
 
 impl Line {
     /// Reads `… busy: 1234 counts of 40 ns`.
-    fn parse(line: &str, mark: AdminFlag) -> Option<Self> {
+    fn parse(line: &str, mark: Position) -> Option<Self> {
         let (_, said) = line.split_once(SAID)?;
         let (counts, rest) = said.split_once(" counts of ")?;
         let (nanoseconds, _) = rest.split_once(' ')?;
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     fn line(text: &str) -> Option<Line> {
-        Line::parse(text, AdminFlag::default())
+        Line::parse(text, Position::default())
     }
 
     #[test]

@@ -1,22 +1,23 @@
 //! The main job of one server, from power-on to a running system and back,
 //! as an operator does it: by the appliance's API and the power button.
 //!
-//! Each step checks what it promises from outside: the API's answers, the
-//! instance's own words on its serial console, the raw disk. What lives
+//! Each step checks its result from outside: the API's answers, the lines
+//! that the instance prints on its serial console, the raw disk. What lives
 //! elsewhere: building the parts (the caller's [`crate::scenario::Rack`]),
 //! and showing progress to a person ([`Watch`]).
 
+mod server_job;
 mod tenant;
-mod walk;
 
+pub use server_job::{ServerJob, Written, discovered};
 pub use tenant::Tenant;
-pub use walk::{Walk, Written, discovered};
 
-use crate::qemu::{Server, ServerSpec};
+use crate::qemu::ServerSpec;
 use crate::scenario::Rack;
+use crate::server::{Form, Server};
 use std::time::Duration;
 
-/// Somebody who watches a job: a progress bar, or lines in a log.
+/// Shows how a job comes on: a progress bar, or lines in a log.
 pub trait Watch: Send + Sync {
     /// Something happened on this server.
     fn say(&self, server: &str, text: &str);
@@ -51,7 +52,7 @@ pub struct ServerReport {
 /// virtualization, where several servers share two cores.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// From power-on to the agent's first word.
+    /// From power-on to the agent's handshake.
     pub boot: Duration,
     /// Inspection.
     pub inspect: Duration,
@@ -59,19 +60,30 @@ pub struct Patience {
     pub clean: Duration,
     /// Writing the image.
     pub deploy: Duration,
-    /// From the restart to the instance's proof.
+    /// From the restart to the line that proves the instance.
     pub instance: Duration,
 }
 
-impl Default for Patience {
-    fn default() -> Self {
+impl Patience {
+    /// With servers of `form`, on a slow machine.
+    #[must_use]
+    pub fn of(form: Form) -> Self {
         let minutes = |m: u64| Duration::from_secs(m * 60);
-        Patience {
-            boot: minutes(6),
-            inspect: minutes(3),
-            clean: minutes(8),
-            deploy: minutes(15),
-            instance: minutes(10),
+        match form {
+            Form::Whole => Patience {
+                boot: minutes(6),
+                inspect: minutes(3),
+                clean: minutes(8),
+                deploy: minutes(15),
+                instance: minutes(10),
+            },
+            Form::Light => Patience {
+                boot: minutes(2),
+                inspect: minutes(1),
+                clean: minutes(2),
+                deploy: minutes(3),
+                instance: minutes(1),
+            },
         }
     }
 }
@@ -100,8 +112,8 @@ pub fn whole(
         u8::try_from(number).unwrap_or(0),
         server.mac(),
     );
-    let mut walk = match Walk::power_on(server, rack.api(), Patience::default(), watch) {
-        Ok(walk) => walk,
+    let mut job = match ServerJob::power_on(server, rack.api(), watch) {
+        Ok(job) => job,
         Err(error) => {
             let report = ServerReport {
                 name: server.name().to_owned(),
@@ -111,16 +123,16 @@ pub fn whole(
         }
     };
     let mut steps = || -> anyhow::Result<()> {
-        walk.inspect()?;
-        walk.provide()?;
-        walk.deploy(image, &tenant)?;
-        walk.restart_active()?;
-        walk.release()?;
-        walk.read_disks(&tenant)
+        job.inspect()?;
+        job.provide()?;
+        job.deploy(image, &tenant)?;
+        job.restart_active()?;
+        job.release()?;
+        job.read_disks(&tenant)
     };
     let error = steps().err().map(|error| format!("{error:#}"));
     if let Some(error) = &error {
         watch.say(server.name(), &format!("FAILED: {error}"));
     }
-    (walk.report, error)
+    (job.report, error)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::arguments::escape;
-use super::defmt::StringPool;
+use super::defmt::LogStrings;
 use crate::console::Console;
 use crate::process::Process;
 use crate::switch::{PortId, Switch};
@@ -121,7 +121,7 @@ pub struct Appliance {
     port: PortId,
     socket: PathBuf,
     console: Console,
-    texts: Option<StringPool>,
+    texts: Option<LogStrings>,
     tools: Toolbox,
     process: Mutex<Option<Process>>,
 }
@@ -140,7 +140,7 @@ impl Appliance {
         tools: &Tools,
     ) -> Result<Self> {
         let texts = match &spec.elf {
-            Some(elf) => StringPool::of(elf)?,
+            Some(elf) => LogStrings::of(elf)?,
             None => None,
         };
         let port = switch.add_port("appliance")?;
@@ -199,7 +199,7 @@ impl Appliance {
         Ok(())
     }
 
-    /// Cuts its power: no good-bye, nothing flushed.
+    /// Cuts its power: nothing is flushed.
     pub fn kill(&self) {
         *self.process() = None;
     }

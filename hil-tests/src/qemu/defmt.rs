@@ -10,7 +10,7 @@ use defmt_decoder::{DecodeError, Locations, StreamDecoder, Table};
 
 /// The texts of one program.
 #[derive(Debug, Clone)]
-pub struct StringPool(Arc<Program>);
+pub struct LogStrings(Arc<Program>);
 
 #[derive(Debug)]
 struct Program {
@@ -18,7 +18,7 @@ struct Program {
     locations: Locations,
 }
 
-impl StringPool {
+impl LogStrings {
     /// Reads the texts out of an ELF file; none if it does not use `defmt`.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl StringPool {
 
 /// A reader of text over a reader of frames.
 struct Lines<R> {
-    texts: StringPool,
+    texts: LogStrings,
     source: R,
     /// The frame that is coming in.
     frame: Vec<u8>,

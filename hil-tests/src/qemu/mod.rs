@@ -2,8 +2,8 @@
 //! [`Appliance`] on its board or as a host process.
 //!
 //! A machine that is off is a machine without a process. A reboot by the
-//! guest stays in its process; a power-off by the guest ends it. The rig is
-//! the hand at the power button.
+//! guest stays in its process; a power-off by the guest ends it. The rig
+//! presses the buttons.
 
 mod appliance;
 mod arguments;

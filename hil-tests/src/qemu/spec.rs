@@ -51,6 +51,9 @@ pub struct DiskSpec {
     pub bytes: u64,
     /// Its serial number, up to 20 characters.
     pub serial: String,
+    /// Bytes that it reads or writes in a second, so that its work can be cut
+    /// in the middle. For light servers: QEMU's disks are slow enough.
+    pub rate: Option<u64>,
 }
 
 /// What the machine's SMBIOS says it is.
@@ -131,6 +134,7 @@ impl ServerSpec {
                 bus,
                 bytes: 4 << 30,
                 serial: format!("FARRIER-DISK-{number:03}"),
+                rate: None,
             }],
             identity: Identity {
                 uuid: format!("fa000000-0000-4000-8000-{number:012}"),

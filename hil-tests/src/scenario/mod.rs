@@ -1,4 +1,4 @@
-//! The vocabulary of scenarios: a whole rack, and the appliance's API.
+//! What scenarios work with: a rack, and the appliance's API.
 
 mod api;
 mod rack;

@@ -1,4 +1,4 @@
-//! A whole rack: switch, appliance, servers, and a port_forward for the operator.
+//! A rack: switch, appliance, servers, and a port forward for the operator.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
@@ -11,12 +11,21 @@ use anyhow::{Context, Result, bail};
 
 use super::Api;
 use crate::Tools;
+use crate::job::small_disk;
 use crate::port_forward::{PortForward, PortForwardConfig};
-use crate::qemu::{Appliance, ApplianceSpec, Server, ServerSpec};
+use crate::qemu::{Appliance, ApplianceSpec, ServerSpec};
+use crate::server::{Form, Server};
 use crate::switch::{Mac, Switch, SwitchConfig};
 
 /// How long the appliance may take from power-on to its first answer.
 const APPLIANCE_START: Duration = Duration::from_secs(60);
+
+/// Bytes of a light server's disk: the image, and room for the largest config
+/// drive.
+const LIGHT_DISK: u64 = 96 << 20;
+/// Bytes a second of a slow disk: an agent reports its progress once a
+/// second, and erasing and writing shall take a few reports.
+const SLOW_RATE: u64 = 12 << 20;
 
 /// With this variable set, every frame of a rack goes into `rack.pcap` in its
 /// folder.
@@ -30,6 +39,11 @@ pub type StoreWriter = Arc<dyn Fn(&Path) -> Result<()> + Send + Sync>;
 pub struct Bench {
     /// Finds outside programs.
     pub tools: Tools,
+    /// The form of the servers, for which image and store are made.
+    pub form: Form,
+    /// The program [`AGENT_PROGRAM`](crate::light::AGENT_PROGRAM), which light
+    /// servers run.
+    pub agent: PathBuf,
     /// Name of the image that scenarios deploy.
     pub image: String,
     /// Each rack gets a folder of its own in here.
@@ -47,6 +61,7 @@ pub struct Bench {
 impl fmt::Debug for Bench {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bench")
+            .field("form", &self.form)
             .field("image", &self.image)
             .field("work", &self.work)
             .finish_non_exhaustive()
@@ -54,6 +69,32 @@ impl fmt::Debug for Bench {
 }
 
 impl Bench {
+    /// The same server with disks as small as its form allows: the whole of
+    /// them is read again and again.
+    #[must_use]
+    pub fn small_disks(&self, mut spec: ServerSpec) -> ServerSpec {
+        match self.form {
+            Form::Whole => small_disk(spec),
+            Form::Light => {
+                for disk in &mut spec.disks {
+                    disk.bytes = LIGHT_DISK;
+                }
+                spec
+            }
+        }
+    }
+
+    /// The same server with small disks that are slow enough for something
+    /// to happen while the agent works on them.
+    #[must_use]
+    pub fn slow_disks(&self, spec: ServerSpec) -> ServerSpec {
+        let mut spec = self.small_disks(spec);
+        for disk in &mut spec.disks {
+            disk.rate = Some(SLOW_RATE);
+        }
+        spec
+    }
+
     /// Builds a rack and powers its appliance on; the servers stay off.
     ///
     /// # Errors
@@ -84,7 +125,16 @@ impl Bench {
         )?;
         let servers = servers
             .into_iter()
-            .map(|spec| Server::new(spec, &switch, &directory, &self.tools))
+            .map(|spec| {
+                Server::new(
+                    self.form,
+                    spec,
+                    &switch,
+                    &directory,
+                    &self.agent,
+                    &self.tools,
+                )
+            })
             .collect::<Result<_>>()?;
         let rack = Rack {
             servers,
@@ -168,7 +218,7 @@ impl Rack {
     }
 
     /// The same as a URL on localhost.
-    pub fn door_url(&self) -> String {
+    pub fn api_url(&self) -> String {
         self.port_forward.url()
     }
 
@@ -187,8 +237,8 @@ impl Rack {
         self.switch.traffic(server.mac()).tftp_requests
     }
 
-    /// Leaves the rack's folder when the rack is gone, for a look at the
-    /// logs; disks and the store go all the same.
+    /// Leaves the rack's folder and its logs when the rack is dropped; disks
+    /// and the store are removed all the same.
     pub fn keep(&self) -> &Path {
         self.keep.store(true, Ordering::Relaxed);
         &self.directory

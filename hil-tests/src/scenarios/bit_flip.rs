@@ -2,38 +2,42 @@
 //! and TCP can't notice. The agent must: it fetches that chunk again, writes
 //! what is right, and says so.
 
-use crate::job::{self, Patience, Tenant, Walk, Watch};
+use crate::job::{ServerJob, Tenant, Watch};
 use crate::qemu::ServerSpec;
 use crate::scenario::Bench;
+use crate::server::Form;
 use crate::switch::corrupt::flip_tcp_bit;
 use anyhow::{Result, ensure};
 
 /// Bits that are flipped, each in a segment of its own.
 const FLIPS: u64 = 3;
-/// Segments of image data between two flips: far enough for other chunks.
-const APART: u64 = 4_000;
 
 /// The scenario.
 pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
-    let spec = job::small_disk(ServerSpec::bios("bit-flip", 1));
+    let spec = bench.small_disks(ServerSpec::bios("bit-flip", 1));
     let rack = bench.rack("bit-flip", vec![spec])?;
     let server = rack.server(0)?;
-    let mut walk = Walk::power_on(server, rack.api(), Patience::default(), watch)?;
-    walk.inspect()?;
-    walk.provide()?;
+    let mut job = ServerJob::power_on(server, rack.api(), watch)?;
+    job.inspect()?;
+    job.provide()?;
 
+    // Segments of image data between two flips: far enough for other chunks.
+    let apart: u64 = match bench.form {
+        Form::Whole => 4_000,
+        Form::Light => 1_500,
+    };
     let mut seen = 0;
     let (hook, flips) = flip_tcp_bit(move |segment| {
         if segment.source.port() != 80 || segment.payload.len() < 1000 {
             return None;
         }
         seen += 1;
-        let hit = seen % APART == APART / 2 && seen / APART < FLIPS;
+        let hit = seen % apart == apart / 2 && seen / apart < FLIPS;
         hit.then_some(4321)
     });
     let hook = rack.switch().add_hook(hook);
     let tenant = Tenant::new("bit-flip", 1, server.mac());
-    walk.deploy(&bench.image, &tenant)?;
+    job.deploy(&bench.image, &tenant)?;
     rack.switch().remove_hook(hook);
 
     let flipped = flips.count();
@@ -41,7 +45,7 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
         flipped > 0,
         "no bit was flipped: the scenario shows nothing"
     );
-    let written = walk.written()?;
+    let written = job.written()?;
     watch.say(
         server.name(),
         &format!(

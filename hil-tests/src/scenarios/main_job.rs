@@ -1,6 +1,6 @@
 //! The main job on one server, for each way of booting.
 
-use crate::job::{self, Patience, Walk, Watch};
+use crate::job::{self, ServerJob, Watch};
 use crate::qemu::ServerSpec;
 use crate::scenario::Bench;
 use anyhow::{Result, bail, ensure};
@@ -19,13 +19,13 @@ pub fn uefi_pxe(bench: &Bench, watch: &dyn Watch) -> Result<()> {
 
 /// UEFI HTTP boot: not one TFTP request, up to an agent that has cleaned.
 pub fn uefi_http(bench: &Bench, watch: &dyn Watch) -> Result<()> {
-    let mut spec = job::small_disk(ServerSpec::uefi("uefi-http", 1));
+    let mut spec = bench.small_disks(ServerSpec::uefi("uefi-http", 1));
     spec.uefi_http_first = true;
     let rack = bench.rack("uefi-http", vec![spec])?;
     let server = rack.server(0)?;
-    let mut walk = Walk::power_on(server, rack.api(), Patience::default(), watch)?;
-    walk.inspect()?;
-    walk.provide()?;
+    let mut job = ServerJob::power_on(server, rack.api(), watch)?;
+    job.inspect()?;
+    job.provide()?;
     let tftp = rack.tftp_requests(server);
     ensure!(
         tftp == 0,
@@ -37,7 +37,7 @@ pub fn uefi_http(bench: &Bench, watch: &dyn Watch) -> Result<()> {
 /// The main job; how many TFTP requests the server sent on the way.
 fn whole(bench: &Bench, watch: &dyn Watch, spec: ServerSpec) -> Result<u64> {
     let name = spec.name.clone();
-    let rack = bench.rack(&name, vec![job::small_disk(spec)])?;
+    let rack = bench.rack(&name, vec![bench.small_disks(spec)])?;
     let server = rack.server(0)?;
     let (report, error) = job::whole(&rack, server, 0, &bench.image, watch);
     if let Some(error) = error {

@@ -1,17 +1,20 @@
-//! The scenarios: whole servers and the real appliance in one virtual rack,
-//! each a story with an end that is checked from outside.
+//! The scenarios: servers and the shipping appliance in one virtual rack,
+//! each with a result that is checked from outside.
 //!
 //! A scenario brings no parts: a [`Bench`] has them, built by whoever runs
 //! it. It may run beside others; everything of it is in a folder of its own.
+//! [`ALL`] says in which forms each can run.
 
 mod appliance_restart;
 mod bit_flip;
 mod main_job;
 mod power_cycle;
+mod reset_before_power;
 mod stock_client;
 
 use crate::job::Watch;
 use crate::scenario::Bench;
+use crate::server::Form;
 use anyhow::Result;
 
 /// A scenario.
@@ -21,45 +24,83 @@ pub struct Scenario {
     pub name: &'static str,
     /// What it shows, in a line.
     pub about: &'static str,
-    /// Runs it.
+    /// The forms of servers that it can be run with, the cheapest that shows
+    /// what it says first.
+    pub forms: &'static [Form],
+    /// Runs it, with servers of the bench's form.
     pub run: fn(&Bench, &dyn Watch) -> Result<()>,
 }
 
+impl Scenario {
+    /// The cheapest form that shows what the scenario says.
+    pub fn cheapest(&self) -> Form {
+        self.forms.first().copied().unwrap_or(Form::Whole)
+    }
+
+    /// Whether it can be run with servers of this form.
+    pub fn has(&self, form: Form) -> bool {
+        self.forms.contains(&form)
+    }
+
+    /// Whether CI runs it with whole servers too: the least that shows what
+    /// light servers leave out.
+    pub fn is_whole_in_ci(&self) -> bool {
+        WHOLE_IN_CI.contains(&self.name) || self.cheapest() == Form::Whole
+    }
+}
+
+/// The scenarios that CI runs with whole servers: real firmware, iPXE,
+/// kernel, ramdisk and Debian of a BIOS and of a UEFI machine.
+pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
+
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 7] = [
+pub const ALL: [Scenario; 8] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
+        forms: &[Form::Light, Form::Whole],
         run: main_job::bios,
     },
     Scenario {
         name: "uefi-pxe",
         about: "the main job on a UEFI server that loads iPXE by TFTP, with an NVMe disk",
+        forms: &[Form::Light, Form::Whole],
         run: main_job::uefi_pxe,
     },
     Scenario {
         name: "uefi-http",
         about: "a UEFI server boots by HTTP alone, without TFTP, up to available",
+        forms: &[Form::Light, Form::Whole],
         run: main_job::uefi_http,
     },
     Scenario {
         name: "power-cycle",
-        about: "a server loses power in every step and carries on; its neighbour notices nothing",
+        about: "a server loses power in every step and goes on; the server beside it is not disturbed",
+        forms: &[Form::Light, Form::Whole],
         run: power_cycle::run,
     },
     Scenario {
         name: "appliance-restart",
-        about: "the appliance loses power in the middle of everything, and nothing is lost",
+        about: "the appliance loses power in the middle of everything, and loses nothing",
+        forms: &[Form::Light, Form::Whole],
         run: appliance_restart::run,
     },
     Scenario {
         name: "bit-flip",
-        about: "a bit of an image flips on the wire behind every checksum, and never gets to the disk",
+        about: "a bit of an image flips on the wire behind every checksum and does not reach the disk",
+        forms: &[Form::Light, Form::Whole],
         run: bit_flip::run,
     },
     Scenario {
         name: "stock-client",
         about: "the stock `baremetal` command line does the main job",
+        forms: &[Form::Light, Form::Whole],
         run: stock_client::run,
+    },
+    Scenario {
+        name: "reset-before-power",
+        about: "a power request survives the appliance's reset between decision and effect",
+        forms: &[Form::Light, Form::Whole],
+        run: reset_before_power::run,
     },
 ];

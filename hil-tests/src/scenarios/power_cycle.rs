@@ -1,10 +1,11 @@
-//! A server loses power in every step of its life. Each time it boots again,
-//! goes on, and ends where it should; the server beside it does its own work
+//! A server loses power in every step of its job. Each time it boots again
+//! and goes on to the state that it should reach; the server beside it works
 //! undisturbed.
 
-use crate::job::{self, Patience, Tenant, Walk, Watch};
-use crate::qemu::{Server, ServerSpec};
+use crate::job::{self, Patience, ServerJob, Tenant, Watch};
+use crate::qemu::ServerSpec;
 use crate::scenario::{Bench, Rack};
+use crate::server::Server;
 use anyhow::{Result, bail, ensure};
 use std::thread;
 use std::time::Duration;
@@ -12,8 +13,8 @@ use std::time::Duration;
 /// The scenario.
 pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
     let specs = vec![
-        job::small_disk(ServerSpec::bios("cycled", 1)),
-        job::small_disk(ServerSpec::bios("beside", 2)),
+        bench.slow_disks(ServerSpec::bios("cycled", 1)),
+        bench.slow_disks(ServerSpec::bios("beside", 2)),
     ];
     let rack = bench.rack("power-cycle", specs)?;
     let (cycled, beside) = (rack.server(0)?, rack.server(1)?);
@@ -30,10 +31,10 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
 
 /// The neighbour is inspected, cleaned, and must not see a failure state.
 fn undisturbed(rack: &Rack, server: &Server, watch: &dyn Watch) -> Result<()> {
-    let mut walk = Walk::power_on(server, rack.api(), Patience::default(), watch)?;
-    walk.inspect()?;
-    walk.provide()?;
-    let failed = walk
+    let mut job = ServerJob::power_on(server, rack.api(), watch)?;
+    job.inspect()?;
+    job.provide()?;
+    let failed = job
         .report
         .states
         .iter()
@@ -43,33 +44,33 @@ fn undisturbed(rack: &Rack, server: &Server, watch: &dyn Watch) -> Result<()> {
 }
 
 fn cycle(bench: &Bench, rack: &Rack, server: &Server, watch: &dyn Watch) -> Result<()> {
-    let patience = Patience::default();
+    let patience = Patience::of(bench.form);
     // In the middle of the network boot.
     server.power_on()?;
     job::discovered(rack.api(), server.mac(), patience.boot)?;
     cut(server, watch, "network boot")?;
-    let mut walk = Walk::power_on(server, rack.api(), patience, watch)?;
+    let mut job = ServerJob::power_on(server, rack.api(), watch)?;
 
     // While the agent inspects, or waits to be told to.
-    walk.verb("manage")?;
-    walk.wait_for("manageable", Duration::from_secs(30))?;
-    walk.verb("inspect")?;
+    job.verb("manage")?;
+    job.wait_for("manageable", Duration::from_secs(30))?;
+    job.verb("inspect")?;
     cut(server, watch, "inspection")?;
-    walk.wait_for("manageable", patience.boot + patience.inspect)?;
+    job.wait_for("manageable", patience.boot + patience.inspect)?;
 
     // While disks are erased.
-    walk.verb("provide")?;
-    walk.wait_busy("cleaning", patience.boot)?;
+    job.verb("provide")?;
+    job.wait_busy("cleaning", patience.boot)?;
     cut(server, watch, "cleaning")?;
-    walk.wait_for("available", patience.boot + patience.clean)?;
+    job.wait_for("available", patience.boot + patience.clean)?;
 
     // While the image is written.
     let tenant = Tenant::new("cycled", 1, server.mac());
-    walk.start_deploy(&bench.image, &tenant)?;
-    walk.wait_busy("deploying", patience.boot)?;
+    job.start_deploy(&bench.image, &tenant)?;
+    job.wait_busy("deploying", patience.boot)?;
     let mark = server.console().mark();
     cut(server, watch, "deployment")?;
-    walk.wait_for("active", patience.boot + patience.deploy)?;
+    job.wait_for("active", patience.boot + patience.deploy)?;
     server
         .console()
         .wait_for(mark, &tenant.proof(), patience.instance)?;
@@ -80,29 +81,29 @@ fn cycle(bench: &Bench, rack: &Rack, server: &Server, watch: &dyn Watch) -> Resu
     server
         .console()
         .wait_for(mark, "login:", patience.instance)?;
-    walk.look()?;
+    job.look()?;
     ensure!(
-        walk.report
+        job.report
             .states
             .last()
             .is_some_and(|state| state == "active"),
         "a tenant's power cut must not change the state: {:?}",
-        walk.report.states
+        job.report.states
     );
 
     // While it is cleaned after its release.
-    walk.verb("deleted")?;
+    job.verb("deleted")?;
     server.power_cycle()?;
-    walk.wait_busy("cleaning", patience.boot)?;
+    job.wait_busy("cleaning", patience.boot)?;
     cut(server, watch, "cleaning after release")?;
-    walk.wait_for("available", patience.boot + patience.clean)?;
-    walk.read_disks(&tenant)?;
+    job.wait_for("available", patience.boot + patience.clean)?;
+    job.read_disks(&tenant)?;
     ensure!(
-        walk.report.residue_bytes == 0,
+        job.report.residue_bytes == 0,
         "{} bytes of the tenant are left",
-        walk.report.residue_bytes
+        job.report.residue_bytes
     );
-    let failed = walk
+    let failed = job
         .report
         .states
         .iter()
@@ -110,7 +111,7 @@ fn cycle(bench: &Bench, rack: &Rack, server: &Server, watch: &dyn Watch) -> Resu
     ensure!(
         failed.is_none(),
         "a power cut led to a failure: {:?}",
-        walk.report.states
+        job.report.states
     );
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! job, with a config drive out of a folder, as OpenStack's operators make
 //! it: a gzipped ISO 9660 image.
 
-use crate::job::{self, Patience, Tenant, Walk, Watch};
+use crate::job::{Patience, ServerJob, Tenant, Watch};
 use crate::qemu::ServerSpec;
 use crate::scenario::Bench;
 use anyhow::{Context, Result, bail, ensure};
@@ -17,15 +17,15 @@ const PACKAGES: [&str; 1] = ["python-ironicclient==6.3.0"];
 /// The scenario.
 pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
     let client = Client::install(bench, watch)?;
-    let spec = job::small_disk(ServerSpec::bios("stock", 1));
+    let spec = bench.small_disks(ServerSpec::bios("stock", 1));
     let rack = bench.rack("stock-client", vec![spec])?;
     let server = rack.server(0)?;
-    let patience = Patience::default();
-    let mut walk = Walk::power_on(server, rack.api(), patience, watch)?;
-    let baremetal = |arguments: &[&str]| client.run(bench, &rack.door_url(), arguments);
+    let patience = Patience::of(bench.form);
+    let mut job = ServerJob::power_on(server, rack.api(), watch)?;
+    let baremetal = |arguments: &[&str]| client.run(bench, &rack.api_url(), arguments);
 
     let list = baremetal(&["node", "list", "--format", "json"])?;
-    let node = walk.node.clone();
+    let node = job.node.clone();
     // Older releases of the client's table library print column heads.
     let names_node = |n: &Value| n["uuid"] == node.as_str() || n["UUID"] == node.as_str();
     ensure!(
@@ -45,7 +45,7 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
         "the inventory is another machine's: {inventory}"
     );
     baremetal(&["node", "provide", "stock", "--wait", "600"])?;
-    walk.look()?;
+    job.look()?;
 
     let tenant = Tenant::new("stock", 1, server.mac());
     let folder = config_folder(rack.directory(), &tenant)?;
@@ -86,14 +86,14 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
     );
 
     baremetal(&["node", "undeploy", "stock"])?;
-    walk.wait_for("clean wait", Duration::from_secs(30))?;
+    job.wait_for("clean wait", Duration::from_secs(30))?;
     server.power_cycle()?;
-    walk.wait_for("available", patience.boot + patience.clean)?;
-    walk.read_disks(&tenant)?;
+    job.wait_for("available", patience.boot + patience.clean)?;
+    job.read_disks(&tenant)?;
     ensure!(
-        walk.report.residue_bytes == 0,
+        job.report.residue_bytes == 0,
         "{} bytes are left",
-        walk.report.residue_bytes
+        job.report.residue_bytes
     );
     Ok(())
 }

@@ -28,7 +28,7 @@ impl Device for HostPort {
 
 /// One frame on its way up the stack.
 #[derive(Debug)]
-pub struct Received(Frame);
+pub struct Received(pub(crate) Frame);
 
 impl RxToken for Received {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, take: F) -> R {
@@ -38,7 +38,7 @@ impl RxToken for Received {
 
 /// Room for one frame on its way down.
 #[derive(Debug)]
-pub struct Transmit<'a>(&'a HostPort);
+pub struct Transmit<'a>(pub(crate) &'a HostPort);
 
 impl TxToken for Transmit<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, fill: F) -> R {

@@ -36,6 +36,13 @@ impl HostPort {
         self.id
     }
 
+    /// Takes the link up or down, as the power of a machine behind it does.
+    /// Frames that wait are gone either way.
+    pub fn set_linked(&self, linked: bool) {
+        self.shared.fabric().ports[self.id.0].set_linked(linked);
+        clear(&self.wake);
+    }
+
     /// What it has carried so far.
     pub fn counters(&self) -> Counters {
         self.shared.fabric().ports[self.id.0].counters

@@ -33,6 +33,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+pub(crate) use device::{Received, Transmit};
 pub use fabric::{Counters, Drops};
 pub use faults::Faults;
 pub use host::HostPort;

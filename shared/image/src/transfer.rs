@@ -283,7 +283,7 @@ impl Transfer {
             Step::Page(level) => self.page(level, bytes),
             Step::Data => {
                 let leaf = self.leaf.ok_or(TransferError::Sequence)?;
-                if sha256(bytes) != leaf.wire_hash {
+                if sha256(bytes) != leaf.wire_hash && !cfg!(farrier_bug = "wrong-image") {
                     return self.refetch(TransferError::Chunk(self.chunk));
                 }
                 // The raw hash of a raw chunk is its wire hash.

@@ -165,6 +165,7 @@ impl State {
             (S::Active, E::Rescue) => S::Rescuing,
             (S::Active, E::Service) => S::Servicing,
 
+            (S::Deleting, E::Clean) if cfg!(farrier_bug = "old-disk-boots") => S::Available,
             (S::Deleting, E::Clean) => S::Cleaning,
             (S::Deleting, E::Fail) => S::Error,
             (S::Error, E::Delete) => S::Deleting,

@@ -50,6 +50,8 @@ pub enum Form {
     Flag,
     /// `--name VALUE` or `--name=VALUE`, at most once.
     Option,
+    /// The same, and it has to be there.
+    RequiredOption,
     /// The same, any number of times.
     Repeated,
     /// `--name` or `--name VALUE`; without a value, this one counts.

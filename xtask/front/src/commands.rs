@@ -98,11 +98,11 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "test",
         about: "Run everything that CI runs, or a part of it",
-        plan: "formatting, lints, tests, simulations, firmware builds, then the scenarios, each in its cheapest form",
+        plan: "formatting, lints, tests, simulations, firmware builds, then every scenario in its cheapest form and a few with whole servers",
         arguments: &[JOBS],
         subcommands: TESTS,
         optional: true,
-        needs: |_| [fast(), scenarios(&Boards::All)].concat(),
+        needs: |_| [fast(), whole_servers(&Boards::All)].concat(),
     },
     Command {
         name: "image",
@@ -207,13 +207,7 @@ pub const COMMANDS: &[Command] = &[
         ],
         subcommands: &[],
         optional: false,
-        needs: |given| {
-            if given.flag("prove") {
-                vec![Part::Tool, Part::Patch]
-            } else {
-                vec![Part::Tool]
-            }
-        },
+        needs: |_| vec![Part::Tool],
     },
     Command {
         name: "mutants",
@@ -325,11 +319,15 @@ const TESTS: &[Command] = &[
         subcommands: &[],
         optional: false,
         needs: |given| {
-            if given.flag("name") {
-                scenarios(&board_of(given))
-            } else {
-                vec![Part::Tool]
+            let mut parts = vec![Part::Tool];
+            if let Some(name) = given.text("name") {
+                let board = board_of(given);
+                parts.extend([Part::Firmware(board.clone()), Part::Emulator(board)]);
+                if name == "stock-client" {
+                    parts.push(Part::StockClient);
+                }
             }
+            parts
         },
     },
     Command {
@@ -347,7 +345,7 @@ const TESTS: &[Command] = &[
         ],
         subcommands: &[],
         optional: false,
-        needs: |given| scenarios(&board_of(given)),
+        needs: |given| whole_servers(&board_of(given)),
     },
     Command {
         name: "soak",
@@ -356,7 +354,7 @@ const TESTS: &[Command] = &[
         arguments: &[],
         subcommands: &[],
         optional: false,
-        needs: |_| vec![Part::Tool, Part::Mutants, Part::Patch],
+        needs: |_| vec![Part::Tool, Part::Mutants],
     },
 ];
 
@@ -381,8 +379,18 @@ const IMAGES: &[Command] = &[
                 Value::Text("RAW"),
                 "the raw disk image",
             ),
-            option("name", NAME, "name under which it is deployed"),
-            option("version", ANY, "version, rising from release to release"),
+            argument(
+                "name",
+                Form::RequiredOption,
+                NAME,
+                "name under which it is deployed",
+            ),
+            argument(
+                "version",
+                Form::RequiredOption,
+                ANY,
+                "version, rising from release to release",
+            ),
             option(
                 "key",
                 FILE,
@@ -447,15 +455,10 @@ fn board_of(given: &Given) -> Boards {
 
 /// Everything but the scenarios.
 fn fast() -> Vec<Part> {
-    vec![
-        Part::Tool,
-        Part::Lints,
-        Part::Patch,
-        Part::Firmware(Boards::All),
-    ]
+    vec![Part::Tool, Part::Lints, Part::Firmware(Boards::All)]
 }
 
-fn scenarios(boards: &Boards) -> Vec<Part> {
+fn whole_servers(boards: &Boards) -> Vec<Part> {
     vec![
         Part::Tool,
         Part::Firmware(boards.clone()),

@@ -19,6 +19,7 @@ pub mod tools;
 pub mod user_namespaces;
 
 use std::path::PathBuf;
+use std::process::Command;
 
 pub use error::{Error, Result};
 
@@ -35,4 +36,23 @@ pub fn workspace() -> PathBuf {
 #[must_use]
 pub fn target_folder() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
+}
+
+/// The command that builds a program of the workspace for this machine, into
+/// `debug` of the target folder.
+///
+/// With a test among the targets, cargo gives every crate the features that
+/// `cargo test` gives it. So nothing that is built here is built again for the
+/// tests.
+///
+/// # Errors
+/// There is no cargo.
+pub fn build_as_tests(program: &str) -> Result<Command> {
+    let mut cargo = tools::command("cargo")?;
+    cargo
+        .current_dir(workspace())
+        .env("CARGO_TARGET_DIR", target_folder())
+        .args(["build", "--locked", "--bin", program])
+        .args(["--test", "command_line"]);
+    Ok(cargo)
 }

@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 
 use xtask::command_line::{Given, Outcome, parse};
 use xtask::commands::COMMANDS;
-use xtask::{Error, Result, TOOL, needs, target_folder, tools, workspace};
+use xtask::{Error, Result, TOOL, needs, target_folder};
 
 fn main() -> ExitCode {
     let words: Vec<String> = match std::env::args_os()
@@ -59,14 +59,7 @@ fn build() -> Result<()> {
     if !program.exists() {
         eprintln!("Building {TOOL}, which carries commands out (minutes the first time)");
     }
-    let mut cargo = tools::command("cargo")?;
-    let status = cargo
-        .current_dir(workspace())
-        .args(["build", "--locked", "--bin", TOOL])
-        // With a test among the targets, cargo gives every crate the features
-        // that `cargo test` gives it. So what is built here is not built again
-        // for the tests.
-        .args(["--test", "command_line"])
+    let status = xtask::build_as_tests(TOOL)?
         .status()
         .map_err(|error| Error::io("cargo does not start", &error))?;
     if !status.success() {

@@ -31,8 +31,6 @@ pub enum Part {
     StockClient,
     /// The DHCP servers that the appliance is compared with, and the counter.
     OtherDhcpServers,
-    /// A copy of the tree with a known bug.
-    Patch,
     /// Mutants.
     Mutants,
     /// The files of another git revision.
@@ -103,7 +101,6 @@ fn programs(part: &Part) -> Result<Vec<String>> {
             "env",
         ],
         Part::OtherDhcpServers => &["valgrind", "dnsmasq", "kea-dhcp4", "ip"],
-        Part::Patch => &["patch"],
         Part::Mutants => &["cargo-mutants"],
         Part::OtherRevision => &["git"],
     };
@@ -185,7 +182,6 @@ mod tests {
             Part::Servers,
             Part::StockClient,
             Part::OtherDhcpServers,
-            Part::Patch,
             Part::Mutants,
             Part::OtherRevision,
         ];

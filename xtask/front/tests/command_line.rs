@@ -56,7 +56,8 @@ fn unknown_words_are_named() {
 fn an_option_without_its_value_is_refused() {
     assert!(refusal("demo --report").contains("needs a value"));
     assert!(refusal("demo --report --headless").contains("needs a value"));
-    assert!(refusal("image make --name x").contains("RAW"));
+    assert!(refusal("image make --name x --version 1").contains("RAW"));
+    assert!(refusal("image make x.raw --version 1").contains("--name"));
 }
 
 #[test]

@@ -6,12 +6,14 @@ use std::io::{BufReader, BufWriter};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
+use farrier_deploy_ramdisk::debian::{self, Privilege};
 use farrier_image::{
     maker::{self, ImageSummary, Options},
     manifest::{CHUNK_SHIFTS, DEFAULT_CHUNK_SHIFT, LeafKind, PublicKey},
 };
 
 use xtask::command_line::Given;
+use xtask::user_namespaces::{self, ImageMode};
 
 use crate::{kit, progress::Spinner, target_folder, tools};
 
@@ -21,7 +23,7 @@ use crate::{kit, progress::Spinner, target_folder, tools};
 /// An image or a manifest can't be read, is damaged, or can't be written.
 pub fn run(given: &Given) -> Result<()> {
     match given.subcommand() {
-        "debian" => println!("{}", debian()?.display()),
+        "debian" => println!("{}", build_debian()?.display()),
         "make" => make(given)?,
         "inspect" => inspect(given)?,
         "key" => println!("{}", hex(&secret_key(given)?.public().0)),
@@ -31,7 +33,7 @@ pub fn run(given: &Given) -> Result<()> {
 }
 
 /// Path of the Debian 12 raw disk image, built when it is not there.
-pub fn debian() -> Result<PathBuf> {
+pub fn build_debian() -> Result<PathBuf> {
     tools::ensure(&[
         "mmdebstrap",
         "tar",
@@ -41,9 +43,14 @@ pub fn debian() -> Result<PathBuf> {
         "/usr/lib/grub/x86_64-efi/moddep.lst",
         "/usr/share/keyrings/debian-archive-keyring.gpg",
     ])?;
+    let privilege = match user_namespaces::image_mode()? {
+        ImageMode::Root => Privilege::Root,
+        ImageMode::Unshare => Privilege::Unshare,
+        ImageMode::Fakechroot => Privilege::Fakechroot,
+    };
     let spinner = Spinner::start("debian image");
     let cache = target_folder().join("images");
-    let image = farrier_deploy_ramdisk::debian::build(&tools::as_fn(), &cache, &|step| {
+    let image = debian::build(&tools::as_fn(), &cache, privilege, &|step| {
         spinner.step(step);
     })?;
     let bytes = fs::metadata(&image)?.len();

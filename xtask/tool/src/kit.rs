@@ -15,6 +15,7 @@ use farrier_core::interface::config::{
 };
 use farrier_deploy_ramdisk::ramdisk::{self, Flavour, Trust};
 use farrier_deploy_ramdisk::{agent, ipxe, kernel};
+use farrier_hil_tests::light;
 use farrier_image::maker::{self, Options, SecretKey};
 use farrier_image::manifest::sha256;
 use farrier_protocol::server::Keys;
@@ -47,6 +48,8 @@ pub struct Kit {
     pub kernel: PathBuf,
     /// The ramdisk without keys.
     pub ramdisk: PathBuf,
+    /// The network-boot programs.
+    pub programs: Vec<ipxe::Program>,
     /// The images that can be deployed.
     pub images: Vec<SignedImage>,
     /// Public half of the operator's key.
@@ -96,8 +99,9 @@ impl Kit {
             Asset::file(RAMDISK, AssetKind::Public, &self.ramdisk),
             Asset::bytes(TRUST, AssetKind::Public, trust.archive()),
         ];
-        for program in ipxe::programs(&tools::as_fn())? {
-            assets.push(Asset::bytes(program.name, AssetKind::Public, program.bytes));
+        for program in &self.programs {
+            let bytes = program.bytes.clone();
+            assets.push(Asset::bytes(program.name, AssetKind::Public, bytes));
         }
         for image in &self.images {
             let name = |part| format!("images/{}.{part}", image.name);
@@ -122,13 +126,35 @@ impl Kit {
 /// A tool is missing and can't be installed, or a build fails.
 pub fn prepare(flavour: Flavour) -> Result<Kit> {
     let ramdisk = build_ramdisk(flavour)?;
-    let raw = crate::image::debian()?;
+    let raw = crate::image::build_debian()?;
     let operator = operator_key()?;
     let image = sign(DEBIAN, 1, &raw, &operator)?;
     Ok(Kit {
         kernel: ramdisk.0,
         ramdisk: ramdisk.1,
+        programs: ipxe::programs(&tools::as_fn())?,
         images: vec![image],
+        operator: operator.public().0,
+    })
+}
+
+/// What light servers need instead: stand-ins for kernel, ramdisk and boot
+/// programs, and a small image. No Debian package goes into it.
+///
+/// # Errors
+/// The files can't be written.
+pub fn light() -> Result<Kit> {
+    let assets = light::assets::write(&target_folder().join("light"))?;
+    let operator = operator_key()?;
+    let programs = assets.programs.iter().map(|(name, path)| {
+        let bytes = fs::read(path).with_context(|| format!("{}", path.display()))?;
+        Ok(ipxe::Program { name, bytes })
+    });
+    Ok(Kit {
+        programs: programs.collect::<Result<_>>()?,
+        images: vec![sign(light::assets::IMAGE, 1, &assets.image, &operator)?],
+        kernel: assets.kernel,
+        ramdisk: assets.ramdisk,
         operator: operator.public().0,
     })
 }

@@ -67,11 +67,12 @@ pub fn run(given: &Given) -> Result<()> {
     );
     println!(
         "{} records in {} flash operations; {} restarts, over which {} sessions went on; \
-         {} erases of the most erased sector; {} states seen",
+         {} power requests made again; {} erases of the most erased sector; {} states seen",
         tally.records,
         tally.operations,
         tally.restarts,
         tally.continued,
+        tally.power_checks,
         tally.wear,
         states.len()
     );
@@ -91,6 +92,7 @@ pub fn run(given: &Given) -> Result<()> {
             "operations": tally.operations,
             "restarts": tally.restarts,
             "continued_sessions": tally.continued,
+            "power_checks": tally.power_checks,
             "most_erases_of_a_sector": tally.wear,
             "states": states,
             "seconds": seconds,

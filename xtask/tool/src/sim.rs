@@ -1,8 +1,9 @@
 //! `cargo xtask sim`: racks in virtual time, with fault injection; and the
-//! proof that the simulator notices known bugs: patches that bring each of
-//! them into a copy of the tree. `mutants` asks the same of any bug.
+//! proof that the simulator notices known bugs: the code has each of them
+//! behind a `cfg`. `mutants` asks the same of any bug.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,13 +16,26 @@ use crate::{target_folder, tools, workspace};
 /// The simulator's package and program.
 const PACKAGE: &str = "farrier-simulator";
 const PROGRAM: &str = "farrier-sim";
-/// With a test among the targets of a build of the workspace, cargo gives every
-/// crate the features that `cargo test` gives it, and nothing is built twice.
-const AS_THE_TESTS: [&str; 2] = ["--test", "command_line"];
 /// Seeds that once failed, run in CI before fresh ones.
 const RECORDED: &str = "hil-tests/simulator/seeds.txt";
-/// Patches that each bring the bug of a scenario's name into the code.
-const BUGS: &str = "hil-tests/simulator/faults";
+/// Bugs in the code behind `cfg!(farrier_bug = "NAME")`: each makes the scenario
+/// of its name fail. The workspace's `check-cfg` lists them too.
+const BUGS: [&str; 14] = [
+    "addresses",
+    "boots-again",
+    "failed-clean",
+    "old-disk-boots",
+    "port-moved",
+    "power-forced",
+    "power-forgotten",
+    "quick-server",
+    "restarts",
+    "ticket-twice",
+    "wait-without-end",
+    "wrong-clock",
+    "wrong-image",
+    "wrong-server",
+];
 
 /// Carries out `cargo xtask sim`.
 ///
@@ -62,20 +76,17 @@ pub fn run(given: &Given) -> Result<()> {
             words.push(format!("--{name}"));
         }
     }
-    simulate(&build(&workspace(), &target_folder(), Pace::Full)?, &words)
+    simulate(&build(Pace::Full)?, &words)
 }
 
 /// The simulation of `cargo xtask test fast`: every scenario, seeds that once
-/// failed and a few fresh ones; and that the patches of `--prove` still apply.
-/// Built with the profile of the tests: that is fast enough for a few racks,
-/// and what the tests have compiled is not compiled again.
+/// failed and a few fresh ones. Built with the profile of the tests: that is
+/// fast enough for a few racks, and what the tests have compiled is not
+/// compiled again.
 ///
 /// # Errors
 /// As [`run`].
 pub fn short(stage: &Stage) -> Result<()> {
-    for patch in patches()? {
-        apply(&patch, &workspace(), &["--dry-run"])?;
-    }
     let program = built(stage)?;
     stage.command(Command::new(&program).args(["--scenario", "all"]))?;
     let recorded = workspace().join(RECORDED).display().to_string();
@@ -103,8 +114,8 @@ enum Pace {
     Full,
 }
 
-fn build(tree: &Path, target: &Path, pace: Pace) -> Result<PathBuf> {
-    let (mut command, program) = build_command(tree, target, pace)?;
+fn build(pace: Pace) -> Result<PathBuf> {
+    let (mut command, program) = build_command(pace)?;
     let status = command.status()?;
     if !status.success() {
         bail!("the simulator does not build: {status}");
@@ -114,17 +125,17 @@ fn build(tree: &Path, target: &Path, pace: Pace) -> Result<PathBuf> {
 
 /// As [`build`] for the tests, as a part of a stage.
 fn built(stage: &Stage) -> Result<PathBuf> {
-    let (mut command, program) = build_command(&workspace(), &target_folder(), Pace::Tests)?;
+    let (mut command, program) = build_command(Pace::Tests)?;
     stage.command(&mut command)?;
     Ok(program)
 }
 
 /// The command that builds the simulator, and the program's path.
-fn build_command(tree: &Path, target: &Path, pace: Pace) -> Result<(Command, PathBuf)> {
+fn build_command(pace: Pace) -> Result<(Command, PathBuf)> {
     let mut command = tools::command("cargo")?;
     command
-        .current_dir(tree)
-        .env("CARGO_TARGET_DIR", target)
+        .current_dir(workspace())
+        .env("CARGO_TARGET_DIR", target_folder())
         .args(["build", "--locked"]);
     let folder = match pace {
         Pace::Tests => {
@@ -132,48 +143,43 @@ fn build_command(tree: &Path, target: &Path, pace: Pace) -> Result<(Command, Pat
             "debug"
         }
         Pace::Full => {
-            command.args(["--package", PACKAGE]);
-            // It runs on the machine that builds it. Without this option the
-            // vector code of the ciphers is chosen at run time and not inlined.
+            let mut command = tools::command("cargo")?;
             command
-                .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-cpu=native")
-                .args(["--profile", "sim"]);
-            "sim"
+                .args(["build", "--locked", "--package", PACKAGE])
+                .args(["--profile", "sim"])
+                // It runs on the machine that builds it. Without this option
+                // the vector code of the ciphers is chosen at run time and not
+                // inlined.
+                .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-cpu=native");
+            (command, "sim")
         }
     };
-    let program = target.join(folder).join(PROGRAM);
+    let program = target_folder().join(folder).join(PROGRAM);
     Ok((command, program))
 }
 
 /// Shows that each scenario fails where its bug is in the code.
 fn prove(wanted: &str) -> Result<()> {
-    // A target folder of its own: crates of both trees have the same names in
-    // it, and one would be taken for the other.
-    let tree = target_folder().join("field-faults");
-    let target = target_folder().join("field-faults-built");
     let mut missed = Vec::new();
     let mut tried = 0;
-    for patch in patches()? {
-        let name = patch.file_stem().unwrap_or_default().to_string_lossy();
+    for name in BUGS {
         if wanted != "all" && wanted != name {
             continue;
         }
         tried += 1;
-        copy(&workspace(), &tree)?;
-        apply(&patch, &tree, &[])?;
-        let output = Command::new(build(&tree, &target, Pace::Tests)?)
-            .args(["--scenario", &name])
+        let output = Command::new(build_with(name)?)
+            .args(["--scenario", name])
             .output()?;
         let text = String::from_utf8_lossy(&output.stdout);
         if text.starts_with("FAILED") {
             println!("caught  {}", text.trim());
         } else {
             println!("MISSED  {name}");
-            missed.push(name.into_owned());
+            missed.push(name);
         }
     }
     if tried == 0 {
-        bail!("{BUGS} has no patch {wanted}");
+        bail!("there is no bug {wanted}; there are {}", BUGS.join(", "));
     }
     if !missed.is_empty() {
         bail!("not noticed: {}", missed.join(", "));
@@ -181,48 +187,24 @@ fn prove(wanted: &str) -> Result<()> {
     Ok(())
 }
 
-/// The patches, by name.
-fn patches() -> Result<Vec<PathBuf>> {
-    let mut patches: Vec<PathBuf> = fs::read_dir(workspace().join(BUGS))?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<std::io::Result<_>>()?;
-    patches.sort();
-    Ok(patches)
-}
-
-fn apply(patch: &Path, tree: &Path, words: &[&str]) -> Result<()> {
-    let status = tools::command("patch")?
-        .current_dir(tree)
-        .args(words)
-        .args(["--quiet", "-p1", "-i"])
-        .arg(patch)
+/// Builds the simulator with one of [`BUGS`]. Cargo calls the compiler through
+/// a script that adds the bug's `cfg`, for the workspace's own crates only: so
+/// what they depend on is compiled once for all bugs.
+fn build_with(bug: &str) -> Result<PathBuf> {
+    let target = target_folder().join("bugs");
+    fs::create_dir_all(&target)?;
+    let wrapper = target.join(format!("rustc-{bug}"));
+    let script = format!("#!/bin/sh\nexec \"$@\" --cfg 'farrier_bug=\"{bug}\"'\n");
+    fs::write(&wrapper, script)?;
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
+    let status = tools::command("cargo")?
+        .current_dir(workspace())
+        .env("CARGO_TARGET_DIR", &target)
+        .env("RUSTC_WORKSPACE_WRAPPER", &wrapper)
+        .args(["build", "--quiet", "--locked", "--package", PACKAGE])
         .status()?;
     if !status.success() {
-        bail!("{} no longer applies", patch.display());
+        bail!("the simulator does not build with the bug {bug}: {status}");
     }
-    Ok(())
-}
-
-/// Makes `to` what `from` is, without what is built and what is hidden. Files
-/// that are the same stay untouched, so that little is compiled anew.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let hidden = name.to_string_lossy().starts_with('.') && name != ".cargo";
-        if hidden || name == "target" {
-            continue;
-        }
-        let target = to.join(&name);
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            let bytes = fs::read(entry.path())?;
-            if fs::read(&target).ok().as_ref() != Some(&bytes) {
-                fs::write(&target, bytes)?;
-            }
-        }
-    }
-    Ok(())
+    Ok(target.join("debug").join(PROGRAM))
 }

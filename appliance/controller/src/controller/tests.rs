@@ -5,8 +5,7 @@ use core::future::{Future, pending};
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use farrier_core::Command;
-use farrier_core::interface::Actor;
-use farrier_core::provisioning::patch::NewNode;
+use farrier_core::interface::{Actor, NewNode};
 use farrier_journal::sim::{Cut, SimFlash};
 use farrier_protocol::message::NodeId;
 use std::boxed::Box;
@@ -187,7 +186,12 @@ fn unknown_records_are_counted() {
     let (_, mut store, _) = controller.into_parts();
     store.records.push(std::vec![0xfe; 9]);
     let controller = started(store);
-    assert_eq!(controller.counters().unknown_records, 1);
+    let counters = controller.counters();
+    assert_eq!(counters.unknown_records, 1);
+    assert_eq!(
+        counters.restored_records as usize,
+        controller.store().records.len()
+    );
     assert_eq!(controller.rack().nodes().len(), 1);
 }
 

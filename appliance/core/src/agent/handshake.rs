@@ -64,7 +64,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 }
                 session.id()
             }
-            Some(_) => {
+            Some(_) if !cfg!(farrier_bug = "ticket-twice") => {
                 node.boot.ticket_refusals = node.boot.ticket_refusals.saturating_add(1);
                 count(&mut self.counters.ticket_reused);
                 let [.., a, b, c] = from.mac.0;
@@ -78,7 +78,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 });
                 return;
             }
-            None => {
+            Some(_) | None => {
                 self.last_session = fresh.0;
                 fresh
             }

@@ -182,6 +182,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return Answer::Wait(idle.clamp(IDLE_MILLIS, IDLE_LONG_MILLIS));
         };
         if at_work == AgentPhase::Waiting {
+            if cfg!(farrier_bug = "quick-server") && node.timeline.started() < node.since {
+                return Answer::Wait(IDLE_MILLIS);
+            }
             self.event(now, index, Event::Resume, Reason::AgentWorks, out);
         }
         self.proceed(now, index, out);
@@ -211,7 +214,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             let moved = node
                 .boot
                 .progress
-                .is_none_or(|last| last.step != progress.step || last.done < progress.done);
+                .is_none_or(|last| last.step != progress.step || last.done < progress.done)
+                || cfg!(farrier_bug = "wait-without-end");
             if moved && let Some(deadline) = node.state.deadline() {
                 node.set_deadline(Some(now.plus_millis(deadline.millis)));
             }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::interface::Instant;
+use crate::node::HardwareFeatures;
 use crate::rack::TestRack;
 use farrier_protocol::message::Mac;
 use proptest::prelude::*;

@@ -157,7 +157,7 @@ impl<const L: usize> Leases<L> {
             .or_else(|| self.slots.unused())
             .or_else(|| {
                 let (until, index) = self.slots.first_out()?;
-                (until <= now).then_some(index)
+                (until <= now || cfg!(farrier_bug = "addresses")).then_some(index)
             })
             .ok_or(LeaseError::Exhausted)?;
         self.slots

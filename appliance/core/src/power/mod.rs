@@ -65,6 +65,9 @@ fn desired_power(node: &Node, now: Instant) -> DesiredPower {
     if node.is_vacant() || node.flags.contains(Flags::RECORDS_LOST) {
         return DesiredPower::Any;
     }
+    if cfg!(farrier_bug = "power-forced") && node.state == State::Active {
+        return DesiredPower::Started(node.since);
+    }
     let waits = agent_phase(node.state).is_some()
         && !node.boot.imaged
         && !node.agent_is_live(now)
@@ -87,6 +90,7 @@ fn desired_power(node: &Node, now: Instant) -> DesiredPower {
 
 pub(crate) fn boot_device(node: &Node) -> BootDevice {
     match node.state {
+        State::Active if cfg!(farrier_bug = "boots-again") => BootDevice::Network,
         // The tenant's machine. Nothing that it asks for may bring the
         // installer back.
         State::Active

@@ -203,7 +203,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             touched: Vec::new(),
             history: History::new(),
             actor: (ActorKind::Rack, heapless::String::new()),
-            run: 1,
+            // 1 from `configure` on; zero here as above.
+            run: 0,
             disks: Vec::new(),
             leases: Leases::new(),
             texts: StringPool::new(),
@@ -254,6 +255,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         entropy: &mut dyn Entropy,
     ) -> Result<(), ConfigError> {
         config.check()?;
+        self.run = 1;
         let mut seed = [0; 32];
         entropy.fill(&mut seed);
         let mut secrets = [[0; 8]; 2];
@@ -440,7 +442,7 @@ mod tests {
     fn a_rack_in_peace_wants_to_be_woken_in_an_hour() {
         let mut rack = std::boxed::Box::new(TestRack::new());
         rack.next_tick = Instant::from_millis(5);
-        assert_eq!(rack.wake_at(), Instant::from_millis(5 + IDLE_MILLIS));
+        assert_eq!(rack.wake_at(), Instant::from_millis(5 + 3_600_000));
         rack.quarantined = 1;
         assert_eq!(rack.wake_at(), Instant::from_millis(5));
         assert!(std::format!("{rack:?}").contains("nodes: 0"));

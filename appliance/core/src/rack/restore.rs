@@ -52,8 +52,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             node.since = now;
             node.boot.heard = None;
             node.power_control.begin(now);
-            node.power_control.hold_off(now.plus_millis(GRACE_MILLIS));
-            if let Some(session) = &mut node.boot.session {
+            let grace = match cfg!(farrier_bug = "power-forgotten") {
+                true => u64::MAX,
+                false => GRACE_MILLIS,
+            };
+            node.power_control.hold_off(now.plus_millis(grace));
+            if let Some(session) = &mut node.boot.session
+                && !cfg!(farrier_bug = "restarts")
+            {
                 session.resumed(run);
             }
             node.deadline = node.state.deadline().map(|d| now.plus_millis(d.millis));

@@ -16,17 +16,14 @@ fn has(lab: &Lab, flags: Flags) -> bool {
 /// A node whose cleaning has failed, with an agent that would do better now.
 fn clean_failed() -> (Lab, Agent) {
     let mut lab = Lab::new();
-    let hands = Hands {
-        withhold_certificate: true,
-        ..Hands::with_disks(&[8 * GIB])
-    };
-    let mut agent = lab.start_agent(1, hands);
+    let scripted = ScriptedAgent::with_disks(&[8 * GIB]).behaving(Behaviour::WithholdsCertificate);
+    let mut agent = lab.start_agent(1, scripted);
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 10);
     assert_eq!(lab.state(0), State::CleanFailed);
     assert!(has(&lab, Flags::MAINTENANCE.union(Flags::CLEAN_FAULT)));
-    agent.driver.handler_mut().withhold_certificate = false;
+    agent.driver.handler_mut().behaviour = Behaviour::Honest;
     lab.verb(0, Verb::Manage).unwrap();
     (lab, agent)
 }
@@ -61,7 +58,7 @@ fn a_clean_fault_ends_with_steps_that_erase_and_with_no_others() {
         assert_eq!(put(&mut lab, &node, &body).status, 202);
         lab.run(&mut agent, 20);
         if lab.state(0) == State::CleanWait {
-            let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+            let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
             lab.run(&mut agent, 20);
         }
         assert_eq!(lab.state(0), State::Manageable);
@@ -124,20 +121,20 @@ fn reasons_have_a_longest_length() {
 #[test]
 fn work_that_has_ended_well_may_restart_as_often_again() {
     let mut lab = Lab::new();
-    lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.verb(0, Verb::Manage).unwrap();
     for verb in [Verb::Inspect, Verb::Provide] {
         lab.verb(0, verb).unwrap();
         lab.boot(1);
         assert_eq!(lab.node(0).attempts, 1);
-        let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+        let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
         lab.run(&mut agent, 20);
         assert_eq!(lab.node(0).attempts, 0, "{verb}");
     }
     assert_eq!(lab.state(0), State::Available);
     lab.set_image(0, "debian12").unwrap();
     lab.verb(0, Verb::Active).unwrap();
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 20);
     assert_eq!((lab.state(0), lab.node(0).attempts), (State::Active, 0));
 }
@@ -267,8 +264,8 @@ fn a_trait_that_an_allocation_asked_for_keeps_its_name() {
     assert_eq!(lab.node(0).wanted, lab.node(0).traits);
     // Words that nobody uses are forgotten with every change.
     set(&mut lab, "FAST", true).unwrap();
-    assert!(lab.rack.texts().find_trait("GPU").is_some());
+    assert!(lab.rack().texts().find_trait("GPU").is_some());
     // Also when only the allocation still knows it.
     set(&mut lab, "GPU", false).unwrap();
-    assert!(lab.rack.texts().find_trait("GPU").is_some());
+    assert!(lab.rack().texts().find_trait("GPU").is_some());
 }

@@ -67,7 +67,7 @@ fn marks_go_with_their_own_reasons() {
 #[test]
 fn a_node_at_work_takes_maintenance_and_nothing_else() {
     let mut lab = rack();
-    let _agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let _agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.verb(0, Verb::Provide).unwrap();
     assert!(lab.state(0).is_busy());
     let why = add("/maintenance_reason", "smoke".into());
@@ -438,7 +438,7 @@ fn a_body_that_is_broken_or_too_long_is_refused() {
     );
     let reply = exchange(&mut lab, request.as_bytes(), 5000, REPLY_BUFFER);
     assert_eq!(reply.status, 413, "{}", reply.body);
-    assert_eq!(lab.rack.nodes().len(), 2);
+    assert_eq!(lab.rack().nodes().len(), 2);
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn the_step_of_the_work_at_hand_and_until_when() {
     assert_eq!(info["state_seconds"], 100);
     assert_eq!(shown["reservation"], Value::Null, "a machine is waited for");
 
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 5);
     assert_eq!(lab.state(0), State::DeployHold);
     lab.verb(0, Verb::Unhold).unwrap();
@@ -127,7 +127,7 @@ fn the_step_of_the_work_at_hand_and_until_when() {
     let body = r#"{"target": "service", "service_steps": [{"step": "hold"}]}"#;
     assert_eq!(put(&mut lab, "rack-1", body).status, 202);
     assert_eq!(steps(&mut lab), ["", "", "hold"]);
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 5);
     assert_eq!(lab.state(0), State::ServiceHold);
 }

@@ -271,7 +271,7 @@ fn the_status_shows_what_was_written() {
     let mut lab = available();
     lab.set_image(0, "debian12").unwrap();
     lab.verb(0, Verb::Active).unwrap();
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB, 20 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB, 20 * GIB]));
     lab.run(&mut agent, 30);
     let status = get(&mut lab, "/farrier/v1/status");
     assert_eq!(

@@ -168,7 +168,7 @@ fn a_nodes_facts_are_looked_at_before_it_is_made() {
         let reply = create(&mut lab, body.clone());
         assert_eq!(reply.status, expected, "{body}: {}", reply.body);
         let nodes = if expected == 201 { 3 } else { 2 };
-        assert_eq!(lab.rack.nodes().len(), nodes, "{body}");
+        assert_eq!(lab.rack().nodes().len(), nodes, "{body}");
     }
 }
 
@@ -191,11 +191,11 @@ fn a_nodes_texts_have_to_fit() {
     for (spare, expected) in [(0, 201), (1, 503)] {
         let mut lab = rack();
         fill(&mut lab, needs - spare);
-        assert!(lab.rack.nodes().len() < 8, "there is a place for it");
-        let nodes = lab.rack.nodes().len();
+        assert!(lab.rack().nodes().len() < 8, "there is a place for it");
+        let nodes = lab.rack().nodes().len();
         let reply = create(&mut lab, body.clone());
         assert_eq!(reply.status, expected, "{}", reply.body);
-        let made = lab.rack.nodes().len() - nodes;
+        let made = lab.rack().nodes().len() - nodes;
         assert_eq!(made, usize::from(expected == 201), "nothing is half made");
         forget(lab);
     }

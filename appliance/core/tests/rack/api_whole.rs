@@ -26,7 +26,7 @@ fn give_traits(lab: &mut Lab, index: usize, count: usize) {
 /// with that status and leaves nothing behind.
 fn refuses(lab: &mut Lab, what: Value, status: u16, part: &str) {
     let before = get(lab, "/v1/nodes/rack-1");
-    let records = durable(&lab.rack);
+    let records = durable(lab.rack());
     let mut patch = vec![
         add("/driver_info/deploy", "x"),
         add("/maintenance", "true"),
@@ -45,7 +45,7 @@ fn refuses(lab: &mut Lab, what: Value, status: u16, part: &str) {
     assert_eq!(reply.status, status, "{what}: {}", reply.body);
     assert!(reply.fault().contains(part), "{what}: {}", reply.fault());
     assert_eq!(get(lab, "/v1/nodes/rack-1"), before, "{what}");
-    assert_eq!(durable(&lab.rack), records, "{what}");
+    assert_eq!(durable(lab.rack()), records, "{what}");
 }
 
 #[test]
@@ -95,10 +95,10 @@ fn a_patch_whose_class_has_no_room_changes_nothing() {
     // As many words as there are places.
     give_traits(&mut lab, 0, 32);
     let patch = |class: &str| json!([add("/name", "n"), add("/resource_class", class)]).to_string();
-    let before = durable(&lab.rack);
+    let before = durable(lab.rack());
     let reply = call(&mut lab, "PATCH", "/v1/nodes/rack-1", &patch("metal"));
     assert_eq!(reply.status, 503, "{}", reply.body);
-    assert_eq!(durable(&lab.rack), before);
+    assert_eq!(durable(lab.rack()), before);
     let reply = call(&mut lab, "PATCH", "/v1/nodes/rack-1", &patch("T31"));
     assert_eq!(reply.status, 200, "a word that is there: {}", reply.body);
 }
@@ -117,10 +117,10 @@ fn a_patch_needs_room_for_class_and_keys_together() {
         let mut lab = available();
         lab.dhcp(2, ipxe);
         fill(&mut lab, needs - spare);
-        let before = durable(&lab.rack);
+        let before = durable(lab.rack());
         let reply = call(&mut lab, "PATCH", "/v1/nodes/rack-1", &body);
         assert_eq!(reply.status, status, "{}", reply.body);
-        assert_eq!(durable(&lab.rack) == before, status == 503);
+        assert_eq!(durable(lab.rack()) == before, status == 503);
         forget(lab);
     }
 }
@@ -134,7 +134,7 @@ fn a_new_node_is_made_whole() {
         let fits = class != "a class";
         assert_eq!(reply.status, if fits { 201 } else { 400 }, "{}", reply.body);
     }
-    assert_eq!(lab.rack.nodes().len(), 2);
+    assert_eq!(lab.rack().nodes().len(), 2);
 }
 
 #[test]
@@ -146,15 +146,15 @@ fn traits_are_replaced_all_or_none() {
         call(lab, "PUT", target, &body).status
     };
     assert_eq!(put(&mut lab, &["OLD"]), 204);
-    let before = durable(&lab.rack);
+    let before = durable(lab.rack());
     assert_eq!(put(&mut lab, &["NEW", "not a word"]), 400);
-    assert_eq!(durable(&lab.rack), before);
+    assert_eq!(durable(lab.rack()), before);
     // One place of the vocabulary is left.
     lab.dhcp(7, ipxe);
     give_traits(&mut lab, 1, 30);
-    let before = durable(&lab.rack);
+    let before = durable(lab.rack());
     assert_eq!(put(&mut lab, &["OLD", "ONE", "TWO"]), 503);
-    assert_eq!(durable(&lab.rack), before);
+    assert_eq!(durable(lab.rack()), before);
     assert_eq!(put(&mut lab, &["OLD", "ONE"]), 204);
     assert_eq!(get(&mut lab, target), json!({"traits": ["OLD", "ONE"]}));
 }
@@ -167,11 +167,11 @@ fn traits_need_room_together() {
         let mut lab = available();
         lab.dhcp(2, ipxe);
         fill(&mut lab, needs - spare);
-        let before = durable(&lab.rack);
+        let before = durable(lab.rack());
         let body = json!({ "traits": traits }).to_string();
         let reply = call(&mut lab, "PUT", "/v1/nodes/rack-1/traits", &body);
         assert_eq!(reply.status, status, "{}", reply.body);
-        assert_eq!(durable(&lab.rack) == before, status == 503);
+        assert_eq!(durable(lab.rack()) == before, status == 503);
         forget(lab);
     }
 }

@@ -8,7 +8,7 @@ use farrier_core::node::flags::Flags;
 use farrier_core::node::{Node, Reason};
 use farrier_core::persist::record::Record;
 use farrier_core::provisioning::steps::{Step, Steps};
-use farrier_core::{Command, Effect, Input, Instant};
+use farrier_core::{Command, Effect, Input};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::NodeId;
 use serde_json::{Value, json};
@@ -91,7 +91,7 @@ impl Bench {
 
     /// The states that the node has gone through, from its history.
     fn went(&self) -> Vec<State> {
-        self.0.rack.history(0).map(|entry| entry.to).collect()
+        self.0.rack().history(0).map(|entry| entry.to).collect()
     }
 
     fn node(&self) -> &Node {
@@ -108,7 +108,7 @@ impl Bench {
                 config_drive: None,
             },
         });
-        let answer = self.0.out.iter().find_map(|effect| match effect {
+        let answer = self.0.controller.effects().find_map(|effect| match effect {
             Effect::Answer(answer) => Some(answer),
             _ => None,
         });
@@ -287,8 +287,7 @@ fn every_wait_ends_in_the_failure_that_names_the_hop() {
         let mut bench = Bench::new(state);
         // A restart sets the deadlines: of work that nobody goes on with, at
         // once.
-        let now = Instant::from_millis(bench.0.now);
-        bench.0.rack.restored(now, 2, 0);
+        bench.0.restart_with_what_is_left(0);
         bench.0.now += deadline.millis;
         bench.0.step_quietly(Input::Tick);
         assert_eq!(Some(bench.node().state), state.failure(), "{state}");
@@ -309,6 +308,6 @@ fn every_wait_ends_in_the_failure_that_names_the_hop() {
                 | State::ServiceWait
         );
         assert_eq!(error.contains("missing: dhcp discover"), boots, "{error}");
-        assert_eq!(bench.0.rack.counters().deadlines, 1);
+        assert_eq!(bench.0.rack().counters().deadlines, 1);
     }
 }

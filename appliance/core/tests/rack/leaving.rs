@@ -9,7 +9,7 @@ use farrier_dhcp::wire::MessageType;
 use farrier_lifecycle::{State, Verb};
 
 fn bound(lab: &Lab) -> usize {
-    lab.rack.lease_usage(Instant::from_millis(lab.now)).1
+    lab.rack().lease_usage(Instant::from_millis(lab.now)).1
 }
 
 fn delete(lab: &mut Lab) -> Result<(), String> {
@@ -77,13 +77,13 @@ fn words_that_nobody_uses_are_forgotten() {
     let node = lab.node(0).id;
     let set = |lab: &mut Lab, name: &str, on| {
         lab.operator(Command::SetTrait { node, name, on }).unwrap();
-        lab.rack.texts().find_trait(name).is_some()
+        lab.rack().texts().find_trait(name).is_some()
     };
     assert!(set(&mut lab, "GPU", true));
     assert!(!set(&mut lab, "GPU", false));
     for (name, left) in [("metal", true), ("", false)] {
         lab.operator(Command::SetResourceClass { node, name })
             .unwrap();
-        assert_eq!(lab.rack.texts().find_trait("metal").is_some(), left);
+        assert_eq!(lab.rack().texts().find_trait("metal").is_some(), left);
     }
 }

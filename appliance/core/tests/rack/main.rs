@@ -9,6 +9,7 @@ mod allocations;
 mod another_port;
 mod api_change;
 mod api_client;
+mod api_errors;
 mod api_fine;
 mod api_json;
 mod api_node;

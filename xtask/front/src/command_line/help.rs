@@ -43,7 +43,8 @@ pub fn command_help(path: &[&Command]) -> String {
     if !options.is_empty() {
         text.push_str(" [OPTIONS]");
     }
-    for argument in &positionals {
+    let required = options.iter().filter(|a| a.form == Form::RequiredOption);
+    for argument in required.chain(&positionals) {
         text.push(' ');
         text.push_str(&usage(argument));
     }
@@ -64,7 +65,7 @@ pub fn command_help(path: &[&Command]) -> String {
 }
 
 /// `--name VALUE`, `[NAME]`, `NAME`, `[NAME …]`.
-fn usage(argument: &Argument) -> String {
+pub fn usage(argument: &Argument) -> String {
     let name = argument.name;
     let value = match argument.value {
         Value::None => String::new(),
@@ -74,7 +75,7 @@ fn usage(argument: &Argument) -> String {
     };
     match argument.form {
         Form::Flag => format!("--{name}"),
-        Form::Option => format!("--{name} {value}"),
+        Form::Option | Form::RequiredOption => format!("--{name} {value}"),
         Form::Repeated => format!("--{name} {value} …"),
         Form::OrDefault(_) => format!("--{name} [{value}]"),
         Form::Positional => format!("[{value}]"),

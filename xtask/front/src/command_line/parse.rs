@@ -1,6 +1,6 @@
 //! Reads a command line by its table.
 
-use super::help::{command_help, list_of_commands};
+use super::help::{command_help, list_of_commands, usage};
 use super::{Argument, Command, Form, Given, Value};
 use crate::{Error, Result};
 
@@ -63,12 +63,13 @@ pub fn parse(commands: &'static [Command], words: &[String]) -> Result<Outcome> 
     let absent = command
         .arguments
         .iter()
-        .find(|known| known.form == Form::Required && !given.flag(known.name));
+        .filter(|known| matches!(known.form, Form::Required | Form::RequiredOption))
+        .find(|known| !given.flag(known.name));
     match absent {
         Some(absent) => Err(Error::new(format!(
             "cargo xtask {}: {} is missing; see cargo xtask {0} --help",
             reader.title,
-            absent.name.to_uppercase()
+            usage(absent)
         ))),
         None => Ok(Outcome::Run(given)),
     }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::table::{Entry, Source};
-use super::{find, is_present, is_root};
+use super::{find, is_present, is_root, is_there};
 use crate::{Error, Result};
 
 /// One installation at a time, however many threads ask.
@@ -21,7 +21,8 @@ const LINE_EVERY: Duration = Duration::from_secs(15);
 /// Installs all `missing` entries.
 ///
 /// # Errors
-/// Something can't be installed by this user; one text names all of it.
+/// This user can't install something: one text names all of it, and nothing is
+/// installed. Or an installation fails.
 pub(super) fn install(missing: &[&Entry]) -> Result<()> {
     let _one_at_a_time = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     // Another thread may have installed them meanwhile.
@@ -30,98 +31,114 @@ pub(super) fn install(missing: &[&Entry]) -> Result<()> {
         .copied()
         .filter(|entry| !is_present(entry))
         .collect();
-    let mut refusals = Vec::new();
-    if let Err(error) = debian_packages(&missing) {
-        refusals.push(error.to_string());
+    let refusals = refusals(&missing);
+    if !refusals.is_empty() {
+        return Err(Error::new(refusals.join("\n")));
+    }
+    debian_packages(&packages(&missing))?;
+    let components = components(&missing);
+    if !components.is_empty() {
+        run("rustup", &[&["component", "add"], &*components].concat())?;
     }
     for entry in &missing {
-        let result = match entry.source {
-            Source::Debian(_) => Ok(()),
-            Source::System => Err(Error::new(format!(
-                "{} is missing ({}). Install Rust: https://rustup.rs",
-                entry.name, entry.why
-            ))),
-            Source::Component(component) => rustup_component(component),
-            Source::CargoInstall => cargo_install(entry),
-        };
-        refusals.extend(result.err().map(|error| error.to_string()));
-    }
-    if refusals.is_empty() {
-        return Ok(());
-    }
-    Err(Error::new(refusals.join("\n")))
-}
-
-fn debian_packages(missing: &[&Entry]) -> Result<()> {
-    let mut packages: Vec<&str> = Vec::new();
-    for entry in missing {
-        if let Source::Debian(package) = entry.source
-            && !packages.contains(&package)
-        {
-            packages.push(package);
+        if entry.source == Source::CargoInstall {
+            // It goes where cargo puts its own programs.
+            run("cargo", &["install", "--locked", entry.name])?;
         }
     }
-    if packages.is_empty() {
-        return Ok(());
+    Ok(())
+}
+
+/// What this user can't install, a line for each way of installing it.
+fn refusals(missing: &[&Entry]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let packages = packages(missing);
+    let can_install = is_root() && is_there("apt-get");
+    if !packages.is_empty() && !can_install {
+        lines.push(format!(
+            "Debian packages are missing. Install them with: sudo {}",
+            typed(&packages)
+        ));
     }
-    let typed = format!(
+    let components = components(missing);
+    if !components.is_empty() && !is_there("rustup") {
+        lines.push(format!(
+            "Parts of Rust are missing. With rustup: rustup component add {}",
+            components.join(" ")
+        ));
+    }
+    for entry in missing {
+        if entry.source == Source::System {
+            lines.push(format!(
+                "{} is missing ({}). Install Rust: https://rustup.rs",
+                entry.name, entry.why
+            ));
+        }
+    }
+    lines
+}
+
+/// The Debian packages of the missing entries, each once.
+fn packages(missing: &[&Entry]) -> Vec<&'static str> {
+    let mut all: Vec<&str> = Vec::new();
+    for entry in missing {
+        if let Source::Debian(package) = entry.source
+            && !all.contains(&package)
+        {
+            all.push(package);
+        }
+    }
+    all
+}
+
+fn components(missing: &[&Entry]) -> Vec<&'static str> {
+    missing
+        .iter()
+        .filter_map(|entry| match entry.source {
+            Source::Component(component) => Some(component),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The command that installs packages.
+fn typed(packages: &[&str]) -> String {
+    format!(
         "apt-get install -y --no-install-recommends {}",
         packages.join(" ")
-    );
-    if !is_root() {
-        return Err(Error::new(format!(
-            "Debian packages are missing. Install them with: sudo {typed}"
-        )));
-    }
-    let apt_get = find("apt-get").ok_or_else(|| {
-        Error::new(format!(
-            "Packages are missing, and this system has no apt-get. On Debian 12: {typed}"
-        ))
-    })?;
+    )
+}
+
+fn debian_packages(packages: &[&str]) -> Result<()> {
+    let (Some(apt_get), false) = (find("apt-get"), packages.is_empty()) else {
+        return Ok(());
+    };
     eprintln!("Installing Debian packages: {}", packages.join(" "));
     if !has_lists() {
         run_apt(&apt_get, ["update", "-q"])?;
     }
     let words = ["install", "-q", "-y", "--no-install-recommends"];
-    if run_apt(&apt_get, words.iter().chain(&packages)).is_err() {
+    if run_apt(&apt_get, words.iter().chain(packages)).is_err() {
         // The lists may name versions that the mirror no longer has.
         run_apt(&apt_get, ["update", "-q"])?;
-        run_apt(&apt_get, words.iter().chain(&packages))
-            .map_err(|error| Error::new(format!("{error}\nThe command was: {typed}")))?;
+        run_apt(&apt_get, words.iter().chain(packages)).map_err(|error| {
+            Error::new(format!("{error}\nThe command was: {}", typed(packages)))
+        })?;
     }
     Ok(())
 }
 
-fn rustup_component(component: &str) -> Result<()> {
-    let typed = format!("rustup component add {component}");
-    let added = find("rustup").is_some_and(|rustup| {
-        eprintln!("Running {typed}");
-        Command::new(rustup)
-            .args(["component", "add", component])
-            .env("RUSTUP_MAX_RETRIES", "0")
-            .status()
-            .is_ok_and(|status| status.success())
-    });
-    if added {
-        return Ok(());
-    }
-    Err(Error::new(format!(
-        "The Rust component {component} is missing. Add it with: {typed}"
-    )))
-}
-
-/// Builds a program of the Rust world. It goes where cargo puts its own
-/// programs.
-fn cargo_install(entry: &Entry) -> Result<()> {
-    let typed = format!("cargo install --locked {}", entry.name);
-    eprintln!("Running {typed} ({})", entry.why);
-    let cargo = find("cargo").ok_or_else(|| Error::new("cargo is missing"))?;
-    let status = Command::new(cargo)
-        .args(["install", "--locked", entry.name])
+/// Runs a program of the Rust installation, with its own output.
+fn run(program: &str, words: &[&str]) -> Result<()> {
+    let typed = format!("{program} {}", words.join(" "));
+    eprintln!("Running {typed}");
+    let path = find(program).ok_or_else(|| Error::new(format!("{program} is missing")))?;
+    let status = Command::new(path)
+        .args(words)
         .status()
-        .map_err(|error| Error::io("cargo does not start", &error))?;
+        .map_err(|error| Error::io(program, &error))?;
     if !status.success() {
-        return Err(Error::new(format!("{typed} ended with {status}")));
+        return Err(Error::new(format!("{typed}: {status}")));
     }
     Ok(())
 }
@@ -172,4 +189,27 @@ fn has_lists() -> bool {
             item.is_ok_and(|item| item.file_name().to_string_lossy().contains("_Packages"))
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::TABLE;
+    use super::*;
+
+    #[test]
+    fn a_package_that_brings_several_files_is_named_once() {
+        let ipxe: Vec<&Entry> = TABLE
+            .iter()
+            .filter(|entry| entry.source == Source::Debian("ipxe"))
+            .collect();
+        assert!(ipxe.len() > 1);
+        assert_eq!(packages(&ipxe), ["ipxe"]);
+    }
+
+    #[test]
+    fn what_rust_itself_brings_is_never_a_debian_package() {
+        let cargo: Vec<&Entry> = TABLE.iter().filter(|e| e.name == "cargo").collect();
+        assert!(packages(&cargo).is_empty());
+        assert!(refusals(&cargo)[0].contains("rustup.rs"));
+    }
 }

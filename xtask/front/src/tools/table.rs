@@ -105,11 +105,6 @@ pub(super) const TABLE: &[Entry] = &[
         "fakeroot",
         "builds an image without root and without namespaces",
     ),
-    debian(
-        "patch",
-        "patch",
-        "brings known bugs into a copy of the tree",
-    ),
     from(
         "cargo-mutants",
         Source::CargoInstall,

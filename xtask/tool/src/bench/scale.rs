@@ -1,6 +1,6 @@
 //! DHCP at scale on the host: instructions of an exchange by the number of
 //! leases, of the shipping brain over its journal and of other servers with
-//! the same client's messages, counted by callgrind; and storms.
+//! the same client's messages, counted by callgrind; and stress.
 //!
 //! An exchange's count is the difference of two runs that differ in their
 //! number of exchanges, by that number: start and end cost nothing then.
@@ -65,12 +65,12 @@ impl Other {
     }
 }
 
-/// Counts everything; `storms` of random requests first.
+/// Counts everything; `rounds` rounds of random requests first.
 ///
 /// # Errors
 /// A program is missing or fails, a client was not served as it should be, or
 /// an address was promised twice.
-pub fn run(storms: u64) -> Result<Vec<Figure>> {
+pub fn run(rounds: u64) -> Result<Vec<Figure>> {
     tools::ensure(&["valgrind", "dnsmasq", "kea-dhcp4", "ip"])?;
     ensure!(
         tools::is_root(),
@@ -84,7 +84,7 @@ pub fn run(storms: u64) -> Result<Vec<Figure>> {
         .join("rigs")
         .join(format!("bench-dhcp-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
-    let result = measure(&spinner, &program, &folder, storms);
+    let result = measure(&spinner, &program, &folder, rounds);
     // Where something failed, what the servers said is of use.
     match result {
         Ok((all, said)) => {
@@ -100,10 +100,10 @@ fn measure(
     spinner: &Spinner,
     program: &Path,
     folder: &Path,
-    storms: u64,
+    rounds: u64,
 ) -> Result<(Vec<Figure>, String)> {
-    spinner.step(&format!("{storms} storms"));
-    let said = rage(program, storms)?;
+    spinner.step(&format!("{rounds} rounds of random requests"));
+    let said = stress(program, rounds)?;
     let mut all = Vec::new();
     let mut few = None;
     for leases in LEASES {
@@ -145,16 +145,16 @@ fn build() -> Result<PathBuf> {
     Ok(folder.join("release").join(PACKAGE))
 }
 
-/// Lets storms rage, each half with a seed of its own.
-fn rage(program: &Path, storms: u64) -> Result<String> {
+/// Runs rounds of random requests, each half with a seed of its own.
+fn stress(program: &Path, rounds: u64) -> Result<String> {
     let seed = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)?
         .as_secs();
-    let children: Vec<_> = [(seed, storms / 2), (seed + 1, storms.div_ceil(2))]
+    let children: Vec<_> = [(seed, rounds / 2), (seed + 1, rounds.div_ceil(2))]
         .into_iter()
-        .map(|(seed, storms)| {
+        .map(|(seed, rounds)| {
             let child = Command::new(program)
-                .args(["storms", &seed.to_string(), &storms.to_string()])
+                .args(["stress", &seed.to_string(), &rounds.to_string()])
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .spawn()?;
@@ -167,7 +167,7 @@ fn rage(program: &Path, storms: u64) -> Result<String> {
         let text = String::from_utf8_lossy(&output.stdout);
         ensure!(
             output.status.success(),
-            "storms of seed {seed}: {text}{}",
+            "stress of seed {seed}: {text}{}",
             String::from_utf8_lossy(&output.stderr)
         );
         write!(said, "seed {seed}: {}; ", text.trim_end())?;

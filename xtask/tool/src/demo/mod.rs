@@ -34,7 +34,7 @@ pub fn run(given: &Given) -> Result<()> {
     let rack = bench.rack("demo", specs.map(job::small_disk).collect())?;
     screen.say(
         "rack",
-        &format!("appliance {board} is up, its API: {}", rack.door_url()),
+        &format!("appliance {board} is up, its API: {}", rack.api_url()),
     );
 
     let outcomes: Vec<(ServerReport, Option<String>)> = thread::scope(|scope| {
@@ -69,13 +69,10 @@ pub fn run(given: &Given) -> Result<()> {
         println!("report: {}", path.display());
     }
     if given.flag("keep-running") {
-        println!(
-            "The rack stays up. The appliance's API: {}",
-            rack.door_url()
-        );
+        println!("The rack stays up. The appliance's API: {}", rack.api_url());
         println!(
             "  OS_AUTH_TYPE=none OS_ENDPOINT={} baremetal node list\nPress Enter to end it.",
-            rack.door_url()
+            rack.api_url()
         );
         std::io::stdin().read_line(&mut String::new())?;
     }

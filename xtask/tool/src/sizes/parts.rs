@@ -21,7 +21,8 @@ pub type Bytes = BTreeMap<String, u64>;
 /// A program's parts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Parts {
-    /// Bytes of flash by crate; by task for what is inlined into one. A generic
+    /// Bytes of flash by crate; by task for what is inlined into one; by static
+    /// for initial values, which a static has that is not all zeros. A generic
     /// function counts for the crate that it is defined in, a method for the
     /// crate of its type.
     pub flash: Bytes,
@@ -68,7 +69,11 @@ impl Parts {
         for (size, name, (in_flash, in_ram)) in seen.into_values() {
             let path = format!("{:#}", rustc_demangle::demangle(name));
             if in_flash {
-                let part = task_of(&path).unwrap_or_else(|| crate_of(&path).to_owned());
+                let part = match task_of(&path) {
+                    _ if in_ram => format!("initial value of {path}"),
+                    Some(task) => task,
+                    None => crate_of(&path).to_owned(),
+                };
                 *parts.flash.entry(part).or_default() += size;
                 rest = rest.saturating_sub(size);
             }

@@ -2,7 +2,7 @@
 //!
 //! | command | stages |
 //! |---|---|
-//! | `test` | `fast`, then every scenario in its cheapest form |
+//! | `test` | `fast`, then every scenario in its cheapest form, and a few whole |
 //! | `test fast` | formatting, lints, tests, short simulations, firmware builds |
 //! | `test scenario NAME` | one scenario in its cheapest form |
 //! | `test deep [SCENARIO …]` | scenarios with whole servers in QEMU |
@@ -14,7 +14,6 @@ mod soak;
 mod stages;
 
 use anyhow::Result;
-use scenarios::Form;
 pub use soak::side_by_side;
 pub use stages::Stage;
 use stages::Stages;
@@ -32,7 +31,7 @@ pub fn run(given: &Given) -> Result<()> {
     match given.subcommand() {
         "fast" => fast::run(&stages),
         "scenario" => match given.text("name") {
-            Some(name) => scenarios::run(&stages, Form::Cheapest, &[name], board(), jobs)?,
+            Some(name) => scenarios::run(&stages, &scenarios::cheapest(name)?, board(), jobs),
             None => {
                 scenarios::list();
                 return Ok(());
@@ -40,12 +39,12 @@ pub fn run(given: &Given) -> Result<()> {
         },
         "deep" => {
             let names = given.all("scenarios");
-            scenarios::run(&stages, Form::Whole, &names, board(), jobs)?;
+            scenarios::run(&stages, &scenarios::whole(&names)?, board(), jobs);
         }
         "soak" => soak::run(&stages)?,
         _ => {
             fast::run(&stages);
-            scenarios::run(&stages, Form::Cheapest, &[], DEFAULT_BOARD, jobs)?;
+            scenarios::run(&stages, &scenarios::for_ci(), DEFAULT_BOARD, jobs);
         }
     }
     stages.finish()

@@ -2,6 +2,7 @@ use super::*;
 use crate::interface::config::Config;
 use crate::node::Node;
 use crate::rack::TestRack;
+use crate::strings::PROVISIONING_NAME;
 use farrier_protocol::message::NodeId;
 use std::boxed::Box;
 

@@ -82,7 +82,7 @@ impl<'l> Rig<'l> {
         send: impl FnMut(&[u8]) + 'l,
     ) -> Self {
         let mut random = [0; 32];
-        lab.entropy.fill(&mut random);
+        lab.controller.entropy_mut().fill(&mut random);
         Rig {
             lab,
             receive: Box::new(receive),
@@ -105,10 +105,13 @@ impl Host for Rig<'_> {
     fn command(&mut self, command: Command<'_>) -> Option<Result<(), CommandError>> {
         let actor = Actor::OPERATOR;
         self.lab.step_quietly(Input::Command { actor, command });
-        self.lab.out.iter().find_map(|effect| match effect {
-            Effect::Answer(answer) => Some(answer),
-            _ => None,
-        })
+        self.lab
+            .controller
+            .effects()
+            .find_map(|effect| match effect {
+                Effect::Answer(answer) => Some(answer),
+                _ => None,
+            })
     }
 
     fn store(&mut self, slot: usize, part: SlotPart, offset: u64, bytes: &[u8]) -> bool {
@@ -147,7 +150,7 @@ impl Host for Rig<'_> {
 
 /// What the API sees of a lab.
 pub fn view(lab: &Lab) -> View<'_> {
-    View::of(&lab.rack, Instant::from_millis(lab.now))
+    View::of(lab.rack(), Instant::from_millis(lab.now))
 }
 
 /// Carries a request through. It comes in slices of `cut` bytes, the reply
@@ -255,7 +258,7 @@ pub fn id(lab: &Lab, index: usize) -> String {
 /// A rack of two nodes; the first is called `rack-1` and was inspected.
 pub fn rack() -> Lab {
     let mut lab = Lab::new();
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB, 20 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB, 20 * GIB]));
     lab.dhcp(2, ipxe);
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Inspect).unwrap();
@@ -275,7 +278,7 @@ pub fn available() -> Lab {
         put(&mut lab, "rack-1", r#"{"target":"provide"}"#).status,
         202
     );
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB, 20 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB, 20 * GIB]));
     lab.run(&mut agent, 30);
     assert_eq!(lab.state(0), State::Available);
     // The machine is switched off.
@@ -326,7 +329,7 @@ pub fn fill(lab: &mut Lab, leave: usize) {
     let node = lab.node(1).id;
     let least = StringPool::cost("0000=v".len());
     for number in 0.. {
-        let rest = lab.rack.texts().free() - leave;
+        let rest = lab.rack().texts().free() - leave;
         let cost = match rest {
             0 => break,
             rest if rest <= StringPool::cost(96) => rest,
@@ -337,7 +340,7 @@ pub fn fill(lab: &mut Lab, leave: usize) {
         let value = &value;
         lab.restore(&Record::DriverInfo { node, key, value });
     }
-    assert_eq!(lab.rack.texts().free(), leave);
+    assert_eq!(lab.rack().texts().free(), leave);
 }
 
 /// Drops a lab whose records are not compared with its rack.

@@ -1,0 +1,113 @@
+//! The invariant of power requests: what should happen is asked for, and asked
+//! for again.
+//!
+//! A node may wait for its machine without a boot that makes headway. Then the
+//! rack asks the node's power driver within [`FIRST`] of the beginning of the
+//! wait, or of the appliance's start. It asks again within a bound that grows
+//! with the requests so far, whatever the driver did or answered.
+
+use farrier_core::Instant;
+use farrier_core::node::flags::Flags;
+use farrier_core::node::{Hop, Node};
+use farrier_core::power::{GRACE_MILLIS, OPERATION_MILLIS, SETTLE_MILLIS};
+use farrier_lifecycle::State;
+
+/// Time to the first request, in milliseconds: the grace behind a start, the
+/// jitter of a node, and a tick for each other node.
+const FIRST: u64 = GRACE_MILLIS + 10_000;
+
+/// A node that waits for its machine.
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    /// The node's own time stamp of its wait.
+    began: Instant,
+    /// What the next bound counts from.
+    from: u64,
+    /// Requests so far.
+    requests: u32,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct PowerRequests(Vec<Option<Wait>>);
+
+impl PowerRequests {
+    /// The appliance has started: all bounds begin anew.
+    pub(crate) fn restarted(&mut self) {
+        self.0.clear();
+    }
+
+    /// A node's driver was asked for an operation.
+    pub(crate) fn requested(&mut self, now: u64, slot: usize) {
+        if let Some(Some(wait)) = self.0.get_mut(slot) {
+            wait.from = now;
+            wait.requests += 1;
+        }
+    }
+
+    /// Looks at a node after a step. Says by how much a request is late.
+    pub(crate) fn look(
+        &mut self,
+        now: u64,
+        clock: Instant,
+        slot: usize,
+        node: &Node,
+    ) -> Option<String> {
+        if self.0.len() <= slot {
+            self.0.resize(slot + 1, None);
+        }
+        let place = self.0.get_mut(slot)?;
+        if !waits(node, clock) {
+            *place = None;
+            return None;
+        }
+        let fresh = Wait {
+            began: node.since,
+            from: now,
+            requests: 0,
+        };
+        let wait = place.get_or_insert(fresh);
+        if wait.began != node.since {
+            *wait = fresh;
+        }
+        let boots = match node.timeline.due(node.since) {
+            None => true,
+            Some((hop, until)) => hop != Hop::Discover && clock < until,
+        };
+        if boots {
+            wait.from = now;
+            return None;
+        }
+        let bound = match wait.requests {
+            // A machine that restarts by itself has the time of its self-test.
+            0 if node.boot.left => FIRST + Hop::Discover.limit_millis(),
+            0 => FIRST,
+            sent => FIRST + OPERATION_MILLIS + (SETTLE_MILLIS << sent.min(3)),
+        };
+        let late = now.checked_sub(wait.from + bound)?;
+        (late > 0).then(|| {
+            format!(
+                "node {slot} waits in {} and its power driver is not asked: request {} is {} s \
+                 late",
+                node.state,
+                wait.requests + 1,
+                late / 1000
+            )
+        })
+    }
+}
+
+/// Whether a node waits for its machine to boot the agent.
+fn waits(node: &Node, clock: Instant) -> bool {
+    let waiting = matches!(
+        node.state,
+        State::InspectWait | State::CleanWait | State::WaitCallBack | State::ServiceWait
+    );
+    // After a restart of the appliance an agent has time to prove itself.
+    let proves = node.boot.session.is_some() && node.boot.heard.is_none() && !node.boot.left;
+    waiting
+        && !node.boot.imaged
+        && !proves
+        && !node.agent_is_live(clock)
+        && !node.flags.contains(Flags::RECORDS_LOST)
+}

@@ -1,0 +1,152 @@
+//! The appliance is reset between the decision that a machine's power has to
+//! change and the change itself. What should be true of the machine follows
+//! from durable state, so the appliance asks again after its restart.
+//!
+//! No driver switches a machine of this rack: the appliance asks for it on
+//! its console, and the rig carries it out. Two resets come before that: one
+//! right behind the decision, one before the restarted appliance has asked.
+
+use crate::console::Position;
+use crate::job::{Patience, ServerJob, Tenant, Watch};
+use crate::qemu::ServerSpec;
+use crate::scenario::{Bench, Rack};
+use crate::server::Server;
+use anyhow::{Context, Result, ensure};
+use std::time::{Duration, Instant};
+
+/// For how long the appliance is without power.
+const DARK: Duration = Duration::from_millis(500);
+/// How long the appliance may take to ask: it waits some 20 s after a restart
+/// for machines that show themselves, then up to 4 s more.
+const ASKS: Duration = Duration::from_secs(90);
+/// First word of the console line that asks for power.
+const LINE: &str = "power: node ";
+
+/// What the appliance wants done to a machine's power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    On,
+    Off,
+    Cycle,
+}
+
+/// The scenario.
+pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
+    let spec = bench.small_disks(ServerSpec::bios("switched", 1));
+    let rack = bench.rack("reset-before-power", vec![spec])?;
+    let server = rack.server(0)?;
+    let patience = Patience::of(bench.form);
+    let mut job = ServerJob::power_on(server, rack.api(), watch)?;
+    job.inspect()?;
+    job.provide()?;
+    let tenant = Tenant::new("switched", 1, server.mac());
+    job.deploy(&bench.image, &tenant)?;
+
+    // The decision: a released machine runs its tenant's system and has to be
+    // restarted into the ramdisk.
+    let start = rack.appliance().console().mark();
+    job.verb("deleted")?;
+    watch.say("appliance", "reset between decision and effect");
+    rack.restart_appliance(DARK)?;
+    let before = job.look()?;
+    ensure!(
+        before["provision_state"] == "clean wait" || before["provision_state"] == "cleaning",
+        "the release was lost: {before}"
+    );
+    let early = asked(&rack, start, &job.node).0;
+    watch.say("appliance", "reset before it asks again");
+    // Before its start: what the first run printed does not count.
+    let mark = rack.appliance().console().mark();
+    rack.restart_appliance(DARK)?;
+    let wanted = wait_until_asked(&rack, mark, &job.node)?;
+    watch.say(
+        "appliance",
+        &format!("asks for {wanted:?} (before the last reset: {early:?})"),
+    );
+    carry_out(server, wanted)?;
+    job.wait_for("available", patience.boot + patience.clean)?;
+    job.read_disks(&tenant)?;
+    ensure!(
+        job.report.residue_bytes == 0,
+        "{} bytes of the tenant are left",
+        job.report.residue_bytes
+    );
+    Ok(())
+}
+
+/// Whether the appliance has asked for a node's power behind `from`, and the
+/// position up to which lines were read.
+fn asked(rack: &Rack, from: Position, node: &str) -> (Option<Wanted>, Position) {
+    let (lines, end) = rack.appliance().console().lines(from);
+    (lines.iter().find_map(|line| wanted_in(line, node)), end)
+}
+
+fn wait_until_asked(rack: &Rack, from: Position, node: &str) -> Result<Wanted> {
+    let end = Instant::now() + ASKS;
+    let mut from = from;
+    loop {
+        let (wanted, read) = asked(rack, from, node);
+        if let Some(wanted) = wanted {
+            return Ok(wanted);
+        }
+        from = read;
+        ensure!(
+            Instant::now() < end,
+            "the appliance does not ask for the power of node {node} again within {ASKS:?}; \
+             its console:\n{}",
+            rack.appliance().console().tail()
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// What a console line asks for, if it is about this node's power.
+fn wanted_in(line: &str, node: &str) -> Option<Wanted> {
+    let (_, rest) = line.split_once(LINE)?;
+    let (id, words) = rest.split_once('…')?;
+    if id.len() != 8 || !node.starts_with(id) {
+        return None;
+    }
+    let has = |wanted: &str| words.split_ascii_whitespace().any(|word| word == wanted);
+    match (has("on"), has("off")) {
+        (true, true) => Some(Wanted::Cycle),
+        (true, false) => Some(Wanted::On),
+        (false, true) => Some(Wanted::Off),
+        (false, false) => None,
+    }
+}
+
+/// Does with the machine's power what the appliance asked for.
+fn carry_out(server: &Server, wanted: Wanted) -> Result<()> {
+    match wanted {
+        Wanted::On => server.power_on(),
+        Wanted::Off => {
+            server.power_off();
+            Ok(())
+        }
+        Wanted::Cycle => server.power_cycle(),
+    }
+    .with_context(|| format!("{wanted:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_consoles_words_name_node_and_action() {
+        let node = "0a1b2c3d-0000-4000-8000-000000000000";
+        let line = |id: &str, action: &str| {
+            format!("info: power: node {id}… has no power interface. Switch it {action} by hand")
+        };
+        for (action, wanted) in [
+            ("on", Wanted::On),
+            ("off", Wanted::Off),
+            ("off and on", Wanted::Cycle),
+        ] {
+            assert_eq!(wanted_in(&line("0a1b2c3d", action), node), Some(wanted));
+            assert_eq!(wanted_in(&line("0a1b2c3e", action), node), None);
+        }
+        assert_eq!(wanted_in("dhcp: node 0a1b2c3d… on", node), None);
+    }
+}
