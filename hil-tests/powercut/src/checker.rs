@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 use farrier_controller::testing::ready;
 use farrier_controller::{Controller, RecordStore};
 use farrier_core::interface::{Image, NetworkId};
-use farrier_core::node::Node;
 use farrier_core::node::flags::Flags;
+use farrier_core::node::{AGENT_SILENT_MILLIS, Node};
 use farrier_core::power::GRACE_MILLIS;
 use farrier_core::{Config, Effect, Endpoint, Input, Instant, Rack};
 use farrier_dhcp::wire::{MessageType, Reply};
@@ -243,20 +243,19 @@ fn needs_power(node: &Node) -> bool {
         node.state,
         State::InspectWait | State::CleanWait | State::WaitCallBack | State::ServiceWait
     );
-    // An agent whose session was restored has time to prove itself.
-    let proves = node.boot.session.is_some() && !node.boot.left;
-    waits && !node.boot.imaged && !proves || node.power_request.is_some()
+    waits && !node.boot.imaged || node.power_request.is_some()
 }
 
-/// Ticks a restored rack until its grace is over. By then it has asked for
+/// Ticks a restored rack until its grace is over, and that of an agent whose
+/// session was restored. By then it has asked for
 /// every power operation that follows from its state.
 fn power_is_asked_for<S: RecordStore>(
     controller: &mut TestController<S>,
     tally: &mut Tally,
     what: &dyn Fn() -> String,
 ) {
-    /// Behind the grace: the jitter of a node, and a tick for each.
-    const BOUND: Instant = Instant::from_millis(GRACE_MILLIS + 10_000);
+    /// And behind that the jitter of a node, and a tick for each.
+    const BOUND: Instant = Instant::from_millis(GRACE_MILLIS + AGENT_SILENT_MILLIS + 10_000);
     let nodes = controller.rack().nodes().iter();
     let mut open: Vec<NodeId> = nodes
         .filter(|node| needs_power(node))

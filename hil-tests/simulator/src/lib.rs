@@ -20,7 +20,7 @@
 //! | [`appliance`], `records` | the controller over its journal, and what is compared over a restart |
 //! | `operator`, `tenant` | commands |
 //! | [`faults`], `fault_injection` | the kinds of faults with their counts, and those at random times |
-//! | [`invariants`], `owners`, `power_requests` | what must hold after every step |
+//! | [`invariants`] | what must hold after every step |
 //! | [`scenario`] | faults of the field, each with an end that is known |
 //! | [`digest`] | the proof of a replay |
 //! | [`run`] | many seeds, shrinking, the report |
@@ -45,8 +45,6 @@ mod fault_injection;
 mod imaging;
 mod network;
 mod operator;
-mod owners;
-mod power_requests;
 mod ramdisk;
 mod records;
 mod tenant;

@@ -42,13 +42,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 steps,
                 config_drive,
             } => self.verb(now, self.must_find(node)?, verb, steps, config_drive, out),
-            Command::RenameNode { node, name } => self.rename(self.unlocked(node)?, name),
-            Command::SetInstanceInfo { node, info } => {
-                self.set_instance(self.must_find(node)?, info)
-            }
-            Command::SetDriverInfo { node, key, value } => {
-                self.set_driver_info(self.unlocked(node)?, key, value, out)
-            }
             Command::PatchNode { node, patch } => self.patch(node, &patch, out),
             Command::SetTraits { node, traits } => self.set_traits(node, traits, out),
             Command::SetPower { node, action } => {
@@ -62,9 +55,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 Ok(())
             }
             Command::DeletePort { mac } => self.remove_port(mac),
-            Command::SetResourceClass { node, name } => {
-                self.set_class(self.unlocked(node)?, name, out)
-            }
             Command::SetTrait { node, name, on } => {
                 self.set_trait(self.unlocked(node)?, name, on, out)
             }
@@ -85,12 +75,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 address,
             } => self.give_address(now, network, mac, address, out),
             Command::ReleaseAddress { network, mac } => self.take_address(now, network, mac, out),
-            Command::SetAdminFlag {
-                node,
-                mark,
-                on,
-                reason,
-            } => self.mark(self.must_find(node)?, mark, on, reason),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::node::flags::Flags;
 pub use crate::node::power::{
     GRACE_MILLIS, OPERATION_MILLIS, REQUEST_MILLIS, SETTLE_MILLIS, SOFT_MILLIS,
 };
-use crate::node::{Node, PowerRequest};
+use crate::node::{AGENT_SILENT_MILLIS, Node, PowerRequest};
 use crate::rack::{Rack, count, edit};
 use farrier_lifecycle::State;
 use farrier_protocol::message::NodeId;
@@ -70,9 +70,7 @@ fn desired_power(node: &Node, now: Instant) -> DesiredPower {
     }
     let waits = agent_phase(node.state).is_some()
         && !node.boot.imaged
-        && !node.agent_is_live(now)
-        // Behind a restart of the appliance, the agent has its deadline.
-        && !(node.boot.session.is_some() && node.boot.heard.is_none() && !node.boot.left);
+        && agent_expected_until(node).is_none_or(|until| now >= until);
     if waits || node.state == State::Unrescuing {
         return DesiredPower::Started(node.since);
     }
@@ -86,6 +84,30 @@ fn desired_power(node: &Node, now: Instant) -> DesiredPower {
             PowerState::On | PowerState::Unknown => DesiredPower::On,
         },
     }
+}
+
+/// Until when a node's agent counts as there although nothing is heard of it:
+/// for a while behind its last request, or behind a restart of the appliance
+/// that has restored its session. `None` where there is no session.
+fn agent_expected_until(node: &Node) -> Option<Instant> {
+    if node.boot.session.is_none() || node.boot.left {
+        return None;
+    }
+    let from = node.boot.heard.unwrap_or(node.power_control.since);
+    Some(from.plus_millis(AGENT_SILENT_MILLIS))
+}
+
+/// When a node that waits for its machine may need an operation that it does
+/// not need now: its agent falls silent, or the next hop of its boot is late.
+fn rechecked_at(node: &Node, now: Instant) -> Option<Instant> {
+    if agent_phase(node.state).is_none() || node.boot.imaged {
+        return None;
+    }
+    match agent_expected_until(node) {
+        Some(until) if until > now => Some(until),
+        _ => node.timeline.due(node.since).map(|(_, until)| until),
+    }
+    .filter(|at| *at > now)
 }
 
 pub(crate) fn boot_device(node: &Node) -> BootDevice {
@@ -168,7 +190,10 @@ pub(crate) fn wakes_at(node: &Node, now: Instant) -> Option<Instant> {
     let request = node
         .power_request
         .map(|_| node.power_control.since.plus_millis(REQUEST_MILLIS));
-    let operation = needed(node, now).map(|_| node.power_control.due());
+    let operation = match needed(node, now) {
+        Some(_) => Some(node.power_control.due()),
+        None => rechecked_at(node, now),
+    };
     match (request, operation) {
         (Some(request), Some(operation)) => Some(request.min(operation)),
         (request, operation) => request.or(operation),

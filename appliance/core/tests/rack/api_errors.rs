@@ -102,7 +102,7 @@ fn errors_of_nodes_name_the_node_and_what_to_do() {
         let target = format!("/v1/nodes/rack-1/{target}");
         refused(&mut lab, method, &target, &body, "Node rack-1: ");
     }
-    let _agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let _agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.verb(0, Verb::Provide).unwrap();
     refused(
         &mut lab,

@@ -4,25 +4,24 @@
 //! nothing. Checked is what can be seen from outside - what the rack
 //! answers and shows, and what lies on disks - and not how it came to it.
 
-use farrier_core::interface::NetworkId;
+mod leases;
+mod owners;
+mod power_requests;
+mod tenants;
+
 use std::collections::BTreeMap;
 
 use core::net::Ipv4Addr;
-use farrier_core::ipam::PROVISIONING;
-use farrier_core::node::flags::Flags;
 use farrier_core::node::{Node, Reason};
-use farrier_core::{Config, Input};
-use farrier_dhcp::wire::{MessageType, Reply, Request};
 use farrier_lifecycle::State;
 use farrier_protocol::message::Mac;
 use farrier_testkit::outcome::Outcome;
 
+use self::owners::Owners;
+use self::power_requests::PowerRequests;
+use self::tenants::{is_cleaned, is_in_use};
 use crate::appliance::Appliance;
-use crate::boot::appliance_address;
-use crate::image;
 use crate::machine::{Machine, Stage};
-use crate::owners::Owners;
-use crate::power_requests::PowerRequests;
 
 /// Longest wait that any state may promise.
 const LONGEST_WAIT: u64 = 60 * 60_000;
@@ -94,11 +93,6 @@ impl Invariants {
         }
     }
 
-    /// The tenancy that a machine's node is in.
-    pub fn tenancy(&self, machine: usize) -> u64 {
-        self.tenancy.get(machine).copied().unwrap_or(0)
-    }
-
     fn wrong(&mut self, now: u64, what: impl FnOnce() -> String) {
         if self.violation.is_none() {
             self.violation = Some((now, what()));
@@ -126,58 +120,6 @@ impl Invariants {
     /// The appliance has started.
     pub fn restarted(&mut self) {
         self.power_requests.restarted();
-    }
-
-    /// An operator was granted something, with that text in a config drive
-    /// where there was one: what was asked before does not count any more.
-    pub fn asked(&mut self, slot: usize, text: Option<Vec<u8>>) {
-        if self.texts.len() <= slot {
-            self.texts.resize(slot + 1, None);
-        }
-        self.texts[slot] = text;
-    }
-
-    /// A machine is given the config drive in this slot.
-    pub fn drive_served(&mut self, now: u64, slot: usize, appliance: &Appliance, to: &Machine) {
-        let rack = appliance.rack();
-        let own = to.macs.iter().find_map(|mac| rack.find_by_mac(*mac));
-        if own != Some(slot) {
-            self.wrong(now, || {
-                format!(
-                    "machine {} is given the config drive of node {slot}",
-                    to.index
-                )
-            });
-        }
-    }
-
-    /// An input that the rack is about to take: clients may give addresses
-    /// back.
-    pub fn input(&mut self, input: &Input<'_>) {
-        let Input::Dhcp {
-            network: NetworkId::PROVISIONING,
-            payload,
-            ..
-        } = input
-        else {
-            return;
-        };
-        let Ok(request) = Request::parse(payload) else {
-            return;
-        };
-        let given_back = match request.message_type {
-            MessageType::Release => request.ciaddr,
-            MessageType::Decline => request.requested_ip.unwrap_or(Ipv4Addr::UNSPECIFIED),
-            _ => return,
-        };
-        let mac = Mac(request.chaddr);
-        if self
-            .promised
-            .get(&given_back)
-            .is_some_and(|(owner, _)| *owner == mac)
-        {
-            self.promised.remove(&given_back);
-        }
     }
 
     /// Checks the rack and the effects of a step.
@@ -240,46 +182,6 @@ impl Invariants {
         if let Some(pair) = instances.windows(2).find(|pair| pair[0] == pair[1]) {
             let instance = pair[0];
             self.wrong(now, || format!("{instance:?} has two nodes"));
-        }
-    }
-
-    fn dhcp(&mut self, now: u64, payload: &[u8]) {
-        let Ok(reply) = Reply::parse(payload) else {
-            self.wrong(now, || "a DHCP reply does not parse".into());
-            return;
-        };
-        let own = appliance_address();
-        if reply.server_id != own || reply.next_server.is_some_and(|server| server != own) {
-            self.wrong(now, || "a DHCP reply names a wrong server".into());
-        }
-        if let Some(url) = reply
-            .boot_file
-            .and_then(|file| file.strip_prefix(b"http://"))
-            && !url.starts_with(format!("{own}/").as_bytes())
-        {
-            self.wrong(now, || "a boot file lies on a wrong server".into());
-        }
-        let seconds = match (reply.message_type, reply.lease_secs) {
-            (MessageType::Ack, Some(seconds)) => seconds,
-            (MessageType::Offer, Some(_)) => 0,
-            _ => return,
-        };
-        let (address, mac) = (reply.yiaddr, Mac(reply.chaddr));
-        if address == own || !Config::default().on_link(address) {
-            self.wrong(now, || format!("{address} is no address to give away"));
-        }
-        if let Some((owner, until)) = self.promised.get(&address)
-            && *owner != mac
-            && *until > now
-        {
-            let owner = *owner;
-            self.wrong(now, || {
-                format!("{address} is promised to {mac:?} and still belongs to {owner:?}")
-            });
-        }
-        if seconds > 0 {
-            let until = now + u64::from(seconds) * 1000;
-            self.promised.insert(address, (mac, until));
         }
     }
 
@@ -363,137 +265,6 @@ impl Invariants {
         }
     }
 
-    fn changed(&mut self, now: u64, slot: usize, from: State, node: &Node, machines: &[Machine]) {
-        let machine = machines
-            .iter()
-            .find(|machine| node.macs.iter().any(|mac| machine.macs.contains(mac)));
-        let Some(machine) = machine else {
-            return;
-        };
-        match node.state {
-            State::Available => {
-                self.cleaned += 1;
-                if let Some(place) = machine.disks.iter().position(|disk| !disk.is_empty()) {
-                    self.wrong(now, || {
-                        format!(
-                            "node {slot} is available (after {from}) and disk {place} of machine \
-                             {} is not empty",
-                            machine.index
-                        )
-                    });
-                }
-            }
-            State::Deploying | State::WaitCallBack if from == State::Available => {
-                self.tenancies += 1;
-                if let Some(tenancy) = self.tenancy.get_mut(machine.index) {
-                    *tenancy = self.tenancies;
-                }
-            }
-            State::Active if matches!(from, State::Deploying | State::WaitCallBack) => {
-                self.deployed += 1;
-                self.handed_over(now, slot, machine);
-            }
-            _ => {}
-        }
-    }
-
-    /// A tenant's use is over: nothing of it is kept.
-    fn released(&mut self, now: u64, slot: usize, node: &Node, appliance: &Appliance) {
-        let claimed = node.instance.instance_uuid.is_some()
-            || node.flags.contains(Flags::ALLOCATED)
-            || node.wanted != 0;
-        if claimed || node.config_drive.is_some() || node.written.is_some() {
-            self.wrong(now, || {
-                format!("node {slot} was released and keeps what was its tenant's")
-            });
-        }
-        let leaks = appliance.rack().ipam().entries().iter().find(|entry| {
-            entry.is_held()
-                && !entry.is_named()
-                && entry.network != PROVISIONING
-                && node.macs.contains(&entry.mac)
-        });
-        if let Some(entry) = leaks {
-            let address = entry.address;
-            self.wrong(now, || {
-                format!("node {slot} was released and keeps {address} of its tenant")
-            });
-        }
-    }
-
-    /// A machine goes to its tenant: with the image, the whole image, and
-    /// nothing of the tenant before.
-    fn handed_over(&mut self, now: u64, slot: usize, machine: &Machine) {
-        let tenancy = self.tenancy(machine.index);
-        if machine
-            .disks
-            .iter()
-            .any(|disk| disk.holds_others_than(tenancy))
-        {
-            self.wrong(now, || {
-                format!("node {slot} goes to a tenant with another tenant's data")
-            });
-        }
-        let image = image::catalogue();
-        let mut disks = machine.disks.iter();
-        let written = disks.any(|disk| image.is_on(&disk.peek(0, image.raw.len())));
-        let text = self.texts.get(slot).cloned().flatten();
-        let found = |text| {
-            machine
-                .disks
-                .iter()
-                .any(|disk| disk.texts().contains(&text))
-        };
-        if text.is_some_and(|text| !found(text)) {
-            self.wrong(now, || {
-                format!("node {slot} is active and its config drive is on no disk")
-            });
-        }
-        if !written {
-            self.wrong(now, || {
-                format!("node {slot} is active and its image is on no disk")
-            });
-        }
-    }
-
-    /// An agent has begun an order that destroys.
-    pub fn destroys(&mut self, now: u64, appliance: &Appliance, machine: &Machine) {
-        let rack = appliance.rack();
-        let node = machine.macs.iter().find_map(|mac| rack.find_by_mac(*mac));
-        let state = node
-            .and_then(|slot| rack.nodes().get(slot))
-            .map(|n| n.state);
-        if let Some(
-            State::Active
-            | State::Rescue
-            | State::Adopting
-            | State::Servicing
-            | State::ServiceWait
-            | State::ServiceHold,
-        )
-        | None = state
-        {
-            self.wrong(now, || {
-                format!(
-                    "machine {} is told to destroy its disks while its node is in {state:?}",
-                    machine.index
-                )
-            });
-        }
-    }
-
-    /// An agent has done a piece of its work.
-    pub fn worked(&mut self, now: u64, machine: &Machine) {
-        if machine.disks.iter().any(|disk| disk.strays() > 0) {
-            self.wrong(now, || {
-                format!(
-                    "a disk of machine {} was written that no order named",
-                    machine.index
-                )
-            });
-        }
-    }
-
     /// The last check, long after faults and operators stopped.
     pub fn at_rest(&mut self, now: u64, appliance: &Appliance, machines: &[Machine]) {
         let nodes = appliance.rack().nodes();
@@ -537,29 +308,6 @@ impl Invariants {
             self.wrong(now, || format!("{bound} leases for {running} machines"));
         }
     }
-}
-
-/// Whether a tenant has the node.
-fn is_in_use(state: State) -> bool {
-    matches!(
-        state,
-        State::Active
-            | State::Error
-            | State::WaitCallBack
-            | State::DeployHold
-            | State::DeployFailed
-            | State::ServiceWait
-            | State::ServiceHold
-            | State::ServiceFailed
-    )
-}
-
-/// Whether the node is on its way from a tenant to the next one.
-fn is_cleaned(state: State) -> bool {
-    matches!(
-        state,
-        State::Cleaning | State::CleanWait | State::CleanFailed
-    )
 }
 
 /// Whether a node's state is one in which its machine is asked to start.

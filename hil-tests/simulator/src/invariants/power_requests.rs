@@ -8,7 +8,7 @@
 
 use farrier_core::Instant;
 use farrier_core::node::flags::Flags;
-use farrier_core::node::{Hop, Node};
+use farrier_core::node::{AGENT_SILENT_MILLIS, Hop, Node};
 use farrier_core::power::{GRACE_MILLIS, OPERATION_MILLIS, SETTLE_MILLIS};
 use farrier_lifecycle::State;
 
@@ -57,7 +57,7 @@ impl PowerRequests {
             self.0.resize(slot + 1, None);
         }
         let place = self.0.get_mut(slot)?;
-        if !waits(node, clock) {
+        if !waits(node) {
             *place = None;
             return None;
         }
@@ -70,12 +70,8 @@ impl PowerRequests {
         if wait.began != node.since {
             *wait = fresh;
         }
-        let boots = match node.timeline.due(node.since) {
-            None => true,
-            Some((hop, until)) => hop != Hop::Discover && clock < until,
-        };
-        if boots {
-            wait.from = now;
+        if let Some(until) = headway(node, clock) {
+            wait.from = now + until.since(clock);
             return None;
         }
         let bound = match wait.requests {
@@ -97,17 +93,26 @@ impl PowerRequests {
     }
 }
 
+/// Until when no request is needed: an agent counts as there for a while behind
+/// its last request or the appliance's start, and a boot makes headway as long
+/// as each of its hops is in time.
+fn headway(node: &Node, clock: Instant) -> Option<Instant> {
+    let from = node.boot.heard.unwrap_or(node.since);
+    let agent = from.plus_millis(AGENT_SILENT_MILLIS);
+    if node.boot.session.is_some() && !node.boot.left && clock < agent {
+        return Some(agent);
+    }
+    match node.timeline.due(node.since) {
+        None => Some(clock),
+        Some((hop, until)) => (hop != Hop::Discover && clock < until).then_some(until),
+    }
+}
+
 /// Whether a node waits for its machine to boot the agent.
-fn waits(node: &Node, clock: Instant) -> bool {
+fn waits(node: &Node) -> bool {
     let waiting = matches!(
         node.state,
         State::InspectWait | State::CleanWait | State::WaitCallBack | State::ServiceWait
     );
-    // After a restart of the appliance an agent has time to prove itself.
-    let proves = node.boot.session.is_some() && node.boot.heard.is_none() && !node.boot.left;
-    waiting
-        && !node.boot.imaged
-        && !proves
-        && !node.agent_is_live(clock)
-        && !node.flags.contains(Flags::RECORDS_LOST)
+    waiting && !node.boot.imaged && !node.flags.contains(Flags::RECORDS_LOST)
 }
