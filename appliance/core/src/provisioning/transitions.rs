@@ -12,6 +12,7 @@ use crate::node::Reason;
 use crate::node::flags::Flags;
 use crate::node::{AgentPhase, Happening, InstanceInfo, Node, agent_phase, cut};
 use crate::persist::record::Record;
+use crate::power::network_is_confirmed;
 use crate::provisioning::steps::{Step, Steps};
 use crate::rack::{Rack, edit};
 use farrier_lifecycle::{Event, State, Verb};
@@ -274,10 +275,22 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// The image is on the disk and proven, and the machine leaves the
     /// ramdisk for it.
-    pub fn deployed(&mut self, now: Instant, index: usize, reason: Reason, out: &mut Effects) {
+    pub(crate) fn deployed(
+        &mut self,
+        now: Instant,
+        index: usize,
+        reason: Reason,
+        out: &mut Effects,
+    ) {
         let Some(node) = edit!(self, index) else {
             return;
         };
+        // The evidence that the transition needs: the machine's packets come by
+        // the network that it should be on. Without it the deadline fails the
+        // state.
+        if !network_is_confirmed(node, now) {
+            return;
+        }
         node.boot.imaged = false;
         if matches!(node.state, State::WaitCallBack | State::ServiceWait) {
             self.event(now, index, Event::Resume, reason, out);
