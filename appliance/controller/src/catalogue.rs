@@ -43,11 +43,12 @@ impl core::fmt::Display for AssetError {
         match self {
             AssetError::Missing(kind) => write!(
                 f,
-                "the asset store has no {kind:?}: make it with `cargo xtask image`"
+                "the asset store has no {kind:?}: make a store with `cargo xtask dist`"
             ),
             AssetError::Damaged(kind) => write!(
                 f,
-                "the asset store's {kind:?} does not decode: make the store again"
+                "the asset store's {kind:?} does not decode: make the store again with \
+                 `cargo xtask dist`"
             ),
         }
     }

@@ -41,6 +41,25 @@ pub enum StartError {
     Config(ConfigError),
 }
 
+impl core::fmt::Display for StartError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            StartError::Store(why) => write!(f, "the asset store can not be read: {why:?}"),
+            StartError::Asset(why) => why.fmt(f),
+            StartError::Records => f.write_str("the journal can not be read, see above"),
+            StartError::NotDurable => f.write_str("the journal's flash does not take records"),
+            StartError::Config(why) => {
+                write!(
+                    f,
+                    "the configuration in the asset store is impossible: {why:?}"
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for StartError {}
+
 impl From<StoreError> for StartError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)

@@ -311,7 +311,7 @@ macro_rules! program {
                 };
                 let running = match $crate::bringup::start(parts, memory).await {
                     Ok(running) => running,
-                    Err(error) => panic!("the appliance does not start: {error:?}"),
+                    Err(error) => panic!("the appliance does not start: {error}"),
                 };
                 let context: &'static Context = CONTEXT.init(running.context);
                 // Each pool has as many places as are taken here, once.
