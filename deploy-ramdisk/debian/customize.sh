@@ -4,7 +4,9 @@
 set -eu
 root=$1
 
-# Each instance creates its identity at its first boot.
+# Each instance creates its identity at its first boot. The file can be
+# read-only, which stops the root of fakeroot from writing to it.
+rm -f "$root/etc/machine-id"
 : >"$root/etc/machine-id"
 rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/dbus/machine-id"
 rm -f "$root/etc/hostname" "$root/etc/resolv.conf"

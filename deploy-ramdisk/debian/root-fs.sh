@@ -1,15 +1,21 @@
 # Reads a tar file of a root file system from standard input and writes an ext4 file
-# system with it to standard output. Runs as root or as the root of a user namespace,
+# system with it to standard output. Runs as root, under fakeroot, or as the root of a user namespace,
 # whose processes may not be able to read the user's folders.
-# Arguments: path of mke2fs, UUID, bytes of slack.
+# Arguments: path of mke2fs, UUID, bytes of slack, and "xattrs" where extended
+# attributes are kept.
 set -eu
 mke2fs=$1 uuid=$2 slack=$3
+# fakeroot forgets the type of a file that gets an extended attribute.
+case $4 in
+xattrs) set -- --xattrs '--xattrs-include=*' ;;
+*) set -- ;;
+esac
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/farrier-root-fs.XXXXXXXXXX")
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/root"
 # A user namespace can't create device nodes; the kernel populates /dev.
-tar -x --numeric-owner --xattrs --xattrs-include='*' --exclude='./dev/*' -C "$work/root"
+tar -x --numeric-owner "$@" --exclude='./dev/*' -C "$work/root"
 
 # Files rounded up to blocks, and a thirtieth for inodes and block maps.
 used=$(du -s --block-size=1 "$work/root" | cut -f1)

@@ -176,7 +176,7 @@ impl Forwarder {
     }
 }
 
-/// TCP connections from localhost, each continued over somebody's stack.
+/// TCP connections from localhost, each continued over the caller's stack.
 pub(crate) struct Connections {
     listener: TcpListener,
     passages: Vec<Passage>,

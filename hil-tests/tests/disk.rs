@@ -145,7 +145,7 @@ fn a_table_that_does_not_fit_the_disk_is_refused() {
     file.write_all_at(&byte, at).unwrap();
     assert!(read_table(&path).is_ok());
 
-    // An image that was written to a larger disk, and nobody fixed it.
+    // An image on a larger disk, with its backup table left in the middle.
     file.set_len(16 * MIB).unwrap();
     assert!(read_table(&path).is_err());
     file.set_len(8 * MIB).unwrap();

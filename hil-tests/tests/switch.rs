@@ -151,7 +151,7 @@ fn a_peer_that_dies_finds_its_port_again() {
 }
 
 #[test]
-fn a_stalled_peer_loses_its_own_frames_and_nobody_elses() {
+fn a_stalled_peer_loses_only_its_own_frames() {
     let switch = switch();
     let stalled = switch.add_port("stalled").unwrap();
     let reader = switch.add_port("reader").unwrap();
@@ -278,7 +278,7 @@ fn hooks_change_and_drop_until_they_are_removed() {
     assert_eq!(a.counters().drops.hook, 1);
 }
 
-/// A UDP datagram over IPv4, without checksums: nobody here checks them.
+/// A UDP datagram over IPv4, without checksums: no test checks them.
 fn udp(source: u16, destination: u16, body: &[u8]) -> Vec<u8> {
     let mut packet = vec![
         0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255,

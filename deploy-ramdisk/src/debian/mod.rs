@@ -130,6 +130,7 @@ pub enum Privilege {
     /// A user namespace in which this user is root; needs `newuidmap`.
     Unshare,
     /// `fakechroot` and `fakeroot`, which intercept the calls that need root.
+    /// File capabilities (those of `ping`) are lost.
     Fakechroot,
 }
 
@@ -227,6 +228,10 @@ fn write_root_fs(
         .arg(mke2fs.get_program())
         .arg(ROOT_UUID)
         .arg(SLACK.to_string())
+        .arg(match privilege {
+            Privilege::Root | Privilege::Unshare => "xattrs",
+            Privilege::Fakechroot => "no-xattrs",
+        })
         .stdin(File::open(tree)?)
         .stdout(File::create(root_fs)?)
         .stderr(Stdio::piped())

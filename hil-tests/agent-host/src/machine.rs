@@ -242,8 +242,8 @@ impl Machine for HostMachine {
         peak_rss_kib()
     }
 
-    fn say(&self, line: &str) {
-        console::say(line);
+    fn log(&self, line: &str) {
+        console::log(line);
     }
 
     /// A fault of the process ends it, which the rig sees.
@@ -256,7 +256,7 @@ impl Machine for HostMachine {
             FinalReport::Reboot => ("rebooting", EXIT_REBOOT),
             FinalReport::PowerOff => ("powering off", EXIT_POWER_OFF),
         };
-        console::say(text);
+        console::log(text);
         std::process::exit(status);
     }
 }

@@ -21,13 +21,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use farrier_agent::agent::{Agent, Settings};
-use farrier_agent::client::converse;
+use farrier_agent::client;
 use farrier_agent::engine::cmdline::BootParameters;
-use farrier_agent::sys::console::say;
+use farrier_agent::sys::console::log;
 use farrier_agent::sys::random;
 use farrier_image::manifest::PublicKey as ImageKey;
-use farrier_protocol::client::Randoms;
-use farrier_protocol::conversation::{Config, Conversation};
+use farrier_protocol::agent_client::{AgentClient, Config};
+use farrier_protocol::client::HandshakeEntropy;
 use farrier_protocol::message::{AgentHandshake, BootMode, Mac};
 use farrier_protocol::signing::{PublicKey, SecretKey};
 
@@ -35,13 +35,13 @@ use machine::{Description, HostMachine};
 
 fn main() -> ExitCode {
     match run() {
-        Ok(()) => say("the conversation is over"),
-        Err(error) => say(&format!("{error:#}")),
+        Ok(()) => log("the session ended"),
+        Err(error) => log(&format!("{error:#}")),
     }
     ExitCode::FAILURE
 }
 
-/// Comes back only where this boot can't go on; a reboot or power off ends
+/// Returns only if this boot ended without a reboot or power-off, which end
 /// the process.
 fn run() -> Result<()> {
     let path = std::env::args_os()
@@ -49,7 +49,7 @@ fn run() -> Result<()> {
         .context("usage: farrier-agent-host DESCRIPTION.json")?;
     let text = std::fs::read(&path).with_context(|| format!("{}", Path::new(&path).display()))?;
     let description: Description = serde_json::from_slice(&text)?;
-    say(concat!(
+    log(concat!(
         "version ",
         env!("CARGO_PKG_VERSION"),
         ", on a host"
@@ -63,11 +63,11 @@ fn run() -> Result<()> {
         image_key: ImageKey(machine.key("operator.ed25519")?),
         http_server: local(machine.description.http_port),
     };
-    let conversation = Conversation::new(Config {
+    let protocol = AgentClient::new(Config {
         appliance: machine.key("appliance.x25519")?,
         orders: PublicKey(machine.key("appliance.ed25519")?),
         ticket: parameters.ticket,
-        hello: AgentHandshake {
+        handshake: AgentHandshake {
             version_min: 0,
             version_max: 0,
             boot_key: [0; 32],
@@ -80,24 +80,24 @@ fn run() -> Result<()> {
             },
         },
         boot_key: SecretKey::from_bytes(&random()),
-        randoms: Randoms {
+        entropy: HandshakeEntropy {
             static_secret: random(),
             ephemeral: random(),
         },
     })
     .map_err(|error| anyhow!("the appliance's key can't be used: {error:?}"))?;
-    say(&format!(
-        "calling {} port {}",
+    log(&format!(
+        "appliance {} port {}",
         parameters.appliance, parameters.port
     ));
-    let driver = converse(
+    let runner = client::run(
         &socket,
-        conversation,
+        protocol,
         Agent::new(Arc::new(machine), settings),
         || {},
     );
-    match driver.handler().lost() {
-        Some(lost) => Err(anyhow!("the appliance is lost: {lost:?}")),
+    match runner.handler().lost() {
+        Some(lost) => Err(anyhow!("session lost: {lost:?}")),
         None => Ok(()),
     }
 }

@@ -1,9 +1,7 @@
 //! Operators: they bring nodes into use and back, repair what failed, and
 //! contradict each other. What tenants want of nodes is in `tenant`.
 
-use farrier_core::interface::Actor;
-use farrier_core::interface::NewNode;
-use farrier_core::interface::PowerAction;
+use farrier_core::interface::{Actor, NewNode, NodePatch, PowerAction};
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::provisioning::steps::{Step, Steps};
 use farrier_core::{Command, Input};
@@ -252,11 +250,9 @@ impl Simulation {
             let ends = self.random.below(3) != 0;
             if ends {
                 self.look_after(slot);
-                self.command(Command::SetAdminFlag {
+                self.command(Command::PatchNode {
                     node: id,
-                    mark,
-                    on: false,
-                    reason: "",
+                    patch: NodePatch::flag(mark, false, ""),
                 });
             }
             return !ends;
@@ -267,11 +263,9 @@ impl Simulation {
                 AdminFlag::Protected,
                 AdminFlag::Retired,
             ]);
-            self.command(Command::SetAdminFlag {
+            self.command(Command::PatchNode {
                 node: id,
-                mark,
-                on: true,
-                reason: "an operator's reason",
+                patch: NodePatch::flag(mark, true, "an operator's reason"),
             });
         }
         false

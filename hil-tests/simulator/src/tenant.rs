@@ -5,9 +5,8 @@ use core::net::Ipv4Addr;
 
 use farrier_core::Command;
 use farrier_core::allocation::Requirements;
-use farrier_core::interface::Allocate;
+use farrier_core::interface::{Allocate, NodePatch};
 use farrier_core::ipam::Network;
-use farrier_core::node::InstanceInfo;
 use farrier_core::provisioning::steps::{Step, Steps};
 use farrier_core::strings::KeyValues;
 use farrier_lifecycle::Verb;
@@ -69,13 +68,9 @@ impl Simulation {
         let Some(node) = self.appliance.rack().nodes().get(slot) else {
             return false;
         };
-        let info = InstanceInfo {
-            image_source: image::NAME.try_into().unwrap_or_default(),
-            // An allocation's identity stays.
-            ..node.instance.clone()
-        };
         let node = node.id;
-        self.command(Command::SetInstanceInfo { node, info })
+        let patch = NodePatch::image_source(image::NAME);
+        self.command(Command::PatchNode { node, patch })
     }
 
     /// A node is deployed: at times after an allocation, which may find
@@ -84,9 +79,9 @@ impl Simulation {
         let id = self.appliance.rack().nodes()[slot].id;
         if self.random.below(4) == 0 {
             let allocation = NodeId(self.random.bytes());
-            self.command(Command::SetResourceClass {
+            self.command(Command::PatchNode {
                 node: id,
-                name: CLASS,
+                patch: NodePatch::resource_class(CLASS),
             });
             let class = self.random.pick(&[CLASS, FLAVOR]);
             self.command(Command::Allocate(Allocate {

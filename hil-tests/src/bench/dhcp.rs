@@ -80,7 +80,7 @@ impl<'a> Clients<'a> {
                 ..discover
             },
             Kind::Other => Request {
-                host_name: Some(b"somebody"),
+                host_name: Some(b"somehost"),
                 parameter_list: Some(&OTHER_OPTIONS),
                 ..discover
             },
@@ -151,7 +151,7 @@ fn receive<T>(port: &HostPort, xid: u32, take: impl FnOnce(&Reply<'_>) -> Result
         if reply.xid == xid {
             ensure!(
                 datagram.dst_mac == reply.chaddr || datagram.dst_mac == BROADCAST,
-                "an answer to somebody else"
+                "an answer for another client"
             );
             return take(&reply);
         }

@@ -37,11 +37,10 @@ pub struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    /// A meter for an appliance that was told to say its load and has come to
-    /// rest after its start.
+    /// A meter for an appliance that logs its load and is idle after its start.
     ///
     /// # Errors
-    /// It says nothing.
+    /// It logs no load.
     pub fn new(rack: &'a Rack) -> Result<Self> {
         let meter = Self {
             console: rack.appliance().console(),

@@ -1,4 +1,4 @@
-//! The partition table that a deploy left: read whole, and not believed.
+//! Reads and checks the whole partition table that a deploy left.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

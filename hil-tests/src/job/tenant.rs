@@ -1,5 +1,5 @@
-//! Somebody who rents a server: who they are, and what their instance must
-//! say to prove that it is theirs.
+//! A tenant: its identity, and the line that its instance has to print as
+//! proof.
 
 use crate::switch::Mac;
 use serde_json::{Value, json};
@@ -26,8 +26,7 @@ pub struct Tenant {
 
 impl Tenant {
     /// A tenant whose identifiers come from `number` and the server's name.
-    /// The key is a well-formed ed25519 public key whose private half nobody
-    /// has; `mac` is the interface that their network uses.
+    /// The key is a well-formed ed25519 public key without a private half; `mac` is the interface that their network uses.
     pub fn new(server: &str, number: u8, mac: Mac) -> Self {
         use base64::Engine as _;
         use sha2::{Digest, Sha256};

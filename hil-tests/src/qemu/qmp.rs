@@ -84,7 +84,7 @@ fn read(
 ) {
     for line in lines.lines().map_while(Result::ok) {
         // The greeting and events that this QEMU knows and `qapi` does not
-        // are no messages, and nobody waits for them.
+        // are no messages, and no caller waits for them.
         match serde_json::from_str::<QmpMessageAny>(&line) {
             Ok(QmpMessage::Response(reply)) => {
                 replies.send(reply.result()).ok();

@@ -34,7 +34,7 @@ const CAPTURE: &str = "FARRIER_CAPTURE";
 /// Writes an asset store to a path.
 pub type StoreWriter = Arc<dyn Fn(&Path) -> Result<()> + Send + Sync>;
 
-/// The parts that racks are built of, made by whoever runs the scenarios.
+/// The parts that racks are built of, made by the caller of the scenarios.
 #[derive(Clone)]
 pub struct Bench {
     /// Finds outside programs.
@@ -151,7 +151,7 @@ impl Bench {
 }
 
 /// A rack with power. Dropping it ends every machine and removes its folder,
-/// unless somebody wanted to [`keep`](Rack::keep) that.
+/// unless [`keep`](Rack::keep) was called.
 #[derive(Debug)]
 pub struct Rack {
     // Dropped in this order: machines, then what they hang on.

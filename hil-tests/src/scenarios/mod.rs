@@ -1,8 +1,7 @@
 //! The scenarios: servers and the shipping appliance in one virtual rack,
 //! each with a result that is checked from outside.
 //!
-//! A scenario brings no parts: a [`Bench`] has them, built by whoever runs
-//! it. It may run beside others; everything of it is in a folder of its own.
+//! A scenario builds no parts: its caller's [`Bench`] has them. It may run beside others; everything of it is in a folder of its own.
 //! [`ALL`] says in which forms each can run.
 
 mod appliance_restart;

@@ -51,7 +51,7 @@ fn cycle(bench: &Bench, rack: &Rack, server: &Server, watch: &dyn Watch) -> Resu
     cut(server, watch, "network boot")?;
     let mut job = ServerJob::power_on(server, rack.api(), watch)?;
 
-    // While the agent inspects, or waits to be told to.
+    // While the agent inspects, or waits for the order.
     job.verb("manage")?;
     job.wait_for("manageable", Duration::from_secs(30))?;
     job.verb("inspect")?;

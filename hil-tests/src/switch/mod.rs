@@ -4,8 +4,8 @@
 //! `-netdev stream` (each frame behind its length as a big-endian `u32`), or
 //! [`HostPort`]s through which the process itself sends and receives raw
 //! frames. The switch listens; a QEMU that dies and returns finds its port
-//! where it was. A peer that does not read costs itself frames (a bounded
-//! queue, then counted drops) and nobody else anything.
+//! where it was. A peer that does not read loses its own frames (a bounded
+//! queue, then counted drops) and no others.
 //!
 //! On the way a frame passes, in this order: the sender's capture, the
 //! sender's inward [`Faults`], the [`Hook`]s, address learning, the

@@ -251,7 +251,7 @@ pub(crate) fn observer(filter: Box<dyn FnMut(&Seen) -> bool + Send>) -> (Observe
 }
 
 impl ObserverSink {
-    /// Passes the frame on if it is wanted; false once nobody listens.
+    /// Passes the frame on if it is wanted; false once the observer is gone.
     pub fn offer(&mut self, seen: &Seen) -> bool {
         if !(self.filter)(seen) {
             return true;

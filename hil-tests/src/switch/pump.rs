@@ -156,7 +156,7 @@ impl Pump {
         }
     }
 
-    /// Sleeps until something can be done; tells for each socket whether its
+    /// Sleeps until something can be done. Returns for each socket whether its
     /// listener and its peer have something to read.
     fn wait(&self, next: Option<Instant>) -> Vec<(bool, bool)> {
         let left = next.map_or(IDLE, |next| {
@@ -196,7 +196,7 @@ impl Pump {
         let now = Instant::now();
         let mut fabric = self.shared.fabric();
         fabric.in_pump = true;
-        for (socket, (knock, readable)) in self.sockets.iter_mut().zip(ready) {
+        for (socket, (connects, readable)) in self.sockets.iter_mut().zip(ready) {
             if *readable
                 && let Some(peer) = &mut socket.peer
                 && peer.receive(socket.id, &mut fabric, now).is_err()
@@ -205,7 +205,7 @@ impl Pump {
                 fabric.ports[socket.id.0].set_linked(false);
             }
             // The newest connection wins: the old QEMU is dead or dying.
-            while *knock && let Ok((stream, _)) = socket.listener.accept() {
+            while *connects && let Ok((stream, _)) = socket.listener.accept() {
                 if stream.set_nonblocking(true).is_ok() {
                     socket.peer = Some(Peer::new(stream));
                     fabric.ports[socket.id.0].set_linked(true);

@@ -6,7 +6,7 @@
 
 use crate::board_files::{self, BoardFile};
 use crate::user_namespaces::{self, ImageMode};
-use crate::{Error, Result, toolchain, tools, workspace};
+use crate::{Error, Result, target_folder, toolchain, tools, workspace};
 
 /// A part of the work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,12 +159,23 @@ pub fn check(parts: &[Part]) -> Result<()> {
     if let Err(error) = tools::ensure(&names) {
         refusals.insert(0, error);
     }
+    if parts.contains(&Part::Ramdisk) && !has_kernel() {
+        refusals.extend(tools::ensure_package_lists().err());
+    }
     refusals.dedup();
     if refusals.is_empty() {
         return Ok(());
     }
     let texts: Vec<_> = refusals.iter().map(Error::to_string).collect();
     Err(Error::new(texts.join("\n")))
+}
+
+/// Whether the ramdisk's kernel was unpacked by an earlier run.
+fn has_kernel() -> bool {
+    let folder = target_folder().join("ramdisk/kernel");
+    folder
+        .read_dir()
+        .is_ok_and(|mut items| items.any(|item| item.is_ok_and(|item| item.file_name() != "work")))
 }
 
 #[cfg(test)]

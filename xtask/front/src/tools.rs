@@ -61,6 +61,14 @@ pub fn ensure(names: &[&str]) -> Result<()> {
     }
 }
 
+/// Makes sure that apt knows packages: a fresh container has no lists of them.
+///
+/// # Errors
+/// There are none, and this user can't download them.
+pub fn ensure_package_lists() -> Result<()> {
+    install::package_lists()
+}
+
 /// Whether the table has this name.
 #[must_use]
 pub fn is_known(name: &str) -> bool {

@@ -183,12 +183,12 @@ mod tests {
     }
 
     #[test]
-    fn a_user_without_subordinate_ids_is_told_to_add_them() {
+    fn a_user_without_subordinate_ids_learns_how_to_add_them() {
         let system = System {
-            user: "stranger".into(),
+            user: "nobody-else".into(),
             ..user()
         };
         let text = decide(&system).unwrap_err().to_string();
-        assert!(text.contains("--add-subuids") && text.contains("stranger"));
+        assert!(text.contains("--add-subuids") && text.contains("nobody-else"));
     }
 }

@@ -8,7 +8,7 @@ mod scale;
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -21,6 +21,7 @@ use farrier_deploy_ramdisk::ipxe;
 use farrier_hil_tests::bench::{Meter, dhcp, reset, tftp};
 use farrier_hil_tests::qemu::ApplianceSpec;
 use farrier_hil_tests::scenario::{Bench, Rack};
+use farrier_hil_tests::server::Form;
 use farrier_hil_tests::switch::Mac;
 use farrier_protocol::signing;
 use serde::Serialize;
@@ -330,6 +331,9 @@ fn prepare(variant: Option<&str>) -> Result<(Bench, Vec<u8>)> {
     }
     let bench = Bench {
         tools: tools::as_fn(),
+        // No server boots here.
+        form: Form::Whole,
+        agent: PathBuf::new(),
         image: String::new(),
         work: target_folder().join("rigs"),
         address: config.address,

@@ -132,19 +132,13 @@ fn built(stage: &Stage) -> Result<PathBuf> {
 
 /// The command that builds the simulator, and the program's path.
 fn build_command(pace: Pace) -> Result<(Command, PathBuf)> {
-    let mut command = tools::command("cargo")?;
-    command
-        .current_dir(workspace())
-        .env("CARGO_TARGET_DIR", target_folder())
-        .args(["build", "--locked"]);
-    let folder = match pace {
-        Pace::Tests => {
-            command.args(AS_THE_TESTS).args(["--bin", PROGRAM]);
-            "debug"
-        }
+    let (command, folder) = match pace {
+        Pace::Tests => (xtask::build_as_tests(PROGRAM)?, "debug"),
         Pace::Full => {
             let mut command = tools::command("cargo")?;
             command
+                .current_dir(workspace())
+                .env("CARGO_TARGET_DIR", target_folder())
                 .args(["build", "--locked", "--package", PACKAGE])
                 .args(["--profile", "sim"])
                 // It runs on the machine that builds it. Without this option
@@ -154,8 +148,7 @@ fn build_command(pace: Pace) -> Result<(Command, PathBuf)> {
             (command, "sim")
         }
     };
-    let program = target_folder().join(folder).join(PROGRAM);
-    Ok((command, program))
+    Ok((command, target_folder().join(folder).join(PROGRAM)))
 }
 
 /// Shows that each scenario fails where its bug is in the code.

@@ -1,5 +1,4 @@
-//! What operators wish of a node besides verbs: names, instances, driver
-//! info, flags.
+//! Commands: each is checked and carried out as a whole.
 
 mod networks;
 mod nodes;
@@ -42,13 +41,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 steps,
                 config_drive,
             } => self.verb(now, self.must_find(node)?, verb, steps, config_drive, out),
-            Command::RenameNode { node, name } => self.rename(self.unlocked(node)?, name),
-            Command::SetInstanceInfo { node, info } => {
-                self.set_instance(self.must_find(node)?, info)
-            }
-            Command::SetDriverInfo { node, key, value } => {
-                self.set_driver_info(self.unlocked(node)?, key, value, out)
-            }
             Command::PatchNode { node, patch } => self.patch(node, &patch, out),
             Command::SetTraits { node, traits } => self.set_traits(node, traits, out),
             Command::SetPower { node, action } => {
@@ -62,9 +54,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 Ok(())
             }
             Command::DeletePort { mac } => self.remove_port(mac),
-            Command::SetResourceClass { node, name } => {
-                self.set_class(self.unlocked(node)?, name, out)
-            }
             Command::SetTrait { node, name, on } => {
                 self.set_trait(self.unlocked(node)?, name, on, out)
             }
@@ -85,12 +74,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 address,
             } => self.give_address(now, network, mac, address, out),
             Command::ReleaseAddress { network, mac } => self.take_address(now, network, mac, out),
-            Command::SetAdminFlag {
-                node,
-                mark,
-                on,
-                reason,
-            } => self.mark(self.must_find(node)?, mark, on, reason),
         }
     }
 
@@ -176,7 +159,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     ) -> Result<(), CommandError> {
         let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
         let state = node.state;
-        // An operator may say "hands off" at any time; the other marks are
+        // Maintenance can be set and ended at any time; the other flags are
         // changes like all others.
         if state.is_busy() && mark != AdminFlag::Maintenance {
             return Err(CommandError::Locked(state));

@@ -25,7 +25,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.serial = serial;
         node.flags.set(Flags::BY_HAND, true);
         self.add_node(node)?;
-        if !name.is_empty() {}
         Ok(())
     }
 

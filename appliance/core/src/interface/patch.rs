@@ -8,7 +8,7 @@ use farrier_protocol::message::NodeId;
 pub struct FlagPatch<'a> {
     /// Set or cleared; `None` leaves it as it is.
     pub on: Option<bool>,
-    /// The reason in the operator's words. Without one, a flag that is set
+    /// The reason. Without one, a flag that is set
     /// has none.
     pub reason: Option<&'a str>,
 }
@@ -49,6 +49,53 @@ pub struct NodePatch<'a> {
 pub const DRIVER_INFO: &str = "driver_info/";
 
 impl<'a> NodePatch<'a> {
+    /// Another name.
+    pub fn name(name: &'a str) -> Self {
+        NodePatch {
+            name: Some(name),
+            ..Self::default()
+        }
+    }
+
+    /// Another resource class.
+    pub fn resource_class(class: &'a str) -> Self {
+        NodePatch {
+            resource_class: Some(class),
+            ..Self::default()
+        }
+    }
+
+    /// Another image.
+    pub fn image_source(image: &'a str) -> Self {
+        NodePatch {
+            image_source: Some(image),
+            ..Self::default()
+        }
+    }
+
+    /// An admin flag that is set or cleared.
+    pub fn flag(flag: AdminFlag, on: bool, reason: &'a str) -> Self {
+        let mut patch = Self::default();
+        let new = FlagPatch {
+            on: Some(on),
+            reason: Some(reason),
+        };
+        match flag {
+            AdminFlag::Maintenance => patch.maintenance = new,
+            AdminFlag::Protected => patch.protected = new,
+            AdminFlag::Retired => patch.retired = new,
+        }
+        patch
+    }
+
+    /// Other values of keys of `driver_info`.
+    pub fn driver_info(pairs: KeyValues<'a>) -> Self {
+        NodePatch {
+            driver_info: pairs,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn flags(&self) -> [(AdminFlag, FlagPatch<'a>); 3] {
         [
             (AdminFlag::Maintenance, self.maintenance),

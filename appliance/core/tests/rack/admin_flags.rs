@@ -4,9 +4,10 @@
 use crate::api_rig::{call, id, put};
 use crate::common::*;
 use farrier_core::Command;
+use farrier_core::interface::NodePatch;
 use farrier_core::node::flags::{AdminFlag, Flags};
 use farrier_core::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, MAX_DRIVER_INFO};
-use farrier_core::strings::TEXT_MAX;
+use farrier_core::strings::{KeyValues, TEXT_MAX};
 use farrier_lifecycle::{State, Verb};
 
 fn has(lab: &Lab, flags: Flags) -> bool {
@@ -152,7 +153,10 @@ fn a_name_that_could_be_an_identity_is_none() {
         ("a b", false),
         ("", true),
     ] {
-        let set = lab.operator(Command::RenameNode { node, name });
+        let set = lab.operator(Command::PatchNode {
+            node,
+            patch: NodePatch::name(name),
+        });
         assert_eq!(set.is_ok(), fits, "{name}");
     }
 }
@@ -162,8 +166,11 @@ fn a_node_has_a_few_facts_for_drivers() {
     let mut lab = Lab::new();
     lab.dhcp(1, ipxe);
     let node = lab.node(0).id;
-    let mut set =
-        |key: &str, value: &str| lab.operator(Command::SetDriverInfo { node, key, value });
+    let mut set = |key: &str, value: &str| {
+        let pairs = format!("driver_info/{key}\0{value}\0");
+        let patch = NodePatch::driver_info(KeyValues(&pairs));
+        lab.operator(Command::PatchNode { node, patch })
+    };
     let (key, value) = (
         "k".repeat(DRIVER_KEY_LEN + 1),
         "v".repeat(DRIVER_VALUE_LEN + 1),
@@ -229,7 +236,12 @@ fn all_traits_go_at_once() {
 fn an_allocated_node_keeps_its_class() {
     let (mut lab, _agent) = available_with(&[8 * GIB]);
     let node = lab.node(0).id;
-    let class = |lab: &mut Lab, name| lab.operator(Command::SetResourceClass { node, name });
+    let class = |lab: &mut Lab, name| {
+        lab.operator(Command::PatchNode {
+            node,
+            patch: NodePatch::resource_class(name),
+        })
+    };
     class(&mut lab, "metal").unwrap();
     lab.operator(Command::Allocate(farrier_core::interface::Allocate {
         id: farrier_protocol::message::NodeId([5; 16]),
@@ -251,8 +263,11 @@ fn a_trait_that_an_allocation_asked_for_keeps_its_name() {
     let set = |lab: &mut Lab, name, on| lab.operator(Command::SetTrait { node, name, on });
     set(&mut lab, "GPU", true).unwrap();
     let name = "metal";
-    lab.operator(Command::SetResourceClass { node, name })
-        .unwrap();
+    lab.operator(Command::PatchNode {
+        node,
+        patch: NodePatch::resource_class(name),
+    })
+    .unwrap();
     lab.operator(Command::Allocate(farrier_core::interface::Allocate {
         id: farrier_protocol::message::NodeId([5; 16]),
         name: "",

@@ -4,8 +4,7 @@
 use crate::api_rig::{get, rack};
 use crate::common::*;
 use farrier_core::Command;
-use farrier_core::interface::NewNode;
-use farrier_core::interface::PowerState;
+use farrier_core::interface::{NewNode, NodePatch, PowerState};
 use farrier_core::node::MAX_MACS;
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::NodeId;
@@ -156,7 +155,11 @@ fn nodes_that_somebody_has_touched_stay() {
     lab.boot(2);
     let node = lab.node(1).id;
     let name = "mine";
-    lab.operator(Command::RenameNode { node, name }).unwrap();
+    lab.operator(Command::PatchNode {
+        node,
+        patch: NodePatch::name(name),
+    })
+    .unwrap();
     comes_by(&mut lab, 2);
     assert_eq!(known(&lab), 2);
     // Of two that nobody has touched, the inventory decides.

@@ -19,13 +19,13 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A rack behind a socket. Its threads end with the test's process.
-struct Door {
+struct Server {
     lab: Arc<Mutex<Lab>>,
     address: SocketAddr,
     home: PathBuf,
 }
 
-impl Door {
+impl Server {
     fn open() -> Self {
         let lab = Arc::new(Mutex::new(Lab::new()));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -40,7 +40,7 @@ impl Door {
         // The client remembers versions of servers in its home.
         let home = std::env::temp_dir().join(format!("farrier-api-{}", address.port()));
         std::fs::create_dir_all(&home).unwrap();
-        Door { lab, address, home }
+        Server { lab, address, home }
     }
 
     fn lab(&self) -> MutexGuard<'_, Lab> {
@@ -78,7 +78,7 @@ impl Door {
     }
 }
 
-impl Drop for Door {
+impl Drop for Server {
     fn drop(&mut self) {
         std::fs::remove_dir_all(&self.home).unwrap();
     }
@@ -144,8 +144,8 @@ const DISKS: [u64; 2] = [8 * GIB, 20 * GIB];
 
 /// A network boot of the machine whose disks are these, and half a minute
 /// of its agent's work.
-fn work(door: &Door) {
-    let mut lab = door.lab();
+fn work(server: &Server) {
+    let mut lab = server.lab();
     let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&DISKS));
     lab.run(&mut agent, 30);
     lab.pass(100);
@@ -154,79 +154,84 @@ fn work(door: &Door) {
 #[test]
 #[ignore = "needs the command baremetal of python-ironicclient"]
 fn the_stock_client_walks_a_node_through_its_life() {
-    let door = Door::open();
-    assert_eq!(door.json(&["node", "list"]), json!([]));
-    door.lab().dhcp(1, ipxe);
-    door.lab().dhcp(2, ipxe);
+    let server = Server::open();
+    assert_eq!(server.json(&["node", "list"]), json!([]));
+    server.lab().dhcp(1, ipxe);
+    server.lab().dhcp(2, ipxe);
 
-    let list = door.json(&["node", "list"]);
+    let list = server.json(&["node", "list"]);
     assert_eq!(list.as_array().unwrap().len(), 2);
     assert_eq!(cell(&list[0], "provision_state"), "enroll");
     assert_eq!(cell(&list[0], "power_state"), "power on");
     let uuid = cell(&list[0], "uuid").as_str().unwrap().to_owned();
-    let long = door.json(&["node", "list", "--long"]);
+    let long = server.json(&["node", "list", "--long"]);
     assert_eq!(cell(&long[0], "driver"), "farrier");
-    let one = door.json(&["node", "list", "--fields", "uuid", "driver", "--limit", "1"]);
+    let one = server.json(&["node", "list", "--fields", "uuid", "driver", "--limit", "1"]);
     assert_eq!(one.as_array().unwrap().len(), 1);
-    let none = door.json(&["node", "list", "--provision-state", "clean wait"]);
+    let none = server.json(&["node", "list", "--provision-state", "clean wait"]);
     assert_eq!(none, json!([]));
 
-    door.run(&["node", "set", &uuid, "--name", "web-1"])
+    server
+        .run(&["node", "set", &uuid, "--name", "web-1"])
         .unwrap();
-    door.run(&["node", "manage", "web-1"]).unwrap();
-    let node = door.json(&["node", "show", "web-1"]);
+    server.run(&["node", "manage", "web-1"]).unwrap();
+    let node = server.json(&["node", "show", "web-1"]);
     assert_eq!(node["uuid"], uuid.as_str());
     assert_eq!(node["provision_state"], "manageable");
 
     // A refusal is shown as a sentence.
-    let refused = door.run(&["node", "deploy", "web-1"]).unwrap_err();
+    let refused = server.run(&["node", "deploy", "web-1"]).unwrap_err();
     assert!(refused.contains("can not be performed"), "{refused}");
     assert!(refused.contains("HTTP 400"), "{refused}");
-    let refused = door.run(&["node", "show", "web-9"]).unwrap_err();
+    let refused = server.run(&["node", "show", "web-9"]).unwrap_err();
     assert!(
         refused.contains("Node web-9 could not be found"),
         "{refused}"
     );
-    door.run(&["node", "power", "off", "web-1"]).unwrap();
-    let states = door.json(&["node", "show", "web-1"]);
+    server.run(&["node", "power", "off", "web-1"]).unwrap();
+    let states = server.json(&["node", "show", "web-1"]);
     assert_eq!(states["target_power_state"], "power off");
-    let history = door.json(&["node", "history", "list", "web-1"]);
+    let history = server.json(&["node", "history", "list", "web-1"]);
     assert!(!history.as_array().unwrap().is_empty());
-    let refused = door
+    let refused = server
         .run(&["node", "create", "--driver", "ipmi"])
         .unwrap_err();
     assert!(refused.contains("is not here"), "{refused}");
     let create = ["node", "create", "--driver", "farrier", "--name", "spare"];
-    door.run(&create).unwrap();
-    door.run(&["node", "maintenance", "set", "spare", "--reason", "new"])
+    server.run(&create).unwrap();
+    server
+        .run(&["node", "maintenance", "set", "spare", "--reason", "new"])
         .unwrap();
-    assert_eq!(door.json(&["node", "show", "spare"])["maintenance"], true);
-    door.run(&["node", "maintenance", "unset", "spare"])
+    assert_eq!(server.json(&["node", "show", "spare"])["maintenance"], true);
+    server
+        .run(&["node", "maintenance", "unset", "spare"])
         .unwrap();
-    door.run(&["node", "add", "trait", "spare", "CUSTOM_GPU"])
+    server
+        .run(&["node", "add", "trait", "spare", "CUSTOM_GPU"])
         .unwrap();
-    door.run(&["node", "delete", "spare"]).unwrap();
-    let refused = door
+    server.run(&["node", "delete", "spare"]).unwrap();
+    let refused = server
         .run(&["node", "inventory", "save", "web-1"])
         .unwrap_err();
     assert!(refused.contains("inspect it"), "{refused}");
 
-    door.run(&["node", "inspect", "web-1"]).unwrap();
-    work(&door);
-    let found = door.run(&["node", "inventory", "save", "web-1"]).unwrap();
+    server.run(&["node", "inspect", "web-1"]).unwrap();
+    work(&server);
+    let found = server.run(&["node", "inventory", "save", "web-1"]).unwrap();
     let found: Value = serde_json::from_str(&found).unwrap();
     assert_eq!(found["inventory"]["disks"].as_array().unwrap().len(), 2);
-    let ports = door.json(&["port", "list", "--node", "web-1"]);
+    let ports = server.json(&["port", "list", "--node", "web-1"]);
     assert_eq!(cell(&ports[0], "address"), "52:54:00:00:00:01");
 
-    door.run(&["node", "provide", "web-1"]).unwrap();
-    work(&door);
-    assert_eq!(door.lab().state(0), State::Available);
+    server.run(&["node", "provide", "web-1"]).unwrap();
+    work(&server);
+    assert_eq!(server.lab().state(0), State::Available);
 
     let image = "image_source=debian12";
-    door.run(&["node", "set", "web-1", "--instance-info", image])
+    server
+        .run(&["node", "set", "web-1", "--instance-info", image])
         .unwrap();
-    let validate = door.json(&["node", "validate", "web-1"]);
+    let validate = server.json(&["node", "validate", "web-1"]);
     let deploy = validate
         .as_array()
         .unwrap()
@@ -234,53 +239,62 @@ fn the_stock_client_walks_a_node_through_its_life() {
         .find(|row| cell(row, "interface") == "deploy");
     assert_eq!(cell(deploy.unwrap(), "result"), true);
     let drive = r#"{"meta_data": {"uuid": "7", "hostname": "web-1"}, "user_data": "x"}"#;
-    door.run(&["node", "deploy", "web-1", "--config-drive", drive])
+    server
+        .run(&["node", "deploy", "web-1", "--config-drive", drive])
         .unwrap();
-    let stored = door.lab().node(0).config_drive.expect("a config drive");
+    let stored = server.lab().node(0).config_drive.expect("a config drive");
     let stored_length = stored.length as usize;
     assert_eq!(stored_length, drive.len());
-    let node = door.json(&["node", "show", "web-1"]);
+    let node = server.json(&["node", "show", "web-1"]);
     assert_eq!(node["provision_state"], "wait call-back");
     assert_eq!(node["target_provision_state"], "active");
     assert_eq!(node["instance_info"]["configdrive"], "******");
-    work(&door);
-    assert_eq!(door.lab().state(0), State::Active);
+    work(&server);
+    assert_eq!(server.lab().state(0), State::Active);
 
-    door.run(&["node", "undeploy", "web-1"]).unwrap();
-    work(&door);
-    assert_eq!(door.lab().state(0), State::Available);
+    server.run(&["node", "undeploy", "web-1"]).unwrap();
+    work(&server);
+    assert_eq!(server.lab().state(0), State::Available);
 
     // A config drive as a file: base64 of a gzip of an image.
-    let file = door.home.join("drive");
+    let file = server.home.join("drive");
     std::fs::write(&file, "H4sIAAAAAAAAAwMAAAAAAAAAAAA=").unwrap();
-    door.run(&["node", "set", "web-1", "--instance-info", image])
+    server
+        .run(&["node", "set", "web-1", "--instance-info", image])
         .unwrap();
     let file = file.to_str().unwrap();
-    door.run(&["node", "deploy", "web-1", "--config-drive", file])
+    server
+        .run(&["node", "deploy", "web-1", "--config-drive", file])
         .unwrap();
-    let stored = door.lab().node(0).config_drive.expect("a config drive");
+    let stored = server.lab().node(0).config_drive.expect("a config drive");
     assert_eq!(stored.format, ConfigDriveFormat::GzipBase64);
     assert_eq!(stored.length, 28);
-    let refused = door
+    let refused = server
         .run(&["node", "set", "web-1", "--instance-info", "image_source=x"])
         .unwrap_err();
     assert!(refused.contains("wait call-back"), "{refused}");
-    door.run(&["node", "abort", "web-1"]).unwrap();
-    door.run(&["node", "undeploy", "web-1"]).unwrap();
+    server.run(&["node", "abort", "web-1"]).unwrap();
+    server.run(&["node", "undeploy", "web-1"]).unwrap();
 
-    door.run(&["node", "unset", "web-1", "--name"]).unwrap();
-    assert_eq!(door.json(&["node", "show", &uuid])["name"], Value::Null);
+    server.run(&["node", "unset", "web-1", "--name"]).unwrap();
+    assert_eq!(server.json(&["node", "show", &uuid])["name"], Value::Null);
 
     // What else a new user tries first.
-    assert_eq!(cell(&door.json(&["driver", "list"])[0], "name"), "farrier");
-    assert_eq!(door.json(&["driver", "show", "farrier"])["name"], "farrier");
     assert_eq!(
-        cell(&door.json(&["conductor", "list"])[0], "hostname"),
+        cell(&server.json(&["driver", "list"])[0], "name"),
         "farrier"
     );
-    assert_eq!(door.json(&["chassis", "list"]), json!([]));
-    assert_eq!(door.json(&["allocation", "list"]), json!([]));
-    assert_eq!(door.json(&["node", "trait", "list", &uuid]), json!([]));
+    assert_eq!(
+        server.json(&["driver", "show", "farrier"])["name"],
+        "farrier"
+    );
+    assert_eq!(
+        cell(&server.json(&["conductor", "list"])[0], "hostname"),
+        "farrier"
+    );
+    assert_eq!(server.json(&["chassis", "list"]), json!([]));
+    assert_eq!(server.json(&["allocation", "list"]), json!([]));
+    assert_eq!(server.json(&["node", "trait", "list", &uuid]), json!([]));
 }
 
 /// What a program of openstacksdk does: the second client that is in wide
@@ -317,9 +331,9 @@ assert [driver.name for driver in bm.drivers()] == ["farrier"]
 #[test]
 #[ignore = "needs a python3 with openstacksdk"]
 fn openstacksdk_works_too() {
-    let door = Door::open();
-    door.lab().dhcp(1, ipxe);
-    door.lab().dhcp(2, ipxe);
-    door.command("python3", &["-c", SDK]).unwrap();
-    assert_eq!(door.lab().state(0), State::Manageable);
+    let server = Server::open();
+    server.lab().dhcp(1, ipxe);
+    server.lab().dhcp(2, ipxe);
+    server.command("python3", &["-c", SDK]).unwrap();
+    assert_eq!(server.lab().state(0), State::Manageable);
 }

@@ -1,5 +1,5 @@
-//! Finer points of the API: marks and their reasons in patches, room that is
-//! just enough, whose fault an error is, and one exchange step by step.
+//! Details of the API: admin flags and their reasons in patches, room that is
+//! just enough, config drives, and one exchange step by step.
 
 use crate::api_rig::*;
 use crate::common::*;
@@ -26,7 +26,7 @@ fn node(lab: &mut Lab) -> Value {
 }
 
 #[test]
-fn marks_go_with_their_own_reasons() {
+fn admin_flags_keep_their_own_reasons() {
     let mut lab = rack();
     let reply = patch(
         &mut lab,
@@ -65,7 +65,7 @@ fn marks_go_with_their_own_reasons() {
 }
 
 #[test]
-fn a_node_at_work_takes_maintenance_and_nothing_else() {
+fn busy_node_takes_maintenance_only() {
     let mut lab = rack();
     let _agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.verb(0, Verb::Provide).unwrap();
@@ -98,7 +98,7 @@ fn a_node_at_work_takes_maintenance_and_nothing_else() {
 }
 
 #[test]
-fn marks_that_the_state_forbids_are_refused_beforehand() {
+fn refused_admin_flag_leaves_the_name() {
     let mut lab = available();
     for path in ["/protected", "/retired"] {
         // Together with a change that would be done first.
@@ -114,7 +114,7 @@ fn marks_that_the_state_forbids_are_refused_beforehand() {
 }
 
 #[test]
-fn a_patch_is_refused_where_its_texts_do_not_fit() {
+fn patch_without_room_for_its_texts_is_refused() {
     let driver = || add("/driver_info/key", "value".into());
     let reason = || add("/retired_reason", "why".into());
     let (pair, why) = (
@@ -147,7 +147,7 @@ fn whose_fault_an_error_is() {
 }
 
 #[test]
-fn driver_facts_are_counted_as_they_will_be() {
+fn driver_info_keys_are_counted_after_the_patch() {
     let mut lab = rack();
     let set = |key: &str| add(&format!("/driver_info/{key}"), "x".into());
     let gone = |key: &str| remove(&format!("/driver_info/{key}"));
@@ -176,7 +176,7 @@ fn driver_facts_are_counted_as_they_will_be() {
 }
 
 #[test]
-fn what_a_deployment_lacks_is_named() {
+fn validate_names_what_a_deployment_lacks() {
     let mut lab = rack();
     let reason = |lab: &mut Lab, node: &str| {
         let validate = get(lab, &format!("/v1/nodes/{node}/validate"));
@@ -211,7 +211,7 @@ fn sent_to_patient_client(target: &str, length: u64) -> (String, bool) {
 }
 
 #[test]
-fn a_client_that_waits_is_told_to_continue_unless_it_is_refused_already() {
+fn refused_request_is_not_continued() {
     let provision = "/v1/nodes/rack-1/states/provision";
     let (wire, kept) = sent_to_patient_client(provision, 10);
     assert!(wire.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 "));
@@ -240,7 +240,7 @@ fn a_body_of_unknown_length_is_counted() {
 }
 
 #[test]
-fn what_goes_before_the_reply_is_written_is_null_there() {
+fn port_deleted_during_its_reply_is_null() {
     let mut lab = rack();
     let ports = get(&mut lab, "/v1/ports");
     let port = ports["ports"][0]["uuid"].as_str().unwrap();
@@ -312,7 +312,7 @@ fn of_two_config_drives_on_their_way_at_once_one_is_refused() {
 }
 
 #[test]
-fn bodies_that_are_no_patches() {
+fn malformed_patches_are_refused() {
     let mut lab = rack();
     let mut status = |body: &str| {
         let reply = call(&mut lab, "PATCH", "/v1/nodes/rack-1", body);
@@ -399,7 +399,7 @@ fn steps_that_are_refused_and_steps_that_are_not() {
 }
 
 #[test]
-fn what_was_never_there_is_taken_away_at_once() {
+fn removing_an_unknown_key_succeeds() {
     let mut lab = rack();
     let path = "/instance_info/capabilities";
     assert_eq!(patch(&mut lab, &json!([remove(path)])).status, 200);

@@ -284,7 +284,7 @@ fn the_status_shows_what_was_written() {
 }
 
 #[test]
-fn what_is_not_there() {
+fn missing_resources_and_methods_are_refused() {
     let mut lab = rack();
     for (method, target, status) in [
         ("GET", "/v1/nodes/rack-9", 404),

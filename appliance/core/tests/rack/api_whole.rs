@@ -49,7 +49,7 @@ fn refuses(lab: &mut Lab, what: Value, status: u16, part: &str) {
 }
 
 #[test]
-fn a_patch_with_something_that_is_refused_changes_nothing() {
+fn refused_patch_changes_nothing() {
     let mut lab = available();
     lab.dhcp(7, ipxe);
     let other = id(&lab, 1);
@@ -90,7 +90,7 @@ fn a_patch_with_something_that_is_refused_changes_nothing() {
 }
 
 #[test]
-fn a_patch_whose_class_has_no_room_changes_nothing() {
+fn patch_without_room_for_its_class_changes_nothing() {
     let mut lab = available();
     // As many words as there are places.
     give_traits(&mut lab, 0, 32);
@@ -126,7 +126,7 @@ fn a_patch_needs_room_for_class_and_keys_together() {
 }
 
 #[test]
-fn a_new_node_is_made_whole() {
+fn node_is_created_whole_or_not_at_all() {
     let mut lab = Lab::new();
     for class in ["a class", "", "metal"] {
         let body = json!({"driver": "farrier", "resource_class": class});
@@ -138,7 +138,7 @@ fn a_new_node_is_made_whole() {
 }
 
 #[test]
-fn traits_are_replaced_all_or_none() {
+fn traits_are_replaced_whole_or_not_at_all() {
     let mut lab = available();
     let target = "/v1/nodes/rack-1/traits";
     let put = |lab: &mut Lab, traits: &[&str]| {

@@ -3,6 +3,7 @@
 
 use crate::api_rig::{available, call, rack};
 use crate::common::*;
+use farrier_core::interface::NodePatch;
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::{Command, Instant};
 use farrier_dhcp::wire::MessageType;
@@ -67,7 +68,10 @@ fn nobody_renames_a_node_that_the_appliance_is_at_work_on() {
     lab.verb(0, Verb::Provide).unwrap();
     assert_eq!(lab.state(0), State::Cleaning);
     let (node, name) = (lab.node(0).id, "other");
-    let renamed = lab.operator(Command::RenameNode { node, name });
+    let renamed = lab.operator(Command::PatchNode {
+        node,
+        patch: NodePatch::name(name),
+    });
     assert_eq!(renamed, Err("Locked(Cleaning)".into()));
 }
 
@@ -82,8 +86,11 @@ fn words_that_nobody_uses_are_forgotten() {
     assert!(set(&mut lab, "GPU", true));
     assert!(!set(&mut lab, "GPU", false));
     for (name, left) in [("metal", true), ("", false)] {
-        lab.operator(Command::SetResourceClass { node, name })
-            .unwrap();
+        lab.operator(Command::PatchNode {
+            node,
+            patch: NodePatch::resource_class(name),
+        })
+        .unwrap();
         assert_eq!(lab.rack().texts().find_trait("metal").is_some(), left);
     }
 }

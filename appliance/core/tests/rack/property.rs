@@ -5,7 +5,7 @@
 //! that reached an agent, records) and judges by that.
 
 use crate::common::*;
-use farrier_core::interface::Allocate;
+use farrier_core::interface::{Allocate, NodePatch};
 use farrier_core::node::flags::{AdminFlag, Flags};
 use farrier_core::persist::record::Record;
 use farrier_core::provisioning::steps::{Step, Steps};
@@ -245,12 +245,13 @@ impl World {
             }
             _ => {
                 let Some(node) = self.id(whom) else { return };
-                let index = self.lab.rack().find(node).unwrap();
-                let mut info = self.lab.node(index).instance.clone();
-                info.image_source = "debian12".try_into().unwrap();
-                let _maybe = self.ask(Command::SetInstanceInfo { node, info });
+                let patch = NodePatch::image_source("debian12");
+                let _maybe = self.ask(Command::PatchNode { node, patch });
                 let name = "metal";
-                let _maybe = self.ask(Command::SetResourceClass { node, name });
+                let _maybe = self.ask(Command::PatchNode {
+                    node,
+                    patch: NodePatch::resource_class(name),
+                });
             }
         }
         // What ended by itself: released, and nothing else.
@@ -273,12 +274,8 @@ impl World {
             AdminFlag::Retired,
         ][usize::from(how) % 3];
         let on = (how / 3).is_multiple_of(2);
-        let _maybe = self.ask(Command::SetAdminFlag {
-            node,
-            mark,
-            on,
-            reason: "because",
-        });
+        let patch = NodePatch::flag(mark, on, "because");
+        let _maybe = self.ask(Command::PatchNode { node, patch });
     }
 
     fn check(&self) {

@@ -2,9 +2,11 @@
 //! and without some.
 
 use crate::common::*;
+use farrier_core::interface::NodePatch;
 use farrier_core::node::Reason;
 use farrier_core::node::flags::{AdminFlag, Flags};
 use farrier_core::persist::record::Record;
+use farrier_core::strings::KeyValues;
 use farrier_core::{Command, Input};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::handler::RunnerPoll;
@@ -210,8 +212,9 @@ fn driver_info_outlives_a_restart_in_the_middle_of_a_sweep() {
     lab.dhcp(1, ipxe);
     let node = lab.node(0).id;
     let set = |lab: &mut Lab, key: &str, value: &str| {
-        lab.operator(Command::SetDriverInfo { node, key, value })
-            .unwrap();
+        let pairs = format!("driver_info/{key}\0{value}\0");
+        let patch = NodePatch::driver_info(KeyValues(&pairs));
+        lab.operator(Command::PatchNode { node, patch }).unwrap();
         lab.check_every_sweep();
     };
     for (key, value) in [("a", "1"), ("b", "2"), ("c", "3"), ("b", "4"), ("a", "5")] {

@@ -6,6 +6,7 @@ use crate::common::*;
 use farrier_core::interface::NetworkId;
 use farrier_core::interface::PowerState;
 use farrier_core::node::{AGENT_SILENT_MILLIS, Hop};
+use farrier_core::power::OPERATION_MILLIS;
 use farrier_dhcp::wire::{ArchList, MessageType, Request};
 use farrier_lifecycle::{State, Verb};
 
@@ -124,8 +125,9 @@ fn the_brain_is_woken_when_something_is_due() {
     assert!(wake(&lab) > lab.now + 3_000_000, "nothing is due");
     lab.pass(200);
     lab.verb(0, Verb::Provide).unwrap();
+    // The power driver is given a minute.
     let deadline = |lab: &Lab| lab.node(0).deadline.unwrap().millis();
-    assert_eq!(wake(&lab), deadline(&lab));
+    assert_eq!(wake(&lab), lab.now + OPERATION_MILLIS);
 
     // An agent at work is missed when it falls silent.
     let mut agent = hangs(&mut lab);

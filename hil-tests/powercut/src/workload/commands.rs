@@ -4,11 +4,12 @@ use std::net::Ipv4Addr;
 
 use farrier_controller::NotDurable;
 use farrier_core::allocation::Requirements;
-use farrier_core::interface::NewNode;
-use farrier_core::interface::{Actor, Allocate, PowerAction, StoredConfigDrive};
+use farrier_core::interface::{
+    Actor, Allocate, NewNode, NodePatch, PowerAction, StoredConfigDrive,
+};
 use farrier_core::ipam::Network;
+use farrier_core::node::Node;
 use farrier_core::node::flags::AdminFlag;
-use farrier_core::node::{InstanceInfo, Node};
 use farrier_core::strings::KeyValues;
 use farrier_core::{Command, Input};
 use farrier_lifecycle::{State, Verb};
@@ -48,18 +49,25 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
         let name = self.random.choose(&words).copied().unwrap_or("");
         let on = self.random.below(2) == 0;
         match dice {
-            0 => self.give(Command::RenameNode { node, name }),
-            1 => self.give(Command::SetDriverInfo {
+            0 => self.give(Command::PatchNode {
                 node,
-                key: &word,
-                value: if on { &text[..7] } else { "" },
+                patch: NodePatch::name(name),
             }),
+            1 => {
+                let value = if on { &text[..7] } else { "" };
+                let pairs = format!("driver_info/{word}\0{value}\0");
+                let patch = NodePatch::driver_info(KeyValues(&pairs));
+                self.give(Command::PatchNode { node, patch })
+            }
             2 => self.give(Command::SetTrait {
                 node,
                 name: &word,
                 on,
             }),
-            3 => self.give(Command::SetResourceClass { node, name: &word }),
+            3 => self.give(Command::PatchNode {
+                node,
+                patch: NodePatch::resource_class(&word),
+            }),
             4 | 5 => {
                 let flags = [
                     AdminFlag::Maintenance,
@@ -67,12 +75,8 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
                     AdminFlag::Retired,
                 ];
                 let mark = self.random.pick(&flags);
-                self.give(Command::SetAdminFlag {
-                    node,
-                    mark,
-                    on: on && number == 0,
-                    reason: &text,
-                })
+                let patch = NodePatch::flag(mark, on && number == 0, &text);
+                self.give(Command::PatchNode { node, patch })
             }
             6 => self.give(Command::PutFlavor {
                 name: &word,
@@ -166,21 +170,11 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
         };
         let verb = self.random.choose(verbs).copied().unwrap_or(Verb::Manage);
         if verb == Verb::Active {
-            let info = InstanceInfo {
-                image_source: "debian12".try_into().unwrap_or_default(),
-                display_name: "tenant".try_into().unwrap_or_default(),
-                ..InstanceInfo::default()
+            let patch = NodePatch {
+                display_name: Some("tenant"),
+                ..NodePatch::image_source("debian12")
             };
-            let mut info = info;
-            // An allocation's instance stays its own.
-            let known = self
-                .controller
-                .rack()
-                .nodes()
-                .iter()
-                .find(|known| known.id == node);
-            info.instance_uuid = known.and_then(|known| known.instance.instance_uuid);
-            self.give(Command::SetInstanceInfo { node, info })?;
+            self.give(Command::PatchNode { node, patch })?;
         }
         let known = self.controller.rack().find(node);
         let present = known.and_then(|slot| self.controller.rack().nodes()[slot].config_drive);

@@ -14,12 +14,11 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use farrier_asset_store::DrivePlace;
-
 use farrier_controller::Controller;
 use farrier_controller::testing::{MemoryStore, ready};
-use farrier_core::interface::{Actor, Image, NetworkId};
+use farrier_core::interface::{Actor, Image, NetworkId, NodePatch};
+use farrier_core::node::Node;
 use farrier_core::node::flags::AdminFlag;
-use farrier_core::node::{InstanceInfo, Node};
 use farrier_core::persist::record::{MAX_RECORD, Record};
 use farrier_core::{Command, Config, Input, Instant, Rack, Transport};
 use farrier_dhcp::wire::{MessageType, Request};
@@ -44,7 +43,7 @@ pub struct Lab {
     pub controller: TestController,
     /// The time in milliseconds.
     pub now: u64,
-    /// Config drives as they were written, by slot and place.
+    /// Config drives on the block device, by slot and place.
     pub drives: HashMap<(usize, DrivePlace), Vec<u8>>,
 }
 
@@ -223,12 +222,8 @@ impl Lab {
     /// The refusal.
     pub fn mark(&mut self, mark: AdminFlag, on: bool, reason: &str) -> Result<(), String> {
         let node = self.node(0).id;
-        self.operator(Command::SetAdminFlag {
-            node,
-            mark,
-            on,
-            reason,
-        })
+        let patch = NodePatch::flag(mark, on, reason);
+        self.operator(Command::PatchNode { node, patch })
     }
 
     /// Chooses the image of a node's next deployment.
@@ -237,13 +232,8 @@ impl Lab {
     /// The refusal.
     pub fn set_image(&mut self, index: usize, image: &str) -> Result<(), String> {
         let node = self.node(index).id;
-        self.operator(Command::SetInstanceInfo {
-            node,
-            info: InstanceInfo {
-                image_source: image.try_into().expect("a short name"),
-                ..InstanceInfo::default()
-            },
-        })
+        let patch = NodePatch::image_source(image);
+        self.operator(Command::PatchNode { node, patch })
     }
 
     /// Gives a command.

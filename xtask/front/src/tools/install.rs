@@ -78,6 +78,22 @@ fn refusals(missing: &[&Entry]) -> Vec<String> {
     lines
 }
 
+/// Downloads apt's package lists where there are none.
+///
+/// # Errors
+/// This user is not root, or the download fails.
+pub(super) fn package_lists() -> Result<()> {
+    if has_lists() {
+        return Ok(());
+    }
+    match find("apt-get") {
+        Some(apt_get) if is_root() => run_apt(&apt_get, ["update", "-q"]),
+        _ => Err(Error::new(
+            "apt has no package lists. Download them with: sudo apt-get update",
+        )),
+    }
+}
+
 /// The Debian packages of the missing entries, each once.
 fn packages(missing: &[&Entry]) -> Vec<&'static str> {
     let mut all: Vec<&str> = Vec::new();

@@ -1,5 +1,5 @@
 //! DHCP at scale on the host: instructions of an exchange by the number of
-//! leases, of the shipping brain over its journal and of other servers with
+//! leases, of the shipping controller over its journal and of other servers with
 //! the same client's messages, counted by callgrind; and stress.
 //!
 //! An exchange's count is the difference of two runs that differ in their
@@ -25,7 +25,7 @@ use crate::{target_folder, tools, workspace};
 
 /// Numbers of leases.
 const LEASES: [u32; 4] = [10, 100, 1000, 10_000];
-/// Exchanges with the appliance: its journal turns over meanwhile.
+/// Exchanges with the appliance: its journal is swept several times meanwhile.
 const OWN_EXCHANGES: u32 = 60_000;
 /// Exchanges of the shorter run with another server.
 const FEW_EXCHANGES: u32 = 10;
@@ -69,7 +69,7 @@ impl Other {
 ///
 /// # Errors
 /// A program is missing or fails, a client was not served as it should be, or
-/// an address was promised twice.
+/// an address was leased twice.
 pub fn run(rounds: u64) -> Result<Vec<Figure>> {
     tools::ensure(&["valgrind", "dnsmasq", "kea-dhcp4", "ip"])?;
     ensure!(
@@ -85,11 +85,11 @@ pub fn run(rounds: u64) -> Result<Vec<Figure>> {
         .join(format!("bench-dhcp-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
     let result = measure(&spinner, &program, &folder, rounds);
-    // Where something failed, what the servers said is of use.
+    // Where something failed, the servers' logs are of use.
     match result {
-        Ok((all, said)) => {
+        Ok((all, summary)) => {
             fs::remove_dir_all(&folder)?;
-            spinner.done(&said);
+            spinner.done(&summary);
             Ok(all)
         }
         Err(error) => Err(error.context(format!("logs are in {}", folder.display()))),
@@ -103,7 +103,7 @@ fn measure(
     rounds: u64,
 ) -> Result<(Vec<Figure>, String)> {
     spinner.step(&format!("{rounds} rounds of random requests"));
-    let said = stress(program, rounds)?;
+    let summary = stress(program, rounds)?;
     let mut all = Vec::new();
     let mut few = None;
     for leases in LEASES {
@@ -126,7 +126,7 @@ fn measure(
             &baselines,
         ));
     }
-    Ok((all, said))
+    Ok((all, summary))
 }
 
 /// Builds the program as it ships: optimised.
@@ -161,7 +161,7 @@ fn stress(program: &Path, rounds: u64) -> Result<String> {
             Ok((seed, child))
         })
         .collect::<Result<_>>()?;
-    let mut said = String::new();
+    let mut summary = String::new();
     for (seed, child) in children {
         let output = child.wait_with_output()?;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -170,9 +170,9 @@ fn stress(program: &Path, rounds: u64) -> Result<String> {
             "stress of seed {seed}: {text}{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        write!(said, "seed {seed}: {}; ", text.trim_end())?;
+        write!(summary, "seed {seed}: {}; ", text.trim_end())?;
     }
-    Ok(said.trim_end_matches("; ").to_owned())
+    Ok(summary.trim_end_matches("; ").to_owned())
 }
 
 /// A program under callgrind, and where its counts will be.
@@ -200,7 +200,7 @@ fn between(few: u64, many: u64, exchanges: u32) -> Result<f64> {
     Ok((many - few) as f64 / f64::from(exchanges))
 }
 
-/// Instructions of an exchange with the brain and its journal.
+/// Instructions of an exchange with the controller and its journal.
 fn own(program: &Path, folder: &Path, leases: u32) -> Result<f64> {
     let run = |exchanges: u32| -> Result<u64> {
         let (mut valgrind, out) = instrumented(folder)?;
@@ -405,7 +405,7 @@ impl Server {
         let status = tools::command("sh")?
             .args(["-c", "kill -TERM \"$1\"", "sh", &self.0.id().to_string()])
             .status()?;
-        ensure!(status.success(), "the server can't be told to end");
+        ensure!(status.success(), "the server can not be signalled");
         let end = Instant::now() + PATIENCE;
         while self.0.try_wait()?.is_none() {
             ensure!(Instant::now() < end, "the server does not end");

@@ -15,6 +15,8 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 pub struct Screen {
     started: Instant,
     bars: Option<MultiProgress>,
+    /// Bars of others on the same terminal.
+    others: MultiProgress,
     /// Stands before each line; empty where there is one job only.
     label: String,
     servers: Mutex<HashMap<String, Line>>,
@@ -33,14 +35,17 @@ impl Screen {
         Screen {
             started: Instant::now(),
             bars,
+            others: MultiProgress::new(),
             label: String::new(),
             servers: Mutex::default(),
         }
     }
 
-    /// Lines that begin with a label: several jobs print at the same time.
-    pub fn labelled(label: &str) -> Self {
+    /// Lines that begin with a label, above the bars of others: several jobs
+    /// print at the same time.
+    pub fn labelled(label: &str, others: &MultiProgress) -> Self {
         Screen {
+            others: others.clone(),
             label: format!("{label}: "),
             ..Self::new(true)
         }
@@ -52,7 +57,7 @@ impl Screen {
         match &self.bars {
             // A bar that can't be drawn is no reason to fail.
             Some(bars) => drop(bars.println(line)),
-            None => println!("{line}"),
+            None => self.others.suspend(|| println!("{line}")),
         }
     }
 

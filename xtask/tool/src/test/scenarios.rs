@@ -108,7 +108,8 @@ pub fn run(stages: &Stages, runs: &[Run], board: &str, jobs: usize) {
 
 fn run_form(stages: &Stages, scenarios: &[Scenario], form: Form, board: &str, jobs: usize) {
     let mut bench = None;
-    stages.run(&format!("parts of a {} rack", form.name()), |_| {
+    stages.run(&format!("parts of a {} rack", form.name()), |stage| {
+        stage.without_bar();
         bench = Some(bench::prepare_form(board, form)?.bench);
         Ok(())
     });
@@ -120,7 +121,7 @@ fn run_form(stages: &Stages, scenarios: &[Scenario], form: Form, board: &str, jo
         for _ in 0..jobs.min(scenarios.len()) {
             scope.spawn(|| {
                 while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let screen = Screen::labelled(scenario.name);
+                    let screen = Screen::labelled(scenario.name, stages.bars());
                     stages.run(&format!("{} {}", form.name(), scenario.name), |_| {
                         (scenario.run)(&bench, &screen)
                     });

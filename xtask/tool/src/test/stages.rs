@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::target_folder;
 
@@ -28,6 +28,8 @@ pub struct Stages {
     started: Instant,
     /// Folder of the logs.
     logs: PathBuf,
+    /// The bars of the running stages.
+    bars: MultiProgress,
     ended: Mutex<Vec<Ended>>,
 }
 
@@ -48,14 +50,20 @@ impl Stages {
         Ok(Self {
             started: Instant::now(),
             logs,
+            bars: MultiProgress::new(),
             ended: Mutex::default(),
         })
+    }
+
+    /// The bars of the running stages, to print above them.
+    pub fn bars(&self) -> &MultiProgress {
+        &self.bars
     }
 
     /// Runs a stage and prints its line; returns whether it passed.
     pub fn run(&self, name: &str, work: impl FnOnce(&Stage) -> Result<()>) -> bool {
         let started = Instant::now();
-        let result = Stage::start(name, &self.logs).and_then(|stage| {
+        let result = Stage::start(name, &self.logs, &self.bars).and_then(|stage| {
             let result = stage.watched(|| work(&stage));
             if result.is_err() {
                 stage.print_tail();
@@ -64,10 +72,10 @@ impl Stages {
         });
         let seconds = started.elapsed().as_secs_f64();
         let error = result.err().map(|error| format!("{error:#}"));
-        match &error {
+        self.bars.suspend(|| match &error {
             None => println!("passed {seconds:>8.1} s  {name}"),
             Some(error) => println!("FAILED {seconds:>8.1} s  {name}: {error}"),
-        }
+        });
         let passed = error.is_none();
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         ended.push(Ended {
@@ -120,6 +128,7 @@ pub struct Stage {
     name: String,
     path: PathBuf,
     log: Mutex<Log>,
+    bars: MultiProgress,
     bar: ProgressBar,
 }
 
@@ -129,11 +138,11 @@ struct Log {
 }
 
 impl Stage {
-    fn start(name: &str, logs: &std::path::Path) -> Result<Self> {
+    fn start(name: &str, logs: &Path, bars: &MultiProgress) -> Result<Self> {
         let path = logs.join(format!("{}.log", name.replace([' ', '/'], "-")));
         let file = File::create(&path).with_context(|| format!("{}", path.display()))?;
         // It draws nothing where standard error is no terminal.
-        let bar = ProgressBar::new_spinner();
+        let bar = bars.add(ProgressBar::new_spinner());
         if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} [{elapsed}] {wide_msg}")
         {
             bar.set_style(style);
@@ -147,8 +156,14 @@ impl Stage {
                 file,
                 last: String::new(),
             }),
+            bars: bars.clone(),
             bar,
         })
+    }
+
+    /// Takes the stage's bar off the terminal, for work that has its own.
+    pub fn without_bar(&self) {
+        self.bar.set_draw_target(ProgressDrawTarget::hidden());
     }
 
     /// Writes a line to the log and shows it as the last one.
@@ -207,7 +222,7 @@ impl Stage {
                     if self.bar.is_hidden() {
                         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
                         let seconds = started.elapsed().as_secs();
-                        println!("{}: {seconds} s, {}", self.name, log.last.trim());
+                        println!("{}: {seconds} s {}", self.name, log.last.trim());
                     }
                 }
             });
@@ -224,12 +239,14 @@ impl Stage {
         let text = fs::read_to_string(&self.path).unwrap_or_default();
         let lines: Vec<_> = text.lines().collect();
         let skipped = lines.len().saturating_sub(TAIL);
-        for line in &lines[skipped..] {
-            println!("{}: {line}", self.name);
-        }
-        if skipped > 0 {
-            println!("{}: all of it is in {}", self.name, self.path.display());
-        }
+        self.bars.suspend(|| {
+            for line in &lines[skipped..] {
+                println!("{}: {line}", self.name);
+            }
+            if skipped > 0 {
+                println!("{}: the whole log is {}", self.name, self.path.display());
+            }
+        });
     }
 }
 
@@ -243,6 +260,7 @@ mod tests {
         Stages {
             started: Instant::now(),
             logs,
+            bars: MultiProgress::new(),
             ended: Mutex::default(),
         }
     }

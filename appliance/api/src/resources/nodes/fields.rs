@@ -198,8 +198,8 @@ pub(crate) fn write(
                 w.string("Cleaning failed: the disks may hold a former tenant's data.")
             }
             "" if node.flags.contains(Flags::RECORDS_LOST) => w.string(
-                "The appliance's journal has lost records: see whether what it says of this \
-                 node is true before you end the maintenance.",
+                "The appliance's journal has lost records. Check the fields of this node \
+                 before you end the maintenance.",
             ),
             reason => w.string_or_null(reason),
         },
@@ -268,7 +268,7 @@ fn instance_info<'w, 'b>(node: &Node, w: &'w mut Out<'b>) -> &'w mut Out<'b> {
         w.key("display_name").string(&node.instance.display_name);
     }
     if node.config_drive.is_some() {
-        // As Ironic does: that there is one is no secret, what it says is.
+        // As Ironic does: its content is secret.
         w.key("configdrive").string("******");
     }
     w.end_object()
