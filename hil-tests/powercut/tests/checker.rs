@@ -11,6 +11,7 @@ fn nothing_is_lost() {
     assert_eq!(tally.lost, 0, "{:#?}", tally.findings);
     assert!(tally.cut_points >= 2_500);
     assert!(tally.second_cuts > 300, "{tally:?}");
+    assert!(tally.power_checks > 0, "{tally:?}");
 }
 
 #[test]
