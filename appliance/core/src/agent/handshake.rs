@@ -91,11 +91,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let mut refused = None;
         let mut accepted = None;
         out.agent_with(from, |room| {
-            let make = |hello: &farrier_protocol::message::AgentHandshake| {
+            let make = |asked: &farrier_protocol::message::AgentHandshake| {
                 let spoken = version::MIN..=version::CURRENT;
                 let version = spoken
                     .rev()
-                    .find(|v| (hello.version_min..=hello.version_max).contains(v))
+                    .find(|v| (asked.version_min..=asked.version_max).contains(v))
                     .ok_or(HandshakeRefusal::Version)?;
                 Ok(HandshakeReply { version, ..welcome })
             };

@@ -1,6 +1,5 @@
-//! Agents: their questions, and what they are answered. How sessions begin is
-//! in `handshake`, what agents state in `statement`, what they are ordered in
-//! `order`.
+//! Agents: requests and replies. Sessions begin in `handshake`; signed reports
+//! are taken in `report`; orders are signed in `order`.
 
 use crate::interface::Endpoint;
 use crate::interface::Instant;
@@ -114,8 +113,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Some(Request::Ask) => self.ask(now, index, out),
             Some(Request::Progress(progress)) => self.progress(now, index, progress),
             Some(Request::Part(part)) => self.part(now, index, &part, out),
-            Some(Request::FinalReport(farewell)) if freshness == Freshness::New => {
-                self.bye(now, index, farewell, out)
+            Some(Request::FinalReport(report)) if freshness == Freshness::New => {
+                self.final_report(now, index, report, out)
             }
             Some(Request::FinalReport(_)) => Answer::Ack,
         };
@@ -224,18 +223,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         Answer::Ack
     }
 
-    fn bye(
+    fn final_report(
         &mut self,
         now: Instant,
         index: usize,
-        farewell: FinalReport,
+        report: FinalReport,
         out: &mut Effects,
     ) -> Answer {
         let Some(node) = edit!(self, index) else {
             return Answer::Ack;
         };
         node.boot.left = true;
-        node.power = match farewell {
+        node.power = match report {
             FinalReport::Reboot => PowerState::On,
             FinalReport::PowerOff => PowerState::Off,
         };

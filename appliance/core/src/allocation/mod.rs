@@ -52,7 +52,7 @@ impl Flavor {
     }
 }
 
-/// Whether a node is there to be had by anybody.
+/// Whether a node can be allocated.
 pub fn is_free(node: &Node) -> bool {
     let taken = Flags::MAINTENANCE;
     node.state == State::Available

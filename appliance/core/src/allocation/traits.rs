@@ -10,7 +10,7 @@ use crate::strings::traits::MAX_TRAITS;
 use crate::strings::{Kind, RACK};
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
-    /// The place of a word, which gets one where it has none.
+    /// The number of a trait, which gets one where it has none.
     pub(crate) fn intern(&mut self, word: &str, out: &mut Effects) -> Result<u8, CommandError> {
         self.texts.room_for(word)?;
         if let Some(place) = self.texts.find_trait(word) {
@@ -24,7 +24,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         Ok(place)
     }
 
-    /// Forgets words that nothing uses any more.
+    /// Forgets traits and classes that nothing uses any more.
     pub(crate) fn sweep_traits(&mut self, out: &mut Effects) {
         for place in 0..MAX_TRAITS {
             let bit = 1 << place;

@@ -1,5 +1,4 @@
-//! What operators wish of a node besides verbs: names, instances, driver
-//! info, flags.
+//! Commands: each is checked and carried out as a whole.
 
 mod networks;
 mod nodes;
@@ -160,7 +159,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     ) -> Result<(), CommandError> {
         let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
         let state = node.state;
-        // An operator may say "hands off" at any time; the other marks are
+        // Maintenance can be set and ended at any time; the other flags are
         // changes like all others.
         if state.is_busy() && mark != AdminFlag::Maintenance {
             return Err(CommandError::Locked(state));

@@ -1,4 +1,4 @@
-//! What operators do with the address book, and what DHCP finds in it.
+//! Commands about networks and reserved addresses.
 
 use crate::interface::CommandError;
 use crate::interface::Effects;
@@ -55,7 +55,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         Ok(())
     }
 
-    /// Forgets a tenants' network that nobody has an address of.
+    /// Forgets a tenants' network without reservations.
     pub(crate) fn remove_network(
         &mut self,
         now: Instant,
@@ -93,7 +93,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             .find_network(network)
             .ok_or(CommandError::NoSuchNetwork)?;
         let fits = match (place, address) {
-            // What is leased out can't be somebody's own as well.
+            // An address of the leased pool can't be reserved as well.
             (PROVISIONING, Some(address)) => self.may_be_static(address),
             (PROVISIONING, None) => false,
             (_, None) => true,

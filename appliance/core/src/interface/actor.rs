@@ -52,7 +52,7 @@ impl Actor<'_> {
         kind: ActorKind::Agent,
         account: "",
     };
-    /// The account of everybody who reaches the API while there are no
+    /// The account of every client of the API while there are no
     /// accounts.
     pub const OPERATOR: Actor<'static> = Actor {
         kind: ActorKind::Account,

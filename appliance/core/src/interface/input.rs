@@ -1,4 +1,4 @@
-//! What the glue tells the rack.
+//! Inputs of the rack: what the glue saw.
 
 use super::{Actor, Command, OperationError, OperationId, PowerState};
 use core::net::Ipv4Addr;
@@ -92,7 +92,7 @@ pub enum Input<'a> {
         /// Whether all that was asked for was sent.
         complete: bool,
     },
-    /// Somebody commands something. The step has one
+    /// An operator gives a command. The step has one
     /// [`crate::Effect::Answer`].
     Command {
         /// Who gives the command.

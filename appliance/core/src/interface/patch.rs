@@ -8,7 +8,7 @@ use farrier_protocol::message::NodeId;
 pub struct FlagPatch<'a> {
     /// Set or cleared; `None` leaves it as it is.
     pub on: Option<bool>,
-    /// The reason in the operator's words. Without one, a flag that is set
+    /// The reason. Without one, a flag that is set
     /// has none.
     pub reason: Option<&'a str>,
 }

@@ -28,13 +28,13 @@ pub struct Requirements {
     pub memory_mib: u32,
     /// Size of the largest disk in GiB.
     pub local_gib: u32,
-    /// Traits, by their places in the vocabulary.
+    /// Traits, a bit each, by their numbers in the string pool.
     pub traits: u32,
     /// Logical processors.
     pub cpus: u16,
     /// Speed of the fastest interface in units of 100 Mbit/s.
     pub link: u16,
-    /// Resource class, by its place in the vocabulary plus 1.
+    /// Resource class, by its number in the string pool plus 1.
     pub class: u8,
     /// HardwareFeatures.
     pub parts: HardwareFeatures,

@@ -18,7 +18,7 @@ pub enum Step {
     Erase = 2,
     /// Write the image and prove it.
     Write = 3,
-    /// Stand still until the operator says `unhold`.
+    /// Wait until an operator gives `unhold`.
     Hold = 4,
     /// Restart the machine into the ramdisk.
     Reboot = 5,

@@ -1,4 +1,4 @@
-//! Time as the brain sees it: milliseconds since the appliance started.
+//! Time as the rack sees it: milliseconds since the appliance started.
 
 /// A point in time: milliseconds since the appliance's last reset. It never
 /// goes back and knows no wall clock.

@@ -1,12 +1,12 @@
-//! The address book: addresses that belong to an interface by name, on the
+//! IPAM: networks, and addresses that are reserved for an interface, on the
 //! provisioning network and on tenants' networks.
 //!
-//! On the provisioning network the book holds static addresses, which lie
+//! On the provisioning network IPAM holds static addresses, which lie
 //! outside of the pool that is leased out: so no address can have an owner
 //! here and another one in `lease`. Tenants' networks have pools of their
 //! own, out of which an interface is given an address, or a certain one of
-//! them. An address that was taken back is nobody's for as long as a lease
-//! of it may live. Who asks, and what is written down, is in `addresses`.
+//! them. An address that was released is quarantined for as long as a lease
+//! of it may last. The commands are in `commands::networks`.
 
 pub mod lease;
 
@@ -20,7 +20,7 @@ use heapless::Vec;
 
 /// Most tenants' networks.
 pub const MAX_NETWORKS: usize = farrier_sizes::NETWORKS;
-/// Most addresses of the book, those included that rest.
+/// Most reservations, quarantined ones included.
 pub const MAX_ADDRESSES: usize = farrier_sizes::RESERVATIONS;
 /// The place of the provisioning network.
 pub const PROVISIONING: u8 = 0;
@@ -41,8 +41,8 @@ pub struct Entry {
     slot: Slot,
 }
 
-/// The place of an address in the book for as long as it is there, over
-/// restarts too: whoever tells the book bit by bit goes by it. The highest bit
+/// The place of a reservation for as long as it exists, over restarts too: a
+/// sweep goes by it. The highest bit
 /// says whether the address was named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Slot(u16);
@@ -82,9 +82,9 @@ impl Entry {
 /// Why an address is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IpamError {
-    /// It is somebody else's, or a lease of it may still live.
+    /// It is reserved for another interface, or a lease of it may still last.
     Taken,
-    /// All addresses of the network, or all places of the book, are taken.
+    /// All addresses of the network, or all reservations, are taken.
     Full,
 }
 
@@ -97,7 +97,7 @@ impl From<IpamError> for CommandError {
     }
 }
 
-/// The book.
+/// Networks and reservations.
 #[derive(Debug)]
 pub struct Ipam {
     networks: Vec<Network, MAX_NETWORKS, u8>,
@@ -118,7 +118,7 @@ fn seconds(at: Instant) -> u32 {
 }
 
 impl Ipam {
-    /// An empty book.
+    /// No network and no reservation.
     pub const fn new() -> Self {
         Ipam {
             networks: Vec::new(),
@@ -189,7 +189,7 @@ impl Ipam {
     /// pool, and leaves the interface the one that it has.
     ///
     /// # Errors
-    /// See [`IpamError`]; the book stays as it was.
+    /// See [`IpamError`]; nothing changes.
     pub fn give(
         &mut self,
         now: Instant,
@@ -243,7 +243,7 @@ impl Ipam {
     }
 
     /// Takes up an address of before a restart. Another one that its owner
-    /// had rests now. How much of a rest is over nobody knows: it begins anew.
+    /// had rests now. How much of the quarantine is over is not known: it begins anew.
     ///
     /// Without a slot, as older firmware wrote it, it takes a free one, or
     /// that of an address that rests.
@@ -330,7 +330,7 @@ impl Ipam {
         }
     }
 
-    /// The lowest address of the pool that is nobody's; the one that the
+    /// The lowest free address of the pool; the one that the
     /// interface had before, where that still rests.
     fn pick(&self, network: u8, mac: Mac) -> Option<Ipv4Addr> {
         let before = |e: &&Entry| e.network == network && e.mac == mac && !e.is_named();

@@ -7,7 +7,7 @@ bitflags! {
     /// A set of flags. The bits stand in records.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
     pub struct Flags: u16 {
-        /// Hands off: never offered, and not deployed.
+        /// In maintenance: never offered, and not deployed.
         const MAINTENANCE = 1;
         /// Neither released, nor rebuilt, nor deleted.
         const PROTECTED = 1 << 1;

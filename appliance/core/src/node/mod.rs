@@ -87,11 +87,11 @@ pub struct Boot {
     pub ticket: Option<Ticket>,
     /// The session that used the ticket up.
     pub session: Option<Session>,
-    /// Tells a repeated handshake from another one.
+    /// Distinguishes a repeated handshake from another one.
     pub init_digest: [u8; 16],
     /// Verifies the agent's statements.
     pub boot_key: [u8; 32],
-    /// How the firmware started the ramdisk, as the agent says.
+    /// How the firmware started the ramdisk, as the agent reports.
     pub mode: Option<BootMode>,
     /// The agent has reported the hardware in this boot.
     pub inspected: bool,
@@ -220,7 +220,7 @@ pub struct Node {
     pub name: String<NAME_LEN>,
     /// Its interfaces; the first is the one that it was discovered by.
     pub macs: Vec<Mac, MAX_MACS, u8>,
-    /// SMBIOS UUID, as DHCP option 97 or the agent tells it; zero for none.
+    /// SMBIOS UUID, from DHCP option 97 or the agent; zero for none.
     pub system_uuid: [u8; 16],
     /// Its provision state.
     pub state: State,
@@ -260,14 +260,14 @@ pub struct Node {
     /// The steps of the present work that are still to come; empty where
     /// the state implies them.
     pub steps: Steps,
-    /// Its traits, by their places in the vocabulary.
+    /// Its traits, a bit each, by their numbers in the string pool.
     pub traits: u32,
     /// Traits that its allocation asked for.
     pub wanted: u32,
-    /// Its resource class, by its place in the vocabulary plus 1; 0 for
+    /// Its resource class, by its number in the string pool plus 1; 0 for
     /// none.
     pub class: u8,
-    /// Fingerprint of its serial number; 0 for none that tells it apart.
+    /// Fingerprint of its serial number; 0 for none that is its own.
     pub serial: u32,
 }
 

@@ -1,7 +1,7 @@
 //! The steps of a node's work: cleaning, deploying, servicing.
 //!
 //! A queue of at most [`MAX_STEPS`] steps fits in a word, four bits each.
-//! Work that nobody gave steps to has those that its state implies. How
+//! Work without steps of its own has those that its state implies. How
 //! steps are carried out is in `agent`; here stands which there are, and
 //! what comes when one is done.
 

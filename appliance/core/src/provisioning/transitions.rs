@@ -1,5 +1,5 @@
-//! The life cycle: operators' verbs, and transitions. Deadlines are in
-//! `deadlines`, other wishes of operators in `operator`.
+//! The life cycle: verbs and transitions. Deadlines are in `deadlines`, other
+//! commands in the room of commands.
 //!
 //! Which transition exists is `farrier_lifecycle`'s business. Here stands
 //! what has to be true before one is taken, and what follows from it.
@@ -12,6 +12,7 @@ use crate::node::Reason;
 use crate::node::flags::Flags;
 use crate::node::{AgentPhase, Happening, InstanceInfo, Node, agent_phase, cut};
 use crate::persist::record::Record;
+use crate::power::network_is_confirmed;
 use crate::provisioning::steps::{Step, Steps};
 use crate::rack::{Rack, edit};
 use farrier_lifecycle::{Event, State, Verb};
@@ -78,7 +79,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             {
                 return Err(CommandError::Maintenance);
             }
-            // Whoever cleans it has to know that nobody's system is on it.
+            // An operator must know first that no tenant's system is on it.
             Event::Provide | Event::Clean | Event::Delete
                 if flags.contains(Flags::RECORDS_LOST) =>
             {
@@ -133,7 +134,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 self.event(now, index, Event::Clean, reason, out);
                 self.advance(now, index, out);
             }
-            // No boot, no write: what runs there goes on running.
+            // No boot, no write: the tenant's system is left as it is.
             State::Adopting if live => {
                 node.last_error = cut("the deploy agent runs on the machine, no tenant's system");
                 self.event(now, index, Event::Fail, Reason::NothingToAdopt, out);
@@ -250,8 +251,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    /// A node whose cleaning failed is nobody's until somebody has looked at
-    /// it, or another cleaning succeeds.
+    /// A node whose cleaning failed is in maintenance until an operator ends it,
+    /// or another cleaning succeeds.
     fn clean_failed(&mut self, index: usize) {
         let maintained = self
             .nodes
@@ -274,10 +275,22 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// The image is on the disk and proven, and the machine leaves the
     /// ramdisk for it.
-    pub fn deployed(&mut self, now: Instant, index: usize, reason: Reason, out: &mut Effects) {
+    pub(crate) fn deployed(
+        &mut self,
+        now: Instant,
+        index: usize,
+        reason: Reason,
+        out: &mut Effects,
+    ) {
         let Some(node) = edit!(self, index) else {
             return;
         };
+        // The evidence that the transition needs: the machine's packets come by
+        // the network that it should be on. Without it the deadline fails the
+        // state.
+        if !network_is_confirmed(node, now) {
+            return;
+        }
         node.boot.imaged = false;
         if matches!(node.state, State::WaitCallBack | State::ServiceWait) {
             self.event(now, index, Event::Resume, reason, out);

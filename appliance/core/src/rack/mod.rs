@@ -1,4 +1,5 @@
-//! The table of everything, and `step`.
+//! The rack: its tables, the small questions about them, the write path and the
+//! restore. Rules are in the rooms above.
 
 mod apply;
 mod parts;
@@ -32,14 +33,14 @@ pub const MAX_FLAVORS: usize = farrier_sizes::FLAVORS;
 /// Most images of the catalogue.
 pub const MAX_IMAGES: usize = farrier_sizes::IMAGES;
 /// How many statements are put together at once. An agent that finds all
-/// taken is told when to come again.
+/// taken is told when to ask again.
 pub const REASSEMBLIES: usize = farrier_sizes::REASSEMBLIES;
 /// How often deadlines are looked at, in milliseconds.
 pub const TICK_MILLIS: u64 = 1000;
 
-/// A source of random bytes. The brain has none of its own.
+/// A source of random bytes. The rack has none of its own.
 pub trait Entropy {
-    /// Fills the buffer with bytes that nobody can guess.
+    /// Fills the buffer with bytes that no peer can guess.
     fn fill(&mut self, bytes: &mut [u8]);
 }
 
@@ -49,7 +50,7 @@ impl<E: Entropy + ?Sized> Entropy for &mut E {
     }
 }
 
-/// Events that nobody answers for: what was refused, and why. Each wraps
+/// Counters of what was refused, and why. Each wraps
 /// around only after 2³² times.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -69,7 +70,7 @@ pub struct Counters {
     pub nodes_full: u32,
     /// Disks that found no room in the table of disks.
     pub disks_full: u32,
-    /// Agent datagrams that do not parse or belong to nobody.
+    /// Agent datagrams that do not parse or belong to no session.
     pub agent_stray: u32,
     /// Handshakes that failed at the gate or behind it.
     pub agent_forged: u32,
@@ -164,7 +165,7 @@ pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) last_session: u32,
     /// Number of the last operation that a driver was asked for.
     pub(crate) last_operation: u32,
-    /// So many of the first places are quarantined, and that is not written down
+    /// So many of the first places are in quarantine, and have no record of it
     /// yet.
     pub(crate) quarantined: usize,
 }
@@ -185,7 +186,7 @@ impl<const N: usize, const L: usize, const D: usize> Default for Rack<N, L, D> {
 }
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
-    /// An empty rack that answers nobody until it is configured.
+    /// An empty rack. It answers no peer until it is configured.
     pub const fn new() -> Self {
         Rack {
             config: Config {
@@ -332,7 +333,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.nodes.iter().position(|node| node.macs.contains(&mac))
     }
 
-    /// The address book.
+    /// Networks and reservations.
     pub fn ipam(&self) -> &Ipam {
         &self.ipam
     }

@@ -59,11 +59,11 @@ pub(super) const DRIVER: usize = MARKED;
 pub(super) const HISTORY: usize = DRIVER + crate::node::MAX_DRIVER_INFO;
 /// Places of a snapshot for one node.
 pub(super) const PARTS: usize = HISTORY + HISTORY_LEN;
-pub(super) const WORDS: usize = MAX_TRAITS as usize;
-pub(super) const NETWORKS: usize = WORDS + MAX_FLAVORS;
-pub(super) const BOOK: usize = NETWORKS + MAX_NETWORKS;
-/// Places for the rack itself: words, flavors, networks, address book.
-pub(super) const OWN: usize = BOOK + MAX_ADDRESSES;
+pub(super) const TRAITS_END: usize = MAX_TRAITS as usize;
+pub(super) const NETWORKS: usize = TRAITS_END + MAX_FLAVORS;
+pub(super) const RESERVATIONS: usize = NETWORKS + MAX_NETWORKS;
+/// Places for the rack itself: traits, flavors, networks, reservations.
+pub(super) const OWN: usize = RESERVATIONS + MAX_ADDRESSES;
 
 pub(crate) fn job_number(job: Job) -> u8 {
     match job {
@@ -113,7 +113,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(super) fn own(&self, place: usize) -> Option<Record<'_>> {
         let rack = usize::from(RACK);
         match place {
-            BOOK.. => Some(Record::of_reservation(self.ipam.in_slot(place - BOOK)?)),
+            RESERVATIONS.. => Some(Record::of_reservation(
+                self.ipam.in_slot(place - RESERVATIONS)?,
+            )),
             NETWORKS.. => {
                 // Place 0 is the provisioning network, which is configured.
                 let number = place - NETWORKS + 1;
@@ -124,8 +126,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     name: self.texts.get(rack, Kind::Network(network.place)),
                 })
             }
-            WORDS.. => {
-                let place = u8::try_from(place - WORDS).ok()?;
+            TRAITS_END.. => {
+                let place = u8::try_from(place - TRAITS_END).ok()?;
                 let flavor = self.flavors.iter().find(|flavor| flavor.place == place)?;
                 Some(Record::Flavor {
                     place,
@@ -142,7 +144,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     pub(super) fn lease(&self, now: Instant, index: usize) -> Option<Record<'_>> {
-        Some(match self.leases.told(now, index)? {
+        Some(match self.leases.lease_view(now, index)? {
             LeaseView::Bound {
                 client,
                 address,

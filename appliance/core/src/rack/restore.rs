@@ -1,5 +1,5 @@
-//! After a restart: reading records back, and what follows from the time
-//! that nobody knows.
+//! After a restart: the rack reads its records back. How long the restart took
+//! is not known.
 //!
 //! Records come in the order in which they were written, and may begin in
 //! the middle: one about a node that is not known yet says nothing, since
@@ -35,8 +35,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// Ends the taking up. What was at work has until its deadline to prove
     /// that it goes on; what can't becomes its failure state with the first
-    /// ticks. All other waits begin anew, since nobody knows how long the
-    /// restart took.
+    /// ticks. All other waits begin anew, since how long the restart took
+    /// is not known.
     ///
     /// `run` counts the starts of the appliance, from 1, and was never used
     /// before. `lost` counts the steps whose records were there and are not:
@@ -89,9 +89,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    /// Records were lost, nobody knows of which node: what is known of each
+    /// Records were lost, of which node is not known: what is known of each
     /// may be of before. A node that seems free may be a tenant's by now, and
-    /// an address may be held by somebody who was forgotten; work that seems
+    /// an address may be held by a client that was forgotten; work that seems
     /// to go on may be over.
     fn quarantine(&mut self) {
         // Lists of disks may have holes: what is behind one is dropped.
@@ -138,7 +138,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 client,
                 address,
                 seconds,
-            }) = self.leases.told(now, place)
+            }) = self.leases.lease_view(now, place)
             else {
                 continue;
             };

@@ -3,7 +3,7 @@
 //!
 //! A node's durable state is cut into *parts*, one record each, and every
 //! record holds the whole of its part: the last one counts, and applying one
-//! twice does no harm. Whoever changes a node [touches](Rack::touch) it first;
+//! twice does no harm. A rule [touches](Rack::touch) a node before it changes it;
 //! the rack then keeps a fingerprint of each part, and writes those that
 //! differ at the end of the step. Reading records back is in `restore`.
 
@@ -129,8 +129,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    /// Tells arrangements of [`snapshot`](Self::snapshot)'s places from one
-    /// another.
+    /// Distinguishes arrangements of [`snapshot`](Self::snapshot)'s places.
     pub fn layout(&self) -> u16 {
         let pool = usize::from(self.config.pool_len);
         let sizes = [N, L, OWN, PARTS, pool, ARRANGEMENT];

@@ -1,5 +1,5 @@
-//! StringPool of operators that most nodes don't have: reasons, driver info,
-//! names of allocations, the words of traits and resource classes.
+//! The string pool: texts that most nodes do not have. Reasons, driver info,
+//! names of allocations, traits and resource classes.
 //!
 //! A field of its greatest length in every node would cost ten times the
 //! memory that a rack ever uses. So they lie behind each other in one arena,
@@ -34,11 +34,11 @@ pub enum Kind {
     AllocationName,
     /// The resource class or the flavor that the allocation asked for.
     AllocationClass,
-    /// A word of the vocabulary: a trait or a resource class.
+    /// A trait or a resource class.
     Trait(u8),
     /// The name of a flavor.
     Flavor(u8),
-    /// The name of a network of the address book.
+    /// The name of a network.
     Network(u8),
 }
 

@@ -23,6 +23,8 @@ struct Wait {
     began: Instant,
     /// What the next bound counts from.
     from: u64,
+    /// The machine said that it restarts by itself: it has until then.
+    restarts_until: u64,
     /// Requests so far.
     requests: u32,
 }
@@ -64,23 +66,26 @@ impl PowerRequests {
         let fresh = Wait {
             began: node.since,
             from: now,
+            restarts_until: 0,
             requests: 0,
         };
         let wait = place.get_or_insert(fresh);
         if wait.began != node.since {
             *wait = fresh;
         }
+        if node.boot.left && wait.restarts_until == 0 {
+            wait.restarts_until = now + Hop::Discover.limit_millis();
+        }
         if let Some(until) = headway(node, clock) {
             wait.from = now + until.since(clock);
             return None;
         }
         let bound = match wait.requests {
-            // A machine that restarts by itself has the time of its self-test.
-            0 if node.boot.left => FIRST + Hop::Discover.limit_millis(),
             0 => FIRST,
             sent => FIRST + OPERATION_MILLIS + (SETTLE_MILLIS << sent.min(3)),
         };
-        let late = now.checked_sub(wait.from + bound)?;
+        let from = wait.from.max(wait.restarts_until);
+        let late = now.checked_sub(from + bound)?;
         (late > 0).then(|| {
             format!(
                 "node {slot} waits in {} and its power driver is not asked: request {} is {} s \
