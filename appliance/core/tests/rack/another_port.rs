@@ -23,7 +23,7 @@ fn under_another_name(shape: impl Fn(&mut Lab)) -> (Lab, usize) {
     lab.verb(0, Verb::Adopt).unwrap();
     shape(&mut lab);
     let mut scripted = ScriptedAgent::with_disks(&[8 * GIB]).with_uuid(UUID);
-    scripted = scripted.with_nics(&vec![nic(2, "e1000e", 1000), nic(1, "e1000e", 1000)]);
+    scripted = scripted.with_nics(&[nic(2, "e1000e", 1000), nic(1, "e1000e", 1000)]);
     let mut agent = lab.start_agent(2, scripted);
     lab.verb(1, Verb::Manage).unwrap();
     lab.verb(1, Verb::Provide).unwrap();

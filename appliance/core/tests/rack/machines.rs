@@ -51,7 +51,7 @@ fn the_inventory_joins_nodes_that_are_one_machine() {
     lab.dhcp(2, ipxe);
     lab.dhcp(3, ipxe);
     let mut scripted = ScriptedAgent::with_disks(&[8 * GIB]);
-    scripted = scripted.with_nics(&vec![
+    scripted = scripted.with_nics(&[
         nic(1, "e1000e", 1000),
         nic(2, "e1000e", 1000),
         nic(9, "e1000e", 1000),
@@ -130,7 +130,7 @@ fn a_discovered_node_with_a_name_is_somebodys() {
     let target = format!("/v1/nodes/{}", id(&lab, 0));
     assert_eq!(call(&mut lab, "PATCH", &target, patch).status, 200);
     let mut scripted = ScriptedAgent::with_disks(&[8 * GIB]);
-    scripted = scripted.with_nics(&vec![nic(1, "e1000e", 1000), nic(2, "e1000e", 1000)]);
+    scripted = scripted.with_nics(&[nic(1, "e1000e", 1000), nic(2, "e1000e", 1000)]);
     let mut agent = lab.start_agent(1, scripted);
     inspect(&mut lab, &mut agent);
     assert_eq!(macs(&lab, 0), [mac_of(2)]);
@@ -146,7 +146,7 @@ fn a_machine_stays_who_it_says_it_is() {
         request.machine_id = Some(&[0, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9]);
     });
     let mut scripted = ScriptedAgent::with_disks(&[8 * GIB]);
-    scripted = scripted.with_nics(&vec![nic(1, "e1000e", 1000), nic(2, "e1000e", 1000)]);
+    scripted = scripted.with_nics(&[nic(1, "e1000e", 1000), nic(2, "e1000e", 1000)]);
     let mut agent = lab.start_agent(1, scripted);
     inspect(&mut lab, &mut agent);
     let own = lab.rack().find_by_mac(mac_of(1)).unwrap();
@@ -167,7 +167,7 @@ fn identities_are_random_as_rfc_9562_has_them() {
 fn an_interface_of_a_node_in_use_stays_its() {
     let mut lab = available();
     let mut scripted = ScriptedAgent::with_disks(&[8 * GIB]);
-    scripted = scripted.with_nics(&vec![nic(3, "e1000e", 1000), nic(1, "e1000e", 1000)]);
+    scripted = scripted.with_nics(&[nic(3, "e1000e", 1000), nic(1, "e1000e", 1000)]);
     let mut liar = lab.start_agent(3, scripted);
     inspect(&mut lab, &mut liar);
     assert_eq!(lab.rack().find_by_mac(mac_of(1)), Some(0));
@@ -250,7 +250,7 @@ fn a_serial_number_brings_a_machine_to_the_node_that_waits_for_it() {
                       "properties": {"serial_number": "S1"}});
     assert_eq!(post(&mut lab, "/v1/nodes", body).status, 201);
     let mut scripted = ScriptedAgent::with_disks(&[8 * GIB]);
-    scripted = scripted.with_nics(&vec![nic(1, "e1000e", 1000)]);
+    scripted = scripted.with_nics(&[nic(1, "e1000e", 1000)]);
     let mut agent = lab.start_agent(1, scripted);
     let found = lab.rack().find_by_mac(mac_of(1)).unwrap();
     assert_eq!(found, 1, "nobody knows yet");

@@ -128,10 +128,10 @@ impl World {
         for id in self.cleaned_states().difference(&erased_before) {
             let index = self.lab.rack().find(*id).unwrap();
             assert!(self.lab.node(index).macs.contains(&mac_of(machine)));
-            let honest = match scripted.behaviour {
-                Behaviour::WithholdsCertificate | Behaviour::Fails(_) => false,
-                _ => true,
-            };
+            let honest = !matches!(
+                scripted.behaviour,
+                Behaviour::WithholdsCertificate | Behaviour::Fails(_)
+            );
             assert!(ordered && honest);
         }
         for node in self.lab.rack().nodes() {

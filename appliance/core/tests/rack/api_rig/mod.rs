@@ -66,11 +66,14 @@ impl Services for FullServices {
     }
 }
 
+type Receive<'l> = Box<dyn FnMut() -> Option<Vec<u8>> + 'l>;
+type Send<'l> = Box<dyn FnMut(&[u8]) + 'l>;
+
 /// A client and the block device, around a lab.
 pub struct Rig<'l> {
     pub lab: &'l mut Lab,
-    pub receive: Box<dyn FnMut() -> Option<Vec<u8>> + 'l>,
-    pub send: Box<dyn FnMut(&[u8]) + 'l>,
+    pub receive: Receive<'l>,
+    pub send: Send<'l>,
     pub random: [u8; 32],
     received: Vec<u8>,
 }
