@@ -1,10 +1,12 @@
-# Runs once in the namespace of mmdebstrap, with the new root in $1, after all
-# packages are configured. Takes away what must differ between instances and
-# what only costs time at boot.
+# mmdebstrap runs this in its namespace, with the new root in $1, after all packages
+# are configured. It removes what must differ between instances and what slows the
+# boot down.
 set -eu
 root=$1
 
-# One identity an instance, made at its first boot.
+# Each instance creates its identity at its first boot. The file can be
+# read-only, which stops the root of fakeroot from writing to it.
+rm -f "$root/etc/machine-id"
 : >"$root/etc/machine-id"
 rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/dbus/machine-id"
 rm -f "$root/etc/hostname" "$root/etc/resolv.conf"
@@ -14,7 +16,7 @@ rm -rf "$root"/var/log/*.log "$root"/var/log/apt "$root"/var/cache/debconf/*-old
     "$root"/var/lib/dpkg/*-old
 mkdir -p "$root/boot/efi"
 
-# Nothing waits for the network: cloud-init's data is on the disk.
+# No service waits for the network: cloud-init's data is on the disk.
 chroot "$root" systemctl enable --quiet systemd-networkd.service farrier-instance.service
 chroot "$root" systemctl mask --quiet systemd-networkd-wait-online.service \
     cloud-init-hotplugd.socket e2scrub_all.timer e2scrub_reap.service \

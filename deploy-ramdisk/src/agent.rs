@@ -1,5 +1,4 @@
-//! The agent's binary: compiled for the ramdisk, where there is no library to
-//! link against.
+//! Compiles the agent's binary for the ramdisk, which has no shared libraries.
 
 use std::path::{Path, PathBuf};
 
@@ -7,17 +6,16 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{Report, Tools, run};
 
-/// The target is named so that the flags below reach the agent only, and not
-/// the build scripts on the way.
+/// The explicit target, so that the flags below apply to the agent and not to build
+/// scripts.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Profile of the workspace, in its root `Cargo.toml`.
 const PROFILE: &str = "agent";
-/// Statically linked and at a fixed address: no loader, and fewer relocations
-/// to carry.
+/// Static linking at a fixed address: no loader and fewer relocations.
 const FLAGS: &str = "-C target-feature=+crt-static -C relocation-model=static";
 
-/// Compiles the agent of the workspace in `workspace` with `target_folder` as
-/// cargo's target folder; returns the binary's path.
+/// Compiles the agent of the workspace in `workspace` with `target_folder` as cargo's
+/// target folder. Returns the path of the binary.
 ///
 /// # Errors
 /// cargo is missing or the agent does not compile.
@@ -28,7 +26,7 @@ pub fn build(
     report: Report<'_>,
 ) -> Result<PathBuf> {
     report("compiling the agent");
-    // zstd's C library is compiled on the way.
+    // It includes zstd's C library.
     tools("cc")?;
     run(tools("cargo")?
         .current_dir(workspace)
@@ -43,11 +41,11 @@ pub fn build(
         .arg(target_folder)
         .env("RUSTFLAGS", FLAGS)
         .env_remove("CARGO_ENCODED_RUSTFLAGS"))
-    .context("the agent does not compile")?;
+    .context("the agent failed to compile")?;
     let binary = target_folder
         .join(TARGET)
         .join(PROFILE)
         .join("farrier-agent");
-    ensure!(binary.exists(), "cargo made no {}", binary.display());
+    ensure!(binary.exists(), "cargo did not create {}", binary.display());
     Ok(binary)
 }

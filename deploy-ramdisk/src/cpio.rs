@@ -1,30 +1,30 @@
 //! A writer of cpio archives in the "newc" format, the form of an initramfs
 //! (Linux, `Documentation/driver-api/early-userspace/buffer-format.rst`).
 //!
-//! Only what an initramfs needs: folders, regular files, device nodes, all
-//! owned by root, with no times, so that the same content gives the same bytes.
+//! It supports folders, regular files and device nodes, owned by root and without
+//! times, so that equal content gives equal bytes.
 
 /// Type bits of a file mode, as in `stat`.
 const FOLDER: u32 = 0o040_000;
 const CHARACTER_DEVICE: u32 = 0o020_000;
 const REGULAR: u32 = 0o100_000;
 
-/// An archive under construction.
+/// An archive in construction.
 #[derive(Debug, Default)]
 pub struct Archive {
     bytes: Vec<u8>,
     inode: u32,
-    /// Folders that are in the archive, without leading slash.
+    /// Folders in the archive, without a leading slash.
     folders: std::collections::BTreeSet<String>,
 }
 
 impl Archive {
-    /// An empty archive.
+    /// Creates an empty archive.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a folder and those above it. Paths have no leading slash.
+    /// Adds a folder and its parents. Paths have no leading slash.
     pub fn folder(&mut self, path: &str) {
         if path.is_empty() || self.folders.contains(path) {
             return;
@@ -34,8 +34,8 @@ impl Archive {
         self.entry(path, FOLDER | 0o755, (0, 0), &[]);
     }
 
-    /// Adds a file of at most 4 GiB with the permission bits `mode`, and the
-    /// folders above it.
+    /// Adds a file of at most 4 GiB with the permission bits `mode`, and its parent
+    /// folders.
     pub fn file(&mut self, path: &str, mode: u32, content: &[u8]) {
         self.parents_of(path);
         self.entry(path, REGULAR | mode, (0, 0), content);
@@ -47,7 +47,7 @@ impl Archive {
         self.entry(path, CHARACTER_DEVICE | mode, (major, minor), &[]);
     }
 
-    /// Ends the archive; its length is a multiple of 512 bytes.
+    /// Ends the archive. Its length is a multiple of 512 bytes.
     pub fn finish(mut self) -> Vec<u8> {
         self.inode = 0;
         self.header("TRAILER!!!", 0, (0, 0), 0);
@@ -63,7 +63,7 @@ impl Archive {
 
     fn entry(&mut self, path: &str, mode: u32, device: (u32, u32), content: &[u8]) {
         self.inode += 1;
-        // Longer files do not exist in an initramfs that memory can hold.
+        // A longer file does not fit the memory of an initramfs.
         let length = u32::try_from(content.len()).unwrap_or(u32::MAX);
         self.header(path, mode, device, length);
         self.bytes.extend_from_slice(content);
@@ -71,7 +71,7 @@ impl Archive {
     }
 
     fn header(&mut self, path: &str, mode: u32, device: (u32, u32), length: u32) {
-        // Names end with a zero byte, which counts.
+        // The length includes the NUL of the name.
         let name_length = path.len() as u32 + 1;
         let fields = [
             self.inode,
@@ -98,7 +98,7 @@ impl Archive {
         self.align();
     }
 
-    /// Headers and contents start at multiples of four bytes.
+    /// Pads to a multiple of four bytes, where headers and contents start.
     fn align(&mut self) {
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
     }

@@ -9,24 +9,24 @@ use crate::{Tools, data_file};
 /// A program for a kind of firmware.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
-    /// Name under which it is served.
+    /// Name on the TFTP and HTTP servers.
     pub name: &'static str,
-    /// Its bytes.
+    /// The content.
     pub bytes: Vec<u8>,
 }
 
-/// Name under which each is served, and where Debian keeps it.
+/// The served name of each program and its path in Debian.
 const PROGRAMS: [(&str, &str); 3] = [
     ("undionly.kpxe", "/usr/lib/ipxe/undionly.kpxe"),
     ("snponly.efi", "/usr/lib/ipxe/snponly.efi"),
     ("ipxe.efi", "/boot/ipxe.efi"),
 ];
 
-/// Reads the programs: for BIOS, for UEFI over the firmware's own driver
-/// (preferred), and for UEFI with iPXE's drivers.
+/// Reads the programs: for BIOS, for UEFI with the firmware's driver (preferred), and
+/// for UEFI with iPXE's drivers.
 ///
 /// # Errors
-/// The package is missing and `tools` can't bring it.
+/// The package is missing and `tools` can't install it.
 pub fn programs(tools: &Tools) -> Result<Vec<Program>> {
     PROGRAMS
         .iter()

@@ -1,7 +1,7 @@
-//! Debian's kernel package: found, downloaded, unpacked, kept.
+//! Finds, downloads, unpacks and caches Debian's kernel package.
 //!
-//! The generic kernel is used, not the one for clouds, which has no AHCI and
-//! none of the network cards of real servers.
+//! It uses the generic kernel. The cloud kernel lacks AHCI and the network cards of
+//! servers.
 
 use std::{
     fs,
@@ -12,30 +12,30 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{Report, Tools, run};
 
-/// Depends on the newest kernel of the release.
+/// The meta-package of the newest kernel of the release.
 const META_PACKAGE: &str = "linux-image-amd64";
 
 /// An unpacked kernel package.
 #[derive(Debug, Clone)]
 pub struct Kernel {
-    /// What `uname -r` says under it: `6.1.0-56-amd64`.
+    /// Its `uname -r`: `6.1.0-56-amd64`.
     pub release: String,
     /// Version of the package: `6.1.192-2`.
     pub version: String,
-    /// The bootable image; also a UEFI program.
+    /// The bootable image, also a UEFI program.
     pub image: PathBuf,
     /// The folder `lib/modules/<release>`.
     pub modules: PathBuf,
 }
 
-/// Finds the newest kernel package that apt knows and unpacks it below `cache`,
-/// or finds what was unpacked before. Without package lists, or without a
-/// network, a kernel that is in the cache is good enough.
+/// Finds the newest kernel package of apt and unpacks it into `cache`, or returns the
+/// one that was unpacked before. Without package lists or a network, it returns the
+/// newest kernel in the cache.
 ///
-/// Downloads 70 MB, takes 400 MB. Needs no root.
+/// Downloads 70 MB and uses 400 MB of disk. Needs no root.
 ///
 /// # Errors
-/// apt knows no kernel and none is in the cache, or the download fails.
+/// Neither apt nor the cache has a kernel, or the download fails.
 pub fn fetch(tools: &Tools, cache: &Path, report: Report<'_>) -> Result<Kernel> {
     let folder = cache.join("kernel");
     fs::create_dir_all(&folder)?;
@@ -51,10 +51,10 @@ pub fn fetch(tools: &Tools, cache: &Path, report: Report<'_>) -> Result<Kernel> 
     open(&unpacked, &version)
 }
 
-/// Name and version of the package that the meta-package depends on.
+/// Returns name and version of the package on which the meta-package depends.
 fn newest(tools: &Tools) -> Result<(String, String)> {
     let shown = run(tools("apt-cache")?.args(["show", "--no-all-versions", META_PACKAGE]))
-        .context("apt knows no kernel; apt-get update may help")?;
+        .context("apt lists no kernel package. Run apt-get update.")?;
     let shown = String::from_utf8_lossy(&shown);
     // "Depends: linux-image-6.1.0-56-amd64 (= 6.1.192-2)"
     let depends = shown
@@ -85,7 +85,7 @@ fn download(
         "-q",
         &format!("{package}={version}"),
     ]))
-    .context("the kernel package could not be downloaded")?;
+    .context("apt failed to download the kernel package")?;
     let archive = fs::read_dir(&work)?
         .flatten()
         .map(|item| item.path())
@@ -98,7 +98,7 @@ fn download(
     Ok(())
 }
 
-/// The newest kernel unpacked earlier.
+/// Returns the newest kernel in the cache.
 fn cached(folder: &Path) -> Option<Kernel> {
     let newest = fs::read_dir(folder)
         .ok()?

@@ -1,7 +1,7 @@
-//! Builds what servers boot, out of Debian's packages and the agent: kernel,
-//! ramdisks, network-boot files, and a Debian tenant image.
+//! Builds the boot files of servers from Debian's packages and the agent: kernel,
+//! ramdisks, network-boot programs, and a Debian tenant image.
 //!
-//! | module | what it makes |
+//! | module | result |
 //! |---|---|
 //! | [`kernel`] | Debian's kernel package, unpacked |
 //! | [`agent`] | the agent's static binary |
@@ -9,10 +9,9 @@
 //! | [`ipxe`] | the network-boot programs |
 //! | [`debian`] | a Debian 12 disk image that boots by BIOS and by UEFI |
 //!
-//! Nothing here needs root, mounts a file system or uses a loop device. Outside
-//! programs are reached through [`Tools`] only, so the caller decides where
-//! they come from. What was built once is kept in the cache folder that the
-//! caller names, under the hash of its recipe.
+//! The crate needs no root, mounts no file systems and uses no loop devices. It
+//! finds external programs through [`Tools`] only, which the caller provides. It
+//! caches results in the caller's folder under the hash of their recipe.
 
 use std::{
     path::Path,
@@ -32,46 +31,45 @@ pub mod ramdisk;
 mod cpio;
 mod modules;
 
-/// Finds an outside program by name, or a data file by its absolute path (as
-/// the program of the returned command). Errors say how to get what is missing.
+/// Finds an external program by name, or a data file by its absolute path (as the
+/// program of the returned command). The error names the package to install.
 pub type Tools = Arc<dyn Fn(&str) -> Result<Command> + Send + Sync>;
 
-/// Receives a short present-tense line whenever a step starts.
+/// Receives a short line at the start of every step.
 pub type Report<'a> = &'a (dyn Fn(&str) + Sync);
 
-/// Runs `command` to its end and returns what it printed.
+/// Runs `command` and returns its standard output.
 ///
 /// # Errors
-/// It does not start, or ends non-zero; the message then ends with what it
-/// said on its error output.
+/// The command does not start or fails. The message ends with its standard error.
 fn run(command: &mut Command) -> Result<Vec<u8>> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command
         .stdin(Stdio::null())
         .output()
-        .with_context(|| format!("{name} does not start"))?;
+        .with_context(|| format!("can't start {name}"))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let tail: Vec<&str> = said.lines().rev().take(40).collect();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let tail: Vec<&str> = stderr.lines().rev().take(40).collect();
         let tail: Vec<&str> = tail.into_iter().rev().collect();
         bail!("{name} failed ({}):\n{}", output.status, tail.join("\n"));
     }
     Ok(output.stdout)
 }
 
-/// The path of a data file that `tools` knows.
+/// Returns the path of a data file of `tools`.
 fn data_file(tools: &Tools, path: &str) -> Result<std::path::PathBuf> {
     Ok(tools(path)?.get_program().into())
 }
 
-/// Moves a finished file to its place in one step, so that an interrupted
-/// build never leaves half a file under a name that promises a whole one.
+/// Renames a finished file atomically, so that an interrupted build leaves no partial
+/// file under the final name.
 fn publish(unfinished: &Path, finished: &Path) -> Result<()> {
     std::fs::rename(unfinished, finished)
         .with_context(|| format!("cannot move to {}", finished.display()))
 }
 
-/// The first eight bytes of a hash in hexadecimal: enough to tell recipes apart.
+/// Returns the first eight bytes of a hash in hexadecimal.
 fn short_hex(hash: Sha256) -> String {
     hash.finalize()
         .iter()

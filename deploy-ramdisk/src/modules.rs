@@ -1,9 +1,8 @@
-//! Kernel modules: what each says about itself, which others it needs, and the
-//! index files by which a loader finds them.
+//! Kernel modules: their metadata, their dependencies, and the index files of the
+//! loader.
 //!
-//! A module carries all of it in its `.modinfo` section, so depmod is not
-//! needed: `depends` (needed symbols), `softdep` (wanted before), `alias` (the
-//! devices that it drives).
+//! The `.modinfo` section of a module has the metadata, so depmod is not needed:
+//! `depends` (dependencies), `softdep` (soft dependencies), `alias` (devices).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,26 +25,25 @@ struct Module {
     aliases: Vec<String>,
 }
 
-/// All modules of one kernel, by name.
+/// All modules of a kernel by name.
 #[derive(Debug)]
 pub struct Modules {
     by_name: BTreeMap<String, Module>,
-    /// Names of algorithms and the like, and the modules that offer them:
-    /// `crc32c` is offered by `crc32c_generic` and `crc32c_intel`. Patterns of
-    /// devices are not in here.
+    /// Aliases of algorithms and the modules that provide them: `crc32c_generic` and
+    /// `crc32c_intel` provide `crc32c`. Aliases of devices are not included.
     offered: BTreeMap<String, Vec<String>>,
-    /// The kernel's own list of what is built in.
+    /// The kernel's list of built-in modules.
     built_in: String,
 }
 
-/// Names of modules, closed under dependency.
+/// Names of modules including their dependencies.
 pub type Selection = BTreeSet<String>;
 
 impl Modules {
     /// Reads all modules below `folder`, a `lib/modules/<release>`.
     ///
     /// # Errors
-    /// A file can't be read or is no module.
+    /// A file can't be read or is not a module.
     pub fn read(folder: &Path) -> Result<Self> {
         let mut by_name = BTreeMap::new();
         read_folder(folder, folder, &mut by_name)?;
@@ -67,7 +65,7 @@ impl Modules {
         })
     }
 
-    /// The modules that `wanted` accepts by path, with all that they need.
+    /// Selects the modules that `wanted` accepts by path, and their dependencies.
     pub fn select(&self, wanted: impl Fn(&str) -> bool) -> Selection {
         let mut selection = Selection::new();
         for (name, module) in &self.by_name {
@@ -81,7 +79,7 @@ impl Modules {
     fn add(&self, name: &str, selection: &mut Selection) {
         let name = normal(name);
         let Some(module) = self.by_name.get(&name) else {
-            // Built in.
+            // The module is built in.
             return;
         };
         if !selection.insert(name) {
@@ -101,8 +99,8 @@ impl Modules {
         }
     }
 
-    /// The modules that a word of a `softdep` means: a module's own name, or
-    /// what modules offer. Keywords (`pre:`) and what is built in mean none.
+    /// Returns the modules of a word in a `softdep`: a module's name or an alias.
+    /// Keywords (`pre:`) and built-in modules give none.
     fn named<'a>(&'a self, word: &str) -> Vec<&'a str> {
         let word = normal(word);
         match self.by_name.get_key_value(&word) {
@@ -117,7 +115,8 @@ impl Modules {
         }
     }
 
-    /// Path below `lib/modules/<release>` and file of each selected module.
+    /// Returns the path below `lib/modules/<release>` and the file of each selected
+    /// module.
     pub fn files<'a>(
         &'a self,
         selection: &'a Selection,
@@ -128,8 +127,8 @@ impl Modules {
             .map(|module| (module.path.as_str(), module.file.as_path()))
     }
 
-    /// The index files for a selection, by name, in depmod's formats. Words of
-    /// a `softdep` are replaced by the modules that they mean.
+    /// Returns the index files of a selection by name in depmod's formats. Replaces
+    /// the aliases in a `softdep` by their modules.
     pub fn index(&self, selection: &Selection) -> Vec<(&'static str, String)> {
         let mut dep = String::new();
         let mut alias = String::new();
@@ -165,7 +164,7 @@ impl Modules {
         ]
     }
 
-    /// Paths of all that a module needs, nearest first, as depmod writes them.
+    /// Collects the paths of all dependencies, nearest first, as in modules.dep.
     fn needs<'a>(&'a self, module: &'a Module, list: &mut Vec<&'a str>) {
         for need in &module.depends {
             if let Some(needed) = self.by_name.get(&normal(need)) {
@@ -185,7 +184,7 @@ fn read_folder(root: &Path, folder: &Path, into: &mut BTreeMap<String, Module>) 
             read_folder(root, &path, into)?;
         } else if path.extension().is_some_and(|extension| extension == "ko") {
             let module = read_module(root, &path)
-                .with_context(|| format!("{} is no kernel module", path.display()))?;
+                .with_context(|| format!("{} is not a kernel module", path.display()))?;
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
             into.insert(normal(&name), module);
         }
@@ -222,7 +221,7 @@ fn read_module(root: &Path, file: &Path) -> Result<Module> {
     Ok(module)
 }
 
-/// Module names spell `-` as `_`.
+/// Replaces `-` by `_`, as in module names.
 fn normal(name: &str) -> String {
     name.replace('-', "_")
 }
@@ -275,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_selection_holds_what_its_modules_need() {
+    fn selection_includes_dependencies() {
         let selection = tree().select(|path| path.ends_with("/ahci.ko"));
         let names: Vec<&str> = selection.iter().map(String::as_str).collect();
         assert_eq!(
@@ -285,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn the_index_is_in_the_formats_of_depmod() {
+    fn index_has_the_formats_of_depmod() {
         let tree = tree();
         let index = tree.index(&tree.select(|path| path.ends_with("/ahci.ko")));
         let text = |name| {

@@ -1,8 +1,8 @@
-//! The ramdisk: agent, kernel modules and their index as a compressed
-//! initramfs, and the keys of one appliance as a small second archive.
+//! The ramdisk: a compressed initramfs with agent, kernel modules and their index,
+//! and a small second archive with the keys of an appliance.
 //!
-//! The kernel unpacks archives one after the other, so the big part is the same
-//! for every appliance and is kept, and the part with the keys is made anew.
+//! The kernel unpacks consecutive archives. The large archive is the same for every
+//! appliance and is cached; the archive with the keys is created each time.
 
 use std::{
     fs,
@@ -14,24 +14,24 @@ use sha2::{Digest, Sha256};
 
 use crate::{Report, cpio::Archive, kernel::Kernel, modules::Modules, publish};
 
-/// Level of the compressor: the highest that needs no more than the usual
-/// window of 8 MiB on the server.
+/// Compression level: the highest with a window of 8 MiB, which the server needs to
+/// decompress.
 const LEVEL: i32 = 19;
-/// Increased when the code here changes what is built.
+/// Version of the recipe. Increment it if a change of this code changes the result.
 const RECIPE: u32 = 2;
 
-/// For which machines a ramdisk has drivers.
+/// The drivers of a ramdisk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Flavour {
-    /// Virtual machines, and the devices that QEMU imitates.
+    /// Drivers of virtual machines and of the devices that QEMU emulates.
     Virtual,
-    /// Servers: Debian's storage and wired network drivers. Cards that want
-    /// firmware files from the system get none: Debian's own archive has none.
+    /// Debian's storage and wired network drivers. There are no firmware files:
+    /// Debian's main archive has none.
     Hardware,
 }
 
 impl Flavour {
-    /// Name in files and reports.
+    /// Returns the name in files and reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Virtual => "virtual",
@@ -39,7 +39,7 @@ impl Flavour {
         }
     }
 
-    /// Most bytes that the compressed ramdisk may have.
+    /// Returns the largest size of the compressed ramdisk in bytes.
     pub fn budget(self) -> u64 {
         match self {
             Self::Virtual => 3 << 20,
@@ -47,8 +47,8 @@ impl Flavour {
         }
     }
 
-    /// Whether a module is wanted for its own sake, by its path.
-    fn wants(self, path: &str) -> bool {
+    /// Returns whether the flavour includes the module at a path.
+    fn includes(self, path: &str) -> bool {
         match self {
             Self::Virtual => {
                 let file = path.rsplit('/').next().unwrap_or(path);
@@ -76,7 +76,7 @@ const VIRTUAL: &[&str] = &[
     "nvme",
 ];
 
-/// Below `kernel/`: folders and files whose drivers servers boot with.
+/// Folders and files below `kernel/` with boot drivers of servers.
 const HARDWARE: &[&str] = &[
     "drivers/ata/",
     "drivers/block/",
@@ -95,8 +95,8 @@ const HARDWARE: &[&str] = &[
     "drivers/xen/",
 ];
 
-/// Of those what no server boots with: software devices, targets, old buses,
-/// laptop cards.
+/// Exceptions that no server boots with: software devices, targets, old buses, laptop
+/// cards.
 const NOT_HARDWARE: &[&str] = &[
     "drivers/block/aoe/",
     "drivers/block/drbd/",
@@ -128,7 +128,7 @@ const NOT_HARDWARE: &[&str] = &[
     "drivers/xen/xen-scsiback.ko",
 ];
 
-/// Public keys that the agent believes, 32 bytes each.
+/// The public keys that the agent trusts, 32 bytes each.
 #[derive(Debug, Clone, Copy)]
 pub struct Trust {
     /// The appliance's Noise key (x25519).
@@ -140,9 +140,9 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// The initramfs archive with these keys: `/etc/farrier/appliance.x25519`,
-    /// `appliance.ed25519` and `operator.ed25519`, as raw bytes. Not
-    /// compressed; a multiple of 512 bytes.
+    /// Returns the initramfs archive with the keys as raw bytes:
+    /// `/etc/farrier/appliance.x25519`, `appliance.ed25519` and `operator.ed25519`.
+    /// It is not compressed, and its length is a multiple of 512 bytes.
     pub fn archive(&self) -> Vec<u8> {
         let mut archive = Archive::new();
         archive.file(
@@ -160,12 +160,12 @@ impl Trust {
     }
 }
 
-/// Builds the ramdisk of `flavour` without keys, or finds the one that was
-/// built before, and returns its path in `cache`. Its length is a multiple of
-/// 512, so that another archive may follow it directly.
+/// Builds the ramdisk of `flavour` without keys, or finds the cached one. Returns its
+/// path in `cache`. Its length is a multiple of 512 bytes, so that another archive can
+/// follow.
 ///
-/// `agent` is the statically linked agent. `/init` is the agent;
-/// `/lib/modules/<release>` holds the modules with their signatures, and
+/// `agent` is the path of the static agent, which becomes `/init`.
+/// `/lib/modules/<release>` has the modules with their signatures and
 /// `modules.{alias,dep,softdep,builtin}`.
 ///
 /// # Errors
@@ -184,7 +184,7 @@ pub fn build(
         recipe_hash(kernel, flavour, &agent)
     ));
     if !finished.exists() {
-        report("choosing kernel modules");
+        report("selecting kernel modules");
         let archive = fill(kernel, flavour, &agent)?;
         report("compressing the ramdisk");
         let mut image = zstd::bulk::compress(&archive, LEVEL)?;
@@ -205,12 +205,12 @@ pub fn build(
 
 fn fill(kernel: &Kernel, flavour: Flavour, agent: &[u8]) -> Result<Vec<u8>> {
     let modules = Modules::read(&kernel.modules)?;
-    let selection = modules.select(|path| flavour.wants(path));
+    let selection = modules.select(|path| flavour.includes(path));
     let mut archive = Archive::new();
     for folder in ["dev", "etc", "proc", "run", "sys", "tmp"] {
         archive.folder(folder);
     }
-    // The kernel opens it for PID 1 before anything is mounted.
+    // The kernel opens it for PID 1 before the first mount.
     archive.character_device("dev/console", 0o600, 5, 1);
     archive.file("init", 0o755, agent);
     let base = format!("lib/modules/{}", kernel.release);

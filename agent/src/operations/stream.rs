@@ -152,9 +152,9 @@ impl Stream {
                         &WriteError::Read { at: offset, error },
                     )
                 })?;
-                let told = self.transfer.compared(equal);
+                let result = self.transfer.compared(equal);
                 meter.set_done(self.transfer.stats().verified_bytes);
-                told
+                result
             }
         };
         Ok(StreamAction::Again)

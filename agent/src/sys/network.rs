@@ -160,7 +160,7 @@ impl BootInterface {
 
     /// Configures the interface with a lease and removes the previous one.
     fn configure(&self, before: Option<&Lease>, lease: Option<&Lease>) {
-        let tell = |what: &str, result: rustix::io::Result<()>| {
+        let log_error = |what: &str, result: rustix::io::Result<()>| {
             if let Err(error) = result {
                 log(&format!("{}: {what}: {error}", self.name));
             }
@@ -168,7 +168,7 @@ impl BootInterface {
         let same = |a: &Lease, b: &Lease| a.ip == b.ip && a.mask == b.mask;
         let stays = before.zip(lease).is_some_and(|(a, b)| same(a, b));
         if let Some(old) = before.filter(|_| !stays) {
-            tell(
+            log_error(
                 "address",
                 link::set_address(self.index, old.ip, old.mask, false),
             );
@@ -178,12 +178,12 @@ impl BootInterface {
                 "{} has address {} mask {} from {}",
                 self.name, new.ip, new.mask, new.server
             ));
-            tell(
+            log_error(
                 "address",
                 link::set_address(self.index, new.ip, new.mask, true),
             );
             if let Some(router) = new.router {
-                tell("route", link::set_router(self.index, router));
+                log_error("route", link::set_router(self.index, router));
             }
         }
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = lease.map(|lease| lease.ip);

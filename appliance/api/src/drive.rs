@@ -97,8 +97,12 @@ impl Drive {
         }
     }
 
-    /// What core is told of the whole.
-    pub(crate) const fn told(&self, length: u32, format: ConfigDriveFormat) -> StoredConfigDrive {
+    /// The whole drive as core keeps it.
+    pub(crate) const fn to_stored(
+        &self,
+        length: u32,
+        format: ConfigDriveFormat,
+    ) -> StoredConfigDrive {
         StoredConfigDrive {
             length,
             key: self.key,

@@ -50,7 +50,7 @@ pub(crate) struct Route {
     pub(crate) method: Method,
     /// Segments; one in braces stands for any text. `{node}` is looked up.
     pub(crate) path: &'static str,
-    /// What an error says its thing is.
+    /// The kind of its thing, for errors.
     pub(crate) kind: &'static str,
     pub(crate) check: Option<Check>,
     pub(crate) query: Query,
@@ -100,7 +100,7 @@ impl Route {
         }
     }
 
-    /// Says of which kind the thing is.
+    /// Sets the kind of its thing.
     pub(crate) const fn of(mut self, kind: &'static str) -> Self {
         self.kind = kind;
         self
@@ -171,7 +171,7 @@ pub(crate) struct Call {
     /// Place and identity of the path's node.
     pub(crate) node: Option<(usize, NodeId)>,
     pub(crate) list: List,
-    /// Nobody has guessed it: what is made gets its identity of it.
+    /// Random bytes: a new thing gets its identity from them.
     pub(crate) random: [u8; 32],
 }
 

@@ -16,10 +16,12 @@ pub trait Host {
     fn command(&mut self, command: Command<'_>) -> Option<Result<(), CommandError>>;
     /// Writes to the block device. Gives whether it did.
     fn store(&mut self, slot: usize, part: SlotPart, offset: u64, bytes: &[u8]) -> bool;
-    /// Reads the inspection in a slot. Gives whether it did.
-    fn inspection(&mut self, slot: usize, inspection: &mut [u8]) -> bool;
-    /// Reads more of the request; `None` where there is no more.
-    fn receive(&mut self) -> Option<&[u8]>;
+    /// Reads the inspection in a slot, of so many bytes, into a room. Gives
+    /// how many it read.
+    fn inspection(&mut self, slot: usize, length: usize, room: &mut [u8]) -> Option<usize>;
+    /// Reads more of the request into a buffer. Gives how many bytes; 0 where
+    /// there are no more.
+    fn receive(&mut self, buffer: &mut [u8]) -> usize;
     /// Sends bytes to the client.
     fn send(&mut self, bytes: &[u8]);
 }
@@ -48,14 +50,14 @@ pub fn serve(
         match exchange.need(&host.view()) {
             Need::Continue => host.send(CONTINUE),
             Need::Body => {
-                // Copied, so that the host can be asked for a view meanwhile.
-                let received = host.receive().ok_or(Gone)?;
-                let length = received.len().min(buffer.len());
-                let (now, _) = buffer.split_at_mut(length);
-                now.copy_from_slice(received.get(..length).ok_or(Gone)?);
-                let mut at = 0;
-                while at < length {
-                    at += exchange.push(now.get(at..).unwrap_or_default(), &host.view());
+                let length = host.receive(buffer);
+                let mut rest = buffer.get(..length).unwrap_or_default();
+                if rest.is_empty() {
+                    return Err(Gone);
+                }
+                while !rest.is_empty() {
+                    let taken = exchange.push(rest, &host.view());
+                    rest = rest.get(taken..).unwrap_or_default();
                     match exchange.need(&host.view()) {
                         Need::Store {
                             slot,
@@ -86,13 +88,13 @@ pub fn serve(
                 None => exchange.not_durable(),
             },
             Need::Statement { slot, length } => {
-                let room = statement.take().and_then(|room| room.get_mut(..length));
-                let room = room.unwrap_or_default();
-                if room.len() == length && host.inspection(slot, room) {
-                    inspection = room;
-                    exchange.read();
-                } else {
-                    exchange.storage_failed();
+                let room = statement.take().unwrap_or_default();
+                match host.inspection(slot, length, room) {
+                    Some(length) => {
+                        inspection = room.get(..length).unwrap_or_default();
+                        exchange.read();
+                    }
+                    None => exchange.storage_failed(),
                 }
             }
             Need::Send => {

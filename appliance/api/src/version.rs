@@ -4,11 +4,12 @@
 use core::fmt::{self, Write};
 use heapless::String;
 
-/// The header that asks for a version and tells the one that is spoken.
+/// The header with the version that a request asks for, and that a reply is
+/// in.
 pub const HEADER: &str = "X-OpenStack-Ironic-API-Version";
-/// The header that tells [`Version::MIN`].
+/// The header with [`Version::MIN`].
 pub const HEADER_MIN: &str = "X-OpenStack-Ironic-API-Minimum-Version";
-/// The header that tells [`Version::MAX`].
+/// The header with [`Version::MAX`].
 pub const HEADER_MAX: &str = "X-OpenStack-Ironic-API-Maximum-Version";
 
 /// A microversion.

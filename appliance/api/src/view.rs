@@ -4,7 +4,7 @@ use crate::resource::{Call, Ident};
 use farrier_core::allocation::Flavor;
 use farrier_core::interface::{Image, Instant};
 use farrier_core::ipam::Ipam;
-use farrier_core::node::Node;
+use farrier_core::node::{Histories, Node};
 use farrier_core::rack::{Counters, Rack};
 use farrier_core::strings::StringPool;
 
@@ -19,6 +19,7 @@ pub trait Services: core::fmt::Debug {
 pub struct View<'a> {
     pub(crate) now: Instant,
     pub(crate) nodes: &'a [Node],
+    pub(crate) histories: Histories<'a>,
     pub(crate) images: &'a [Image],
     pub(crate) counters: &'a Counters,
     pub(crate) texts: &'a StringPool,
@@ -38,6 +39,7 @@ impl<'a> View<'a> {
         Self {
             now,
             nodes: rack.nodes(),
+            histories: rack.histories(),
             images: rack.images(),
             counters: rack.counters(),
             texts: rack.texts(),

@@ -39,7 +39,9 @@ pub struct ControllerCounters {
     pub steps: u32,
     /// Steps whose effects were withheld because records are not durable.
     pub withheld: u32,
-    /// Records of earlier starts that this firmware does not know.
+    /// Records of earlier starts that the store gave back.
+    pub restored_records: u32,
+    /// Those of them that this firmware does not know.
     pub unknown_records: u32,
     /// Sweeps of the store that failed.
     pub maintain_failed: u32,
@@ -90,6 +92,7 @@ impl<R, S, E> Controller<R, S, E> {
             counters: ControllerCounters {
                 steps: 0,
                 withheld: 0,
+                restored_records: 0,
                 unknown_records: 0,
                 maintain_failed: 0,
             },
@@ -202,6 +205,7 @@ where
         let layout = rack.with(|rack| rack.layout());
         store
             .open(layout, |record| {
+                count(&mut counters.restored_records);
                 if !rack.with(|rack| rack.restore(now, record)) {
                     count(&mut counters.unknown_records);
                 }

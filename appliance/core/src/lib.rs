@@ -1,42 +1,36 @@
-//! The rack's brain: one value that holds the rack and decides everything.
+//! The rack: one value that holds everything that the appliance knows, and
+//! decides everything that it does.
 //!
-//! [`Rack::step`] takes the time, one fact, and a source of random bytes,
-//! and leaves what shall be done in an [`Effects`]. There is no clock, no
-//! socket, no file and no heap in here: the same code runs on the
-//! microcontroller, on a Linux host and in a simulator, and the same inputs
-//! give the same outputs.
+//! [`Rack::step`] takes the time, one input and a source of random bytes, and
+//! leaves what is to be done in an [`Effects`]. There is no clock, no socket, no
+//! file and no heap in here: the same code runs on the microcontroller, on a
+//! Linux host and in the simulator, and the same inputs give the same effects.
 //!
-//! # What the glue must do
+//! `farrier-controller` drives the rack and its record store; firmware,
+//! simulator, power cuts, benches and tests use that one.
 //!
-//! 1. Make one [`Rack`] (its `const fn new` puts it into a static), then
-//!    [`Rack::configure`] it, then feed one [`Input::Image`] for every
-//!    manifest of the asset store.
-//! 2. Turn every packet, request and completion into one [`Input`], call
-//!    `step`, and carry out the outputs **in their order**. An
-//!    [`Effect::Record`] is to be durable before anything behind it leaves.
-//! 3. Call `step` with [`Input::Tick`] at [`Rack::wake_at`], asked anew after
-//!    every step; or once a second, without asking.
-//!    For a rack that outlives a restart: [`Rack::restore`] every record of
-//!    the journal after `configure`, then [`Rack::restored`]; and let the
-//!    journal take what is present from [`Rack::snapshot`].
-//! 4. The operators' HTTP API is the crate `farrier-api`. For every other HTTP
-//!    or TFTP request send [`Input::Open`] and do what [`Effect::Serve`] says.
-//!    Report the end of every transfer with [`Input::Sent`].
-//! 5. DHCP requests and agent datagrams arrive as UDP payloads with the
-//!    sender's Ethernet address; replies go out as raw frames, so that no
-//!    ARP entry of a silent peer can hold up anybody else.
+//! # Rooms
 //!
-//! # Where things live
+//! Each room uses rooms above it in this table only; `tests/rooms.rs` checks
+//! that, and prints the arrows with
+//! `cargo test -p farrier-core --test rooms -- --nocapture`.
 //!
-//! | module | what |
+//! | room | what |
 //! |---|---|
-//! | [`config`] | addresses, pools, identity keys |
-//! | [`input`], [`output`] | facts in, effects out |
-//! | [`record`] | what is written down before it has effects |
-//! | [`node`] | a server: its state, boot, orders, instance |
-//! | [`lease`] | the address book |
-//! | `dhcp`, `boot`, `agent`, `life` | the decisions, by door |
-//! | [`rack`] | the table of all that, and `step` |
+//! | [`interface`] | inputs, commands, effects, errors, configuration: values |
+//! | [`node`] | a server: its durable state, timeline, history |
+//! | [`strings`] | the string pool and the traits in it |
+//! | [`ipam`] | networks, reservations, leases |
+//! | [`persist`] | records, and the table of nodes that no step changes without one |
+//! | [`rack`] | the tables, the write path, the restore |
+//! | [`allocation`] | flavors, traits, allocations |
+//! | [`power`] | desired and observed power, operations of drivers |
+//! | `identity` | which machine is which node |
+//! | [`provisioning`] | verbs, transitions, steps, deadlines |
+//! | `agent` | sessions, orders, reports |
+//! | [`boot`] | DHCP, the boot decision, the boot script |
+//! | `commands` | operators' commands |
+//! | `step` | one step from input to records |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -55,7 +49,9 @@ pub mod rack;
 pub mod strings;
 
 mod agent;
+mod commands;
 mod identity;
+mod step;
 
 pub use interface::{
     Actor, Command, Config, Effect, Effects, Endpoint, Identity, Input, Instant, NetworkId, Serve,

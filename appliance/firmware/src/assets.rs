@@ -1,19 +1,22 @@
 //! The asset store on the board's block device: finding assets, reading
 //! them in pieces, writing scratch slots. The layout is `farrier-asset-store`'s;
-//! who may have what is the brain's.
+//! the rack says who may have what.
 //!
-//! The device is shared by all tasks. Whoever reads locks it for one piece
-//! of at most [`PIECE`] bytes, into one buffer that belongs to the lock, so
-//! that sixteen transfers do not need sixteen buffers and none can keep the
-//! others waiting for long.
+//! The device is shared by all tasks, which take turns. Whoever reads holds it
+//! for one piece of at most [`PIECE`] bytes, whoever writes for one sector,
+//! in one buffer that belongs to the turn: sixteen transfers do not need
+//! sixteen buffers, and none keeps the others waiting for long.
 
 use aligned::{A4, Aligned};
 use block_device_driver::{BlockDevice, slice_to_blocks, slice_to_blocks_mut};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::{Mutex, MutexGuard};
+use embassy_sync::semaphore::{FairSemaphore, Semaphore, SemaphoreReleaser};
 use farrier_asset_store::{ENTRY_LEN, Entry, SECTOR, SlotPart, Superblock};
 use farrier_sizes::STORE_PIECE;
 use sha2::{Digest, Sha256};
+
+use crate::queues::{API_SLOTS, WAITERS};
 
 /// Most bytes that one read yields: whole sectors, less what lies before an
 /// odd offset.
@@ -30,6 +33,15 @@ const PREFIX: usize = 4;
 /// Bytes of the one buffer.
 pub const BUFFER: usize = PREFIX + PIECE;
 
+/// Tasks that may wait for their turn: every worker, the requests of the API,
+/// the writer of statements, and start-up.
+const WAITING: usize = WAITERS + API_SLOTS + 2;
+
+/// Turns at the device. Not the lock's own order: embassy's mutex remembers
+/// one waiting task, and several that wait would wake one another without
+/// end.
+type Turns = FairSemaphore<NoopRawMutex, WAITING>;
+
 /// Why the store did not do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreError {
@@ -45,6 +57,7 @@ pub enum StoreError {
 #[derive(Debug)]
 pub struct AssetStore<D> {
     superblock: Superblock,
+    turns: Turns,
     device: Mutex<NoopRawMutex, Device<D>>,
 }
 
@@ -83,6 +96,7 @@ impl<D: BlockDevice<SECTOR, Align = A4>> Device<D> {
 /// for anything.
 #[derive(Debug)]
 pub struct Piece<'a, D> {
+    _turn: SemaphoreReleaser<'a, Turns>,
     device: MutexGuard<'a, NoopRawMutex, Device<D>>,
     start: usize,
     end: usize,
@@ -131,6 +145,7 @@ impl<D: BlockDevice<SECTOR, Align = A4>> AssetStore<D> {
         let superblock = Superblock::parse(sector).map_err(StoreError::Layout)?;
         let this = Self {
             superblock,
+            turns: Turns::new(1),
             device: Mutex::new(device),
         };
         let mut hash = Sha256::new();
@@ -191,6 +206,22 @@ impl<D: BlockDevice<SECTOR, Align = A4>> AssetStore<D> {
         Ok(None)
     }
 
+    /// Waits for the device.
+    async fn turn(
+        &self,
+    ) -> Result<
+        (
+            SemaphoreReleaser<'_, Turns>,
+            MutexGuard<'_, NoopRawMutex, Device<D>>,
+        ),
+        StoreError,
+    > {
+        // There is a place for every task.
+        let turn = self.turns.acquire(1).await;
+        let turn = turn.map_err(|_| StoreError::Device)?;
+        Ok((turn, self.device.lock().await))
+    }
+
     /// Reads up to `length` bytes at `offset`, fewer where the buffer is
     /// full before. At least one byte where `length` is not 0.
     ///
@@ -199,11 +230,16 @@ impl<D: BlockDevice<SECTOR, Align = A4>> AssetStore<D> {
     pub async fn read(&self, offset: u64, length: usize) -> Result<Piece<'_, D>, StoreError> {
         let start = (offset % SECTOR as u64) as usize;
         let end = start.saturating_add(length).min(PIECE);
-        let mut device = self.device.lock().await;
+        let (turn, mut device) = self.turn().await?;
         device
             .load(offset / SECTOR as u64, end.div_ceil(SECTOR))
             .await?;
-        Ok(Piece { device, start, end })
+        Ok(Piece {
+            _turn: turn,
+            device,
+            start,
+            end,
+        })
     }
 
     /// Where a part of a slot lies.
@@ -231,8 +267,8 @@ impl<D: BlockDevice<SECTOR, Align = A4>> AssetStore<D> {
         }
         let start = self.slot(slot, part).ok_or(StoreError::Device)? + at;
         let mut bytes = pieces.iter().flat_map(|piece| piece.iter().copied());
-        let mut device = self.device.lock().await;
         for sector in 0..total.div_ceil(SECTOR) {
+            let (_turn, mut device) = self.turn().await?;
             if let Some(room) = device.buffer.get_mut(PREFIX..PREFIX + SECTOR) {
                 for byte in room {
                     *byte = bytes.next().unwrap_or(0);

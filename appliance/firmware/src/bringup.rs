@@ -1,6 +1,6 @@
 //! From a board's parts to a running appliance: open the asset store, read
 //! configuration and identity, restore the rack, put the stack on the
-//! driver, tell the rack its images. What the assets mean is decided in
+//! driver, give the rack its images. What the assets mean is decided in
 //! `farrier_controller::catalogue`; here they are read.
 
 use aligned::{A4, Aligned};
@@ -17,7 +17,7 @@ use crate::api::{ApiSlots, Statement};
 use crate::assets::{AssetStore, BUFFER, PIECE, StoreError};
 use crate::controller::{ControllerParts, now};
 use crate::datagrams::DHCP_SERVER;
-use crate::fmt::{Show, error, info, warning};
+use crate::fmt::{Show, Text, error, info, warning};
 use crate::http::HttpCounters;
 use crate::net::{self, Address, Resources, Runner, Started};
 use crate::queues::{Queues, Texts};
@@ -35,7 +35,7 @@ pub enum StartError {
     Asset(AssetError),
     /// The records of earlier starts can not be read.
     Records,
-    /// An image could not be told to the rack: a record was not written.
+    /// The rack could not take an image: a record was not written.
     NotDurable,
     /// The configuration is impossible.
     Config(ConfigError),
@@ -128,7 +128,7 @@ pub async fn start<
     let identity: Identity = read(&store, AssetKind::Identity, survey.identity()?).await?;
     configure(controller, config, &identity)?;
     restore(controller).await?;
-    let images = tell_images(controller, &store, survey.key()).await?;
+    let images = give_images(controller, &store, survey.key()).await?;
 
     let (address, agent_port) = shared.look(|rack| {
         let config = rack.config();
@@ -211,10 +211,10 @@ async fn restore<B: Board, const N: usize, const L: usize, const D: usize>(
         error!("journal: {}", Show(why));
         StartError::Records
     })?;
-    let usage = controller.store().usage();
+    let (usage, counters) = (controller.store().usage(), *controller.counters());
     info!(
-        "journal: start {}, {} of {} sectors in use",
-        opened.run, usage.used, usage.sectors
+        "journal: start {}, {} records in {} of {} sectors",
+        opened.run, counters.restored_records, usage.used, usage.sectors
     );
     if opened.lost > 0 {
         warning!(
@@ -223,7 +223,7 @@ async fn restore<B: Board, const N: usize, const L: usize, const D: usize>(
             opened.lost
         );
     }
-    let unknown = controller.counters().unknown_records;
+    let unknown = counters.unknown_records;
     if unknown > 0 {
         warning!(
             "journal: {} records are of other firmware and were ignored",
@@ -253,8 +253,8 @@ async fn read<T: DeserializeOwned, D: crate::Blocks>(
     Ok(decode(kind, &piece)?)
 }
 
-/// Tells the rack the images of the asset store. Returns how many there are.
-async fn tell_images<B: Board, const N: usize, const L: usize, const D: usize>(
+/// Gives the rack the images of the asset store. Returns how many there are.
+async fn give_images<B: Board, const N: usize, const L: usize, const D: usize>(
     controller: &mut FirmwareController<B, N, L, D>,
     store: &AssetStore<B::Blocks>,
     key: Option<Extent>,
@@ -279,7 +279,7 @@ async fn tell_images<B: Board, const N: usize, const L: usize, const D: usize>(
                     .map_err(|_| StartError::NotDurable)?;
                 images += 1;
             }
-            Need::Refused(name, why) => error!("image {}: {}", name, Show(why)),
+            Need::Refused(name, why) => error!("image {}: {}", name, Text(why)),
             Need::Done => return Ok(images),
         }
     }

@@ -1,8 +1,8 @@
 //! The controller's task: the only one that changes the rack. It takes
 //! inputs from bounded queues, one after the other: raw UDP datagrams in
 //! place, questions about files, commands of the API, answers of drivers,
-//! ticks. A step is never dropped half-way, since nobody waits inside of it
-//! but this task; whoever asked may stop waiting at any time.
+//! ticks. A step is never dropped half-way, since only this task waits inside
+//! of it; whoever asked may stop waiting at any time.
 //!
 //! No effect of a step waits for anybody: datagrams, statements and power
 //! operations go to bounded queues.
@@ -155,7 +155,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
         self.maintain().await;
         let now = now();
         let at = self.controller.wake_at(now);
-        // At least a millisecond of peace, whatever the rack asks for.
+        // Other tasks run for at least a millisecond, whatever the rack asks for.
         self.wake_at(at.max(now.plus_millis(1)));
         self.publish();
     }
@@ -206,8 +206,9 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
             _ => None,
         });
         let served = match serve {
-            None | Some(Serve::NotFound) => Served::NotFound,
-            Some(Serve::Busy) => Served::Busy,
+            Some(Serve::NotFound) => Served::NotFound,
+            // Without an effect the step is not durable.
+            None | Some(Serve::Busy) => Served::Busy,
             Some(Serve::Asset(name)) => {
                 String::try_from(name).map_or(Served::NotFound, Served::Asset)
             }
@@ -321,11 +322,12 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             // Waiting is all that happens in here: a step begins when it has
             // ended.
             poll_fn(|cx| {
-                let datagram =
-                    receiver.poll_ready(cx).is_ready() && stepper.sender.poll_ready(cx).is_ready();
+                if receiver.poll_ready(cx).is_ready() && stepper.sender.poll_ready(cx).is_ready() {
+                    return Poll::Ready(());
+                }
                 let job = queues.jobs.poll_ready_to_receive(cx).is_ready();
                 let event = queues.events.poll_ready_to_receive(cx).is_ready();
-                if datagram || job || event {
+                if job || event {
                     Poll::Ready(())
                 } else {
                     Poll::Pending
@@ -393,7 +395,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             .await
     }
 
-    /// Tells the controller that a transfer has ended.
+    /// Reports to the controller that a transfer has ended.
     pub async fn sent(&self, peer: Ipv4Addr, path: &str, bytes: u64, complete: bool) {
         let question = Question::Sent { bytes, complete };
         // Where too many wait, the rack learns it by what the machine does
@@ -404,7 +406,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             .await;
     }
 
-    /// Gives the controller a tick whenever it wants one.
+    /// Gives the controller a tick whenever one is due.
     pub async fn run_clock(&self) -> ! {
         let queues = self.queues;
         loop {

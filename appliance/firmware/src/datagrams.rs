@@ -16,7 +16,7 @@ pub const DHCP_SERVER: u16 = 67;
 const DHCP_CLIENT: u16 = 68;
 const BROADCAST: [u8; 6] = [0xFF; 6];
 
-/// What the rack is told of a datagram.
+/// A datagram as an input.
 #[inline]
 pub(crate) fn input<'a>(datagram: &UdpFrame<'a>) -> Input<'a> {
     let mac = Mac(datagram.src_mac);

@@ -1,7 +1,7 @@
-//! HTTP: a set of workers with one connection each. Heads, ranges and
-//! framing are `farrier-http`'s; what a path means is asked of the brain.
+//! HTTP: a set of workers with one connection each. `farrier-http` reads
+//! heads and ranges and frames bodies; the rack says what a path is.
 //! Every wait has an end: for a head, for each piece of a reply, for the
-//! peer's farewell.
+//! close of the connection.
 
 use core::cell::Cell;
 use core::net::Ipv4Addr;
@@ -27,8 +27,8 @@ const PORT: u16 = 80;
 pub(crate) const HEAD_LIMIT: Duration = Duration::from_secs(10);
 /// How long a peer may take no byte of a reply, or acknowledge none.
 const STALL_LIMIT: Duration = Duration::from_secs(20);
-/// How long a peer may take to say goodbye.
-const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
+/// How long a peer may take to close its end.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Bytes of the request buffer: the longest head, and the longest text that
 /// core makes.
@@ -77,16 +77,16 @@ pub struct HttpCounters {
     pub broken: Cell<u32>,
 }
 
-/// Whether the connection lives on.
+/// Whether the connection stays open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
     Keep,
     Close,
 }
 
-/// What a request came down to, apart from its path.
+/// What of a request for a file matters, apart from its path.
 #[derive(Debug, Clone, Copy)]
-struct Wish {
+struct FileRequest {
     peer: Ipv4Addr,
     method: Method,
     range: Option<farrier_http::Range>,
@@ -107,11 +107,11 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             if self.serve(&mut connection, head).await.is_err() {
                 bump(&self.http.broken);
             }
-            goodbye(&mut connection).await;
+            close(&mut connection).await;
         }
     }
 
-    /// Serves requests until either side has had enough.
+    /// Serves requests until either side closes the connection.
     async fn serve(
         &self,
         connection: &mut Connection,
@@ -120,52 +120,53 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         let mut filled = 0;
         loop {
             let peer = *connection.peer().ok_or(TcpError)?.ip();
-            let (wish, path, length) = match Head::parse(buffer.get(..filled).unwrap_or_default()) {
-                Ok(Some((head, length))) => {
-                    bump(&self.http.requests);
-                    if is_ours(head.path) {
-                        match self.serve_api(connection, buffer, filled).await? {
-                            Next::Keep => filled = 0,
-                            Next::Close => return Ok(()),
+            let (request, path, length) =
+                match Head::parse(buffer.get(..filled).unwrap_or_default()) {
+                    Ok(Some((head, length))) => {
+                        bump(&self.http.requests);
+                        if is_ours(head.path) {
+                            match self.serve_api(connection, buffer, filled).await? {
+                                Next::Keep => filled = 0,
+                                Next::Close => return Ok(()),
+                            }
+                            continue;
+                        }
+                        // Bytes behind the head are a body or another request,
+                        // and this buffer is about to be used for the reply.
+                        let alone = length == filled && head.body == BodyLength::Known(0);
+                        let request = FileRequest {
+                            peer,
+                            method: head.method,
+                            range: head.range,
+                            keep_alive: head.keep_alive && alone,
+                        };
+                        match decoded(head.path) {
+                            Ok(path) => (request, path, length),
+                            Err(error) => return self.refuse(connection, error).await,
+                        }
+                    }
+                    Ok(None) if filled == HEAD => {
+                        return self.refuse(connection, Head::overflow(buffer)).await;
+                    }
+                    Ok(None) => {
+                        let room = buffer.get_mut(filled..).unwrap_or_default();
+                        match with_timeout(HEAD_LIMIT, connection.read(room)).await {
+                            Ok(Ok(0)) => return Ok(()),
+                            Ok(Ok(count)) => filled += count,
+                            Ok(Err(TcpError)) => return Err(TcpError),
+                            // An idle connection is closed without a reply.
+                            Err(_) if filled == 0 => return Ok(()),
+                            Err(_) => {
+                                let head = ResponseHead::new(Status::REQUEST_TIMEOUT);
+                                return write_head(connection, &head).await;
+                            }
                         }
                         continue;
                     }
-                    // Bytes behind the head are a body or another request,
-                    // and this buffer is about to be used for the reply.
-                    let alone = length == filled && head.body == BodyLength::Known(0);
-                    let wish = Wish {
-                        peer,
-                        method: head.method,
-                        range: head.range,
-                        keep_alive: head.keep_alive && alone,
-                    };
-                    match decoded(head.path) {
-                        Ok(path) => (wish, path, length),
-                        Err(error) => return self.refuse(connection, error).await,
-                    }
-                }
-                Ok(None) if filled == HEAD => {
-                    return self.refuse(connection, Head::overflow(buffer)).await;
-                }
-                Ok(None) => {
-                    let room = buffer.get_mut(filled..).unwrap_or_default();
-                    match with_timeout(HEAD_LIMIT, connection.read(room)).await {
-                        Ok(Ok(0)) => return Ok(()),
-                        Ok(Ok(count)) => filled += count,
-                        Ok(Err(TcpError)) => return Err(TcpError),
-                        // Silence between requests is no offence.
-                        Err(_) if filled == 0 => return Ok(()),
-                        Err(_) => {
-                            let head = ResponseHead::new(Status::REQUEST_TIMEOUT);
-                            return write_head(connection, &head).await;
-                        }
-                    }
-                    continue;
-                }
-                Err(error) => return self.refuse(connection, error).await,
-            };
+                    Err(error) => return self.refuse(connection, error).await,
+                };
             debug_assert!(length <= filled);
-            match self.reply(connection, &wish, &path, buffer).await? {
+            match self.reply(connection, &request, &path, buffer).await? {
                 Next::Keep => filled = 0,
                 Next::Close => return Ok(()),
             }
@@ -181,38 +182,41 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     async fn reply(
         &self,
         connection: &mut Connection,
-        wish: &Wish,
+        request: &FileRequest,
         path: &str,
         text: &mut [u8],
     ) -> Result<Next, TcpError> {
-        let next = if wish.keep_alive {
+        let next = if request.keep_alive {
             Next::Keep
         } else {
             Next::Close
         };
-        if !matches!(wish.method, Method::Get | Method::Head) {
+        if !matches!(request.method, Method::Get | Method::Head) {
             let status = Status::METHOD_NOT_ALLOWED;
             say(
                 connection,
                 status,
-                wish.keep_alive,
-                "files can only be read\n",
+                request.keep_alive,
+                "Files can only be read: use GET or HEAD.\n",
             )
             .await?;
             return Ok(next);
         }
-        let body = matches!(wish.method, Method::Get);
-        let (at, total) = match self.open_file(Transport::Http, wish.peer, path, text).await {
+        let body = matches!(request.method, Method::Get);
+        let (at, total) = match self
+            .open_file(Transport::Http, request.peer, path, text)
+            .await
+        {
             Served::Text(length) => {
                 let head = ResponseHead::new(Status::OK)
                     .framing(Framing::Length(length as u64))
-                    .keep_alive(wish.keep_alive)
+                    .keep_alive(request.keep_alive)
                     .content_type("text/plain");
                 write_head(connection, &head).await?;
                 if body {
                     let bytes = text.get(..length).unwrap_or_default();
                     write(connection, bytes).await?;
-                    self.sent(wish.peer, path, length as u64, true).await;
+                    self.sent(request.peer, path, length as u64, true).await;
                 }
                 return Ok(next);
             }
@@ -223,23 +227,35 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 Err(error) => {
                     error!("HTTP: {}: {}", path, Show(error));
                     let status = Status::INTERNAL_SERVER_ERROR;
-                    say(connection, status, false, "the store can not be read\n").await?;
+                    say(
+                        connection,
+                        status,
+                        false,
+                        "The asset store can not be read. Look at the appliance's console.\n",
+                    )
+                    .await?;
                     return Ok(Next::Close);
                 }
             },
             Served::NotFound => return not_found(connection, next).await,
             Served::Busy => {
                 let status = Status::SERVICE_UNAVAILABLE;
-                say(connection, status, wish.keep_alive, "busy, ask again\n").await?;
+                say(
+                    connection,
+                    status,
+                    request.keep_alive,
+                    "The appliance has too many requests. Try again.\n",
+                )
+                .await?;
                 return Ok(next);
             }
         };
-        let selection = Selection::of(wish.range, total);
+        let selection = Selection::of(request.range, total);
         let length = selection.length();
         let head = ResponseHead::new(selection.status())
             .framing(Framing::Length(length))
             .selection(selection)
-            .keep_alive(wish.keep_alive)
+            .keep_alive(request.keep_alive)
             .content_type("application/octet-stream");
         write_head(connection, &head).await?;
         if body && length > 0 {
@@ -247,7 +263,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             let result = self
                 .send_device(connection, at + selection.offset(), length, &mut sent)
                 .await;
-            self.sent(wish.peer, path, sent, result.is_ok()).await;
+            self.sent(request.peer, path, sent, result.is_ok()).await;
             result?;
         }
         Ok(next)
@@ -271,7 +287,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             let piece = match self.store.read(at + *sent, left.min(room)).await {
                 Ok(piece) => piece,
                 Err(error) => {
-                    error!("HTTP: the store can not be read: {}", Show(error));
+                    error!("HTTP: the asset store can not be read: {}", Show(error));
                     return Err(TcpError);
                 }
             };
@@ -281,7 +297,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     }
 }
 
-/// A path as the brain wants it: decoded, without its leading `/`.
+/// A path as the rack takes it: decoded, without its leading `/`.
 fn decoded(path: &str) -> Result<String<PATH>, Error> {
     let mut room = [0; PATH];
     let path = percent::decode(path.strip_prefix('/').unwrap_or(path), &mut room)?;
@@ -290,7 +306,13 @@ fn decoded(path: &str) -> Result<String<PATH>, Error> {
 
 async fn not_found(connection: &mut Connection, next: Next) -> Result<Next, TcpError> {
     let keep = next == Next::Keep;
-    say(connection, Status::NOT_FOUND, keep, "no such file\n").await?;
+    say(
+        connection,
+        Status::NOT_FOUND,
+        keep,
+        "There is no such file for this machine.\n",
+    )
+    .await?;
     Ok(next)
 }
 
@@ -324,15 +346,15 @@ pub(crate) async fn write(connection: &mut Connection, bytes: &[u8]) -> Result<(
 /// Ends a connection so that the peer gets everything that was written: our
 /// end is closed, the peer's is waited for, and only then is the socket
 /// taken for somebody else.
-async fn goodbye(connection: &mut Connection) {
+async fn close(connection: &mut Connection) {
     connection.finish();
     let rest = async {
         let mut sink = [0; 64];
         while matches!(connection.read(&mut sink).await, Ok(1..)) {}
         connection.flush().await
     };
-    if !matches!(with_timeout(GOODBYE_LIMIT, rest).await, Ok(Ok(()))) {
-        debug!("HTTP: a peer left without goodbye");
+    if !matches!(with_timeout(CLOSE_LIMIT, rest).await, Ok(Ok(()))) {
+        debug!("HTTP: a peer did not close its connection in time");
     }
     connection.abort().await;
 }

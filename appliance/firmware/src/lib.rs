@@ -125,7 +125,7 @@ pub struct Context<B: Board, const N: usize, const L: usize, const D: usize> {
     pub controller: Cell<ControllerCounters>,
     /// Assets and slots.
     pub store: AssetStore<B::Blocks>,
-    /// TFTP's meeting point.
+    /// TFTP's listener and workers.
     pub tftp: Tftp,
     /// What HTTP has counted.
     pub http: HttpCounters,

@@ -1,6 +1,6 @@
 //! The bounded queues and cells between the controller's task and everybody
-//! else, at the sizes of `board.toml`. What finds one full is counted and told to come
-//! again.
+//! else, at the sizes of `board.toml`. What finds one full is counted and
+//! refused for now.
 
 use core::cell::{Cell, RefCell};
 use core::net::Ipv4Addr;
@@ -126,7 +126,7 @@ impl Default for Queues {
     }
 }
 
-/// When the controller wants its next tick.
+/// When the controller's next tick is due.
 pub(crate) struct Clock {
     at: Cell<Instant>,
     changed: Signal<NoopRawMutex, ()>,
@@ -205,6 +205,21 @@ pub(crate) struct FileCell {
     pub(crate) served: RefCell<Served>,
 }
 
+impl FileCell {
+    const fn new() -> Self {
+        FileCell {
+            stage: Cell::new(Stage::Free),
+            done: Signal::new(),
+            ask: RefCell::new(Ask {
+                question: Question::Open(Transport::Tftp),
+                peer: Ipv4Addr::UNSPECIFIED,
+                path: String::new(),
+            }),
+            served: RefCell::new(Served::NotFound),
+        }
+    }
+}
+
 /// A question about a file.
 pub(crate) struct Ask {
     pub(crate) question: Question,
@@ -230,18 +245,8 @@ pub(crate) struct Files {
 
 impl Files {
     const fn new() -> Self {
-        const FREE: FileCell = FileCell {
-            stage: Cell::new(Stage::Free),
-            done: Signal::new(),
-            ask: RefCell::new(Ask {
-                question: Question::Open(Transport::Tftp),
-                peer: Ipv4Addr::UNSPECIFIED,
-                path: String::new(),
-            }),
-            served: RefCell::new(Served::NotFound),
-        };
         Files {
-            cells: [const { FREE }; FILE_REQUESTS],
+            cells: [const { FileCell::new() }; FILE_REQUESTS],
             free: FairSemaphore::new(FILE_REQUESTS),
         }
     }

@@ -29,7 +29,7 @@ enum Durability {
     Durable,
     /// A step's records are being written.
     Pending,
-    /// They could not be written: nobody looks at the rack any more.
+    /// They could not be written: the rack is not shown any more.
     Failed,
 }
 

@@ -5,7 +5,7 @@
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::zerocopy_channel::{Channel, Receiver, Sender};
-use farrier_asset_store::SlotPart;
+use farrier_asset_store::{DrivePlace, SlotPart};
 use farrier_protocol::MAX_STATEMENT;
 use farrier_sizes::REPORTS;
 
@@ -35,9 +35,10 @@ impl StatementMemory {
     /// Empty, for a `static`.
     #[must_use]
     pub const fn new() -> Self {
+        // All zeros, so that the static takes no flash.
         const EMPTY: QueuedStatement = QueuedStatement {
             slot: 0,
-            part: SlotPart::Statement,
+            part: SlotPart::ConfigDrive(DrivePlace::First),
             length: 0,
             bytes: [0; MAX_STATEMENT],
         };

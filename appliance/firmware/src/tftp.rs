@@ -1,7 +1,7 @@
 //! TFTP: a listener on port 69, and a set of workers with one socket each,
 //! so that a transfer has its own transfer id (port) and a silent peer holds
-//! up nobody else. The protocol is `farrier-tftp`'s; which file a machine
-//! gets, the brain's.
+//! up nobody else. `farrier-tftp` speaks the protocol; the rack says which
+//! file a machine gets.
 
 use core::cell::{Cell, RefCell};
 use core::net::SocketAddrV4;
@@ -31,7 +31,7 @@ const PORT: u16 = 69;
 /// Longest request that is read: the options of real clients take under 100
 /// bytes, names as much.
 const REQUEST: usize = 256;
-/// Longest file name, in the form that the brain is asked with.
+/// Longest file name, in the form that the rack is asked with.
 const NAME: usize = 80;
 /// Longest text that is served from memory: a line or two that lead a boot
 /// program to HTTP.
@@ -100,7 +100,7 @@ pub struct TftpCounters {
     pub malformed: Cell<u32>,
 }
 
-/// Meeting point of listener and workers; at most [`WORKERS`] of them.
+/// How the listener hands requests to workers; at most [`WORKERS`] of them.
 pub struct Tftp {
     /// The job that is being handed over.
     job: RefCell<Option<Job>>,
@@ -351,10 +351,10 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                         Timer::at(Instant::from_millis(until)),
                     )
                     .await;
-                    if let Either::First(stranger) = received
-                        && stranger != peer
+                    if let Either::First(other) = received
+                        && other != peer
                     {
-                        answer(socket, stranger, &ErrorReply::UNKNOWN_TID).await;
+                        answer(socket, other, &ErrorReply::UNKNOWN_TID).await;
                     }
                     Ok(())
                 }
@@ -397,13 +397,13 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                         socket.send(piece.with_head(head), peer).await
                     }
                     _ => {
-                        error!("TFTP: the store can not be read");
+                        error!("TFTP: the asset store can not be read");
                         answer(
                             socket,
                             peer,
                             &ErrorReply {
                                 code: ErrorCode::NOT_DEFINED,
-                                message: "the store can not be read",
+                                message: "the asset store can not be read",
                             },
                         )
                         .await;
@@ -415,7 +415,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     }
 }
 
-/// Sends an error; a peer that can not be reached does not hear of it.
+/// Sends an error, if the peer can be reached.
 async fn answer(socket: &mut Udp, peer: SocketAddrV4, error: &ErrorReply) {
     let mut packet = [0; 64];
     if let Ok(length) = error.emit(&mut packet) {

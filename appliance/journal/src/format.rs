@@ -1,8 +1,8 @@
-//! The bytes on the flash, version 2. Little-endian throughout.
+//! The bytes on the flash, version 1. All integers are little-endian.
 //!
-//! A sector begins with a header; frames follow, each at the beginning of a
-//! word. A number counts sectors from the first that was ever opened, and
-//! the sector of number *n* lies at place *n* modulo the sectors there are.
+//! A sector begins with a header. Frames follow, each at the start of a word.
+//! Sector numbers count from 1 in the order of opening; the sector of number *n*
+//! is at index *n* modulo the number of sectors.
 //!
 //! ```text
 //! header  0 "FRJ"   3 version   4 number   8 base   12 run
@@ -11,61 +11,57 @@
 //!         then CRC-32 of the sector's number, bytes 0..4 and the body
 //! seal    0 zeros   2 kind 4   3 index   4 CRC-32 as of a frame
 //! ```
-//! `base` is the number of the first sector that still matters. `before` is
-//! the number of the sector that was opened before this one, or 0 where that
-//! is not told: numbers between the two were given up, as the flash did not
-//! take them, and nothing is missed there. The index counts frames, so that
-//! one which is missing shows.
+//! `base` is the number of the first live sector. `before` is the number of the
+//! sector that was opened before this one, 0 for the first. Numbers between the
+//! two were given up because the flash failed, and have no frames. The index
+//! counts frames, so that a mount detects a missing frame.
 //!
 //! | kind | body |
 //! |---|---|
-//! | 1 | records, each behind its length in one byte |
-//! | 2 | a piece of a sweep: layout (2), first place (2), last place (2), records |
-//! | 3 | the journal was mounted: run (4), and the sector (4) and offset (4) from which on all that comes before this frame is void; then nothing, or the last frame that counts once more: its kind (1) and its body |
+//! | 1 | records, each prefixed with its length in one byte |
+//! | 2 | a piece of a sweep: layout (2), first index (2), last index (2), records |
+//! | 3 | a mount: run (4), and the sector (4) and offset (4) from which everything before this frame is void; then nothing, or a copy of the last valid frame: its kind (1) and its body |
 //!
-//! A seal stands right behind a frame of kind 1 or 3, of the same index, and
-//! is written when that frame was read back: only then its writer goes on. So
-//! a seal whose frame is not whole tells of lost bits, also at the very end,
-//! where a frame that is not whole is a power cut's work otherwise. Version 1
-//! has no seals.
+//! A seal follows a frame of kind 1 or 3 and has the same index. It is written
+//! after the read-back of the frame and before the append returns. A damaged
+//! frame with a seal is therefore a loss of bits. A damaged frame without a seal
+//! at the end of the journal is the result of a power cut.
 //!
-//! An older version stays readable for ever: a sector says which it is in,
-//! and new sectors are written in the newest, so that a sweep brings the
-//! whole journal up to it. A newer version than [`VERSION`] is refused and
-//! not touched.
+//! A mount refuses sectors of another version than [`VERSION`] and does not write
+//! to the flash then.
 
 use crc::{CRC_32_ISO_HDLC, Crc, Digest, Table};
 
-/// The version that is written.
-pub const VERSION: u8 = 2;
-/// Records as their owner appended them.
+/// The supported version.
+pub const VERSION: u8 = 1;
+/// Frame kind: appended records.
 pub const KIND_RECORDS: u8 = 1;
-/// Records out of a sweep.
+/// Frame kind: records of a sweep.
 pub const KIND_SWEEP: u8 = 2;
-/// A mount.
+/// Frame kind: a mount.
 pub const KIND_MOUNTED: u8 = 3;
-/// What seals a frame.
+/// Kind of a seal.
 pub const KIND_SEAL: u8 = 4;
-/// Bytes of a seal.
+/// Length of a seal in bytes.
 pub const SEAL: usize = 8;
-/// Bytes of a frame beside its body.
+/// Length of a frame without its body, in bytes.
 pub const FRAME_OVERHEAD: u32 = 8;
-/// Bytes of a mount's frame, without the frame that it may hold.
+/// Length of the body of a mount's frame without the copied frame, in bytes.
 pub const MOUNTED_PREFIX: usize = 12;
-/// Bytes in front of the records of a sweep's piece.
+/// Length of the fields before the records of a sweep frame, in bytes.
 pub const SWEEP_PREFIX: usize = 6;
 
 const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
 static TABLE: Crc<u32, Table<1>> = CRC;
 
-/// The digest of a frame in this sector, before the frame's first byte.
+/// Returns the CRC of a frame in this sector, before the frame's first byte.
 pub(crate) fn digest(sector: u32) -> Digest<'static, u32, Table<1>> {
     let mut digest = TABLE.digest();
     digest.update(&sector.to_le_bytes());
     digest
 }
 
-/// The seal of the frame of that index in this sector.
+/// Returns the seal of the frame with this index in this sector.
 pub fn seal(sector: u32, index: u8) -> [u8; SEAL] {
     let head = [0, 0, KIND_SEAL, index];
     let mut crc = digest(sector);
@@ -78,40 +74,38 @@ pub fn seal(sector: u32, index: u8) -> [u8; SEAL] {
 /// A sector's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// The version of what stands in the sector.
-    pub version: u8,
     /// The sector's number, from 1.
     pub sector: u32,
-    /// Number of the first sector that still matters.
+    /// Number of the first live sector.
     pub base: u32,
     /// The run in which the sector was opened.
     pub run: u32,
     /// Size of a sector in bytes.
     pub size: u32,
-    /// Number of the sector that was opened before; 0 where it is not told.
+    /// Number of the sector that was opened before; 0 for the first.
     pub before: u32,
 }
 
-/// What the first bytes of a sector are.
+/// The start of a sector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
-    /// A header of a version that is known.
+    /// A valid header.
     Header(Header),
-    /// A whole header of a newer version.
-    Newer(u8),
+    /// A valid header of another version.
+    OtherVersion(u8),
     /// No header.
     Nothing,
 }
 
 impl Header {
-    /// Its length in bytes.
+    /// Length in bytes.
     pub const LEN: usize = 32;
 
-    /// Its bytes.
+    /// Encodes the value.
     pub fn to_bytes(self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
         bytes[..3].copy_from_slice(b"FRJ");
-        bytes[3] = self.version;
+        bytes[3] = VERSION;
         bytes[4..8].copy_from_slice(&self.sector.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.base.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.run.to_le_bytes());
@@ -122,8 +116,8 @@ impl Header {
         bytes
     }
 
-    /// Reads the first bytes of a sector. What stands behind the version may
-    /// differ in newer ones, the place of the CRC may not.
+    /// Parses the first bytes of a sector. Every version has its CRC at the same
+    /// offset.
     pub fn read(bytes: &[u8; Self::LEN]) -> Found {
         let word = |at: usize| {
             bytes
@@ -134,20 +128,19 @@ impl Header {
         if &bytes[..3] != b"FRJ" || word(28) != TABLE.checksum(&bytes[..28]) {
             return Found::Nothing;
         }
-        if bytes[3] > VERSION {
-            return Found::Newer(bytes[3]);
+        if bytes[3] != VERSION {
+            return Found::OtherVersion(bytes[3]);
         }
         let header = Header {
-            version: bytes[3],
             sector: word(4),
             base: word(8),
             run: word(12),
             size: word(16),
             before: word(20),
         };
-        let sound =
+        let valid =
             header.base >= 1 && header.base <= header.sector && header.sector < u32::MAX / 2;
-        if sound {
+        if valid {
             Found::Header(header)
         } else {
             Found::Nothing
@@ -158,36 +151,36 @@ impl Header {
 /// The first four bytes of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
-    /// What the body is.
+    /// The kind of the body.
     pub kind: u8,
-    /// Counts frames, from 1 on, modulo 256.
+    /// Counts frames from 1, modulo 256.
     pub index: u8,
     /// Length of the body in bytes, 1 to [`Frame::MAX_BODY`].
     pub body: u16,
 }
 
 impl Frame {
-    /// Its length in bytes.
+    /// Length in bytes.
     pub const LEN: usize = 4;
     /// Longest body in bytes.
     pub const MAX_BODY: u16 = 0x3fff;
 
-    /// Its bytes.
+    /// Encodes the value.
     pub fn to_bytes(self) -> [u8; Self::LEN] {
         let [low, high] = self.body.to_le_bytes();
         [low, high, self.kind, self.index]
     }
 
-    /// Reads the first bytes of a frame; `None` where there can't be one.
+    /// Parses the first bytes of a frame. Returns `None` if they are invalid.
     pub fn read(bytes: [u8; Self::LEN]) -> Option<Self> {
         let [low, high, kind, index] = bytes;
         let body = u16::from_le_bytes([low, high]);
-        let sound = (1..=Self::MAX_BODY).contains(&body)
+        let valid = (1..=Self::MAX_BODY).contains(&body)
             && matches!(kind, KIND_RECORDS | KIND_SWEEP | KIND_MOUNTED);
-        sound.then_some(Frame { kind, index, body })
+        valid.then_some(Frame { kind, index, body })
     }
 
-    /// Bytes of flash that the frame takes, in words of this size.
+    /// Returns the size of the frame on flash in bytes, a multiple of `word`.
     pub fn size(self, word: u32) -> u32 {
         (u32::from(self.body) + FRAME_OVERHEAD).next_multiple_of(word)
     }

@@ -1,47 +1,43 @@
 //! A journal of records on NOR flash.
 //!
-//! What is appended is durable when [`Journal::append`] returns, all records
-//! of one call or none of them. [`Journal::mount`] gives every record that
-//! matters back, in order, whatever the power did before. Nothing here knows
-//! what a record means.
+//! [`Journal::append`] is atomic: when it returns, all records of the call are
+//! durable; after an error or a power cut, all or none are. [`Journal::mount`]
+//! returns every live record in order. The journal does not interpret records.
 //!
-//! # How it stays bounded
-//! Flash sectors form a ring. Appending costs the record's own words, and
-//! now and then a sector's header: how much lies in the journal makes no
-//! difference. Old records are made superfluous by a *sweep*: bit by bit
-//! the owner's present state is written again, as records that replace what
-//! came before ([`Journal::tend`]). When a sweep is through, everything
-//! before its beginning is dead and its sectors are free. A sweep goes on
-//! over restarts, and takes twice the bytes that were appended meanwhile;
-//! only where room gets scarce it runs to its end at once. It begins long
-//! before: what a restart has to read is bounded by the state's size and a
-//! sixth of the flash, whatever was appended.
+//! # Bounds
+//! The flash sectors form a ring. An append writes the words of its records and
+//! sometimes the header of a sector; the cost does not depend on the number of
+//! records in the journal. A *sweep* supersedes old records: it writes the current
+//! state of the application again in small pieces ([`Journal::maintain`]). When a
+//! sweep is complete, all sectors before its start are free. A sweep continues
+//! after a restart. It writes twice the bytes that are appended meanwhile; if
+//! sectors become scarce, it runs to its end at once. A mount reads at most the
+//! size of the state plus a sixth of the flash.
 //!
-//! So the owner has two duties. A record of an object that the journal does
-//! not know (its own part of the sweep comes later) must be ignorable, and a
-//! record that is applied twice in a row must do no harm.
+//! The application has two obligations. It must ignore a record of an object that
+//! it does not know, because the sweep may write the object later. It must accept
+//! a record that is applied twice in a row.
 //!
-//! # Why not a kept crate
-//! `sequential-storage` is the obvious candidate and was measured against
-//! the need. Its map scans pages for a key unless every key's place is
-//! cached in RAM (16 bytes and more a key; 10,000 leases, and 650 bytes are
-//! left), and making room means searching for every item of a page whether
-//! it is the newest one. Its queue can only be emptied from the front by
-//! writing words twice, which flash with error correction forbids.
+//! # Why not an existing crate
+//! `sequential-storage` was measured. Its map searches the pages for a key unless
+//! RAM caches the position of every key (16 bytes or more a key, with 10,000
+//! leases), and its garbage collection searches for the newest version of every
+//! item of a page. Its queue can only be emptied by programming words twice, which
+//! flash with error correction does not allow.
 //!
-//! # Rules of the flash that are kept
-//! Bits are only cleared; a word is programmed once between two erases, and
-//! so is one that a power cut may have touched; a sector is erased whole
-//! right before it is used, also when it reads as erased.
+//! # Rules of NOR flash
+//! The journal only clears bits. It programs a word once between two erases, also
+//! a word that a power cut may have touched. It erases a sector right before its
+//! use, also if the sector reads as erased.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`format`] | bytes of headers and frames |
-//! | `scan` | reading frames in their order |
-//! | `mount` | finding the journal again |
-//! | `sweep` | making old records superfluous |
-//! | [`ram`] | flash in memory, for benches |
-//! | `sim` | a flash chip with power cuts, for tests (feature `sim`) |
+//! | `scan` | reads frames in order |
+//! | `mount` | finds the end of the journal and replays it |
+//! | `sweep` | supersedes old records |
+//! | [`ram`] | flash in memory, for benches and boards without flash |
+//! | `sim` | a simulated flash chip with power cuts (feature `sim`) |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -57,70 +53,69 @@ pub mod sim;
 mod sweep;
 
 use embedded_storage_async::nor_flash::NorFlash;
-use format::{FRAME_OVERHEAD, Frame, Header, KIND_RECORDS, KIND_SWEEP, SEAL, VERSION};
+use format::{FRAME_OVERHEAD, Frame, Header, KIND_RECORDS, KIND_SWEEP, SEAL};
 pub use mount::{MountError, Mounted};
 
 /// Longest record in bytes.
 pub const MAX_RECORD: usize = 128;
-/// Least sectors of a journal: the one that is written, one that is being
-/// made free, and two to recover in.
+/// Smallest number of sectors: the current one, one that a sweep frees, and two
+/// for recovery.
 pub const MIN_SECTORS: u32 = 4;
-/// Least size of a sector in bytes: the records of one call lie in one.
+/// Smallest sector in bytes. The records of an append are in one sector.
 pub const MIN_SECTOR: u32 = 4096;
-/// Largest word that flash programs at once, in bytes.
+/// Largest word (unit of programming) of the flash, in bytes.
 pub const MAX_WORD: usize = 32;
 
-/// Sectors in a row that may be worn out.
+/// Number of consecutive worn-out sectors that the journal skips.
 const TRIES: u32 = 4;
 
-/// Why records could not be appended. The journal takes no more of them
-/// then: what its owner believes and what a restart would find differ.
+/// Why an append failed. After [`Full`](Self::Full) or [`Flash`](Self::Flash) the
+/// journal refuses appends: the state in RAM and the state after a restart differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppendError {
-    /// The records of one call do not fit a sector, or one is empty or
-    /// longer than [`MAX_RECORD`].
+    /// The records of the call do not fit a sector, or a record is empty or longer
+    /// than [`MAX_RECORD`].
     TooLong,
-    /// No sector is free: [`Journal::tend`] was not called, or the state is
-    /// too large for the flash.
+    /// No sector is free: [`Journal::maintain`] was not called, or the state is too
+    /// large for the flash.
     Full,
-    /// The flash does not take what is written to it, in several sectors.
+    /// The read-back failed in several sectors.
     Flash,
     /// An earlier call failed.
     Broken,
 }
 
-/// What a journal holds and has been through.
+/// Usage and wear of a journal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Sectors of the flash.
+    /// Number of sectors of the flash.
     pub sectors: u32,
-    /// Sectors that a restart would read.
+    /// Number of live sectors, which a mount reads.
     pub used: u32,
-    /// Sectors that were opened since the journal was made.
+    /// Number of sectors that were opened since the journal was created.
     pub opened: u32,
-    /// Sectors or rests of them that were given up, as the flash did not
-    /// hold what was written; since the last mount.
+    /// Number of sectors, or ends of sectors, that were given up since the last
+    /// mount because the read-back failed.
     pub given_up: u32,
 }
 
-/// A journal on the whole of a flash device.
+/// A journal on a whole flash device.
 #[derive(Debug)]
 pub struct Journal<F> {
     pub(crate) flash: F,
     pub(crate) sectors: u32,
-    /// Number of the sector that is written; its place is this modulo
-    /// `sectors`.
+    /// Number of the current sector; its index is this modulo `sectors`.
     pub(crate) head: u32,
-    /// Where the next frame begins in it.
+    /// Offset of the next frame in it.
     pub(crate) offset: u32,
-    /// The first sector that a restart reads, as the head's header says.
+    /// The first live sector, as in the header of the current sector.
     pub(crate) base: u32,
-    /// How often the journal was mounted.
+    /// Number of mounts.
     pub(crate) run: u32,
     pub(crate) index: u8,
     /// Number of the last sector whose header was written.
     pub(crate) opened: u32,
-    /// The sector after the head is erased already.
+    /// Whether the sector after the head is erased.
     pub(crate) ready: bool,
     pub(crate) broken: bool,
     pub(crate) given_up: u32,
@@ -128,14 +123,14 @@ pub struct Journal<F> {
 }
 
 impl<F: NorFlash> Journal<F> {
-    /// Frames begin at multiples of this.
+    /// Frames start at multiples of this many bytes.
     pub(crate) const WORD: u32 = if F::WRITE_SIZE < 4 {
         4
     } else {
         F::WRITE_SIZE as u32
     };
     pub(crate) const SECTOR: u32 = F::ERASE_SIZE as u32;
-    /// What a seal takes.
+    /// Size of a seal on flash in bytes.
     pub(crate) const SEAL: u32 = (SEAL as u32).next_multiple_of(Self::WORD);
     pub(crate) const FITS: () = assert!(
         F::WRITE_SIZE <= MAX_WORD
@@ -143,13 +138,13 @@ impl<F: NorFlash> Journal<F> {
             && F::WRITE_SIZE.is_multiple_of(F::READ_SIZE)
             && F::ERASE_SIZE >= MIN_SECTOR as usize
             && F::ERASE_SIZE.is_power_of_two(),
-        "words of 1 to 32 bytes, reads no coarser, sectors of 4 KiB or more"
+        "the flash needs words of 1 to 32 bytes, reads of at most a word, and sectors of 4 KiB or more"
     );
 
-    /// Appends records, all or none. When this returns they are durable.
+    /// Appends all records or none. They are durable when the future returns.
     ///
     /// # Errors
-    /// [`AppendError`]; none of the records counts then.
+    /// See [`AppendError`]. No record was appended then.
     pub async fn append<'a>(
         &mut self,
         records: impl Iterator<Item = &'a [u8]> + Clone,
@@ -171,13 +166,13 @@ impl<F: NorFlash> Journal<F> {
         Ok(())
     }
 
-    /// How many times the journal was mounted, this one included. Never the
-    /// same number twice for what happened in one run.
+    /// Returns the number of mounts including this one. A number does not repeat,
+    /// also after a loss of bits.
     pub fn run(&self) -> u32 {
         self.run
     }
 
-    /// What the journal holds.
+    /// Returns usage and wear.
     pub fn usage(&self) -> Usage {
         Usage {
             sectors: self.sectors,
@@ -187,28 +182,28 @@ impl<F: NorFlash> Journal<F> {
         }
     }
 
-    /// The flash, for tests that look at its bytes.
+    /// Returns the flash, for tests that read its bytes.
     pub fn flash(&self) -> &F {
         &self.flash
     }
 
-    /// The flash, for tests that damage it.
+    /// Returns the flash, for tests that damage it.
     pub fn flash_mut(&mut self) -> &mut F {
         &mut self.flash
     }
 
-    /// Ends the journal's life and gives the flash back.
+    /// Returns the flash.
     pub fn into_flash(self) -> F {
         self.flash
     }
 
-    /// Sectors that can still be opened.
+    /// Returns the number of free sectors.
     pub(crate) fn free(&self) -> u32 {
         (self.base + self.sectors - 1).saturating_sub(self.head)
     }
 
-    /// Free sectors that records may not take: room for a sweep to end in,
-    /// and for mounts that are cut off before it does.
+    /// Returns the number of free sectors reserved for the end of a sweep and for
+    /// mounts that a power cut interrupts.
     fn reserve(&self) -> u32 {
         (self.sectors / 16).max(2)
     }
@@ -217,8 +212,8 @@ impl<F: NorFlash> Journal<F> {
         sector % self.sectors * Self::SECTOR
     }
 
-    /// Writes one frame: `prefix`, then each record behind its length.
-    /// Returns how many bytes of flash it took.
+    /// Writes one frame: `prefix`, then each record prefixed with its length.
+    /// Returns its size on flash in bytes.
     pub(crate) async fn frame<'a>(
         &mut self,
         kind: u8,
@@ -247,20 +242,20 @@ impl<F: NorFlash> Journal<F> {
     ) -> Result<u32, AppendError> {
         let body = u32::try_from(prefix.len() + length).map_err(|_| AppendError::TooLong)?;
         let size = (body + FRAME_OVERHEAD).next_multiple_of(Self::WORD);
-        // A mount may have to write it once more, behind its own prefix.
+        // A mount may copy the frame behind its own prefix.
         let most = Self::SECTOR - (Header::LEN + 3 * MAX_WORD) as u32;
         if size > most || body > u32::from(Frame::MAX_BODY) {
             return Err(AppendError::TooLong);
         }
-        // A piece of a sweep that is lost is written again.
+        // A sweep frame needs no seal: a lost one is written again.
         let seal = if kind == KIND_SWEEP { 0 } else { Self::SEAL };
-        // Once more in another sector where the flash does not hold it.
+        // After a failed read-back it tries another sector.
         for _ in 0..3 {
             if self.offset + size + seal > Self::SECTOR {
                 self.open(recovering).await?;
             }
             let at = self.offset;
-            // Whatever happens now, these words are touched.
+            // These words count as programmed, also after an error.
             self.offset += size + seal;
             let index = self.index.wrapping_add(1);
             let frame = Frame {
@@ -285,13 +280,13 @@ impl<F: NorFlash> Journal<F> {
         Err(AppendError::Flash)
     }
 
-    /// Writes behind a frame that it was read back as a whole.
+    /// Writes the seal of a frame. Returns whether the read-back matches.
     pub(crate) async fn seal(&mut self, at: u32, index: u8) -> bool {
         let seal = format::seal(self.head, index);
         self.write_and_read(self.place(self.head) + at, &seal).await
     }
 
-    /// Writes at most a header's bytes. Whether the flash holds them.
+    /// Writes at most [`Header::LEN`] bytes. Returns whether the read-back matches.
     async fn write_and_read(&mut self, at: u32, bytes: &[u8]) -> bool {
         let mut writer = Writer::new(at);
         let written = match writer.put(&mut self.flash, bytes).await {
@@ -322,7 +317,7 @@ impl<F: NorFlash> Journal<F> {
             writer.put(&mut self.flash, piece).await?;
         }
         for record in records {
-            // Bounded by `append`.
+            // `append` checked the length.
             let length = [record.len() as u8];
             crc.update(&length);
             writer.put(&mut self.flash, &length).await?;
@@ -335,8 +330,8 @@ impl<F: NorFlash> Journal<F> {
         writer.close(&mut self.flash).await
     }
 
-    /// Goes on in the next sector. Some sectors are left alone unless
-    /// `recovering`: a mount and a sweep must always have room.
+    /// Opens the next sector. Unless `recovering`, it leaves the reserved sectors to
+    /// mounts and sweeps.
     pub(crate) async fn open(&mut self, recovering: bool) -> Result<(), AppendError> {
         for _ in 0..TRIES {
             let makes_room = recovering || self.sweep.finished().is_some();
@@ -346,7 +341,6 @@ impl<F: NorFlash> Journal<F> {
             }
             let next = self.head + 1;
             let header = Header {
-                version: VERSION,
                 sector: next,
                 base: self.sweep.finished().unwrap_or(self.base),
                 run: self.run,
@@ -362,20 +356,20 @@ impl<F: NorFlash> Journal<F> {
                 self.sweep.forget(header.base);
                 return Ok(());
             }
-            // The ring goes on behind it.
+            // Skips the sector.
             self.given_up = self.given_up.saturating_add(1);
             self.head = next;
             self.offset = Self::SECTOR;
             self.ready = false;
             if self.opened == 0 {
-                // It would have been the first.
+                // The first sector failed: the journal starts behind it.
                 self.base = next + 1;
             }
         }
         Err(AppendError::Flash)
     }
 
-    /// Erases a sector, unless this run has done so already.
+    /// Erases the sector unless it is already erased in this run.
     pub(crate) async fn prepare(&mut self, sector: u32) -> Result<(), F::Error> {
         if !self.ready {
             let at = self.place(sector);
@@ -391,10 +385,10 @@ impl<F: NorFlash> Journal<F> {
     }
 }
 
-/// Bytes that are programmed in one call: a multiple of every word's length.
+/// Bytes of one program call, a multiple of every word size.
 const ROOM: usize = 2 * MAX_WORD;
 
-/// Programs a run of bytes in whole words, padded with ones.
+/// Programs bytes in whole words, padded with ones.
 pub(crate) struct Writer {
     at: u32,
     buffer: [u8; ROOM],

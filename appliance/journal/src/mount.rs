@@ -1,40 +1,38 @@
-//! Finding the journal again after a reset.
+//! Mounts the journal after a reset.
 //!
-//! A power cut may leave the last word that was programmed in any state,
-//! also in one that reads differently from one day to the next. So a mount
-//! decides once what counts and writes that down: a frame of its own says
-//! from where on everything is void, and the last frame that counts is
-//! written once more. Words near the end of what was found are not used:
-//! one of them may have been touched.
+//! A power cut can leave the last programmed word in any state, also in one that
+//! reads differently each time. A mount therefore decides once where the journal
+//! ends and writes a frame with the decision: the position from which everything
+//! is void, and a copy of the last valid frame. It does not use the words near
+//! the end, because a power cut may have touched one of them.
 
 use embedded_storage_async::nor_flash::NorFlash;
 
 use crate::format::{
     self, Found, Frame, Header, KIND_MOUNTED, KIND_RECORDS, KIND_SWEEP, MOUNTED_PREFIX,
-    SWEEP_PREFIX, VERSION,
+    SWEEP_PREFIX,
 };
 use crate::scan::{Scan, Spot};
 use crate::sweep::Sweep;
 use crate::{AppendError, Journal, MAX_RECORD, MAX_WORD, MIN_SECTORS, TRIES, Writer};
 
-/// Flash that programs pages may touch a whole one: so many bytes. A mount
-/// goes on behind the page that the journal was found to end in.
+/// Size of a page in bytes. Flash that programs pages can touch a whole one, so a
+/// mount continues behind the page in which the journal ends.
 const PAGE: u32 = 256;
 
-/// Why there is no journal.
+/// Why a mount failed. The flash is unchanged after every error but
+/// [`Write`](Self::Write).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MountError {
     /// The flash has fewer than [`MIN_SECTORS`] sectors.
     TooSmall,
-    /// The flash can not be read.
+    /// A read failed.
     Read,
-    /// The flash takes nothing any more.
+    /// A write failed in several sectors.
     Write,
-    /// The journal was written by firmware that knows a newer version of
-    /// the format. It was left as it is.
-    Newer(u8),
-    /// The journal was made with sectors of another size, in bytes. It was
-    /// left as it is.
+    /// The journal has another version of the format.
+    Version(u8),
+    /// The journal has sectors of another size, in bytes.
     SectorSize(u32),
 }
 
@@ -44,43 +42,43 @@ impl From<AppendError> for MountError {
     }
 }
 
-/// What a mount found.
+/// The result of a mount.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Mounted {
-    /// There was no journal; this is a new one.
+    /// The flash had no journal; the mount created one.
     pub new: bool,
-    /// Records that were given back.
+    /// Number of records.
     pub records: u32,
-    /// Frames that must have been there and are not: the flash has lost
-    /// bits. A power cut alone does not show here.
+    /// Number of frames that are missing although they were complete: the flash
+    /// lost bits. A power cut does not increase it.
     pub damaged: u32,
-    /// Places that are neither a frame nor erased: what power cuts tore,
-    /// and what is damaged.
+    /// Number of areas that are neither a frame nor erased, after power cuts or a
+    /// loss of bits.
     pub torn: u32,
 }
 
-/// What became of a frame that is written once more.
+/// The result of copying a frame.
 enum Copied {
-    Whole,
-    /// What was to be copied does not read as whole any longer.
+    Valid,
+    /// The original is not valid any more.
     Torn,
-    /// The flash did not take it.
-    NotHeld,
+    /// The write or its read-back failed.
+    Failed,
 }
 
-/// How many mounts in a row may be cut off while they write the last frame
-/// once more, each so that the copy reads as whole once and then not.
+/// Number of consecutive mounts that a power cut may interrupt while they copy the
+/// last frame, each with a copy that is valid at one read and invalid at the next.
 const COPIES: usize = 4;
 
 impl<F: NorFlash> Journal<F> {
-    /// Opens the journal on a flash device and gives every record to
-    /// `apply`, in order. Makes a new one where there is none.
+    /// Mounts the journal on a flash device and calls `apply` with every live record
+    /// in order. Creates a journal if there is none.
     ///
-    /// `layout` tells arrangements of the owner's state from one another: a
-    /// sweep that was begun under another one starts again.
+    /// `layout` identifies the order of the state's records. A sweep that started
+    /// with another layout starts again.
     ///
     /// # Errors
-    /// [`MountError`].
+    /// See [`MountError`].
     pub async fn mount(
         flash: F,
         layout: u16,
@@ -109,8 +107,8 @@ impl<F: NorFlash> Journal<F> {
         match journal.find_head().await? {
             None => {
                 report.new = true;
-                // A first sector without its header is no new flash.
-                if let Some(lost) = journal.goes_on_behind(0).await {
+                // If the first sector lost its header, the flash is not new.
+                if let Some(lost) = journal.find_headless(0).await {
                     journal.pass_over(lost);
                     report.damaged = 1;
                 }
@@ -133,7 +131,7 @@ impl<F: NorFlash> Journal<F> {
                         head = Some(header);
                     }
                 }
-                Found::Newer(version) => return Err(MountError::Newer(version)),
+                Found::OtherVersion(version) => return Err(MountError::Version(version)),
                 Found::Header(_) | Found::Nothing => {}
             }
         }
@@ -151,16 +149,16 @@ impl<F: NorFlash> Journal<F> {
         self.base = head.base;
         let mut run = head.run;
         let mut scan = Scan::new(head.base, head.sector);
-        // The last frame with records is held until it is known that no
-        // mount has declared it void.
+        // The last frame with records, until it is certain that no later mount
+        // declares it void.
         let mut held: Option<(Spot, Frame)> = None;
-        // What it is a copy of, the newest first: a copy may turn out torn.
+        // Its originals, the newest first: a copy can turn out invalid.
         let mut originals: [Option<(Spot, Frame)>; COPIES] = [None; COPIES];
         let mut index: Option<u8> = None;
         let mut in_head = false;
         while let Some((spot, frame)) = self.next(&mut scan).await.map_err(|_| MountError::Read)? {
             in_head = spot.sector == head.sector;
-            // A frame that is lost is told by its seal, or by its index.
+            // A seal or a gap in the indexes shows a lost frame.
             index = scan.sealed.take().or(index);
             let expected = index.map(|i: u8| i.wrapping_add(1));
             index = Some(frame.index);
@@ -171,7 +169,7 @@ impl<F: NorFlash> Journal<F> {
                 if usize::from(frame.body) <= MOUNTED_PREFIX {
                     continue;
                 }
-                // It holds the last frame before it once more.
+                // It has a copy of the last frame before it.
                 for original in &mut originals {
                     *original = original.filter(|(at, _)| *at < void);
                 }
@@ -186,39 +184,32 @@ impl<F: NorFlash> Journal<F> {
                 }
             }
             if let Some((at, frame)) = held.replace((spot, frame)) {
-                report.records += self.give(at, frame, apply).await?;
+                report.records += self.apply_frame(at, frame, apply).await?;
             }
         }
         report.torn = scan.garbage;
         report.damaged += scan.missing + scan.broken;
-        let lost = self.goes_on_behind(head.sector).await;
+        let lost = self.find_headless(head.sector).await;
         report.damaged += u32::from(lost.is_some());
         self.index = scan.sealed.or(index).unwrap_or(0);
-        // What is lost may have been mounts: no number comes twice.
+        // The lost frames may have been mounts. Run numbers must not repeat.
         self.run = run.saturating_add(1).saturating_add(report.damaged);
-        // Where a seal lies, the header was sound before it.
+        // A sector with a seal had a valid header.
         in_head |= scan.broken_in == Some(head.sector);
         if let Some(lost) = lost {
             self.pass_over(lost);
-        } else if in_head && head.version < VERSION {
-            // Older firmware does not know what would come now.
-            self.offset = Self::SECTOR;
         } else if in_head {
             let page = (scan.frontier / PAGE + 1) * PAGE;
             self.offset = page.min(Self::SECTOR);
         } else {
-            // Nothing was written behind the header: it may be the word that
-            // the cut has torn.
-            let head = Header {
-                version: VERSION,
-                ..head
-            };
+            // The sector has only its header, which the power cut may have
+            // touched: writes it again.
             let again = self.prepare(head.sector).await.is_ok() && self.write_header(head).await;
             self.ready = false;
             if again {
                 self.offset = Header::LEN as u32;
             } else {
-                // Worn out meanwhile: the next sector takes its place.
+                // The sector is worn out: continues in the next one.
                 self.given_up = self.given_up.saturating_add(1);
                 self.opened = head.before;
                 self.offset = Self::SECTOR;
@@ -231,12 +222,12 @@ impl<F: NorFlash> Journal<F> {
         for (spot, frame) in [held].into_iter().chain(originals).flatten() {
             let end = spot.behind(frame.size(Self::WORD));
             if let Some((at, copy)) = self.settle(spot, frame, end).await? {
-                report.records += self.give(at, copy, apply).await?;
+                report.records += self.apply_frame(at, copy, apply).await?;
                 return Ok(());
             }
-            // It was whole a moment ago and is not now: a torn word that
-            // reads this way and that. Records like that were never
-            // acknowledged; of an earlier mount's copy the original is whole.
+            // The frame was valid and is not any more: it has a torn word that
+            // reads differently each time. Such records were not acknowledged.
+            // If it is a copy of an earlier mount, the original is valid.
             void = spot;
         }
         let body = mounted_prefix(self.run, void, 0);
@@ -251,10 +242,9 @@ impl<F: NorFlash> Journal<F> {
         Ok(())
     }
 
-    /// The last of the sectors behind what seems to be the last one in which
-    /// frames lie: its header is lost. What a cut leaves of a new sector has
-    /// none.
-    async fn goes_on_behind(&mut self, head: u32) -> Option<u32> {
+    /// Returns the last sector behind `head` that has frames but no header: its
+    /// header is lost. A sector whose opening was cut has no frames.
+    async fn find_headless(&mut self, head: u32) -> Option<u32> {
         let mut last = None;
         for sector in head + 1..=head + TRIES {
             let lost = matches!(self.header(sector).await, Ok(Found::Nothing));
@@ -266,8 +256,8 @@ impl<F: NorFlash> Journal<F> {
         last
     }
 
-    /// Goes on behind a sector whose header is lost, and leaves it as it is:
-    /// what it tells has to be told again, should this mount be cut off.
+    /// Continues behind a sector whose header is lost. Leaves the sector unchanged,
+    /// so that the next mount reports the loss if a power cut ends this one.
     fn pass_over(&mut self, lost: u32) {
         self.head = lost;
         self.opened = lost;
@@ -287,8 +277,8 @@ impl<F: NorFlash> Journal<F> {
         Ok((u32::from_le_bytes([r0, r1, r2, r3]), void))
     }
 
-    /// Where the records of a frame begin, counted from its body, and
-    /// whether they are out of a sweep.
+    /// Returns the offset of the records in the body of a frame, and whether they
+    /// are of a sweep.
     async fn inner(&mut self, spot: Spot, frame: Frame) -> Result<(u32, bool), MountError> {
         if frame.kind != KIND_MOUNTED {
             return Ok((0, frame.kind == KIND_SWEEP));
@@ -301,9 +291,8 @@ impl<F: NorFlash> Journal<F> {
         Ok((MOUNTED_PREFIX as u32 + 1, kind[0] == KIND_SWEEP))
     }
 
-    /// Writes down what this mount has taken for the journal's end, with the
-    /// last frame once more. `None` where that frame does not read as whole
-    /// any longer.
+    /// Writes a mount frame with the end of the journal and a copy of the last
+    /// frame. Returns `None` if the last frame is not valid any more.
     async fn settle(
         &mut self,
         spot: Spot,
@@ -321,9 +310,9 @@ impl<F: NorFlash> Journal<F> {
         };
         let size = copy.size(Self::WORD);
         let both = size + Self::SEAL;
-        // Once more in another sector where the flash does not hold it: it
-        // wears out, or an earlier mount was cut off at the very first word
-        // of its copy, which reads as erased and takes nothing any more.
+        // After a failed read-back it tries another sector: the sector is worn
+        // out, or a power cut ended an earlier mount at the first word of its
+        // copy, which reads as erased but can't be programmed.
         for _ in 0..3 {
             if self.offset + both > Self::SECTOR {
                 self.open(true).await?;
@@ -335,12 +324,12 @@ impl<F: NorFlash> Journal<F> {
             self.offset += both;
             let front = Frame::LEN as u32 + skip;
             match self.copy((spot, frame), front, (at, copy), &prefix).await? {
-                Copied::Whole if self.seal(at.offset + size, copy.index).await => {
+                Copied::Valid if self.seal(at.offset + size, copy.index).await => {
                     self.index = copy.index;
                     return Ok(Some((at, copy)));
                 }
                 Copied::Torn => return Ok(None),
-                Copied::Whole | Copied::NotHeld => {
+                Copied::Valid | Copied::Failed => {
                     self.given_up = self.given_up.saturating_add(1);
                     self.offset = Self::SECTOR;
                 }
@@ -349,8 +338,8 @@ impl<F: NorFlash> Journal<F> {
         Err(MountError::Write)
     }
 
-    /// Writes a frame once more, from its records on, which begin `front`
-    /// bytes behind its beginning.
+    /// Copies a frame from its records on, which start `front` bytes behind its
+    /// start.
     async fn copy(
         &mut self,
         (spot, frame): (Spot, Frame),
@@ -370,7 +359,7 @@ impl<F: NorFlash> Journal<F> {
         for bytes in [&copy.to_bytes()[..], prefix] {
             crc.update(bytes);
             if writer.put(&mut self.flash, bytes).await.is_err() {
-                return Ok(Copied::NotHeld);
+                return Ok(Copied::Failed);
             }
         }
         let mut place = front;
@@ -385,7 +374,7 @@ impl<F: NorFlash> Journal<F> {
             crc.update(piece);
             original.update(piece);
             if writer.put(&mut self.flash, piece).await.is_err() {
-                return Ok(Copied::NotHeld);
+                return Ok(Copied::Failed);
             }
             place += length as u32;
         }
@@ -394,18 +383,18 @@ impl<F: NorFlash> Journal<F> {
             .await
             .map_err(|_| MountError::Read)?;
         if original.finalize() != u32::from_le_bytes(stored) {
-            // Left without its CRC, the copy is none.
+            // The copy has no CRC and is invalid.
             return Ok(Copied::Torn);
         }
         let crc = crc.finalize().to_le_bytes();
         let held = writer.put(&mut self.flash, &crc).await.is_ok()
             && writer.close(&mut self.flash).await.is_ok()
             && self.verify(at.sector, at.offset, copy).await;
-        Ok(if held { Copied::Whole } else { Copied::NotHeld })
+        Ok(if held { Copied::Valid } else { Copied::Failed })
     }
 
-    /// Gives a frame's records to their owner; returns how many.
-    async fn give(
+    /// Calls `apply` with the records of a frame. Returns their number.
+    async fn apply_frame(
         &mut self,
         spot: Spot,
         frame: Frame,
@@ -445,8 +434,8 @@ impl<F: NorFlash> Journal<F> {
     }
 }
 
-/// The front of a mount's frame; the last byte is the kind of the frame that
-/// it holds once more.
+/// Returns the first fields of a mount frame; the last byte is the kind of the
+/// copied frame.
 fn mounted_prefix(run: u32, void: Spot, kind: u8) -> [u8; MOUNTED_PREFIX + 1] {
     let mut body = [kind; MOUNTED_PREFIX + 1];
     body[..4].copy_from_slice(&run.to_le_bytes());

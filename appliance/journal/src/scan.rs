@@ -1,15 +1,14 @@
-//! Reading: frames in their order, over whatever lies between them.
+//! Reads frames in order and skips invalid areas between them.
 
 use embedded_storage_async::nor_flash::NorFlash;
 
 use crate::format::{self, FRAME_OVERHEAD, Found, Frame, Header, KIND_SEAL, SEAL};
 use crate::{Journal, MAX_WORD};
 
-/// Bytes that are read at once: a multiple of every word's length.
+/// Bytes of one read, a multiple of every word size.
 const WINDOW: usize = 160;
 
-/// Where a frame lies: the sector's number and the offset in it. Later ones
-/// are greater.
+/// The position of a frame: sector number and offset. Later positions are greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Spot {
     pub(crate) sector: u32,
@@ -25,31 +24,31 @@ impl Spot {
     }
 }
 
-/// Where the scan is, and what it has seen.
+/// The position and results of a scan.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scan {
     pub(crate) spot: Spot,
     /// The last sector of the journal.
     pub(crate) last: u32,
-    /// The sector's header was looked at.
+    /// Whether the sector's header was read.
     entered: bool,
-    /// Between frames lies something that is neither frame nor erased.
+    /// Whether the scan is in an invalid area.
     in_garbage: bool,
-    /// How many such places there are.
+    /// Number of invalid areas.
     pub(crate) garbage: u32,
-    /// Sectors without their header that were not given up.
+    /// Number of sectors without a header that were not given up.
     pub(crate) missing: u32,
-    /// Where the last whole frame ends.
+    /// End of the last valid frame.
     ended: Option<Spot>,
-    /// Index in the last seal since it was taken.
+    /// Index of the last seal, until the mount takes it.
     pub(crate) sealed: Option<u8>,
-    /// Seals whose frames are not whole.
+    /// Number of seals whose frames are invalid.
     pub(crate) broken: u32,
     /// The sector of the last of them.
     pub(crate) broken_in: Option<u32>,
-    /// Sectors without their header since the last one that had it.
+    /// Number of sectors without a header since the last one with a header.
     without: u32,
-    /// End of the last word of the present sector that is not erased.
+    /// End of the last word of the current sector that is not erased.
     pub(crate) frontier: u32,
 }
 
@@ -74,7 +73,7 @@ impl Scan {
         }
     }
 
-    /// Of a sector whose header does not count.
+    /// Creates a scan of a sector without a header.
     pub(crate) fn without_header(sector: u32) -> Self {
         let mut scan = Scan::new(sector, sector);
         scan.entered = true;
@@ -97,13 +96,12 @@ impl<F: NorFlash> Journal<F> {
         Ok(Header::read(&bytes))
     }
 
-    /// The next frame that is whole.
+    /// Returns the next valid frame.
     pub(crate) async fn next(
         &mut self,
         scan: &mut Scan,
     ) -> Result<Option<(Spot, Frame)>, F::Error> {
-        // Reads as often as there are words; most of them are over with the
-        // first comparison.
+        // Tries every word; most are rejected by the first comparison.
         let mut window = [0; WINDOW];
         let mut window_at = u32::MAX;
         loop {
@@ -134,8 +132,7 @@ impl<F: NorFlash> Journal<F> {
             }
             let Spot { sector, offset } = scan.spot;
             if offset >= Self::SECTOR {
-                // The frontier of the last sector is of interest, its end is
-                // not.
+                // Only the frontier of the last sector is needed.
                 if sector == scan.last {
                     return Ok(None);
                 }
@@ -160,7 +157,8 @@ impl<F: NorFlash> Journal<F> {
             }
             let seal = window.get(from..from + SEAL);
             if let Some(&[0, 0, KIND_SEAL, index, ..]) = seal {
-                // Torn, its second word may be programmed and read as erased.
+                // The second word of a torn frame may be programmed and
+                // read as erased.
                 scan.frontier = scan.frontier.max((offset + Self::SEAL).min(Self::SECTOR));
                 if seal == Some(&format::seal(sector, index)) {
                     if scan.ended != Some(scan.spot) {
@@ -190,8 +188,8 @@ impl<F: NorFlash> Journal<F> {
                     scan.ended = Some(scan.spot);
                     return Ok(Some((Spot { sector, offset }, frame)));
                 }
-                // Torn somewhere behind its head. Words of it may have been
-                // programmed and read as erased: ones are bytes as well.
+                // Torn behind its head. Some of its words may be programmed
+                // and read as erased, as bytes of ones do.
                 if !scan.in_garbage {
                     touched = end;
                 }
@@ -205,7 +203,7 @@ impl<F: NorFlash> Journal<F> {
         }
     }
 
-    /// Whether the frame that lies there is whole.
+    /// Returns whether the frame at this position is valid.
     pub(crate) async fn verify(&mut self, sector: u32, offset: u32, frame: Frame) -> bool {
         let start = self.place(sector) + offset;
         let length = u32::from(frame.body) + FRAME_OVERHEAD;
@@ -240,7 +238,7 @@ impl<F: NorFlash> Journal<F> {
         digest.finalize() == u32::from_le_bytes(stored)
     }
 
-    /// Reads bytes of a frame that is known to be whole.
+    /// Reads bytes of a valid frame.
     pub(crate) async fn read(
         &mut self,
         spot: Spot,

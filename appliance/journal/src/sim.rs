@@ -1,11 +1,10 @@
-//! A NOR flash chip in memory that keeps the rules of a real one, and whose
-//! power can be cut at any word.
+//! A simulated NOR flash chip whose power can be cut at any word.
 //!
-//! It refuses what a chip would not do or what flash with error correction
-//! forbids - setting bits without an erase, programming a word twice - and
-//! counts that in [`SimFlash::broken_rules`]. Every program of a word and
-//! every erase of a sector is one *operation*; [`SimFlash::cut_after`] ends
-//! the power at one of them.
+//! The chip refuses what a real chip can't do and what flash with error correction
+//! does not allow (setting bits without an erase, programming a word twice), and
+//! counts it in [`SimFlash::broken_rules`]. Every program of a word and every
+//! erase of a sector is one *operation*; [`SimFlash::cut_after`] cuts the power
+//! at one of them.
 
 use std::vec;
 use std::vec::Vec;
@@ -14,28 +13,28 @@ use embedded_storage_async::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
 
-/// What a power cut does to the operation that it meets.
+/// The effect of a power cut on its operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// The operation does not happen at all.
+    /// The operation has no effect.
     Clean,
-    /// Some of its bits change, as the seed says; what they are stays so.
+    /// Some of its bits change, according to the seed. They read the same each time.
     Torn(u64),
-    /// Some of its bits change, and some of those read differently from one
-    /// read to the next until they are erased.
+    /// Some of its bits change, and some of those read differently each time until
+    /// they are erased.
     Weak(u64),
 }
 
-/// The chip refuses.
+/// Why the chip refused an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SimError {
-    /// There is no power.
+    /// The power is off.
     PowerCut,
-    /// The address is outside or between words.
+    /// The address is out of range or not aligned.
     Address,
     /// A rule of NOR flash was broken.
     Rule,
-    /// This sector is worn out.
+    /// The sector is worn out.
     Worn,
 }
 
@@ -48,7 +47,7 @@ impl NorFlashError for SimError {
     }
 }
 
-/// One change of the chip's contents.
+/// A change of the chip's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     /// A word was programmed.
@@ -65,16 +64,16 @@ pub enum Operation {
     },
 }
 
-/// The chip: words of `WORD` bytes, sectors of `SECTOR` bytes.
+/// A chip with words of `WORD` bytes and sectors of `SECTOR` bytes.
 #[derive(Debug, Clone)]
 pub struct SimFlash<const WORD: usize, const SECTOR: usize> {
     bytes: Vec<u8>,
-    /// Whether each word was programmed, or touched, since its erase.
+    /// Whether each word was programmed or touched since its erase.
     touched: Vec<bool>,
-    /// Bits that read at random.
+    /// Bits that read differently each time.
     weak: Vec<(usize, u8)>,
     erases: Vec<u32>,
-    /// Erases that a sector stands; then it holds nothing any more.
+    /// Number of erases until a sector is worn out.
     endurance: u32,
     log: Option<Vec<Operation>>,
     operations: u64,
@@ -85,7 +84,7 @@ pub struct SimFlash<const WORD: usize, const SECTOR: usize> {
 }
 
 impl<const WORD: usize, const SECTOR: usize> SimFlash<WORD, SECTOR> {
-    /// An erased chip with so many sectors.
+    /// Creates an erased chip.
     pub fn new(sectors: usize) -> Self {
         SimFlash {
             bytes: vec![0xff; sectors * SECTOR],
@@ -102,7 +101,7 @@ impl<const WORD: usize, const SECTOR: usize> SimFlash<WORD, SECTOR> {
         }
     }
 
-    /// A chip that holds these bytes.
+    /// Creates a chip with this content.
     pub fn with_bytes(bytes: &[u8]) -> Self {
         let mut flash = Self::new(bytes.len() / SECTOR);
         let length = flash.bytes.len();
@@ -113,55 +112,55 @@ impl<const WORD: usize, const SECTOR: usize> SimFlash<WORD, SECTOR> {
         flash
     }
 
-    /// All bytes, weak bits as they were programmed.
+    /// Returns the content, with weak bits as programmed.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Ends the power at the operation after so many more.
+    /// Cuts the power at the operation after `operations` more.
     pub fn cut_after(&mut self, operations: u64, cut: Cut) {
         self.cut = Some((self.operations + operations, cut));
     }
 
-    /// The power comes back; no cut is planned.
+    /// Turns the power on and cancels the cut.
     pub fn power_on(&mut self) {
         self.off = false;
         self.cut = None;
     }
 
-    /// Whether the power is off.
+    /// Returns whether the power is off.
     pub fn is_off(&self) -> bool {
         self.off
     }
 
-    /// Operations since the chip was made.
+    /// Returns the number of operations.
     pub fn operations(&self) -> u64 {
         self.operations
     }
 
-    /// Rules that were broken.
+    /// Returns the number of refused operations.
     pub fn broken_rules(&self) -> u32 {
         self.broken_rules
     }
 
-    /// Erases of the most erased sector.
+    /// Returns the number of erases of the most worn sector.
     pub fn wear(&self) -> u32 {
         self.erases.iter().copied().max().unwrap_or(0)
     }
 
-    /// How many erases a sector stands.
+    /// Sets the number of erases until a sector is worn out.
     pub fn set_endurance(&mut self, erases: u32) {
         self.endurance = erases;
     }
 
-    /// From now on this sector can't be erased any more.
+    /// Wears a sector out: erasing it fails from now on.
     pub fn wear_out(&mut self, sector: usize) {
         if let Some(erases) = self.erases.get_mut(sector) {
             *erases = u32::MAX;
         }
     }
 
-    /// Sectors that were worn out so.
+    /// Returns the number of worn-out sectors.
     pub fn worn(&self) -> usize {
         self.erases
             .iter()
@@ -169,17 +168,17 @@ impl<const WORD: usize, const SECTOR: usize> SimFlash<WORD, SECTOR> {
             .count()
     }
 
-    /// Notes operations from here on; [`take_log`](Self::take_log) has them.
+    /// Starts to record operations for [`take_log`](Self::take_log).
     pub fn start_log(&mut self) {
         self.log = Some(Vec::new());
     }
 
-    /// The operations since [`start_log`](Self::start_log).
+    /// Returns the operations since [`start_log`](Self::start_log).
     pub fn take_log(&mut self) -> Vec<Operation> {
         self.log.take().unwrap_or_default()
     }
 
-    /// Carries an operation out, or what a cut leaves of it.
+    /// Applies an operation, or the part of it that a cut leaves.
     pub fn apply(&mut self, operation: &Operation, cut: Option<Cut>) {
         if cut == Some(Cut::Clean) {
             return;
@@ -190,15 +189,14 @@ impl<const WORD: usize, const SECTOR: usize> SimFlash<WORD, SECTOR> {
         }
     }
 
-    /// Flips a bit: the chip has lost it.
+    /// Flips a bit, as a loss of the chip.
     pub fn rot(&mut self, bit: usize) {
         if let Some(byte) = self.bytes.get_mut(bit / 8) {
             *byte ^= 1 << (bit % 8);
         }
     }
 
-    /// Whether the operation that is due now takes place; `Some` is what a
-    /// cut leaves of it.
+    /// Returns whether the next operation happens; `Some` has the cut that hits it.
     fn power(&mut self) -> Result<Option<Cut>, SimError> {
         if self.off {
             return Err(SimError::PowerCut);
@@ -249,7 +247,7 @@ impl<const WORD: usize, const SECTOR: usize> SimFlash<WORD, SECTOR> {
     }
 }
 
-/// Which bits of a torn operation change.
+/// Chooses the bits of a torn operation.
 struct Bits {
     random: Option<Xorshift>,
     weak: bool,
@@ -265,13 +263,13 @@ impl Bits {
         Bits { random, weak }
     }
 
-    /// Of these bits, the ones that change, and the ones that are weak.
+    /// Returns which of these bits change and which of them are weak.
     fn choose(&mut self, bits: u8) -> (u8, u8) {
         let Some(random) = &mut self.random else {
             return (bits, 0);
         };
         let [a, b, c, ..] = random.next().to_le_bytes();
-        // Cuts come early, late, and in the middle.
+        // Cuts happen early, late, and in the middle.
         let done = bits
             & match random.next() % 3 {
                 0 => a & b & c,
@@ -283,7 +281,7 @@ impl Bits {
     }
 }
 
-/// A small generator: the same bits for the same seed.
+/// A small deterministic random generator.
 #[derive(Debug, Clone, Copy)]
 struct Xorshift(u64);
 
@@ -390,8 +388,8 @@ impl<const WORD: usize, const SECTOR: usize> NorFlash for SimFlash<WORD, SECTOR>
     }
 }
 
-/// A chip that outlives whoever uses it: a mount that is cut off takes its
-/// handle with it, and the chip stays.
+/// A shared handle of a chip. The chip survives a mount that fails and drops its
+/// handle.
 #[derive(Debug)]
 pub struct Shared<const WORD: usize, const SECTOR: usize>(
     std::rc::Rc<core::cell::RefCell<SimFlash<WORD, SECTOR>>>,
@@ -404,12 +402,12 @@ impl<const WORD: usize, const SECTOR: usize> Clone for Shared<WORD, SECTOR> {
 }
 
 impl<const WORD: usize, const SECTOR: usize> Shared<WORD, SECTOR> {
-    /// A handle of this chip.
+    /// Creates a handle.
     pub fn new(flash: SimFlash<WORD, SECTOR>) -> Self {
         Shared(std::rc::Rc::new(core::cell::RefCell::new(flash)))
     }
 
-    /// Looks at the chip, or plans what happens to it.
+    /// Calls a function with the chip.
     pub fn with<T>(&self, look: impl FnOnce(&mut SimFlash<WORD, SECTOR>) -> T) -> T {
         look(&mut self.0.borrow_mut())
     }
@@ -444,15 +442,15 @@ impl<const WORD: usize, const SECTOR: usize> NorFlash for Shared<WORD, SECTOR> {
     }
 }
 
-/// Runs a future that never waits, as those on simulated flash do.
+/// Polls a future once. The futures on simulated flash are ready at once.
 ///
 /// # Panics
-/// Where it waits.
+/// If the future is pending.
 pub fn now<T>(future: impl Future<Output = T>) -> T {
     let mut future = core::pin::pin!(future);
     let mut context = core::task::Context::from_waker(core::task::Waker::noop());
     match future.as_mut().poll(&mut context) {
         core::task::Poll::Ready(value) => value,
-        core::task::Poll::Pending => unreachable!("simulated flash does not wait"),
+        core::task::Poll::Pending => unreachable!("simulated flash is always ready"),
     }
 }

@@ -1,30 +1,30 @@
-//! Making old records superfluous: the owner's present state is written
-//! again, piece by piece. What lies before the beginning of a sweep that is
-//! through is dead.
+//! The sweep supersedes old records: it writes the current state of the
+//! application again, piece by piece. Everything before the start of a complete
+//! sweep is dead.
 
 use embedded_storage_async::nor_flash::NorFlash;
 
 use crate::format::{KIND_SWEEP, SWEEP_PREFIX};
 use crate::{AppendError, Journal, MAX_RECORD};
 
-/// Bytes that a sweep writes for each that is appended meanwhile.
+/// Bytes that a sweep writes for each byte that is appended meanwhile.
 const PACE: u32 = 2;
-/// A sweep begins when the journal takes this part of the flash.
+/// A sweep starts when the journal uses this part of the flash.
 const SHARE: u32 = 6;
 
-/// Records that one piece of a sweep may hold, in bytes.
+/// Largest size of the records in one piece of a sweep, in bytes.
 const PIECE: usize = 2 * (1 + MAX_RECORD);
 
-/// How far a sweep has come.
+/// The progress of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Idle,
-    /// Since the sector of that number; the place is the next to be written.
+    /// The sweep started in this sector and continues at this index of the state.
     Running {
         start: u32,
         next: u16,
     },
-    /// All was written since that sector.
+    /// The sweep that started in this sector is complete.
     Through {
         start: u32,
     },
@@ -35,10 +35,10 @@ enum State {
 pub(crate) struct Sweep {
     layout: u16,
     state: State,
-    /// Bytes that the sweep has to write for those that were appended.
+    /// Bytes that the sweep must write for those that were appended.
     owed: u32,
-    /// Sectors that the last sweep has filled, with what was appended
-    /// meanwhile; 0 before the first.
+    /// Number of sectors that the last sweep and the appends meanwhile filled; 0
+    /// before the first sweep.
     filled: u32,
 }
 
@@ -52,14 +52,14 @@ impl Sweep {
         }
     }
 
-    /// So many bytes were appended.
+    /// Records that bytes were appended.
     pub(crate) fn owe(&mut self, bytes: u32) {
         if matches!(self.state, State::Running { .. }) {
             self.owed = self.owed.saturating_add(bytes.saturating_mul(PACE));
         }
     }
 
-    /// The first sector that matters once the sweep's end is durable.
+    /// Returns the first live sector of a complete sweep.
     pub(crate) fn finished(&self) -> Option<u32> {
         match self.state {
             State::Through { start } => Some(start),
@@ -67,15 +67,15 @@ impl Sweep {
         }
     }
 
-    /// A header says now that nothing before this sector matters.
+    /// Records that a header has this base.
     pub(crate) fn forget(&mut self, base: u32) {
         if self.finished().is_some_and(|start| start <= base) {
             self.state = State::Idle;
         }
     }
 
-    /// A mount has read a piece: goes on behind it.
-    /// The one that made the journal's first sector its first is through.
+    /// Records that a mount read a piece: the sweep continues behind it.
+    /// The sweep that set the journal's base is complete.
     pub(crate) fn seen(&mut self, sector: u32, base: u32, prefix: [u8; SWEEP_PREFIX]) {
         let [l0, l1, f0, f1, t0, t1] = prefix;
         let layout = u16::from_le_bytes([l0, l1]);
@@ -88,7 +88,7 @@ impl Sweep {
                 start: sector,
                 next,
             },
-            // The last piece once more, or the next one.
+            // The last piece again, or the next one.
             State::Running { start, next: known } if first <= known => State::Running {
                 start,
                 next: next.max(known),
@@ -99,13 +99,13 @@ impl Sweep {
 }
 
 impl<F: NorFlash> Journal<F> {
-    /// Does what is due for the journal to stay bounded. To be called after
-    /// every [`append`](Self::append), when its effects have left.
+    /// Continues the sweep and erases the next sector as needed. The caller calls it
+    /// after every [`append`](Self::append), after it has carried out the effects.
     ///
-    /// `state` writes the record of the first place from the given one on
-    /// that has anything to be told into the buffer ([`MAX_RECORD`] bytes),
-    /// and returns that place and the record's length; `None` where there is
-    /// none. It must describe what was appended, and nothing else.
+    /// `state` gets an index of the state and a buffer of [`MAX_RECORD`] bytes. It
+    /// writes the first record at or behind the index and returns its index and
+    /// length, or `None` if there is none. The records must describe exactly the
+    /// appended state.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -117,29 +117,29 @@ impl<F: NorFlash> Journal<F> {
             return Err(AppendError::Broken);
         }
         let free = self.free();
-        // A restart reads all that there is: it is kept short. Not so short
-        // that most of what is written is sweeps.
+        // A mount reads all live sectors, so a sweep starts early. The factor
+        // bounds the share of sweeps in all writes.
         let used = self.head - self.base + 1;
         let long = used > (self.sectors / SHARE).max(3 * self.sweep.filled);
         if self.sweep.state == State::Idle && (long || free <= self.sectors / 2) {
-            // A sector of its own would be cleaner and cost a sector.
+            // A sweep starts in the middle of a sector, which saves a sector.
             self.sweep.state = State::Running {
                 start: self.head,
                 next: 0,
             };
             self.sweep.owed = 0;
         }
-        // While there is room the sweep keeps step with what is appended.
+        // While sectors are free, the sweep follows the appended bytes.
         let scarce = free <= (self.sectors / 4).max(2);
         while let State::Running { start, next } = self.sweep.state
             && (scarce || self.sweep.owed > 0)
         {
             self.piece(start, next, &mut state).await?;
         }
-        // An erase takes long: better now than when a record waits for it.
+        // An erase is slow, so it happens before a record needs the sector.
         let half = Self::SECTOR / 2;
         if !self.ready && self.offset > half && self.free() > 0 {
-            // Where this fails, opening the sector will show it.
+            // Opening the sector reports a failure.
             let next = self.head + 1;
             let _later = self.prepare(next).await;
         }

@@ -1,14 +1,16 @@
-//! If one of these fails, do not change the test: journals of older firmware
-//! must stay readable.
+//! Golden bytes of format version 1, and damage to the flash.
+//!
+//! If a golden test fails after a release, do not change the test: the firmware
+//! must read journals of released firmware.
 
-mod owner;
+mod table;
 
 use farrier_journal::format::{Found, Frame, Header};
 use farrier_journal::sim::{Cut, Operation, Shared, now};
 use farrier_journal::{AppendError, Journal, MAX_RECORD, MountError};
-use owner::{KEYS, Owner, Random, Small, record};
+use table::{KEYS, Random, Small, StoredTable, record};
 
-/// A sector's header of version 1.
+/// A sector's header.
 const HEADER_V1: [u8; 32] = [
     b'F',
     b'R',
@@ -47,33 +49,31 @@ const HEADER_CRC: [u8; 4] = HEADER_CRC_V1.to_le_bytes();
 const HEADER_CRC_V1: u32 = 0x47c0b136;
 
 #[test]
-fn header_of_version_1() {
+fn header_has_the_golden_bytes() {
     let header = Header {
-        version: 1,
         sector: 9,
         base: 3,
         run: 7,
         size: 4096,
-        // As older firmware wrote it.
         before: 0,
     };
     assert_eq!(header.to_bytes(), HEADER_V1);
-    let told = Header {
+    let later = Header {
         before: 7,
         ..header
     };
-    assert_eq!(told.to_bytes()[20..24], [7, 0, 0, 0]);
-    assert_eq!(Header::read(&told.to_bytes()), Found::Header(told));
+    assert_eq!(later.to_bytes()[20..24], [7, 0, 0, 0]);
+    assert_eq!(Header::read(&later.to_bytes()), Found::Header(later));
 }
 
 #[test]
-fn frame_of_version_1() {
+fn frame_has_the_golden_bytes() {
     let mut flash = Small::<4>::new(4);
     flash.start_log();
     let (mut journal, _) = now(Journal::mount(flash, 0, |_| {})).unwrap();
     let records: [&[u8]; 2] = [&[1, 2, 3], &[4]];
     now(journal.append(records.iter().copied())).unwrap();
-    // The first sector that is ever opened is number 1.
+    // The first sector has the number 1.
     let bytes = &journal.flash().bytes()[4096 + 32..4096 + 48];
     let frame = Frame {
         kind: 1,
@@ -106,8 +106,8 @@ const FRAME_V1: [u8; 16] = [
 const FRAME_CRC: [u8; 4] = FRAME_CRC_V1.to_le_bytes();
 const FRAME_CRC_V1: u32 = 0x26ba3b48;
 
-/// The seal behind that frame, since version 2: zeros, kind, index, CRC.
-const SEAL_V2: [u8; 8] = [
+/// The seal of that frame: zeros, kind, index, CRC.
+const SEAL_V1: [u8; 8] = [
     0,
     0,
     4,
@@ -117,19 +117,17 @@ const SEAL_V2: [u8; 8] = [
     SEAL_CRC[2],
     SEAL_CRC[3],
 ];
-const SEAL_CRC: [u8; 4] = SEAL_CRC_V2.to_le_bytes();
-const SEAL_CRC_V2: u32 = 0xbae3_2a65;
+const SEAL_CRC: [u8; 4] = SEAL_CRC_V1.to_le_bytes();
+const SEAL_CRC_V1: u32 = 0xbae3_2a65;
 
 #[test]
-fn a_sector_of_version_2() {
+fn sector_has_the_golden_bytes() {
     let (mut journal, _) = now(Journal::mount(Small::<4>::new(4), 0, |_| {})).unwrap();
     let records: [&[u8]; 2] = [&[1, 2, 3], &[4]];
     now(journal.append(records.iter().copied())).unwrap();
     let bytes = &journal.flash().bytes()[4096..4096 + 56];
-    assert_eq!(bytes[..4], *b"FRJ\x02");
-    // Behind the version, a header is what it was.
+    assert_eq!(bytes[..4], *b"FRJ\x01");
     let header = Header {
-        version: 1,
         sector: 1,
         base: 1,
         run: 1,
@@ -138,76 +136,30 @@ fn a_sector_of_version_2() {
     };
     assert_eq!(bytes[4..28], header.to_bytes()[4..28]);
     assert_eq!(bytes[32..48], FRAME_V1);
-    assert_eq!(bytes[48..], SEAL_V2);
-    assert_eq!(crc32fast(&[1, 0, 0, 0, 0, 0, 4, 1]), SEAL_CRC_V2);
+    assert_eq!(bytes[48..], SEAL_V1);
+    assert_eq!(crc32(&[1, 0, 0, 0, 0, 0, 4, 1]), SEAL_CRC_V1);
 }
 
 #[test]
-fn a_journal_of_version_1_is_read_and_goes_on_in_version_2() {
-    let header = Header {
-        version: 1,
-        sector: 1,
-        base: 1,
-        run: 6,
-        size: 4096,
-        before: 0,
-    };
-    let mut bytes = vec![0xff; 4 * 4096];
-    bytes[4096..4096 + 32].copy_from_slice(&header.to_bytes());
-    bytes[4096 + 32..4096 + 48].copy_from_slice(&FRAME_V1);
-    let mut records: Vec<Vec<u8>> = Vec::new();
-    let mut flash = Small::<4>::with_bytes(&bytes);
-    for run in 7..10 {
-        let mounted = now(Journal::mount(flash, 0, |record| {
-            records.push(record.to_vec())
-        }));
-        let (mut journal, report) = mounted.unwrap();
-        assert_eq!((report.damaged, report.torn, journal.run()), (0, 0, run));
-        now(journal.append([&[run as u8][..]].into_iter())).unwrap();
-        flash = journal.into_flash();
-    }
-    assert_eq!(
-        flash.bytes()[..2 * 4096],
-        bytes[..2 * 4096],
-        "it is left as it was"
-    );
-    assert_eq!(flash.bytes()[2 * 4096..2 * 4096 + 4], *b"FRJ\x02");
-    let first: [&[u8]; 2] = [&[1, 2, 3], &[4]];
-    let known: [&[u8]; 9] = [
-        first[0],
-        first[1],
-        first[0],
-        first[1],
-        &[7],
-        first[0],
-        first[1],
-        &[7],
-        &[8],
-    ];
-    assert_eq!(records, known);
-    assert_eq!(flash.broken_rules(), 0);
-}
-
-#[test]
-fn a_newer_version_is_refused_and_left_alone() {
-    let flash = Owner::mount(Small::<4>::new(4))
+fn other_version_is_refused_and_not_written() {
+    let flash = StoredTable::mount(Small::<4>::new(4))
         .unwrap()
         .journal
         .into_flash();
     let mut bytes = flash.bytes().to_vec();
     let mut header = bytes[4096..4096 + 32].to_vec();
     header[3] = 3;
-    let crc = crc32fast(&header[..28]);
+    let crc = crc32(&header[..28]);
     header[28..].copy_from_slice(&crc.to_le_bytes());
     bytes[4096..4096 + 32].copy_from_slice(&header);
     let mut left = Small::<4>::with_bytes(&bytes);
     let refused = now(Journal::mount(&mut left, 0, |_| {})).err();
-    assert_eq!(refused, Some(MountError::Newer(3)));
+    assert_eq!(refused, Some(MountError::Version(3)));
     assert_eq!(left.bytes(), bytes);
 }
 
-/// CRC-32 (ISO-HDLC), written out: the test's own.
-fn crc32fast(bytes: &[u8]) -> u32 {
+/// CRC-32 (ISO-HDLC), independent of the journal's.
+fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
             crc >> 1 ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 }
@@ -216,64 +168,64 @@ fn crc32fast(bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_and_breaks_nothing() {
-    let mut owner = Owner::mount(Small::<8>::new(4)).unwrap();
+fn too_long_records_are_refused_without_damage() {
+    let mut stored = StoredTable::mount(Small::<8>::new(4)).unwrap();
     let long = [0; MAX_RECORD + 1];
-    let append = |owner: &mut Owner<8>, records: &[&[u8]]| {
-        now(owner.journal.append(records.iter().copied()))
+    let append = |stored: &mut StoredTable<8>, records: &[&[u8]]| {
+        now(stored.journal.append(records.iter().copied()))
     };
-    assert_eq!(append(&mut owner, &[&long]), Err(AppendError::TooLong));
-    assert_eq!(append(&mut owner, &[&[]]), Err(AppendError::TooLong));
+    assert_eq!(append(&mut stored, &[&long]), Err(AppendError::TooLong));
+    assert_eq!(append(&mut stored, &[&[]]), Err(AppendError::TooLong));
     let many = vec![&long[..MAX_RECORD]; 32];
-    assert_eq!(append(&mut owner, &many), Err(AppendError::TooLong));
-    owner.change(&[(3, 4)]).unwrap();
-    let table = owner.table;
-    let owner = Owner::mount(owner.journal.into_flash()).unwrap();
-    assert_eq!(owner.table, table);
+    assert_eq!(append(&mut stored, &many), Err(AppendError::TooLong));
+    stored.change(&[(3, 4)]).unwrap();
+    let table = stored.table;
+    let stored = StoredTable::mount(stored.journal.into_flash()).unwrap();
+    assert_eq!(stored.table, table);
 }
 
 #[test]
-fn appending_costs_the_same_however_much_there_is() {
-    let mut owner = Owner::mount(Small::<8>::new(64)).unwrap();
+fn append_cost_does_not_depend_on_the_number_of_records() {
+    let mut stored = StoredTable::mount(Small::<8>::new(64)).unwrap();
     let mut random = Random(9);
     let mut most = 0;
     for _ in 0..20_000 {
-        let before = owner.journal.flash().operations();
-        owner.change(&[(5, 80)]).unwrap();
-        most = most.max(owner.journal.flash().operations() - before);
-        owner.change(&random.changes()).unwrap();
-        owner.maintain().unwrap();
+        let before = stored.journal.flash().operations();
+        stored.change(&[(5, 80)]).unwrap();
+        most = most.max(stored.journal.flash().operations() - before);
+        stored.change(&random.changes()).unwrap();
+        stored.maintain().unwrap();
     }
-    // The record's words and its seal, and at times a sector's header with its
-    // erase.
+    // The words of the record and the seal, and sometimes the header and the
+    // erase of a sector.
     let words = (8 + 1 + record(5, 80).len()).div_ceil(8) as u64 + 1;
     assert!(most <= words + 4 + 1, "{most} operations for {words} words");
-    assert!(owner.journal.flash().wear() > 10);
-    assert_eq!(owner.journal.usage().given_up, 0);
+    assert!(stored.journal.flash().wear() > 10);
+    assert_eq!(stored.journal.usage().given_up, 0);
 }
 
 #[test]
-fn a_worn_sector_is_given_up_and_nothing_is_lost() {
+fn worn_sector_is_given_up_without_loss() {
     let mut flash = Small::<8>::new(16);
     flash.set_endurance(6);
-    let mut owner = Owner::mount(flash).unwrap();
+    let mut stored = StoredTable::mount(flash).unwrap();
     let mut random = Random(4);
-    let mut promised = owner.table;
-    // Until the chip is at its end, which is told.
+    let mut promised = stored.table;
+    // Until the chip is worn out and the journal reports it.
     loop {
         let changes = random.changes();
-        if owner.change(&changes).is_err() || owner.maintain().is_err() {
+        if stored.change(&changes).is_err() || stored.maintain().is_err() {
             break;
         }
-        promised = owner.table;
+        promised = stored.table;
     }
     assert_eq!(
-        owner.change(&[(0, 1)]),
+        stored.change(&[(0, 1)]),
         Err(AppendError::Broken),
-        "a broken journal takes nothing any more"
+        "a broken journal accepted an append"
     );
     let mut table = [0; KEYS];
-    let mut flash = owner.journal.into_flash();
+    let mut flash = stored.journal.into_flash();
     flash.set_endurance(u32::MAX);
     let (journal, _) = now(Journal::mount(flash, 7, |record| {
         table[usize::from(record[0])] = u32::from_le_bytes(record[1..5].try_into().unwrap());
@@ -284,23 +236,23 @@ fn a_worn_sector_is_given_up_and_nothing_is_lost() {
     assert!(differ <= 3, "the last change may be there or not: {differ}");
 }
 
-/// A journal of 29 changes in its first sector, and its chip.
+/// Returns a chip with a journal of 29 changes in its first sector.
 fn changed<const WORD: usize>() -> Small<WORD> {
-    let mut owner = Owner::mount(Small::<WORD>::new(8)).unwrap();
+    let mut stored = StoredTable::mount(Small::<WORD>::new(8)).unwrap();
     for key in 1..30 {
-        owner.change(&[(key, 80)]).unwrap();
+        stored.change(&[(key, 80)]).unwrap();
     }
-    assert_eq!(owner.journal.usage().opened, 1);
-    owner.journal.into_flash()
+    assert_eq!(stored.journal.usage().opened, 1);
+    stored.journal.into_flash()
 }
 
-/// How many of those changes are not there.
-fn lost<const WORD: usize>(owner: &Owner<WORD>) -> usize {
-    owner.table[1..30].iter().filter(|v| **v != 80).count()
+/// Returns the number of those changes that are missing.
+fn lost<const WORD: usize>(stored: &StoredTable<WORD>) -> usize {
+    stored.table[1..30].iter().filter(|v| **v != 80).count()
 }
 
 #[test]
-fn lost_bits_are_told_wherever_they_are() {
+fn every_lost_bit_is_reported() {
     lost_bits::<4>();
     lost_bits::<8>();
     lost_bits::<32>();
@@ -313,57 +265,57 @@ fn lost_bits<const WORD: usize>() {
         .rposition(|b| *b != 0xff)
         .unwrap()
         + 1;
-    let mut told = 0;
+    let mut reported = 0;
     for byte in 0..used {
         let mut rotten = flash.clone();
         rotten.rot((4096 + byte) * 8 + byte % 8);
-        let owner = Owner::mount(rotten).unwrap();
-        let (damaged, lost) = (owner.mounted.damaged, lost(&owner));
+        let stored = StoredTable::mount(rotten).unwrap();
+        let (damaged, lost) = (stored.mounted.damaged, lost(&stored));
         if byte < 32 {
-            // A header. There is no other sector: all is lost, and told.
+            // The header of the only sector: everything is lost and reported.
             assert_eq!(lost, 29);
-            assert_eq!((damaged, owner.mounted.new), (1, true), "byte {byte}");
+            assert_eq!((damaged, stored.mounted.new), (1, true), "byte {byte}");
             continue;
         }
         assert_eq!(damaged as usize, lost, "byte {byte}, words of {WORD}");
-        assert!(lost <= 1, "the others are there");
-        told += damaged;
+        assert!(lost <= 1, "another change is missing");
+        reported += damaged;
     }
-    assert!(told > 29 * 80, "most bytes are of frames: {told}");
+    assert!(reported > 29 * 80, "most bytes are of frames: {reported}");
 }
 
 #[test]
-fn a_mount_that_is_lost_has_no_successor_of_its_number() {
+fn run_number_of_a_lost_mount_is_not_reused() {
     let flash = changed::<8>();
-    let owner = Owner::mount(flash).unwrap();
-    let run = owner.journal.run();
-    let mut flash = owner.journal.into_flash();
-    // What it wrote stands behind everything else.
+    let stored = StoredTable::mount(flash).unwrap();
+    let run = stored.journal.run();
+    let mut flash = stored.journal.into_flash();
+    // The mount's frame is the last.
     let last = flash.bytes().iter().rposition(|b| *b != 0xff).unwrap();
     flash.rot((last - 16) * 8);
-    let owner = Owner::mount(flash).unwrap();
-    assert_eq!(owner.mounted.damaged, 1);
-    assert_eq!(lost(&owner), 0, "it held a change once more, no other one");
-    assert!(owner.journal.run() > run);
+    let stored = StoredTable::mount(flash).unwrap();
+    assert_eq!(stored.mounted.damaged, 1);
+    assert_eq!(lost(&stored), 0, "the frame had only a copy of a change");
+    assert!(stored.journal.run() > run);
 }
 
 #[test]
-fn a_last_sector_whose_header_is_lost_is_told() {
+fn lost_header_of_the_last_sector_is_reported() {
     for worn in [None, Some(4)] {
         let mut flash = Small::<8>::new(16);
         if let Some(sector) = worn {
             flash.wear_out(sector);
         }
-        let mut owner = Owner::mount(flash).unwrap();
-        while owner.journal.usage().opened < 5 {
-            owner.change(&[(3, 80)]).unwrap();
+        let mut stored = StoredTable::mount(flash).unwrap();
+        while stored.journal.usage().opened < 5 {
+            stored.change(&[(3, 80)]).unwrap();
         }
-        owner.change(&[(4, 80)]).unwrap();
-        let flash = owner.journal.into_flash();
+        stored.change(&[(4, 80)]).unwrap();
+        let flash = stored.journal.into_flash();
         for byte in 0..32 {
             let mut rotten = flash.clone();
             rotten.rot((5 * 4096 + byte) * 8 + 2);
-            // It is told whatever becomes of mounts that are cut off.
+            // The loss is reported also after interrupted mounts.
             for operations in (0..24).step_by(5) {
                 rotten.power_on();
                 rotten.cut_after(operations, Cut::Torn(operations));
@@ -372,25 +324,25 @@ fn a_last_sector_whose_header_is_lost_is_told() {
                 rotten = chip.with(|flash| flash.clone());
             }
             rotten.power_on();
-            let mut owner = Owner::mount(rotten).unwrap();
-            // That the worn one was given up stood in the header.
+            let mut stored = StoredTable::mount(rotten).unwrap();
+            // The lost header recorded that the worn sector was given up.
             let damaged = 1 + u32::from(worn.is_some());
-            assert_eq!(owner.mounted.damaged, damaged, "byte {byte}");
-            assert_eq!(owner.table[4], 0, "what is lost is lost");
-            owner.change(&[(5, 80)]).unwrap();
-            let owner = Owner::mount(owner.journal.into_flash()).unwrap();
-            assert_eq!((owner.table[3], owner.table[5]), (80, 80));
+            assert_eq!(stored.mounted.damaged, damaged, "byte {byte}");
+            assert_eq!(stored.table[4], 0, "the lost change is present");
+            stored.change(&[(5, 80)]).unwrap();
+            let stored = StoredTable::mount(stored.journal.into_flash()).unwrap();
+            assert_eq!((stored.table[3], stored.table[5]), (80, 80));
         }
     }
 }
 
 #[test]
-fn a_lost_frame_alone_in_its_sector_is_told_over_cut_mounts() {
-    let mut owner = Owner::mount(Small::<8>::new(16)).unwrap();
-    while owner.journal.usage().opened < 3 {
-        owner.change(&[(3, 80)]).unwrap();
+fn lost_only_frame_of_a_sector_is_reported_after_interrupted_mounts() {
+    let mut stored = StoredTable::mount(Small::<8>::new(16)).unwrap();
+    while stored.journal.usage().opened < 3 {
+        stored.change(&[(3, 80)]).unwrap();
     }
-    let mut flash = owner.journal.into_flash();
+    let mut flash = stored.journal.into_flash();
     flash.rot((3 * 4096 + 32 + 5) * 8);
     for operations in [0, 1, 2, 5, 9] {
         flash.power_on();
@@ -400,79 +352,79 @@ fn a_lost_frame_alone_in_its_sector_is_told_over_cut_mounts() {
         flash = chip.with(|flash| flash.clone());
     }
     flash.power_on();
-    assert_eq!(Owner::mount(flash).unwrap().mounted.damaged, 1);
+    assert_eq!(StoredTable::mount(flash).unwrap().mounted.damaged, 1);
 }
 
 #[test]
-fn worn_out_sectors_are_passed_over_and_no_damage() {
+fn worn_out_sectors_are_skipped_without_damage() {
     for worn in [&[2][..], &[3, 4], &[1, 5, 6, 7]] {
         let mut flash = Small::<4>::new(16);
         for sector in worn {
             flash.wear_out(*sector);
         }
-        let mut owner = Owner::mount(flash).unwrap();
+        let mut stored = StoredTable::mount(flash).unwrap();
         for round in 0..40 {
             for key in 1..KEYS {
-                owner.change(&[(key, 80 + round)]).unwrap();
-                owner.maintain().unwrap();
+                stored.change(&[(key, 80 + round)]).unwrap();
+                stored.maintain().unwrap();
             }
-            let table = owner.table;
-            owner = Owner::mount(owner.journal.into_flash()).unwrap();
-            assert_eq!(owner.mounted.damaged, 0, "{worn:?}");
-            assert!(owner.table == table, "{worn:?}");
+            let table = stored.table;
+            stored = StoredTable::mount(stored.journal.into_flash()).unwrap();
+            assert_eq!(stored.mounted.damaged, 0, "{worn:?}");
+            assert!(stored.table == table, "{worn:?}");
         }
     }
 }
 
 #[test]
-fn a_head_that_wears_out_before_its_first_frame_is_passed_over() {
-    let mut owner = Owner::mount(Small::<4>::new(16)).unwrap();
-    // Until a sector was opened and has no frame yet.
+fn current_sector_that_wears_out_before_its_first_frame_is_skipped() {
+    let mut stored = StoredTable::mount(Small::<4>::new(16)).unwrap();
+    // Until an append opens a sector.
     let mut key = 0;
     let table = loop {
-        let (opened, table) = (owner.journal.usage().opened, owner.table);
+        let (opened, table) = (stored.journal.usage().opened, stored.table);
         key = key % (KEYS - 1) + 1;
-        owner.change(&[(key, 80)]).unwrap();
-        if owner.journal.usage().opened > opened && opened > 2 {
+        stored.change(&[(key, 80)]).unwrap();
+        if stored.journal.usage().opened > opened && opened > 2 {
             break table;
         }
     };
-    let head = owner.journal.usage().opened as usize % 16;
-    let mut flash = owner.journal.into_flash();
-    // The frame is as if it had not been written.
+    let head = stored.journal.usage().opened as usize % 16;
+    let mut flash = stored.journal.into_flash();
+    // Removes the only frame of that sector.
     let from = head * 4096 + 32;
     let mut bytes = flash.bytes().to_vec();
     bytes[from..(head + 1) * 4096].fill(0xff);
     flash = Small::<4>::with_bytes(&bytes);
     flash.wear_out(head);
-    let owner = Owner::mount(flash).unwrap();
-    assert_eq!(owner.mounted.damaged, 0);
-    let differ = owner.table.iter().zip(&table).filter(|(a, b)| a != b);
-    assert!(differ.count() <= 1, "the last change is gone, no other");
+    let stored = StoredTable::mount(flash).unwrap();
+    assert_eq!(stored.mounted.damaged, 0);
+    let differ = stored.table.iter().zip(&table).filter(|(a, b)| a != b);
+    assert!(differ.count() <= 1, "more than the last change is missing");
 }
 
 #[test]
-fn a_word_that_a_cut_mount_has_touched_and_left_erased_is_passed_over() {
-    let mut owner = Owner::mount(Small::<4>::new(16)).unwrap();
+fn word_touched_by_an_interrupted_mount_is_skipped() {
+    let mut stored = StoredTable::mount(Small::<4>::new(16)).unwrap();
     for key in 1..30 {
-        owner.change(&[(key, 80)]).unwrap();
+        stored.change(&[(key, 80)]).unwrap();
     }
-    let table = owner.table;
-    let mut flash = owner.journal.into_flash();
-    // Where a mount begins to write.
+    let table = stored.table;
+    let mut flash = stored.journal.into_flash();
+    // The address of the first write of a mount.
     let mut trial = flash.clone();
     trial.start_log();
-    let mut trial = Owner::mount(trial).unwrap().journal.into_flash();
+    let mut trial = StoredTable::mount(trial).unwrap().journal.into_flash();
     let at = match trial.take_log().first() {
         Some(Operation::Program { at, .. }) => *at,
-        other => panic!("a mount begins with a frame, not with {other:?}"),
+        other => panic!("a mount starts with a frame, not with {other:?}"),
     };
     let word = vec![0xff; 4];
     flash.apply(&Operation::Program { at, word }, None);
     for _ in 0..3 {
-        let owner = Owner::mount(flash).unwrap();
-        assert!(owner.table == table);
-        assert_eq!(owner.mounted.damaged, 0);
-        flash = owner.journal.into_flash();
+        let stored = StoredTable::mount(flash).unwrap();
+        assert!(stored.table == table);
+        assert_eq!(stored.mounted.damaged, 0);
+        flash = stored.journal.into_flash();
     }
 }

@@ -1,10 +1,11 @@
-//! Every operation of a journal's life is cut: what was appended before is
-//! there afterwards, what was being appended is there whole or not at all.
+//! Cuts the power at every operation of a journal: after the mount, all earlier
+//! appends are present, and the interrupted append is present as a whole or not
+//! at all.
 
-mod owner;
+mod table;
 
 use farrier_journal::sim::Cut;
-use owner::{Owner, Random, Small, Table};
+use table::{Random, Small, StoredTable, Table};
 
 const STEPS: usize = 420;
 
@@ -17,51 +18,58 @@ fn with<const WORD: usize>(table: Table, changes: &[(usize, u32)]) -> Table {
     table
 }
 
-/// Lives until the cut; returns the flash, what was promised, and what may
-/// have come about beside it.
-fn live<const WORD: usize>(seed: u64, at: u64, cut: Cut) -> (Small<WORD>, Table, Table, bool) {
+/// Runs the workload until the cut. Returns the flash, the acknowledged table, the
+/// table with the interrupted append, and whether the cut happened.
+fn run_until_cut<const WORD: usize>(
+    seed: u64,
+    at: u64,
+    cut: Cut,
+) -> (Small<WORD>, Table, Table, bool) {
     let mut random = Random(seed);
     let mut flash = Small::<WORD>::new(8);
     flash.cut_after(at, cut);
-    let Ok(mut owner) = Owner::mount(flash.clone()) else {
-        // Cut while the journal was made: the flash is lost with the mount,
-        // so the cut is played again by hand.
-        return (flash, [0; owner::KEYS], [0; owner::KEYS], true);
+    let Ok(mut stored) = StoredTable::mount(flash.clone()) else {
+        // The cut hit the creation of the journal. The mount dropped the flash,
+        // so the test applies the operations again.
+        return (flash, [0; table::KEYS], [0; table::KEYS], true);
     };
     for step in 0..STEPS {
-        // Now and then the appliance restarts without a cut in the flash.
+        // Sometimes the appliance restarts without a cut.
         if step % 97 == 96 {
-            let promised = owner.table;
-            let flash = owner.journal.into_flash();
-            owner = match Owner::mount(flash.clone()) {
-                Ok(owner) => owner,
-                Err(_) => return (flash, promised, promised, true),
+            let acknowledged = stored.table;
+            let flash = stored.journal.into_flash();
+            stored = match StoredTable::mount(flash.clone()) {
+                Ok(stored) => stored,
+                Err(_) => return (flash, acknowledged, acknowledged, true),
             };
-            assert_eq!(owner.table, promised, "a restart without a cut");
-            assert_eq!(owner.mounted.damaged, 0);
+            assert_eq!(stored.table, acknowledged, "a restart without a cut");
+            assert_eq!(stored.mounted.damaged, 0);
         }
         let changes = random.changes();
-        let promised = owner.table;
-        if owner.change(&changes).is_err() {
-            let may = with::<WORD>(promised, &changes);
-            return (owner.journal.into_flash(), promised, may, false);
+        let acknowledged = stored.table;
+        if stored.change(&changes).is_err() {
+            let may = with::<WORD>(acknowledged, &changes);
+            return (stored.journal.into_flash(), acknowledged, may, false);
         }
-        if owner.maintain().is_err() {
-            let table = owner.table;
-            return (owner.journal.into_flash(), table, table, false);
+        if stored.maintain().is_err() {
+            let table = stored.table;
+            return (stored.journal.into_flash(), table, table, false);
         }
     }
-    assert_eq!(owner.journal.flash().broken_rules(), 0);
-    let table = owner.table;
-    (owner.journal.into_flash(), table, table, true)
+    assert_eq!(stored.journal.flash().broken_rules(), 0);
+    let table = stored.table;
+    (stored.journal.into_flash(), table, table, true)
 }
 
-fn check(table: Table, promised: Table, may: Table, what: &str) {
-    assert!(table == promised || table == may, "{what}: lost or torn");
+fn check(table: Table, acknowledged: Table, may: Table, what: &str) {
+    assert!(
+        table == acknowledged || table == may,
+        "{what}: lost or torn"
+    );
 }
 
 fn every_cut<const WORD: usize>(seed: u64) -> (u64, u64) {
-    let (whole, ..) = live::<WORD>(seed, u64::MAX / 2, Cut::Clean);
+    let (whole, ..) = run_until_cut::<WORD>(seed, u64::MAX / 2, Cut::Clean);
     let total = whole.operations();
     let mut points = 0;
     for at in (seed % 5..total).step_by(5) {
@@ -70,45 +78,47 @@ fn every_cut<const WORD: usize>(seed: u64) -> (u64, u64) {
             1 | 2 => Cut::Torn(at ^ seed),
             _ => Cut::Weak(at ^ seed),
         };
-        let (mut flash, promised, may, lost) = live::<WORD>(seed, at, cut);
+        let (mut flash, acknowledged, may, lost) = run_until_cut::<WORD>(seed, at, cut);
         if lost {
             continue;
         }
         flash.power_on();
         points += 1;
-        // The recovery is cut as well, at some operation of it.
+        // A second cut hits the recovery.
         let again = at % 37;
         let mut twice = flash.clone();
         twice.cut_after(again, Cut::Weak(at));
-        if let Ok(mut owner) = Owner::mount(twice.clone()) {
-            check(owner.table, promised, may, "second cut");
-            let table = owner.table;
-            if owner.maintain().is_ok() {
-                let _maybe = owner.change(&[(0, 77)]);
+        if let Ok(mut stored) = StoredTable::mount(twice.clone()) {
+            check(stored.table, acknowledged, may, "second cut");
+            let table = stored.table;
+            if stored.maintain().is_ok() {
+                let _maybe = stored.change(&[(0, 77)]);
             }
-            let mut flash = owner.journal.into_flash();
+            let mut flash = stored.journal.into_flash();
             flash.power_on();
-            let owner = Owner::mount(flash).expect("third mount");
+            let stored = StoredTable::mount(flash).expect("third mount");
             check(
-                owner.table,
+                stored.table,
                 table,
                 with::<WORD>(table, &[(0, 77)]),
                 "third mount",
             );
         }
-        let mut owner = Owner::mount(flash).expect("a mount after a cut");
-        check(owner.table, promised, may, "first mount");
-        assert_eq!(owner.mounted.damaged, 0, "a cut is no damage, at {at}");
-        // What is found once is found for ever, and life goes on.
-        let found = owner.table;
-        owner.change(&[(1, 5), (2, 6)]).expect("life goes on");
-        owner.maintain().expect("life goes on");
+        let mut stored = StoredTable::mount(flash).expect("a mount after a cut");
+        check(stored.table, acknowledged, may, "first mount");
+        assert_eq!(stored.mounted.damaged, 0, "a cut is no damage, at {at}");
+        // Later mounts find the same table, and appends continue.
+        let found = stored.table;
+        stored
+            .change(&[(1, 5), (2, 6)])
+            .expect("an append after the recovery");
+        stored.maintain().expect("an append after the recovery");
         let want = with::<WORD>(found, &[(1, 5), (2, 6)]);
-        let flash = owner.journal.into_flash();
+        let flash = stored.journal.into_flash();
         assert_eq!(flash.broken_rules(), 0, "at {at}");
         for _ in 0..3 {
-            let owner = Owner::mount(flash.clone()).expect("mounts again");
-            assert_eq!(owner.table, want, "at {at}, {cut:?}");
+            let stored = StoredTable::mount(flash.clone()).expect("mounts again");
+            assert_eq!(stored.table, want, "at {at}, {cut:?}");
         }
     }
     (points, total)

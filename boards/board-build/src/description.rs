@@ -32,6 +32,8 @@ pub struct Board {
     pub queues: Queues,
     /// Bytes of buffers.
     pub buffers: Buffers,
+    /// Sizes inside the network stack.
+    pub stack: Stack,
     /// How the program is started without hardware.
     pub emulator: Option<Emulator>,
     /// The file that this was read from.
@@ -51,6 +53,9 @@ pub struct Program {
     pub board: Name,
     /// Memory map and budgets; a process on a host has none.
     pub memory: Option<Memory>,
+    /// Sizes inside the network stack; `.cargo/config.toml` has them where
+    /// this is missing.
+    pub stack: Option<Stack>,
 }
 
 impl Program {
@@ -254,6 +259,32 @@ pub struct Buffers {
     pub tftp_listener: usize,
     /// Bytes that one read of the asset store yields.
     pub store: usize,
+}
+
+/// Sizes inside the network stack.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stack {
+    /// Entries of the ARP cache.
+    pub neighbors: usize,
+    /// IP packets that are reassembled at once.
+    pub fragmented_packets: usize,
+    /// Out-of-order holes that a TCP connection remembers.
+    pub tcp_holes: usize,
+}
+
+impl Stack {
+    /// The environment variables by which smoltcp takes its sizes when it is
+    /// compiled.
+    #[must_use]
+    pub fn environment(&self) -> [(&'static str, String); 3] {
+        [
+            ("SMOLTCP_IFACE_NEIGHBOR_CACHE_COUNT", self.neighbors),
+            ("SMOLTCP_REASSEMBLY_BUFFER_COUNT", self.fragmented_packets),
+            ("SMOLTCP_ASSEMBLER_MAX_SEGMENT_COUNT", self.tcp_holes),
+        ]
+        .map(|(name, value)| (name, value.to_string()))
+    }
 }
 
 /// A program that stands in for the hardware.

@@ -144,7 +144,7 @@ impl HostEntropy {
 }
 
 impl farrier_core::rack::Entropy for HostEntropy {
-    /// Fills `bytes`, or ends the process: there is no going on without.
+    /// Fills `bytes`, or ends the process, which must not run without.
     fn fill(&mut self, bytes: &mut [u8]) {
         self.0
             .read_exact(bytes)

@@ -1,11 +1,10 @@
-//! The network cable: a Unix socket to a virtual switch, with the framing of
+//! The network link: a Unix socket to a virtual switch, with the framing of
 //! QEMU's `-netdev stream` (length as 4 bytes big-endian, then the Ethernet
 //! frame), or a TAP device, which has one frame a read.
 //!
 //! A thread reads and queues, and wakes the stack's task; writing is done by
-//! that task itself and blocks when the switch does not keep up, as a
-//! paused Ethernet port would. When the cable is pulled the process ends:
-//! an appliance without its network has nothing left to do.
+//! that task itself and blocks when the switch does not keep up, as a paused
+//! Ethernet port does. When the switch closes the connection the process ends.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -22,12 +21,12 @@ use embassy_sync::waitqueue::AtomicWaker;
 
 /// Longest frame, without its check sequence.
 const MAX_FRAME: usize = 1514;
-/// Frames that may wait; more are dropped, as a NIC's ring would.
+/// Frames that may wait for the stack. More are dropped, as by a NIC's ring.
 const QUEUE: usize = 512;
 
-/// Frames handed to the stack. One process has one cable.
+/// Frames handed to the stack. One process has one link.
 pub static RECEIVED: AtomicU32 = AtomicU32::new(0);
-/// Frames written to the cable.
+/// Frames sent.
 pub static SENT: AtomicU32 = AtomicU32::new(0);
 /// Frames that found the queue full.
 pub static DROPPED: AtomicU32 = AtomicU32::new(0);
@@ -38,13 +37,13 @@ struct Shared {
     waker: AtomicWaker,
 }
 
-/// The end of the cable that frames are written to.
+/// Where frames are written to.
 enum Sink {
     Switch(UnixStream),
     Tap(File),
 }
 
-/// The cable.
+/// The link.
 pub struct Wire {
     shared: Arc<Shared>,
     sink: Sink,
@@ -52,10 +51,10 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Plugs into a switch's socket.
+    /// Connects to a switch's socket.
     ///
     /// # Errors
-    /// The host's: nobody listens there.
+    /// The host's: no process listens there.
     pub fn switch(path: &Path, mac: [u8; 6]) -> io::Result<Self> {
         let stream = UnixStream::connect(path)?;
         let mut source = stream.try_clone()?;
@@ -71,7 +70,8 @@ impl Wire {
         })
     }
 
-    /// Makes or takes the TAP device `name`. Needs the right to do so.
+    /// Opens the TAP device `name` and creates it if there is none. Needs the
+    /// right to do so.
     ///
     /// # Errors
     /// The host's.
@@ -129,7 +129,7 @@ impl Wire {
     }
 }
 
-/// Ends the process: the cable is gone.
+/// Ends the process: the link is lost.
 fn pulled(error: &io::Error) -> ! {
     log::error!("the network cable is pulled: {error}");
     std::process::exit(1)
@@ -281,7 +281,7 @@ mod tests {
             thread::yield_now();
         };
         assert_eq!(frame, [8, 9]);
-        // Pulling the cable would end the process, tests and all.
+        // Closing the link would end the test's process.
         std::mem::forget(far);
     }
 

@@ -1,10 +1,10 @@
-//! The executor's loop: run what is ready, then sleep until an interrupt.
+//! The executor's loop: runs ready tasks, then sleeps until an interrupt.
 //!
-//! embassy-executor brings a loop for Cortex-M that sleeps with WFE. QEMU
-//! treats WFE as "yield", so that an idle appliance would take a whole core
-//! of the host and, with `-icount`, burn instructions that no hardware
-//! burns. This loop sleeps with WFI, which both honour, and counts how long
-//! it did not: with `-icount` that is an instruction count.
+//! embassy-executor's loop for Cortex-M sleeps with WFE. QEMU treats WFE as
+//! "yield", so an idle appliance would take a whole core of the host and, with
+//! `-icount`, count instructions that no hardware executes. This loop sleeps
+//! with WFI, which QEMU and hardware implement, and counts how long the
+//! processor was awake: with `-icount` that is an instruction count.
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -15,14 +15,14 @@ use crate::time::Counts;
 
 static EXECUTOR: StaticCell<raw::Executor> = StaticCell::new();
 
-/// A task became ready since the last look.
+/// A task became ready since the executor last polled.
 static WORK: AtomicBool = AtomicBool::new(false);
 
 /// How long the processor was awake, up to its last sleep; see [`busy`].
 static BUSY: AtomicU32 = AtomicU32::new(0);
 
 /// How long the processor has been awake, interrupts included, in counts of
-/// the system clock. Comes round after 2^32: a difference means something.
+/// the system clock. Wraps at 2^32, so only a difference is meaningful.
 pub fn busy() -> u32 {
     BUSY.load(Ordering::Relaxed)
 }
@@ -33,7 +33,7 @@ fn pender(_context: *mut ()) {
     WORK.store(true, Ordering::Release);
 }
 
-/// Runs tasks for ever; `start` spawns the first ones. To be called once.
+/// Runs tasks for ever; `start` spawns the first ones. Must be called once.
 pub fn run(start: impl FnOnce(Spawner)) -> ! {
     let executor = EXECUTOR.init(raw::Executor::new(core::ptr::null_mut()));
     start(executor.spawner());
@@ -42,8 +42,8 @@ pub fn run(start: impl FnOnce(Spawner)) -> ! {
         // SAFETY: called from this loop only, which is entered once (the
         // `StaticCell` sees to it), hence never while it is running.
         unsafe { executor.poll() };
-        // With interrupts masked, one that comes after the look at `WORK`
-        // stays pending and ends WFI at once.
+        // With interrupts masked, one that arrives after `WORK` was read stays
+        // pending and ends WFI at once.
         cortex_m::interrupt::free(|_| {
             if !WORK.swap(false, Ordering::AcqRel) {
                 BUSY.fetch_add(awake.elapsed(), Ordering::Relaxed);

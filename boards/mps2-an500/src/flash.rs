@@ -1,9 +1,8 @@
-//! The journal's flash chip: AN500 has none that QEMU 7.2 emulates, so a
-//! piece of its PSRAM stands for one, and a file of the host keeps it over
-//! restarts. It stands where a driver of a serial or on-chip NOR flash stands
-//! on a product board, and keeps the same rules: bits are only cleared, a
-//! sector is erased whole. A word or an erase is in the file before it counts
-//! as done.
+//! The journal's flash chip. AN500 has none that QEMU 7.2 emulates, so a region
+//! of its PSRAM emulates one, and a file of the host keeps its content over
+//! restarts. A product board has a driver of a serial or on-chip NOR flash
+//! here. The rules are the same: bits are only cleared, and a sector is erased
+//! whole. A write or an erase returns when the file has it.
 
 use embedded_storage_async::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
@@ -12,14 +11,14 @@ use embedded_storage_async::nor_flash::{
 use crate::board;
 use crate::semihost::{File, Refused};
 
-/// What the chip can't do.
+/// Why the chip did not do what it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FlashError {
     /// The address is outside, or between words or sectors.
     Address,
     /// A bit would have to be set without an erase.
     NotErased,
-    /// The file on the other side was not written.
+    /// The host's file was not written.
     Host,
 }
 
@@ -45,10 +44,10 @@ pub struct Flash {
 }
 
 impl Flash {
-    /// Loads the chip from its file, or makes an erased one with a new file.
+    /// Loads the chip from its file, or creates the file of an erased chip.
     ///
     /// # Safety
-    /// To be called once in a program: the region of board.toml belongs to
+    /// Must be called once in a program: the region of board.toml belongs to
     /// the chip from then on.
     pub unsafe fn open(path: &str) -> Result<Self, Refused> {
         // SAFETY: the region is memory of this machine, lies outside of what

@@ -1,9 +1,8 @@
-//! What the emulator or the debug probe does for the program: files, the
-//! command line, the exit status (Arm semihosting, ARM DUI 0471, chapter 8).
+//! Services of the emulator or the debug probe: files, the command line, the
+//! exit status (Arm semihosting, ARM DUI 0471, chapter 8).
 //!
-//! The store of this board is a file on the other side. AN500 has no SD
-//! card that QEMU 7.2 could emulate, so this is what there is; it stands
-//! where an SD or eMMC driver stands on a product board.
+//! The store of this board is a file of the host, since QEMU 7.2 emulates no SD
+//! card for AN500. A product board has an SD or eMMC driver here.
 
 use core::fmt;
 
@@ -16,7 +15,7 @@ const OPEN_READ: usize = 1;
 const OPEN_READ_WRITE: usize = 3;
 const OPEN_CREATE: usize = 7;
 
-/// The other side refused.
+/// The host refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused;
 
@@ -65,7 +64,7 @@ impl File {
         Self::open(path, OPEN_READ_WRITE)
     }
 
-    /// Makes a file, or empties the one that there is.
+    /// Creates a file, or empties an existing one.
     pub fn create(path: &str) -> Result<Self, Refused> {
         Self::open(path, OPEN_CREATE)
     }
@@ -147,7 +146,7 @@ impl Entropy {
 }
 
 impl farrier_core::rack::Entropy for Entropy {
-    /// Fills `to`, or stops the program: there is no going on without.
+    /// Fills `to`, or stops the program, which must not run without.
     fn fill(&mut self, to: &mut [u8]) {
         self.0
             .read_exact(to)
@@ -170,8 +169,8 @@ pub fn argument<'a>(key: &str, line: &'a mut [u8; 256]) -> Option<&'a str> {
         .find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
 }
 
-/// Text on the other side's console, apart from the UART's lines: it works
-/// when little else does.
+/// The semihosting console: text apart from the UART's log. It needs neither
+/// interrupts nor `defmt`.
 #[derive(Debug)]
 pub struct Console;
 
@@ -188,7 +187,7 @@ impl fmt::Write for Console {
     }
 }
 
-/// Ends the program with a status that the emulator makes its own.
+/// Ends the program; the emulator exits with the status.
 pub fn exit(ok: bool) -> ! {
     cortex_m_semihosting::debug::exit(if ok { Ok(()) } else { Err(()) });
     loop {

@@ -1,8 +1,8 @@
-//! How deep the stack has ever been: it is painted before the program
-//! starts to use it, and the paint that is left is counted.
+//! Deepest use of the stack: it is filled with a pattern before the program
+//! uses it, and the bytes that still have the pattern are counted.
 //!
-//! The stack lies at the bottom of RAM (memory.x), so that running over its
-//! end faults instead of eating statics; this number says how near it came.
+//! The stack lies at the bottom of RAM (memory.x), so an overflow faults
+//! and does not overwrite statics.
 
 use core::ptr;
 
@@ -18,7 +18,7 @@ pub fn reserved() -> usize {
     (&raw const _stack_start as usize) - (&raw const _stack_end as usize)
 }
 
-/// Paints everything below the caller. To be called first in `main`.
+/// Fills the stack below the caller. Must be called first in `main`.
 pub fn paint() {
     let end = &raw const _stack_end as *mut u32;
     // Keep clear of this function's own frame and of a handler's.

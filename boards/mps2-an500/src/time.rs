@@ -1,7 +1,7 @@
 //! The clock: a CMSDK dual timer (DDI 0479, chapter 4.5), two 32-bit down
-//! counters on the system clock. Counter 1 runs round and round and is what
-//! time it is; counter 2 is the alarm. No periodic tick: an idle appliance
-//! takes no interrupts, and an instruction count is not blurred by them.
+//! counters on the system clock. Counter 1 runs freely and gives the time;
+//! counter 2 is the alarm. There is no periodic tick, so an idle appliance takes
+//! no interrupts and instruction counts are repeatable.
 //!
 //! Counter 1 is reloaded every [`LAP_US`] microseconds, a whole number, so
 //! that microseconds come from one 32-bit division and no error builds up.
@@ -90,7 +90,7 @@ impl Counts {
     }
 }
 
-/// To be called from the timer's interrupt handler.
+/// The timer's interrupt handler must call this.
 pub fn on_interrupt() {
     critical_section::with(|cs| {
         CLOCK.note_lap(cs);
@@ -100,7 +100,7 @@ pub fn on_interrupt() {
 }
 
 impl Clock {
-    /// Counts a lap if counter 1 has come round.
+    /// Counts a lap if counter 1 has wrapped.
     fn note_lap(&self, cs: CriticalSection<'_>) {
         if TIMER.read(RAW_1) & 1 != 0 {
             TIMER.write(CLEAR_1, 1);
@@ -110,8 +110,8 @@ impl Clock {
     }
 
     fn now_in(&self, cs: CriticalSection<'_>) -> u64 {
-        // The value is read after the lap was looked at; when the counter
-        // came round between the two, the second look tells.
+        // The value is read after the lap. If the counter wrapped between the
+        // two, the second check finds out.
         self.note_lap(cs);
         let mut value = TIMER.read(VALUE_1);
         if TIMER.read(RAW_1) & 1 != 0 {

@@ -1,11 +1,11 @@
-//! The disk around a root file system: partition table, BIOS boot loader, EFI
-//! system partition.
+//! Builds the disk around a root file system: partition table, BIOS boot loader,
+//! EFI system partition.
 //!
-//! GRUB's own installer wants mounted devices. What it does for a fixed layout
-//! is little: the first-stage loader goes into the master boot record and is
-//! told the sector of the second stage, whose first sector is told where the
-//! rest of it lies. Offsets are those of GRUB 2's `boot/i386/pc/boot.S`,
-//! `diskboot.S` and `include/grub/i386/pc/boot.h`.
+//! GRUB's installer needs mounted devices. For a fixed layout the steps are simple:
+//! write the first stage with the sector of the second stage to the master boot
+//! record, and the position of its rest to the first sector of the second stage.
+//! The offsets are those of GRUB 2's `boot/i386/pc/boot.S`, `diskboot.S` and
+//! `include/grub/i386/pc/boot.h`.
 
 use std::{
     collections::BTreeMap,
@@ -21,10 +21,10 @@ use crate::{Tools, data_file, run};
 
 const SECTOR: u64 = 512;
 const MIB: u64 = 1 << 20;
-/// Partitions start on megabytes, as every disk and array likes.
+/// Partitions are aligned to this many bytes.
 const ALIGN_LBA: u64 = MIB / SECTOR;
 
-/// Where the second stage of GRUB for BIOS lives.
+/// The partition of the second stage of GRUB for BIOS.
 const BIOS_BOOT: Extent = Extent {
     lba: ALIGN_LBA,
     sectors: ALIGN_LBA,
@@ -34,10 +34,10 @@ const ESP: Extent = Extent {
     lba: 2 * ALIGN_LBA,
     sectors: 4 * ALIGN_LBA,
 };
-/// The root partition comes last, so that it can grow to the disk's end.
+/// The root partition is the last, so that it can grow to the end of the disk.
 const ROOT_LBA: u64 = 6 * ALIGN_LBA;
 
-/// Identities are fixed: part of the recipe.
+/// Fixed GUIDs, part of the recipe.
 const DISK_GUID: &str = "3a1f6f0e-5b0c-4f7e-9c53-6e0a5d6b9f10";
 const PARTITION_GUIDS: [&str; 3] = [
     "3a1f6f0e-5b0c-4f7e-9c53-6e0a5d6b9f11",
@@ -45,18 +45,18 @@ const PARTITION_GUIDS: [&str; 3] = [
     "3a1f6f0e-5b0c-4f7e-9c53-6e0a5d6b9f13",
 ];
 
-/// Offset of the second stage's first sector number in the first stage.
+/// Offset of the second stage's sector number in the first stage.
 const BOOT_KERNEL_SECTOR: usize = 0x5c;
-/// Offset of a jump in the first stage that is taken for floppy disks only.
+/// Offset of a jump in the first stage for floppy disks.
 const BOOT_DRIVE_CHECK: usize = 0x66;
-/// Bytes of the master boot record that are code.
+/// Length of the code in the master boot record in bytes.
 const BOOT_CODE: usize = 440;
 /// Offset of the first block list entry in the second stage's first sector.
 const BLOCK_LIST: usize = 0x1f4;
 
-/// The disk that GRUB was loaded from, third partition.
+/// The third partition of the boot disk.
 const PREFIX: &str = "(,gpt3)/boot/grub";
-/// What both GRUBs need to read their configuration and start Linux.
+/// Modules of both GRUBs to read the configuration and boot Linux.
 const MODULES: &[&str] = &[
     "normal",
     "configfile",
@@ -81,10 +81,10 @@ struct Extent {
     sectors: u64,
 }
 
-/// Writes the raw disk `raw` around the file system in `root_fs`.
+/// Writes the raw disk `raw` with the root file system in `root_fs`.
 ///
 /// # Errors
-/// GRUB's files are missing or do not fit, or writing fails.
+/// GRUB's files are missing or too large, or a write fails.
 pub fn assemble(tools: &Tools, root_fs: &Path, raw: &Path, work: &Path) -> Result<()> {
     let root_sectors = fs::metadata(root_fs)?.len().div_ceil(SECTOR);
     // The backup of the partition table takes the last 33 sectors.
@@ -134,7 +134,7 @@ fn write_partition_table(disk: &mut File, sectors: u64, root_sectors: u64) -> Re
     Ok(())
 }
 
-/// Runs grub-mkimage; returns the path of the image.
+/// Runs grub-mkimage. Returns the path of the image.
 fn grub_image(
     tools: &Tools,
     work: &Path,
@@ -157,7 +157,7 @@ fn write_bios_grub(tools: &Tools, disk: &mut File, work: &Path) -> Result<()> {
         "GRUB's boot.img is not one sector"
     );
     put(&mut boot, BOOT_KERNEL_SECTOR, &BIOS_BOOT.lba.to_le_bytes())?;
-    // Two `nop`: trust the drive number that the BIOS hands over.
+    // Two `nop`: use the drive number of the BIOS.
     put(&mut boot, BOOT_DRIVE_CHECK, &[0x90, 0x90])?;
     let code = boot.get(..BOOT_CODE).context("GRUB's boot.img is short")?;
     write_at(disk, 0, code)?;
@@ -169,7 +169,7 @@ fn write_bios_grub(tools: &Tools, disk: &mut File, work: &Path) -> Result<()> {
         core.len() as u64 <= room,
         "GRUB for BIOS does not fit its partition"
     );
-    // The list's length and load segment were filled in by grub-mkimage.
+    // grub-mkimage has set the length and load segment of the list.
     put(&mut core, BLOCK_LIST, &(BIOS_BOOT.lba + 1).to_le_bytes())?;
     write_at(disk, BIOS_BOOT.lba * SECTOR, &core)
 }
@@ -202,7 +202,7 @@ fn write_esp(tools: &Tools, disk: &mut File, work: &Path) -> Result<()> {
 fn put(bytes: &mut [u8], offset: usize, value: &[u8]) -> Result<()> {
     bytes
         .get_mut(offset..offset + value.len())
-        .context("a GRUB image is shorter than its own fields")?
+        .context("a GRUB image is truncated")?
         .copy_from_slice(value);
     Ok(())
 }
@@ -213,7 +213,7 @@ fn write_at(disk: &mut File, offset: u64, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Copies a file and leaves holes where it has only zeroes.
+/// Copies a file with holes for zeroes.
 fn copy_sparse(from: &mut File, to: &mut File, offset: u64) -> Result<()> {
     let mut block = vec![0; 64 << 10];
     let mut position = offset;
@@ -240,7 +240,7 @@ fn copy_sparse(from: &mut File, to: &mut File, offset: u64) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// A file that is gone when the test is, however it ends.
+    /// A temporary file that is deleted on drop.
     struct Scratch(std::path::PathBuf);
 
     impl Scratch {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn both_partition_tables_hold_and_the_root_is_last() {
+    fn both_partition_tables_are_valid_and_root_is_last() {
         let (_scratch, mut disk) = Scratch::new("table");
         let sectors = 40 * ALIGN_LBA;
         disk.set_len(sectors * SECTOR).unwrap();
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_equal_and_leaves_holes() {
+    fn sparse_copy_is_equal_and_has_holes() {
         use std::os::unix::fs::MetadataExt;
         let (_from, mut from) = Scratch::new("from");
         let (_to, mut to) = Scratch::new("to");

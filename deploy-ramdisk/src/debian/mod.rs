@@ -1,10 +1,9 @@
-//! The Debian 12 tenant image: a raw disk that boots by BIOS and by UEFI and
-//! is made an instance of by cloud-init.
+//! Builds the Debian 12 tenant image: a raw disk that boots by BIOS and UEFI and
+//! that cloud-init configures.
 //!
-//! This module holds the recipe and its order; [`disk`] lays partitions and
-//! boot loaders around the finished root file system. The recipe's data - the
-//! packages, what dpkg leaves out, the files laid over them - are plain files
-//! in `deploy-ramdisk/debian/`.
+//! This module has the recipe; [`disk`] adds partitions and boot loaders to the root
+//! file system. The data of the recipe (packages, dpkg options, overlay files) are
+//! files in `deploy-ramdisk/debian/`.
 
 use std::{
     fs::{self, File},
@@ -20,17 +19,17 @@ use crate::{Report, Tools, publish, run, short_hex};
 
 mod disk;
 
-/// The release that is installed.
+/// The Debian release.
 const SUITE: &str = "bookworm";
-/// Name of the image, without version.
+/// Name of the image without its version.
 pub const NAME: &str = "debian-12";
-/// UUID of the root file system. It is part of the recipe, so that a rebuild
-/// differs only in what Debian changed.
+/// UUID of the root file system. It is fixed, so that a rebuild differs only by
+/// changes of Debian.
 const ROOT_UUID: &str = "6f4c1d52-0f6e-4c5b-9d1a-8a4a6c1b7e12";
-/// Room in the root file system beyond its files, for what is written before
-/// cloud-init has grown it to the disk.
+/// Free bytes in the root file system, for writes before cloud-init grows it to the
+/// disk.
 const SLACK: u64 = 48 << 20;
-/// Increased when the code here changes what is built.
+/// Version of the recipe. Increment it if a change of this code changes the result.
 const RECIPE: u32 = 1;
 
 const PACKAGES: &str = include_str!("../../debian/packages.txt");
@@ -38,7 +37,7 @@ const DPKG_CONF: &str = include_str!("../../debian/dpkg.conf");
 const CUSTOMIZE: &str = include_str!("../../debian/customize.sh");
 const ROOT_FS: &str = include_str!("../../debian/root-fs.sh");
 
-/// A file laid over the packages' files.
+/// A file of the overlay.
 struct Overlay {
     path: &'static str,
     mode: u32,
@@ -66,15 +65,20 @@ const OVERLAY: &[Overlay] = &[
     overlay!(0o755, "usr/local/sbin/farrier-instance"),
 ];
 
-/// Builds the image, or finds the one that this recipe built before, and
-/// returns the path of the raw disk in `cache`.
+/// Builds the image or finds the cached one of the same recipe. Returns the path of the
+/// raw disk in `cache`.
 ///
 /// Takes about two minutes and 2 GB of temporary space; downloads about 120 MB
-/// of packages. Works as root and as an ordinary user (with user namespaces).
+/// of packages.
 ///
 /// # Errors
 /// A tool is missing or fails, packages cannot be fetched, or the disk is full.
-pub fn build(tools: &Tools, cache: &Path, report: Report<'_>) -> Result<PathBuf> {
+pub fn build(
+    tools: &Tools,
+    cache: &Path,
+    privilege: Privilege,
+    report: Report<'_>,
+) -> Result<PathBuf> {
     fs::create_dir_all(cache).with_context(|| format!("cannot make {}", cache.display()))?;
     let finished = cache.join(format!("{NAME}-{}.raw", recipe_hash()));
     if finished.exists() {
@@ -87,11 +91,11 @@ pub fn build(tools: &Tools, cache: &Path, report: Report<'_>) -> Result<PathBuf>
     fs::create_dir(&work)?;
 
     report("installing Debian's packages into a folder");
-    let tree = install(tools, &work)?;
+    let tree = install(tools, &work, privilege)?;
     report("writing the root file system");
-    let root_fs = write_root_fs(tools, &tree, &work.join("root.ext4"))?;
+    let root_fs = write_root_fs(tools, &tree, &work.join("root.ext4"), privilege)?;
     fs::remove_file(&tree)?;
-    report("laying out the disk and its boot loaders");
+    report("writing partitions and boot loaders");
     let raw = work.join("disk.raw");
     disk::assemble(tools, &root_fs, &raw, &work)?;
     publish(&raw, &finished)?;
@@ -99,8 +103,8 @@ pub fn build(tools: &Tools, cache: &Path, report: Report<'_>) -> Result<PathBuf>
     Ok(finished)
 }
 
-/// Sixteen hex digits that name everything which decides the image's content
-/// here; what Debian publishes may still change underneath.
+/// Returns sixteen hex digits, the hash of the recipe. The packages of Debian can change
+/// without it.
 fn recipe_hash() -> String {
     let mut hash = Sha256::new();
     hash.update(RECIPE.to_le_bytes());
@@ -118,24 +122,34 @@ fn recipe_hash() -> String {
     short_hex(hash)
 }
 
-/// Whether files of other owners can be made directly.
-fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
+/// What makes files that belong to root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Privilege {
+    /// This user is root.
+    Root,
+    /// A user namespace in which this user is root; needs `newuidmap`.
+    Unshare,
+    /// `fakechroot` and `fakeroot`, which intercept the calls that need root.
+    /// File capabilities (those of `ping`) are lost.
+    Fakechroot,
 }
 
 /// Installs and customises Debian; returns a tar file of the root, whose
 /// ownership is right whoever ran this.
-fn install(tools: &Tools, work: &Path) -> Result<PathBuf> {
+fn install(tools: &Tools, work: &Path, privilege: Privilege) -> Result<PathBuf> {
     let overlay = work.join("overlay.tar");
     write_overlay(&overlay)?;
     let tree = work.join("root.tar");
 
     crate::data_file(tools, "/usr/share/keyrings/debian-archive-keyring.gpg")?;
-    let mode = if is_root() { "root" } else { "unshare" };
-    if mode == "unshare" {
-        // mmdebstrap runs it.
-        tools("newuidmap")?;
+    // mmdebstrap runs these programs itself.
+    let (mode, helpers): (_, &[&str]) = match privilege {
+        Privilege::Root => ("root", &[]),
+        Privilege::Unshare => ("unshare", &["newuidmap"]),
+        Privilege::Fakechroot => ("fakechroot", &["fakechroot", "fakeroot"]),
+    };
+    for helper in helpers {
+        tools(helper)?;
     }
     let packages: Vec<&str> = PACKAGES.split_whitespace().collect();
     let mut command = tools("mmdebstrap")?;
@@ -143,21 +157,22 @@ fn install(tools: &Tools, work: &Path) -> Result<PathBuf> {
         .args(["--quiet", "--variant=minbase", "--format=tar"])
         .arg(format!("--mode={mode}"))
         .arg(format!("--include={}", packages.join(",")))
-        // Each by itself: in a namespace a user's own files may not be readable.
+        // One option for each package: in a namespace the user's files may not be
+        // readable.
         .args(dpkg_options().map(|option| format!("--dpkgopt={option}")))
-        // Without it a package that merges /usr pulls in all of Perl.
+        // Without it, the package that merges /usr installs Perl.
         .arg("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr")
-        // Before the kernel's installation, which makes the initramfs.
+        // Before the installation of the kernel, which creates the initramfs.
         .arg(format!("--essential-hook=tar-in {} /", overlay.display()))
-        // As text, for the same reason.
+        // As text, because the file may not be readable in a namespace.
         .arg(format!("--customize-hook={CUSTOMIZE}"))
         .arg(SUITE)
         .arg(&tree);
-    run(&mut command).context("Debian could not be installed into a folder")?;
+    run(&mut command).context("mmdebstrap failed to install Debian")?;
     Ok(tree)
 }
 
-/// What dpkg leaves out, an option a line, without comments.
+/// Returns the dpkg options, one for each line, without comments.
 fn dpkg_options() -> impl Iterator<Item = &'static str> {
     DPKG_CONF
         .lines()
@@ -165,7 +180,7 @@ fn dpkg_options() -> impl Iterator<Item = &'static str> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// The overlay as a tar file owned by root, whatever the checkout's modes are.
+/// Writes the overlay as a tar file owned by root, with fixed modes.
 fn write_overlay(path: &Path) -> Result<()> {
     let mut archive = tar::Builder::new(File::create(path)?);
     for file in OVERLAY {
@@ -183,35 +198,49 @@ fn write_overlay(path: &Path) -> Result<()> {
 }
 
 /// Makes the root file system out of the tar file. The unpacked files exist in
-/// a temporary folder only while mke2fs copies them, as root or as the root of
-/// a user namespace, so that their owners are right.
-fn write_root_fs(tools: &Tools, tree: &Path, root_fs: &Path) -> Result<PathBuf> {
+/// a temporary folder only while mke2fs copies them, with the privilege that
+/// gives them their owners.
+fn write_root_fs(
+    tools: &Tools,
+    tree: &Path,
+    root_fs: &Path,
+    privilege: Privilege,
+) -> Result<PathBuf> {
     // The script runs them.
     tools("tar")?;
     let mke2fs = tools("mke2fs")?;
-    let mut command = if is_root() {
-        tools("sh")?
-    } else {
-        let mut helper = tools("mmdebstrap")?;
-        helper
-            .arg("--unshare-helper")
-            .arg(tools("sh")?.get_program());
-        helper
+    let shell = tools("sh")?;
+    let mut command = match privilege {
+        Privilege::Root => shell,
+        Privilege::Unshare => {
+            let mut helper = tools("mmdebstrap")?;
+            helper.arg("--unshare-helper").arg(shell.get_program());
+            helper
+        }
+        Privilege::Fakechroot => {
+            let mut helper = tools("fakeroot")?;
+            helper.arg(shell.get_program());
+            helper
+        }
     };
     let output = command
         .args(["-c", ROOT_FS, "root-fs"])
         .arg(mke2fs.get_program())
         .arg(ROOT_UUID)
         .arg(SLACK.to_string())
+        .arg(match privilege {
+            Privilege::Root | Privilege::Unshare => "xattrs",
+            Privilege::Fakechroot => "no-xattrs",
+        })
         .stdin(File::open(tree)?)
         .stdout(File::create(root_fs)?)
         .stderr(Stdio::piped())
         .spawn()
-        .context("sh does not start")?
+        .context("can't start sh")?
         .wait_with_output()?;
     if !output.status.success() {
         bail!(
-            "the root file system could not be written: {}",
+            "can't write the root file system: {}",
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }
@@ -223,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_overlay_file_is_complete_once_the_uuid_is_in() {
+    fn overlay_files_have_no_placeholder_left() {
         for file in OVERLAY {
             let text = file.text.replace("@ROOT_UUID@", ROOT_UUID);
             assert!(!text.contains("UUID@"), "{}", file.path);
@@ -232,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn dpkg_is_given_options_only() {
+    fn dpkg_gets_options_only() {
         assert!(dpkg_options().count() > 50);
         for option in dpkg_options() {
             let path = option

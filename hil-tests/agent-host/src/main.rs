@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Comes back only where this boot can't go on; a reboot or power off ends
+/// Returns only if this boot ended without a reboot or power-off, which end
 /// the process.
 fn run() -> Result<()> {
     let path = std::env::args_os()
@@ -63,7 +63,7 @@ fn run() -> Result<()> {
         image_key: ImageKey(machine.key("operator.ed25519")?),
         http_server: local(machine.description.http_port),
     };
-    let session = AgentClient::new(Config {
+    let protocol = AgentClient::new(Config {
         appliance: machine.key("appliance.x25519")?,
         orders: PublicKey(machine.key("appliance.ed25519")?),
         ticket: parameters.ticket,
@@ -85,14 +85,14 @@ fn run() -> Result<()> {
             ephemeral: random(),
         },
     })
-    .map_err(|error| anyhow!("the appliance's key in the ramdisk is invalid: {error:?}"))?;
+    .map_err(|error| anyhow!("the appliance's key can't be used: {error:?}"))?;
     log(&format!(
         "appliance {} port {}",
         parameters.appliance, parameters.port
     ));
     let runner = client::run(
         &socket,
-        session,
+        protocol,
         Agent::new(Arc::new(machine), settings),
         || {},
     );

@@ -1,15 +1,15 @@
-//! An appliance without wires: messages go into the brain, records into the
-//! journal, and answers come out when the records are durable.
+//! An appliance without a network: DHCP messages go into the shipping
+//! controller, and replies come out when their records are durable.
 
-use farrier_core::interface::NetworkId;
 use std::net::Ipv4Addr;
 
-use farrier_core::rack::Entropy;
-use farrier_core::{Config, Effect, Effects, Identity, Input, Instant, Rack};
-use farrier_journal::Journal;
+use farrier_controller::testing::ready;
+use farrier_controller::{Controller, JournalStore, RecordStore};
+use farrier_core::interface::NetworkId;
+use farrier_core::{Config, Effect, Input, Instant, Rack};
 use farrier_journal::ram::{RamFlash, SECTOR};
-use farrier_journal::sim::now as at_once;
 use farrier_protocol::message::Mac;
+use farrier_testkit::{IDENTITY, Random};
 
 use crate::client;
 
@@ -18,35 +18,10 @@ pub const LEASES: usize = 12_000;
 /// Sectors of 4 KiB: a journal of 4 MiB.
 const SECTORS: usize = 1024;
 
-/// A generator that repeats: one run is like the other.
-#[derive(Debug)]
-pub struct Repeating(pub u64);
-
-impl Repeating {
-    /// The next number.
-    pub fn number(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-}
-
-impl Entropy for Repeating {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        for byte in bytes {
-            *byte = (self.number() >> 32) as u8;
-        }
-    }
-}
-
 /// The appliance.
 #[derive(Debug)]
 pub struct Appliance {
-    rack: Box<Rack<48, LEASES, 96>>,
-    out: Box<Effects>,
-    journal: Journal<RamFlash<Vec<u8>>>,
-    entropy: Repeating,
+    controller: Controller<Box<Rack<48, LEASES, 96>>, JournalStore<RamFlash<Vec<u8>>>, Random>,
     now: Instant,
 }
 
@@ -57,8 +32,9 @@ impl Appliance {
     /// Where it does not start.
     #[must_use]
     pub fn new() -> Self {
-        let mut rack = Box::new(Rack::new());
-        let mut entropy = Repeating(0x1234_5678_9abc_def1);
+        let store = JournalStore::new(RamFlash(vec![0xff; SECTORS * SECTOR]));
+        let entropy = Random::new(1, 0);
+        let mut controller = Controller::new(Box::new(Rack::new()), store, entropy);
         let config = Config {
             address: client::SERVER,
             prefix: client::PREFIX,
@@ -67,28 +43,19 @@ impl Appliance {
             lease_secs: client::LEASE_SECS,
             ..Config::default()
         };
-        let identity = Identity {
-            noise: [1; 32],
-            signing: [2; 32],
-        };
-        rack.configure(config, &identity, &mut entropy)
-            .expect("the configuration is sound");
-        let flash = RamFlash(vec![0xff; SECTORS * SECTOR]);
-        let (journal, _) = at_once(Journal::mount(flash, rack.layout(), |_| {}))
-            .expect("empty flash takes a journal");
-        Self {
-            rack,
-            out: Box::new(Effects::new()),
-            journal,
-            entropy,
-            now: Instant::from_millis(1000),
+        let configured = controller.configure(config, &IDENTITY);
+        assert_eq!(configured, Ok(()), "the configuration is sound");
+        let now = Instant::from_millis(1000);
+        if let Err(error) = ready(controller.restore(now)) {
+            panic!("empty flash takes no journal: {error:?}");
         }
+        Self { controller, now }
     }
 
     /// Sectors that the journal has opened.
     #[must_use]
     pub fn opened(&self) -> u32 {
-        self.journal.usage().opened
+        self.controller.store().usage().opened
     }
 
     /// Makes the first clients' leases, each at its prepared address.
@@ -101,7 +68,7 @@ impl Appliance {
             let request = client::message(number, number, Some(wanted));
             self.expect(&request, number, 5, wanted)?;
         }
-        let (_, bound) = self.rack.lease_usage(self.now);
+        let (_, bound) = self.controller.rack().lease_usage(self.now);
         match bound == leases as usize {
             true => Ok(()),
             false => Err(format!("{bound} leases instead of {leases}")),
@@ -138,20 +105,15 @@ impl Appliance {
             from: Mac([2; 6]),
             payload: message,
         };
-        self.rack
-            .step(self.now, input, &mut self.entropy, &mut self.out);
-        at_once(self.journal.append(self.out.records()))
+        let now = self.now;
+        ready(self.controller.step(now, input))
             .map_err(|error| format!("not durable: {error:?}"))?;
-        let answered = self.out.iter().find_map(|output| match output {
+        let answered = self.controller.effects().find_map(|effect| match effect {
             Effect::Dhcp { payload, .. } => client::answer(payload, number),
             _ => None,
         });
-        let (rack, now) = (&self.rack, self.now);
-        at_once(
-            self.journal
-                .maintain(|place, room| rack.snapshot(now, place, room)),
-        )
-        .map_err(|error| format!("the journal is not tended: {error:?}"))?;
+        ready(self.controller.maintain(now))
+            .map_err(|error| format!("the journal does not sweep: {error:?}"))?;
         match answered {
             Some(is) if is == (kind, address) => Ok(()),
             other => Err(format!("client {number}: {other:?}, not {kind} {address}")),

@@ -1,14 +1,14 @@
 //! The program that is counted, and the client of those beside it:
 //!
-//! - `serve LEASES EXCHANGES`: the appliance without wires;
+//! - `serve LEASES EXCHANGES`: the appliance without a network;
 //! - `ask LEASES FROM EXCHANGES`: a relay's clients, to the server on the
 //!   network;
-//! - `storms SEED STORMS`: prints what was seen; fails where a promise was
+//! - `stress SEED ROUNDS`: prints what was seen; fails where a promise was
 //!   broken.
 
 use std::process::ExitCode;
 
-use farrier_dhcp_bench::{appliance, client, storms};
+use farrier_dhcp_bench::{appliance, client, stress};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -43,17 +43,17 @@ fn run(words: &[String]) -> Result<(), String> {
         Some("ask") => {
             client::exchanges(small(1)?, small(2)?, small(3)?).map_err(|error| error.to_string())
         }
-        Some("storms") => {
-            let seen = storms::rage(number(1)?, number(2)?);
+        Some("stress") => {
+            let seen = stress::run(number(1)?, number(2)?);
             println!(
-                "{} storms, {} offers, {} leases, {} refused, {} broken",
-                seen.storms, seen.offers, seen.leases, seen.refused, seen.broken
+                "{} rounds, {} offers, {} leases, {} refused, {} broken",
+                seen.rounds, seen.offers, seen.leases, seen.refused, seen.broken
             );
             match seen.broken {
                 0 => Ok(()),
                 _ => Err("an address was promised twice".into()),
             }
         }
-        _ => Err("serve, ask or storms".into()),
+        _ => Err("serve, ask or stress".into()),
     }
 }

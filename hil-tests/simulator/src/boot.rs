@@ -1,6 +1,6 @@
 //! What machines do until a system runs: power, firmware, boot ROM, iPXE.
-//! Their messages are made and read by the shipping DHCP code; their habits
-//! are those of real firmware, bad ones included.
+//! Their messages are made and read by the shipping DHCP code; they
+//! behave as real firmware does, faults included.
 
 use core::net::Ipv4Addr;
 use farrier_core::interface::NetworkId;
@@ -9,23 +9,23 @@ use farrier_core::boot::{KERNEL, PROGRAM_BIOS, RAMDISK};
 use farrier_core::{Config, Input, Transport};
 use farrier_dhcp::wire::{MessageType, Reply, Request};
 use farrier_protocol::ticket::Ticket;
+use farrier_testkit::outcome::Served;
 
-use crate::appliance::Served;
 use crate::faults::Fault;
 use crate::machine::{BootDhcp, Load, Machine, Stage};
 use crate::network::Packet;
-use crate::world::{Act, Event, World};
+use crate::simulation::{Act, Event, Simulation};
 
 /// A ROM repeats after 4 s, doubling, and gives up (PXE 2.1).
-const ROM_PATIENCE: u32 = 4;
+const ROM_TRIES: u32 = 4;
 /// How often a file is asked for.
 const LOAD_TRIES: u8 = 6;
 /// The class of a BIOS boot ROM.
 const CLASS: &[u8] = b"PXEClient:Arch:00000:UNDI:002001";
-/// A stranger who hands out addresses.
+/// A rogue DHCP server.
 const ROGUE: Ipv4Addr = Ipv4Addr::new(172, 22, 0, 250);
 
-impl World {
+impl Simulation {
     /// Wakes a machine that much later, and not before.
     pub(crate) fn wake_in(&mut self, index: usize, delay: u64) {
         self.machines[index].wake += 1;
@@ -59,9 +59,9 @@ impl World {
         machine.ip = Ipv4Addr::UNSPECIFIED;
         machine.stage = Stage::Post;
         if machine.macs.len() > 1 {
-            // Which interface wins is the firmware's whim.
-            let whim = usize::from(self.random.below(8) == 0);
-            machine.nic = machine.nic_wish.unwrap_or(whim);
+            // Which interface wins is the firmware's choice.
+            let choice = usize::from(self.random.below(8) == 0);
+            machine.nic = machine.fixed_nic.unwrap_or(choice);
         }
         let post = machine.post + self.random.below(5_000);
         self.wake_in(index, post);
@@ -117,7 +117,7 @@ impl World {
             return;
         }
         self.trace(|| format!("machine {index}: boots its own disk"));
-        let tenancy = self.watch.tenancy(index);
+        let tenancy = self.invariants.tenancy(index);
         let machine = &mut self.machines[index];
         machine.disk_first = false;
         // It leaves traces on every disk that it finds.
@@ -140,7 +140,7 @@ impl World {
     }
 
     fn ask_again(&mut self, index: usize, mut dhcp: BootDhcp) {
-        if dhcp.tries >= ROM_PATIENCE {
+        if dhcp.tries >= ROM_TRIES {
             self.next_device(index);
             return;
         }
@@ -160,7 +160,7 @@ impl World {
         self.transmit_up(index, &Packet::Dhcp(message));
     }
 
-    /// A stranger may answer first, with an address and nothing to boot.
+    /// A rogue DHCP server may answer first, with an address and nothing to boot.
     fn rogue(&mut self, index: usize, xid: u32) {
         if !self
             .faults
@@ -232,7 +232,7 @@ impl World {
             Load::Ramdisk(_) => (Transport::Http, RAMDISK, 900),
         };
         let served = self.fetch(index, transport, path);
-        let Some(served) = served.filter(|served| *served != Served::Nothing) else {
+        let Some(served) = served.filter(|served| *served != Served::NotFound) else {
             if tries >= LOAD_TRIES {
                 self.next_device(index);
             } else {
@@ -276,7 +276,7 @@ impl World {
         });
     }
 
-    /// Asks the appliance's doors for a file; `None` where nobody answers.
+    /// Asks the appliance's servers for a file; `None` without an answer.
     pub(crate) fn fetch(
         &mut self,
         index: usize,
@@ -326,7 +326,7 @@ fn boot_message(machine: &Machine, kind: MessageType, dhcp: &BootDhcp) -> Vec<u8
     buffer[..len].to_vec()
 }
 
-/// The appliance's address, as machines were told it.
+/// The appliance's address, as machines learn it.
 pub(crate) fn appliance_address() -> Ipv4Addr {
     Config::default().address
 }

@@ -1,7 +1,7 @@
 //! Disks of simulated servers: gigabytes that take no memory, what tenants
 //! left on them, and what is wrong with them.
 //!
-//! A disk keeps account of who may write to it. The hands of an agent get a
+//! A disk keeps account of who may write to it. An agent model gets a
 //! [`Disk`]; the simulation gives it a permit when a signed order names it.
 //! What is written without one is counted and never forgotten.
 
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_ordered_is_counted() {
+    fn write_without_order_is_counted() {
         let disk = disk();
         disk.permit(false);
         disk.write_at(0, &[1; 512]).unwrap();

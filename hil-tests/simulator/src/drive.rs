@@ -1,11 +1,12 @@
 //! Config drives: what operators hand over with a deployment, sealed as the
 //! appliance's API seals it, and found again on disks.
 
+use farrier_asset_store::DrivePlace;
 use farrier_core::interface::StoredConfigDrive;
 use farrier_protocol::message::ConfigDriveFormat;
 use farrier_protocol::sealed::{Layout, PLAIN_PIECE, SEALED_PIECE};
 
-use crate::random::Random;
+use farrier_testkit::Random;
 
 /// With what every tenant's text begins, and nothing else.
 pub const BEGINS: &[u8] = b"#cloud-config of a simulated tenant, secret ";
@@ -15,7 +16,7 @@ pub const LENGTH: usize = BEGINS.len() + 32;
 /// A config drive as it lies in its node's slot.
 #[derive(Debug, Clone)]
 pub struct Drive {
-    /// What the brain is told of it.
+    /// What its command says of it.
     pub stored: StoredConfigDrive,
     /// Its pieces.
     pub sealed: Vec<u8>,
@@ -24,8 +25,8 @@ pub struct Drive {
 }
 
 impl Drive {
-    /// A drive that was never there before.
-    pub fn new(random: &mut Random) -> Self {
+    /// A drive that was never there before, for this place of its slot.
+    pub fn new(random: &mut Random, place: DrivePlace) -> Self {
         let secret = u128::from_le_bytes(random.bytes());
         let mut text = BEGINS.to_vec();
         text.extend_from_slice(format!("{secret:032x}").as_bytes());
@@ -40,6 +41,7 @@ impl Drive {
                 length,
                 key,
                 format: ConfigDriveFormat::Json,
+                place,
             },
             sealed,
             text,

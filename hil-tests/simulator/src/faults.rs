@@ -1,6 +1,6 @@
 //! What can go wrong, how often it does, and how often it did.
 
-use crate::random::Random;
+use farrier_testkit::Random;
 
 /// A kind of fault. Each is counted whenever it strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Fault {
     PortAstray,
     /// A server's address is seen at another port too.
     MacAstray,
-    /// A strange DHCP server answers first.
+    /// A rogue DHCP server answers first.
     RogueDhcp,
     /// The appliance loses power.
     AppliancePower,
@@ -32,7 +32,7 @@ pub enum Fault {
     BitRot,
     /// An agent takes an order and does nothing.
     AgentHang,
-    /// An agent says what is not so, where the appliance can tell.
+    /// An agent lies, where the appliance can notice.
     AgentLie,
     /// An agent crashes and its server starts anew.
     AgentRestart,
@@ -46,8 +46,14 @@ pub enum Fault {
     BmcBootOrder,
     /// A BMC acts late.
     BmcLate,
-    /// A BMC never acts.
+    /// A BMC never acts and never answers.
     BmcNever,
+    /// A BMC says that it could not carry out an order.
+    BmcFails,
+    /// A BMC answers an order twice.
+    BmcTwice,
+    /// A BMC reports another power state than its machine has.
+    BmcLies,
     /// A disk fails while it is written.
     DiskFails,
     /// A disk acknowledges and does not erase.
@@ -63,7 +69,7 @@ pub enum Fault {
 }
 
 /// How many kinds there are.
-pub const KINDS: usize = 27;
+pub const KINDS: usize = 30;
 
 impl Fault {
     /// Every kind.
@@ -89,6 +95,9 @@ impl Fault {
         Fault::BmcBootOrder,
         Fault::BmcLate,
         Fault::BmcNever,
+        Fault::BmcFails,
+        Fault::BmcTwice,
+        Fault::BmcLies,
         Fault::DiskFails,
         Fault::DiskLies,
         Fault::WrongBytes,
@@ -121,6 +130,9 @@ impl Fault {
             Fault::BmcBootOrder => "bmc-boot-order",
             Fault::BmcLate => "bmc-late",
             Fault::BmcNever => "bmc-never",
+            Fault::BmcFails => "bmc-fails",
+            Fault::BmcTwice => "bmc-twice",
+            Fault::BmcLies => "bmc-lies",
             Fault::DiskFails => "disk-fails",
             Fault::DiskLies => "disk-lies",
             Fault::WrongBytes => "wrong-bytes",

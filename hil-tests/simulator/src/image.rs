@@ -7,10 +7,11 @@ use farrier_core::interface::Image;
 use farrier_core::rack::Entropy;
 use farrier_image::maker::{Options, SecretKey, make};
 use farrier_image::manifest::PublicKey;
+use farrier_testkit::machine::text;
 
 /// The image's name.
 pub const NAME: &str = "debian12";
-/// Path of the manifest, as the brain tells agents.
+/// Path of the manifest, as orders name it.
 pub const MANIFEST: &str = "/images/debian12/manifest";
 /// Path of the data.
 pub const DATA: &str = "/images/debian12/data";
@@ -18,7 +19,7 @@ pub const DATA: &str = "/images/debian12/data";
 /// An image, as it is served and as it lies on a disk.
 #[derive(Debug)]
 pub struct Catalogue {
-    /// What the brain is told.
+    /// The entry of the asset store.
     pub entry: Image,
     /// The operator's public key, which agents are built with.
     pub key: PublicKey,
@@ -42,7 +43,7 @@ fn raw() -> Vec<u8> {
     }
     // The second chunk stays a hole.
     // What follows does not compress, so it is kept as it is.
-    crate::random::Random::new(1, 2).fill(&mut raw[2 * 65536..]);
+    farrier_testkit::Random::new(1, 2).fill(&mut raw[2 * 65536..]);
     raw
 }
 
@@ -91,10 +92,6 @@ impl Catalogue {
             && bytes[..FREE.start] == self.raw[..FREE.start]
             && bytes[FREE.end..] == self.raw[FREE.end..]
     }
-}
-
-fn text<const N: usize>(text: &str) -> heapless::String<N> {
-    text.try_into().unwrap_or_default()
 }
 
 /// The image.

@@ -1,5 +1,4 @@
-//! A deploy order in the hands of a simulated agent: the shipping stream of
-//! the image and the shipping end of the work, fed with bytes that come when
+//! A deploy order of a simulated agent: the shipping stream of the image and the shipping end of the work, fed with bytes that come when
 //! virtual time says so.
 
 #![allow(
@@ -31,7 +30,7 @@ const DRIVE_PAUSE: Duration = Duration::from_secs(1);
 /// Bytes that are waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// Path of the file at the appliance's HTTP door.
+    /// Path of the file on the appliance's HTTP server.
     pub path: String,
     /// First byte.
     pub offset: u64,

@@ -1,50 +1,50 @@
-//! A rack in virtual time, to find out what the brain does on its worst
-//! days.
+//! A rack in virtual time, with fault injection.
 //!
-//! The brain is the shipping one, and so are the agents' conversation, DHCP
-//! client, erase ladder, image stream and partition table, the boot
-//! messages' code, and all cryptography. Simulated are servers (firmware,
-//! ROM, disks), BMCs, the switch, the network, and operators.
-//! Everything follows from a seed: a run is repeated bit by bit from it, and
-//! a digest over all events proves that.
+//! The controller is the shipping one, and so are the agents' client, DHCP
+//! client, erase ladder, image stream and partition table, the boot messages'
+//! code, and all cryptography. Simulated are servers (firmware, ROM, disks),
+//! BMCs, the switch, the network, and operators. Everything follows from a
+//! seed: a run is repeated bit by bit from it, and a digest over all events
+//! proves that.
 //!
 //! | module | what |
 //! |---|---|
-//! | [`world`] | time, and the queue of events |
+//! | [`simulation`] | time, and the queue of events |
 //! | `network` | what becomes of datagrams on their way |
-//! | [`switch`] | the ports, their networks, and who was seen where |
-//! | `bmc` | whoever switches machines on and off for the brain |
+//! | [`switch`] | the ports, their networks, and where addresses were seen |
+//! | `bmc` | the power drivers |
 //! | `boot`, `ramdisk` | what servers do until a system runs, and then |
-//! | [`hands`], `imaging` | an agent's hands: the shipping engines in virtual time |
+//! | [`agent_model`], `imaging` | the shipping engines of an agent in virtual time |
 //! | [`machine`], [`disk`] | a server, and disks that take no memory |
-//! | [`image`], [`drive`] | what is deployed, and what operators hand over with it |
-//! | [`appliance`] | the brain |
-//! | `operator`, `tenant`, `trouble` | people, what they want, and what goes wrong by itself |
-//! | [`faults`] | all kinds of faults, with their counts |
-//! | [`watch`], `owners` | what must never be |
-//! | [`scenario`] | field faults, each told as a story |
+//! | [`image`], [`drive`] | what is deployed, and the config drives that come with it |
+//! | [`appliance`], `records` | the controller over its journal, and what is compared over a restart |
+//! | `operator`, `tenant` | commands |
+//! | [`faults`], `fault_injection` | the kinds of faults with their counts, and those at random times |
+//! | [`invariants`] | what must hold after every step |
+//! | [`scenario`] | faults of the field, each with an end that is known |
+//! | [`digest`] | the proof of a replay |
 //! | [`run`] | many seeds, shrinking, the report |
 
+pub mod agent_model;
 pub mod appliance;
+pub mod digest;
 pub mod disk;
 pub mod drive;
 pub mod faults;
-pub mod hands;
 pub mod image;
+pub mod invariants;
 pub mod machine;
-pub mod random;
 pub mod run;
 pub mod scenario;
+pub mod simulation;
 pub mod switch;
-pub mod watch;
-pub mod world;
 
 mod bmc;
 mod boot;
+mod fault_injection;
 mod imaging;
 mod network;
 mod operator;
-mod owners;
 mod ramdisk;
+mod records;
 mod tenant;
-mod trouble;

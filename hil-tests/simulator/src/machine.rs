@@ -11,10 +11,12 @@ use farrier_protocol::message::{
 };
 use farrier_protocol::ticket::Ticket;
 
+use crate::agent_model::Agent;
 use crate::disk::{Damage, Disk};
-use crate::hands::{Hands, Mood};
 use crate::image;
-use crate::random::Random;
+use farrier_testkit::Random;
+use farrier_testkit::agent::Behaviour;
+use farrier_testkit::machine::text;
 
 /// What a firmware or a loader is asking an address for.
 #[derive(Debug, Clone)]
@@ -49,15 +51,15 @@ pub struct Ramdisk {
     pub net: Client<'static>,
     /// The ticket of this boot.
     pub ticket: Ticket,
-    /// The shipping conversation with simulated hands, once there is an
+    /// The shipping conversation with the agent model, once there is an
     /// address.
-    pub driver: Option<AgentRunner<Hands>>,
-    /// Bytes on their way to the hands: when they come, and what comes.
+    pub driver: Option<AgentRunner<Agent>>,
+    /// Bytes on their way to the agent: when they come, and what comes.
     pub arriving: Option<(u64, Option<Vec<u8>>)>,
     /// The agent sends every datagram twice.
     pub twice: bool,
     /// What the agent does with orders.
-    pub mood: Mood,
+    pub behaviour: Behaviour,
 }
 
 /// What a machine is doing.
@@ -90,8 +92,8 @@ pub struct Machine {
     pub macs: Vec<Mac>,
     /// The interface that it boots from.
     pub nic: usize,
-    /// The interface that it boots from, whatever its firmware's whim.
-    pub nic_wish: Option<usize>,
+    /// The interface that it boots from, where its firmware has no choice.
+    pub fixed_nic: Option<usize>,
     /// Whether its ROM tells the UUID.
     pub tells_uuid: bool,
     /// SMBIOS UUID.
@@ -110,14 +112,16 @@ pub struct Machine {
     pub ip: Ipv4Addr,
     /// The next start is from its own disk, whatever the order was.
     pub disk_first: bool,
-    /// Whoever switches it never sees to its boot order.
+    /// Its boot order is never set: it always starts its own disk.
     pub stubborn: bool,
+    /// It has a BMC; otherwise a person switches it.
+    pub has_bmc: bool,
     /// Cut off from the network until then.
     pub cut_until: u64,
     /// Number of the wake-up that counts; earlier ones are void.
     pub wake: u64,
     /// What its agents do with orders from now on.
-    pub mood: Mood,
+    pub behaviour: Behaviour,
     /// Its agents send everything twice.
     pub twice: bool,
 }
@@ -176,7 +180,7 @@ impl Machine {
         Machine {
             index,
             nic: 0,
-            nic_wish: None,
+            fixed_nic: None,
             tells_uuid: random.below(8) != 0,
             uuid,
             inspection: Inspection {
@@ -206,9 +210,10 @@ impl Machine {
             ip: Ipv4Addr::UNSPECIFIED,
             disk_first: false,
             stubborn: false,
+            has_bmc: random.below(4) != 0,
             cut_until: 0,
             wake: 0,
-            mood: Mood::Honest,
+            behaviour: Behaviour::Honest,
             twice: false,
         }
     }
@@ -256,9 +261,4 @@ impl Machine {
             ..Config::new(self.mac().0)
         })
     }
-}
-
-/// A bounded text; these fit.
-pub fn text<const N: usize>(text: &str) -> heapless::String<N> {
-    text.try_into().unwrap_or_default()
 }

@@ -6,13 +6,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use farrier_simulator::faults::{Fault, Kinds};
 use farrier_simulator::run::{Report, command, run, run_all, shrink};
 use farrier_simulator::scenario;
-use farrier_simulator::world::Options;
+use farrier_simulator::simulation::Options;
 
 const USAGE: &str = "farrier-sim [--seed S] [--seeds N] [--nodes N] [--hours H] [--threads N]
     [--without KIND,...] [--only KIND,...] [--seed-file FILE] [--report FILE] [--trace]
 farrier-sim --scenario NAME | --scenario all | --list";
 
-struct Wishes {
+struct Arguments {
     options: Options,
     seed: Option<u64>,
     seeds: u64,
@@ -33,8 +33,8 @@ fn kinds(list: &str, start: Kinds, change: fn(Kinds, Fault) -> Kinds) -> Result<
     })
 }
 
-fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Wishes, String> {
-    let mut wishes = Wishes {
+fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    let mut arguments = Arguments {
         options: Options::new(0),
         seed: None,
         seeds: 1,
@@ -43,41 +43,41 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Wishes, String> 
         report: None,
         scenario: None,
     };
-    while let Some(name) = arguments.next() {
+    while let Some(name) = words.next() {
         if name == "--trace" {
-            wishes.options.trace = true;
+            arguments.options.trace = true;
             continue;
         }
         if name == "--list" {
-            wishes.scenario = Some(String::new());
+            arguments.scenario = Some(String::new());
             continue;
         }
-        let value = arguments.next().ok_or(USAGE)?;
+        let value = words.next().ok_or(USAGE)?;
         let number = || value.parse::<u64>().map_err(|_| format!("{name} {value}?"));
         match name.as_str() {
-            "--seed" => wishes.seed = Some(number()?),
-            "--seeds" => wishes.seeds = number()?,
-            "--nodes" => wishes.options.nodes = number()?.clamp(1, 48) as usize,
-            "--hours" => wishes.options.hours = number()?,
-            "--threads" => wishes.threads = number()?.max(1) as usize,
+            "--seed" => arguments.seed = Some(number()?),
+            "--seeds" => arguments.seeds = number()?,
+            "--nodes" => arguments.options.nodes = number()?.clamp(1, 48) as usize,
+            "--hours" => arguments.options.hours = number()?,
+            "--threads" => arguments.threads = number()?.max(1) as usize,
             "--without" => {
-                wishes.options.kinds = kinds(&value, wishes.options.kinds, Kinds::without)?;
+                arguments.options.kinds = kinds(&value, arguments.options.kinds, Kinds::without)?;
             }
-            "--only" => wishes.options.kinds = kinds(&value, Kinds::NONE, Kinds::with)?,
-            "--seed-file" => wishes.seed_file = Some(value),
-            "--report" => wishes.report = Some(value),
-            "--scenario" => wishes.scenario = Some(value),
+            "--only" => arguments.options.kinds = kinds(&value, Kinds::NONE, Kinds::with)?,
+            "--seed-file" => arguments.seed_file = Some(value),
+            "--report" => arguments.report = Some(value),
+            "--scenario" => arguments.scenario = Some(value),
             _ => return Err(USAGE.to_owned()),
         }
     }
-    Ok(wishes)
+    Ok(arguments)
 }
 
 /// The seeds: those of the file, then as many as asked for from the first one
 /// on, which is fresh where none is given.
-fn seeds(wishes: &Wishes) -> Result<Vec<u64>, String> {
+fn seeds(arguments: &Arguments) -> Result<Vec<u64>, String> {
     let mut seeds = Vec::new();
-    if let Some(path) = &wishes.seed_file {
+    if let Some(path) = &arguments.seed_file {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
         for line in text.lines() {
             let word = line.split('#').next().unwrap_or_default().trim();
@@ -86,11 +86,11 @@ fn seeds(wishes: &Wishes) -> Result<Vec<u64>, String> {
             }
         }
     }
-    let first = wishes.seed.unwrap_or_else(|| {
+    let first = arguments.seed.unwrap_or_else(|| {
         let time = SystemTime::now().duration_since(UNIX_EPOCH);
         time.map_or(1, |time| time.as_secs() % 1_000_000_000)
     });
-    seeds.extend((0..wishes.seeds).map(|n| first.wrapping_add(n)));
+    seeds.extend((0..arguments.seeds).map(|n| first.wrapping_add(n)));
     Ok(seeds)
 }
 
@@ -103,7 +103,7 @@ fn scenarios(name: &str) -> bool {
             found = true;
         } else if name == scenario.name || name == "all" {
             found = true;
-            match (scenario.tell)() {
+            match (scenario.run)() {
                 Ok(()) => println!("passed  {}", scenario.name),
                 Err(why) => {
                     ok = false;
@@ -118,18 +118,18 @@ fn scenarios(name: &str) -> bool {
     ok && found
 }
 
-fn simulate(wishes: &Wishes) -> Result<bool, String> {
-    let seeds = seeds(wishes)?;
+fn simulate(arguments: &Arguments) -> Result<bool, String> {
+    let seeds = seeds(arguments)?;
     println!(
         "{} seeds from {}, {} nodes, {} hours and rest, {} threads",
         seeds.len(),
         seeds.first().copied().unwrap_or_default(),
-        wishes.options.nodes,
-        wishes.options.hours,
-        wishes.threads,
+        arguments.options.nodes,
+        arguments.options.hours,
+        arguments.threads,
     );
     let began = Instant::now();
-    let outcomes = run_all(wishes.options, &seeds, wishes.threads, &|outcome| {
+    let outcomes = run_all(arguments.options, &seeds, arguments.threads, &|outcome| {
         if let Some((at, what)) = &outcome.violation {
             println!(
                 "seed {}: after {} s: {what}",
@@ -156,7 +156,7 @@ fn simulate(wishes: &Wishes) -> Result<bool, String> {
         println!("{:<20} {count:>12}", fault.name());
     }
     println!(
-        "{} events, {} steps of the brain, {} transitions, {} cleaned, {} deployed",
+        "{} events, {} steps of the rack, {} transitions, {} cleaned, {} deployed",
         report.events, report.steps, report.transitions, report.cleaned, report.deployed
     );
     println!(
@@ -167,25 +167,25 @@ fn simulate(wishes: &Wishes) -> Result<bool, String> {
         report.replay_hash,
         report.violations.len(),
     );
-    if let Some(path) = &wishes.report {
+    if let Some(path) = &arguments.report {
         std::fs::write(path, report.json()).map_err(|error| format!("{path}: {error}"))?;
     }
     Ok(report.violations.is_empty())
 }
 
 fn main() -> ExitCode {
-    let result = parse(std::env::args().skip(1)).and_then(|wishes| match &wishes.scenario {
+    let result = parse(std::env::args().skip(1)).and_then(|arguments| match &arguments.scenario {
         Some(name) => Ok(scenarios(name)),
-        None if wishes.options.trace => {
-            let seed = wishes.seed.unwrap_or(0);
+        None if arguments.options.trace => {
+            let seed = arguments.seed.unwrap_or(0);
             let outcome = run(Options {
                 seed,
-                ..wishes.options
+                ..arguments.options
             });
             println!("{outcome:?}");
             Ok(outcome.violation.is_none())
         }
-        None => simulate(&wishes),
+        None => simulate(&arguments),
     });
     match result {
         Ok(true) => ExitCode::SUCCESS,

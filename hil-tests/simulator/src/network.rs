@@ -7,8 +7,8 @@ use farrier_dhcp::wire::{MessageType, Request};
 use farrier_protocol::message::Mac;
 
 use crate::faults::Fault;
+use crate::simulation::{Event, Simulation};
 use crate::switch::{Network, Port};
-use crate::world::{Event, World};
 
 /// A datagram on its way.
 #[derive(Debug, Clone)]
@@ -17,10 +17,10 @@ pub(crate) enum Packet {
     Agent(Endpoint, Vec<u8>),
 }
 
-impl World {
+impl Simulation {
     /// The machine with this interface.
     pub(crate) fn owner(&self, mac: Mac) -> Option<usize> {
-        // The last byte is the machine's number; strangers have others.
+        // The last byte is the machine's number; unknown clients have others.
         let index = usize::from(mac.0[5]).checked_sub(1)?;
         let machine = self.machines.get(index)?;
         machine.macs.contains(&mac).then_some(index)
@@ -139,7 +139,7 @@ impl World {
         if self.now >= until || !self.faults.may(Fault::MacAstray) {
             return;
         }
-        self.switch.comes_in(self.now, Port::Stranger, mac);
+        self.switch.comes_in(self.now, Port::Unknown, mac);
         if self.random.below(16) == 0 {
             let xid = self.random.word() as u32;
             let request = Request::new(MessageType::Discover, xid, mac.0);

@@ -1,7 +1,7 @@
 //! Operators: they bring nodes into use and back, repair what failed, and
 //! contradict each other. What tenants want of nodes is in `tenant`.
 
-use farrier_core::interface::Actor;
+use farrier_core::interface::{Actor, NewNode, NodePatch, PowerAction};
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::provisioning::steps::{Step, Steps};
 use farrier_core::{Command, Input};
@@ -11,8 +11,8 @@ use farrier_protocol::message::NodeId;
 use crate::drive::Drive;
 use crate::faults::Fault;
 use crate::machine::Stage;
+use crate::simulation::{Act, Event, HOUR, Simulation};
 use crate::switch::{Network, Port};
-use crate::world::{Act, Event, HOUR, World};
 
 /// Steps that operators choose for a cleaning. Without an erasure it leads
 /// nowhere near a tenant.
@@ -37,14 +37,14 @@ pub(crate) fn queue(steps: &[Step]) -> Steps {
     steps.iter().fold(Steps::NONE, with)
 }
 
-impl World {
+impl Simulation {
     /// An operator asks for something; whether it was granted.
     pub fn verb(&mut self, slot: usize, verb: Verb) -> bool {
         self.verb_with(slot, verb, Steps::NONE, None)
     }
 
     /// The same by these steps, and with a config drive, which is put into
-    /// the node's slot before the brain hears of it.
+    /// the node's slot before the command is given.
     pub fn verb_with(
         &mut self,
         slot: usize,
@@ -52,7 +52,7 @@ impl World {
         steps: Steps,
         drive: Option<Drive>,
     ) -> bool {
-        let Some(node) = self.appliance.rack.nodes().get(slot).map(|node| node.id) else {
+        let Some(node) = self.appliance.rack().nodes().get(slot).map(|node| node.id) else {
             return false;
         };
         let stored = drive.as_ref().map(|drive| drive.stored);
@@ -60,7 +60,7 @@ impl World {
         if let Some(drive) = drive {
             self.appliance.keep(slot, drive);
         }
-        let granted = self.wish(Command::ProvisionSteps {
+        let granted = self.command(Command::ProvisionSteps {
             node,
             verb,
             steps,
@@ -68,7 +68,7 @@ impl World {
         });
         // Who got no answer does not know what counts now.
         if granted || self.answer.is_none() {
-            self.watch.asked(slot, text.filter(|_| granted));
+            self.invariants.asked(slot, text.filter(|_| granted));
         }
         self.trace(|| format!("node {slot}: operator asks {verb}: {granted}"));
         granted
@@ -76,7 +76,11 @@ impl World {
 
     /// A node's state; `None` before it is discovered.
     pub fn state(&self, slot: usize) -> Option<State> {
-        self.appliance.rack.nodes().get(slot).map(|node| node.state)
+        self.appliance
+            .rack()
+            .nodes()
+            .get(slot)
+            .map(|node| node.state)
     }
 
     /// An operator looks at a node and does what seems to be needed.
@@ -98,7 +102,8 @@ impl World {
             self.at(60_000, Event::Operator(slot));
             return;
         }
-        self.keeps_book(slot);
+        self.reserves_address(slot);
+        self.sets_power(slot);
         match self.state(slot) {
             None => {}
             Some(State::Enroll) => {
@@ -122,7 +127,7 @@ impl World {
             Some(State::Active) if self.now >= self.leave_at[slot] => {
                 match self.random.below(8) {
                     0 => {
-                        let drive = self.drive();
+                        let drive = self.drive(slot);
                         self.verb_with(slot, Verb::Rebuild, Steps::NONE, drive)
                     }
                     _ => self.verb(slot, Verb::Deleted),
@@ -161,7 +166,7 @@ impl World {
             Some(
                 State::CleanWait | State::InspectWait | State::WaitCallBack | State::ServiceWait,
             ) => {
-                // Now and then somebody loses patience.
+                // Now and then an operator aborts.
                 match self.random.below(12) {
                     0 => {
                         self.verb(slot, Verb::Abort);
@@ -178,7 +183,7 @@ impl World {
     /// Whether a system of its own runs on a node's machine: there is
     /// something to adopt.
     fn runs_a_system(&self, slot: usize) -> bool {
-        let mac = self.appliance.rack.nodes()[slot].macs.first();
+        let mac = self.appliance.rack().nodes()[slot].macs.first();
         mac.and_then(|mac| self.owner(*mac))
             .is_some_and(|index| matches!(self.machines[index].stage, Stage::Tenant(_)))
     }
@@ -192,34 +197,45 @@ impl World {
             (machine.macs[0], machine.is_bootable())
         };
         let node = NodeId(self.random.bytes());
-        let enrolled = self.wish(Command::CreateNode {
-            node,
-            name: "",
-            serial: "",
-        }) && self.wish(Command::CreatePort { node, mac });
+        let enrolled = self.command(Command::CreateNode(NewNode::new(node)))
+            && self.command(Command::CreatePort { node, mac });
         self.trace(|| format!("machine {index}: enrolled by hand: {enrolled}"));
-        if let Some(slot) = self.appliance.rack.find(node).filter(|_| adopts) {
+        if let Some(slot) = self.appliance.rack().find(node).filter(|_| adopts) {
             self.verb(slot, Verb::Manage);
             self.verb(slot, Verb::Adopt);
+        }
+    }
+
+    /// Now and then an operator switches an idle machine.
+    fn sets_power(&mut self, slot: usize) {
+        let (chosen, action) = (self.random.below(60), self.random.pick(&PowerAction::ALL));
+        let idle = matches!(
+            self.state(slot),
+            Some(State::Manageable | State::Available | State::Active)
+        );
+        let node = self.appliance.rack().nodes().get(slot).map(|node| node.id);
+        if let Some(node) = node.filter(|_| idle && chosen == 0) {
+            let granted = self.command(Command::SetPower { node, action });
+            self.trace(|| format!("node {slot}: power {action:?} by an operator: {granted}"));
         }
     }
 
     /// Now and then a node is deleted: its machine is discovered again when
     /// it boots, as somebody new. Whether it was.
     fn forgets(&mut self, slot: usize) -> bool {
-        let node = self.appliance.rack.nodes().get(slot).map(|node| node.id);
+        let node = self.appliance.rack().nodes().get(slot).map(|node| node.id);
         let Some(node) = node.filter(|_| self.random.below(120) == 0) else {
             return false;
         };
-        let gone = self.wish(Command::DeleteNode { node });
+        let gone = self.command(Command::DeleteNode { node });
         self.trace(|| format!("node {slot}: deleted: {gone}"));
         gone
     }
 
-    /// Marks come and go: whoever finds a node in maintenance mostly ends it,
-    /// and now and then one is set. Whether there is nothing else to do.
+    /// Admin flags come and go: an operator who finds a node in maintenance
+    /// mostly ends it, and now and then one is set. Whether there is nothing else to do.
     fn marks(&mut self, slot: usize) -> bool {
-        let Some(node) = self.appliance.rack.nodes().get(slot) else {
+        let Some(node) = self.appliance.rack().nodes().get(slot) else {
             return false;
         };
         let (id, flags) = (node.id, node.flags);
@@ -234,11 +250,9 @@ impl World {
             let ends = self.random.below(3) != 0;
             if ends {
                 self.look_after(slot);
-                self.wish(Command::SetAdminFlag {
+                self.command(Command::PatchNode {
                     node: id,
-                    mark,
-                    on: false,
-                    reason: "",
+                    patch: NodePatch::flag(mark, false, ""),
                 });
             }
             return !ends;
@@ -249,22 +263,20 @@ impl World {
                 AdminFlag::Protected,
                 AdminFlag::Retired,
             ]);
-            self.wish(Command::SetAdminFlag {
+            self.command(Command::PatchNode {
                 node: id,
-                mark,
-                on: true,
-                reason: "an operator's reason",
+                patch: NodePatch::flag(mark, true, "an operator's reason"),
             });
         }
         false
     }
 
     /// An operator asks for something; whether it was granted.
-    pub(crate) fn wish(&mut self, wish: Command<'_>) -> bool {
+    pub(crate) fn command(&mut self, command: Command<'_>) -> bool {
         self.answer = None;
         self.step(Input::Command {
             actor: Actor::OPERATOR,
-            command: wish,
+            command,
         });
         self.answer.unwrap_or(false)
     }
@@ -272,7 +284,7 @@ impl World {
     /// A person goes to the machine of a node: changes broken disks, puts its
     /// ports right, and restarts what does nothing.
     fn look_after(&mut self, slot: usize) {
-        let mac = self.appliance.rack.nodes()[slot].macs.first().copied();
+        let mac = self.appliance.rack().nodes()[slot].macs.first().copied();
         let Some(index) = mac.and_then(|mac| self.owner(mac)) else {
             return;
         };

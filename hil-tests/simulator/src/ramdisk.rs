@@ -4,57 +4,46 @@
 use core::net::Ipv4Addr;
 use farrier_core::interface::NetworkId;
 
+use farrier_asset_store::SlotPart;
 use farrier_core::{Endpoint, Input, Transport};
 use farrier_dhcp::client::{Action, Client, Event as Lease};
-use farrier_protocol::agent_client::{AgentClient, Config};
+use farrier_protocol::agent_client::AgentClient;
 use farrier_protocol::client::HandshakeEntropy;
 use farrier_protocol::handler::{AgentRunner, RunnerPoll};
-use farrier_protocol::message::{AgentHandshake, BootMode, FinalReport, Mac, Task};
-use farrier_protocol::server::Keys;
-use farrier_protocol::signing::{PublicKey, SecretKey};
+use farrier_protocol::message::{BootMode, FinalReport, Mac, Task};
 use farrier_protocol::ticket::Ticket;
+use farrier_testkit::agent::{Behaviour, Boot, LIES, conversation};
+use farrier_testkit::outcome::Served;
 
-use crate::appliance::{IDENTITY, Served};
+use crate::agent_model::{Agent, AgentModel};
 use crate::faults::Fault;
-use crate::hands::{Hands, LIES, Mood};
 use crate::image;
 use crate::imaging::Wanted;
 use crate::machine::{Ramdisk, Stage};
 use crate::network::Packet;
+use crate::simulation::Simulation;
 use crate::switch::Port;
-use crate::world::World;
 
 /// UDP port of agents.
 const PORT: u16 = 40_000;
 /// A crashed agent's machine restarts after a pause, as its PID 1 does it.
 const GIVE_UP: u64 = 30_000;
 
-/// The appliance's public keys, as the ramdisk is built with them.
-fn keys() -> &'static ([u8; 32], PublicKey) {
-    static KEYS: std::sync::OnceLock<([u8; 32], PublicKey)> = std::sync::OnceLock::new();
-    KEYS.get_or_init(|| {
-        (
-            *Keys::new(IDENTITY.noise, [0; 32]).public(),
-            SecretKey::from_bytes(&IDENTITY.signing).public(),
-        )
-    })
-}
-
-impl World {
+impl Simulation {
     /// The ramdisk's first process runs.
     pub(crate) fn ramdisk(&mut self, index: usize, ticket: Ticket) {
         let machine = &mut self.machines[index];
         machine.ip = Ipv4Addr::UNSPECIFIED;
         self.ramdisks += 1;
         let net = machine.client(b"farrier-agent");
-        let (twice, mood) = (machine.twice, machine.mood);
+        let (twice, behaviour) = (machine.twice, machine.behaviour);
         machine.stage = Stage::Ramdisk(Box::new(Ramdisk {
             net,
             ticket,
             driver: None,
             arriving: None,
             twice,
-            mood,
+            behaviour,
         }));
         self.wake_in(index, 0);
     }
@@ -74,14 +63,14 @@ impl World {
             None => Some(net_due),
             Some(_) => {
                 let due = self.run_agent(index, &mut ramdisk);
-                self.watch.worked(self.now, &self.machines[index]);
+                self.invariants.worked(self.now, &self.machines[index]);
                 due.map(|due| due.min(net_due))
             }
         };
         match due {
             Some(due) => {
                 let machine = &mut self.machines[index];
-                // A step of the brain on the way may have switched it.
+                // A step of the rack on the way may have switched it.
                 if matches!(machine.stage, Stage::Stuck) {
                     machine.stage = Stage::Ramdisk(ramdisk);
                     let delay = due.saturating_sub(self.now).max(1);
@@ -122,7 +111,7 @@ impl World {
         }
     }
 
-    fn agent(&mut self, index: usize, ramdisk: &Ramdisk) -> AgentRunner<Hands> {
+    fn agent(&mut self, index: usize, ramdisk: &Ramdisk) -> AgentRunner<Agent> {
         let random = self.random.bytes();
         let client = self.client(index, ramdisk.ticket);
         if self
@@ -132,56 +121,49 @@ impl World {
             self.thief(index, ramdisk.ticket);
         }
         let machine = &self.machines[index];
-        let mut hands = Hands::new(
+        let mut agent = Agent::new(AgentModel::new(
             machine.disks.clone(),
             machine.inspection.clone(),
             machine.rate,
             random,
-        );
-        hands.mood = ramdisk.mood;
+        ));
+        agent.once = true;
+        agent.behaviour = ramdisk.behaviour;
         if self
             .faults
             .strikes(Fault::AgentHang, &mut self.random, 20_000)
         {
-            hands.mood = Mood::Hangs;
+            agent.behaviour = Behaviour::Hangs;
         } else if self
             .faults
             .strikes(Fault::AgentLie, &mut self.random, 30_000)
         {
-            hands.mood = self.random.pick(&LIES);
+            agent.behaviour = self.random.pick(&LIES);
         }
-        AgentRunner::new(client, hands)
+        AgentRunner::new(client, agent)
     }
 
     fn client(&mut self, index: usize, ticket: Ticket) -> AgentClient {
         let machine = &self.machines[index];
-        let (appliance, orders) = *keys();
-        let made = AgentClient::new(Config {
-            appliance,
-            orders,
-            ticket,
-            handshake: AgentHandshake {
-                version_min: 0,
-                version_max: 0,
-                boot_key: [0; 32],
-                boot_mac: machine.mac(),
-                system_uuid: machine.uuid,
-                boot_mode: BootMode::Bios,
-            },
-            boot_key: SecretKey::from_bytes(&self.random.bytes()),
+        let (mac, uuid) = (machine.mac(), machine.uuid);
+        let boot = Boot {
+            mac,
+            uuid,
+            mode: BootMode::Bios,
+            boot_secret: self.random.bytes(),
             entropy: HandshakeEntropy {
                 static_secret: self.random.bytes(),
                 ephemeral: self.random.bytes(),
             },
-        });
-        made.unwrap_or_else(|error| panic!("the appliance's key is a good one: {error:?}"))
+        };
+        conversation(ticket, &boot)
     }
 
     /// Another machine has read the ticket and is as quick as its owner.
     pub(crate) fn thief(&mut self, index: usize, ticket: Ticket) {
         let mut client = self.client(index, ticket);
         if client.poll(self.now) == farrier_protocol::agent_client::Poll::Transmit {
-            let stranger = Endpoint {
+            let thief = Endpoint {
                 network: NetworkId::PROVISIONING,
                 mac: Mac([0x66, 0, 0, 0, 0, 200]),
                 ip: Ipv4Addr::new(172, 22, 0, 240),
@@ -189,9 +171,9 @@ impl World {
             };
             let datagram = client.datagram().to_vec();
             let delay = self.random.below(8);
-            self.switch.comes_in(self.now, Port::Stranger, stranger.mac);
-            let packet = Packet::Agent(stranger, datagram);
-            self.at(delay, crate::world::Event::Up(stranger.mac, packet));
+            self.switch.comes_in(self.now, Port::Unknown, thief.mac);
+            let packet = Packet::Agent(thief, datagram);
+            self.at(delay, crate::simulation::Event::Up(thief.mac, packet));
         }
     }
 
@@ -209,10 +191,10 @@ impl World {
         if ramdisk.arriving.as_ref().is_some_and(|(at, _)| *at <= now)
             && let Some((_, bytes)) = ramdisk.arriving.take()
         {
-            driver.handler_mut().fetched(now, bytes);
+            driver.handler_mut().engine.fetched(now, bytes);
         }
         // The work begins in the next poll, once it is known what is allowed.
-        if let Some(order) = driver.handler_mut().begun.take() {
+        if let Some(order) = driver.handler_mut().orders.pop() {
             self.trace(|| format!("machine {index}: order {:?}", order.task));
             self.ordered(index, &order);
         }
@@ -230,13 +212,13 @@ impl World {
                 RunnerPoll::Until(due) => due,
                 RunnerPoll::Over => return None,
             };
-            if let Some(wanted) = driver.handler().wanted.clone()
+            if let Some(wanted) = driver.handler().engine.wanted.clone()
                 && ramdisk.arriving.is_none()
             {
                 ramdisk.arriving = Some(self.fetch_range(index, &wanted));
             }
             let arrives = ramdisk.arriving.as_ref().map_or(u64::MAX, |(at, _)| *at);
-            return Some(due.min(driver.handler().due).min(arrives));
+            return Some(due.min(driver.handler().engine.due).min(arrives));
         }
     }
 
@@ -254,7 +236,7 @@ impl World {
                 disk.permit(true);
             }
         }
-        self.watch
+        self.invariants
             .destroys(self.now, &self.appliance, &self.machines[index]);
     }
 
@@ -263,10 +245,15 @@ impl World {
         let served = self.fetch(index, Transport::Http, path);
         let file = match &served {
             Some(Served::Asset(name)) => image::catalogue().asset(name),
-            Some(Served::Drive(slot)) => {
+            // Of what lies in slots only config drives are served.
+            Some(Served::Slot(slot, SlotPart::ConfigDrive(place), len)) => {
                 let (appliance, machine) = (&self.appliance, &self.machines[index]);
-                self.watch.drive_served(self.now, *slot, appliance, machine);
-                appliance.drive(*slot).map(|drive| &drive.sealed[..])
+                self.invariants
+                    .drive_served(self.now, *slot, appliance, machine);
+                let drive = appliance
+                    .drive(*slot, *place)
+                    .filter(|drive| drive.is(*len));
+                drive.map(|drive| &drive.sealed[..])
             }
             _ => None,
         };
@@ -302,7 +289,7 @@ impl World {
                 let takes = 5 + bytes.len() as u64 / 1_000;
                 (self.now + takes, Some(bytes))
             }
-            // A door that does not answer is noticed by its silence.
+            // A server that does not answer costs the time-out.
             None => (self.now + 10_000, None),
         }
     }

@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use crate::digest::Digest;
 use crate::faults::{Fault, KINDS, Kinds};
-use crate::random::Digest;
-use crate::world::{BEGIN, HOUR, Options, REST, World};
+use crate::simulation::{BEGIN, HOUR, Options, REST, Simulation};
 
 /// What came of one rack.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub struct Outcome {
     pub digest: u64,
     /// Events.
     pub events: u64,
-    /// Steps of the brain.
+    /// Steps of the rack.
     pub steps: u64,
     /// Changes of nodes' states.
     pub transitions: u64,
@@ -36,27 +36,27 @@ pub struct Outcome {
 
 /// Simulates one rack. A panic anywhere in it is a violation.
 pub fn run(options: Options) -> Outcome {
-    let mut world = World::new(options);
-    let lived = catch_unwind(AssertUnwindSafe(|| world.live()));
-    let mut violation = world.watch.violation.take();
+    let mut sim = Simulation::new(options);
+    let lived = catch_unwind(AssertUnwindSafe(|| sim.live()));
+    let mut violation = sim.invariants.violation.take();
     if let Err(panic) = lived {
         let text = panic
             .downcast_ref::<String>()
             .cloned()
             .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
             .unwrap_or_default();
-        violation = Some((world.now, format!("panic: {text}")));
+        violation = Some((sim.now, format!("panic: {text}")));
     }
     Outcome {
         options,
-        digest: world.digest.value(),
-        events: world.events,
-        steps: world.appliance.steps,
-        transitions: world.watch.transitions,
-        deployed: world.watch.deployed,
-        cleaned: world.watch.cleaned,
-        faults: *world.faults.counts(),
-        millis: world.now - BEGIN,
+        digest: sim.digest.value(),
+        events: sim.events,
+        steps: sim.appliance.steps,
+        transitions: sim.invariants.transitions,
+        deployed: sim.invariants.deployed,
+        cleaned: sim.invariants.cleaned,
+        faults: *sim.faults.counts(),
+        millis: sim.now - BEGIN,
         violation: violation.map(|(at, what)| (at - BEGIN, what)),
     }
 }
@@ -189,7 +189,7 @@ pub struct Report {
     pub wall_seconds: f64,
     /// Events.
     pub events: u64,
-    /// Steps of the brain.
+    /// Steps of the rack.
     pub steps: u64,
     /// Changes of nodes' states.
     pub transitions: u64,

@@ -29,8 +29,8 @@ pub enum Network {
 pub enum Port {
     /// An interface of a server of the rack.
     Server(Mac),
-    /// Something that nobody knows of.
-    Stranger,
+    /// A device that is no server of the rack.
+    Unknown,
 }
 
 /// See the module.
@@ -74,13 +74,13 @@ impl Switch {
     pub fn goes_out(&self, now: u64, to: Mac, port: Port) -> bool {
         let leads = match self.seen.get(&to) {
             Some((seen, until)) if *until > now => *seen == port,
-            // Frames for an address that nobody knows go everywhere.
+            // Frames for an unknown address go everywhere.
             _ => true,
         };
         leads && self.network(port) == Network::Provisioning
     }
 
-    /// Whoever looks after the switch: every port is where it should be.
+    /// An operator puts every port where it should be.
     pub fn put_right(&mut self) {
         self.elsewhere.clear();
     }
@@ -110,11 +110,11 @@ mod tests {
     fn answers_go_where_an_address_was_seen_last() {
         let mut switch = Switch::default();
         // Nobody knows it yet: everybody hears.
-        assert!(switch.goes_out(0, MAC, PORT) && switch.goes_out(0, MAC, Port::Stranger));
+        assert!(switch.goes_out(0, MAC, PORT) && switch.goes_out(0, MAC, Port::Unknown));
         switch.comes_in(0, PORT, MAC);
-        assert!(switch.goes_out(1, MAC, PORT) && !switch.goes_out(1, MAC, Port::Stranger));
-        switch.comes_in(2, Port::Stranger, MAC);
-        assert!(!switch.goes_out(3, MAC, PORT) && switch.goes_out(3, MAC, Port::Stranger));
+        assert!(switch.goes_out(1, MAC, PORT) && !switch.goes_out(1, MAC, Port::Unknown));
+        switch.comes_in(2, Port::Unknown, MAC);
+        assert!(!switch.goes_out(3, MAC, PORT) && switch.goes_out(3, MAC, Port::Unknown));
         // It is forgotten after a while.
         assert!(switch.goes_out(2 + AGEING, MAC, PORT));
     }

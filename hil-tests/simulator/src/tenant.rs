@@ -5,9 +5,8 @@ use core::net::Ipv4Addr;
 
 use farrier_core::Command;
 use farrier_core::allocation::Requirements;
-use farrier_core::interface::Allocate;
+use farrier_core::interface::{Allocate, NodePatch};
 use farrier_core::ipam::Network;
-use farrier_core::node::InstanceInfo;
 use farrier_core::provisioning::steps::{Step, Steps};
 use farrier_core::strings::KeyValues;
 use farrier_lifecycle::Verb;
@@ -16,7 +15,7 @@ use farrier_protocol::message::{Mac, NodeId};
 use crate::drive::Drive;
 use crate::image;
 use crate::operator::queue;
-use crate::world::World;
+use crate::simulation::Simulation;
 
 /// Tenants' networks, and how many addresses each has: one has far too few.
 const NETWORKS: [(&str, u8, u16); 2] = [("tenants", 1, 40), ("storage", 2, 3)];
@@ -37,11 +36,11 @@ fn address(place: u8, number: u64) -> Ipv4Addr {
     Ipv4Addr::new(10, 80, place, 10 + number as u8)
 }
 
-impl World {
+impl Simulation {
     /// What is there before anybody asks for a node.
     pub(crate) fn found_tenancy(&mut self) {
         for (name, place, pool_len) in NETWORKS {
-            self.wish(Command::PutNetwork {
+            self.command(Command::PutNetwork {
                 name,
                 network: Network {
                     place: 0,
@@ -52,7 +51,7 @@ impl World {
                 },
             });
         }
-        self.wish(Command::PutFlavor {
+        self.command(Command::PutFlavor {
             name: FLAVOR,
             need: Requirements {
                 cpus: 4,
@@ -66,30 +65,26 @@ impl World {
 
     /// An operator chooses what a node is to be deployed with.
     pub fn choose_image(&mut self, slot: usize) -> bool {
-        let Some(node) = self.appliance.rack.nodes().get(slot) else {
+        let Some(node) = self.appliance.rack().nodes().get(slot) else {
             return false;
         };
-        let info = InstanceInfo {
-            image_source: image::NAME.try_into().unwrap_or_default(),
-            // An allocation's identity stays.
-            ..node.instance.clone()
-        };
         let node = node.id;
-        self.wish(Command::SetInstanceInfo { node, info })
+        let patch = NodePatch::image_source(image::NAME);
+        self.command(Command::PatchNode { node, patch })
     }
 
     /// A node is deployed: at times after an allocation, which may find
     /// another one.
     pub(crate) fn deploys(&mut self, slot: usize) -> bool {
-        let id = self.appliance.rack.nodes()[slot].id;
+        let id = self.appliance.rack().nodes()[slot].id;
         if self.random.below(4) == 0 {
             let allocation = NodeId(self.random.bytes());
-            self.wish(Command::SetResourceClass {
+            self.command(Command::PatchNode {
                 node: id,
-                name: CLASS,
+                patch: NodePatch::resource_class(CLASS),
             });
             let class = self.random.pick(&[CLASS, FLAVOR]);
-            self.wish(Command::Allocate(Allocate {
+            self.command(Command::Allocate(Allocate {
                 id: allocation,
                 name: "",
                 class,
@@ -98,7 +93,7 @@ impl World {
             }));
             if self.random.below(8) == 0 {
                 // Somebody thinks better of it.
-                self.wish(Command::Deallocate { allocation });
+                self.command(Command::Deallocate { allocation });
             }
         }
         // It may be another's by now.
@@ -119,18 +114,19 @@ impl World {
             0 => queue(self.random.pick(&DEPLOYMENTS)),
             _ => Steps::NONE,
         };
-        let drive = self.drive();
+        let drive = self.drive(slot);
         self.verb_with(slot, Verb::Active, steps, drive)
     }
 
     /// One tenant in four has a config drive.
-    pub(crate) fn drive(&mut self) -> Option<Drive> {
-        (self.random.below(4) == 0).then(|| Drive::new(&mut self.random))
+    pub(crate) fn drive(&mut self, slot: usize) -> Option<Drive> {
+        let place = self.appliance.free_place(slot);
+        (self.random.below(4) == 0).then(|| Drive::new(&mut self.random, place))
     }
 
     /// Now and then an address is given to an interface by name, on the
     /// provisioning network as well, or taken back.
-    pub(crate) fn keeps_book(&mut self, slot: usize) {
+    pub(crate) fn reserves_address(&mut self, slot: usize) {
         let Some(mac) = self.first_mac(slot).filter(|_| self.random.below(16) == 0) else {
             return;
         };
@@ -147,13 +143,13 @@ impl World {
         if self.random.below(2) == 0 {
             self.give(network, mac, Some(named));
         } else {
-            let gone = self.wish(Command::ReleaseAddress { network, mac });
+            let gone = self.command(Command::ReleaseAddress { network, mac });
             self.trace(|| format!("{mac:?}: no address on {network} any more: {gone}"));
         }
     }
 
     fn give(&mut self, network: &str, mac: Mac, address: Option<Ipv4Addr>) {
-        let given = self.wish(Command::ReserveAddress {
+        let given = self.command(Command::ReserveAddress {
             network,
             mac,
             address,
@@ -162,7 +158,7 @@ impl World {
     }
 
     fn first_mac(&self, slot: usize) -> Option<Mac> {
-        let node = self.appliance.rack.nodes().get(slot)?;
+        let node = self.appliance.rack().nodes().get(slot)?;
         node.macs.first().copied()
     }
 }

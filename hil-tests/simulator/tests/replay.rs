@@ -1,9 +1,9 @@
-//! A run is repeated bit by bit from its seed, and every story has its end.
+//! A run is repeated bit by bit from its seed, and every scenario passes.
 
 use farrier_simulator::faults::{Fault, Kinds};
 use farrier_simulator::run::{Report, command, run, run_all, shrink};
 use farrier_simulator::scenario;
-use farrier_simulator::world::Options;
+use farrier_simulator::simulation::Options;
 
 fn small(seed: u64) -> Options {
     Options {
@@ -14,7 +14,7 @@ fn small(seed: u64) -> Options {
 }
 
 #[test]
-fn the_same_seed_is_the_same_run() {
+fn same_seed_is_the_same_run() {
     let seeds = [1, 2];
     let twice = [1, 2].map(|threads| run_all(small(0), &seeds, threads, &|_| {}));
     for (first, second) in twice[0].iter().zip(&twice[1]) {
@@ -28,7 +28,7 @@ fn the_same_seed_is_the_same_run() {
 }
 
 #[test]
-fn faults_strike_unless_they_may_not() {
+fn only_allowed_faults_strike() {
     let outcome = run(small(3));
     assert!(outcome.faults[Fault::Loss as usize] > 0);
     assert!(outcome.faults[Fault::Reorder as usize] > 0);
@@ -41,20 +41,20 @@ fn faults_strike_unless_they_may_not() {
 }
 
 #[test]
-fn a_failing_run_is_shrunk_and_told() {
-    // What fails here is the judge's own doing: no time at all to live.
+fn failing_run_is_shrunk_and_reported() {
+    // The violation is made up.
     let mut outcome = run(small(4));
     outcome.violation = Some((1, "as the test wished".into()));
-    let told = Report::new(&[outcome.clone()], std::time::Instant::now());
-    assert!(told.json().contains("\"ok\": false"));
-    assert!(told.json().contains("--seed 4 --nodes 6 --hours 3"));
+    let report = Report::new(&[outcome.clone()], std::time::Instant::now());
+    assert!(report.json().contains("\"ok\": false"));
+    assert!(report.json().contains("--seed 4 --nodes 6 --hours 3"));
     // A run that does not fail again stays as it is.
     assert_eq!(shrink(&outcome, 3).options, outcome.options);
 }
 
 #[test]
-fn every_story_has_its_end() {
+fn every_scenario_passes() {
     for scenario in scenario::ALL {
-        assert_eq!((scenario.tell)(), Ok(()), "{}", scenario.name);
+        assert_eq!((scenario.run)(), Ok(()), "{}", scenario.name);
     }
 }

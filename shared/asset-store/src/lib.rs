@@ -1,31 +1,31 @@
 //! The asset store: layout of the appliance's block device.
 //!
-//! One block device holds everything that the appliance serves or keeps:
-//! network-boot programs, kernels, ramdisks, manifests, image data, its own
-//! keys and configuration, and a scratch area for sealed config drives and
-//! signed statements. This crate knows bytes only. Reading sectors is the
-//! firmware's work; making a store is [`lay_out`]'s and the host tool's.
+//! One block device has everything that the appliance serves and keeps:
+//! network-boot programs, kernels, ramdisks, manifests, image data, the
+//! appliance's keys and configuration, and a scratch area for sealed config drives
+//! and signed statements. The crate encodes and decodes bytes. The firmware reads
+//! the sectors; a host tool creates the store with [`lay_out`].
 //!
 //! # Layout
 //!
-//! All numbers are little-endian, all offsets in bytes from the start of
-//! the device and multiples of [`SECTOR`].
+//! All numbers are little-endian. All offsets are in bytes from the start of the
+//! device and multiples of [`SECTOR`].
 //!
-//! | where | what |
+//! | position | content |
 //! |---|---|
 //! | sector 0 | superblock, [`Superblock`] |
-//! | `table_offset` | `entries` × [`ENTRY_LEN`] bytes, [`Entry`], rising by name |
+//! | `table_offset` | `entries` × [`ENTRY_LEN`] bytes, [`Entry`], sorted by name |
 //! | entry's `offset` | the asset's bytes, aligned to [`ALIGN`] |
 //! | `scratch_offset` | `nodes` slots of [`SLOT_LEN`] bytes, [`SlotPart`] |
 //!
-//! A superblock holds the SHA-256 of the table and of itself; an entry holds
-//! the SHA-256 of its asset. Whoever serves an asset over a wire need not
-//! check it again: the other end decides by hashes of its own.
+//! A superblock has the SHA-256 of the table and of itself; an entry has the
+//! SHA-256 of its asset. A server need not verify an asset before it sends it: the
+//! receiver verifies hashes of its own.
 //!
-//! # Not here
+//! # Not supported
 //!
-//! No allocation of space at run time, no replacement of an asset in place:
-//! a store is made whole by the host tool.
+//! Allocation of space at run time and replacement of an asset in place. The host
+//! tool creates the whole store.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -37,25 +37,25 @@ pub use slot::{DrivePlace, SLOT_LEN, SlotPart};
 
 use sha2::{Digest, Sha256};
 
-/// Bytes of a sector, the unit of all transfers.
+/// Size of a sector in bytes, the unit of all transfers.
 pub const SECTOR: usize = 512;
 /// Assets start at multiples of this many bytes.
 pub const ALIGN: u64 = 4096;
-/// Bytes of an encoded [`Entry`]: four to a sector.
+/// Size of an encoded [`Entry`] in bytes: four in a sector.
 pub const ENTRY_LEN: usize = 128;
 /// Longest name of an asset in bytes.
 pub const NAME_LEN: usize = 63;
-/// Most entries of a store.
+/// Largest number of entries.
 pub const MAX_ENTRIES: u32 = 1024;
-/// Version of the layout that this crate reads and writes.
+/// The supported version of the layout.
 pub const VERSION: u32 = 1;
 
 const MAGIC: [u8; 8] = *b"FARRSTOR";
 
-/// Why a store can't be read.
+/// Why a store is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Error {
-    /// Sector 0 is no superblock.
+    /// Sector 0 is not a superblock.
     NoStore,
     /// The layout has another version.
     Version(u32),
@@ -72,33 +72,38 @@ pub enum Error {
 impl core::fmt::Display for Error {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Error::NoStore => f.write_str("no asset store on this device"),
-            Error::Version(v) => write!(f, "asset store layout {v}, this program reads {VERSION}"),
-            Error::Damaged => f.write_str("asset store damaged: a hash is wrong"),
-            Error::Invalid => f.write_str("asset store invalid: a field is out of range"),
-            Error::Name => f.write_str("asset name must be 1 to 63 printable ASCII characters"),
-            Error::Entries => f.write_str("too many assets, or two of one name"),
+            Error::NoStore => f.write_str("this device has no asset store"),
+            Error::Version(v) => write!(
+                f,
+                "the asset store has layout {v}, this program supports {VERSION}"
+            ),
+            Error::Damaged => f.write_str("the asset store is damaged: a hash is wrong"),
+            Error::Invalid => f.write_str("the asset store is invalid: a field is out of range"),
+            Error::Name => {
+                f.write_str("an asset name must have 1 to 63 printable ASCII characters")
+            }
+            Error::Entries => f.write_str("the asset store has too many assets or two of one name"),
         }
     }
 }
 
 impl core::error::Error for Error {}
 
-/// What an asset is for. Numbered on the device, never reordered.
+/// The kind of an asset. Numbered on the device, never reordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum AssetKind {
-    /// Served to anybody over TFTP and HTTP: boot programs, kernel, ramdisk.
+    /// Boot programs, kernel, ramdisk: served to all clients by TFTP and HTTP.
     Public = 1,
-    /// Never leaves the appliance: its identity keys.
+    /// The appliance's identity keys. Not served.
     Identity = 2,
-    /// Never leaves the appliance: its configuration.
+    /// The appliance's configuration. Not served.
     Config = 3,
-    /// A signed image manifest; served over HTTP.
+    /// A signed image manifest, served by HTTP.
     Manifest = 4,
-    /// Chunk data of the manifest of the same stem; served over HTTP.
+    /// Chunk data of the manifest with the same stem, served by HTTP.
     ImageData = 5,
-    /// Public half of the operator's image-signing key, 32 bytes.
+    /// The operator's public image-signing key, 32 bytes. Not served.
     OperatorKey = 6,
 }
 
@@ -115,7 +120,7 @@ impl AssetKind {
         })
     }
 
-    /// Whether the asset may be served over a network.
+    /// Returns whether the appliance may serve the asset over a network.
     pub fn is_served(self) -> bool {
         matches!(
             self,
@@ -127,22 +132,22 @@ impl AssetKind {
 /// The first sector of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Superblock {
-    /// Bytes of the whole store.
+    /// Size of the store in bytes.
     pub total_len: u64,
-    /// Where the table starts.
+    /// Offset of the table.
     pub table_offset: u64,
-    /// How many entries the table has.
+    /// Number of entries.
     pub entries: u32,
-    /// SHA-256 of the table's bytes.
+    /// SHA-256 of the table.
     pub table_hash: [u8; 32],
-    /// Where the scratch area starts.
+    /// Offset of the scratch area.
     pub scratch_offset: u64,
-    /// Slots of the scratch area, one a node.
+    /// Number of slots in the scratch area, one for each node.
     pub slots: u32,
 }
 
 impl Superblock {
-    /// Reads a superblock out of sector 0.
+    /// Parses a superblock in sector 0.
     ///
     /// # Errors
     /// [`Error::NoStore`], [`Error::Version`], [`Error::Damaged`] or
@@ -185,7 +190,7 @@ impl Superblock {
         Ok(this)
     }
 
-    /// Writes the superblock as sector 0.
+    /// Encodes the superblock as sector 0.
     pub fn emit(&self) -> [u8; SECTOR] {
         let mut sector = [0; SECTOR];
         sector[..8].copy_from_slice(&MAGIC);
@@ -201,30 +206,30 @@ impl Superblock {
         sector
     }
 
-    /// Where a node's slot starts; `None` for a slot that the store lacks.
+    /// Returns the offset of a node's slot, `None` if the store has no such slot.
     pub fn slot_offset(&self, slot: usize) -> Option<u64> {
         let slot = u32::try_from(slot).ok().filter(|s| *s < self.slots)?;
         Some(self.scratch_offset + u64::from(slot) * SLOT_LEN)
     }
 }
 
-/// One asset of the table.
+/// An entry of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     name: [u8; NAME_LEN],
     name_len: u8,
-    /// What it is for.
+    /// The kind of the asset.
     pub kind: AssetKind,
-    /// Where its bytes start.
+    /// Offset of the asset.
     pub offset: u64,
-    /// How many bytes it has.
+    /// Length of the asset in bytes.
     pub len: u64,
-    /// SHA-256 of its bytes.
+    /// SHA-256 of the asset.
     pub hash: [u8; 32],
 }
 
 impl Entry {
-    /// An entry of that name.
+    /// Creates an entry.
     ///
     /// # Errors
     /// [`Error::Name`].
@@ -250,7 +255,8 @@ impl Entry {
         })
     }
 
-    /// The asset's name: its path below `/` of both doors, without that `/`.
+    /// Returns the asset's name: its path on the TFTP and HTTP servers without the
+    /// leading `/`.
     pub fn name(&self) -> &str {
         let bytes = self
             .name
@@ -259,7 +265,7 @@ impl Entry {
         core::str::from_utf8(bytes).unwrap_or_default()
     }
 
-    /// Reads one entry of the table.
+    /// Parses an entry.
     ///
     /// # Errors
     /// [`Error::Name`] or [`Error::Invalid`].
@@ -280,7 +286,7 @@ impl Entry {
         Entry::new(name, kind, offset, len, hash)
     }
 
-    /// Writes the entry as it stands in the table.
+    /// Encodes the entry.
     pub fn emit(&self) -> [u8; ENTRY_LEN] {
         let mut bytes = [0; ENTRY_LEN];
         bytes[0] = self.name_len;

@@ -1,16 +1,15 @@
-//! Planning a store: which asset lies where. For the tool that makes
-//! stores, and for tests.
+//! Plans a store: the offsets of the assets. For the tool that creates stores and
+//! for tests.
 
 use crate::{ALIGN, ENTRY_LEN, Entry, Error, MAX_ENTRIES, SECTOR, SLOT_LEN, Superblock};
 use sha2::{Digest, Sha256};
 
-/// Gives every entry its place, puts the entries into the order of the
-/// table, and returns the superblock of a store with `slots` scratch slots.
-/// The entries' offsets on the way in do not matter.
+/// Sets the offset of every entry, sorts the entries by name, and returns the
+/// superblock of a store with `slots` scratch slots. Ignores the previous offsets.
 ///
 /// # Errors
 /// [`Error::Entries`] for more than [`MAX_ENTRIES`] or two of one name;
-/// [`Error::Invalid`] where the lengths add up to more than 2⁶⁴ bytes.
+/// [`Error::Invalid`] if the lengths exceed 2⁶⁴ bytes.
 pub fn lay_out(entries: &mut [Entry], slots: u32) -> Result<Superblock, Error> {
     if entries.len() > MAX_ENTRIES as usize {
         return Err(Error::Entries);

@@ -1,18 +1,17 @@
-//! The scratch area: one slot a node, for what is too long for RAM.
+//! The scratch area: one slot for each node, for data that is too long for RAM.
 //!
-//! Nothing in a slot is secret in the clear: config drives lie there sealed
-//! under a key that only RAM holds, statements are signed and public to the
-//! operator. Who may write when is the brain's business.
+//! A slot has no secrets in the clear: config drives are sealed with a key that is
+//! only in RAM, and statements are signed and readable by the operator. The core
+//! decides when a slot is written.
 
 use crate::SECTOR;
 
-/// Bytes of a node's slot.
+/// Size of a node's slot in bytes.
 pub const SLOT_LEN: u64 = 160 * 1024;
 
-/// Which of a slot's two places a config drive lies in. A new one is written
-/// beside the present one and does not replace it before the request that
-/// brought it is accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The position of a config drive in a slot, which has room for two. A new config drive
+/// is written beside the current one and replaces it only when its request is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(u8)]
 pub enum DrivePlace {
     /// The first.
@@ -23,7 +22,7 @@ pub enum DrivePlace {
 }
 
 impl DrivePlace {
-    /// The other one.
+    /// Returns the other position.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {
@@ -32,7 +31,7 @@ impl DrivePlace {
         }
     }
 
-    /// The place of that number; the first for a number that none has.
+    /// Returns the position of a number, the first for an unknown number.
     pub const fn from_number(number: u8) -> Self {
         match number {
             1 => Self::Second,
@@ -41,7 +40,7 @@ impl DrivePlace {
     }
 }
 
-/// The parts of a slot. Every part starts on a sector.
+/// A part of a slot. Every part starts at a sector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SlotPart {
     /// A sealed config drive, at most 72 KiB.
@@ -53,7 +52,7 @@ pub enum SlotPart {
 }
 
 impl SlotPart {
-    /// Where the part starts within its slot, in bytes.
+    /// Returns the offset of the part in its slot in bytes.
     pub const fn offset(self) -> u64 {
         match self {
             SlotPart::ConfigDrive(DrivePlace::First) => 0,
@@ -63,7 +62,7 @@ impl SlotPart {
         }
     }
 
-    /// How many bytes it can hold.
+    /// Returns the capacity of the part in bytes.
     pub const fn capacity(self) -> u64 {
         match self {
             SlotPart::ConfigDrive(_) => 72 * 1024,

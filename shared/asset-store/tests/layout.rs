@@ -1,4 +1,4 @@
-//! What is laid out reads back, and damage is seen.
+//! Tests that a planned store parses equal and that damage fails.
 
 use farrier_asset_store::{
     ALIGN, AssetKind, ENTRY_LEN, Entry, Error, NAME_LEN, SECTOR, SLOT_LEN, Superblock, lay_out,
@@ -10,7 +10,7 @@ fn entry(name: &str, len: u64) -> Entry {
 }
 
 #[test]
-fn assets_do_not_overlap_and_rise_by_name() {
+fn assets_do_not_overlap_and_are_sorted_by_name() {
     let mut entries = [
         entry("vmlinuz", 8_000_001),
         entry("initrd", 1),
@@ -37,13 +37,13 @@ fn assets_do_not_overlap_and_rise_by_name() {
 }
 
 #[test]
-fn two_assets_of_one_name_are_refused() {
+fn duplicate_names_fail() {
     let mut entries = [entry("a", 1), entry("b", 1), entry("a", 2)];
     assert_eq!(lay_out(&mut entries, 0), Err(Error::Entries));
 }
 
 #[test]
-fn names_are_checked() {
+fn invalid_names_fail() {
     for bad in ["", "with blank", "ümlaut", &"x".repeat(NAME_LEN + 1)] {
         assert_eq!(
             Entry::new(bad, AssetKind::Public, 0, 0, [0; 32]),
@@ -66,14 +66,14 @@ fn private_kinds_are_not_served() {
 
 proptest! {
     #[test]
-    fn an_entry_reads_back(name in "[!-~]{1,63}", sector in 0u64..1 << 40, len: u32, hash: [u8; 32]) {
+    fn entry_parses_equal(name in "[!-~]{1,63}", sector in 0u64..1 << 40, len: u32, hash: [u8; 32]) {
         let e = Entry::new(&name, AssetKind::Manifest, sector * SECTOR as u64, u64::from(len), hash).unwrap();
         prop_assert_eq!(Entry::parse(&e.emit()), Ok(e));
         prop_assert_eq!(e.name(), name);
     }
 
     #[test]
-    fn a_superblock_reads_back_and_any_flipped_bit_is_seen(
+    fn superblock_parses_equal_and_any_flipped_bit_fails(
         entries in 0u32..8, slots in 0u32..64, table_hash: [u8; 32], bit in 0usize..SECTOR * 8,
     ) {
         let s = Superblock {
@@ -87,7 +87,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_never_panic(sector in proptest::collection::vec(any::<u8>(), SECTOR), bytes in proptest::collection::vec(any::<u8>(), ENTRY_LEN)) {
+    fn arbitrary_bytes_do_not_panic(sector in proptest::collection::vec(any::<u8>(), SECTOR), bytes in proptest::collection::vec(any::<u8>(), ENTRY_LEN)) {
         let mut s = [0; SECTOR];
         s.copy_from_slice(&sector);
         prop_assert!(Superblock::parse(&s).is_err());

@@ -1,7 +1,6 @@
-//! A DHCP client without sockets or a clock (RFC 2131 §4.4): what to send
-//! next, until when to wait, and the lease that came of it. Time is in
-//! milliseconds of any clock that only goes forward. Configuring the
-//! interface, and probing the address with ARP, are the caller's.
+//! A DHCP client, sans-IO (RFC 2131 §4.4). It returns the message to send, the
+//! time to wait for, and the lease. Times are milliseconds of a monotonic clock.
+//! The caller configures the interface and probes the address with ARP.
 
 use core::net::Ipv4Addr;
 
@@ -10,19 +9,19 @@ use crate::wire::{AddrList, Error, MessageType, Reply, Request, code};
 /// A lease time of all ones never ends (RFC 2131 §3.3).
 const INFINITE: u32 = u32::MAX;
 
-/// REQUESTs for an offer before the client starts over.
+/// Number of REQUESTs for an offer before the client starts over.
 const MAX_REQUESTS: u8 = 4;
 
-/// Least time between two requests to extend a lease (RFC 2131 §4.4.5).
+/// Shortest time between two requests to extend a lease (RFC 2131 §4.4.5).
 const MIN_EXTEND_MS: u64 = 60_000;
 
 /// Pause after a DECLINE (RFC 2131 §3.1 point 5).
 const DECLINE_PAUSE_MS: u64 = 10_000;
 
-/// The longest message the client takes, an unfragmented Ethernet datagram.
+/// The longest message that the client accepts: an unfragmented Ethernet datagram.
 const MAX_MESSAGE_SIZE: u16 = 1500;
 
-/// Options that the client asks for.
+/// Options that the client requests.
 const PARAMETER_LIST: &[u8] = &[
     code::SUBNET_MASK,
     code::ROUTER,
@@ -31,34 +30,34 @@ const PARAMETER_LIST: &[u8] = &[
     code::REBINDING_TIME,
 ];
 
-/// Who the client is and how patient.
+/// Configuration of a client: identity and timeouts.
 #[derive(Debug, Clone, Copy)]
 pub struct Config<'a> {
-    /// The interface's Ethernet address. Option 61 is made of it, type 1 in
-    /// front, as iPXE does.
+    /// The interface's Ethernet address. Option 61 is type 1 and this address, as
+    /// from iPXE.
     pub mac: [u8; 6],
-    /// Machine UUID in SMBIOS byte order, for option 97.
+    /// System UUID in SMBIOS byte order, for option 97.
     pub uuid: Option<[u8; 16]>,
     /// Option 60.
     pub class_id: Option<&'a [u8]>,
     /// Option 12.
     pub host_name: Option<&'a [u8]>,
-    /// Take offers from this server only.
+    /// Accept offers from this server only.
     pub server: Option<Ipv4Addr>,
-    /// Ask for broadcast replies: needed where frames to an address that the
-    /// interface does not have yet cannot be received.
+    /// Request broadcast replies, if the interface can't receive frames to an
+    /// address that it does not have yet.
     pub broadcast: bool,
-    /// Time before the first repetition; it doubles from one to the next, each
-    /// time a quarter longer or shorter at random.
+    /// Time before the first retransmission in milliseconds. It doubles each time,
+    /// with a random jitter of one quarter.
     pub first_timeout_ms: u32,
-    /// Where the doubling ends.
+    /// Upper limit of the doubling in milliseconds.
     pub max_timeout_ms: u32,
 }
 
 impl Config<'_> {
-    /// A client that is known by its address alone and repeats after 1 s,
-    /// doubling to 16 s. RFC 2131's 4 s to 64 s would add to the half minute
-    /// for which a switch port that has just come up loses everything.
+    /// Creates a configuration with the address only and retransmissions after 1 s
+    /// to 16 s. RFC 2131's 4 s to 64 s would add to the half minute during which a
+    /// switch port that comes up drops all frames.
     #[must_use]
     pub const fn new(mac: [u8; 6]) -> Self {
         Self {
@@ -74,7 +73,7 @@ impl Config<'_> {
     }
 }
 
-/// Where a message goes; always from port 68 to port 67.
+/// The destination of a message, from port 68 to port 67.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
     /// From 0.0.0.0, or the leased address while rebinding, to
@@ -84,43 +83,43 @@ pub enum Destination {
     Unicast(Ipv4Addr),
 }
 
-/// What [`Client::poll`] asks for.
+/// The next action of the caller, from [`Client::poll`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Send the first `len` bytes of the buffer, then poll again.
     Send {
-        /// Bytes written.
+        /// Number of bytes written.
         len: usize,
-        /// Where to.
+        /// The destination.
         to: Destination,
     },
     /// Nothing to do before this time, or until a message is processed.
     Wait(u64),
-    /// The lease has run out: take the address off the interface, then poll
-    /// again; the client starts over.
+    /// The lease expired. Remove the address from the interface, then poll again;
+    /// the client starts over.
     Expired,
 }
 
-/// What a processed message changed.
+/// The result of a processed message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// Nothing: not for this client, not expected, or not a DHCP message.
+    /// No change: the message is malformed, unexpected or of another client.
     Ignored,
-    /// An offer was taken; poll to send the REQUEST.
+    /// The client accepted an offer. Poll to send the REQUEST.
     Offered,
-    /// There is a lease where there was none.
+    /// The client got a lease.
     Bound,
     /// The lease was extended. Its parameters may differ.
     Renewed,
-    /// The server refused. The address, if any, is to be taken off the
-    /// interface; the client starts over.
+    /// The server sent a NAK. Remove the address from the interface; the client
+    /// starts over.
     Refused,
 }
 
-/// Where the client stands (RFC 2131 figure 5).
+/// The state of the client (RFC 2131 figure 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// About to look for servers.
+    /// INIT: sends a DISCOVER at the next poll.
     Init,
     /// Waiting for an offer.
     Selecting,
@@ -134,12 +133,12 @@ pub enum State {
     Rebinding,
 }
 
-/// What a server granted.
+/// A lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
     /// The client's address.
     pub ip: Ipv4Addr,
-    /// Its mask; 255.255.255.255 where the server told none.
+    /// The subnet mask; 255.255.255.255 if the server sent none.
     pub mask: Ipv4Addr,
     /// The first router.
     pub router: Option<Ipv4Addr>,
@@ -147,17 +146,17 @@ pub struct Lease {
     pub dns: AddrList,
     /// The server that granted it.
     pub server: Ipv4Addr,
-    /// The server of the next boot step, if told.
+    /// The server of the next boot step, if the server sent one.
     pub next_server: Option<Ipv4Addr>,
-    /// When to begin to extend it (T1).
+    /// Time T1: renew the lease.
     pub renew_at: u64,
-    /// When to ask any server (T2).
+    /// Time T2: rebind with any server.
     pub rebind_at: u64,
-    /// When it ends; `u64::MAX` for never.
+    /// Time of expiry; `u64::MAX` for never.
     pub expires_at: u64,
 }
 
-/// The client.
+/// A DHCP client.
 #[derive(Debug, Clone)]
 pub struct Client<'a> {
     config: Config<'a>,
@@ -165,9 +164,9 @@ pub struct Client<'a> {
     machine_id: Option<[u8; 17]>,
     state: State,
     xid: u32,
-    /// When the present attempt began, for `secs`.
+    /// Start of the current attempt, for `secs`.
     began: u64,
-    /// When to act next in the present state.
+    /// Time of the next action in the current state.
     act_at: u64,
     timeout_ms: u32,
     tries: u8,
@@ -176,7 +175,7 @@ pub struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    /// A client that looks for servers at its first poll.
+    /// Creates a client. Its first poll sends a DISCOVER.
     #[must_use]
     pub fn new(config: Config<'a>) -> Self {
         let [a, b, c, d, e, f] = config.mac;
@@ -200,26 +199,26 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Where the client stands.
+    /// Returns the state.
     #[must_use]
     pub const fn state(&self) -> State {
         self.state
     }
 
-    /// The lease, from [`Event::Bound`] to [`Action::Expired`] or
+    /// Returns the lease, from [`Event::Bound`] to [`Action::Expired`] or
     /// [`Event::Refused`].
     #[must_use]
     pub const fn lease(&self) -> Option<&Lease> {
         self.lease.as_ref()
     }
 
-    /// What to do at time `now`. `random` is a fresh random word: transaction
-    /// ids and jitter are made of it. A message is written into `buf`; 548
-    /// bytes hold one whose class and host name are 80 bytes or less.
+    /// Returns the next action at the time `now`. `random` is a new random word for
+    /// transaction ids and jitter. A message is written into `buf`; 548 bytes are
+    /// enough for a class and a host name of 80 bytes together.
     ///
     /// # Errors
-    /// [`Error::NoRoom`], [`Error::OptionTooLong`]: of the configuration, or
-    /// of a buffer that is too short.
+    /// [`Error::NoRoom`] or [`Error::OptionTooLong`]: the configuration is too long
+    /// or the buffer too short.
     pub fn poll(&mut self, now: u64, random: u32, buf: &mut [u8]) -> Result<Action, Error> {
         if let Some(lease) = self.lease {
             if now >= lease.expires_at {
@@ -261,7 +260,7 @@ impl<'a> Client<'a> {
             }
             State::Bound | State::Renewing | State::Rebinding => {
                 let ciaddr = self.lease.map_or(Ipv4Addr::UNSPECIFIED, |lease| lease.ip);
-                // The address is on the interface: a unicast reply arrives.
+                // The interface has the address, so a unicast reply arrives.
                 Request {
                     ciaddr,
                     broadcast: false,
@@ -278,7 +277,7 @@ impl<'a> Client<'a> {
         Ok(Action::Send { len, to })
     }
 
-    /// Takes the UDP payload of a datagram to port 68.
+    /// Processes the UDP payload of a datagram to port 68.
     pub fn process(&mut self, now: u64, payload: &[u8]) -> Event {
         let Ok(reply) = Reply::parse(payload) else {
             return Event::Ignored;
@@ -306,14 +305,14 @@ impl<'a> Client<'a> {
                 self.process_ack(now, &reply)
             }
             (State::Requesting | State::Renewing | State::Rebinding, MessageType::Nak) => {
-                // Before the lease is in rebinding only its own server may
-                // take it away.
+                // Before rebinding, only the server of the lease can refuse
+                // it.
                 if self.state != State::Rebinding && Some(reply.server_id) != self.peer() {
                     return Event::Ignored;
                 }
                 self.start_over(now);
-                // Straight back would be a tight loop with a server that
-                // refuses each time.
+                // The pause prevents a tight loop with a server that refuses
+                // each time.
                 self.act_at = now.saturating_add(u64::from(self.config.first_timeout_ms));
                 Event::Refused
             }
@@ -321,9 +320,9 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Writes a DECLINE, to be broadcast: ARP has shown that somebody else
-    /// uses the leased address. The client pauses for 10 s and starts over.
-    /// Without a lease there is nothing to write: `None`.
+    /// Writes a DECLINE for broadcast, after ARP found another host with the leased
+    /// address. The client pauses for 10 s and starts over. Returns `None` without
+    /// a lease.
     ///
     /// # Errors
     /// [`Error::NoRoom`].
@@ -334,7 +333,7 @@ impl<'a> Client<'a> {
         let len = Request {
             requested_ip: Some(lease.ip),
             server_id: Some(lease.server),
-            ..self.farewell(MessageType::Decline)
+            ..self.closing_message(MessageType::Decline)
         }
         .emit(buf)?;
         self.start_over(now);
@@ -342,9 +341,9 @@ impl<'a> Client<'a> {
         Ok(Some(len))
     }
 
-    /// Writes a RELEASE, to be sent to the lease's server (given back) before
-    /// the address is taken off the interface. The client starts over if it is
-    /// polled again. Without a lease there is nothing to write: `None`.
+    /// Writes a RELEASE and returns the server to send it to, before the caller
+    /// removes the address. The client starts over at the next poll. Returns `None`
+    /// without a lease.
     ///
     /// # Errors
     /// [`Error::NoRoom`].
@@ -359,7 +358,7 @@ impl<'a> Client<'a> {
         let len = Request {
             ciaddr: lease.ip,
             server_id: Some(lease.server),
-            ..self.farewell(MessageType::Release)
+            ..self.closing_message(MessageType::Release)
         }
         .emit(buf)?;
         self.start_over(now);
@@ -378,10 +377,9 @@ impl<'a> Client<'a> {
             (u64::MAX, u64::MAX, u64::MAX)
         } else {
             let whole = u64::from(seconds);
-            // Times that are not in order would make the client ask without
-            // pause, or never: then RFC 2131's fractions.
-            let told = reply.renewal_secs.zip(reply.rebinding_secs);
-            let (t1, t2) = told
+            // Uses RFC 2131's default fractions if T1 and T2 are not in order.
+            let times = reply.renewal_secs.zip(reply.rebinding_secs);
+            let (t1, t2) = times
                 .map(|(t1, t2)| (u64::from(t1), u64::from(t2)))
                 .filter(|(t1, t2)| *t1 > 0 && t1 <= t2 && *t2 <= whole)
                 .unwrap_or((whole / 2, whole * 7 / 8));
@@ -409,7 +407,7 @@ impl<'a> Client<'a> {
         event
     }
 
-    /// The server whose answer counts.
+    /// Returns the server whose answers the client accepts.
     fn peer(&self) -> Option<Ipv4Addr> {
         match self.offer {
             Some((_, server)) => Some(server),
@@ -431,7 +429,7 @@ impl<'a> Client<'a> {
         self.act_at = now;
     }
 
-    /// Sets when the message just written is repeated.
+    /// Sets the time of the retransmission.
     fn schedule(&mut self, now: u64, random: u32) {
         self.tries = self.tries.saturating_add(1);
         let extending = self.lease.map(|lease| match self.state {
@@ -439,12 +437,12 @@ impl<'a> Client<'a> {
             _ => lease.rebind_at,
         });
         if let Some(end) = extending {
-            // Half of what is left, but not more often than once a minute.
+            // Half of the remaining time, but at least a minute.
             let left = end.saturating_sub(now);
             self.act_at = now.saturating_add((left / 2).max(MIN_EXTEND_MS)).min(end);
             return;
         }
-        // Between three and five quarters.
+        // Jitter: three to five quarters.
         let base = u64::from(self.timeout_ms);
         let jitter = base / 2 * u64::from(random >> 16) / 0xffff;
         self.act_at = now.saturating_add(base * 3 / 4 + jitter);
@@ -469,9 +467,8 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// A DECLINE or RELEASE: it may hold little but who is meant (RFC 2131
-    /// table 5).
-    fn farewell(&self, message_type: MessageType) -> Request<'_> {
+    /// Creates a DECLINE or RELEASE with the options of RFC 2131 table 5.
+    fn closing_message(&self, message_type: MessageType) -> Request<'_> {
         Request {
             client_id: Some(&self.client_id),
             ..Request::new(message_type, self.xid, self.config.mac)
@@ -479,7 +476,7 @@ impl<'a> Client<'a> {
     }
 }
 
-/// Whether one machine can have this address.
+/// Returns whether a host can have this address.
 fn is_host(ip: Ipv4Addr) -> bool {
     !ip.is_unspecified() && !ip.is_broadcast() && !ip.is_multicast() && !ip.is_loopback()
 }

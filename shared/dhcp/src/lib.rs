@@ -1,7 +1,7 @@
 //! DHCPv4 for machines that boot from the network: the messages as bytes and
-//! as values, the destination of a reply, and a small client. `no_std`, no heap,
-//! no dependencies; no sockets, no clock, no lease table and no policy of which
-//! client gets which address.
+//! as values, the destination of a reply, and a small client. `no_std`, no
+//! heap, no sockets, no clock, no lease table and no policy of which client gets
+//! which address.
 //!
 //! * [`wire`]: [`wire::Packet`], a view over a message; [`wire::Request`] and
 //!   [`wire::Reply`], the values in it (RFC 2131, 2132), with what PXE, UEFI

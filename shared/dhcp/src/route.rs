@@ -1,5 +1,5 @@
-//! Where a reply goes (RFC 2131 §4.1): a rule over two messages, with no
-//! sockets and no state.
+//! The destination of a reply (RFC 2131 §4.1). It depends on request and reply
+//! only.
 
 use core::net::Ipv4Addr;
 
@@ -15,20 +15,20 @@ pub enum Route {
     Unicast(Ipv4Addr),
     /// To 255.255.255.255 port 68, on the network that the request came from.
     Broadcast,
-    /// To port 68 of an address that the client does not answer ARP for yet:
-    /// a frame straight to its hardware address.
+    /// To port 68 of an address for which the client does not answer ARP yet: a
+    /// frame to its hardware address.
     RawUnicast {
         /// The client's `chaddr`.
         mac: [u8; 6],
-        /// The `yiaddr` it is given.
+        /// The assigned address `yiaddr`.
         ip: Ipv4Addr,
     },
 }
 
-/// Decides where `reply`, the answer to `request`, is sent.
+/// Returns the destination of `reply`, the answer to `request`.
 ///
-/// An answer that gives no address to a client that has none (NAK, or an ACK
-/// to an INFORM without `ciaddr`) is broadcast: nothing else would reach it.
+/// A reply without an address to a client without an address (a NAK, or an ACK to
+/// an INFORM without `ciaddr`) is broadcast.
 #[must_use]
 pub fn reply_route(request: &Request<'_>, reply: &Reply<'_>) -> Route {
     if !request.giaddr.is_unspecified() {

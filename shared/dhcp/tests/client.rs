@@ -1,4 +1,4 @@
-//! The client against a server that the test plays with wire messages.
+//! Tests the client with wire messages of a scripted server.
 
 mod common;
 
@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 const ADDR: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
 const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 
-/// A client with its clock and its random numbers.
+/// A client with a clock and random numbers.
 struct Rig<'a> {
     client: Client<'a>,
     now: u64,
@@ -41,7 +41,7 @@ impl<'a> Rig<'a> {
         (action, buf[..len].to_vec())
     }
 
-    /// Lets time pass until there is something else to do than waiting.
+    /// Advances the time until the client's action is not a wait.
     fn run(&mut self) -> (Action, Vec<u8>) {
         loop {
             match self.poll() {
@@ -54,7 +54,7 @@ impl<'a> Rig<'a> {
         }
     }
 
-    /// The next message, when it is sent, and where to.
+    /// Returns the next message and its destination.
     fn sent(&mut self) -> (Vec<u8>, Destination) {
         match self.run() {
             (Action::Send { to, .. }, bytes) => (bytes, to),
@@ -82,7 +82,7 @@ impl<'a> Rig<'a> {
         self.client.process(self.now, &buf[..len])
     }
 
-    /// From nothing to a lease.
+    /// Runs DISCOVER to ACK.
     fn bind(&mut self, change: impl Fn(&mut Reply<'_>)) {
         let (discover, _) = self.sent();
         assert_eq!(
@@ -99,7 +99,7 @@ impl<'a> Rig<'a> {
 }
 
 #[test]
-fn four_messages_make_a_lease() {
+fn discover_offer_request_ack_gives_a_lease() {
     let config = Config {
         uuid: Some(common::UUID),
         class_id: Some(b"farrier-agent"),
@@ -153,7 +153,7 @@ fn four_messages_make_a_lease() {
 }
 
 #[test]
-fn silence_is_met_with_growing_jittered_pauses() {
+fn unanswered_messages_are_repeated_with_backoff_and_jitter() {
     let mut rig = Rig::new(Config::new(MAC));
     let mut last = None;
     let mut expected = 1_000;
@@ -178,7 +178,7 @@ fn silence_is_met_with_growing_jittered_pauses() {
 }
 
 #[test]
-fn only_fitting_answers_count() {
+fn mismatched_replies_are_ignored() {
     let mut rig = Rig::new(Config {
         server: Some(SERVER),
         ..Config::new(MAC)
@@ -231,7 +231,7 @@ fn only_fitting_answers_count() {
 }
 
 #[test]
-fn another_server_can_neither_grant_nor_refuse_an_offer() {
+fn another_server_can_not_ack_or_nak_an_offer() {
     let mut rig = Rig::new(Config::new(MAC));
     let (discover, _) = rig.sent();
     rig.answer(&discover, MessageType::Offer, |_| ());
@@ -246,7 +246,7 @@ fn another_server_can_neither_grant_nor_refuse_an_offer() {
         rig.answer(&request, MessageType::Nak, |_| ()),
         Event::Refused
     );
-    // Not at once, but again with a fresh transaction.
+    // Not at once, and with a new transaction id.
     let refused_at = rig.now;
     let (again, _) = rig.sent();
     assert!(rig.now >= refused_at + 1_000);
@@ -256,7 +256,7 @@ fn another_server_can_neither_grant_nor_refuse_an_offer() {
 }
 
 #[test]
-fn an_offer_that_is_not_honoured_is_dropped() {
+fn unacknowledged_offer_is_dropped() {
     let mut rig = Rig::new(Config::new(MAC));
     let (discover, _) = rig.sent();
     rig.answer(&discover, MessageType::Offer, |_| ());
@@ -268,7 +268,7 @@ fn an_offer_that_is_not_honoured_is_dropped() {
 }
 
 #[test]
-fn leases_are_renewed_then_rebound_then_lost() {
+fn lease_is_renewed_then_rebound_then_expires() {
     let mut rig = Rig::new(Config {
         broadcast: true,
         ..Config::new(MAC)
@@ -289,7 +289,7 @@ fn leases_are_renewed_then_rebound_then_lost() {
     assert_eq!(rig.answer(&bytes, MessageType::Ack, |_| ()), Event::Renewed);
     assert_eq!(rig.client.lease().unwrap().expires_at, rig.now + 1_000_000);
 
-    // No answer: a few repetitions, not more than one a minute, then anybody.
+    // No answer: at most one repetition a minute, then rebinding.
     let renewed_at = rig.now;
     let mut times = Vec::new();
     let (expired, mut last) = loop {
@@ -325,7 +325,7 @@ fn leases_are_renewed_then_rebound_then_lost() {
 }
 
 #[test]
-fn any_server_may_answer_a_rebinding_client() {
+fn any_server_can_answer_a_rebinding_client() {
     for kind in [MessageType::Ack, MessageType::Nak] {
         let mut rig = Rig::new(Config::new(MAC));
         rig.bind(|_| ());
@@ -347,7 +347,7 @@ fn any_server_may_answer_a_rebinding_client() {
 }
 
 #[test]
-fn told_times_count_when_they_are_in_order() {
+fn renewal_times_of_the_server_count_if_in_order() {
     let times = |t1, t2| {
         let mut rig = Rig::new(Config::new(MAC));
         rig.bind(|r| (r.renewal_secs, r.rebinding_secs) = (Some(t1), Some(t2)));
@@ -365,7 +365,7 @@ fn told_times_count_when_they_are_in_order() {
 }
 
 #[test]
-fn a_lease_without_end_is_never_renewed() {
+fn infinite_lease_is_not_renewed() {
     let mut rig = Rig::new(Config::new(MAC));
     rig.bind(|r| r.lease_secs = Some(u32::MAX));
     assert_eq!(rig.poll().0, Action::Wait(u64::MAX));
@@ -374,7 +374,7 @@ fn a_lease_without_end_is_never_renewed() {
 }
 
 #[test]
-fn decline_and_release_say_what_table_5_allows() {
+fn decline_and_release_follow_table_5() {
     let mut rig = Rig::new(Config {
         host_name: Some(b"n1"),
         ..Config::new(MAC)

@@ -1,16 +1,16 @@
-//! Known messages, byte for byte.
+//! Known messages byte for byte.
 
 mod common;
 
 use common::*;
 use farrier_dhcp::wire::{
-    Arch, ArchList, ClientClass, ClientIdentity, Error, MessageType, Packet, Platform, Reply,
-    Request, Undi,
+    Arch, ArchList, ClientClass, ClientIdentity, Error, IpxeFeatures, MessageType, Packet,
+    Platform, Reply, Request, Undi,
 };
 use std::net::Ipv4Addr;
 
 #[test]
-fn ovmf_discover_is_understood() {
+fn ovmf_discover_is_parsed() {
     let bytes = ovmf_discover();
     let request = Request::parse(&bytes).unwrap();
     assert_eq!(request.message_type, MessageType::Discover);
@@ -35,22 +35,25 @@ fn ovmf_discover_is_understood() {
 }
 
 #[test]
-fn ipxe_discover_is_understood() {
+fn ipxe_discover_is_parsed() {
     let bytes = ipxe_discover();
     let request = Request::parse(&bytes).unwrap();
     assert!(request.is_ipxe());
-    let features = request.ipxe_features();
-    assert!(features.http() && features.bzimage() && features.tftp() && features.nfs());
-    assert!(!features.efi() && !features.https() && !features.vlan());
-    assert!(features.is_usable());
-    assert_eq!(features.version, Some([1, 0, 0]));
-    assert_eq!(features.bus_id, Some((1, 0x1af4, 0x1000)));
+    let options = request.ipxe_options();
+    let present =
+        IpxeFeatures::HTTP | IpxeFeatures::BZIMAGE | IpxeFeatures::TFTP | IpxeFeatures::NFS;
+    let absent = IpxeFeatures::EFI | IpxeFeatures::HTTPS | IpxeFeatures::VLAN;
+    assert!(options.features.contains(present));
+    assert!(!options.features.intersects(absent));
+    assert!(options.is_usable());
+    assert_eq!(options.version, Some([1, 0, 0]));
+    assert_eq!(options.bus_id, Some((1, 0x1af4, 0x1000)));
     let id = [1, 0x52, 0x54, 0x00, 0x12, 0x34, 0x56];
     assert_eq!(request.identity(), ClientIdentity::ClientId(&id));
 }
 
 #[test]
-fn a_uuid_that_says_nothing_is_none() {
+fn unset_uuid_is_none() {
     let uuid = |id: &[u8]| {
         let bytes = message(1, &options(&[(53, &[1]), (97, id)]));
         let request = Request::parse(&bytes).unwrap();
@@ -67,7 +70,7 @@ fn a_uuid_that_says_nothing_is_none() {
 }
 
 #[test]
-fn bios_discover_is_understood() {
+fn bios_discover_is_parsed() {
     let bytes = bios_discover();
     let request = Request::parse(&bytes).unwrap();
     assert_eq!(request.arch().map(Arch::platform), Some(Platform::Bios));
@@ -145,7 +148,7 @@ fn offer_to_ovmf_byte_for_byte() {
 }
 
 #[test]
-fn nak_carries_what_it_may_and_no_more() {
+fn nak_has_only_the_options_of_table_3() {
     // RFC 2131 table 3, plus option 61 (RFC 6842) and option 82.
     let mut bytes = ipxe_discover();
     bytes[CIADDR] = 10;
@@ -175,7 +178,7 @@ fn short_messages_are_padded_to_bootp_length() {
 }
 
 #[test]
-fn messages_that_are_not_ours_are_refused() {
+fn malformed_messages_fail() {
     let good = || message(1, &options(&[(53, &[1])]));
     let parse = |bytes: &[u8]| Request::parse(bytes).map(|_| ());
     let with = |change: &dyn Fn(&mut Vec<u8>)| {
@@ -207,7 +210,7 @@ fn messages_that_are_not_ours_are_refused() {
         Err(Error::BadOption)
     );
     assert_eq!(parse(&message(1, &[53, 1, 1, 12])), Err(Error::BadOption));
-    // END missing, filler in between, and rubbish behind END: all seen.
+    // END missing, padding in between, and bytes behind END.
     assert_eq!(parse(&message(1, &[53, 1, 1])), Ok(()));
     assert_eq!(
         parse(&message(1, &[0, 0, 53, 1, 1, 0, 255, 12, 99])),
@@ -228,7 +231,7 @@ fn first_of_repeated_options_counts() {
 }
 
 #[test]
-fn options_in_overloaded_fields_are_read() {
+fn options_in_overloaded_fields_are_parsed() {
     // RFC 2132 §9.3: 1 is file, 2 is sname, 3 both; file comes first.
     for overload in 0..=3 {
         let mut bytes = message(1, &options(&[(52, &[overload]), (53, &[1])]));
@@ -238,26 +241,26 @@ fn options_in_overloaded_fields_are_read() {
         let expected: [Option<&[u8]>; 4] = [None, Some(b"one"), Some(b"two"), Some(b"one")];
         assert_eq!(request.host_name, expected[usize::from(overload)]);
     }
-    // The type itself may lie there, and an option 52 there counts for nothing.
+    // The type can be there, and an option 52 there is ignored.
     let mut bytes = message(1, &options(&[(52, &[1])]));
     bytes[FILE..FILE + 7].copy_from_slice(&[52, 1, 3, 53, 1, 1, 255]);
     bytes[SNAME..SNAME + 4].copy_from_slice(&[12, 1, b'x', 255]);
     let request = Request::parse(&bytes).unwrap();
     assert_eq!(request.host_name, None);
-    // An option may not run on from one field into the next.
+    // An option must not continue in the next field.
     bytes[FILE..FILE + 128].fill(0);
     bytes[FILE + 126..FILE + 128].copy_from_slice(&[12, 1]);
     assert_eq!(Request::parse(&bytes), Err(Error::BadOption));
 }
 
 #[test]
-fn architecture_lists() {
+fn architecture_lists_are_parsed() {
     let list = ArchList(&[0, 16, 0, 7, 9]);
     assert_eq!(
         list.iter().collect::<Vec<_>>(),
         [Arch::X64_HTTP, Arch::X64_UEFI]
     );
-    // Both numbers that x86-64 UEFI goes by.
+    // Both numbers of x86-64 UEFI.
     assert_eq!(Arch(7).platform(), Platform::X64);
     assert_eq!(Arch(9).platform(), Platform::X64);
     let known = [
@@ -289,7 +292,7 @@ fn architecture_lists() {
 }
 
 #[test]
-fn class_identifiers() {
+fn class_identifiers_are_parsed() {
     let pxe = |arch, undi| ClientClass::Pxe { arch, undi };
     assert_eq!(ClientClass::parse(b"PXEClient"), pxe(None, None));
     assert_eq!(ClientClass::parse(b"PXEClient\0"), pxe(None, None));
@@ -303,7 +306,7 @@ fn class_identifiers() {
     for class in other {
         assert_eq!(ClientClass::parse(class), ClientClass::Other);
     }
-    // Damaged parts are left out, the rest stands.
+    // Malformed parts are omitted, the rest is parsed.
     assert_eq!(ClientClass::parse(b"PXEClient:Arch:x"), pxe(None, None));
     assert_eq!(ClientClass::parse(b"PXEClient:Arch:99999"), pxe(None, None));
     assert_eq!(

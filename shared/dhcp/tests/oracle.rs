@@ -1,5 +1,4 @@
-//! An independent codec, `dhcproto`, reads what we write, and we read what it
-//! writes.
+//! Exchanges messages with an independent codec, `dhcproto`, in both directions.
 
 mod common;
 
@@ -24,7 +23,7 @@ fn bytes(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn our_requests_are_read(
+    fn dhcproto_parses_emitted_requests(
         xid in any::<u32>(),
         secs in any::<u16>(),
         broadcast in any::<bool>(),
@@ -82,7 +81,7 @@ proptest! {
     }
 
     #[test]
-    fn our_replies_are_read(
+    fn dhcproto_parses_emitted_replies(
         xid in any::<u32>(),
         broadcast in any::<bool>(),
         yiaddr in addr(),
@@ -125,7 +124,7 @@ proptest! {
         prop_assert_eq!((read.yiaddr(), read.giaddr(), read.siaddr()), (yiaddr, giaddr, next_server));
         let opts = read.opts();
         prop_assert!(opts.has_msg_type(v4::MessageType::Offer));
-        // `dhcproto` does not read overloaded fields: here all options fit.
+        // `dhcproto` ignores overloaded fields, so all options fit here.
         prop_assert!(opts.get(C::OptionOverload).is_none());
         let file = read.fname().and_then(|file| file.strip_suffix(b"\0"));
         prop_assert_eq!(file, Some(boot_file.as_bytes()));
@@ -158,7 +157,7 @@ proptest! {
     }
 
     #[test]
-    fn foreign_requests_are_read(
+    fn requests_of_dhcproto_are_parsed(
         xid in any::<u32>(),
         giaddr in addr(),
         broadcast in any::<bool>(),
@@ -203,7 +202,7 @@ proptest! {
     }
 
     #[test]
-    fn foreign_replies_are_read(
+    fn replies_of_dhcproto_are_parsed(
         xid in any::<u32>(),
         yiaddr in addr(),
         siaddr in addr(),

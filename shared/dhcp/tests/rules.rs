@@ -1,11 +1,11 @@
-//! The conventions of the field, and what RFC 2131 says about replies.
+//! Tests the rules of RFC 2131 and the conventions of boot clients for replies.
 
 mod common;
 
 use common::*;
 use farrier_dhcp::route::{Route, reply_route};
 use farrier_dhcp::wire::{
-    DhcpOption, Error, IpxeFeatures, MessageType, Packet, Reply, Request, is_ipxe_user_class,
+    DhcpOption, Error, IpxeOptions, MessageType, Packet, Reply, Request, is_ipxe_user_class,
 };
 use std::net::Ipv4Addr;
 
@@ -18,8 +18,8 @@ fn emit(reply: &Reply<'_>) -> Vec<u8> {
     buf[..len].to_vec()
 }
 
-/// The first option with this code, where a client that knows no overload
-/// would look.
+/// Returns the first option with this code as a client without support of option
+/// overload finds it.
 fn plain_option(bytes: &[u8], code: u8) -> Option<Vec<u8>> {
     let mut rest = &bytes[OPTIONS..];
     loop {
@@ -69,7 +69,7 @@ fn replies_take_the_route_of_rfc_2131() {
     assert_eq!(ack(&flagged), Route::Broadcast);
     assert_eq!(ack(&renewing), Route::Unicast(ADDR));
     assert_eq!(ack(&relayed), Route::Relay(RELAY));
-    // giaddr goes before all else.
+    // giaddr has the highest precedence.
     let all = Request {
         giaddr: RELAY,
         ciaddr: ADDR,
@@ -77,7 +77,7 @@ fn replies_take_the_route_of_rfc_2131() {
         ..base
     };
     assert_eq!(ack(&all), Route::Relay(RELAY));
-    // ciaddr goes before the flag.
+    // ciaddr precedes the flag.
     assert_eq!(
         ack(&Request {
             broadcast: true,
@@ -91,7 +91,7 @@ fn replies_take_the_route_of_rfc_2131() {
     assert_eq!(nak(&relayed), Route::Relay(RELAY));
     assert!(Reply::answering(&relayed, MessageType::Nak, SERVER).broadcast);
     assert!(!Reply::answering(&base, MessageType::Nak, SERVER).broadcast);
-    // INFORM: the client has an address and is given none.
+    // INFORM: the client has an address and gets none.
     let inform = Request {
         message_type: MessageType::Inform,
         ..renewing
@@ -116,7 +116,7 @@ fn broadcast_flag_is_the_top_bit() {
 }
 
 #[test]
-fn boot_file_and_server_stand_in_fields_and_options() {
+fn boot_file_and_server_are_in_fields_and_options() {
     let request = Request::new(MessageType::Discover, XID, MAC);
     let mut reply = Reply::answering(&request, MessageType::Offer, SERVER);
     reply.next_server = Some(Ipv4Addr::new(192, 168, 205, 7));
@@ -127,7 +127,7 @@ fn boot_file_and_server_stand_in_fields_and_options() {
     assert_eq!(plain_option(&bytes, 66).unwrap(), b"192.168.205.7");
     assert_eq!(plain_option(&bytes, 67).unwrap(), b"ipxe.efi");
 
-    // 127 bytes and a NUL fill the field; a longer URL stands in 67 alone.
+    // 127 bytes and a NUL fill the field; a longer URL is in option 67 only.
     for (len, in_field) in [(127, true), (128, false), (255, false)] {
         let url = vec![b'u'; len];
         let bytes = emit(&Reply {
@@ -149,7 +149,7 @@ fn boot_file_and_server_stand_in_fields_and_options() {
 }
 
 #[test]
-fn boot_file_and_server_are_read_from_either_place() {
+fn boot_file_and_server_are_parsed_from_field_or_option() {
     let mut bytes = message(2, &options(&[(53, &[2]), (54, &[10, 0, 0, 1])]));
     bytes[FILE..FILE + 2].copy_from_slice(b"a\0");
     assert_eq!(Reply::parse(&bytes).unwrap().boot_file, Some(&b"a"[..]));
@@ -166,7 +166,7 @@ fn boot_file_and_server_are_read_from_either_place() {
 }
 
 #[test]
-fn classes_are_answered_in_kind() {
+fn reply_has_the_class_of_the_client() {
     let answer = |class| {
         let class_id = Some(class);
         let request = Request {
@@ -189,7 +189,7 @@ fn classes_are_answered_in_kind() {
 }
 
 #[test]
-fn ipxe_is_recognised_and_spared_the_proxydhcp_wait() {
+fn ipxe_does_not_wait_for_proxydhcp() {
     assert!(is_ipxe_user_class(b"iPXE"));
     assert!(is_ipxe_user_class(b"\x04iPXE"));
     assert!(is_ipxe_user_class(b"\x03foo\x04iPXE"));
@@ -197,7 +197,7 @@ fn ipxe_is_recognised_and_spared_the_proxydhcp_wait() {
     for class in others {
         assert!(!is_ipxe_user_class(class), "{class:?}");
     }
-    // Option 175 alone will do.
+    // Option 175 is enough.
     let request = Request {
         ipxe: Some(&[0x13, 1, 1]),
         ..Request::new(MessageType::Discover, XID, MAC)
@@ -206,29 +206,29 @@ fn ipxe_is_recognised_and_spared_the_proxydhcp_wait() {
     let bytes = emit(&Reply::answering(&request, MessageType::Offer, SERVER));
     assert_eq!(plain_option(&bytes, 175).unwrap(), [0xb0, 1, 1]);
     assert!(Reply::parse(&bytes).unwrap().no_pxedhcp);
-    // Nobody else is sent it.
+    // Other clients do not get it.
     let request = Request::new(MessageType::Discover, XID, MAC);
     let bytes = emit(&Reply::answering(&request, MessageType::Offer, SERVER));
     assert_eq!(plain_option(&bytes, 175), None);
 }
 
 #[test]
-fn a_nics_ipxe_is_trusted_only_with_http_and_an_image_type() {
-    let usable = |value: &[u8]| IpxeFeatures::parse(value).is_usable();
+fn ipxe_of_a_nic_is_usable_only_with_http_and_an_image_type() {
+    let usable = |value: &[u8]| IpxeOptions::parse(value).is_usable();
     assert!(usable(&[0x13, 1, 1, 0x18, 1, 1]));
     assert!(usable(&[0x13, 1, 1, 0x24, 1, 1]));
     assert!(!usable(&[0x13, 1, 1]));
     assert!(!usable(&[0x18, 1, 1, 0x24, 1, 1]));
-    // Version 0 is absence; damage ends the list.
+    // Version 0 means absent; a malformed sub-option ends the list.
     assert!(!usable(&[0x13, 1, 0, 0x18, 1, 1]));
     assert!(!usable(&[0x18, 1, 1, 0x13, 9, 1]));
     assert!(!usable(&[]));
 }
 
 #[test]
-fn relay_information_is_echoed_whole_and_last() {
-    // Circuit id, remote id, and an unknown sub-option that is damaged: the
-    // relay's affair, not ours.
+fn relay_information_is_echoed_unchanged_and_last() {
+    // Circuit id, remote id, and a malformed unknown sub-option, which is echoed
+    // unchanged.
     let info = [1, 2, 0xaa, 0xbb, 2, 1, 0xcc, 5, 4, 10, 2, 0, 0, 77, 200];
     let request = Request {
         giaddr: RELAY,
@@ -264,7 +264,7 @@ fn client_id_and_uuid_are_echoed() {
     assert_eq!(plain_option(&reply, 97).as_deref(), request.machine_id);
 }
 
-/// A reply with more and more options until it does not fit.
+/// Returns a reply with the given options.
 fn growing<'a>(request: &Request<'a>, extra: &'a [DhcpOption<'a>]) -> Reply<'a> {
     let mut reply = Reply::answering(request, MessageType::Ack, SERVER);
     reply.yiaddr = ADDR;
@@ -276,22 +276,22 @@ fn growing<'a>(request: &Request<'a>, extra: &'a [DhcpOption<'a>]) -> Reply<'a> 
 }
 
 #[test]
-fn message_size_is_honoured_and_overload_used_when_needed() {
+fn message_size_limit_is_kept_with_overload_if_needed() {
     let value = [0x11; 30];
     let extra = [DhcpOption {
         code: 224,
         data: &value,
     }; 40];
     let relay_info = [1, 4, 1, 2, 3, 4];
-    // Below 576 the option has no effect: that much everybody takes.
-    for (told, max) in [
+    // Below 576 the option has no effect: every client accepts 576 bytes.
+    for (sent, max) in [
         (None, 548),
         (Some(300), 548),
         (Some(576), 548),
         (Some(1472), 1444),
     ] {
         let request = Request {
-            max_message_size: told,
+            max_message_size: sent,
             relay_info: Some(&relay_info),
             ..Request::new(MessageType::Request, XID, MAC)
         };
@@ -310,11 +310,11 @@ fn message_size_is_honoured_and_overload_used_when_needed() {
             assert!(!options.is_malformed());
             let overload = plain_option(bytes, 52).map_or(0, |v| v[0]);
             seen[usize::from(overload)] = true;
-            // What relays and simple clients look for stays in plain sight.
+            // The options of relays and simple clients are not overloaded.
             assert_eq!(plain_option(bytes, 53).unwrap(), [5]);
             assert_eq!(plain_option(bytes, 54).unwrap(), SERVER.octets());
             assert_eq!(plain_option(bytes, 82).unwrap(), relay_info);
-            // The name is in `file` exactly while no options are.
+            // The name is in `file` if no options are.
             assert_eq!(bytes[FILE..].starts_with(b"http://"), overload & 1 == 0);
             assert_eq!(Reply::parse(bytes).unwrap().boot_file, reply.boot_file);
         }
@@ -324,8 +324,8 @@ fn message_size_is_honoured_and_overload_used_when_needed() {
 }
 
 #[test]
-fn room_is_kept_for_relay_information() {
-    // Whatever else there is, to the byte: option 82 is never crowded out.
+fn relay_information_always_has_room() {
+    // Option 82 has its room for every length of the other options.
     let relay_info = [7; 60];
     let request = Request {
         relay_info: Some(&relay_info),
@@ -354,7 +354,7 @@ fn room_is_kept_for_relay_information() {
 }
 
 #[test]
-fn too_small_buffers_are_refused_without_harm() {
+fn too_small_buffer_fails() {
     let request = Request::new(MessageType::Request, XID, MAC);
     let reply = growing(&request, &[]);
     for len in [0, 1, 239, 240, 299] {
@@ -379,7 +379,7 @@ fn each_side_sends_its_own_types_only() {
     let request = Request::new(MessageType::Discover, XID, MAC);
     let reply = Reply::answering(&request, MessageType::Discover, SERVER);
     assert_eq!(reply.emit(&mut buf), Err(Error::BadMessageType));
-    // A server's message is no request, and the other way round.
+    // A server's message is not a request, and the reverse.
     assert_eq!(
         Reply::parse(&message(1, &options(&[(53, &[2])]))),
         Err(Error::WrongOp)

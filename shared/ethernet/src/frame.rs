@@ -18,8 +18,8 @@ const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
 const PROTOCOL_UDP: u8 = 17;
 const TTL: u8 = 64;
 
-/// Why a frame is not a UDP datagram, or could not be written. The numbers are
-/// stable, for counters and logs.
+/// Why a frame can't be parsed or emitted. The numbers are stable, for counters and
+/// logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Error {
@@ -72,7 +72,7 @@ pub struct Header {
     pub dst_port: u16,
 }
 
-/// A received datagram with the headers it came in.
+/// A received datagram with the addresses of its headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UdpFrame<'a> {
     /// Ethernet source.
@@ -87,22 +87,22 @@ pub struct UdpFrame<'a> {
     pub src_port: u16,
     /// UDP destination port.
     pub dst_port: u16,
-    /// What the datagram carries, without Ethernet padding.
+    /// The payload without Ethernet padding.
     pub payload: &'a [u8],
 }
 
-/// What to do about the UDP checksum of a received frame.
+/// Handling of the UDP checksum of a received frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UdpChecksum {
     /// Verify it, unless it is zero: the sender computed none (RFC 768).
     Verify,
-    /// Pass it over. A virtual NIC hands frames of the same host on with the
-    /// checksum left to hardware that never comes.
+    /// Ignore it. A virtual NIC passes frames of the same host without a checksum,
+    /// which hardware offload would add.
     Ignore,
 }
 
-/// Reads an untagged Ethernet frame (without frame check sequence), verifying
-/// both checksums.
+/// Parses an untagged Ethernet frame without its frame check sequence. Verifies both
+/// checksums.
 ///
 /// # Errors
 /// Every [`Error`] but [`Error::NoRoom`].
@@ -110,7 +110,7 @@ pub fn parse(frame: &[u8]) -> Result<UdpFrame<'_>, Error> {
     parse_with(frame, UdpChecksum::Verify)
 }
 
-/// As [`parse`], with a choice about the UDP checksum.
+/// As [`parse`], with a choice for the UDP checksum.
 ///
 /// # Errors
 /// Every [`Error`] but [`Error::NoRoom`].
@@ -208,9 +208,9 @@ pub fn parse_with(frame: &[u8], check: UdpChecksum) -> Result<UdpFrame<'_>, Erro
     })
 }
 
-/// Writes the headers in front of a payload of `payload_len` bytes that
-/// already lies at [`HEADER_LEN`], so that nothing is copied. Gives the
-/// frame's length; padding to Ethernet's 60 bytes is the driver's.
+/// Writes the headers before a payload of `payload_len` bytes, which is already at
+/// [`HEADER_LEN`]. Returns the length of the frame in bytes. The driver pads it to
+/// Ethernet's 60 bytes.
 ///
 /// # Errors
 /// [`Error::NoRoom`] when the payload does not end within the buffer, or is

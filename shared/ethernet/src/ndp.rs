@@ -48,7 +48,7 @@ pub fn answer_solicitation(frame: &[u8], mac: [u8; 6], out: &mut [u8]) -> Option
     ] = ip;
     let (src, _) = addresses.split_first_chunk::<16>()?;
     let len = u16::from_be_bytes([*len_hi, *len_lo]);
-    // The eight bytes of a solicitation, then options, of which none matters.
+    // The eight bytes of a solicitation; the options behind them are ignored.
     let message = rest.get(..usize::from(len))?;
     let [kind, code, _, _, _, _, _, _, ..] = message else {
         return None;
@@ -61,7 +61,7 @@ pub fn answer_solicitation(frame: &[u8], mac: [u8; 6], out: &mut [u8]) -> Option
     if !is_solicitation || m0 & 1 != 0 {
         return None;
     }
-    // To the asker alone, or to all where it has no address yet.
+    // Unicast, or to all nodes if the sender has no address yet.
     let (dst_mac, dst) = match src {
         [0xfe, 0x80, ..] => ([m0, m1, m2, m3, m4, m5], *src),
         [0, ..] if *src == [0; 16] => (ALL_NODES_MAC, ALL_NODES),
@@ -84,7 +84,7 @@ pub fn answer_solicitation(frame: &[u8], mac: [u8; 6], out: &mut [u8]) -> Option
     Some(ANSWER_LEN)
 }
 
-/// The link-local address that belongs to an Ethernet address (RFC 4291
+/// Returns the link-local address of an Ethernet address (RFC 4291
 /// appendix A).
 fn link_local(mac: [u8; 6]) -> [u8; 16] {
     let [a, b, c, d, e, f] = mac;

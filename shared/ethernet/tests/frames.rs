@@ -1,4 +1,4 @@
-//! Ethernet, IPv4 and UDP around a message.
+//! Tests the Ethernet, IPv4 and UDP headers.
 
 use farrier_ethernet::frame::{self, BROADCAST, Error, HEADER_LEN, Header, UdpChecksum};
 use proptest::prelude::*;
@@ -40,8 +40,8 @@ fn fix_ip(frame: &mut [u8]) {
 }
 
 #[test]
-fn frame_byte_for_byte() {
-    // By hand: the IPv4 words sum to 0x2cf2f, folded 0xcf31; the UDP words with
+fn emitted_frame_has_the_golden_bytes() {
+    // Computed manually: the IPv4 words sum to 0x2cf2f, folded 0xcf31; the UDP words with
     // their pseudo-header (0x20a1b) to 0x2cf0f, folded 0xcf11.
     let expected = [
         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, 0x01, 0x08, 0x00, // Ethernet
@@ -76,7 +76,7 @@ fn checksums_are_verified() {
 }
 
 #[test]
-fn a_checksum_of_zero_is_sent_as_all_ones() {
+fn udp_checksum_of_zero_is_sent_as_all_ones() {
     // Two bytes of payload can bring the sum to any value: find zero.
     let frame = (0..=u16::MAX)
         .map(|word| emit(&word.to_be_bytes()))
@@ -87,7 +87,7 @@ fn a_checksum_of_zero_is_sent_as_all_ones() {
 }
 
 #[test]
-fn padding_and_ip_options_are_passed_over() {
+fn padding_and_ip_options_are_skipped() {
     let mut padded = emit(b"x");
     padded.resize(60, 0xee);
     assert_eq!(frame::parse(&padded).unwrap().payload, b"x");
@@ -102,7 +102,7 @@ fn padding_and_ip_options_are_passed_over() {
 }
 
 #[test]
-fn what_is_no_whole_datagram_is_refused() {
+fn malformed_frames_fail() {
     let good = emit(b"payload");
     let changed = |at: usize, value: u8| {
         let mut frame = good.clone();
@@ -136,7 +136,7 @@ fn what_is_no_whole_datagram_is_refused() {
 }
 
 #[test]
-fn payloads_that_cannot_be_sent_are_refused() {
+fn too_long_payloads_fail() {
     let mut buf = [0; 100];
     assert_eq!(frame::emit(&mut buf, &HEADER, 59), Err(Error::NoRoom));
     assert_eq!(

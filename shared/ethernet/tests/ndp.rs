@@ -1,4 +1,4 @@
-//! The answer to a router solicitation.
+//! Tests the answer to a router solicitation.
 
 use farrier_ethernet::ndp::{ANSWER_LEN, answer_solicitation};
 use proptest::collection::vec;
@@ -37,7 +37,7 @@ fn answer(frame: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn a_solicitation_is_answered_byte_for_byte() {
+fn solicitation_gets_the_golden_advertisement() {
     #[rustfmt::skip]
     let mut expected = [
         0x52, 0x54, 0, 0x12, 0x34, 0x56, 0x02, 0, 0, 0, 0, 0x01, 0x86, 0xdd,
@@ -58,7 +58,7 @@ fn a_solicitation_is_answered_byte_for_byte() {
 }
 
 #[test]
-fn an_asker_without_address_is_answered_by_multicast() {
+fn solicitation_without_address_is_answered_by_multicast() {
     // Eight bytes, padded to Ethernet's least length.
     let mut frame = SOLICITATION[..62].to_vec();
     frame[19] = 8;
@@ -74,7 +74,7 @@ fn an_asker_without_address_is_answered_by_multicast() {
 }
 
 #[test]
-fn nothing_else_is_answered() {
+fn other_frames_are_not_answered() {
     let mut good = SOLICITATION;
     fix(&mut good);
     for len in 0..good.len() {
@@ -104,7 +104,7 @@ fn nothing_else_is_answered() {
 
 proptest! {
     #[test]
-    fn random_frames_do_no_harm(
+    fn random_frames_do_not_panic(
         tail in vec(any::<u8>(), 0..120),
         keep in 0_usize..70,
         room in 0_usize..100,

@@ -1,19 +1,19 @@
-//! Request bodies: one way to pull them, however their length was told.
+//! Request bodies with a length or chunks, behind one interface.
 
 use crate::{BodyLength, Error, chunked};
 
-/// What [`Body::next`] finds.
+/// The result of [`Body::next`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'b> {
-    /// The next bytes of the body, never none.
+    /// The next bytes of the body, at least one.
     Data(&'b [u8]),
-    /// The input is used up and the body goes on.
+    /// The input is used up, and the body continues.
     More,
-    /// The body is complete; what is left of the input is the next request.
+    /// The body is complete. The rest of the input is the next request.
     End,
 }
 
-/// A request's body on its way in.
+/// The body of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Body {
     kind: Kind,
@@ -26,7 +26,7 @@ enum Kind {
 }
 
 impl Body {
-    /// The body that a head announces.
+    /// Creates the body that a head describes.
     pub const fn new(length: BodyLength) -> Self {
         Self {
             kind: match length {
@@ -36,7 +36,7 @@ impl Body {
         }
     }
 
-    /// Takes the next piece out of `input` and advances `input` past it.
+    /// Returns the next piece of `input` and advances `input` past it.
     ///
     /// # Errors
     ///

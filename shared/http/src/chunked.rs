@@ -1,28 +1,27 @@
-//! The chunked transfer coding (RFC 9112, section 7.1): taken apart for
-//! requests, put together for replies.
+//! The chunked transfer coding (RFC 9112, section 7.1): decodes requests, encodes
+//! responses.
 
 use crate::{Error, Piece};
 
-/// Most bytes in all size lines' extensions of one chunk, and in all
-/// trailers together.
+/// Largest number of bytes in the extensions of a chunk, and in all trailers.
 pub const MAX_LINE: u16 = 512;
 
-/// Bytes that [`frame`] puts ahead of a chunk's data.
+/// Bytes that [`frame`] writes before a chunk's data.
 pub const PREFIX: usize = 6;
-/// Bytes that [`frame`] puts behind a chunk's data.
+/// Bytes that [`frame`] writes behind a chunk's data.
 pub const SUFFIX: usize = 2;
-/// Most data in one chunk made by [`frame`].
+/// Largest number of data bytes in a chunk of [`frame`].
 pub const MAX_CHUNK: usize = 0xffff;
-/// What ends a chunked body that has no trailers.
+/// The end of a chunked body without trailers.
 pub const END: &[u8] = b"0\r\n\r\n";
 
-/// Makes one chunk in `buffer`: `fill` writes data into the slice that it is
-/// given and tells how much. Gives the length of the chunk to send, 0 where
-/// `fill` wrote nothing (a chunk without data would end the body) or where
-/// the buffer has no room for a single byte of data.
+/// Writes one chunk to `buffer`: `fill` writes data into its argument and returns
+/// the number of bytes. Returns the length of the chunk, 0 if `fill` wrote nothing
+/// (a chunk without data would end the body) or if the buffer has no room for a
+/// byte of data.
 ///
-/// The size is written with four digits, leading zeros included, so that the
-/// data need not be moved once its length is known.
+/// The size has four digits with leading zeros, so that the data does not move
+/// when its length is known.
 pub fn frame(buffer: &mut [u8], fill: impl FnOnce(&mut [u8]) -> usize) -> usize {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let room = buffer.len().saturating_sub(PREFIX + SUFFIX).min(MAX_CHUNK);
@@ -44,15 +43,13 @@ pub fn frame(buffer: &mut [u8], fill: impl FnOnce(&mut [u8]) -> usize) -> usize 
     PREFIX + length + SUFFIX
 }
 
-/// Takes a chunked body apart. Bytes go in as they come, in slices of any
-/// length.
+/// Decodes a chunked body from slices of any length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decoder {
     state: State,
-    /// Data of this chunk that is still to come; in a size line: its size
-    /// so far.
+    /// Remaining data of the chunk; in a size line: the size so far.
     left: u64,
-    /// Digits, or bytes of extensions or trailers, so far.
+    /// Number of digits, or of bytes of extensions or trailers, so far.
     count: u16,
 }
 
@@ -79,7 +76,7 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// A decoder that stands before the first chunk.
+    /// Creates a decoder at the first chunk.
     pub const fn new() -> Self {
         Self {
             state: State::Size,
@@ -88,9 +85,9 @@ impl Decoder {
         }
     }
 
-    /// Takes the next piece of the body out of `input` and advances `input`
-    /// past all that was used. [`Piece::More`] means that `input` is used up.
-    /// After [`Piece::End`], `input` stands at the next request.
+    /// Returns the next piece of the body in `input` and advances `input` past it.
+    /// [`Piece::More`] means that `input` is used up. After [`Piece::End`], `input`
+    /// is at the next request.
     ///
     /// # Errors
     ///

@@ -1,18 +1,17 @@
-//! Why a request is refused, as a number for counters and as a status for
-//! the client.
+//! Errors of requests: numbers for counters, and statuses for the client.
 
 use crate::Status;
 use core::fmt;
 
-/// Why a request, or its body, is refused. After any of these the place of
-/// the next request in the stream is unknown: answer and close.
+/// Why a request or its body is refused. The position of the next request in the
+/// stream is unknown then: answer and close the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Error {
     /// The request line or a header line has a byte that is not allowed, or
     /// a line ends without a carriage return.
     Syntax = 0,
-    /// The target is none that this method may have (RFC 9112, section 3.2).
+    /// The target is invalid for the method (RFC 9112, section 3.2).
     Target = 1,
     /// A version other than 1.0 and 1.1.
     Version = 2,
@@ -26,31 +25,31 @@ pub enum Error {
     TargetTooLong = 6,
     /// No `Host`, or several (RFC 9112, section 3.2).
     Host = 7,
-    /// A `Content-Length` that is not one number, or that comes twice.
+    /// A `Content-Length` that is not a number, or that is repeated.
     ContentLength = 8,
-    /// A `Content-Length` that no 64-bit number holds.
+    /// A `Content-Length` above 64 bits.
     ContentTooLong = 9,
-    /// Both `Content-Length` and `Transfer-Encoding`, the latter twice, or
-    /// in a request of HTTP/1.0: request smuggling.
+    /// Both `Content-Length` and `Transfer-Encoding`, or the latter repeated or in a
+    /// request of HTTP/1.0: request smuggling.
     Framing = 10,
     /// A transfer coding other than `chunked`.
     TransferCoding = 11,
     /// An expectation other than `100-continue`.
     Expectation = 12,
-    /// A chunk's size line, or what follows a chunk, is malformed.
+    /// A chunk's size line or end is malformed.
     Chunk = 13,
     /// Chunk extensions or trailers are longer than
     /// [`crate::chunked::MAX_LINE`].
     ChunkLine = 14,
-    /// A `%` without two hexadecimal digits, or text that is not UTF-8 or
-    /// holds a NUL once decoded.
+    /// A `%` without two hexadecimal digits, or decoded text that is not UTF-8 or
+    /// has a NUL.
     Percent = 15,
     /// Decoded text is longer than the caller's buffer.
     PercentTooLong = 16,
 }
 
 impl Error {
-    /// The status to answer with.
+    /// Returns the status of the response.
     pub const fn status(self) -> Status {
         match self {
             Self::Syntax
@@ -71,7 +70,7 @@ impl Error {
         }
     }
 
-    /// A short text for people.
+    /// Returns a short text for the client.
     pub const fn text(self) -> &'static str {
         match self {
             Self::Syntax => "malformed request head",
@@ -81,11 +80,11 @@ impl Error {
             Self::TooManyHeaders => "too many header lines",
             Self::HeadTooLong => "request head too long",
             Self::TargetTooLong => "request target too long",
-            Self::Host => "exactly one Host is needed",
+            Self::Host => "the request needs exactly one Host header",
             Self::ContentLength => "malformed or repeated Content-Length",
             Self::ContentTooLong => "Content-Length too large",
             Self::Framing => "ambiguous length of the body",
-            Self::TransferCoding => "only the transfer coding chunked is known",
+            Self::TransferCoding => "the server supports only the transfer coding chunked",
             Self::Expectation => "only the expectation 100-continue is known",
             Self::Chunk => "malformed chunk",
             Self::ChunkLine => "chunk extension or trailers too long",

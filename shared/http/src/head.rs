@@ -1,33 +1,33 @@
-//! Request heads: the request line and those header lines that decide how
-//! the connection goes on. Every other header can be looked up by name.
+//! Request heads: the request line and the headers that control body and
+//! connection. Other headers are available by name.
 
 use crate::{Error, Range};
 
-/// Most header lines in a request. Firmware sends five, Python's clients
-/// ten.
+/// Largest number of header lines in a request. Firmware sends five, Python's
+/// clients ten.
 pub const MAX_HEADERS: usize = 32;
 
-/// The methods that are told apart; any other is [`Error::Method`].
+/// The supported methods (RFC 9110, section 9.3). Any other is [`Error::Method`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
-    /// Give me the thing.
+    /// Returns a resource.
     Get,
-    /// Give me the head of the reply to `GET`, without the body.
+    /// Returns the head of the response to `GET`.
     Head,
-    /// Take this in.
+    /// Processes the body.
     Post,
-    /// Make the thing be this.
+    /// Replaces a resource.
     Put,
-    /// Change the thing like this.
+    /// Changes a resource.
     Patch,
-    /// Make the thing go away.
+    /// Deletes a resource.
     Delete,
-    /// What could I ask?
+    /// Returns the allowed methods.
     Options,
 }
 
 impl Method {
-    /// The method as it stands in a request line.
+    /// Returns the method as in a request line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -56,19 +56,19 @@ impl Method {
     }
 }
 
-/// The versions that are spoken.
+/// The supported versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
-    /// No chunked replies; closes after each reply unless told otherwise.
+    /// HTTP/1.0: no chunked responses, closes after a response by default.
     Http10,
-    /// Stays open unless told otherwise.
+    /// HTTP/1.1: the connection persists by default.
     Http11,
 }
 
-/// How long the request's body is.
+/// The length of the request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyLength {
-    /// So many bytes follow the head; 0 where no header tells of a body.
+    /// The body has this number of bytes; 0 without a header of a body.
     Known(u64),
     /// Chunks follow the head (RFC 9112, section 7.1).
     Chunked,
@@ -79,38 +79,35 @@ pub enum BodyLength {
 pub struct Head<'b> {
     /// The method.
     pub method: Method,
-    /// The target's path, still percent-encoded: starts with `/`, or is `*`
-    /// for `OPTIONS`. An absolute target's scheme and authority are cut off.
+    /// The target's path, percent-encoded. It starts with `/`, or is `*` for
+    /// `OPTIONS`. The scheme and authority of an absolute target are removed.
     pub path: &'b str,
-    /// What follows the target's first `?`, still percent-encoded; empty
-    /// where there is none.
+    /// The query behind the target's first `?`, percent-encoded; empty without one.
     pub query: &'b str,
     /// The version.
     pub version: Version,
     /// `Host`; `None` only in HTTP/1.0.
     pub host: Option<&'b str>,
-    /// What follows the head.
+    /// The length of the body.
     pub body: BodyLength,
-    /// Whether the client wants the connection to live on.
+    /// Whether the client wants a persistent connection.
     pub keep_alive: bool,
     /// Whether the client waits for [`crate::CONTINUE`] before it sends the
     /// body (RFC 9110, section 10.1.1).
     pub expect_continue: bool,
-    /// The one range of bytes asked for; `None` where all are, where the
-    /// header can't be understood, and beside an `If-Range` (nothing here
-    /// has a validator that could match it).
+    /// The requested byte range; `None` without a range, with an unsupported
+    /// `Range`, and with an `If-Range` (responses have no validators).
     pub range: Option<Range>,
     /// The header lines, each ended by CRLF.
     lines: &'b str,
 }
 
 impl<'b> Head<'b> {
-    /// Looks for a request head at the start of `bytes`.
+    /// Parses a request head at the start of `bytes`.
     ///
-    /// Gives the head and its length in bytes (the body, or the next
-    /// request, starts there), or `None` where it is not complete yet: read
-    /// more and call again; where the buffer is full, answer
-    /// [`Head::overflow`].
+    /// Returns the head and its length in bytes; the body or the next request
+    /// follows. Returns `None` if the head is incomplete: read more and call again,
+    /// or answer [`Head::overflow`] if the buffer is full.
     ///
     /// # Errors
     ///
@@ -141,7 +138,7 @@ impl<'b> Head<'b> {
         };
         let (path, query) = split_target(method, target)?;
         // Header values may hold bytes beyond ASCII (RFC 9110, section 5.5),
-        // but none that is understood here does.
+        // but the headers of this parser do not.
         let lines = core::str::from_utf8(head).map_err(|_| Error::Syntax)?;
         let (_, lines) = lines
             .trim_start_matches("\r\n")
@@ -164,10 +161,10 @@ impl<'b> Head<'b> {
         Ok(Some((head, length)))
     }
 
-    /// What to answer when a buffer is full and [`Head::parse`] still gives
-    /// `None`: [`Error::TargetTooLong`] or [`Error::HeadTooLong`].
+    /// Returns the error if the buffer is full and [`Head::parse`] returns `None`:
+    /// [`Error::TargetTooLong`] or [`Error::HeadTooLong`].
     pub fn overflow(bytes: &[u8]) -> Error {
-        // Blank lines ahead of the request line are skipped by the parser.
+        // The parser skips blank lines before the request line.
         let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
         match start.and_then(|start| bytes.get(start..)) {
             Some(line) if !line.contains(&b'\n') => Error::TargetTooLong,
@@ -175,13 +172,13 @@ impl<'b> Head<'b> {
         }
     }
 
-    /// The value of the first header of this name (in any case), without
-    /// blanks around it.
+    /// Returns the value of the first header of this name (in any case) without
+    /// surrounding blanks.
     pub fn header(&self, name: &str) -> Option<&'b str> {
         self.headers(name).next()
     }
 
-    /// The values of all headers of this name, in order.
+    /// Iterates over the values of all headers of this name in order.
     pub fn headers(&self, name: &str) -> impl Iterator<Item = &'b str> {
         self.all_headers()
             .filter(move |(key, _)| key.eq_ignore_ascii_case(name))
@@ -195,8 +192,7 @@ impl<'b> Head<'b> {
             .map(|(name, value)| (name, value.trim_matches([' ', '\t'])))
     }
 
-    /// Reads the headers that decide where the request ends and what
-    /// becomes of the connection.
+    /// Parses the headers that control the end of the request and the connection.
     fn interpret(&mut self) -> Result<(), Error> {
         let mut length = None;
         let mut coding = None;
@@ -228,7 +224,7 @@ impl<'b> Head<'b> {
                 if !value.eq_ignore_ascii_case("100-continue") {
                     return Err(Error::Expectation);
                 }
-                // A client of HTTP/1.0 knows no 1xx (RFC 9110, 10.1.1).
+                // HTTP/1.0 has no 1xx responses (RFC 9110, 10.1.1).
                 self.expect_continue = self.version == Version::Http11;
             } else if is("Range") {
                 ranges = ranges.saturating_add(1);
@@ -262,8 +258,8 @@ impl<'b> Head<'b> {
     }
 }
 
-/// A line feed without its carriage return is a line end to some and a
-/// character to others: one of the ways to smuggle a request.
+/// Rejects a line feed without a carriage return. Parsers disagree whether it ends
+/// a line, which allows request smuggling.
 fn has_bare_line_feed(head: &[u8]) -> bool {
     let mut previous = 0;
     head.iter().any(|&byte| {
@@ -273,7 +269,7 @@ fn has_bare_line_feed(head: &[u8]) -> bool {
     })
 }
 
-/// Cuts a target into path and query (RFC 9112, section 3.2).
+/// Splits a target into path and query (RFC 9112, section 3.2).
 fn split_target(method: Method, target: &str) -> Result<(&str, &str), Error> {
     if !target.bytes().all(|byte| byte.is_ascii_graphic()) || target.contains('#') {
         return Err(Error::Target);
@@ -303,7 +299,7 @@ fn split_target(method: Method, target: &str) -> Result<(&str, &str), Error> {
     Ok(target.split_once('?').unwrap_or((target, "")))
 }
 
-/// A `Content-Length`: digits and nothing else.
+/// Parses a `Content-Length`, which has only digits.
 fn parse_length(value: &str) -> Result<u64, Error> {
     if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Error::ContentLength);
@@ -311,7 +307,7 @@ fn parse_length(value: &str) -> Result<u64, Error> {
     value.parse().map_err(|_| Error::ContentTooLong)
 }
 
-/// Whether a `Host` holds only what a name, an address and a port may.
+/// Returns whether a `Host` has only the characters of a name, address and port.
 fn is_host(host: &str) -> bool {
     host.bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]!$&'()*+,;=%".contains(&byte))

@@ -1,21 +1,21 @@
-//! The server's half of HTTP/1.1 (RFC 9110, RFC 9112), as bytes and values.
+//! The server side of HTTP/1.1 (RFC 9110, RFC 9112) as bytes and values.
 //!
-//! Nothing here reads a socket, keeps time or allocates: the caller collects
-//! bytes in a buffer of its own, asks [`Head::parse`] whether a request head
-//! is complete, pulls the body through [`Body`], and writes what
-//! [`ResponseHead::emit`] and [`chunked::frame`] put into its buffer. What a
-//! path means, and which of them exist, is the business of the caller.
+//! The crate has no sockets, no clock and no heap. The caller collects bytes in a
+//! buffer, parses a request head with [`Head::parse`], reads the body through
+//! [`Body`], and sends the bytes that [`ResponseHead::emit`] and
+//! [`chunked::frame`] write. The caller interprets paths.
 //!
-//! A request that two parties could cut in two different ways is refused,
-//! never interpreted: a length beside a transfer coding, a length or a host
-//! that comes twice, a line that ends without its carriage return
-//! (RFC 9112, sections 2.2 and 6.3).
+//! The parser refuses requests whose end is ambiguous: a length with a transfer
+//! coding, a repeated length or host, a line without a carriage return (RFC 9112,
+//! sections 2.2 and 6.3).
 //!
-//! Not supported: the client's half, trailers (skipped), transfer codings
-//! other than `chunked`, multi-part ranges (answered with the whole, as
-//! RFC 9110, section 14.2 allows), conditional requests (there are no
-//! validators), pipelining beyond what a caller does with the bytes that are
-//! left over.
+//! # Not supported
+//! * The client side.
+//! * Trailers: the decoder skips them.
+//! * Transfer codings other than `chunked`.
+//! * Multi-part ranges: the response has the whole, see RFC 9110, section 14.2.
+//! * Conditional requests: responses have no validators.
+//! * Pipelining, except that the rest of the input is the next request.
 //!
 //! ```
 //! use farrier_http::{Framing, Head, Method, ResponseHead, Selection, Status};

@@ -11,8 +11,8 @@ pub fn decode<'b>(text: &str, buffer: &'b mut [u8]) -> Result<&'b str, Error> {
     decode_with(text, buffer, false)
 }
 
-/// Decodes a name or a value of a query into `buffer`: as [`decode`], with
-/// `+` standing for a blank, as forms and most clients write it.
+/// Decodes a name or a value of a query into `buffer` as [`decode`], and `+` as a
+/// blank.
 ///
 /// # Errors
 ///
@@ -47,7 +47,7 @@ fn decode_with<'b>(text: &str, buffer: &'b mut [u8], plus: bool) -> Result<&'b s
     core::str::from_utf8(decoded).map_err(|_| Error::Percent)
 }
 
-/// The names and values of a query, still encoded; a name without `=` has an
+/// Iterates over the encoded names and values of a query. A name without `=` has an
 /// empty value.
 pub fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query

@@ -1,23 +1,23 @@
-//! Byte ranges (RFC 9110, section 14): what a client asked for, and what it
-//! gets of a thing of a known length.
+//! Byte ranges (RFC 9110, section 14): the requested range and the selected part of
+//! a resource of a known length.
 
 use crate::Status;
 use core::fmt;
 
-/// One range of bytes, as a client asks for it.
+/// A requested byte range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Range {
-    /// `a-b`: from the first to the last offset, both included; first ≤ last.
+    /// `a-b`: from the first to the last offset, inclusive; first ≤ last.
     FromTo(u64, u64),
     /// `a-`: from this offset to the end.
     From(u64),
-    /// `-n`: the last so many bytes.
+    /// `-n`: the last `n` bytes.
     Last(u64),
 }
 
 impl Range {
-    /// Reads the value of a `Range` header. `None`, which means to ignore
-    /// the header, for another unit, for several ranges, for nonsense.
+    /// Parses the value of a `Range` header. Returns `None` for another unit, several
+    /// ranges or a malformed value; the header is ignored then.
     pub fn parse(value: &str) -> Option<Self> {
         let (unit, set) = value.split_once('=')?;
         if !unit.trim().eq_ignore_ascii_case("bytes") {
@@ -35,7 +35,7 @@ impl Range {
     }
 }
 
-/// Digits; a number beyond 64 bits is as good as the largest.
+/// Parses digits. A number above 64 bits becomes the largest.
 fn number(digits: &str) -> Option<u64> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -43,32 +43,32 @@ fn number(digits: &str) -> Option<u64> {
     Some(digits.parse().unwrap_or(u64::MAX))
 }
 
-/// What a client gets of a thing of a known length.
+/// The selected part of a resource of a known length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection {
-    /// Everything: status 200.
+    /// The whole resource: status 200.
     Whole {
-        /// Length of the thing in bytes.
+        /// Length of the resource in bytes.
         total: u64,
     },
-    /// A part, never an empty one: status 206.
+    /// A part of at least one byte: status 206.
     Part {
         /// Offset of the part's first byte.
         first: u64,
         /// Offset of the part's last byte; first ≤ last < total.
         last: u64,
-        /// Length of the whole thing in bytes.
+        /// Length of the resource in bytes.
         total: u64,
     },
-    /// Nothing, since the range lies outside: status 416.
+    /// The range is outside the resource: status 416.
     Unsatisfiable {
-        /// Length of the thing in bytes.
+        /// Length of the resource in bytes.
         total: u64,
     },
 }
 
 impl Selection {
-    /// Applies a range to a thing of `total` bytes.
+    /// Applies a range to a resource of `total` bytes.
     pub fn of(range: Option<Range>, total: u64) -> Self {
         let Some(range) = range else {
             return Self::Whole { total };
@@ -88,7 +88,7 @@ impl Selection {
         Self::Part { first, last, total }
     }
 
-    /// 200, 206 or 416.
+    /// Returns 200, 206 or 416.
     pub const fn status(self) -> Status {
         match self {
             Self::Whole { .. } => Status::OK,
@@ -97,7 +97,7 @@ impl Selection {
         }
     }
 
-    /// Offset of the first byte to send.
+    /// Returns the offset of the first byte to send.
     pub const fn offset(self) -> u64 {
         match self {
             Self::Part { first, .. } => first,
@@ -105,7 +105,7 @@ impl Selection {
         }
     }
 
-    /// Bytes to send.
+    /// Returns the number of bytes to send.
     pub const fn length(self) -> u64 {
         match self {
             Self::Whole { total } => total,
@@ -115,7 +115,7 @@ impl Selection {
     }
 }
 
-/// The value of `Content-Range`; empty for [`Selection::Whole`].
+/// Writes the value of `Content-Range`, empty for [`Selection::Whole`].
 impl fmt::Display for Selection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,13 +1,13 @@
-//! Response heads: a status and the few headers that replies from here have.
+//! Response heads: a status and the headers of Farrier's responses.
 
 use crate::{Selection, Version};
 use core::fmt::{self, Write};
 
-/// The interim reply to a request with `Expect: 100-continue`, whole.
+/// The whole interim response to a request with `Expect: 100-continue`.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// The buffer does not hold the head, or an extra header holds a control
-/// character (which would let its author write headers of their own).
+/// The head does not fit the buffer, or an extra header has a control character,
+/// which could inject another header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BufferTooSmall;
 
@@ -16,53 +16,53 @@ pub struct BufferTooSmall;
 pub struct Status(pub u16);
 
 impl Status {
-    /// Here it is.
+    /// 200: the request succeeded.
     pub const OK: Self = Self(200);
-    /// It was made.
+    /// 201: the resource was created.
     pub const CREATED: Self = Self(201);
-    /// It has begun; look again later.
+    /// 202: the request was accepted and is in progress.
     pub const ACCEPTED: Self = Self(202);
-    /// Done; there is nothing to say.
+    /// 204: the request succeeded, without a body.
     pub const NO_CONTENT: Self = Self(204);
-    /// Here is the part that was asked for.
+    /// 206: the body is the requested range.
     pub const PARTIAL_CONTENT: Self = Self(206);
-    /// The request makes no sense.
+    /// 400: the request is malformed.
     pub const BAD_REQUEST: Self = Self(400);
-    /// Not for you.
+    /// 403: the request is not allowed.
     pub const FORBIDDEN: Self = Self(403);
-    /// No such thing.
+    /// 404: the resource does not exist.
     pub const NOT_FOUND: Self = Self(404);
-    /// The thing can't do this.
+    /// 405: the resource does not support the method.
     pub const METHOD_NOT_ALLOWED: Self = Self(405);
-    /// Not in a form, or version, that the client takes.
+    /// 406: no acceptable representation or version.
     pub const NOT_ACCEPTABLE: Self = Self(406);
-    /// The client took too long.
+    /// 408: the request timed out.
     pub const REQUEST_TIMEOUT: Self = Self(408);
-    /// The thing is in another state.
+    /// 409: the state of the resource does not allow the request.
     pub const CONFLICT: Self = Self(409);
-    /// The body is too long.
+    /// 413: the body is too long.
     pub const CONTENT_TOO_LARGE: Self = Self(413);
-    /// The target is too long.
+    /// 414: the target is too long.
     pub const URI_TOO_LONG: Self = Self(414);
-    /// The body is in a format that is not taken here.
+    /// 415: the format of the body is not supported.
     pub const UNSUPPORTED_MEDIA_TYPE: Self = Self(415);
-    /// The range lies outside.
+    /// 416: the range is outside the resource.
     pub const RANGE_NOT_SATISFIABLE: Self = Self(416);
-    /// The expectation is not met.
+    /// 417: the expectation is not supported.
     pub const EXPECTATION_FAILED: Self = Self(417);
-    /// The head is too long.
+    /// 431: the head is too long.
     pub const HEADER_FIELDS_TOO_LARGE: Self = Self(431);
-    /// Something is broken here.
+    /// 500: an internal error.
     pub const INTERNAL_SERVER_ERROR: Self = Self(500);
-    /// Never heard of it.
+    /// 501: the method is not implemented.
     pub const NOT_IMPLEMENTED: Self = Self(501);
-    /// Not now; there is no room.
+    /// 503: the server has no room now.
     pub const SERVICE_UNAVAILABLE: Self = Self(503);
-    /// A version that is not spoken.
+    /// 505: the version is not supported.
     pub const VERSION_NOT_SUPPORTED: Self = Self(505);
 
-    /// The words behind the number (RFC 9110, section 15); `Status` for
-    /// numbers without a name above.
+    /// Returns the reason phrase (RFC 9110, section 15); `Status` for numbers without
+    /// a constant.
     pub const fn reason(self) -> &'static str {
         match self.0 {
             200 => "OK",
@@ -92,23 +92,23 @@ impl Status {
     }
 }
 
-/// How the reply's end is told.
+/// The framing of the response's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// So many bytes follow. (For the reply to `HEAD`: would follow.)
+    /// The number of bytes that follow (for `HEAD`: that would follow).
     Length(u64),
     /// Chunks follow, see [`crate::chunked`]. Not for clients of HTTP/1.0.
     Chunked,
-    /// Bytes follow until the connection is closed: what a client of
-    /// HTTP/1.0 gets where the length is not known beforehand.
+    /// Bytes follow until the connection is closed, for clients of HTTP/1.0 if the
+    /// length is not known.
     UntilClose,
-    /// Nothing follows and nothing is said of it: status 204.
+    /// No body and no length: status 204.
     Nothing,
 }
 
 impl Framing {
-    /// For a body whose length is not known beforehand: chunks where the
-    /// client knows them.
+    /// Returns the framing of a body of unknown length: chunks if the client supports
+    /// them.
     pub const fn streamed(version: Version) -> Self {
         match version {
             Version::Http11 => Self::Chunked,
@@ -129,7 +129,7 @@ pub struct ResponseHead<'a> {
 }
 
 impl<'a> ResponseHead<'a> {
-    /// A head of this status, without a body, that closes the connection.
+    /// Creates a head without a body that closes the connection.
     pub const fn new(status: Status) -> Self {
         Self {
             status,
@@ -141,7 +141,7 @@ impl<'a> ResponseHead<'a> {
         }
     }
 
-    /// How the body's end is told. [`Framing::UntilClose`] overrides
+    /// Sets the framing of the body. [`Framing::UntilClose`] overrides
     /// [`ResponseHead::keep_alive`].
     #[must_use]
     pub const fn framing(mut self, framing: Framing) -> Self {
@@ -149,39 +149,39 @@ impl<'a> ResponseHead<'a> {
         self
     }
 
-    /// Whether the connection lives on after this reply.
+    /// Sets whether the connection persists after the response.
     #[must_use]
     pub const fn keep_alive(mut self, keep_alive: bool) -> Self {
         self.keep_alive = keep_alive;
         self
     }
 
-    /// The body's media type; none where empty.
+    /// Sets the body's media type; none if empty.
     #[must_use]
     pub const fn content_type(mut self, content_type: &'a str) -> Self {
         self.content_type = content_type;
         self
     }
 
-    /// Adds `Accept-Ranges` and, where it is due, `Content-Range`.
+    /// Adds `Accept-Ranges` and, for a range, `Content-Range`.
     #[must_use]
     pub const fn selection(mut self, selection: Selection) -> Self {
         self.selection = Some(selection);
         self
     }
 
-    /// Further headers, name and value.
+    /// Adds further headers, name and value.
     #[must_use]
     pub const fn extra(mut self, extra: &'a [(&'a str, &'a str)]) -> Self {
         self.extra = extra;
         self
     }
 
-    /// Writes the head, blank line included; gives its length.
+    /// Writes the head with the blank line. Returns its length.
     ///
     /// # Errors
     ///
-    /// [`BufferTooSmall`]; 256 bytes hold any head without extra headers.
+    /// [`BufferTooSmall`]; 256 bytes are enough for a head without extra headers.
     pub fn emit(&self, buffer: &mut [u8]) -> Result<usize, BufferTooSmall> {
         let mut out = Sink { buffer, used: 0 };
         self.write(&mut out).map_err(|_| BufferTooSmall)?;
@@ -212,7 +212,7 @@ impl<'a> ResponseHead<'a> {
         for (name, value) in self.extra {
             write_header(out, name, value)?;
         }
-        // Said in both cases: a client of HTTP/1.0 takes silence for "close".
+        // Always sent: a client of HTTP/1.0 closes without it.
         out.write_str(if self.keep_alive && self.framing != Framing::UntilClose {
             "Connection: keep-alive\r\n\r\n"
         } else {

@@ -1,10 +1,10 @@
-//! Bodies of a told length and in chunks, whole and torn into pieces.
+//! Tests bodies with a length and with chunks, whole and in pieces.
 
 use farrier_http::{Body, BodyLength, Error, Piece, chunked};
 use proptest::prelude::*;
 
-/// Feeds `bytes` in slices of these lengths, over and over. Gives the body
-/// and what was left over behind it.
+/// Decodes `bytes` in slices of these lengths, which repeat. Returns the body and the
+/// bytes behind it.
 fn pull(mut body: Body, bytes: &[u8], cuts: &[usize]) -> Result<Option<(Vec<u8>, usize)>, Error> {
     let mut data = Vec::new();
     let mut rest = bytes;
@@ -36,7 +36,7 @@ fn chunks(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, Error> {
 }
 
 #[test]
-fn chunks_come_apart() {
+fn chunks_are_decoded() {
     let found = chunks(b"4;name=\"x\"\r\nWiki\r\n0005 \r\npedia\r\n0\r\nA: b\r\nC: d\r\n\r\nGET");
     assert_eq!(found, Ok(Some((b"Wikipedia".to_vec(), 3))));
     assert_eq!(chunks(b"0\r\n\r\n"), Ok(Some((vec![], 0))));
@@ -71,7 +71,7 @@ fn malformed_chunks_are_refused() {
 }
 
 #[test]
-fn a_frame_needs_room_and_data() {
+fn frame_needs_room_and_data() {
     assert_eq!(chunked::frame(&mut [0; 8], |_| unreachable!()), 0);
     assert_eq!(chunked::frame(&mut [0; 64], |_| 0), 0);
     let mut buffer = [0; 11];
@@ -113,7 +113,7 @@ proptest! {
         }
     }
 
-    /// A body of a known length, torn into pieces.
+    /// A body of a known length in pieces.
     #[test]
     fn lengths(
         data in prop::collection::vec(any::<u8>(), 0..300),
@@ -125,7 +125,7 @@ proptest! {
             .then(|| (data[..length].to_vec(), data.len() - length)));
     }
 
-    /// How noise is torn makes no difference to what is found in it.
+    /// The result for random bytes does not depend on the pieces.
     #[test]
     fn noise(
         bytes in "[0-3a;\r\n]{0,60}",

@@ -1,4 +1,4 @@
-//! Request heads: what is understood, what is refused and with which status.
+//! Tests request heads and the statuses of refused ones.
 
 use farrier_http::{BodyLength, Error, Head, MAX_HEADERS, Method, Range, Version};
 use proptest::prelude::*;
@@ -32,7 +32,7 @@ fn a_request_of_edk2_is_understood() {
 }
 
 #[test]
-fn targets() {
+fn targets_are_split() {
     let path = |target: &str| {
         let text = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
         parse(&text)
@@ -53,7 +53,7 @@ fn targets() {
 }
 
 #[test]
-fn connection_and_version() {
+fn connection_depends_on_header_and_version() {
     let keeps = |version: &str, line: &str| {
         let text = format!("GET / HTTP/{version}\r\nHost: a\r\n{line}\r\n");
         parse(&text).unwrap().keep_alive
@@ -72,7 +72,7 @@ fn connection_and_version() {
 }
 
 #[test]
-fn ranges_are_for_get_and_only_one_of_them() {
+fn only_get_has_a_range_and_only_one() {
     let range = |method: &str, lines: &str| {
         let text = format!("{method} / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
         parse(&text).unwrap().range
@@ -93,7 +93,7 @@ fn ranges_are_for_get_and_only_one_of_them() {
 }
 
 #[test]
-fn expectations() {
+fn only_100_continue_is_expected() {
     let head = parse("PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\n\r\n").unwrap();
     assert!(head.expect_continue);
     let head = parse("PUT / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n").unwrap();
@@ -105,7 +105,7 @@ fn expectations() {
 }
 
 #[test]
-fn what_could_be_cut_in_two_ways_is_refused() {
+fn ambiguous_framing_is_refused() {
     let with = |lines: &str| refused(&format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n"));
     assert_eq!(
         with("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n"),
@@ -155,7 +155,7 @@ fn what_could_be_cut_in_two_ways_is_refused() {
 }
 
 #[test]
-fn hosts() {
+fn exactly_one_valid_host_is_needed() {
     assert_eq!(refused("GET / HTTP/1.1\r\n\r\n"), (Error::Host, 400));
     for line in ["Host: a\r\nHost: a", "Host: a/b", "Host: a b"] {
         let text = format!("GET / HTTP/1.1\r\n{line}\r\n\r\n");
@@ -170,7 +170,7 @@ fn hosts() {
 }
 
 #[test]
-fn methods_and_versions() {
+fn unknown_methods_and_versions_are_refused() {
     for method in ["BREW", "get", "CONNECT", "TRACE"] {
         let text = format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(refused(&text), (Error::Method, 501));
@@ -182,7 +182,7 @@ fn methods_and_versions() {
 }
 
 #[test]
-fn too_long_heads() {
+fn too_long_heads_are_refused() {
     let mut text = String::from("GET / HTTP/1.1\r\n");
     for _ in 0..=MAX_HEADERS {
         text.push_str("a: b\r\n");
@@ -195,7 +195,7 @@ fn too_long_heads() {
 }
 
 #[test]
-fn a_head_is_found_only_when_complete() {
+fn incomplete_head_is_not_returned() {
     let text = b"\r\nPUT /v1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}";
     let end = text.len() - 2;
     for length in 0..end {
@@ -208,7 +208,7 @@ fn a_head_is_found_only_when_complete() {
 }
 
 proptest! {
-    /// What is put together from parts comes apart into the same parts.
+    /// A head built from parts parses into the same parts.
     #[test]
     fn round_trip(
         method in prop::sample::select(vec![
@@ -248,8 +248,8 @@ proptest! {
         }
     }
 
-    /// Noise and mangled heads never panic, and a head that was found stays
-    /// the same whatever follows it.
+    /// Random bytes and modified heads do not panic, and a parsed head does not
+    /// depend on the bytes behind it.
     #[test]
     fn noise(
         mut bytes in prop::collection::vec(any::<u8>(), 0..80),

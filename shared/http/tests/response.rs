@@ -1,4 +1,4 @@
-//! Ranges, response heads and percent-encoding.
+//! Tests ranges, response heads and percent-encoding.
 
 use farrier_http::{
     BufferTooSmall, Error, Framing, Range, ResponseHead, Selection, Status, Version, percent,
@@ -6,7 +6,7 @@ use farrier_http::{
 use proptest::prelude::*;
 
 #[test]
-fn ranges_are_read() {
+fn ranges_are_parsed() {
     assert_eq!(Range::parse("bytes=0-0"), Some(Range::FromTo(0, 0)));
     assert_eq!(Range::parse("Bytes= 7- "), Some(Range::From(7)));
     assert_eq!(Range::parse("bytes=-5"), Some(Range::Last(5)));
@@ -31,7 +31,7 @@ fn ranges_are_read() {
 }
 
 #[test]
-fn heads_are_written() {
+fn response_heads_are_emitted() {
     let emit = |head: ResponseHead<'_>| {
         let mut buffer = [0; 512];
         let length = head.emit(&mut buffer).unwrap();
@@ -83,7 +83,7 @@ fn heads_are_written() {
 }
 
 #[test]
-fn a_header_can_not_bring_another() {
+fn header_value_can_not_inject_a_header() {
     let extra = [("Location", "/a\r\nSet-Cookie: b")];
     let head = ResponseHead::new(Status::OK).extra(&extra);
     assert_eq!(head.emit(&mut [0; 512]), Err(BufferTooSmall));
@@ -95,7 +95,7 @@ fn a_header_can_not_bring_another() {
 }
 
 #[test]
-fn percent_encoding_is_undone() {
+fn percent_encoding_is_decoded() {
     let mut buffer = [0; 8];
     assert_eq!(percent::decode("a%2Fb+%c3%A4", &mut buffer), Ok("a/b+ä"));
     assert_eq!(percent::decode_query("a+b%2B", &mut buffer), Ok("a b+"));
@@ -111,7 +111,7 @@ fn percent_encoding_is_undone() {
 }
 
 proptest! {
-    /// A selection holds exactly the bytes that a walk over them selects.
+    /// A selection has exactly the bytes of a filter over all offsets.
     #[test]
     fn selections(first in 0u64..40, last in 0u64..40, total in 0u64..30, kind in 0..4) {
         let range = match kind {
@@ -139,7 +139,7 @@ proptest! {
         prop_assert_eq!(got, wanted);
     }
 
-    /// Any text survives being encoded and decoded.
+    /// Any text encodes and decodes equal.
     #[test]
     fn percent_round_trip(text in "[^\0]{0,20}") {
         let encoded: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();

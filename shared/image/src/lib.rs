@@ -1,20 +1,19 @@
 //! Image manifests: chunks, hash tree, signature, and the transfer engine.
 //!
-//! An image is two files: the *data*, chunks one behind another, each
-//! compressed on its own, and the *manifest*, which says what the chunks
-//! are. Whoever carries them is trusted with nothing: the operator's
-//! signature holds the manifest's header, the header holds the root of a
-//! hash tree, the tree holds the hash of every chunk. The first chunk can be
-//! verified after one signature, one or two pages of hashes and the chunk
-//! itself, whatever the size of the image.
+//! An image has two files: the *data* with consecutive chunks, each compressed on
+//! its own, and the *manifest*, which describes the chunks. Servers, mirrors and
+//! the network are untrusted: the operator signs the manifest's header, the header
+//! has the root of a hash tree, and the tree has the hash of every chunk. A client
+//! can verify the first chunk after one signature and one or two pages of hashes,
+//! for every size of the image.
 //!
 //! - [`manifest`]: the bytes of header, pages and leaves;
-//! - [`tree`]: where a page lies, and what verifies it;
-//! - [`transfer`]: the sans-IO engine that takes an image from a manifest to
-//!   a disk: fetch, verify, decode, write, read back;
-//! - `maker` (feature `maker`): makes and inspects manifests on a host.
+//! - [`tree`]: the positions and hashes of pages;
+//! - [`transfer`]: the sans-IO engine that writes an image to a disk: fetch,
+//!   verify, decode, write, read back;
+//! - `maker` (feature `maker`): creates and inspects images on a host.
 //!
-//! The crate decompresses nothing itself outside of the maker.
+//! Only the maker compresses and decompresses.
 #![cfg_attr(not(feature = "maker"), no_std)]
 #![forbid(unsafe_code)]
 

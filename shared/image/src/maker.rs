@@ -1,8 +1,8 @@
-//! Makes and inspects images, on a host. The only part of the crate with
-//! files, threads and a heap in it.
+//! Creates and inspects images on a host. Only this module uses files, threads and
+//! the heap.
 //!
-//! Making is deterministic: the same bytes, options and key give the same
-//! files, however many threads compress.
+//! The result is deterministic: it depends on bytes, options and key, not on the
+//! number of threads.
 
 use std::{
     fmt,
@@ -24,12 +24,12 @@ use crate::tree::{FANOUT, page_hash};
 pub struct SecretKey(SigningKey);
 
 impl SecretKey {
-    /// The key of 32 random bytes.
+    /// Creates a key from 32 random bytes.
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
         Self(SigningKey::from_bytes(bytes))
     }
 
-    /// The public half, which agents are built with.
+    /// Returns the public key, which the ramdisk has.
     pub fn public(&self) -> PublicKey {
         PublicKey(self.0.verifying_key().to_bytes())
     }
@@ -41,23 +41,23 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// How an image is made.
+/// Options of an image.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The image's name, 1 to 64 bytes without control characters.
     pub name: String,
-    /// The image's version, rising from release to release.
+    /// The image's version, increasing from release to release.
     pub version: u64,
     /// log2 of the chunk size, 16 to 24.
     pub chunk_shift: u8,
     /// The level of zstd (1 to 22), or `None` for no compression.
     pub level: Option<i32>,
-    /// Threads that compress; as many as the machine has where `None`.
+    /// Number of threads; `None` for the number of processors.
     pub threads: Option<NonZero<usize>>,
 }
 
 impl Options {
-    /// Chunks of 1 MiB, compressed well, on all processors.
+    /// Creates options with chunks of 1 MiB, strong compression and all processors.
     pub fn new(name: &str, version: u64) -> Self {
         Self {
             name: name.to_owned(),
@@ -69,21 +69,21 @@ impl Options {
     }
 }
 
-/// An image could not be made or does not hold.
+/// Why an image can't be created, or is invalid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MakerError {
-    /// Reading the image or the data, or writing the data.
+    /// Reading or writing a file failed.
     #[error("reading or writing: {0}")]
     Io(#[from] io::Error),
-    /// The options or the image do not make a manifest.
+    /// The manifest is invalid, or the options do not give a valid one.
     #[error("no such image can be described: {0:?}")]
     Manifest(ManifestError),
-    /// The image has no byte.
+    /// The image is empty.
     #[error("the image is empty")]
     Empty,
-    /// A chunk of the data does not hold.
-    #[error("chunk {0} is not what the manifest says")]
+    /// A chunk of the data file is invalid.
+    #[error("chunk {0} of the data file does not match the manifest")]
     Chunk(u32),
 }
 
@@ -93,23 +93,25 @@ impl From<ManifestError> for MakerError {
     }
 }
 
-/// An image that was made.
+/// A created image.
 #[derive(Debug, Clone)]
 pub struct Made {
-    /// The bytes of the manifest file.
+    /// The content of the manifest file.
     pub manifest: Vec<u8>,
-    /// What deploy orders name.
+    /// The manifest root, which deploy orders name.
     pub root: [u8; 32],
     /// The header.
     pub header: Header,
-    /// Chunks that are all zero.
+    /// Number of chunks with only zeroes.
     pub holes: u32,
 }
 
-/// Cuts and compresses the image that `raw` gives, writes the data file to
-/// `data`, and signs the manifest. An image that is no multiple of 512
-/// bytes long is filled up with zeros. `progress` is told the bytes read so
-/// far.
+/// Splits and compresses the image in `raw`, writes the data file to `data`, and
+/// signs the manifest. Pads the image with zeroes to a multiple of 512 bytes. Calls
+/// `progress` with the number of bytes read.
+///
+/// # Errors
+/// See [`MakerError`].
 pub fn make(
     mut raw: impl Read,
     mut data: impl Write,
@@ -190,22 +192,24 @@ pub fn make(
     })
 }
 
-/// What a manifest holds, for people.
+/// The contents of a manifest.
 #[derive(Debug, Clone)]
 pub struct ImageSummary {
     /// The header.
     pub header: Header,
-    /// What deploy orders name.
+    /// The manifest root, which deploy orders name.
     pub root: [u8; 32],
     /// Every chunk.
     pub leaves: Vec<Leaf>,
-    /// The key that the signature was checked with; `None` where it was not
-    /// checked.
+    /// The key that verified the signature; `None` if it was not verified.
     pub signer: Option<PublicKey>,
 }
 
-/// Reads a whole manifest: the signature (where a key is given), every page
-/// of the tree and every leaf.
+/// Parses a whole manifest and verifies the signature (with a key), every page of the
+/// tree and every leaf.
+///
+/// # Errors
+/// See [`MakerError`].
 pub fn inspect(manifest: &[u8], key: Option<&PublicKey>) -> Result<ImageSummary, MakerError> {
     let header = match key {
         Some(key) => Header::verify(key, None, manifest)?,
@@ -218,7 +222,7 @@ pub fn inspect(manifest: &[u8], key: Option<&PublicKey>) -> Result<ImageSummary,
     let leaf_bytes = manifest
         .get(geometry.page_offset(0, 0) as usize..)
         .ok_or(ManifestError::TooShort)?;
-    // One tree has one form: growing it again gives the same pages.
+    // The tree is canonical: building it again gives the same pages.
     let (tree_root, pages) = grow(leaf_bytes.to_vec());
     if tree_root != header.tree_root || manifest.get(SIGNED_LEN..) != Some(&pages) {
         return Err(ManifestError::PageHash.into());
@@ -237,8 +241,10 @@ pub fn inspect(manifest: &[u8], key: Option<&PublicKey>) -> Result<ImageSummary,
 }
 
 impl ImageSummary {
-    /// Reads the data file from front to back, checks every chunk, and
-    /// writes the image to `raw`.
+    /// Reads the data file, verifies every chunk, and writes the image to `raw`.
+    ///
+    /// # Errors
+    /// See [`MakerError`].
     pub fn extract(&self, mut data: impl Read, mut raw: impl Write) -> Result<(), MakerError> {
         for (leaf, chunk) in self.leaves.iter().zip(0..) {
             let len = self.header.raw_len(chunk) as usize;
@@ -295,7 +301,7 @@ struct Piece {
     wire: Vec<u8>,
 }
 
-/// Up to a chunk, filled up to whole sectors; empty at the end.
+/// Reads up to a chunk, padded to whole sectors; empty at the end.
 fn read_chunk(raw: &mut impl Read, chunk_size: usize) -> io::Result<Vec<u8>> {
     let mut chunk = Vec::with_capacity(chunk_size);
     raw.take(chunk_size as u64).read_to_end(&mut chunk)?;
@@ -352,7 +358,7 @@ fn pack(chunk: Vec<u8>, level: Option<i32>) -> io::Result<Piece> {
     Ok(piece(LeafKind::Raw, chunk, raw_hash))
 }
 
-/// Grows the tree over the leaves: its root, and all pages from the top
+/// Builds the tree over the leaves. Returns its root and all pages from the top
 /// down.
 fn grow(leaves: Vec<u8>) -> ([u8; 32], Vec<u8>) {
     let mut levels = vec![leaves];

@@ -6,8 +6,8 @@
 //!   8  format 2           1
 //!  10  compression 1      0 none, 1 zstd
 //!  11  chunk shift 1      log2 of the chunk size, 16 to 24
-//!  12  chunks 4           how many, at least 1
-//!  16  version 8          the image's, rises from release to release
+//!  12  chunks 4           number of chunks, at least 1
+//!  16  version 8          of the image, increasing from release to release
 //!  24  raw size 8         bytes of the image on the disk, a multiple of 512
 //!  32  data length 8      bytes of the data file
 //!  40  depth 1            levels of the tree, 1 to 4
@@ -22,15 +22,15 @@
 //! A leaf is [`LEAF_LEN`] bytes:
 //! ```text
 //!   0  offset 8           of the chunk in the data file
-//!   8  wire length 4      bytes of it there
+//!   8  wire length 4      length of the chunk in the data file
 //!  12  kind 1             0 hole, 1 raw, 2 zstd
 //!  13  zeros 3
 //!  16  wire hash 32       SHA-256 of the bytes in the data file
 //!  48  raw hash 32        SHA-256 of the bytes on the disk
 //! ```
 //! A hole is a chunk of zeros: no data, offset, length and wire hash zero.
-//! A raw chunk has two equal hashes. Every value has exactly one encoding;
-//! anything else is refused.
+//! A raw chunk has two equal hashes. Every value has exactly one encoding; the parser
+//! refuses all others.
 
 use ed25519_dalek::{Signature, VerifyingKey};
 use heapless::String;
@@ -38,19 +38,19 @@ use sha2::{Digest, Sha256};
 
 use crate::tree;
 
-/// Bytes of the header that are signed.
+/// Length of the signed header in bytes.
 pub const HEADER_LEN: usize = 192;
-/// Bytes of header and signature: the first fetch of a transfer.
+/// Length of header and signature in bytes: the first fetch of a transfer.
 pub const SIGNED_LEN: usize = HEADER_LEN + 64;
-/// Bytes of a leaf.
+/// Length of a leaf in bytes.
 pub const LEAF_LEN: usize = 80;
 /// Smallest and largest log2 of a chunk size: 64 KiB to 16 MiB.
 pub const CHUNK_SHIFTS: core::ops::RangeInclusive<u8> = 16..=24;
-/// Chunk size unless told otherwise: 1 MiB.
+/// Default log2 of the chunk size: 1 MiB.
 pub const DEFAULT_CHUNK_SHIFT: u8 = 20;
-/// An image's size is a multiple of this: the smallest block of a disk.
+/// Unit of an image's size in bytes: the smallest block of a disk.
 pub const SECTOR: u64 = 512;
-/// Longest name, in bytes.
+/// Longest name in bytes.
 pub const MAX_NAME: usize = 64;
 
 const MAGIC: [u8; 8] = *b"FARRIMG\0";
@@ -62,35 +62,35 @@ const ROOT_DOMAIN: &[u8] = b"farrier manifest v1\0";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublicKey(pub [u8; 32]);
 
-/// Why a manifest is not taken. Numbered for counters.
+/// Why a manifest is refused. Numbered for counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ManifestError {
-    /// Fewer bytes than needed.
+    /// The manifest is truncated.
     TooShort = 0,
-    /// It does not begin like a manifest.
+    /// The magic is wrong.
     Magic = 1,
-    /// A format or compression of a later version.
+    /// The format or compression is unknown.
     Unsupported = 2,
-    /// A field contradicts the others, or is out of range.
+    /// A field is out of range or contradicts another.
     Malformed = 3,
-    /// The key is no key, or of small order.
+    /// The key is invalid or of small order.
     Key = 4,
-    /// The signature does not hold.
+    /// The signature is invalid.
     Signature = 5,
-    /// It is signed, but not the manifest that was ordered.
+    /// The signature is valid, but the root is not that of the order.
     OtherManifest = 6,
-    /// A page's hash is not the one above it.
+    /// The hash of a page is wrong.
     PageHash = 7,
 }
 
-/// How chunks are compressed. Numbered as in the header.
+/// The compression of chunks. Numbered as in the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Compression {
-    /// Not at all.
+    /// No compression.
     None = 0,
-    /// zstd (RFC 8878), one frame a chunk; single chunks may be raw.
+    /// zstd (RFC 8878), one frame for each chunk; chunks can also be raw.
     Zstd = 1,
 }
 
@@ -101,43 +101,49 @@ pub struct Header {
     pub name: String<MAX_NAME>,
     /// The image's version, rising from release to release.
     pub version: u64,
-    /// Bytes of the image on the disk.
+    /// Size of the image on the disk in bytes.
     pub raw_size: u64,
     /// log2 of the chunk size.
     pub chunk_shift: u8,
-    /// Chunks in all.
+    /// Number of chunks.
     pub chunks: u32,
-    /// Bytes of the data file.
+    /// Length of the data file in bytes.
     pub data_len: u64,
-    /// How chunks are compressed.
+    /// The compression of the chunks.
     pub compression: Compression,
     /// Hash of the tree's top page.
     pub tree_root: [u8; 32],
 }
 
 impl Header {
-    /// Bytes of every chunk on the disk but the last.
+    /// Returns the size of every chunk on the disk but the last, in bytes.
     pub fn chunk_size(&self) -> u32 {
         1 << self.chunk_shift
     }
 
-    /// Where a chunk begins on the disk.
+    /// Returns the offset of a chunk on the disk in bytes.
     pub fn raw_offset(&self, chunk: u32) -> u64 {
         u64::from(chunk) << self.chunk_shift
     }
 
-    /// Bytes of a chunk on the disk; 0 beyond the last one.
+    /// Returns the length of a chunk on the disk in bytes; 0 beyond the last one.
     pub fn raw_len(&self, chunk: u32) -> u32 {
         let rest = self.raw_size.saturating_sub(self.raw_offset(chunk));
         rest.min(u64::from(self.chunk_size())) as u32
     }
 
-    /// Where the pages of the tree lie.
+    /// Returns the positions of the pages of the tree.
+    ///
+    /// # Errors
+    /// The number of chunks is out of range.
     pub fn geometry(&self) -> Result<tree::Geometry, ManifestError> {
         tree::Geometry::new(self.chunks)
     }
 
-    /// Writes the header's bytes. Fails where a field is out of range.
+    /// Encodes the header.
+    ///
+    /// # Errors
+    /// A field is out of range.
     pub fn emit(&self) -> Result<[u8; HEADER_LEN], ManifestError> {
         self.check()?;
         let mut bytes = [0; HEADER_LEN];
@@ -163,7 +169,10 @@ impl Header {
         }
     }
 
-    /// Reads a header without looking at its signature.
+    /// Parses a header without its signature.
+    ///
+    /// # Errors
+    /// See [`ManifestError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
         let mut at = Reader(bytes.get(..HEADER_LEN).ok_or(ManifestError::TooShort)?);
         if at.take::<8>()? != MAGIC {
@@ -212,9 +221,11 @@ impl Header {
         Ok(header)
     }
 
-    /// Verifies header and signature, the first [`SIGNED_LEN`] bytes of a
-    /// manifest. Where `root` is given it must be this manifest's
-    /// [`manifest_root`].
+    /// Verifies header and signature, the first [`SIGNED_LEN`] bytes of a manifest.
+    /// If `root` is set, it must be the [`manifest_root`].
+    ///
+    /// # Errors
+    /// See [`ManifestError`].
     pub fn verify(
         key: &PublicKey,
         root: Option<&[u8; 32]>,
@@ -222,7 +233,7 @@ impl Header {
     ) -> Result<Self, ManifestError> {
         let signed = bytes.get(..SIGNED_LEN).ok_or(ManifestError::TooShort)?;
         let (header, signature) = signed.split_at(HEADER_LEN);
-        // The cheap check comes first: a mirror's wrong file ends here.
+        // The cheap check is the first: it refuses a wrong file.
         if let Some(root) = root
             && manifest_root(header) != *root
         {
@@ -251,9 +262,8 @@ impl Header {
     }
 }
 
-/// What deploy orders and image proofs name: SHA-256 over the header's 192
-/// bytes behind a prefix of its own. It holds name, version, sizes and the
-/// tree's root.
+/// Returns the root that deploy orders and image proofs name: SHA-256 over a prefix
+/// and the header's 192 bytes. It determines name, version, sizes and tree.
 pub fn manifest_root(header: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(ROOT_DOMAIN);
@@ -261,7 +271,7 @@ pub fn manifest_root(header: &[u8]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// What the operator's key signs for this header.
+/// Returns the bytes that the operator's key signs.
 pub(crate) fn signed_bytes(header: &[u8]) -> [u8; 64] {
     let mut bytes = [0; 64];
     let (domain, hash) = bytes.split_at_mut(32);
@@ -270,40 +280,40 @@ pub(crate) fn signed_bytes(header: &[u8]) -> [u8; 64] {
     bytes
 }
 
-/// SHA-256 of chunk bytes.
+/// Returns the SHA-256 of bytes.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// How a chunk lies in the data file. Numbered as in the leaf.
+/// The encoding of a chunk in the data file. Numbered as in the leaf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum LeafKind {
-    /// All zeros on the disk, nothing in the data file.
+    /// Only zeroes; the data file has no bytes of it.
     Hole = 0,
-    /// As it lies on the disk.
+    /// Uncompressed.
     Raw = 1,
     /// One zstd frame.
     Zstd = 2,
 }
 
-/// What the manifest says about a chunk; see the module for its bytes.
+/// The description of a chunk in the manifest; see the module for its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leaf {
-    /// Where the chunk begins in the data file.
+    /// Offset of the chunk in the data file.
     pub offset: u64,
-    /// Its bytes in the data file.
+    /// Length in the data file in bytes.
     pub wire_len: u32,
-    /// How it lies there.
+    /// The encoding.
     pub kind: LeafKind,
-    /// SHA-256 of the bytes in the data file; zeros for a hole.
+    /// SHA-256 of the bytes in the data file; zero for a hole.
     pub wire_hash: [u8; 32],
     /// SHA-256 of the bytes on the disk.
     pub raw_hash: [u8; 32],
 }
 
 impl Leaf {
-    /// Writes the leaf's bytes.
+    /// Encodes the leaf.
     pub fn emit(&self) -> [u8; LEAF_LEN] {
         let mut bytes = [0; LEAF_LEN];
         let mut out = Writer {
@@ -319,7 +329,10 @@ impl Leaf {
         bytes
     }
 
-    /// Reads the leaf of `chunk` and checks it against the header.
+    /// Parses the leaf of `chunk` and validates it with the header.
+    ///
+    /// # Errors
+    /// See [`ManifestError`].
     pub fn parse(header: &Header, chunk: u32, bytes: &[u8]) -> Result<Self, ManifestError> {
         let mut at = Reader(bytes);
         let offset = u64::from_le_bytes(at.take()?);

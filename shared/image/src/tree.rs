@@ -1,45 +1,43 @@
-//! The hash tree over the leaves: where its pages lie, and what verifies
-//! them.
+//! The hash tree over the leaves: positions and hashes of its pages.
 //!
-//! Level 0 are pages of up to [`FANOUT`] leaves. A page of level *n* + 1
-//! holds the hashes of up to [`FANOUT`] pages of level *n*. The top level
-//! has one page, whose hash stands in the signed header. In the manifest
-//! file the levels follow the signature from the top down, so that a
-//! reader who goes through the file from front to back knows every page's
-//! hash before the page comes. All pages are full but the last of a level.
+//! Level 0 has pages of up to [`FANOUT`] leaves. A page of level *n* + 1 has the
+//! hashes of up to [`FANOUT`] pages of level *n*. The top level has one page, whose
+//! hash is in the signed header. In the manifest file the levels follow the
+//! signature from the top down, so that a sequential reader has the hash of every
+//! page before the page. All pages but the last of a level are full.
 //!
-//! A page's hash is SHA-256 over a prefix, its level (1 byte), its place in
-//! the level (4 bytes, little-endian) and its bytes: a page can't stand in
-//! for another one.
+//! The hash of a page is SHA-256 over a prefix, its level (1 byte), its index in the
+//! level (4 bytes, little-endian) and its bytes, so that no page can replace
+//! another.
 
 use sha2::{Digest, Sha256};
 
 use crate::manifest::{LEAF_LEN, ManifestError, SIGNED_LEN};
 
-/// Leaves or hashes in a full page.
+/// Number of leaves or hashes in a full page.
 pub const FANOUT: u32 = 64;
-/// Bytes of a page hash.
+/// Length of a page hash in bytes.
 pub const HASH_LEN: usize = 32;
-/// Bytes of a full page of leaves.
+/// Length of a full page of leaves in bytes.
 pub const LEAF_PAGE_LEN: usize = FANOUT as usize * LEAF_LEN;
-/// Bytes of a full page of hashes.
+/// Length of a full page of hashes in bytes.
 pub const HASH_PAGE_LEN: usize = FANOUT as usize * HASH_LEN;
-/// Most levels: enough for 16 TiB in chunks of 1 MiB.
+/// Largest number of levels: enough for 16 TiB in chunks of 1 MiB.
 pub const MAX_DEPTH: usize = 4;
 
 const PAGE_DOMAIN: &[u8] = b"farrier page v1\0";
 
-/// The shape of a tree, which follows from the number of chunks alone.
+/// The shape of a tree. It depends on the number of chunks only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
     chunks: u32,
-    /// Pages of each level, from the leaves up; 0 above the top.
+    /// Number of pages of each level from the leaves up; 0 above the top.
     pages: [u32; MAX_DEPTH],
     depth: u8,
 }
 
 impl Geometry {
-    /// The tree of so many chunks: at least 1, at most 64⁴.
+    /// Creates the shape for a number of chunks, 1 to 64⁴. Returns `None` otherwise.
     pub fn new(chunks: u32) -> Result<Self, ManifestError> {
         if chunks == 0 {
             return Err(ManifestError::Malformed);
@@ -60,17 +58,17 @@ impl Geometry {
         Err(ManifestError::Malformed)
     }
 
-    /// Levels of the tree, at least 1.
+    /// Returns the number of levels, at least 1.
     pub fn depth(&self) -> u8 {
         self.depth
     }
 
-    /// Pages of a level, 0 being the leaves'.
+    /// Returns the number of pages of a level; level 0 has the leaves.
     pub fn pages(&self, level: u8) -> u32 {
         self.pages.get(usize::from(level)).copied().unwrap_or(0)
     }
 
-    /// Length of a page in bytes; 0 where there is no such page.
+    /// Returns the length of a page in bytes; 0 if there is no such page.
     pub fn page_len(&self, level: u8, index: u32) -> usize {
         let (below, entry_len) = match level.checked_sub(1) {
             None => (self.chunks, LEAF_LEN),
@@ -84,7 +82,7 @@ impl Geometry {
         entries.min(u64::from(FANOUT)) as usize * entry_len
     }
 
-    /// Where a page begins in the manifest file.
+    /// Returns the offset of a page in the manifest file.
     pub fn page_offset(&self, level: u8, index: u32) -> u64 {
         let above: u64 = (level + 1..self.depth)
             .map(|level| self.level_len(level))
@@ -97,7 +95,7 @@ impl Geometry {
         SIGNED_LEN as u64 + above + u64::from(index) * full as u64
     }
 
-    /// Length of the whole manifest file in bytes.
+    /// Returns the length of the manifest file in bytes.
     pub fn manifest_len(&self) -> u64 {
         let pages: u64 = (0..self.depth).map(|level| self.level_len(level)).sum();
         SIGNED_LEN as u64 + pages
@@ -110,15 +108,15 @@ impl Geometry {
         }
     }
 
-    /// The page of a level above which a chunk's leaf lies, and the place
-    /// of the way down to it in that page.
+    /// Returns the page of a level on the path to a chunk's leaf, and the index of
+    /// the path in that page.
     pub fn place(&self, level: u8, chunk: u32) -> (u32, usize) {
         let entry = (0..level).fold(chunk, |entry, _| entry / FANOUT);
         (entry / FANOUT, (entry % FANOUT) as usize)
     }
 }
 
-/// A page's hash; see the module.
+/// Returns the hash of a page, see the module.
 pub fn page_hash(level: u8, index: u32, bytes: &[u8]) -> [u8; HASH_LEN] {
     let mut hash = Sha256::new();
     hash.update(PAGE_DOMAIN);

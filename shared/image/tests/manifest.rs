@@ -1,4 +1,4 @@
-//! Making, reading and tampering with manifests.
+//! Creates, parses and modifies manifests.
 
 mod common;
 
@@ -11,7 +11,7 @@ use farrier_image::{
 use proptest::{collection::vec, prelude::*};
 
 #[test]
-fn an_image_is_described_and_comes_out_again() {
+fn image_is_described_and_extracts_equal() {
     let (made, data) = made();
     let inspection = inspect(&made.manifest, Some(&public())).unwrap();
     assert_eq!(inspection.header, made.header);
@@ -40,7 +40,7 @@ fn an_image_is_described_and_comes_out_again() {
 }
 
 #[test]
-fn making_is_deterministic() {
+fn image_does_not_depend_on_threads() {
     let (first, data) = made();
     for threads in 1..5 {
         let options = Options {
@@ -54,7 +54,7 @@ fn making_is_deterministic() {
 }
 
 #[test]
-fn an_odd_end_is_filled_up_to_a_sector() {
+fn partial_sector_is_padded() {
     let (made, data) = made_of(&noise(CHUNK + 3, 1), &options());
     assert_eq!(made.header.raw_size, CHUNK as u64 + 512);
     let mut raw = Vec::new();
@@ -75,7 +75,7 @@ fn without_compression_chunks_are_raw() {
 }
 
 #[test]
-fn impossible_images_are_refused() {
+fn invalid_options_and_empty_images_fail() {
     let none = |_| ();
     let empty = make(&[][..], Vec::new(), &options(), &key(), none);
     assert!(matches!(empty, Err(MakerError::Empty)));
@@ -99,7 +99,7 @@ fn impossible_images_are_refused() {
 }
 
 #[test]
-fn another_key_or_another_root_is_refused() {
+fn another_key_or_root_fails() {
     let (made, _) = made();
     let verify =
         |key: &PublicKey, root: Option<&[u8; 32]>| Header::verify(key, root, &made.manifest);
@@ -111,20 +111,19 @@ fn another_key_or_another_root_is_refused() {
     );
     let other = farrier_image::maker::SecretKey::from_bytes(&[1; 32]).public();
     assert_eq!(verify(&other, None), Err(ManifestError::Signature));
-    // A key of small order, which verifies anything where nobody looks.
+    // A key of small order, which verifies anything without a strict check.
     let mut neutral = [0; 32];
     neutral[0] = 1;
     assert!(verify(&PublicKey(neutral), None).is_err());
 }
 
 #[test]
-fn every_flipped_bit_of_the_manifest_is_noticed() {
+fn every_flipped_bit_of_the_manifest_fails() {
     let (made, _) = made();
     for bit in 0..made.manifest.len() * 8 {
         let mut forged = made.manifest.clone();
         forged[bit / 8] ^= 1 << (bit % 8);
-        // The tree is checked by hashes alone, so that one test per bit of
-        // it need no signature.
+        // Hashes verify the tree, so a test of its bits needs no signature.
         let key = public();
         let key = (bit < SIGNED_LEN * 8).then_some(&key);
         assert!(inspect(&forged, key).is_err(), "bit {bit}");
@@ -132,7 +131,7 @@ fn every_flipped_bit_of_the_manifest_is_noticed() {
 }
 
 #[test]
-fn every_cut_manifest_is_noticed() {
+fn every_truncated_manifest_fails() {
     let (made, _) = made();
     for len in 0..made.manifest.len() {
         assert!(inspect(&made.manifest[..len], None).is_err(), "{len}");
@@ -143,7 +142,7 @@ fn every_cut_manifest_is_noticed() {
 }
 
 #[test]
-fn a_chunk_that_is_not_the_manifests_is_not_extracted() {
+fn modified_chunk_is_not_extracted() {
     let (made, data) = made();
     let inspection = inspect(&made.manifest, None).unwrap();
     for at in [0, data.len() / 2, data.len() - 1] {
@@ -155,7 +154,7 @@ fn a_chunk_that_is_not_the_manifests_is_not_extracted() {
 }
 
 #[test]
-fn leaves_that_contradict_the_header_are_refused() {
+fn leaves_that_contradict_the_header_fail() {
     let (made, _) = made();
     let good = |chunk: u32| {
         let inspection = inspect(&made.manifest, None).unwrap();
@@ -204,8 +203,8 @@ fn leaves_that_contradict_the_header_are_refused() {
     assert!(Leaf::parse(header, 0, &bytes[..LEAF_LEN - 1]).is_err());
 }
 
-/// If this fails, do not change the test: images in the field are signed in
-/// these bytes.
+/// If this fails after a release, do not change the test: released images are signed
+/// with these bytes.
 #[test]
 fn golden_bytes_of_format_1() {
     let options = Options {

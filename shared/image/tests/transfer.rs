@@ -1,4 +1,4 @@
-//! The transfer engine against mirrors, wires and disks that lie.
+//! Runs the transfer engine with faulty servers, networks and disks.
 
 mod common;
 
@@ -9,14 +9,14 @@ use farrier_image::{
     transfer::{MAX_FETCH_FAILURES, MAX_REFETCH},
 };
 
-/// A disk that remembers, and that may forget.
+/// A disk in memory with faults.
 struct Disk {
     bytes: Vec<u8>,
-    /// Reads of this place come back wrong so many times.
-    lies: Option<(u64, u32)>,
+    /// Offset and number of wrong reads.
+    wrong_reads: Option<(u64, u32)>,
 }
 
-/// What a faulty network does to the fetched bytes: `None` for no answer.
+/// Applies a network fault to the fetched bytes; `None` for no answer.
 type Network<'a> = dyn FnMut(Source, u64, &[u8]) -> Option<Vec<u8>> + 'a;
 
 fn run(
@@ -67,7 +67,7 @@ fn run(
             }
             Action::ReadBack { offset, len, hole } => {
                 let mut bytes = disk.bytes[offset as usize..][..len as usize].to_vec();
-                if let Some((at, times)) = &mut disk.lies
+                if let Some((at, times)) = &mut disk.wrong_reads
                     && *at == offset
                     && *times > 0
                 {
@@ -88,9 +88,9 @@ fn run(
 
 fn disk(len: usize) -> Disk {
     Disk {
-        // What was there before.
+        // The previous content.
         bytes: vec![0xee; len],
-        lies: None,
+        wrong_reads: None,
     }
 }
 
@@ -103,7 +103,7 @@ fn good(_: Source, _: u64, bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn an_image_arrives() {
+fn image_is_written() {
     let files = made();
     let mut disk = disk(image().len() + 4096);
     let mut transfer = transfer(&files, &disk);
@@ -123,7 +123,7 @@ fn an_image_arrives() {
 }
 
 #[test]
-fn a_tree_of_three_levels_is_walked_page_by_page() {
+fn pages_of_a_tree_of_three_levels_are_fetched_once() {
     // 64 * 64 + 2 chunks, most of them holes.
     let mut raw = vec![0; CHUNK * (64 * 64 + 1) + 512];
     for chunk in [0, 63, 64, 4095, 4096] {
@@ -147,7 +147,7 @@ fn a_tree_of_three_levels_is_walked_page_by_page() {
 }
 
 #[test]
-fn the_first_chunk_needs_a_head_and_a_page_a_level() {
+fn first_chunk_needs_the_head_and_a_page_of_each_level() {
     let files = made();
     let mut disk = disk(image().len());
     let mut transfer = transfer(&files, &disk);
@@ -168,7 +168,7 @@ fn the_first_chunk_needs_a_head_and_a_page_a_level() {
 }
 
 #[test]
-fn every_fetch_may_be_wrong_once() {
+fn every_fetch_can_be_wrong_once() {
     let files = made();
     for kind in 0..3 {
         let mut disk = disk(image().len());
@@ -194,7 +194,7 @@ fn every_fetch_may_be_wrong_once() {
 }
 
 #[test]
-fn a_chunk_that_stays_wrong_is_given_up_and_never_written() {
+fn permanently_wrong_chunk_fails_and_is_not_written() {
     let files = made();
     let mut disk = disk(image().len());
     let mut transfer = transfer(&files, &disk);
@@ -216,7 +216,7 @@ fn a_chunk_that_stays_wrong_is_given_up_and_never_written() {
 }
 
 #[test]
-fn another_signed_manifest_is_not_taken_for_the_ordered_one() {
+fn another_signed_manifest_is_refused() {
     let files = made();
     let older = made_of(
         &image(),
@@ -236,7 +236,7 @@ fn another_signed_manifest_is_not_taken_for_the_ordered_one() {
 }
 
 #[test]
-fn an_image_larger_than_the_disk_is_refused_before_a_byte_is_written() {
+fn image_larger_than_the_disk_fails_before_a_write() {
     let files = made();
     let mut disk = disk(image().len() - 512);
     let mut transfer = transfer(&files, &disk);
@@ -246,13 +246,13 @@ fn an_image_larger_than_the_disk_is_refused_before_a_byte_is_written() {
 }
 
 #[test]
-fn a_disk_that_lies_once_is_written_again_twice_is_given_up() {
+fn wrong_read_back_is_written_again_once() {
     let files = made();
     for chunk in 0..4 {
         let at = (chunk * CHUNK) as u64;
         for (times, expected) in [(1, Ok(())), (2, Err(TransferError::ReadBack(chunk as u32)))] {
             let mut disk = disk(image().len());
-            disk.lies = Some((at, times));
+            disk.wrong_reads = Some((at, times));
             let mut transfer = transfer(&files, &disk);
             let result = run(&mut transfer, &files, &mut disk, &mut good);
             assert_eq!(result, expected, "chunk {chunk}");
@@ -262,7 +262,7 @@ fn a_disk_that_lies_once_is_written_again_twice_is_given_up() {
 }
 
 #[test]
-fn an_appliance_that_is_silent_is_given_up() {
+fn unanswered_fetches_end_the_transfer() {
     let files = made();
     let mut disk = disk(image().len());
     let mut transfer = transfer(&files, &disk);
@@ -278,7 +278,7 @@ fn an_appliance_that_is_silent_is_given_up() {
 }
 
 #[test]
-fn single_failures_of_the_wire_do_not_add_up() {
+fn only_consecutive_failures_count() {
     let files = made();
     let mut disk = disk(image().len());
     let mut transfer = transfer(&files, &disk);
@@ -292,7 +292,7 @@ fn single_failures_of_the_wire_do_not_add_up() {
 }
 
 #[test]
-fn results_that_were_not_asked_for_end_the_transfer() {
+fn result_of_another_action_fails() {
     let fresh = || Transfer::new(public(), None, 1 << 30);
     assert_eq!(fresh().written(), Err(TransferError::Sequence));
     assert_eq!(fresh().decoded(None), Err(TransferError::Sequence));
@@ -302,13 +302,13 @@ fn results_that_were_not_asked_for_end_the_transfer() {
 }
 
 #[test]
-fn the_next_fetch_is_known_early() {
+fn upcoming_returns_the_next_fetch() {
     let files = made();
     let mut transfer = Transfer::new(public(), None, 1 << 30);
     assert_eq!(transfer.upcoming(), None);
     transfer.fetched(&files.0.manifest[..256]).unwrap();
     transfer.fetched(&files.0.manifest[256..]).unwrap();
-    // Behind chunk 0 comes a hole, then chunk 2.
+    // A hole follows chunk 0, then chunk 2.
     let Some(Action::Fetch { source, offset, .. }) = transfer.upcoming() else {
         panic!("nothing comes");
     };

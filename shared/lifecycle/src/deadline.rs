@@ -1,29 +1,28 @@
-//! How long a state may last, what it waits for, and what comes then.
+//! Deadlines of states: duration, what the state waits for, and the event at the
+//! end.
 //!
-//! The times are Ironic's where it has one (its call-back time-outs are 30
-//! minutes) and otherwise generous: a deadline is there so that nothing is
-//! forgotten, not to hurry a slow disk. A brain that sees progress may
-//! start the time of a state anew with each report.
+//! The durations are Ironic's where it has them (its call-back timeouts are 30
+//! minutes) and long otherwise: a slow disk must not miss a deadline. The caller
+//! can restart the time of a state at every progress.
 
 use crate::{Event, State};
 
 const MINUTE: u64 = 60_000;
 
-/// How long a state may last.
+/// The deadline of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {
-    /// Milliseconds since the state began, or since its last progress.
+    /// Milliseconds since the start of the state or since the last progress.
     pub millis: u64,
-    /// What is being waited for, in words for an operator.
+    /// What the state waits for, as a text for the operator.
     pub reason: &'static str,
-    /// The event when the time has run out; has a transition from the state.
+    /// The event at the end. It has a transition from the state.
     pub expired: Event,
 }
 
 impl State {
-    /// The default deadline. `None` in states that need none: stable and
-    /// failed ones, and holds, which wait for the operator who asked for
-    /// them.
+    /// Returns the default deadline; `None` for stable, failed and hold states,
+    /// which wait for an operator.
     pub const fn deadline(self) -> Option<Deadline> {
         let (minutes, reason) = match self {
             Self::Verifying => (2, "checking that the node can be managed"),

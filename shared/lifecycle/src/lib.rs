@@ -1,11 +1,9 @@
 //! The provision state machine: states, verbs, events, deadlines.
 //!
-//! The states, their names and their transitions are Ironic's, so that its
-//! clients, its operators' habits and its documentation hold here too. What
-//! lives in this crate is the rules alone: which event leads from which
-//! state to which, what an operator may ask in which state, how long a state
-//! may last and what happens then. Who moves a node, and what is done on the
-//! way, is the brain's.
+//! States, names and transitions are Ironic's, so that its clients and its
+//! documentation apply. The crate has only the rules: the transitions, the verbs
+//! of each state, and the deadlines. The core moves nodes and carries out the work
+//! of a state.
 //!
 //! ```
 //! use farrier_lifecycle::{Event, State, Verb};
@@ -29,6 +27,6 @@ pub use state::State;
 pub use transition::Event;
 pub use verb::Verb;
 
-/// A text names nothing that is known here.
+/// The text is not the name of a state or verb.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unknown;

@@ -1,79 +1,79 @@
-//! The provision states: their names and what kind of state each is. How
-//! one leads to another is in `transition`.
+//! The provision states, their names and their kinds. `transition` has the
+//! transitions.
 
 use core::{fmt, str::FromStr};
 
 use crate::Unknown;
 
-/// A provision state of a node. The numbers are for records: never
-/// reordered, only appended to. Names and numbers stand in [`State::ALL`].
+/// The provision state of a node. Records have its number, which is never
+/// reordered. [`State::ALL`] has names and numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum State {
-    /// Discovered; nobody has said yet that it is ours to manage.
+    /// The node was discovered and is not managed yet.
     Enroll = 0,
-    /// Checking that the node can be managed.
+    /// The appliance verifies that it can manage the node.
     Verifying = 1,
-    /// Managed; not offered to anybody.
+    /// The node is managed and not available for deployment.
     Manageable = 2,
-    /// The inventory is being taken.
+    /// The agent inspects the hardware.
     Inspecting = 3,
-    /// Waiting for the agent that takes the inventory.
+    /// Inspection waits for the agent.
     InspectWait = 4,
-    /// The inventory could not be taken.
+    /// The inspection failed.
     InspectFailed = 5,
-    /// Disks are being erased.
+    /// The agent erases the disks.
     Cleaning = 6,
-    /// Waiting for the agent that erases.
+    /// Cleaning waits for the agent.
     CleanWait = 7,
-    /// Cleaning stands still until the operator lets it go on.
+    /// Cleaning is on hold until the operator continues it.
     CleanHold = 8,
-    /// Cleaning failed. The disks may hold a former tenant's data.
+    /// Cleaning failed. The disks may have data of a previous tenant.
     CleanFailed = 9,
-    /// Clean, and free to be deployed.
+    /// The node is clean and available for deployment.
     Available = 10,
-    /// An image is being written.
+    /// The agent writes an image.
     Deploying = 11,
-    /// Waiting for the agent that writes the image.
+    /// Deployment waits for the agent.
     WaitCallBack = 12,
-    /// Deploying stands still until the operator lets it go on.
+    /// Deployment is on hold until the operator continues it.
     DeployHold = 13,
-    /// Deploying failed.
+    /// Deployment failed.
     DeployFailed = 14,
-    /// A tenant's system runs.
+    /// The node runs a tenant's system.
     Active = 15,
-    /// The tenant's use ends; cleaning follows.
+    /// The instance is deleted; cleaning follows.
     Deleting = 16,
-    /// Deleting failed.
+    /// Deleting the instance failed.
     Error = 17,
-    /// A running node is being taken over without writing to it.
+    /// The appliance adopts a running node without writing to it.
     Adopting = 18,
-    /// Taking over failed.
+    /// Adoption failed.
     AdoptFailed = 19,
-    /// A rescue system is being started.
+    /// The node boots the rescue system.
     Rescuing = 20,
-    /// Waiting for the rescue system.
+    /// Rescue waits for the agent.
     RescueWait = 21,
-    /// The rescue system could not be started.
+    /// Rescue failed.
     RescueFailed = 22,
-    /// The rescue system runs.
+    /// The node runs the rescue system.
     Rescue = 23,
-    /// The tenant's system is being started again.
+    /// The node boots the tenant's system again.
     Unrescuing = 24,
-    /// The tenant's system could not be started again.
+    /// Leaving rescue failed.
     UnrescueFailed = 25,
-    /// A running node is being serviced.
+    /// The agent services the node.
     Servicing = 26,
-    /// Waiting for the agent that services.
+    /// Service waits for the agent.
     ServiceWait = 27,
-    /// Servicing stands still until the operator lets it go on.
+    /// Service is on hold until the operator continues it.
     ServiceHold = 28,
-    /// Servicing failed.
+    /// Service failed.
     ServiceFailed = 29,
 }
 
 impl State {
-    /// Every state, in the order of its number.
+    /// Every state in the order of the numbers.
     pub const ALL: [Self; 30] = [
         Self::Enroll,
         Self::Verifying,
@@ -107,7 +107,7 @@ impl State {
         Self::ServiceFailed,
     ];
 
-    /// The name, exactly as the Ironic API spells it.
+    /// Returns the name, as in the Ironic API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Enroll => "enroll",
@@ -143,12 +143,12 @@ impl State {
         }
     }
 
-    /// The state of that number in a record.
+    /// Returns the state of a number in a record.
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number)).copied()
     }
 
-    /// Whether a node may stay here for ever without anybody's attention.
+    /// Returns whether the state is stable: it needs no action and has no deadline.
     pub const fn is_stable(self) -> bool {
         matches!(
             self,
@@ -161,9 +161,8 @@ impl State {
         )
     }
 
-    /// Whether the appliance itself is at work, so that an operator's verbs
-    /// have to wait. In all other states somebody else's next step is
-    /// awaited: an agent's or an operator's.
+    /// Returns whether the appliance is working, so that it refuses verbs. All other
+    /// states wait for an agent or an operator.
     pub const fn is_busy(self) -> bool {
         matches!(
             self,
@@ -179,7 +178,7 @@ impl State {
         )
     }
 
-    /// Whether something went wrong and an operator decides how it goes on.
+    /// Returns whether the state is a failure that needs an operator.
     pub const fn is_failure(self) -> bool {
         matches!(
             self,
@@ -194,13 +193,13 @@ impl State {
         )
     }
 
-    /// Whether the node stands still on an operator's wish.
+    /// Returns whether the node is on hold.
     pub const fn is_hold(self) -> bool {
         matches!(self, Self::CleanHold | Self::DeployHold | Self::ServiceHold)
     }
 
-    /// The stable state that a node in this one is on its way to, as the API
-    /// shows in `target_provision_state`. `None` in stable states.
+    /// Returns the stable state to which this one leads, `target_provision_state` in
+    /// the API; `None` for stable states.
     pub const fn target(self) -> Option<Self> {
         Some(match self {
             Self::Verifying | Self::Inspecting | Self::InspectWait | Self::InspectFailed => {
@@ -233,10 +232,9 @@ impl State {
         })
     }
 
-    /// Where a node goes from here when its work fails: what
-    /// [`Event::Fail`](crate::Event::Fail) leads to, or, where there is no
-    /// such event, [`Event::Abort`](crate::Event::Abort). `None` in states
-    /// in which nothing is under way.
+    /// Returns the state after a failure of this state's work: the target of
+    /// [`Event::Fail`](crate::Event::Fail), or else of
+    /// [`Event::Abort`](crate::Event::Abort). `None` if the state has no work.
     pub const fn failure(self) -> Option<Self> {
         Some(match self {
             Self::Verifying => Self::Enroll,
@@ -252,9 +250,9 @@ impl State {
         })
     }
 
-    /// The state after the appliance was started anew, when nothing proves
-    /// that the work of before goes on: busy states become their failure,
-    /// all others stay (a waiting agent may still report).
+    /// Returns the state after a restart of the appliance if the work can't
+    /// continue: the failure of a busy state, else the same state (its agent may
+    /// still report).
     pub const fn after_restart(self) -> Self {
         if self.is_busy()
             && let Some(failure) = self.failure()
@@ -264,8 +262,8 @@ impl State {
         self
     }
 
-    /// Whether an agent that asks which node it runs on is answered. In all
-    /// other states nobody sent for one.
+    /// Returns whether the appliance answers the lookup of an agent. In all other
+    /// states it expects no agent.
     pub const fn answers_lookup(self) -> bool {
         matches!(
             self,

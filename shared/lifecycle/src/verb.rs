@@ -1,45 +1,44 @@
-//! What an operator may ask: the targets of
-//! `PUT /v1/nodes/{id}/states/provision`.
+//! The verbs of an operator: the targets of `PUT /v1/nodes/{id}/states/provision`.
 
 use core::{fmt, str::FromStr};
 
 use crate::{Event, State, Unknown};
 
 /// A target of the provision API. Two of them have a second spelling, which
-/// [`Verb::from_str`] takes as well.
+/// [`Verb::from_str`] accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Verb {
-    /// `active` (or `deploy`): write an image and start it.
+    /// `active` (or `deploy`): write an image and boot it.
     Active = 0,
     /// `rebuild`: write the image again.
     Rebuild = 1,
-    /// `deleted` (or `undeploy`): end the tenant's use.
+    /// `deleted` (or `undeploy`): delete the instance.
     Deleted = 2,
-    /// `manage`: take under management, or out of use.
+    /// `manage`: manage the node, or make it unavailable.
     Manage = 3,
     /// `provide`: clean and make available.
     Provide = 4,
-    /// `inspect`: take the inventory.
+    /// `inspect`: inspect the hardware.
     Inspect = 5,
-    /// `abort`: break off.
+    /// `abort`: abort the work.
     Abort = 6,
     /// `clean`: clean, then stay manageable.
     Clean = 7,
-    /// `adopt`: take over a node that runs.
+    /// `adopt`: adopt a running node.
     Adopt = 8,
-    /// `rescue`: start the rescue system.
+    /// `rescue`: boot the rescue system.
     Rescue = 9,
-    /// `unrescue`: start the tenant's system again.
+    /// `unrescue`: boot the tenant's system again.
     Unrescue = 10,
-    /// `unhold`: go on.
+    /// `unhold`: continue after a hold.
     Unhold = 11,
-    /// `service`: service a node in use.
+    /// `service`: service an active node.
     Service = 12,
 }
 
 impl Verb {
-    /// Every verb, in the order of its number.
+    /// Every verb in the order of the numbers.
     pub const ALL: [Self; 13] = [
         Self::Active,
         Self::Rebuild,
@@ -56,7 +55,7 @@ impl Verb {
         Self::Service,
     ];
 
-    /// The API's first spelling.
+    /// Returns the API's first spelling.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -75,7 +74,7 @@ impl Verb {
         }
     }
 
-    /// The event of the state machine that the verb stands for.
+    /// Returns the event of the verb.
     pub const fn event(self) -> Event {
         match self {
             Self::Active => Event::Deploy,
@@ -96,10 +95,10 @@ impl Verb {
 }
 
 impl State {
-    /// The event that `verb` stands for in this state; `None` where an
-    /// operator can't ask for it here. Busy states take no verb: some of
-    /// their events bear a verb's name (`clean` in deleting, `manage` in
-    /// cleaning), but are the appliance's own.
+    /// Returns the event of `verb` in this state; `None` if the state does not accept
+    /// the verb. Busy states accept no verb: some of their events have the name of a
+    /// verb (`clean` in deleting, `manage` in cleaning), but the appliance causes
+    /// them.
     pub const fn event(self, verb: Verb) -> Option<Event> {
         let event = verb.event();
         if self.is_busy() || self.next(event).is_none() {

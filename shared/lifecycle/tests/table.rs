@@ -1,4 +1,4 @@
-//! The state machine against its data: `data/provision-states.csv` and
+//! Compares the state machine with its data, `data/provision-states.csv` and
 //! `data/provision-transitions.csv`.
 
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ fn states_are_those_of_the_data() {
 }
 
 #[test]
-fn every_transition_and_no_other() {
+fn transitions_are_those_of_the_data() {
     let table: BTreeMap<(&str, &str), &str> = rows(TRANSITIONS)
         .map(|[from, event, to]| ((from, event), to))
         .collect();
@@ -60,7 +60,7 @@ fn every_transition_and_no_other() {
 }
 
 #[test]
-fn numbers_and_names_round_trip() {
+fn numbers_and_names_parse_equal() {
     for (number, state) in State::ALL.into_iter().enumerate() {
         assert_eq!(state as usize, number);
         assert_eq!(State::from_number(number as u8), Some(state));
@@ -82,7 +82,7 @@ fn numbers_and_names_round_trip() {
 }
 
 #[test]
-fn kinds_do_not_overlap() {
+fn kinds_of_states_do_not_overlap() {
     for state in State::ALL {
         let waits = !state.is_busy() && !state.is_hold() && state.deadline().is_some();
         let kinds = [
@@ -97,7 +97,7 @@ fn kinds_do_not_overlap() {
 }
 
 #[test]
-fn every_state_under_way_has_a_deadline_that_leads_to_its_failure() {
+fn deadline_of_every_working_state_leads_to_its_failure() {
     for state in State::ALL {
         let resting = state.is_stable() || state.is_failure() || state.is_hold();
         match state.deadline() {
@@ -112,7 +112,7 @@ fn every_state_under_way_has_a_deadline_that_leads_to_its_failure() {
 }
 
 #[test]
-fn failure_is_where_fail_or_abort_leads() {
+fn failure_is_the_target_of_fail_or_abort() {
     for state in State::ALL {
         if let Some(failure) = state.failure() {
             let fail = state.next(Event::Fail).or(state.next(Event::Abort));
@@ -124,9 +124,8 @@ fn failure_is_where_fail_or_abort_leads() {
 }
 
 #[test]
-fn no_state_is_a_dead_end() {
-    // Every state but the busy and waiting ones takes a verb; those have a
-    // deadline.
+fn every_state_has_a_way_out() {
+    // Busy and waiting states have a deadline; all others accept a verb.
     for state in State::ALL {
         let verbs = Verb::ALL.into_iter().any(|v| state.event(v).is_some());
         assert!(verbs || state.deadline().is_some(), "{state}");
@@ -134,7 +133,7 @@ fn no_state_is_a_dead_end() {
 }
 
 #[test]
-fn verbs_are_refused_while_the_appliance_works() {
+fn busy_states_refuse_verbs() {
     assert_eq!(State::Deleting.event(Verb::Clean), None);
     assert_eq!(State::Cleaning.event(Verb::Manage), None);
     assert_eq!(State::Cleaning.next(Event::Manage), Some(State::Manageable));
@@ -148,7 +147,7 @@ fn verbs_are_refused_while_the_appliance_works() {
 }
 
 #[test]
-fn restart_fails_what_was_under_way() {
+fn restart_fails_busy_states() {
     let changed: Vec<_> = State::ALL
         .into_iter()
         .filter(|s| s.after_restart() != *s)
@@ -171,7 +170,7 @@ fn restart_fails_what_was_under_way() {
 }
 
 #[test]
-fn lookups_are_answered_only_where_an_agent_was_sent_for() {
+fn lookups_are_answered_only_in_states_that_expect_an_agent() {
     let names: Vec<_> = State::ALL
         .into_iter()
         .filter(|s| s.answers_lookup())

@@ -1,17 +1,16 @@
-//! The agent's side of the protocol over time, without I/O: what to send,
-//! when to send it again, what came of it.
+//! The agent's protocol client, sans-IO: handshake, session, retransmission.
 //!
 //! ```text
 //! handshake -> ask -> order -> (progress, statements in parts)… -> ask -> …
-//!                 \-> wait  -> ask                        bye -> gone
+//!                 \-> wait  -> ask              final report -> closed
 //! ```
-//! One request is under way at a time. It is repeated, byte for byte, with
-//! growing pauses until it is answered; there is no other retry anywhere. A
-//! conversation that hears nothing for [`SILENCE_MS`] is lost: the ticket is
-//! used up, so the way on is a new boot. Hints that anybody can forge only
-//! shorten that wait to [`HINTED_SILENCE_MS`].
+//! The client has one request in flight. It repeats the identical datagram with
+//! growing pauses until the appliance answers; no other layer retransmits. After
+//! [`SILENCE_MS`] without an answer the session is lost. The ticket is used up
+//! then, so the server must boot again. An unauthenticated hint shortens the wait
+//! to [`HINTED_SILENCE_MS`].
 //!
-//! Times are milliseconds of one monotonic clock, passed in.
+//! Times are milliseconds of one monotonic clock and are arguments.
 
 use core::fmt;
 
@@ -32,26 +31,28 @@ use crate::{
     wire::{Datagram, HandshakeRefusal},
 };
 
-/// First pause before a datagram is repeated; doubles up to [`RETRY_MAX_MS`].
+/// First pause before a retransmission, in milliseconds. It doubles up to
+/// [`RETRY_MAX_MS`].
 pub const RETRY_MS: u64 = 400;
-/// Longest pause before a datagram is repeated.
+/// Longest pause before a retransmission, in milliseconds.
 pub const RETRY_MAX_MS: u64 = 6_400;
-/// Silence after which the conversation is lost.
+/// Time without an answer after which the session is lost, in milliseconds.
 pub const SILENCE_MS: u64 = 300_000;
 /// The same after a hint that the appliance does not know the ticket or the
-/// session. Long enough that forging hints gains nothing over dropping.
+/// session. It is so long that forged hints do no more harm than dropped
+/// datagrams.
 pub const HINTED_SILENCE_MS: u64 = 60_000;
-/// Least time between two progress messages.
+/// Shortest time between two progress messages, in milliseconds.
 pub const PROGRESS_MS: u64 = 1_000;
-/// While an order is under way and nothing new is known, the last progress
-/// is told again after this time: a sign of life.
+/// Interval at which the client repeats the last progress while it changes
+/// nothing, in milliseconds. It shows the appliance that the agent is alive.
 pub const HEARTBEAT_MS: u64 = 10_000;
-/// How long the appliance is tried to be told of a farewell.
-pub const FAREWELL_MS: u64 = 5_000;
-/// Pause after an answer that leads nowhere.
+/// Longest time that the client sends the final report, in milliseconds.
+pub const FINAL_REPORT_MS: u64 = 5_000;
+/// Pause after an answer that the client can't use, in milliseconds.
 const PAUSE_MS: u64 = 5_000;
 
-/// Everything that a conversation starts from.
+/// Configuration of a client.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The appliance's X25519 public key.
@@ -60,7 +61,8 @@ pub struct Config {
     pub orders: PublicKey,
     /// The ticket of the kernel command line.
     pub ticket: Ticket,
-    /// First words. `boot_key` and the versions are filled in.
+    /// The agent's handshake message. The client fills in `boot_key` and the
+    /// versions.
     pub handshake: AgentHandshake,
     /// The boot's ed25519 key, which signs statements.
     pub boot_key: SecretKey,
@@ -68,42 +70,40 @@ pub struct Config {
     pub entropy: HandshakeEntropy,
 }
 
-/// Something happened.
+/// An event for the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(
     clippy::large_enum_variant,
     reason = "there is no heap to box it on, and one event lives at a time"
 )]
 pub enum Event {
-    /// The session stands.
+    /// The session is established.
     Established(HandshakeReply),
-    /// A new order. Call [`AgentClient::finish`] when it is carried out.
+    /// A new order. Call [`AgentClient::finish`] when it is done.
     Order(Order),
     /// The appliance has stored this statement.
     Stored(u32),
-    /// The appliance does not take the statement; the order counts as
-    /// finished.
+    /// The appliance refused a statement. The order counts as finished.
     Refused(Refusal),
-    /// The appliance knows that the agent leaves, or could not be told in
-    /// [`FAREWELL_MS`]. The conversation is over.
-    Gone(FinalReport),
-    /// The conversation is over.
+    /// The appliance has the final report, or did not answer it within
+    /// [`FINAL_REPORT_MS`]. The session is closed.
+    Closed(FinalReport),
+    /// The session is lost.
     Lost(Lost),
 }
 
-/// Why a conversation is lost.
+/// Why a session is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lost {
-    /// Nobody answered the handshake. The hint, where one came, is not
-    /// authenticated.
+    /// The appliance did not answer the handshake. The hint is unauthenticated.
     NoHandshake(Option<HandshakeRefusal>),
-    /// Requests are not answered any more.
+    /// The appliance does not answer requests any more.
     Silence,
-    /// The handshake_reply names a version that was not offered.
+    /// The handshake reply has a version that the agent did not offer.
     Version,
 }
 
-/// What the caller does next.
+/// The caller's next action.
 #[derive(Debug, PartialEq, Eq)]
 #[allow(
     clippy::large_enum_variant,
@@ -114,21 +114,21 @@ pub enum Poll {
     Transmit,
     /// Nothing to send before this time.
     Until(u64),
-    /// Something happened; then poll again.
+    /// Handle the event, then poll again.
     Event(Event),
-    /// The conversation is over.
+    /// The session is over.
     Over,
 }
 
-/// A statement can't be reported now.
+/// Why a report can't be sent now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ReportError {
     /// There is no session.
     NoSession = 0,
-    /// The statement before it is not stored yet.
+    /// The previous statement is not stored yet.
     Busy = 1,
-    /// It does not fit.
+    /// The statement exceeds [`MAX_STATEMENT`] bytes.
     TooLong = 2,
 }
 
@@ -145,59 +145,62 @@ enum State {
     Over,
 }
 
-/// What the datagram under way asks.
+/// The kind of the request in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asking {
     Ask,
     Part,
     Progress,
-    Bye,
+    FinalReport,
 }
 
-/// A statement on its way.
+/// A statement in transmission.
 struct Outgoing {
     counter: u32,
     have: u32,
     signed: Vec<u8, MAX_STATEMENT>,
 }
 
-/// See the module.
+/// The protocol client of an agent, see the module.
 pub struct AgentClient {
     state: State,
     orders: PublicKey,
     boot_key: SecretKey,
-    /// The datagram under way, when `asking` says so.
+    /// The datagram in flight, if `asking` is set.
     datagram: Vec<u8, MAX_DATAGRAM>,
     asking: Option<Asking>,
     attempt: u32,
-    /// When the datagram under way is sent (again).
+    /// Time of the next transmission of the datagram in flight.
     send_at: u64,
-    /// When a request may be made again.
+    /// Earliest time of the next request.
     free_at: u64,
-    /// When the next `Ask` is due.
+    /// Time of the next `Ask`.
     ask_at: u64,
-    /// When something authentic was heard last; `None` before the first poll.
-    heard_at: Option<u64>,
+    /// Time of the last authentic datagram; `None` before the first poll.
+    received_at: Option<u64>,
     hint: Option<HandshakeRefusal>,
     unknown_session: bool,
-    /// Counter of the order under way.
+    /// Counter of the current order.
     working: Option<u32>,
-    /// Highest order counter so far.
+    /// Highest order counter.
     last_order: u32,
     /// Counter of the last statement.
     statements: u32,
     outgoing: Option<Outgoing>,
     progress: Option<Progress>,
-    /// Whether `progress` has not been told yet.
+    /// Whether `progress` has not been sent.
     progress_new: bool,
     progress_at: u64,
-    farewell: Option<(FinalReport, Option<u64>)>,
-    /// Spreads the retries of many agents.
+    final_report: Option<(FinalReport, Option<u64>)>,
+    /// Jitter: spreads the retransmissions of many agents.
     spread: u8,
 }
 
 impl AgentClient {
-    /// Prepares the handshake. Nothing is sent before [`poll`](Self::poll).
+    /// Prepares the handshake. Sends nothing before [`poll`](Self::poll).
+    ///
+    /// # Errors
+    /// See [`Handshake::new`].
     pub fn new(config: Config) -> Result<Self, HandshakeError> {
         let mut agent_handshake = config.handshake;
         agent_handshake.boot_key = config.boot_key.public().0;
@@ -220,7 +223,7 @@ impl AgentClient {
             send_at: 0,
             free_at: 0,
             ask_at: 0,
-            heard_at: None,
+            received_at: None,
             hint: None,
             unknown_session: false,
             working: None,
@@ -230,12 +233,12 @@ impl AgentClient {
             progress: None,
             progress_new: false,
             progress_at: 0,
-            farewell: None,
+            final_report: None,
             spread: config.ticket.id.0[0],
         })
     }
 
-    /// The handshake_reply, once the session stands.
+    /// Returns the handshake reply once the session is established.
     pub fn handshake_reply(&self) -> Option<&HandshakeReply> {
         match &self.state {
             State::Session {
@@ -245,29 +248,32 @@ impl AgentClient {
         }
     }
 
-    /// Whether an order is under way.
+    /// Returns whether an order is in progress.
     pub fn is_working(&self) -> bool {
         self.working.is_some() && !self.is_over()
     }
 
-    /// Whether a statement is on its way.
+    /// Returns whether a statement is in transmission.
     pub fn is_reporting(&self) -> bool {
         self.outgoing.is_some()
     }
 
-    /// Whether nothing will be said any more.
+    /// Returns whether the session is over.
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
     }
 
-    /// The datagram to send, after [`Poll::Transmit`].
+    /// Returns the datagram to send after [`Poll::Transmit`].
     pub fn datagram(&self) -> &[u8] {
         &self.datagram
     }
 
-    /// Signs a report about the order under way (about none where there is
-    /// none) and sends it until it is stored. Returns the statement's
-    /// counter; [`Event::Stored`] names it.
+    /// Signs a report about the current order, or about none, and sends it until
+    /// the appliance has stored it. Returns the statement's counter, which
+    /// [`Event::Stored`] repeats.
+    ///
+    /// # Errors
+    /// See [`ReportError`].
     pub fn report(&mut self, report: Report) -> Result<u32, ReportError> {
         let State::Session {
             handshake_reply, ..
@@ -306,14 +312,14 @@ impl AgentClient {
         Ok(counter)
     }
 
-    /// Tells how far the order has come; the latest progress counts and is
-    /// sent at most once in [`PROGRESS_MS`].
+    /// Sets the progress of the order. The client sends the latest progress at
+    /// most once in [`PROGRESS_MS`].
     pub fn progress(&mut self, progress: Progress) {
         self.progress = Some(progress);
         self.progress_new = true;
     }
 
-    /// The order is carried out; the next one is asked for at once.
+    /// Ends the order. The client asks for the next one at once.
     pub fn finish(&mut self, now: u64) {
         self.working = None;
         self.progress = None;
@@ -321,25 +327,25 @@ impl AgentClient {
         self.ask_at = now;
     }
 
-    /// Says good-bye once all statements are stored; [`Event::Gone`] ends
-    /// the conversation.
-    pub fn leave(&mut self, farewell: FinalReport) {
-        if self.farewell.is_none() {
-            self.farewell = Some((farewell, None));
+    /// Sends the final report after all statements are stored. [`Event::Closed`]
+    /// follows.
+    pub fn leave(&mut self, final_report: FinalReport) {
+        if self.final_report.is_none() {
+            self.final_report = Some((final_report, None));
         }
     }
 
-    /// What to do next, at this time.
+    /// Returns the next action at the time `now`.
     pub fn poll(&mut self, now: u64) -> Poll {
         if self.is_over() {
             return Poll::Over;
         }
-        let heard_at = *self.heard_at.get_or_insert(now);
-        if let Some((farewell, Some(until))) = self.farewell
+        let received_at = *self.received_at.get_or_insert(now);
+        if let Some((final_report, Some(until))) = self.final_report
             && now >= until
         {
             self.state = State::Over;
-            return Poll::Event(Event::Gone(farewell));
+            return Poll::Event(Event::Closed(final_report));
         }
         let hinted = self.hint.is_some() || self.unknown_session;
         let silence = if hinted {
@@ -347,7 +353,7 @@ impl AgentClient {
         } else {
             SILENCE_MS
         };
-        let lost_at = heard_at.saturating_add(silence);
+        let lost_at = received_at.saturating_add(silence);
         let handshaking = matches!(self.state, State::Handshake(_));
         if (handshaking || self.asking.is_some()) && now >= lost_at {
             self.state = State::Over;
@@ -364,15 +370,15 @@ impl AgentClient {
                 return Poll::Until(due);
             }
             if !self.make_request(now) {
-                // Nothing to ask for that fits: look again in a while.
+                // No request fits a datagram: try again later.
                 self.free_at = now.saturating_add(PAUSE_MS);
                 return Poll::Until(self.free_at);
             }
-            // Silence counts only while a question is open.
-            self.heard_at = Some(now);
+            // The timeout runs only while a request is in flight.
+            self.received_at = Some(now);
         }
         if now < self.send_at {
-            let until = match self.farewell {
+            let until = match self.final_report {
                 Some((_, Some(until))) => until.min(self.send_at),
                 _ => self.send_at,
             };
@@ -383,8 +389,8 @@ impl AgentClient {
         Poll::Transmit
     }
 
-    /// Takes in a datagram that came from the appliance's address. What is
-    /// not authentic, not for us or late changes nothing.
+    /// Processes a datagram from the appliance's address. A datagram that is not
+    /// authentic, of another session or late changes nothing.
     pub fn process(&mut self, now: u64, datagram: &[u8]) -> Option<Event> {
         match &mut self.state {
             State::Handshake(handshake) => {
@@ -399,7 +405,7 @@ impl AgentClient {
                     _ => return None,
                 }
                 let (session, handshake_reply) = handshake.process(datagram).ok()?;
-                self.heard_at = Some(now);
+                self.received_at = Some(now);
                 self.hint = None;
                 self.ask_at = now;
                 if !(version::MIN..=version::CURRENT).contains(&handshake_reply.version) {
@@ -424,11 +430,11 @@ impl AgentClient {
                 let mut buffer = [0; MAX_DATAGRAM];
                 let reply = match session.open_reply(datagram, &mut buffer) {
                     Ok(reply) => Some(reply),
-                    // Authentic, of a version that we do not know.
+                    // Authentic, but of an unknown version.
                     Err(crate::server::SessionError::Malformed) => None,
                     Err(_) => return None,
                 };
-                self.heard_at = Some(now);
+                self.received_at = Some(now);
                 self.unknown_session = false;
                 let asked = self.asking.take()?;
                 self.answered(now, asked, reply)
@@ -438,11 +444,11 @@ impl AgentClient {
     }
 
     fn answered(&mut self, now: u64, asked: Asking, reply: Option<Reply<'_>>) -> Option<Event> {
-        if asked == Asking::Bye {
-            // Whatever was answered: it was heard.
-            let (farewell, _) = self.farewell?;
+        if asked == Asking::FinalReport {
+            // Any answer confirms the final report.
+            let (final_report, _) = self.final_report?;
             self.state = State::Over;
-            return Some(Event::Gone(farewell));
+            return Some(Event::Closed(final_report));
         }
         match reply {
             Some(Reply::Ack) => None,
@@ -479,7 +485,7 @@ impl AgentClient {
     }
 
     fn ordered(&mut self, now: u64, body: &[u8], signature: &[u8]) -> Option<Event> {
-        // Asked for again at the earliest then, unless `finish` says so.
+        // Earliest next `Ask`, unless `finish` moves it.
         self.ask_at = now.saturating_add(PAUSE_MS);
         if self.working.is_some() {
             return None;
@@ -497,20 +503,20 @@ impl AgentClient {
                 self.working = Some(order.counter);
                 Some(Event::Order(order))
             }
-            // An order that was carried out already, or an older one.
+            // The order was carried out already, or is older.
             Ok(_) => None,
             Err(error) => {
-                // One statement under way at most; the next refused order
-                // comes after a pause anyway.
+                // Drops the report if a statement is in transmission. The
+                // appliance sends the order again after a pause.
                 let _full = self.report(bad_order(error));
                 None
             }
         }
     }
 
-    /// When the next request is due.
+    /// Returns the time of the next request.
     fn due(&self) -> u64 {
-        let due = if self.outgoing.is_some() || self.farewell.is_some() {
+        let due = if self.outgoing.is_some() || self.final_report.is_some() {
             0
         } else if self.working.is_some() {
             let pause = if self.progress_new {
@@ -525,22 +531,23 @@ impl AgentClient {
         due.max(self.free_at)
     }
 
-    /// Seals the next request into `datagram`.
+    /// Seals the next request into `datagram`. Returns whether it fits.
     fn make_request(&mut self, now: u64) -> bool {
         let State::Session { session, .. } = &mut self.state else {
             return false;
         };
         let (asking, request) = if let Some(outgoing) = &self.outgoing {
-            // All parts are there and it is not stored: the last one again.
+            // The appliance has all parts but did not store the statement:
+            // sends the last part again.
             let missing = (!outgoing.have).trailing_zeros() as u16;
             let last = parts::count(outgoing.signed.len()).map_or(0, |count| count - 1);
             match parts::cut(outgoing.counter, &outgoing.signed, missing.min(last)) {
                 Some(part) => (Asking::Part, Request::Part(part)),
                 None => return false,
             }
-        } else if let Some((farewell, until)) = &mut self.farewell {
-            until.get_or_insert(now.saturating_add(FAREWELL_MS));
-            (Asking::Bye, Request::FinalReport(*farewell))
+        } else if let Some((final_report, until)) = &mut self.final_report {
+            until.get_or_insert(now.saturating_add(FINAL_REPORT_MS));
+            (Asking::FinalReport, Request::FinalReport(*final_report))
         } else if let Some(order) = self.working {
             self.progress_at = now;
             self.progress_new = false;
@@ -571,8 +578,8 @@ impl AgentClient {
         true
     }
 
-    /// The pause after this attempt: doubling, and up to half as long again
-    /// where the ticket says so.
+    /// Returns the pause after this attempt: exponential, plus up to one half as
+    /// jitter.
     fn pause(&self) -> u64 {
         let pause = RETRY_MS
             .checked_shl(self.attempt.min(16))
@@ -595,9 +602,9 @@ impl fmt::Debug for AgentClient {
 
 fn bad_order(error: SigningError) -> Report {
     let text = match error {
-        SigningError::Key => "the appliance's key for orders is no key",
-        SigningError::Signature => "the order's signature does not hold",
-        SigningError::Malformed => "the order does not parse",
+        SigningError::Key => "the order key in the ramdisk is not a valid ed25519 key",
+        SigningError::Signature => "the order's signature is invalid",
+        SigningError::Malformed => "the order is malformed",
         SigningError::NoRoom => "the order is too long",
         SigningError::Misaddressed => "the order is for another node or boot",
     };

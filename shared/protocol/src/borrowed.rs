@@ -1,7 +1,7 @@
-//! Inspections as they lie in their statement: texts are borrowed from the
-//! bytes. For who tells the hardware on and has no stack for a whole
-//! [`crate::message::Statement`]; see [`crate::digest`] for what decisions
-//! need. Field by field, these are the types of [`crate::message`].
+//! Inspections whose texts are borrowed from the bytes of their statement. The API
+//! reads them, because a [`crate::message::Statement`] is too large for its stack.
+//! [`crate::digest`] has the fields on which the appliance acts. The types have
+//! the fields of those in [`crate::message`] in the same order.
 
 use heapless::Vec;
 use serde::{Deserialize, Deserializer};
@@ -39,36 +39,33 @@ impl<'de: 'a, 'a, const N: usize> Deserialize<'de> for Text<'a, N> {
     }
 }
 
-/// The front of every statement, and the hardware if it is an inspection.
+/// A statement with an inspection.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Statement<'a> {
-    /// The node that speaks.
+    /// The node of the agent.
     pub node: NodeId,
-    /// The boot in which it speaks.
+    /// The boot of the agent.
     pub boot: BootId,
     /// The statement's counter, as in its parts.
     pub counter: u32,
-    /// The order that it answers; 0 for none.
+    /// Counter of the order that it is about; 0 for none.
     pub order: u32,
-    /// What it says.
+    /// The report.
     #[serde(borrow)]
     pub report: Report<'a>,
 }
 
-/// The first of [`crate::message::Report`]; others do not parse here.
+/// The first variant of [`crate::message::Report`]. Other variants fail to decode.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub enum Report<'a> {
-    /// The hardware.
+    /// The hardware inventory.
     #[serde(borrow)]
     Inspection(Inspection<'a>),
 }
 
 /// See [`crate::message::Inspection`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[allow(
-    missing_docs,
-    reason = "the fields are those of the type that it views"
-)]
+#[allow(missing_docs, reason = "the fields are those of the type in `message`")]
 pub struct Inspection<'a> {
     #[serde(borrow)]
     pub vendor: Text<'a, 64>,
@@ -87,10 +84,7 @@ pub struct Inspection<'a> {
 
 /// See [`crate::message::Cpu`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[allow(
-    missing_docs,
-    reason = "the fields are those of the type that it views"
-)]
+#[allow(missing_docs, reason = "the fields are those of the type in `message`")]
 pub struct Cpu<'a> {
     pub count: u16,
     #[serde(borrow)]
@@ -101,10 +95,7 @@ pub struct Cpu<'a> {
 
 /// See [`crate::message::DiskId`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[allow(
-    missing_docs,
-    reason = "the fields are those of the type that it views"
-)]
+#[allow(missing_docs, reason = "the fields are those of the type in `message`")]
 pub struct DiskId<'a> {
     #[serde(borrow)]
     pub serial: Text<'a, 40>,
@@ -113,10 +104,7 @@ pub struct DiskId<'a> {
 
 /// See [`crate::message::Disk`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[allow(
-    missing_docs,
-    reason = "the fields are those of the type that it views"
-)]
+#[allow(missing_docs, reason = "the fields are those of the type in `message`")]
 pub struct Disk<'a> {
     #[serde(borrow)]
     pub id: DiskId<'a>,
@@ -133,10 +121,7 @@ pub struct Disk<'a> {
 
 /// See [`crate::message::Nic`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[allow(
-    missing_docs,
-    reason = "the fields are those of the type that it views"
-)]
+#[allow(missing_docs, reason = "the fields are those of the type in `message`")]
 pub struct Nic<'a> {
     #[serde(borrow)]
     pub name: Text<'a, 16>,
@@ -151,10 +136,7 @@ pub struct Nic<'a> {
 
 /// See [`crate::message::LldpNeighbour`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[allow(
-    missing_docs,
-    reason = "the fields are those of the type that it views"
-)]
+#[allow(missing_docs, reason = "the fields are those of the type in `message`")]
 pub struct LldpNeighbour<'a> {
     #[serde(borrow)]
     pub chassis: Text<'a, 40>,

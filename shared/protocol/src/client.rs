@@ -1,7 +1,7 @@
 //! The agent's side of the handshake and of the sealed session.
 //!
-//! No retries and no time in here: [`crate::agent_client`] has them. This
-//! module makes datagrams and opens them.
+//! This module seals and opens datagrams. [`crate::agent_client`] has time and
+//! retransmission.
 
 use core::fmt;
 
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// Random bytes of one handshake, from the kernel's generator.
+/// Random bytes of one handshake.
 #[derive(Clone)]
 pub struct HandshakeEntropy {
     /// The agent's X25519 secret, made fresh at each boot.
@@ -36,7 +36,7 @@ impl fmt::Debug for HandshakeEntropy {
     }
 }
 
-/// A handshake under way: one datagram, to be repeated until it is answered.
+/// A handshake in progress. Its datagram is repeated until it is answered.
 pub struct Handshake {
     noise: Initiator,
     ticket: TicketId,
@@ -44,8 +44,12 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    /// Makes the init datagram. `appliance` is the appliance's X25519 public
-    /// key. Fails where that key is no good point, not with honest input.
+    /// Creates the init datagram. `appliance` is the appliance's X25519 public
+    /// key.
+    ///
+    /// # Errors
+    /// [`HandshakeError::Forged`] if that key is a point of low order;
+    /// [`HandshakeError::NoRoom`] if the message exceeds its bound.
     pub fn new(
         appliance: &[u8; 32],
         ticket: &Ticket,
@@ -90,18 +94,21 @@ impl Handshake {
         })
     }
 
-    /// The init datagram. Send exactly this again where no answer comes.
+    /// Returns the init datagram. A retransmission sends exactly these bytes.
     pub fn datagram(&self) -> &[u8] {
         &self.datagram
     }
 
-    /// The ticket that this handshake uses.
+    /// Returns the ticket of this handshake.
     pub fn ticket(&self) -> TicketId {
         self.ticket
     }
 
-    /// Reads the appliance's response. After an error the handshake is as it
-    /// was before: anybody can send a wrong response.
+    /// Opens the appliance's response. An error leaves the handshake unchanged,
+    /// because an attacker can send a response.
+    ///
+    /// # Errors
+    /// [`HandshakeError::Malformed`] or [`HandshakeError::Forged`].
     pub fn process(&self, response: &[u8]) -> Result<(Session, HandshakeReply), HandshakeError> {
         let Ok(Datagram::Response { session, noise }) = Datagram::parse(response) else {
             return Err(HandshakeError::Malformed);
@@ -132,13 +139,13 @@ impl fmt::Debug for Handshake {
     }
 }
 
-/// The agent's end of a session. One request is under way at a time.
+/// The agent's end of a session. It has one request in flight.
 pub struct Session {
     keys: SessionKeys,
     id: SessionId,
     counter: u64,
     answered: bool,
-    heard: u64,
+    last_reply: u64,
 }
 
 impl Session {
@@ -148,22 +155,26 @@ impl Session {
             id,
             counter: 0,
             answered: true,
-            heard: 0,
+            last_reply: 0,
         }
     }
 
-    /// The session's name.
+    /// Returns the session's identifier.
     pub fn id(&self) -> SessionId {
         self.id
     }
 
-    /// Counter of the last request; 0 before the first.
+    /// Returns the counter of the last request; 0 before the first.
     pub fn counter(&self) -> u64 {
         self.counter
     }
 
     /// Seals a new request under the next counter into `out` and returns its
-    /// length. A repeat is not sealed anew: send the same bytes again.
+    /// length. A retransmission sends the same bytes and does not seal again.
+    ///
+    /// # Errors
+    /// [`SessionError::NoRoom`] if the request does not fit;
+    /// [`SessionError::Order`] if the counters are used up.
     pub fn seal_request(
         &mut self,
         request: &Request<'_>,
@@ -181,16 +192,19 @@ impl Session {
             ],
         )
         .ok_or(SessionError::NoRoom)?;
-        // Counted also where sealing fails halfway: a counter may stay
-        // unused, it may not be used twice.
+        // Counts also if sealing fails: a counter may stay unused, but must
+        // not be used twice.
         self.counter = counter;
         self.answered = false;
         seal_message(&self.keys.requests, counter, REQUEST_HEAD_LEN, request, out)
     }
 
-    /// Opens the answer to the last request; `buffer` holds the plain text
-    /// afterwards. An answer to an earlier request, a second answer to the
-    /// same one, and a forged one are errors and change nothing.
+    /// Opens the reply to the last request; `buffer` has the plain text
+    /// afterwards.
+    ///
+    /// # Errors
+    /// See [`SessionError`]. A reply to an earlier request, a second reply and a
+    /// forged reply change nothing.
     pub fn open_reply<'b>(
         &mut self,
         datagram: &[u8],
@@ -208,14 +222,14 @@ impl Session {
         if session != self.id {
             return Err(SessionError::OtherSession);
         }
-        if counter != self.counter || self.answered || number <= self.heard {
+        if counter != self.counter || self.answered || number <= self.last_reply {
             return Err(SessionError::Old);
         }
         let head = datagram
             .get(..REPLY_HEAD_LEN)
             .ok_or(SessionError::OtherSession)?;
         let plain = open_copy(&self.keys.replies, number, head, sealed, buffer)?;
-        self.heard = number;
+        self.last_reply = number;
         self.answered = true;
         postcard::from_bytes(plain).map_err(|_| SessionError::Malformed)
     }

@@ -1,7 +1,5 @@
-//! The few primitives that the rest of this crate shares: ChaCha20-Poly1305
-//! in place, SHA-256, HMAC, and comparing without a clock. All of
-//! them are the libraries' own; what is here is only the shape that the
-//! callers need.
+//! The primitives of this crate: ChaCha20-Poly1305 in place, SHA-256, HMAC, and
+//! comparison in constant time. The libraries implement them.
 
 use chacha20poly1305::{
     ChaCha20Poly1305, KeyInit,
@@ -10,16 +8,15 @@ use chacha20poly1305::{
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
-/// Bytes that sealing adds.
+/// Bytes that sealing appends.
 pub(crate) const TAG_LEN: usize = 16;
 
-/// An authentication tag does not hold, or a buffer is too short for one.
+/// An authentication tag is invalid, or the buffer is too short for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Forged;
 
-/// Encrypts the first `len` bytes of `buffer` in place and puts the tag
-/// behind them. Returns the sealed length, `len + 16`; fails only where the
-/// buffer is too short.
+/// Encrypts the first `len` bytes of `buffer` in place and appends the tag. Returns the
+/// sealed bytes, `len + 16`. Fails only if the buffer is too short.
 pub(crate) fn seal_in_place(
     key: &[u8; 32],
     nonce: &[u8; 12],
@@ -40,9 +37,8 @@ pub(crate) fn seal_in_place(
     Ok(end)
 }
 
-/// Opens `buffer` (cipher text and tag) in place; the plain text is its
-/// first `len - 16` bytes, which is what is returned. Where the tag does not
-/// hold nothing has been decrypted.
+/// Opens `buffer` (cipher text and tag) in place. Returns the plain text, its first
+/// `len - 16` bytes. Decrypts nothing if the tag is invalid.
 pub(crate) fn open_in_place<'b>(
     key: &[u8; 32],
     nonce: &[u8; 12],
@@ -56,7 +52,7 @@ pub(crate) fn open_in_place<'b>(
     Ok(text)
 }
 
-/// Opens `text` in place against a tag that lies elsewhere.
+/// Opens `text` in place with a separate tag.
 pub(crate) fn open_detached(
     key: &[u8; 32],
     nonce: &[u8; 12],
@@ -69,7 +65,7 @@ pub(crate) fn open_detached(
         .map_err(|_| Forged)
 }
 
-/// Noise's nonce for ChaChaPoly: 32 bits of zeros, then the counter in
+/// Returns Noise's nonce for ChaChaPoly: 32 zero bits, then the counter in
 /// little-endian (Noise revision 34, section 12.3).
 pub(crate) fn noise_nonce(counter: u64) -> [u8; 12] {
     let mut nonce = [0; 12];
@@ -77,7 +73,7 @@ pub(crate) fn noise_nonce(counter: u64) -> [u8; 12] {
     nonce
 }
 
-/// SHA-256 of the pieces, one after another.
+/// Returns the SHA-256 of the concatenated pieces.
 pub(crate) fn sha256(pieces: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for piece in pieces {
@@ -86,9 +82,9 @@ pub(crate) fn sha256(pieces: &[&[u8]]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// HMAC-SHA-256 of the pieces, one after another (RFC 2104).
+/// Returns the HMAC-SHA-256 of the concatenated pieces (RFC 2104).
 pub(crate) fn hmac_sha256(key: &[u8], pieces: &[&[u8]]) -> [u8; 32] {
-    // Fails for no length of key: longer ones are hashed first.
+    // Does not fail: HMAC hashes longer keys first.
     let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(key) else {
         return [0; 32];
     };
@@ -98,7 +94,7 @@ pub(crate) fn hmac_sha256(key: &[u8], pieces: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// Compares in a time that depends on the length alone.
+/// Compares in a time that depends on the length only.
 pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
     let difference = a
         .iter()

@@ -1,13 +1,12 @@
-//! Statements without what the appliance does not act on.
+//! Statements with only the fields on which the appliance acts.
 //!
-//! A whole [`crate::message::Statement`] is some 8 KB, and decoding it by
-//! value holds several of them on the stack: more than a microcontroller
-//! has. The types here read the same bytes and keep names, sizes and
-//! addresses only, a tenth of that. The full statement is kept as evidence,
-//! as the bytes that were signed; whoever wants the rest reads it there.
+//! A [`crate::message::Statement`] has about 8 KB, and decoding it by value puts
+//! several of them on the stack: too much for a microcontroller. The types of
+//! this module decode the same bytes and keep names, sizes and addresses: a tenth
+//! of the size. The appliance keeps the signed bytes as evidence.
 //!
-//! Field by field, these are the types of [`crate::message`]: one that is
-//! added there is added here, as a value or as a [`Skipped`] one.
+//! The types have the fields of those in [`crate::message`] in the same order; a
+//! field that is not needed is [`Skipped`].
 
 use heapless::{String, Vec};
 use serde::{Deserialize, Deserializer};
@@ -17,7 +16,7 @@ use crate::message::{
     MAX_NICS, Mac, NodeId,
 };
 
-/// A text of at most `N` bytes that was read and passed over.
+/// A text of at most `N` bytes that is parsed and discarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Skipped<const N: usize>;
 
@@ -34,13 +33,13 @@ impl<'de, const N: usize> Deserialize<'de> for Skipped<N> {
     }
 }
 
-/// The first four bytes of a text of at most `N`, zeros behind a shorter
-/// one: enough to know a family of drivers or of devices by.
+/// The first four bytes of a text of at most `N` bytes, zero-padded. They identify
+/// a family of drivers or devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start<const N: usize>(pub [u8; 4]);
 
 impl<const N: usize> Start<N> {
-    /// Whether the text begins so; at most four bytes are compared.
+    /// Returns whether the text starts with `start`. Compares at most four bytes.
     pub fn is(self, start: &str) -> bool {
         self.0
             .iter()
@@ -67,7 +66,7 @@ impl<'de, const N: usize> Deserialize<'de> for Start<N> {
     }
 }
 
-/// The fingerprint of a text of at most `N` bytes, see [`fingerprint`].
+/// The [`fingerprint`] of a text of at most `N` bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint<const N: usize>(pub u32);
 
@@ -84,8 +83,8 @@ impl<'de, const N: usize> Deserialize<'de> for Fingerprint<N> {
     }
 }
 
-/// Serial numbers that boards bear whose makers gave them none.
-const NO_SERIALS: [&str; 10] = [
+/// Placeholders that firmware has instead of a serial number.
+const PLACEHOLDERS: [&str; 10] = [
     "none",
     "not specified",
     "not available",
@@ -98,16 +97,16 @@ const NO_SERIALS: [&str; 10] = [
     "unknown",
 ];
 
-/// A number that stands for a serial number: FNV-1a of it without
-/// surrounding blanks and without regard to case. 0 where it tells nothing:
-/// empty, a filler, or one character over and over.
+/// Returns the FNV-1a hash of a serial number without surrounding blanks and in
+/// lower case. Returns 0 if the text does not identify a server: it is empty, a
+/// placeholder, or one repeated character.
 pub fn fingerprint(serial: &str) -> u32 {
     let serial = serial.trim();
-    let filler = NO_SERIALS
+    let placeholder = PLACEHOLDERS
         .iter()
-        .any(|filler| filler.eq_ignore_ascii_case(serial));
+        .any(|placeholder| placeholder.eq_ignore_ascii_case(serial));
     let first = serial.bytes().next();
-    if filler || serial.bytes().all(|byte| Some(byte) == first) {
+    if placeholder || serial.bytes().all(|byte| Some(byte) == first) {
         return 0;
     }
     serial.bytes().fold(0x811c_9dc5, |hash: u32, byte| {
@@ -118,15 +117,15 @@ pub fn fingerprint(serial: &str) -> u32 {
 /// See [`crate::message::Statement`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Statement {
-    /// The node that speaks.
+    /// The node of the agent.
     pub node: NodeId,
-    /// The boot in which it speaks.
+    /// The boot of the agent.
     pub boot: BootId,
     /// The statement's counter, as in its parts.
     pub counter: u32,
-    /// The order that it answers; 0 for none.
+    /// Counter of the order that it is about; 0 for none.
     pub order: u32,
-    /// What it says.
+    /// The report.
     pub report: Report,
 }
 
@@ -137,7 +136,7 @@ pub struct Statement {
     reason = "there is no heap to box it on, and one statement lives at a time"
 )]
 pub enum Report {
-    /// The hardware.
+    /// The hardware inventory.
     Inspection(Inspection),
     /// One disk was erased and read back.
     Erased(EraseCertificate),
@@ -145,7 +144,7 @@ pub enum Report {
     ImageWritten(ImageProof),
     /// An order failed.
     Failure(Failure),
-    /// An order that leaves no other trace is done.
+    /// An order without a report of its own is done.
     Done,
 }
 
@@ -163,15 +162,15 @@ pub struct Inspection {
     pub boot_mode: BootMode,
     /// Processors.
     pub cpu: Cpu,
-    /// Memory that the kernel manages, in MiB.
+    /// Memory available to the kernel, in MiB.
     pub memory_mib: u32,
-    /// Physical memory as SMBIOS tells it, in MiB; 0 where it does not.
+    /// Physical memory according to SMBIOS, in MiB; 0 if unknown.
     pub physical_memory_mib: u32,
-    /// Disks that can be written, in the order of their bus paths.
+    /// Writable disks in the order of their bus paths.
     pub disks: Vec<Disk, MAX_DISKS>,
     /// Network interfaces.
     pub nics: Vec<Nic, MAX_NICS>,
-    /// Whether a TPM 2.0 is there.
+    /// Whether the server has a TPM 2.0.
     pub tpm2: bool,
 }
 
@@ -189,7 +188,7 @@ pub struct Cpu {
 /// See [`crate::message::Disk`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Disk {
-    /// How orders name it.
+    /// The identifier of the disk in orders.
     pub id: DiskId,
     /// Kernel name.
     pub name: Start<16>,
@@ -198,7 +197,7 @@ pub struct Disk {
     wwn: Skipped<40>,
     hctl: Skipped<16>,
     by_path: Skipped<64>,
-    /// Whether it spins.
+    /// Whether the disk is rotational.
     pub rotational: bool,
     block_size: u16,
     erase: EraseAbilities,
@@ -213,9 +212,9 @@ pub struct Nic {
     pub mac: Mac,
     /// Driver.
     pub driver: Start<24>,
-    /// Speed in Mbit/s; 0 where unknown.
+    /// Speed in Mbit/s; 0 if unknown.
     pub speed_mbps: u32,
-    /// Whether there is a carrier.
+    /// Whether the interface has a carrier.
     pub carrier: bool,
     ipv4: [u8; 4],
     pci: [u16; 2],
@@ -234,9 +233,9 @@ mod tests {
     use crate::message;
 
     #[test]
-    fn fillers_have_no_fingerprint() {
-        for filler in ["", "  ", "0", "00000000", "None", "Default string"] {
-            assert_eq!(fingerprint(filler), 0, "{filler:?}");
+    fn placeholder_has_no_fingerprint() {
+        for placeholder in ["", "  ", "0", "00000000", "None", "Default string"] {
+            assert_eq!(fingerprint(placeholder), 0, "{placeholder:?}");
         }
         assert_ne!(fingerprint("CZ1234"), 0);
         assert_eq!(fingerprint("cz1234 "), fingerprint("CZ1234"));
@@ -248,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_inspection_reads_the_same() {
+    fn longest_inspection_decodes_equal_in_all_forms() {
         let disk = |n: u8| message::Disk {
             id: DiskId {
                 serial: text(),
@@ -311,7 +310,7 @@ mod tests {
         let (Report::Inspection(read), message::Report::Inspection(whole)) =
             (read.report, whole.report)
         else {
-            panic!("an inspection stays one");
+            panic!("the report is an inspection");
         };
         assert!(
             read.disks
@@ -343,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_too_long_is_refused() {
+    fn too_long_text_fails() {
         let mut room = [0; 8];
         let bytes = postcard::to_slice("four", &mut room).unwrap();
         assert!(postcard::from_bytes::<Skipped<4>>(bytes).is_ok());

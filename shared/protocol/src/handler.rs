@@ -1,17 +1,17 @@
-//! The one trait behind which the work of an agent is done, and the driver
-//! that couples it to a [`AgentClient`].
+//! [`AgentHandler`], which carries out orders, and [`AgentRunner`], which
+//! connects it to an [`AgentClient`].
 //!
-//! The agent that runs as PID 1, the agent in the simulator and the agents
-//! of tests implement [`AgentHandler`]; what they say and when they say it
-//! again is the same code for all of them. The caller owns socket and clock:
+//! The agent that runs as PID 1, the agent in the simulator and the agents of
+//! tests implement [`AgentHandler`] and share the client. The caller has the
+//! socket and the clock:
 //! ```text
 //! loop {
-//!     match driver.poll(now) {
+//!     match runner.poll(now) {
 //!         RunnerPoll::Transmit(datagram) => send it and poll again,
 //!         RunnerPoll::Until(time) => wait for a datagram until then,
 //!         RunnerPoll::Over => stop,
 //!     }
-//!     on a datagram: driver.process(now, datagram)
+//!     on a datagram: runner.process(now, datagram)
 //! }
 //! ```
 
@@ -20,78 +20,79 @@ use crate::{
     message::{Failure, FinalReport, HandshakeReply, Order, Progress, Refusal, Report},
 };
 
-/// What an agent can do. Times are milliseconds of one monotonic clock.
+/// Carries out orders. Times are milliseconds of one monotonic clock.
 ///
-/// Work that takes long belongs on a thread of the handler's own: `begin`
-/// starts it, `poll` looks how it goes. No function may block.
+/// No function may block. `begin` starts a long task on a thread; `poll` returns
+/// its events.
 pub trait AgentHandler {
-    /// The session stands.
+    /// The session is established.
     fn established(&mut self, now: u64, handshake_reply: &HandshakeReply);
 
-    /// Begin to carry out an order. It is verified: signed by the appliance,
-    /// for this node, this boot, and newer than every order before. That
-    /// its disks are there is for the handler to check.
+    /// Starts to carry out an order. The client has verified it: the appliance
+    /// signed it for this node and boot, and it is newer than every order before.
+    /// The handler checks that the disks exist.
     fn begin(&mut self, now: u64, order: &Order);
 
-    /// What is there to say? Called again and again while an order is under
-    /// way; `None` means nothing now. A [`TaskEvent::Report`] is taken only when
-    /// the one before it is stored.
+    /// Returns the next event of the task, `None` if there is none now. The runner
+    /// polls while an order is in progress and no statement is in transmission.
     fn poll(&mut self, now: u64) -> Option<TaskEvent>;
 
-    /// The appliance does not take a statement; the order counts as failed
-    /// and what is still to be said of it is not asked for any more.
+    /// The appliance refused a statement. The order counts as failed, and the
+    /// runner does not poll for more of its events.
     fn refused(&mut self, now: u64, refusal: Refusal);
 
-    /// The appliance knows that the agent leaves (or can't be told): do it.
-    fn leave(&mut self, now: u64, farewell: FinalReport);
+    /// The appliance has the final report or does not answer: reboots or powers
+    /// off.
+    fn leave(&mut self, now: u64, report: FinalReport);
 
-    /// The conversation is over without an order to leave.
+    /// The session is lost.
     fn lost(&mut self, now: u64, lost: Lost);
 }
 
-/// Something that a handler has to say.
+/// An event of the task that carries out an order.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(
     clippy::large_enum_variant,
     reason = "there is no heap to box it on, and one lives at a time"
 )]
 pub enum TaskEvent {
-    /// How far it has come. Told at most once a second, the latest counts.
+    /// Progress. The client sends the latest one at most once a second.
     Progress(Progress),
-    /// A report, to be signed, sent and kept as evidence.
+    /// A report. The client signs and sends it; the appliance keeps it as
+    /// evidence.
     Report(Report),
-    /// The order is carried out and all its facts are told.
+    /// The order is done, and all its reports were returned.
     Finished,
-    /// The order did not succeed: tells the failure and ends the order.
+    /// The order failed. The client reports the failure and ends the order.
     Failed(Failure),
-    /// The order is carried out by leaving: tell the appliance, then call
-    /// [`AgentHandler::leave`].
+    /// The server reboots or powers off. The client sends the final report, then
+    /// the runner calls [`AgentHandler::leave`].
     Leave(FinalReport),
 }
 
-/// What the caller of a [`AgentRunner`] does next.
+/// The next action of the caller of an [`AgentRunner`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum RunnerPoll<'a> {
     /// Send this datagram to the appliance, then poll again.
     Transmit(&'a [u8]),
-    /// Nothing to send: poll again at this time, or when a datagram has
-    /// come, or when the handler may have something to say.
+    /// Nothing to send. Poll again at this time, after a datagram, or when the
+    /// handler may have an event.
     Until(u64),
-    /// The conversation is over.
+    /// The session is over.
     Over,
 }
 
-/// A conversation and the handler that works for it.
+/// A client and the handler of its orders.
 #[derive(Debug)]
 pub struct AgentRunner<H> {
     client: AgentClient,
     handler: H,
-    /// The order is carried out once its last statement is stored.
+    /// The order ends when its last statement is stored.
     finishing: bool,
 }
 
 impl<H: AgentHandler> AgentRunner<H> {
-    /// Couples the two; nothing is sent yet.
+    /// Connects the two. Sends nothing.
     pub fn new(client: AgentClient, handler: H) -> Self {
         Self {
             client,
@@ -100,44 +101,44 @@ impl<H: AgentHandler> AgentRunner<H> {
         }
     }
 
-    /// The handler.
+    /// Returns the handler.
     pub fn handler(&self) -> &H {
         &self.handler
     }
 
-    /// The handler, to be changed from outside.
+    /// Returns the handler for changes.
     pub fn handler_mut(&mut self) -> &mut H {
         &mut self.handler
     }
 
-    /// The conversation.
+    /// Returns the client.
     pub fn client(&self) -> &AgentClient {
         &self.client
     }
 
-    /// Takes in a datagram that came from the appliance's address.
+    /// Processes a datagram from the appliance's address.
     pub fn process(&mut self, now: u64, datagram: &[u8]) {
         if let Some(event) = self.client.process(now, datagram) {
-            self.tell(now, event);
+            self.dispatch(now, event);
         }
     }
 
-    /// Asks the handler, and says what to do next.
+    /// Polls the handler and the client. Returns the next action.
     pub fn poll(&mut self, now: u64) -> RunnerPoll<'_> {
-        self.gather(now);
-        // Twice at the most: an event ends the conversation.
+        self.poll_handler(now);
+        // An event of `poll` ends the session.
         let event = match self.client.poll(now) {
             Poll::Event(event) => event,
             Poll::Until(time) => return RunnerPoll::Until(time),
             Poll::Over => return RunnerPoll::Over,
             Poll::Transmit => return RunnerPoll::Transmit(self.client.datagram()),
         };
-        self.tell(now, event);
+        self.dispatch(now, event);
         RunnerPoll::Over
     }
 
-    /// Lets the handler say as much as the conversation takes.
-    fn gather(&mut self, now: u64) {
+    /// Passes events of the handler to the client while it accepts them.
+    fn poll_handler(&mut self, now: u64) {
         while self.client.is_working() && !self.client.is_reporting() {
             if self.finishing {
                 self.finishing = false;
@@ -156,8 +157,8 @@ impl<H: AgentHandler> AgentRunner<H> {
                     self.finishing = true;
                 }
                 Some(TaskEvent::Finished) => self.finishing = true,
-                Some(TaskEvent::Leave(farewell)) => {
-                    self.client.leave(farewell);
+                Some(TaskEvent::Leave(report)) => {
+                    self.client.leave(report);
                     return;
                 }
             }
@@ -165,13 +166,13 @@ impl<H: AgentHandler> AgentRunner<H> {
     }
 
     fn report(&mut self, report: Report) {
-        // Can't fail: nothing is being reported, and every report fits (the
-        // sizes are asserted at compile time).
+        // Does not fail: no statement is in transmission, and every report
+        // fits (the sizes are asserted at compile time).
         let reported = self.client.report(report);
         debug_assert!(reported.is_ok(), "{reported:?}");
     }
 
-    fn tell(&mut self, now: u64, event: Event) {
+    fn dispatch(&mut self, now: u64, event: Event) {
         match event {
             Event::Established(handshake_reply) => self.handler.established(now, &handshake_reply),
             Event::Order(order) => {
@@ -183,7 +184,7 @@ impl<H: AgentHandler> AgentRunner<H> {
                 self.finishing = false;
                 self.handler.refused(now, refusal);
             }
-            Event::Gone(farewell) => self.handler.leave(now, farewell),
+            Event::Closed(report) => self.handler.leave(now, report),
             Event::Lost(lost) => self.handler.lost(now, lost),
         }
     }

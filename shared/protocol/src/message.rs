@@ -1,29 +1,29 @@
-//! What appliance and agent say to each other inside a session.
+//! The messages of a session.
 //!
-//! Messages are `postcard` of append-only enums: a variant or a field is
-//! never reordered and never removed; new ones go to the end, with a new
-//! [`crate::version::CURRENT`]. This module holds the values only. How they
-//! are sealed lives in `session`, how a long statement is cut into
-//! datagrams in `parts`, who signs what in `signing`.
+//! Messages are `postcard` of append-only enums: released variants and fields are
+//! not reordered and not removed; new ones are appended with a new
+//! [`crate::version::CURRENT`]. [`crate::server`] and [`crate::client`] seal the
+//! messages, [`crate::parts`] cuts long statements into datagrams, and
+//! [`crate::signing`] signs orders and statements.
 
 use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
 
-/// Most disks that an inspection reports and an order names.
+/// Largest number of disks in an inspection and in an order.
 pub const MAX_DISKS: usize = 16;
-/// Most network interfaces that an inspection reports.
+/// Largest number of network interfaces in an inspection.
 pub const MAX_NICS: usize = 16;
 
-/// Identity of a node: a version-4 UUID, big-endian bytes as printed.
+/// Identifier of a node: a version-4 UUID, big-endian as printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NodeId(pub [u8; 16]);
 
-/// Identity of one boot of one node. The appliance counts boots up and
-/// never uses a number twice for a node.
+/// Identifier of one boot of one node. The appliance increments it for every boot
+/// of the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BootId(pub u64);
 
-/// An EUI-48 address, in the order of the wire.
+/// An EUI-48 address in wire order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Mac(pub [u8; 6]);
 
@@ -37,80 +37,80 @@ pub enum BootMode {
     Uefi = 1,
 }
 
-/// First words of an agent, carried inside the handshake.
+/// The agent's message inside the handshake.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentHandshake {
-    /// Oldest protocol version that the agent speaks.
+    /// Oldest protocol version that the agent supports.
     pub version_min: u16,
-    /// Newest protocol version that the agent speaks.
+    /// Newest protocol version that the agent supports.
     pub version_max: u16,
-    /// Public half of the boot key: verifies every statement of this boot.
+    /// Public ed25519 key of the boot. It verifies every statement of this boot.
     pub boot_key: [u8; 32],
     /// The interface that the server booted from.
     pub boot_mac: Mac,
-    /// SMBIOS system UUID, zero where the server has none.
+    /// SMBIOS system UUID, zero if the server has none.
     pub system_uuid: [u8; 16],
     /// How the firmware started the ramdisk.
     pub boot_mode: BootMode,
 }
 
-/// The appliance's answer inside the handshake.
+/// The appliance's message inside the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandshakeReply {
-    /// The version that both will speak from now on.
+    /// The protocol version of the session.
     pub version: u16,
-    /// The node that the ticket was made for.
+    /// The node of the ticket.
     pub node: NodeId,
-    /// The boot that the ticket was made for.
+    /// The boot of the ticket.
     pub boot: BootId,
 }
 
-/// What an agent asks, once a session stands. Every request is idempotent:
-/// a repeated datagram (same counter) is answered again and changes nothing.
+/// A request of the agent inside a session. Every request is idempotent: a
+/// repeated datagram (same counter) is answered again and changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request<'a> {
-    /// "What shall I do?" Answered with an order or with [`Reply::Wait`].
+    /// Asks for an order. The answer is an order or [`Reply::Wait`].
     Ask,
-    /// One piece of a signed statement, see `parts`.
+    /// One part of a signed statement, see [`crate::parts`].
     Part(#[serde(borrow)] Part<'a>),
-    /// How far the current order has come; at most one a second.
+    /// Progress of the current order, at most one a second.
     Progress(Progress),
-    /// The agent leaves: the machine reboots or powers off right after.
+    /// The server reboots or powers off after the answer.
     FinalReport(FinalReport),
 }
 
-/// A piece of a statement too long for one datagram.
+/// A part of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part<'a> {
-    /// The statement's counter: the same in all its parts, rising from
-    /// statement to statement within a boot.
+    /// The statement's counter: equal in all its parts, increasing from statement
+    /// to statement within a boot.
     pub statement: u32,
-    /// Place of this part, from 0.
+    /// Index of the part, from 0.
     pub index: u16,
-    /// How many parts the statement has, at least 1.
+    /// Number of parts of the statement, at least 1.
     pub count: u16,
-    /// The piece. All but the last part are [`crate::PART_LEN`] long.
+    /// The bytes. All parts but the last have [`crate::PART_LEN`] bytes.
     pub bytes: &'a [u8],
 }
 
-/// How far an order has come.
+/// Progress of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Counter of the order that is being carried out.
+    /// Counter of the current order.
     pub order: u32,
-    /// What is being done.
+    /// The current step.
     pub step: AgentStep,
-    /// Bytes done so far (compared with `total`).
+    /// Bytes done, of `total`.
     pub done: u64,
-    /// Bytes in all; 0 where unknown.
+    /// Bytes in total; 0 if unknown.
     pub total: u64,
-    /// Bytes a second, smoothed over the last seconds.
+    /// Bytes per second, smoothed over a few seconds.
     pub rate: u32,
-    /// The agent's resident memory at its highest, in KiB.
+    /// The agent's peak resident memory in KiB.
     pub peak_rss_kib: u32,
 }
 
-/// The steps of an agent's work, for progress and failures.
+/// The step of an order, in progress and failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum AgentStep {
@@ -130,27 +130,26 @@ pub enum AgentStep {
     Finish = 6,
 }
 
-/// Why the agent leaves.
+/// The last message of an agent: why its session ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum FinalReport {
-    /// The machine reboots.
+    /// The server reboots.
     Reboot = 0,
-    /// The machine powers itself off.
+    /// The server powers off.
     PowerOff = 1,
 }
 
-/// What the appliance answers to a [`Request`].
+/// The appliance's answer to a [`Request`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply<'a> {
-    /// Nothing to do: ask again after so many milliseconds.
+    /// There is no order. Ask again after `millis`.
     Wait {
         /// Milliseconds, 100 to 60,000.
         millis: u32,
     },
-    /// A signed order: `body` is a postcard [`Order`], `signature` the
-    /// appliance's ed25519 signature over it (domain-separated, see
-    /// `signing`).
+    /// A signed order: `body` is a postcard [`Order`], `signature` the appliance's
+    /// ed25519 signature over it, see [`crate::signing`].
     Order {
         /// The encoded [`Order`], exactly as signed.
         #[serde(borrow)]
@@ -158,24 +157,24 @@ pub enum Reply<'a> {
         /// 64 bytes of ed25519.
         signature: &'a [u8],
     },
-    /// The request was taken in.
+    /// The appliance accepted the request.
     Ack,
-    /// All parts of this statement have arrived and its signature holds.
+    /// The statement is complete, its signature is valid, and it is stored.
     Stored {
         /// The statement's counter.
         statement: u32,
     },
-    /// The part is fine, the statement is not complete yet.
+    /// The appliance accepted the part. The statement is not complete yet.
     Partial {
         /// Bit *n* set: part *n* has arrived (statements have at most 32 parts).
         have: u32,
     },
-    /// Not now; try again after so many milliseconds.
+    /// The appliance can't accept the request now. Send it again after `millis`.
     Busy {
         /// Milliseconds.
         millis: u32,
     },
-    /// The request can't be taken; the number says why.
+    /// The appliance refused the request.
     Refused(Refusal),
 }
 
@@ -183,9 +182,9 @@ pub enum Reply<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Refusal {
-    /// The statement's signature does not hold.
+    /// The statement's signature is invalid.
     BadSignature = 0,
-    /// The statement does not parse.
+    /// The statement is malformed.
     Malformed = 1,
     /// The statement names another node, boot or order.
     Misaddressed = 2,
@@ -193,143 +192,142 @@ pub enum Refusal {
     TooLong = 3,
 }
 
-/// An order of the appliance. What it destroys or writes it names exactly.
+/// An order of the appliance. It names exactly the disks that it erases or writes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// The node that shall obey.
+    /// The node that carries out the order.
     pub node: NodeId,
-    /// The boot that shall obey.
+    /// The boot in which the node carries out the order.
     pub boot: BootId,
-    /// Rises from order to order within a boot; a repeated order has the
-    /// same counter and is not carried out twice.
+    /// Increases from order to order within a boot. The agent carries out an order
+    /// once; a repeated order has the same counter.
     pub counter: u32,
-    /// What to do.
+    /// The task.
     pub task: Task,
 }
 
-/// What an order asks for.
+/// The task of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(
     clippy::large_enum_variant,
     reason = "there is no heap to box it on, and one order lives at a time"
 )]
 pub enum Task {
-    /// Report the hardware.
+    /// Report the hardware inventory.
     Inspect,
-    /// Erase these disks, then read them back.
+    /// Erase disks and read them back.
     Erase {
-        /// Every disk by identity; the agent refuses the whole order when
-        /// one is absent.
+        /// The disks. The agent refuses the whole order if one is missing.
         disks: Vec<DiskId, MAX_DISKS>,
-        /// The weakest method that is acceptable.
+        /// The weakest acceptable method.
         least: EraseMethod,
     },
-    /// Write an image and a config drive, verify both.
+    /// Write an image and a config drive and verify both.
     Deploy(Deploy),
-    /// Reboot the machine.
+    /// Reboot the server.
     Reboot,
-    /// Power the machine off.
+    /// Power the server off.
     PowerOff,
 }
 
-/// A disk as orders and statements name it.
+/// Identifier of a disk in orders and statements.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskId {
-    /// Serial number without surrounding blanks. Where a disk reports none,
-    /// `@` and its stable bus path.
+    /// Serial number without surrounding blanks; `@` and the bus path if the disk
+    /// has none.
     pub serial: String<40>,
-    /// Size in bytes: a second check that the right disk is meant.
+    /// Size in bytes. It must match as well as the serial number.
     pub size: u64,
 }
 
-/// How a disk is emptied, weakest first.
+/// An erase method, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum EraseMethod {
-    /// Discard, then zeroes wherever the read-back is not zero.
+    /// Discard; the agent overwrites blocks that do not read back as zero.
     Discard = 0,
     /// The device writes zeroes itself (WRITE ZEROES, WRITE SAME).
     WriteZeroes = 1,
-    /// Zeroes written over every byte.
+    /// The agent writes zeroes over every byte.
     Overwrite = 2,
 }
 
-/// A deploy order.
+/// The task of a deploy order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deploy {
-    /// The disk to write, and no other.
+    /// The only disk to write.
     pub disk: DiskId,
-    /// Root of the manifest's hash tree: pins name, version and content.
+    /// Root of the manifest's hash tree. It determines name, version and content.
     pub manifest_root: [u8; 32],
-    /// HTTP path of the manifest, from the appliance's address.
+    /// HTTP path of the manifest on the appliance.
     pub manifest_path: String<96>,
     /// HTTP path of the chunk data.
     pub data_path: String<96>,
-    /// The config drive, where there is one.
+    /// The config drive, if there is one.
     pub config_drive: Option<ConfigDrive>,
 }
 
-/// Where a sealed config drive is fetched, and how it is opened.
+/// Location, key and format of a sealed config drive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigDrive {
     /// HTTP path of the sealed bytes.
     pub path: String<96>,
     /// Length of the plain text in bytes.
     pub length: u32,
-    /// Key of this config drive alone (ChaCha20-Poly1305), see `sealed`.
+    /// ChaCha20-Poly1305 key of this config drive, see [`crate::sealed`].
     pub key: [u8; 32],
-    /// What the plain text is.
+    /// Format of the plain text.
     pub format: ConfigDriveFormat,
 }
 
-/// How the operator gave the config drive.
+/// Format of a config drive, as the Ironic API accepts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum ConfigDriveFormat {
-    /// Text of a JSON object with `meta_data`, `user_data`, `network_data`,
-    /// `vendor_data`, as the Ironic API takes it.
+    /// A JSON object with `meta_data`, `user_data`, `network_data`,
+    /// `vendor_data`.
     Json = 0,
-    /// Text of a JSON string (escapes not yet undone): base64 of a gzip of
-    /// a file-system image.
+    /// The contents of a JSON string, with its escapes: base64 of a gzip of a
+    /// file-system image.
     GzipBase64 = 1,
 }
 
-/// A statement: signed by the agent's boot key and kept as evidence.
+/// A report that the agent's boot key signs and the appliance keeps as evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statement {
-    /// The node that speaks.
+    /// The node of the agent.
     pub node: NodeId,
-    /// The boot in which it speaks.
+    /// The boot of the agent.
     pub boot: BootId,
     /// The statement's counter, as in its parts.
     pub counter: u32,
-    /// The order that it answers; 0 for none.
+    /// Counter of the order that it is about; 0 for none.
     pub order: u32,
-    /// What it says.
+    /// The report.
     pub report: Report,
 }
 
-/// What a statement says.
+/// A report of the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(
     clippy::large_enum_variant,
     reason = "there is no heap to box it on, and one statement lives at a time"
 )]
 pub enum Report {
-    /// The hardware.
+    /// The hardware inventory.
     Inspection(Inspection),
     /// One disk was erased and read back.
     Erased(EraseCertificate),
     /// An image was written and read back.
     ImageWritten(ImageProof),
-    /// An order failed.
+    /// An order failed on the whole or on one disk.
     Failure(Failure),
-    /// An order that leaves no other trace is done (all disks of an erase
-    /// order, for instance).
+    /// An order without a report of its own is done, for instance all disks of an
+    /// erase order.
     Done,
 }
 
-/// The hardware of a server.
+/// The hardware inventory of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inspection {
     /// SMBIOS system manufacturer.
@@ -346,15 +344,15 @@ pub struct Inspection {
     pub boot_mode: BootMode,
     /// Processors.
     pub cpu: Cpu,
-    /// Memory that the kernel manages, in MiB.
+    /// Memory available to the kernel, in MiB.
     pub memory_mib: u32,
-    /// Physical memory as SMBIOS tells it, in MiB; 0 where it does not.
+    /// Physical memory according to SMBIOS, in MiB; 0 if unknown.
     pub physical_memory_mib: u32,
-    /// Disks that can be written, in the order of their bus paths.
+    /// Writable disks in the order of their bus paths.
     pub disks: Vec<Disk, MAX_DISKS>,
     /// Network interfaces.
     pub nics: Vec<Nic, MAX_NICS>,
-    /// Whether a TPM 2.0 is there.
+    /// Whether the server has a TPM 2.0.
     pub tpm2: bool,
 }
 
@@ -363,40 +361,40 @@ pub struct Inspection {
 pub struct Cpu {
     /// Logical processors.
     pub count: u16,
-    /// Model name as the kernel tells it.
+    /// Model name according to the kernel.
     pub model: String<64>,
     /// `x86_64` or `aarch64`.
     pub architecture: String<16>,
-    /// Highest frequency in MHz; 0 where unknown.
+    /// Highest frequency in MHz; 0 if unknown.
     pub mhz: u32,
 }
 
 /// A disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
-    /// How orders name it.
+    /// The identifier of the disk in orders.
     pub id: DiskId,
-    /// Kernel name without `/dev/`, as `sda` or `nvme0n1`.
+    /// Kernel name without `/dev/`, such as `sda` or `nvme0n1`.
     pub name: String<16>,
     /// Model.
     pub model: String<40>,
-    /// Vendor, empty where unknown.
+    /// Vendor, empty if unknown.
     pub vendor: String<16>,
-    /// World-wide name, empty where there is none.
+    /// World-wide name, empty if there is none.
     pub wwn: String<40>,
-    /// SCSI host:channel:target:lun, empty where there is none.
+    /// SCSI host:channel:target:lun, empty if there is none.
     pub hctl: String<16>,
-    /// Name below `/dev/disk/by-path` as udev would give it, or the bus path.
+    /// Name in `/dev/disk/by-path` according to udev's rules, or the bus path.
     pub by_path: String<64>,
-    /// Whether it spins.
+    /// Whether the disk is rotational.
     pub rotational: bool,
     /// Logical block size in bytes.
     pub block_size: u16,
-    /// What it can do to erase itself, strongest common methods.
+    /// The erase commands that the disk supports.
     pub erase: EraseAbilities,
 }
 
-/// What a disk can do to erase itself.
+/// The erase commands that a disk supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EraseAbilities {
     /// Discard (TRIM, UNMAP, deallocate).
@@ -414,19 +412,19 @@ pub struct Nic {
     pub mac: Mac,
     /// Driver.
     pub driver: String<24>,
-    /// Speed in Mbit/s; 0 where unknown.
+    /// Speed in Mbit/s; 0 if unknown.
     pub speed_mbps: u32,
-    /// Whether there is a carrier.
+    /// Whether the interface has a carrier.
     pub carrier: bool,
-    /// IPv4 address, zero where there is none.
+    /// IPv4 address, zero if there is none.
     pub ipv4: [u8; 4],
-    /// PCI vendor and device, 0 where it is no PCI device.
+    /// PCI vendor and device, 0 if it is not a PCI device.
     pub pci: [u16; 2],
-    /// LLDP neighbour, where one was heard.
+    /// LLDP neighbour, if one was received.
     pub lldp: Option<LldpNeighbour>,
 }
 
-/// The switch port at the other end of a cable.
+/// The switch port at the other end of the cable, from LLDP (IEEE 802.1AB).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LldpNeighbour {
     /// Chassis ID as text.
@@ -435,86 +433,86 @@ pub struct LldpNeighbour {
     pub port: String<40>,
 }
 
-/// Proof that a disk was erased: what was done and what the read-back saw.
+/// Certificate of a disk that was erased and read back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EraseCertificate {
     /// The disk.
     pub disk: DiskId,
-    /// The method that was used on most of it.
+    /// The method that erased most of the disk.
     pub method: EraseMethod,
-    /// Bytes that were read back: the whole disk.
+    /// Bytes of the read-back: the whole disk.
     pub verified_bytes: u64,
-    /// Bytes that were not zero after the first pass and had to be
-    /// overwritten. A disk that lies shows here.
+    /// Bytes that were not zero after the first pass and were overwritten. More
+    /// than 0 on a disk that does not carry out its erase commands.
     pub repaired_bytes: u64,
-    /// Time that it took, in milliseconds of the agent's monotonic clock.
+    /// Duration in milliseconds of the agent's monotonic clock.
     pub millis: u64,
 }
 
-/// Proof that an image is on a disk.
+/// Proof that an image was written and read back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageProof {
     /// The disk.
     pub disk: DiskId,
-    /// Root of the manifest that was followed.
+    /// Root of the manifest.
     pub manifest_root: [u8; 32],
-    /// Bytes of the image as it lies on the disk.
+    /// Size of the image on the disk in bytes.
     pub image_bytes: u64,
-    /// Bytes fetched over the network for it.
+    /// Bytes fetched over the network.
     pub fetched_bytes: u64,
-    /// Chunks that had to be fetched again since their hash was wrong.
+    /// Chunks that were fetched again because of a wrong hash.
     pub refetched_chunks: u32,
-    /// SHA-256 of the config drive's plain text; zero where there was none.
+    /// SHA-256 of the config drive's plain text; zero if there was none.
     pub config_drive: [u8; 32],
-    /// The agent's resident memory at its highest, in KiB.
+    /// The agent's peak resident memory in KiB.
     pub peak_rss_kib: u32,
-    /// Time that it took, in milliseconds.
+    /// Duration in milliseconds.
     pub millis: u64,
 }
 
-/// An order failed.
+/// The failure of an order, on the whole or on one disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Where.
+    /// The step that failed.
     pub step: AgentStep,
-    /// Why, as a number for machines.
+    /// The reason.
     pub reason: Reason,
-    /// Why, as a short text for people.
+    /// Short text for the operator. It names the disk.
     pub text: String<160>,
 }
 
-/// Numbered reasons of failure. Never reordered, only appended to.
+/// The reason of a failure. Numbered, never reordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Reason {
-    /// None of those below.
+    /// Any other reason; see the text.
     Other = 0,
-    /// The node has no disk that can be written.
+    /// The node has no writable disk.
     NoDisks = 1,
-    /// A disk named in the order is not there, or has another size.
+    /// A disk of the order is missing or has another size.
     DiskMissing = 2,
     /// The image is larger than the disk.
     ImageTooLarge = 3,
-    /// The manifest's signature does not hold, or it is not the one ordered.
+    /// The manifest's signature is invalid, or its root is not that of the order.
     BadManifest = 4,
-    /// A chunk stayed wrong after every retry.
+    /// A chunk has a wrong hash after every fetch.
     BadChunk = 5,
-    /// Reading the disk failed.
+    /// A read from the disk failed.
     DiskRead = 6,
-    /// Writing the disk failed.
+    /// A write to the disk failed.
     DiskWrite = 7,
-    /// The read-back differs from what was written.
+    /// The read-back differs from the written bytes.
     ReadBack = 8,
-    /// The disk is not empty after every method that is acceptable.
+    /// The disk is not empty after every acceptable method.
     NotErased = 9,
-    /// The config drive can't be opened or built.
+    /// The config drive can't be opened or converted.
     BadConfigDrive = 10,
-    /// The appliance's HTTP door does not answer, or answers wrongly.
+    /// The appliance's HTTP server does not answer, or answers with an error.
     Fetch = 11,
-    /// The image's partition table can't be used.
+    /// The image's partition table is invalid or has no room.
     BadPartitionTable = 12,
-    /// The order's signature, node, boot or counter is wrong.
+    /// The order's signature, node, boot or counter is invalid.
     BadOrder = 13,
-    /// The agent ran out of memory or of threads.
+    /// The agent has no memory or threads left.
     Resources = 14,
 }

@@ -1,12 +1,11 @@
 //! The Noise handshake `Noise_IK_25519_ChaChaPoly_SHA256` (Noise revision
-//! 34) on the library `clatter`. What lives here is only the glue: the
-//! library's primitive traits on the primitives that the rest of the
-//! firmware uses anyway, and two functions a side. The handshake's tokens,
-//! hashes and key schedule are the library's.
+//! 34) with the library `clatter`. The module implements the library's primitive
+//! traits with the primitives of the rest of the firmware, and has two functions
+//! for each side. The library has the tokens, hashes and key schedule.
 //!
-//! Ephemeral keys come in as arguments. The library insists on a random
-//! generator type; the one here refuses to give bytes, so that a mistake
-//! ends in an error and not in a predictable key.
+//! Ephemeral keys are arguments. The library requires the type of a random
+//! generator; the type in this module panics, so that a mistake does not lead to
+//! a predictable key.
 
 use clatter::{
     Handshaker, KeyPair, NqHandshakeCore,
@@ -20,17 +19,17 @@ use sha2::Digest;
 
 use crate::crypto::{TAG_LEN, noise_nonce, open_detached, open_in_place, seal_in_place, sha256};
 
-/// Bytes that message 1 adds to its payload: e, encrypted s, tag.
+/// Bytes of message 1 beside its payload: e, encrypted s, tag.
 pub(crate) const INIT_OVERHEAD: usize = 32 + 32 + TAG_LEN + TAG_LEN;
-/// Bytes that message 2 adds to its payload: e, tag.
+/// Bytes of message 2 beside its payload: e, tag.
 pub(crate) const RESPONSE_OVERHEAD: usize = 32 + TAG_LEN;
 
-/// The handshake failed: a tag does not hold, a public key is of low order,
-/// or a buffer is too short.
+/// The handshake failed: a tag is invalid, a public key is of low order, or a
+/// buffer is too short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Failed;
 
-/// Keys of a session, one a direction.
+/// Keys of a session, one for each direction.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct SessionKeys {
     /// Agent to appliance.
@@ -42,19 +41,19 @@ pub(crate) struct SessionKeys {
 type Ik = NqHandshakeCore<X25519, ChaChaPoly, Sha256, NoRandom>;
 pub(crate) type Secret = SensitiveByteArray<[u8; 32]>;
 
-/// One end's key pair.
+/// The key pair of one end.
 pub(crate) fn key_pair(secret: &[u8; 32]) -> KeyPair<[u8; 32], Secret> {
     known_pair(public_key(secret), *secret)
 }
 
-/// A key pair of which both halves are known: saves a multiplication.
+/// Creates a key pair from both halves. It saves a scalar multiplication.
 pub(crate) fn known_pair(public: [u8; 32], secret: [u8; 32]) -> KeyPair<[u8; 32], Secret> {
     KeyPair::new(public, Secret::new(secret))
 }
 
-/// Public half of an X25519 secret (RFC 7748, section 6.1).
+/// Returns the public key of an X25519 secret (RFC 7748, section 6.1).
 pub(crate) fn public_key(secret: &[u8; 32]) -> [u8; 32] {
-    // Where the library has a table of the base point, it uses it here.
+    // The library uses its table of the base point here, if it has one.
     x25519_dalek::PublicKey::from(&x25519_dalek::StaticSecret::from(*secret)).to_bytes()
 }
 
@@ -81,13 +80,13 @@ impl Initiator {
         .map_err(|_| Failed)
     }
 
-    /// Message 1 into `out`; returns its length.
+    /// Writes message 1 to `out` and returns its length.
     pub(crate) fn write(&mut self, payload: &[u8], out: &mut [u8]) -> Result<usize, Failed> {
         self.0.write_message(payload, out).map_err(|_| Failed)
     }
 
-    /// Message 2. A message that does not hold leaves the handshake as it
-    /// was: anybody can send one.
+    /// Opens message 2. An invalid message leaves the handshake unchanged, because
+    /// an attacker can send one.
     pub(crate) fn read(
         &self,
         message: &[u8],
@@ -121,12 +120,12 @@ impl Responder {
         .map_err(|_| Failed)
     }
 
-    /// Message 1; the payload goes to `out`.
+    /// Opens message 1 and writes its payload to `out`.
     pub(crate) fn read(&mut self, message: &[u8], out: &mut [u8]) -> Result<usize, Failed> {
         self.0.read_message(message, out).map_err(|_| Failed)
     }
 
-    /// Message 2 into `out`, and the keys of the session.
+    /// Writes message 2 to `out`. Returns the keys of the session.
     pub(crate) fn write(
         mut self,
         payload: &[u8],
@@ -171,8 +170,8 @@ impl Dh for X25519 {
 
     fn dh(secret: &Secret, public: &[u8; 32]) -> DhResult<Secret> {
         let shared = x25519_dalek::x25519(**secret, *public);
-        // A peer's point of small order gives zeros whatever the secret is
-        // (RFC 7748, section 6.1): no key shall depend on nothing.
+        // A peer's point of small order gives zeros for every secret
+        // (RFC 7748, section 6.1).
         if crate::crypto::equal(&shared, &[0; 32]) {
             return Err(DhError::KeyGeneration);
         }
@@ -276,7 +275,7 @@ impl Hash for Sha256 {
     }
 }
 
-/// Stands where the library wants a random generator; gives nothing.
+/// The random generator that the library's types require. It is not called.
 #[derive(Clone, Default)]
 struct NoRandom;
 

@@ -1,15 +1,14 @@
-//! Long statements in short datagrams: cutting at the agent, putting
-//! together at the appliance, in memory that is fixed and known.
+//! Fragmentation of long statements: the agent cuts a statement into parts, and
+//! the appliance reassembles it in a fixed buffer.
 //!
-//! A part says which statement it belongs to, its place, and how many there
-//! are. Parts may come in any order and any number of times. Whether the
-//! whole is authentic is for [`crate::signing`] to say; a part comes through
-//! a session, so it is at least the right agent's.
+//! A part has the counter of its statement, its index, and the number of parts.
+//! Parts can arrive in any order and repeatedly. The session authenticates each
+//! part; [`crate::signing`] verifies the whole statement.
 
 use crate::{MAX_PARTS, MAX_STATEMENT, PART_LEN, message::Part};
 
-/// How many parts a signed statement of `len` bytes has; `None` where it is
-/// empty or longer than [`MAX_STATEMENT`].
+/// Returns the number of parts of a signed statement of `len` bytes, `None` if it
+/// is empty or longer than [`MAX_STATEMENT`].
 pub const fn count(len: usize) -> Option<u16> {
     if len == 0 || len > MAX_STATEMENT {
         return None;
@@ -17,7 +16,7 @@ pub const fn count(len: usize) -> Option<u16> {
     Some(len.div_ceil(PART_LEN) as u16)
 }
 
-/// Part `index` of a signed statement; `None` where there is no such part.
+/// Returns part `index` of a signed statement, `None` if there is no such part.
 pub fn cut(statement: u32, signed: &[u8], index: u16) -> Option<Part<'_>> {
     let count = count(signed.len())?;
     let bytes = signed.chunks(PART_LEN).nth(usize::from(index))?;
@@ -29,36 +28,36 @@ pub fn cut(statement: u32, signed: &[u8], index: u16) -> Option<Part<'_>> {
     })
 }
 
-/// What has arrived after a part was pushed.
+/// The received parts after a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrived<'r> {
-    /// Some parts: bit *n* set means part *n*. As in
+    /// Some parts: bit *n* is set if part *n* was received, as in
     /// [`crate::message::Reply::Partial`].
     Some(u32),
     /// All parts: the signed statement.
     All(&'r [u8]),
 }
 
-/// Why a part is not taken. Numbered for counters.
+/// Why a part is refused. Numbered for counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum PartError {
-    /// No parts, a place beyond the last, or a length that its place does
-    /// not allow.
+    /// The count is 0, the index is not below the count, or the length is invalid
+    /// for the index.
     Malformed = 0,
-    /// More bytes than this buffer or a statement may have.
+    /// The statement exceeds the buffer or [`MAX_STATEMENT`].
     TooLong = 1,
-    /// It belongs to a statement before the one that is being put together.
+    /// It belongs to a statement before the current one.
     Old = 2,
-    /// Another count, or other bytes at the same place, than a part before:
-    /// the agent contradicts itself.
+    /// It contradicts an earlier part: another count, or other bytes at the same
+    /// index.
     Contradiction = 3,
 }
 
-/// Puts one statement together, in `N` bytes.
+/// Reassembles one statement in a buffer of `N` bytes.
 ///
-/// A part of a later statement drops what has arrived of the one before: the
-/// agent sends one statement at a time and goes on only when it is stored.
+/// A part of a later statement discards the current one: the agent sends one
+/// statement at a time and continues only after it is stored.
 #[derive(Debug, Clone)]
 pub struct Reassembly<const N: usize = MAX_STATEMENT> {
     statement: u32,
@@ -69,7 +68,7 @@ pub struct Reassembly<const N: usize = MAX_STATEMENT> {
 }
 
 impl<const N: usize> Reassembly<N> {
-    /// Nothing has arrived.
+    /// Creates an empty buffer.
     pub const fn new() -> Self {
         Self {
             statement: 0,
@@ -80,12 +79,12 @@ impl<const N: usize> Reassembly<N> {
         }
     }
 
-    /// The statement that is being put together, if any.
+    /// Returns the counter of the current statement.
     pub fn statement(&self) -> Option<u32> {
         (self.count != 0).then_some(self.statement)
     }
 
-    /// Forgets everything, for another agent's use.
+    /// Discards everything. The buffer can be used for another agent.
     pub fn clear(&mut self) {
         self.count = 0;
         self.have = 0;
@@ -93,16 +92,18 @@ impl<const N: usize> Reassembly<N> {
         self.statement = 0;
     }
 
-    /// The first `len` bytes of the buffer: the statement that
-    /// [`Reassembly::push`] gave last, until the next push. Empty for a `len`
-    /// beyond the buffer.
+    /// Returns the first `len` bytes of the buffer: the last statement that
+    /// [`Reassembly::push`] returned, until the next push. Empty if `len` exceeds
+    /// the buffer.
     pub fn whole(&self, len: usize) -> &[u8] {
         self.bytes.get(..len).unwrap_or_default()
     }
 
-    /// Takes a part in. A repeated part changes nothing and gives the same
-    /// answer. Statements that are stored already are the caller's to tell:
-    /// compare [`Part::statement`] with the last stored one beforehand.
+    /// Adds a part. A repeated part changes nothing and returns the same. The
+    /// caller first compares [`Part::statement`] with the last stored statement.
+    ///
+    /// # Errors
+    /// See [`PartError`].
     pub fn push(&mut self, part: &Part<'_>) -> Result<Arrived<'_>, PartError> {
         let index = usize::from(part.index);
         let count = usize::from(part.count);
@@ -123,7 +124,7 @@ impl<const N: usize> Reassembly<N> {
         }
         let at = index * PART_LEN;
         let end = at + part.bytes.len();
-        // Of a middle part the ones behind it have to fit as well.
+        // The parts behind a middle part must fit as well.
         let least = (count - 1) * PART_LEN + 1;
         if end.max(least) > N {
             return Err(PartError::TooLong);
@@ -172,4 +173,4 @@ impl<const N: usize> Default for Reassembly<N> {
     }
 }
 
-const _: () = assert!(MAX_PARTS < 32, "the bitmap has one bit a part");
+const _: () = assert!(MAX_PARTS < 32, "the bitmap has one bit for each part");

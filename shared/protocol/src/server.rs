@@ -1,30 +1,26 @@
 //! The appliance's side: the gate, the handshake, the sealed session.
 //!
-//! What a datagram costs before it is believed:
+//! The cost of a datagram until it is authenticated:
 //! ```text
 //! parse                         no cryptography
 //! init:    look-up by ticket    the caller's table
-//!          gate MAC             one Poly1305; forgeries end here
+//!          gate MAC             one Poly1305; drops forgeries
 //!          handshake            X25519 and AEAD, for holders of a ticket
 //! request: look-up by session   the caller's table
-//!          counter              an older one ends here
-//!          AEAD                 one MAC; forgeries end here
+//!          counter              drops older requests
+//!          AEAD                 one MAC; drops forgeries
 //! ```
 //!
 //! # Tickets and lost responses
-//! The caller keeps for every node the ticket and, once [`accept`] has
-//! succeeded, the [`init_digest`] and the [`Session`]. When another init
-//! names a used ticket:
-//! - the digest differs: a second machine; answer
-//!   [`HandshakeRefusal::TicketUsed`];
-//! - the digest is the same and the session [has not been
-//!   used](Session::is_unused): the response was lost; call [`accept`] again
-//!   with the same arguments. It is a pure function: the same bytes come out
-//!   and the same session. Nothing but the 16 bytes of digest has to be kept
-//!   for that, since the ephemeral key is derived from the appliance's seed
-//!   and the init datagram;
-//! - the digest is the same and the session has been used: drop it; it is a
-//!   replay.
+//! The caller keeps the ticket of every node and, after [`accept`] succeeded, the
+//! [`init_digest`] and the [`Session`]. If another init has a used ticket:
+//! - The digest differs: it is a second agent. Answer
+//!   [`HandshakeRefusal::TicketUsed`].
+//! - The digest is equal and the session [is unused](Session::is_unused): the
+//!   response was lost. Call [`accept`] again with the same arguments. It is a
+//!   pure function and returns the same bytes and the same session: it derives
+//!   the ephemeral key from the appliance's seed and the init datagram.
+//! - The digest is equal and the session was used: it is a replay. Drop it.
 
 use core::fmt;
 
@@ -39,16 +35,17 @@ use crate::{
     },
 };
 
-/// Separates this handshake from every other use of the same keys.
+/// Domain separation of this handshake from other uses of the same keys.
 pub(crate) const PROLOGUE: &[u8] = b"farrier session v1\0";
-/// Longest payload of Noise message 1: the ticket's secret and a [`AgentHandshake`].
+/// Longest payload of Noise message 1: the ticket's secret and an
+/// [`AgentHandshake`].
 pub(crate) const MAX_INIT_PAYLOAD: usize = 24 + 64;
 /// Longest payload of Noise message 2: the session id and a [`HandshakeReply`].
 pub(crate) const MAX_RESPONSE_PAYLOAD: usize = 4 + 32;
 /// Longest init datagram, in bytes.
 pub const MAX_INIT: usize = INIT_NOISE_AT + INIT_OVERHEAD + MAX_INIT_PAYLOAD;
-/// Longest response datagram, in bytes. Shorter than any init, so that the
-/// appliance amplifies nothing.
+/// Longest response datagram, in bytes. It is shorter than any init, so that the
+/// appliance does not amplify traffic.
 pub const MAX_RESPONSE: usize =
     RESPONSE_HEAD_LEN + crate::noise::RESPONSE_OVERHEAD + MAX_RESPONSE_PAYLOAD;
 
@@ -61,10 +58,10 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// `identity` is the appliance's X25519 secret, the same for ever.
-    /// `seed` is 32 random bytes made anew at each start of the appliance
-    /// and never stored: every ephemeral key comes from it, so what was said
-    /// in past sessions stays closed even to who learns `identity` later.
+    /// Creates the keys. `identity` is the appliance's permanent X25519 secret.
+    /// `seed` is 32 random bytes of this start of the appliance. It must not be
+    /// stored: all ephemeral keys derive from it, so that a later leak of
+    /// `identity` does not open past sessions.
     pub fn new(identity: [u8; 32], seed: [u8; 32]) -> Self {
         Self {
             public: public_key(&identity),
@@ -73,13 +70,13 @@ impl Keys {
         }
     }
 
-    /// The public half of the identity, which agents know beforehand.
+    /// Returns the public key of the identity, which the ramdisk has.
     pub fn public(&self) -> &[u8; 32] {
         &self.public
     }
 
-    /// One ephemeral secret a datagram and session id: repeating the
-    /// datagram repeats the response instead of making a second session.
+    /// Derives the ephemeral secret from the datagram and the session id, so that
+    /// a repeated datagram gives the same response and no second session.
     fn ephemeral(&self, init: &Init<'_>, session: SessionId) -> [u8; 32] {
         hmac_sha256(
             &self.seed,
@@ -102,38 +99,38 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// Why a handshake did not come about. Numbered for counters.
+/// Why a handshake failed. Numbered for counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum HandshakeError {
-    /// The gate's MAC does not hold: whoever sent it does not know the
-    /// ticket. Nothing expensive was done; send nothing back.
+    /// The gate's MAC is invalid: the sender does not know the ticket. It cost
+    /// one MAC. Send no answer.
     Gate = 0,
-    /// The Noise message does not hold.
+    /// The Noise message is invalid.
     Forged = 1,
-    /// The secret inside the encryption is not the ticket's.
+    /// The encrypted secret is not the ticket's.
     Secret = 2,
-    /// The payload is no [`AgentHandshake`] or [`HandshakeReply`].
+    /// The payload is not an [`AgentHandshake`] or [`HandshakeReply`].
     Malformed = 3,
-    /// The caller or the versions refused; may be sent back as a hint.
+    /// The caller refused. The reason may be sent back as a hint.
     Refused(HandshakeRefusal) = 4,
     /// `out` is too short.
     NoRoom = 5,
 }
 
-/// A handshake that came about.
+/// A successful handshake.
 #[derive(Debug)]
 pub struct Accepted {
-    /// The session, with no request yet.
+    /// The session, unused.
     pub session: Session,
-    /// The agent's first words.
+    /// The agent's handshake message.
     pub handshake: AgentHandshake,
     /// Length of the response in `out`.
     pub len: usize,
 }
 
-/// Whether the sender of `init` knows the ticket: one MAC, some 5,000
-/// instructions of a Cortex-M7.
+/// Returns whether the sender of `init` knows the ticket. Costs one MAC, about
+/// 5,000 instructions of a Cortex-M7.
 pub fn verify_gate(init: &Init<'_>, ticket: &Ticket) -> bool {
     let Some(mac) = gate_mac(ticket, init.noise) else {
         return false;
@@ -141,11 +138,11 @@ pub fn verify_gate(init: &Init<'_>, ticket: &Ticket) -> bool {
     init.ticket == ticket.id && equal(&mac, &init.mac)
 }
 
-/// The gate's MAC: the tag of ChaCha20-Poly1305 over nothing, with the Noise
-/// message as associated data. The key is the whole ticket, so that its id
-/// is authenticated as well; the nonce is the front of the message, which is
-/// the agent's ephemeral public key and different in every handshake. It
-/// costs a third of HMAC-SHA-256 here.
+/// Computes the gate's MAC: the tag of ChaCha20-Poly1305 over an empty text with
+/// the Noise message as associated data. The key is the whole ticket, so that the
+/// tag also authenticates its id. The nonce is the start of the message: the
+/// agent's ephemeral public key, which is unique for each handshake. The MAC
+/// costs a third of HMAC-SHA-256.
 pub(crate) fn gate_mac(ticket: &Ticket, noise: &[u8]) -> Option<[u8; GATE_MAC_LEN]> {
     let mut key = [0; 32];
     emit(&mut key, &[&ticket.id.0, &ticket.secret])?;
@@ -155,20 +152,23 @@ pub(crate) fn gate_mac(ticket: &Ticket, noise: &[u8]) -> Option<[u8; GATE_MAC_LE
     Some(mac)
 }
 
-/// What tells a repeated init datagram from another one: the first 16 bytes
-/// of SHA-256 over it.
+/// Returns the first 16 bytes of SHA-256 over an init datagram. The caller detects
+/// a repeated init by it.
 pub fn init_digest(init: &Init<'_>) -> [u8; 16] {
     let mut digest = [0; 16];
     digest.copy_from_slice(&sha256(&[init.head, &init.mac, init.noise])[..16]);
     digest
 }
 
-/// Checks the gate, reads the [`AgentHandshake`], and writes the response to `out`
-/// ([`MAX_RESPONSE`] bytes are enough).
+/// Verifies the gate, reads the [`AgentHandshake`], and writes the response to
+/// `out` ([`MAX_RESPONSE`] bytes are enough).
 ///
-/// `make_reply` sees the verified `AgentHandshake` and decides; for the same
-/// `AgentHandshake` and ticket it must decide the same again. A pure function
-/// otherwise: see the module on lost responses.
+/// `make_reply` gets the verified `AgentHandshake` and accepts or refuses it. It
+/// must return the same for the same `AgentHandshake` and ticket. Otherwise the
+/// function is pure, see the module on lost responses.
+///
+/// # Errors
+/// See [`HandshakeError`].
 pub fn accept(
     keys: &Keys,
     init: &Init<'_>,
@@ -232,51 +232,51 @@ pub fn accept(
     })
 }
 
-/// Whether a request came for the first time.
+/// Whether a request is new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// Its counter is higher than any before.
+    /// Its counter is higher than all before.
     New,
-    /// It is the last request once more: answer again, change nothing.
+    /// It repeats the last request: answer again and change nothing.
     Repeat,
 }
 
-/// Why a datagram of a session is not taken. Numbered for counters.
+/// Why a datagram of a session is dropped. Numbered for counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum SessionError {
-    /// It is no request (or, at the agent, no reply) of this session.
+    /// It is not a request (at the agent: not a reply) of this session.
     OtherSession = 0,
     /// Its counter is lower than the last one: delayed or replayed.
     Old = 1,
-    /// Its tag does not hold.
+    /// Its tag is invalid.
     Forged = 2,
-    /// It is authentic and does not parse.
+    /// It is authentic but malformed.
     Malformed = 3,
     /// A buffer is too short or the message too long for a datagram.
     NoRoom = 4,
-    /// Nothing has been asked that could be answered, or (after 2⁶⁴
-    /// messages) the numbers are used up.
+    /// There is no request to answer, or the counters are used up (after 2⁶⁴
+    /// messages).
     Order = 5,
 }
 
-/// A request that was opened.
+/// An opened request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Opened<'b> {
-    /// Whether it came for the first time.
+    /// Whether the request is new.
     pub freshness: Freshness,
     /// Its counter.
     pub counter: u64,
-    /// What the agent asks.
+    /// The request.
     pub request: Request<'b>,
 }
 
 /// One node's session: two keys and three counters.
 ///
-/// Nonces never repeat under a key: a request's nonce is its counter, which
-/// the agent raises for every new request (a repeat is the identical
-/// datagram); a reply's nonce is a number of its own that rises with every
-/// reply, also where the same request is answered twice and differently.
+/// Nonces never repeat under a key. A request's nonce is its counter, which the
+/// agent increments for every new request; a retransmission is the identical
+/// datagram. A reply's nonce is a number that the appliance increments for every
+/// reply, also for a second reply to the same request.
 #[derive(Clone)]
 pub struct Session {
     requests: [u8; 32],
@@ -290,19 +290,19 @@ pub struct Session {
 const _: () = assert!(core::mem::size_of::<Session>() <= 96);
 
 impl Session {
-    /// The keys that open requests and seal replies, to be kept where a
-    /// session shall outlive a restart of the appliance.
+    /// Returns the keys of requests and replies. The caller stores them if the
+    /// session must survive a restart of the appliance.
     pub fn keys(&self) -> (&[u8; 32], &[u8; 32]) {
         (&self.requests, &self.replies)
     }
 
-    /// Counter of the last request; 0 before the first.
+    /// Returns the counter of the last request; 0 before the first.
     pub fn last_counter(&self) -> u64 {
         self.last
     }
 
-    /// Takes up a session of an earlier run of the appliance. No reply may
-    /// be sealed before [`resumed`](Self::resumed).
+    /// Restores a session of an earlier start of the appliance. The caller must
+    /// call [`resumed`](Self::resumed) before it seals a reply.
     pub fn resume(id: SessionId, requests: [u8; 32], replies: [u8; 32]) -> Self {
         Session {
             requests,
@@ -314,43 +314,42 @@ impl Session {
         }
     }
 
-    /// Refuses requests below this counter from now on. Requests between it
-    /// and the last one before a restart may come once more: they are
-    /// idempotent.
+    /// Drops requests below this counter from now on. Requests between it and the
+    /// last one before a restart can arrive again; they are idempotent.
     pub fn raise_last_counter(&mut self, counter: u64) {
         self.last = self.last.max(counter);
     }
 
-    /// Goes on in a new run. `run` counts the appliance's starts, from 1,
-    /// and was never used before: no reply's number may come again under
-    /// the same key, and those of this run lie above those of all others.
+    /// Continues a restored session. `run` counts the appliance's starts from 1
+    /// and must not repeat: the reply numbers of a run are above those of all
+    /// earlier runs, so that no nonce repeats.
     pub fn resumed(&mut self, run: u32) {
         self.sent = u64::from(run) << 40;
     }
 
-    /// The session's name.
+    /// Returns the session's identifier.
     pub fn id(&self) -> SessionId {
         self.id
     }
 
-    /// Whether no request has been accepted yet, so that the handshake's
-    /// response may have been lost.
+    /// Returns whether no request was accepted yet. The response of the handshake
+    /// may be lost then.
     pub fn is_unused(&self) -> bool {
         self.last == 0
     }
 
-    /// Datagrams that named this session and were not taken.
+    /// Returns the number of dropped datagrams with this session id.
     pub fn dropped(&self) -> u32 {
         self.dropped
     }
 
-    /// Opens a request. `buffer` holds the plain text afterwards;
-    /// [`MAX_DATAGRAM`](crate::MAX_DATAGRAM) bytes are always enough.
+    /// Opens a request. `buffer` has the plain text afterwards;
+    /// [`MAX_DATAGRAM`](crate::MAX_DATAGRAM) bytes are enough.
     ///
-    /// On [`SessionError::Malformed`] the request is authentic and counts as
-    /// accepted: answer it, with [`crate::message::Refusal::Malformed`].
-    /// After any other error nothing has changed but the drop count; send
-    /// nothing back.
+    /// # Errors
+    /// [`SessionError::Malformed`]: the request is authentic and counts as
+    /// accepted; answer [`crate::message::Refusal::Malformed`]. Any other error
+    /// changes only the drop counter; send no answer.
     pub fn open<'b>(
         &mut self,
         datagram: &[u8],
@@ -400,9 +399,13 @@ impl Session {
         })
     }
 
-    /// Seals the answer to the last request into `out`
-    /// ([`MAX_DATAGRAM`](crate::MAX_DATAGRAM) bytes are enough) and returns
-    /// its length.
+    /// Seals the reply to the last request into `out`
+    /// ([`MAX_DATAGRAM`](crate::MAX_DATAGRAM) bytes are enough) and returns its
+    /// length.
+    ///
+    /// # Errors
+    /// [`SessionError::Order`] before the first request;
+    /// [`SessionError::NoRoom`] if the reply does not fit.
     pub fn seal_reply(&mut self, reply: &Reply<'_>, out: &mut [u8]) -> Result<usize, SessionError> {
         if self.last == 0 {
             return Err(SessionError::Order);
@@ -437,7 +440,7 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Opens `sealed` in a copy at the front of `buffer`.
+/// Copies `sealed` to the start of `buffer` and opens it there.
 pub(crate) fn open_copy<'b>(
     key: &[u8; 32],
     nonce: u64,
@@ -453,7 +456,7 @@ pub(crate) fn open_copy<'b>(
     }
 }
 
-/// Encodes `message` behind the head that is already in `out`, and seals it.
+/// Encodes `message` behind the head in `out` and seals it.
 pub(crate) fn seal_message(
     key: &[u8; 32],
     nonce: u64,

@@ -1,9 +1,8 @@
-//! Who signs what: orders by the appliance, statements by the agent.
+//! Signatures: the appliance signs orders, the agent signs statements.
 //!
-//! A signature is ed25519 (RFC 8032) over a domain and the SHA-256 of the
-//! body, so a signed order can never pass for a signed statement or for
-//! anything that another program signs with the same key. Verification is
-//! strict: keys and commitments of small order are refused.
+//! A signature is ed25519 (RFC 8032) over a domain and the SHA-256 of the body. The
+//! domain separates orders from statements and from other uses of the same key.
+//! Verification is strict: it refuses keys and commitments of small order.
 
 use core::fmt;
 
@@ -17,10 +16,10 @@ use crate::{
     message::{BootId, NodeId, Order, Statement},
 };
 
-/// Bytes of a signature.
+/// Length of a signature in bytes.
 pub const SIGNATURE_LEN: usize = 64;
 
-/// What a signature is for. Each is a prefix of what is signed.
+/// The domain of a signature, a prefix of the signed bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Domain {
     /// An appliance's [`Order`].
@@ -42,33 +41,33 @@ impl Domain {
 #[derive(Clone)]
 pub struct SecretKey(ed25519_dalek::SigningKey);
 
-/// A public ed25519 key, as 32 bytes that have not been looked at yet.
+/// A public ed25519 key as 32 unverified bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PublicKey(pub [u8; 32]);
 
-/// Why something signed is not taken. Numbered for counters.
+/// Why a signed body is refused. Numbered for counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum SigningError {
-    /// The key is no point of the curve, or of small order.
+    /// The key is not a point of the curve, or of small order.
     Key = 0,
-    /// The signature does not hold, or is not 64 bytes long.
+    /// The signature is invalid or does not have 64 bytes.
     Signature = 1,
-    /// The body does not parse, or there is something behind it.
+    /// The body is malformed, or bytes follow it.
     Malformed = 2,
     /// A buffer is too short.
     NoRoom = 3,
-    /// It names another node or boot.
+    /// The body names another node or boot.
     Misaddressed = 4,
 }
 
 impl SecretKey {
-    /// The key of 32 random bytes (RFC 8032, section 5.1.5).
+    /// Creates a key from 32 random bytes (RFC 8032, section 5.1.5).
     pub fn from_bytes(secret: &[u8; 32]) -> Self {
         Self(ed25519_dalek::SigningKey::from_bytes(secret))
     }
 
-    /// The public half.
+    /// Returns the public key.
     pub fn public(&self) -> PublicKey {
         PublicKey(self.0.verifying_key().to_bytes())
     }
@@ -86,7 +85,10 @@ impl fmt::Debug for SecretKey {
 }
 
 impl PublicKey {
-    /// Whether `signature` is this key's over `body` for `domain`.
+    /// Verifies the signature of `body` for `domain`.
+    ///
+    /// # Errors
+    /// [`SigningError::Key`] or [`SigningError::Signature`].
     pub fn verify(
         &self,
         domain: Domain,
@@ -108,9 +110,11 @@ fn signed_bytes(domain: Domain, body: &[u8]) -> [u8; 64] {
     bytes
 }
 
-/// Encodes an order into `buffer` and signs it: the two fields of
-/// [`crate::message::Reply::Order`]. [`crate::size::ORDER`] bytes
-/// are always enough.
+/// Encodes an order into `buffer` and signs it. Returns the two fields of
+/// [`crate::message::Reply::Order`]. [`crate::size::ORDER`] bytes are enough.
+///
+/// # Errors
+/// [`SigningError::NoRoom`].
 pub fn sign_order<'b>(
     key: &SecretKey,
     order: &Order,
@@ -120,9 +124,11 @@ pub fn sign_order<'b>(
     Ok((body, key.sign(Domain::Order, body)))
 }
 
-/// Verifies an order of the appliance and reads it. That it is meant for
-/// this node and this boot is checked here; that its counter is not an older
-/// one, and that its disks are there, by the caller.
+/// Verifies the signature, node and boot of an order and decodes it. The caller
+/// checks that the counter is new and that the disks exist.
+///
+/// # Errors
+/// See [`SigningError`].
 pub fn verify_order(
     appliance: &PublicKey,
     node: NodeId,
@@ -138,8 +144,11 @@ pub fn verify_order(
     Ok(order)
 }
 
-/// Encodes a statement into `buffer` with its signature behind it, as it
-/// travels in parts and is kept. At most [`MAX_STATEMENT`] bytes.
+/// Encodes a statement into `buffer` and appends its signature. Returns both, at
+/// most [`MAX_STATEMENT`] bytes.
+///
+/// # Errors
+/// [`SigningError::NoRoom`].
 pub fn sign_statement<'b>(
     key: &SecretKey,
     statement: &Statement,
@@ -148,9 +157,11 @@ pub fn sign_statement<'b>(
     sign_encoded(key, Domain::Statement, statement, buffer)
 }
 
-/// Verifies a signed statement and reads it. `node` and `boot` are those of
-/// the session that it came through, `boot_key` the one that was given in
-/// the handshake.
+/// Verifies a signed statement and decodes it. `node` and `boot` are those of the
+/// session, `boot_key` is the key of the handshake.
+///
+/// # Errors
+/// See [`SigningError`].
 pub fn verify_statement(
     boot_key: &PublicKey,
     node: NodeId,
@@ -164,8 +175,10 @@ pub fn verify_statement(
     Ok(statement)
 }
 
-/// As [`verify_statement`], for those who can not afford the stack that a
-/// whole statement takes.
+/// As [`verify_statement`], but decodes only the digest, which needs less stack.
+///
+/// # Errors
+/// See [`SigningError`].
 pub fn verify_statement_digest(
     boot_key: &PublicKey,
     node: NodeId,
@@ -179,7 +192,7 @@ pub fn verify_statement_digest(
     Ok(statement)
 }
 
-/// The encoded statement inside a signed one, once the signature holds.
+/// Verifies the signature and returns the encoded statement.
 fn statement_body<'a>(boot_key: &PublicKey, signed: &'a [u8]) -> Result<&'a [u8], SigningError> {
     if signed.len() > MAX_STATEMENT {
         return Err(SigningError::Malformed);
@@ -213,8 +226,7 @@ fn sign_encoded<'b>(
     Ok(signed)
 }
 
-/// The whole of `body`, nothing behind it: one value has one encoding that
-/// is signed.
+/// Decodes all of `body`. Bytes behind the value are an error.
 fn decode<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, SigningError> {
     match postcard::take_from_bytes(body) {
         Ok((value, [])) => Ok(value),

@@ -1,10 +1,9 @@
-//! Largest encoded sizes of the messages, in bytes, and the compile-time
-//! proof that each fits where it travels.
+//! Largest encoded sizes of the messages in bytes, with compile-time assertions
+//! that they fit their datagrams and buffers.
 //!
-//! `postcard` writes integers of more than 8 bits as varints of 7 bits a
-//! byte, byte arrays as they are, strings and lists with a length in front.
-//! The tests of this module encode the largest value of every message and
-//! compare; a field added to a message without its size here fails there.
+//! `postcard` encodes integers of more than 8 bits as varints of 7 bits a byte,
+//! byte arrays unchanged, and strings and lists with a length prefix. The tests
+//! encode the largest value of every message and compare the sizes.
 
 use crate::{
     MAX_STATEMENT, PART_LEN,
@@ -22,12 +21,12 @@ const VARIANT: usize = 1;
 const NODE: usize = 16;
 const MAC: usize = 6;
 
-/// A string of at most `n` bytes.
+/// Size of a string of at most `n` bytes.
 const fn string(n: usize) -> usize {
     bytes(n)
 }
 
-/// A list of at most `n` bytes.
+/// Size of a list of at most `n` bytes.
 const fn bytes(n: usize) -> usize {
     n + if n < 128 { 1 } else { 2 }
 }

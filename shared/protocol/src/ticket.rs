@@ -1,46 +1,45 @@
-//! The boot ticket: what lets one machine, once, speak for one node.
+//! The boot ticket. It authorises one handshake for one boot of one node.
 //!
-//! The appliance makes a ticket when it hands out the ramdisk's kernel
-//! command line, and puts it there as `farrier.ticket=<64 hex digits>`. The
-//! first handshake that proves knowledge of the secret uses the ticket up;
-//! keeping that book is the appliance's part, not this module's.
+//! The appliance puts a ticket on the ramdisk's kernel command line as
+//! `farrier.ticket=<64 hex digits>`. The first handshake that proves knowledge of
+//! the secret uses the ticket up. The appliance records that; this module does
+//! not.
 
 use core::fmt;
 
 use crate::crypto::equal;
 
-/// Name of the kernel command line's parameter.
+/// Name of the parameter on the kernel command line.
 pub const PARAMETER: &str = "farrier.ticket";
-/// Length of a ticket's hexadecimal form.
+/// Length of a ticket's hexadecimal form in characters.
 pub const HEX_LEN: usize = 64;
 
-/// Public name of a ticket: how the appliance finds it.
+/// Public identifier of a ticket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TicketId(pub [u8; 8]);
 
-/// A ticket: an identity in the clear and a secret of 192 random bits.
+/// A ticket: a public identifier and a secret of 192 random bits.
 ///
-/// `Debug` prints the identity only, and comparing takes the same time
-/// wherever two tickets differ.
+/// `Debug` prints only the identifier. The comparison takes constant time.
 #[derive(Clone, Copy)]
 pub struct Ticket {
-    /// Sent in the clear.
+    /// The identifier, sent in the clear.
     pub id: TicketId,
-    /// Keys the gate's MAC, and travels only inside the encryption.
+    /// The secret. It keys the gate's MAC and is sent only encrypted.
     pub secret: [u8; 24],
 }
 
-/// A text is no ticket.
+/// Why a text is not a ticket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TicketError {
-    /// It is not [`HEX_LEN`] characters long.
+    /// The text does not have [`HEX_LEN`] characters.
     Length,
-    /// A character is no hexadecimal digit.
+    /// A character is not a hexadecimal digit.
     Digit,
 }
 
 impl Ticket {
-    /// Makes a ticket out of 32 random bytes.
+    /// Creates a ticket from 32 random bytes.
     pub fn from_random(random: [u8; 32]) -> Self {
         let mut id = [0; 8];
         let mut secret = [0; 24];
@@ -52,7 +51,10 @@ impl Ticket {
         }
     }
 
-    /// Reads the hexadecimal form; both cases of letters are taken.
+    /// Parses the hexadecimal form in either case.
+    ///
+    /// # Errors
+    /// See [`TicketError`].
     pub fn parse(hex: &str) -> Result<Self, TicketError> {
         let hex = hex.as_bytes();
         if hex.len() != HEX_LEN {
@@ -65,9 +67,8 @@ impl Ticket {
         Ok(Self::from_random(bytes))
     }
 
-    /// Finds the ticket in a kernel command line. `None` where there is no
-    /// `farrier.ticket=`; the last one wins where there are several, as the
-    /// kernel treats its own parameters.
+    /// Finds the ticket on a kernel command line. Returns `None` if there is no
+    /// `farrier.ticket=`. The last one counts, as for the kernel's parameters.
     pub fn from_command_line(line: &str) -> Option<Result<Self, TicketError>> {
         line.split_ascii_whitespace()
             .filter_map(|word| word.strip_prefix(PARAMETER)?.strip_prefix('='))
@@ -75,7 +76,7 @@ impl Ticket {
             .map(Self::parse)
     }
 
-    /// The hexadecimal form, in lower case: ASCII, [`HEX_LEN`] bytes.
+    /// Returns the hexadecimal form: ASCII in lower case.
     pub fn to_hex(&self) -> [u8; HEX_LEN] {
         let mut out = [0; HEX_LEN];
         let bytes = self.id.0.iter().chain(&self.secret);
@@ -86,15 +87,14 @@ impl Ticket {
         out
     }
 
-    /// The hexadecimal form as something that can be printed into a command
-    /// line. Not `Display` of the ticket itself: printing a secret shall not
-    /// happen by accident.
+    /// Returns the hexadecimal form for a command line. The ticket itself has no
+    /// `Display`, so that the secret is not printed by accident.
     pub fn reveal(&self) -> Revealed {
         Revealed(self.to_hex())
     }
 }
 
-/// A ticket's hexadecimal form, secret included.
+/// A ticket's hexadecimal form with the secret.
 #[derive(Clone, Copy)]
 pub struct Revealed([u8; HEX_LEN]);
 
@@ -120,7 +120,7 @@ impl fmt::Debug for Ticket {
 
 impl PartialEq for Ticket {
     fn eq(&self, other: &Self) -> bool {
-        // Not short-circuiting: the id is public, the secret is not.
+        // No short circuit: the comparison takes constant time.
         equal(&self.id.0, &other.id.0) & equal(&self.secret, &other.secret)
     }
 }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn hex_form_round_trips() {
+    fn hex_form_parses_equal() {
         let ticket = counting();
         assert_eq!(ticket.reveal().to_string(), HEX);
         assert_eq!(Ticket::parse(HEX), Ok(ticket));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_ticket() {
+    fn malformed_text_is_not_a_ticket() {
         assert_eq!(Ticket::parse(&HEX[..63]), Err(TicketError::Length));
         assert_eq!(Ticket::parse(""), Err(TicketError::Length));
         let bad = HEX.replace("1f", "1g");
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_itself_in_a_command_line() {
+    fn ticket_is_found_on_a_command_line() {
         let line = std::format!("quiet {PARAMETER}=bad x={PARAMETER}= {PARAMETER}={HEX}\n");
         assert_eq!(Ticket::from_command_line(&line), Some(Ok(counting())));
         assert_eq!(Ticket::from_command_line("quiet farrier.tickets=1"), None);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_keeps_the_secret() {
+    fn debug_does_not_print_the_secret() {
         let text = std::format!("{:?} {:?}", counting(), counting().reveal());
         assert!(!text.contains("31") && !text.contains("1f"), "{text}");
     }

@@ -1,17 +1,16 @@
-//! Versions of the protocol, and how two ends agree on one.
+//! Protocol versions and their negotiation.
 //!
-//! A version stands for the set of messages that its speaker understands.
-//! Messages are append-only, so a newer end can always speak an older
-//! version by not using what came later. Every version has a test of golden
-//! bytes beside this crate (`tests/golden_v1.rs`).
+//! A version is a set of messages. Messages are append-only, so a newer end can
+//! use an older version by not sending newer messages. Every version has a test
+//! of golden bytes (`tests/golden_v1.rs`).
 
-/// Oldest version that this build speaks.
+/// Oldest supported version.
 pub const MIN: u16 = 1;
-/// Newest version that this build speaks.
+/// Newest supported version.
 pub const CURRENT: u16 = 1;
 
-/// The newest version that both ends speak, given the peer's range
-/// (both inclusive). `None` where the ranges do not meet.
+/// Returns the newest version that both ends support, `None` if there is none.
+/// `min` and `max` are the peer's range, inclusive.
 ///
 /// ```
 /// use farrier_protocol::version;

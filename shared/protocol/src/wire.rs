@@ -1,8 +1,7 @@
-//! How a datagram lies on the wire: the parts in the clear.
+//! The cleartext fields of a datagram.
 //!
-//! The first byte is the kind. Integers are little-endian. A datagram is at
-//! most [`MAX_DATAGRAM`] bytes long. Nothing here is
-//! authenticated: a parsed datagram says only where it claims to belong.
+//! The first byte is the kind. Integers are little-endian. A datagram has at most
+//! [`MAX_DATAGRAM`] bytes. The parser authenticates nothing.
 //!
 //! ```text
 //! 1 init       kind 1 | ticket id 8 | gate MAC 16 | Noise message 1 …
@@ -12,9 +11,8 @@
 //! 5 refused    kind 1 | ticket id 8 | reason 1
 //! 6 unknown    kind 1 | session 4 | counter 8
 //! ```
-//! Everything in the clear before a Noise message or a sealed part is
-//! authenticated with it: as the prologue, inside the payload, or as
-//! associated data.
+//! The Noise message or sealed part authenticates the cleartext before it: as the
+//! prologue, inside the payload, or as associated data.
 
 use crate::{
     MAX_DATAGRAM,
@@ -23,29 +21,29 @@ use crate::{
     ticket::TicketId,
 };
 
-/// Name of a session on the wire. The appliance chooses it; it is no secret
-/// and proves nothing. A good choice lets the appliance find the node at
-/// once, for example a table index in the low bits and random bits above.
+/// Identifier of a session on the wire. The appliance chooses it. It is public
+/// and is not a credential. An identifier of a table index and random bits lets
+/// the appliance find the node without a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub u32);
 
-/// Why a handshake is refused, in a datagram that anybody can forge. Numbered,
-/// never reordered.
+/// Why the appliance refuses a handshake. The datagram is unauthenticated.
+/// Numbered, never reordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum HandshakeRefusal {
-    /// No such ticket, or not any more.
+    /// The appliance does not know the ticket, or it expired.
     TicketUnknown = 0,
-    /// Another handshake has used the ticket up.
+    /// Another handshake used the ticket.
     TicketUsed = 1,
-    /// The ranges of versions do not meet.
+    /// The version ranges do not overlap.
     Version = 2,
-    /// No room for one more session now.
+    /// The appliance has no room for another session.
     Busy = 3,
 }
 
 impl HandshakeRefusal {
-    /// The reason of that number; `None` for numbers that came later.
+    /// Returns the reason of a number, `None` if this version does not know it.
     pub const fn from_number(number: u8) -> Option<Self> {
         Some(match number {
             0 => Self::TicketUnknown,
@@ -57,25 +55,25 @@ impl HandshakeRefusal {
     }
 }
 
-/// A datagram that can't be one of ours.
+/// Why bytes are not a datagram of this protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WireError {
-    /// Shorter than its kind can be.
+    /// It is too short for its kind.
     TooShort,
-    /// Longer than [`MAX_DATAGRAM`].
+    /// It is longer than [`MAX_DATAGRAM`].
     TooLong,
-    /// The first byte is no kind of this version.
+    /// The kind is unknown.
     Kind,
 }
 
-/// A datagram taken apart; see the module for the layout.
+/// A parsed datagram; see the module for the layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Datagram<'a> {
-    /// Agent to appliance: begins a handshake.
+    /// Agent to appliance: starts a handshake.
     Init(Init<'a>),
     /// Appliance to agent: ends a handshake.
     Response {
-        /// The session that begins.
+        /// The new session.
         session: SessionId,
         /// Noise message 2.
         noise: &'a [u8],
@@ -84,7 +82,7 @@ pub enum Datagram<'a> {
     Request {
         /// The session.
         session: SessionId,
-        /// The request's counter, and its nonce.
+        /// The request's counter, also its nonce.
         counter: u64,
         /// Cipher text and tag.
         sealed: &'a [u8],
@@ -93,38 +91,38 @@ pub enum Datagram<'a> {
     Reply {
         /// The session.
         session: SessionId,
-        /// Counter of the request that is answered.
+        /// Counter of the answered request.
         counter: u64,
-        /// The reply's own number, and its nonce.
+        /// The reply's number, also its nonce.
         number: u64,
         /// Cipher text and tag.
         sealed: &'a [u8],
     },
     /// Appliance to agent, unauthenticated: the handshake is refused.
     Refused {
-        /// The ticket that the handshake came with.
+        /// The ticket of the handshake.
         ticket: TicketId,
-        /// Why; `None` for a number that this version does not know.
+        /// The reason, `None` if this version does not know its number.
         reason: Option<HandshakeRefusal>,
     },
-    /// Appliance to agent, unauthenticated: there is no such session (the
-    /// appliance may have restarted).
+    /// Appliance to agent, unauthenticated: the appliance does not know the
+    /// session, for instance after a restart.
     UnknownSession {
-        /// The session that the request came with.
+        /// The session of the request.
         session: SessionId,
         /// The request's counter.
         counter: u64,
     },
 }
 
-/// The beginning of a handshake.
+/// An init datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Init<'a> {
-    /// The ticket that it claims to know.
+    /// The ticket.
     pub ticket: TicketId,
     /// The gate's MAC over everything else.
     pub(crate) mac: [u8; GATE_MAC_LEN],
-    /// Kind and ticket id, as they lie on the wire.
+    /// The bytes of kind and ticket id.
     pub(crate) head: &'a [u8],
     /// Noise message 1.
     pub(crate) noise: &'a [u8],
@@ -137,9 +135,9 @@ pub(crate) const KIND_REPLY: u8 = 4;
 pub(crate) const KIND_REFUSED: u8 = 5;
 pub(crate) const KIND_UNKNOWN: u8 = 6;
 
-/// Bytes of the gate's MAC.
+/// Length of the gate's MAC in bytes.
 pub(crate) const GATE_MAC_LEN: usize = 16;
-/// Kind and ticket id.
+/// Length of kind and ticket id in bytes.
 pub(crate) const INIT_HEAD_LEN: usize = 1 + 8;
 pub(crate) const INIT_NOISE_AT: usize = INIT_HEAD_LEN + GATE_MAC_LEN;
 pub(crate) const RESPONSE_HEAD_LEN: usize = 1 + 4;
@@ -150,13 +148,16 @@ pub(crate) const REPLY_HEAD_LEN: usize = 1 + 4 + 8 + 8;
 pub const MAX_REQUEST: usize = MAX_DATAGRAM - REQUEST_HEAD_LEN - TAG_LEN;
 /// Longest encoded [`crate::message::Reply`] that fits a datagram.
 pub const MAX_REPLY: usize = MAX_DATAGRAM - REPLY_HEAD_LEN - TAG_LEN;
-/// Length of a refusal.
+/// Length of a refusal in bytes.
 pub const REFUSED_LEN: usize = 1 + 8 + 1;
-/// Length of the hint that a session is not known.
+/// Length of the hint of an unknown session in bytes.
 pub const UNKNOWN_SESSION_LEN: usize = 1 + 4 + 8;
 
 impl<'a> Datagram<'a> {
-    /// Takes a datagram apart. Costs no cryptography.
+    /// Parses a datagram without cryptography.
+    ///
+    /// # Errors
+    /// See [`WireError`].
     pub fn parse(datagram: &'a [u8]) -> Result<Self, WireError> {
         if datagram.len() > MAX_DATAGRAM {
             return Err(WireError::TooLong);
@@ -205,14 +206,14 @@ impl<'a> Datagram<'a> {
     }
 }
 
-/// Writes the hint that a handshake is refused; returns its length, or
-/// `None` where `out` is shorter than [`REFUSED_LEN`].
+/// Writes the hint of a refused handshake. Returns its length, `None` if `out` is
+/// shorter than [`REFUSED_LEN`].
 pub fn emit_refused(ticket: TicketId, reason: HandshakeRefusal, out: &mut [u8]) -> Option<usize> {
     emit(out, &[&[KIND_REFUSED], &ticket.0, &[reason as u8]])
 }
 
-/// Writes the hint that a session is not known; returns its length, or
-/// `None` where `out` is shorter than [`UNKNOWN_SESSION_LEN`].
+/// Writes the hint of an unknown session. Returns its length, `None` if `out` is
+/// shorter than [`UNKNOWN_SESSION_LEN`].
 pub fn emit_unknown_session(session: SessionId, counter: u64, out: &mut [u8]) -> Option<usize> {
     emit(
         out,
@@ -224,7 +225,7 @@ pub fn emit_unknown_session(session: SessionId, counter: u64, out: &mut [u8]) ->
     )
 }
 
-/// Copies pieces one after another to the front of `out`.
+/// Copies pieces consecutively to the start of `out`. Returns their length.
 pub(crate) fn emit(out: &mut [u8], pieces: &[&[u8]]) -> Option<usize> {
     let mut at = 0;
     for piece in pieces {

@@ -1,5 +1,5 @@
-//! The agent's engine over a network that loses, repeats and reorders, with
-//! an appliance in miniature on the other end.
+//! Runs the agent's client against a small appliance over a network that loses,
+//! repeats and reorders datagrams.
 
 mod common;
 
@@ -16,9 +16,9 @@ use farrier_protocol::{
     wire::{Datagram, HandshakeRefusal, emit_refused, emit_unknown_session},
 };
 
-/// Carries out orders at once and remembers what was asked of it.
+/// Carries out orders at once and records the calls.
 #[derive(Default)]
-struct Hand {
+struct TestHandler {
     begun: Vec<u32>,
     work: VecDeque<TaskEvent>,
     refused: Vec<Refusal>,
@@ -26,7 +26,7 @@ struct Hand {
     lost: Option<(u64, Lost)>,
 }
 
-impl AgentHandler for Hand {
+impl AgentHandler for TestHandler {
     fn established(&mut self, _: u64, handshake_reply: &HandshakeReply) {
         assert_eq!(*handshake_reply, common::handshake_reply());
     }
@@ -60,8 +60,8 @@ impl AgentHandler for Hand {
         self.refused.push(refusal);
     }
 
-    fn leave(&mut self, _: u64, farewell: FinalReport) {
-        self.left = Some(farewell);
+    fn leave(&mut self, _: u64, report: FinalReport) {
+        self.left = Some(report);
     }
 
     fn lost(&mut self, now: u64, lost: Lost) {
@@ -69,15 +69,15 @@ impl AgentHandler for Hand {
     }
 }
 
-/// The appliance: gives its orders one after another, each until the
-/// statement that ends it has come.
+/// The appliance. It gives one order after another, each until the statement that
+/// ends it arrives.
 struct Appliance {
     session: Option<Session>,
     orders: VecDeque<Task>,
     counter: u32,
     assembly: Reassembly,
     stored: Vec<Statement>,
-    bye: Option<FinalReport>,
+    final_report: Option<FinalReport>,
     forge_orders: bool,
     refuse: Option<Refusal>,
 }
@@ -90,7 +90,7 @@ impl Appliance {
             counter: 1,
             assembly: Reassembly::new(),
             stored: Vec::new(),
-            bye: None,
+            final_report: None,
             forge_orders: false,
             refuse: None,
         }
@@ -150,11 +150,11 @@ impl Appliance {
                 }
             },
             Request::Progress(_) => Reply::Ack,
-            Request::FinalReport(farewell) => {
+            Request::FinalReport(report) => {
                 if freshness == Freshness::New {
-                    assert_eq!(self.bye, None, "good-bye is said once");
+                    assert_eq!(self.final_report, None, "the final report arrives once");
                 }
-                self.bye = Some(*farewell);
+                self.final_report = Some(*report);
                 Reply::Ack
             }
             Request::Part(_) if self.refuse.is_some() => {
@@ -176,10 +176,12 @@ impl Appliance {
                         Arrived::Some(have) => Reply::Partial { have },
                         Arrived::All(signed) => {
                             let key = boot_key().public();
-                            let said = signing::verify_statement(&key, NODE, BOOT, signed).unwrap();
-                            let ends = !matches!(said.report, Report::Erased(_)) && said.order != 0;
-                            assert_eq!(said.counter, self.stored.len() as u32 + 1);
-                            self.stored.push(said);
+                            let statement =
+                                signing::verify_statement(&key, NODE, BOOT, signed).unwrap();
+                            let ends = !matches!(statement.report, Report::Erased(_))
+                                && statement.order != 0;
+                            assert_eq!(statement.counter, self.stored.len() as u32 + 1);
+                            self.stored.push(statement);
                             if ends {
                                 self.orders.pop_front();
                                 self.counter += 1;
@@ -196,7 +198,7 @@ impl Appliance {
     }
 }
 
-/// A generator that repeats.
+/// A deterministic random generator.
 struct Dice(u64);
 
 impl Dice {
@@ -209,7 +211,7 @@ impl Dice {
 }
 
 struct Lab {
-    driver: AgentRunner<Hand>,
+    runner: AgentRunner<TestHandler>,
     appliance: Appliance,
     now: u64,
     sent: usize,
@@ -227,22 +229,22 @@ impl Lab {
         })
         .unwrap();
         Self {
-            driver: AgentRunner::new(client, Hand::default()),
+            runner: AgentRunner::new(client, TestHandler::default()),
             appliance: Appliance::new(orders),
             now: 1_000_000,
             sent: 0,
         }
     }
 
-    /// Lets both talk until the conversation is over or the time has come.
-    /// Datagrams pass through `network`, which gives what arrives.
+    /// Runs both ends until the session is over or the time limit. `network`
+    /// returns the datagrams that arrive.
     fn run(&mut self, until: u64, mut network: impl FnMut(Vec<u8>) -> Vec<Vec<u8>>) -> bool {
         let until = self.now + until;
         while self.now < until {
-            let answers = match self.driver.poll(self.now) {
+            let answers = match self.runner.poll(self.now) {
                 RunnerPoll::Over => return true,
                 RunnerPoll::Until(time) => {
-                    assert!(time > self.now, "waits for the past");
+                    assert!(time > self.now, "the client waits for the past");
                     self.now = time.min(self.now + 100);
                     continue;
                 }
@@ -258,7 +260,7 @@ impl Lab {
                 .collect();
             self.now += 1;
             for answer in answers {
-                self.driver.process(self.now, &answer);
+                self.runner.process(self.now, &answer);
             }
         }
         false
@@ -270,9 +272,9 @@ fn whole_job() -> [Task; 4] {
 }
 
 fn check_whole_job(lab: &Lab) {
-    assert_eq!(lab.driver.handler().begun, [1, 2, 3, 4]);
-    assert_eq!(lab.driver.handler().left, Some(FinalReport::Reboot));
-    assert_eq!(lab.driver.handler().lost, None);
+    assert_eq!(lab.runner.handler().begun, [1, 2, 3, 4]);
+    assert_eq!(lab.runner.handler().left, Some(FinalReport::Reboot));
+    assert_eq!(lab.runner.handler().lost, None);
     let facts: Vec<_> = lab
         .appliance
         .stored
@@ -291,16 +293,16 @@ fn check_whole_job(lab: &Lab) {
 }
 
 #[test]
-fn a_whole_job_on_a_good_network() {
+fn orders_complete_on_a_good_network() {
     let mut lab = Lab::new(&whole_job());
     assert!(lab.run(60_000, |datagram| vec![datagram]));
     check_whole_job(&lab);
-    assert_eq!(lab.appliance.bye, Some(FinalReport::Reboot));
+    assert_eq!(lab.appliance.final_report, Some(FinalReport::Reboot));
     assert!(lab.sent < 20, "{} datagrams", lab.sent);
 }
 
 #[test]
-fn a_whole_job_on_bad_networks() {
+fn orders_complete_on_bad_networks() {
     for seed in 1..=40u64 {
         let mut lab = Lab::new(&whole_job());
         let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -329,13 +331,13 @@ fn a_whole_job_on_bad_networks() {
 }
 
 #[test]
-fn every_datagram_lost_once_is_repeated_as_it_was() {
+fn lost_datagram_is_repeated_byte_for_byte() {
     let mut lab = Lab::new(&whole_job());
     let mut last = Vec::new();
     let over = lab.run(600_000, |datagram| {
         let repeated = datagram == last;
         last = datagram.clone();
-        // Answers never repeat themselves: only what the agent sends counts.
+        // The appliance does not retransmit: only the agent's datagrams count.
         let from_agent = matches!(datagram[0], 1 | 3);
         if from_agent && !repeated {
             return Vec::new();
@@ -347,50 +349,50 @@ fn every_datagram_lost_once_is_repeated_as_it_was() {
 }
 
 #[test]
-fn nobody_answers() {
+fn unanswered_handshake_is_lost() {
     let mut lab = Lab::new(&[]);
     let start = lab.now;
     assert!(lab.run(2 * SILENCE_MS, |_| Vec::new()));
-    let (when, lost) = lab.driver.handler().lost.unwrap();
+    let (when, lost) = lab.runner.handler().lost.unwrap();
     assert_eq!(lost, Lost::NoHandshake(None));
     assert!((SILENCE_MS..SILENCE_MS + 1000).contains(&(when - start)));
     assert!(lab.sent < 70, "{} datagrams", lab.sent);
 }
 
 #[test]
-fn a_forged_refusal_alone_ends_nothing() {
+fn forged_refusal_does_not_end_the_handshake() {
     let mut lab = Lab::new(&[Task::PowerOff]);
     let mut out = [0; 32];
     let len = emit_refused(ticket().id, HandshakeRefusal::TicketUsed, &mut out).unwrap();
-    lab.driver.process(lab.now, &out[..len]);
+    lab.runner.process(lab.now, &out[..len]);
     assert!(lab.run(60_000, |datagram| vec![datagram]));
-    assert_eq!(lab.driver.handler().left, Some(FinalReport::PowerOff));
+    assert_eq!(lab.runner.handler().left, Some(FinalReport::PowerOff));
 }
 
 #[test]
-fn a_refusal_and_silence_end_it_sooner() {
+fn refusal_shortens_the_timeout() {
     let mut lab = Lab::new(&[]);
     let start = lab.now;
     let mut out = [0; 32];
     let len = emit_refused(ticket().id, HandshakeRefusal::TicketUsed, &mut out).unwrap();
-    lab.driver.process(lab.now, &out[..len]);
+    lab.runner.process(lab.now, &out[..len]);
     assert!(lab.run(SILENCE_MS, |_| Vec::new()));
-    let (when, lost) = lab.driver.handler().lost.unwrap();
+    let (when, lost) = lab.runner.handler().lost.unwrap();
     assert_eq!(lost, Lost::NoHandshake(Some(HandshakeRefusal::TicketUsed)));
     assert!((HINTED_SILENCE_MS..HINTED_SILENCE_MS + 1000).contains(&(when - start)));
 }
 
 #[test]
-fn an_appliance_that_forgot_the_session_is_given_up() {
+fn session_that_the_appliance_lost_ends() {
     let mut lab = Lab::new(&[]);
     assert!(!lab.run(5_000, |datagram| vec![datagram]));
-    // It restarts: no session, and says so.
+    // The appliance restarts without the session and sends the hint.
     lab.appliance.session = None;
     let start = lab.now;
-    while lab.driver.handler().lost.is_none() {
+    while lab.runner.handler().lost.is_none() {
         assert!(lab.now < start + SILENCE_MS);
         let mut hint = None;
-        match lab.driver.poll(lab.now) {
+        match lab.runner.poll(lab.now) {
             RunnerPoll::Over => break,
             RunnerPoll::Until(time) => lab.now = time,
             RunnerPoll::Transmit(datagram) => {
@@ -406,19 +408,19 @@ fn an_appliance_that_forgot_the_session_is_given_up() {
             }
         }
         if let Some(hint) = hint {
-            lab.driver.process(lab.now, &hint);
+            lab.runner.process(lab.now, &hint);
         }
     }
-    let (_, lost) = lab.driver.handler().lost.unwrap();
+    let (_, lost) = lab.runner.handler().lost.unwrap();
     assert_eq!(lost, Lost::Silence);
 }
 
 #[test]
-fn an_order_with_a_wrong_signature_is_not_begun_but_reported() {
+fn order_with_an_invalid_signature_is_reported_and_not_begun() {
     let mut lab = Lab::new(&[erase()]);
     lab.appliance.forge_orders = true;
     assert!(!lab.run(30_000, |datagram| vec![datagram]));
-    assert!(lab.driver.handler().begun.is_empty());
+    assert!(lab.runner.handler().begun.is_empty());
     let reported = &lab.appliance.stored;
     assert!(!reported.is_empty() && reported.len() < 10);
     for statement in reported {
@@ -428,24 +430,24 @@ fn an_order_with_a_wrong_signature_is_not_begun_but_reported() {
         assert_eq!(failure.reason, Reason::BadOrder);
         assert_eq!(statement.order, 0);
     }
-    // The right one is begun when it comes.
+    // The next valid order is begun.
     lab.appliance.forge_orders = false;
     assert!(!lab.run(30_000, |datagram| vec![datagram]));
-    assert_eq!(lab.driver.handler().begun, [1]);
+    assert_eq!(lab.runner.handler().begun, [1]);
 }
 
 #[test]
-fn a_refused_statement_ends_its_order() {
+fn refused_statement_ends_its_order() {
     let mut lab = Lab::new(&[Task::Inspect, Task::Reboot]);
     lab.appliance.refuse = Some(Refusal::Malformed);
     assert!(lab.run(60_000, |datagram| vec![datagram]));
-    assert_eq!(lab.driver.handler().refused, [Refusal::Malformed]);
-    assert_eq!(lab.driver.handler().left, Some(FinalReport::Reboot));
+    assert_eq!(lab.runner.handler().refused, [Refusal::Malformed]);
+    assert_eq!(lab.runner.handler().left, Some(FinalReport::Reboot));
 }
 
 #[test]
-fn an_order_under_way_is_a_sign_of_life() {
-    // A handler that says nothing: the conversation does.
+fn order_in_progress_sends_heartbeats() {
+    // The handler has no events; the client sends the heartbeat.
     struct Mute;
     impl AgentHandler for Mute {
         fn established(&mut self, _: u64, _: &HandshakeReply) {}
@@ -466,11 +468,11 @@ fn an_order_under_way_is_a_sign_of_life() {
         entropy: entropy(),
     })
     .unwrap();
-    let mut driver = AgentRunner::new(client, Mute);
+    let mut runner = AgentRunner::new(client, Mute);
     let mut appliance = Appliance::new(&[erase()]);
     let (mut now, mut sent) = (0, 0);
     while now < 120_000 {
-        let answer = match driver.poll(now) {
+        let answer = match runner.poll(now) {
             RunnerPoll::Over => panic!("it is over"),
             RunnerPoll::Until(time) => {
                 now = time;
@@ -482,7 +484,7 @@ fn an_order_under_way_is_a_sign_of_life() {
             }
         };
         now += 1;
-        driver.process(now, &answer.unwrap());
+        runner.process(now, &answer.unwrap());
     }
     assert!((10..20).contains(&sent), "{sent} datagrams in two minutes");
 }

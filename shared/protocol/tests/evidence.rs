@@ -1,4 +1,5 @@
-//! Signed orders and statements, statements in parts, sealed config drives.
+//! Tests signed orders and statements, statements in parts, and sealed config
+//! drives.
 
 mod common;
 
@@ -12,7 +13,7 @@ use farrier_protocol::{
 };
 
 #[test]
-fn an_order_holds_for_its_node_and_boot_alone() {
+fn order_is_valid_for_its_node_and_boot_only() {
     let mut buffer = [0; 1200];
     let order = order(deploy());
     let (body, signature) = signing::sign_order(&order_key(), &order, &mut buffer).unwrap();
@@ -53,7 +54,7 @@ fn an_order_holds_for_its_node_and_boot_alone() {
 }
 
 #[test]
-fn something_behind_a_signed_order_is_refused() {
+fn bytes_behind_a_signed_order_fail() {
     let mut buffer = [0; 1200];
     let len = {
         let (body, _) =
@@ -69,7 +70,7 @@ fn something_behind_a_signed_order_is_refused() {
 }
 
 #[test]
-fn a_signature_holds_in_its_domain_alone() {
+fn signature_is_valid_in_its_domain_only() {
     let signature = order_key().sign(Domain::Order, b"body");
     let key = order_key().public();
     assert_eq!(key.verify(Domain::Order, b"body", &signature), Ok(()));
@@ -80,7 +81,7 @@ fn a_signature_holds_in_its_domain_alone() {
 }
 
 #[test]
-fn a_key_of_small_order_verifies_nothing() {
+fn key_of_small_order_verifies_nothing() {
     // The neutral element verifies everything without strictness: R = 1,
     // S = 0 is a signature over any body.
     let mut neutral = [0; 32];
@@ -95,7 +96,7 @@ fn a_key_of_small_order_verifies_nothing() {
 }
 
 #[test]
-fn a_statement_travels_in_parts_in_any_order() {
+fn statement_is_reassembled_from_parts_in_any_order() {
     let mut buffer = [0; MAX_STATEMENT];
     let mut long = inspection();
     let mut disk = long.disks[0].clone();
@@ -103,8 +104,8 @@ fn a_statement_travels_in_parts_in_any_order() {
     disk.wwn = text(&"x".repeat(40));
     disk.model = text(&"x".repeat(40));
     while long.disks.push(disk.clone()).is_ok() {}
-    let said = statement(Report::Inspection(long));
-    let signed = signing::sign_statement(&boot_key(), &said, &mut buffer).unwrap();
+    let sent = statement(Report::Inspection(long));
+    let signed = signing::sign_statement(&boot_key(), &sent, &mut buffer).unwrap();
     let count = parts::count(signed.len()).unwrap();
     assert!(count > 2);
 
@@ -123,16 +124,16 @@ fn a_statement_travels_in_parts_in_any_order() {
     assert_eq!(assembly.push(&first), Ok(Arrived::All(signed)));
     assert_eq!(
         signing::verify_statement(&boot_key().public(), NODE, BOOT, signed),
-        Ok(said)
+        Ok(sent)
     );
     assert_eq!(parts::cut(3, signed, count), None);
 }
 
 #[test]
-fn a_statement_of_another_boot_or_key_is_refused() {
+fn statement_of_another_boot_or_key_fails() {
     let mut buffer = [0; MAX_STATEMENT];
-    let said = statement(Report::Done);
-    let signed = signing::sign_statement(&boot_key(), &said, &mut buffer).unwrap();
+    let sent = statement(Report::Done);
+    let signed = signing::sign_statement(&boot_key(), &sent, &mut buffer).unwrap();
     let key = boot_key().public();
     assert_eq!(
         signing::verify_statement(&order_key().public(), NODE, BOOT, signed),
@@ -161,7 +162,7 @@ fn part(statement: u32, index: u16, count: u16, bytes: &[u8]) -> Part<'_> {
 }
 
 #[test]
-fn absurd_parts_are_refused() {
+fn malformed_parts_are_refused() {
     let full = [1; PART_LEN];
     let mut assembly: Reassembly<3000> = Reassembly::new();
     for (part, error) in [
@@ -172,7 +173,7 @@ fn absurd_parts_are_refused() {
         (part(1, 0, 1, &[0; PART_LEN + 1]), PartError::Malformed),
         (part(1, 0, 9, &full), PartError::TooLong),
         (part(1, 0, u16::MAX, &full), PartError::TooLong),
-        // Fits a statement, but not this buffer.
+        // It fits a statement, but not this buffer.
         (part(1, 2, 3, &full), PartError::TooLong),
         (part(1, 0, 4, &full), PartError::TooLong),
     ] {
@@ -182,7 +183,7 @@ fn absurd_parts_are_refused() {
 }
 
 #[test]
-fn a_later_statement_takes_the_place_and_an_older_one_is_refused() {
+fn later_statement_replaces_the_current_and_older_one_is_refused() {
     let full = [1; PART_LEN];
     let mut assembly: Reassembly = Reassembly::new();
     assert_eq!(assembly.push(&part(5, 0, 2, &full)), Ok(Arrived::Some(1)));
@@ -236,7 +237,7 @@ fn open(layout: Layout, sealed: &[u8]) -> Result<Vec<u8>, SealedError> {
 }
 
 #[test]
-fn config_drives_of_every_length_open() {
+fn config_drive_of_every_length_opens() {
     for len in [
         0,
         1,
@@ -255,7 +256,7 @@ fn config_drives_of_every_length_open() {
 }
 
 #[test]
-fn a_config_drive_that_was_touched_does_not_open() {
+fn modified_config_drive_does_not_open() {
     let plain = [3; 2 * PLAIN_PIECE + 10];
     let layout = Layout::new(plain.len() as u32).unwrap();
     let sealed = seal(&plain);
@@ -269,7 +270,7 @@ fn a_config_drive_that_was_touched_does_not_open() {
     let (a, b) = swapped.split_at_mut(SEALED_PIECE);
     a.swap_with_slice(&mut b[..SEALED_PIECE]);
     assert_eq!(open(layout, &swapped), Err(SealedError::Forged));
-    // Cut off at a whole piece, and told to be shorter.
+    // Truncated at a whole piece, with a shorter layout.
     let short = Layout::new(2 * PLAIN_PIECE as u32).unwrap();
     assert_eq!(open(short, &sealed), Err(SealedError::Forged));
     // Another key.
@@ -289,7 +290,7 @@ fn a_config_drive_that_was_touched_does_not_open() {
 }
 
 #[test]
-fn a_byte_of_the_wire_finds_its_piece() {
+fn offset_on_the_wire_gives_its_piece() {
     let layout = Layout::new(PLAIN_PIECE as u32 + 1).unwrap();
     assert_eq!(layout.pieces(), 2);
     assert_eq!(layout.piece_at(0), Ok(0));

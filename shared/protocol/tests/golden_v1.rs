@@ -1,8 +1,8 @@
 //! Golden bytes of protocol version 1.
 //!
-//! IF THIS FAILS, DO NOT CHANGE THE TEST. Agents and appliances in the field
-//! speak these bytes: what changed is the code, and it has to change back.
-//! Messages that come later go into a file of their own version.
+//! IF THIS FAILS AFTER A RELEASE, DO NOT CHANGE THE TEST. Released agents and
+//! appliances use these bytes: change the code back. Messages of a later version
+//! belong in a file of that version.
 
 mod common;
 
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 const GOLDEN: &str = include_str!("golden_v1.txt");
 
-/// Lines of the file that no test has asked for yet.
+/// The lines of the file that no test has compared yet.
 struct Golden {
     left: Vec<(&'static str, Vec<u8>)>,
     wrong: String,
@@ -51,7 +51,7 @@ impl Golden {
         }
     }
 
-    /// The value gives the bytes, and the bytes give the value.
+    /// Compares the encoded value with the line and decodes it again.
     fn value<T>(&mut self, name: &str, value: T)
     where
         T: Serialize + for<'a> Deserialize<'a> + PartialEq + Debug,
@@ -62,7 +62,7 @@ impl Golden {
         assert_eq!(postcard::from_bytes::<T>(bytes).unwrap(), value);
     }
 
-    /// The same for messages that borrow.
+    /// The same for a request, which borrows.
     fn request(&mut self, name: &str, value: &Request<'_>) {
         let mut buffer = [0; 2048];
         let bytes = postcard::to_slice(value, &mut buffer).unwrap();
@@ -79,13 +79,17 @@ impl Golden {
 
     fn end(self) {
         let missing: Vec<_> = self.left.iter().map(|(name, _)| name).collect();
-        assert!(self.wrong.is_empty(), "other bytes now:\n{}", self.wrong);
-        assert!(missing.is_empty(), "never asked for: {missing:?}");
+        assert!(
+            self.wrong.is_empty(),
+            "the encoding changed:\n{}",
+            self.wrong
+        );
+        assert!(missing.is_empty(), "lines without a value: {missing:?}");
     }
 }
 
 #[test]
-fn golden_bytes() {
+fn messages_have_the_golden_bytes() {
     let mut golden = Golden::new();
     golden.left.retain(|(name, _)| !name.starts_with("wire."));
 
@@ -103,11 +107,11 @@ fn golden_bytes() {
         }),
     );
     golden.request("request.progress", &Request::Progress(progress()));
-    for (name, farewell) in [
-        ("request.bye.reboot", FinalReport::Reboot),
-        ("request.bye.power_off", FinalReport::PowerOff),
+    for (name, report) in [
+        ("request.final_report.reboot", FinalReport::Reboot),
+        ("request.final_report.power_off", FinalReport::PowerOff),
     ] {
-        golden.request(name, &Request::FinalReport(farewell));
+        golden.request(name, &Request::FinalReport(report));
     }
     let steps = [
         AgentStep::Startup,
@@ -194,7 +198,7 @@ fn golden_bytes() {
 }
 
 #[test]
-fn golden_datagrams() {
+fn datagrams_have_the_golden_bytes() {
     let mut golden = Golden::new();
     golden.left.retain(|(name, _)| name.starts_with("wire."));
     let mut out = [0; 1200];

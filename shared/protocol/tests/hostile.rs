@@ -1,6 +1,5 @@
-//! A hostile network: nothing that is made up is accepted, nothing panics.
-//! The bodies are plain functions over bytes, so that a fuzzer can run them
-//! as well.
+//! A hostile network: both ends refuse forged datagrams and do not panic. The
+//! bodies are functions over bytes that a fuzzer can run as well.
 
 mod common;
 
@@ -15,13 +14,13 @@ use farrier_protocol::{
 };
 use proptest::{collection::vec, prelude::*};
 
-/// Whatever comes at the appliance.
+/// Sends bytes to the appliance.
 fn at_the_appliance(bytes: &[u8]) {
     let (_, mut appliance) = session();
     assert!(appliance.open(bytes, &mut [0; 1200]).is_err());
     assert!(appliance.is_unused());
     if let Ok(Datagram::Init(init)) = Datagram::parse(bytes) {
-        // Nobody makes up a ticket's id: let it be the right one.
+        // Inserts the correct ticket id, which a random generator misses.
         let mut init = init;
         init.ticket = ticket().id;
         let accepted = server::accept(
@@ -29,14 +28,14 @@ fn at_the_appliance(bytes: &[u8]) {
             &init,
             &ticket(),
             SESSION,
-            |_| unreachable!("nobody knows the ticket"),
+            |_| unreachable!("the sender does not know the ticket"),
             &mut [0; 1200],
         );
         assert_eq!(accepted.unwrap_err(), HandshakeError::Gate);
     }
 }
 
-/// Whatever comes at the agent.
+/// Sends bytes to the agent.
 fn at_the_agent(bytes: &[u8]) {
     assert!(handshake().process(bytes).is_err());
     let (mut agent, _) = session();
@@ -44,7 +43,7 @@ fn at_the_agent(bytes: &[u8]) {
     assert!(agent.open_reply(bytes, &mut [0; 1200]).is_err());
 }
 
-/// Whatever an agent that went bad sends inside its session.
+/// Sends bytes inside a session, as a compromised agent can.
 fn inside_a_session(bytes: &[u8]) {
     if let Ok(Request::Part(part)) = postcard::from_bytes(bytes) {
         let mut assembly: Reassembly = Reassembly::new();
@@ -57,7 +56,7 @@ fn inside_a_session(bytes: &[u8]) {
     let _any: Result<Reply<'_>, _> = postcard::from_bytes(bytes);
 }
 
-/// Random bytes that look like a datagram of ours as far as one can tell.
+/// Generates random bytes with the head of a datagram.
 fn datagrams() -> impl Strategy<Value = Vec<u8>> {
     let session = Just(SESSION.0.to_le_bytes().to_vec());
     let body = vec(any::<u8>(), 0..1300);
@@ -92,7 +91,7 @@ proptest! {
         flip in 1..=255u8,
     ) {
         let mut bytes = handshake().datagram().to_vec();
-        // Behind the ticket's id, which `at_the_appliance` puts right.
+        // Behind the ticket id, which `at_the_appliance` inserts.
         let at = 9 + at % (bytes.len() - 9);
         bytes[at] ^= flip;
         at_the_appliance(&bytes);

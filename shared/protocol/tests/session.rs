@@ -1,4 +1,4 @@
-//! Handshake and session: what passes, and everything that must not.
+//! Tests the handshake and the session with valid and invalid datagrams.
 
 mod common;
 
@@ -12,7 +12,7 @@ use farrier_protocol::{
 };
 
 #[test]
-fn requests_and_replies_pass() {
+fn requests_and_replies_open() {
     let (mut agent, mut appliance) = session();
     assert!(appliance.is_unused());
     let (mut datagram, mut buffer) = ([0; 1200], [0; 1200]);
@@ -35,20 +35,20 @@ fn requests_and_replies_pass() {
 }
 
 #[test]
-fn a_lost_response_is_made_again_bit_for_bit() {
+fn lost_response_is_repeated_byte_for_byte() {
     let handshake = handshake();
     let (mut first, mut second) = ([0; 1200], [0; 1200]);
     let a = accept(handshake.datagram(), &mut first).unwrap();
     let mut b = accept(handshake.datagram(), &mut second).unwrap();
     assert_eq!(first[..a.len], second[..b.len]);
-    // The agent may use either response with either session.
+    // The agent can use either response with either session.
     let (mut agent, _) = handshake.process(&first[..a.len]).unwrap();
     let len = agent.seal_request(&Request::Ask, &mut first).unwrap();
     assert!(b.session.open(&first[..len], &mut second).is_ok());
 }
 
 #[test]
-fn another_init_of_the_same_ticket_has_another_digest() {
+fn second_init_with_the_ticket_has_another_digest() {
     let mut other = entropy();
     other.ephemeral = [0x27; 32];
     let other = Handshake::new(keys().public(), &ticket(), &agent_handshake(), &other).unwrap();
@@ -58,7 +58,7 @@ fn another_init_of_the_same_ticket_has_another_digest() {
     };
     assert_eq!(digest(&handshake()), digest(&handshake()));
     assert_ne!(digest(&handshake()), digest(&other));
-    // And it is answered under another ephemeral key.
+    // Its response has another ephemeral key.
     let (mut a, mut b) = ([0; 1200], [0; 1200]);
     accept(handshake().datagram(), &mut a).unwrap();
     accept(other.datagram(), &mut b).unwrap();
@@ -66,14 +66,14 @@ fn another_init_of_the_same_ticket_has_another_digest() {
 }
 
 #[test]
-fn a_flipped_bit_ends_at_the_gate() {
+fn flipped_bit_fails_at_the_gate() {
     let datagram = handshake().datagram().to_vec();
     let mut out = [0; 1200];
     for at in 0..datagram.len() * 8 {
         let mut forged = datagram.clone();
         forged[at / 8] ^= 1 << (at % 8);
         let Ok(Datagram::Init(init)) = Datagram::parse(&forged) else {
-            assert!(at < 8, "only the kind makes it something else");
+            assert!(at < 8, "only the kind changes the datagram");
             continue;
         };
         assert_eq!(
@@ -93,7 +93,7 @@ fn a_flipped_bit_ends_at_the_gate() {
 }
 
 #[test]
-fn an_agent_with_another_ticket_is_refused() {
+fn agent_with_another_ticket_is_refused() {
     let mut other = ticket();
     other.secret[23] ^= 1;
     let handshake =
@@ -106,10 +106,10 @@ fn an_agent_with_another_ticket_is_refused() {
 }
 
 #[test]
-fn an_agent_that_expects_another_appliance_is_refused() {
-    let stranger = server::Keys::new([0x77; 32], [0; 32]);
+fn agent_with_another_appliance_key_is_refused() {
+    let other = server::Keys::new([0x77; 32], [0; 32]);
     let handshake =
-        Handshake::new(stranger.public(), &ticket(), &agent_handshake(), &entropy()).unwrap();
+        Handshake::new(other.public(), &ticket(), &agent_handshake(), &entropy()).unwrap();
     let mut out = [0; 1200];
     assert_eq!(
         accept(handshake.datagram(), &mut out).unwrap_err(),
@@ -118,7 +118,7 @@ fn an_agent_that_expects_another_appliance_is_refused() {
 }
 
 #[test]
-fn a_forged_response_leaves_the_handshake_open() {
+fn forged_response_leaves_the_handshake_open() {
     let handshake = handshake();
     let mut out = [0; 1200];
     let accepted = accept(handshake.datagram(), &mut out).unwrap();
@@ -133,7 +133,7 @@ fn a_forged_response_leaves_the_handshake_open() {
 }
 
 #[test]
-fn the_caller_may_refuse() {
+fn caller_can_refuse_a_handshake() {
     let handshake = handshake();
     let Ok(Datagram::Init(init)) = Datagram::parse(handshake.datagram()) else {
         panic!("no init");
@@ -156,7 +156,7 @@ fn the_caller_may_refuse() {
 }
 
 #[test]
-fn a_repeated_request_is_flagged_and_an_older_one_dropped() {
+fn repeated_request_is_flagged_and_older_one_dropped() {
     let (mut agent, mut appliance) = session();
     let (mut first, mut second, mut buffer) = ([0; 1200], [0; 1200], [0; 1200]);
     let first_len = agent.seal_request(&Request::Ask, &mut first).unwrap();
@@ -174,7 +174,7 @@ fn a_repeated_request_is_flagged_and_an_older_one_dropped() {
 }
 
 #[test]
-fn a_request_answered_twice_never_repeats_a_nonce() {
+fn two_replies_to_a_request_have_two_nonces() {
     let (mut agent, mut appliance) = session();
     let (mut request, mut buffer) = ([0; 1200], [0; 1200]);
     let len = agent.seal_request(&Request::Ask, &mut request).unwrap();
@@ -190,7 +190,7 @@ fn a_request_answered_twice_never_repeats_a_nonce() {
     // Same request counter, other reply number.
     assert_eq!(a[..13], b[..13]);
     assert_ne!(a[13..21], b[13..21]);
-    // The agent takes the first that comes and drops the other.
+    // The agent accepts the first and drops the other.
     assert_eq!(
         agent.open_reply(&b[..b_len], &mut buffer),
         Ok(Reply::Busy { millis: 100 })
@@ -206,7 +206,7 @@ fn a_request_answered_twice_never_repeats_a_nonce() {
 }
 
 #[test]
-fn nothing_is_answered_before_something_is_asked() {
+fn reply_before_the_first_request_fails() {
     let (_, mut appliance) = session();
     assert_eq!(
         appliance.seal_reply(&Reply::Ack, &mut [0; 1200]),
@@ -236,7 +236,7 @@ fn forged_requests_change_nothing() {
 }
 
 #[test]
-fn a_reply_is_no_request_and_sessions_do_not_mix() {
+fn reply_is_not_accepted_as_request_or_in_another_session() {
     let (mut agent, mut appliance) = session();
     let (mut datagram, mut buffer) = ([0; 1200], [0; 1200]);
     let len = agent.seal_request(&Request::Ask, &mut datagram).unwrap();
@@ -249,16 +249,16 @@ fn a_reply_is_no_request_and_sessions_do_not_mix() {
     other.static_secret = [9; 32];
     let other = Handshake::new(keys().public(), &ticket(), &agent_handshake(), &other).unwrap();
     let mut out = [0; 1200];
-    let mut stranger = accept(other.datagram(), &mut out).unwrap().session;
+    let mut wrong_session = accept(other.datagram(), &mut out).unwrap().session;
     assert_eq!(
-        stranger.open(&datagram[..len], &mut buffer),
+        wrong_session.open(&datagram[..len], &mut buffer),
         Err(SessionError::Forged)
     );
     assert!(appliance.open(&datagram[..len], &mut buffer).is_ok());
 }
 
 #[test]
-fn the_longest_messages_fit() {
+fn longest_messages_fit() {
     let (mut agent, mut appliance) = session();
     let (mut datagram, mut buffer) = ([0; 1200], [0; 1200]);
     let bytes = [0xff; farrier_protocol::PART_LEN];
@@ -283,7 +283,7 @@ fn the_longest_messages_fit() {
     };
     let len = appliance.seal_reply(&order, &mut datagram).unwrap();
     assert_eq!(agent.open_reply(&datagram[..len], &mut buffer), Ok(order));
-    // One that is longer is refused, not cut, and its counter is spent.
+    // A longer request fails, and its counter is used up.
     let long = [0; 1200];
     let counter = agent.counter();
     let too_long = Request::Part(Part {
@@ -300,7 +300,7 @@ fn the_longest_messages_fit() {
 }
 
 #[test]
-fn no_response_is_longer_than_the_init_that_it_answers() {
+fn response_is_not_longer_than_its_init() {
     let mut out = [0; 1200];
     let handshake = handshake();
     let accepted = accept(handshake.datagram(), &mut out).unwrap();
@@ -311,7 +311,7 @@ fn no_response_is_longer_than_the_init_that_it_answers() {
 }
 
 #[test]
-fn hints_parse_as_they_were_written() {
+fn hints_parse_equal() {
     let mut out = [0; 32];
     let ticket = Ticket::from_random([7; 32]);
     let len = emit_refused(ticket.id, HandshakeRefusal::Busy, &mut out).unwrap();
@@ -337,7 +337,7 @@ fn hints_parse_as_they_were_written() {
 }
 
 #[test]
-fn secrets_are_not_printed() {
+fn debug_does_not_print_secrets() {
     let (agent, appliance) = session();
     let shown = format!(
         "{:?} {:?} {:?} {:?} {:?}",
@@ -350,7 +350,7 @@ fn secrets_are_not_printed() {
             ephemeral: [0x21; 32],
         }
     );
-    // 0x21, 0x22 and 0x23 are the secrets' bytes.
+    // The secrets consist of the bytes 0x21, 0x22 and 0x23.
     for secret in ["33, 33", "34, 34", "35, 35"] {
         assert!(!shown.contains(secret), "{shown}");
     }

@@ -1,4 +1,4 @@
-//! The computed largest sizes against the largest values.
+//! Compares the computed largest sizes with the encoded largest values.
 
 mod common;
 

@@ -1,6 +1,5 @@
--- Wireshark dissector for the parts of the Farrier agent protocol that travel
--- in the clear. The layout is the one of shared/protocol/src/wire.rs; sealed
--- parts are shown as bytes.
+-- Wireshark dissector of the cleartext fields of the Farrier agent protocol. The
+-- layout is that of shared/protocol/src/wire.rs. It shows sealed parts as bytes.
 --
 -- Try it: wireshark -X lua_script:farrier.lua capture.pcap
 -- Another port: Edit > Preferences > Protocols > FARRIER, or "Decode As".
@@ -45,8 +44,8 @@ farrier.experts = { short }
 
 farrier.prefs.port = Pref.uint("UDP port", 8470, "The appliance's port for agents; 0 for none")
 
--- What follows the kind: { field, length, little-endian } each. A length of 0
--- means the rest but the tag.
+-- The fields behind the kind: { field, length, little-endian }. A length of 0
+-- means the rest without the tag.
 local LAYOUT = {
     [1] = { { f.ticket, 8 }, { f.gate, 16 }, { f.ephemeral, 32 }, { f.static, 48 }, { f.payload, 0 } },
     [2] = { { f.session, 4, true }, { f.ephemeral, 32 }, { f.payload, 0 } },

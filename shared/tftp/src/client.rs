@@ -1,15 +1,14 @@
-//! One read transfer, seen from the client: for boot loaders, rigs and tests.
-//! Sockets, transfer ids (ports) and where the bytes go are the caller's; so
-//! is time, in milliseconds of any clock that only goes forward.
+//! The receiving end of a read transfer, sans-IO, for test rigs and boot loaders.
+//! The caller has the sockets, the transfer ids (ports) and the file. Times are
+//! milliseconds of a monotonic clock.
 
 use crate::wire::{DEFAULT_BLKSIZE, Error, ErrorCode, Options, Packet, Request};
 
-/// What [`Download::poll`] asks for.
+/// The next action of the caller, from [`Download::poll`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Send the first `len` bytes of the buffer: to port 69 until the server
-    /// has answered, from then on to the port that it answered from. Then poll
-    /// again.
+    /// Send the first `len` bytes of the buffer, then poll again. The destination is
+    /// port 69 until the server answers, then the port of the answer.
     Send(usize),
     /// Nothing to do before this time, or until a packet is processed.
     Wait(u64),
@@ -17,15 +16,15 @@ pub enum Action {
     Done(Outcome),
 }
 
-/// How a transfer ended.
+/// The result of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Every byte has been given out.
+    /// All bytes were received.
     Complete,
     /// The server sent an ERROR with this code.
     Peer(ErrorCode),
-    /// The server granted options that were not asked for in this form; it has
-    /// been told so with ERROR 8.
+    /// The server granted options that the client did not request. The client
+    /// answered with ERROR 8.
     Negotiation,
     /// Too many retransmissions without progress.
     TimedOut,
@@ -34,13 +33,12 @@ pub enum Outcome {
 /// Times and counts of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
-    /// Time without an expected packet after which the last one is repeated.
-    /// Longer than the server's first timeout, or both repeat at once.
+    /// Time without an expected packet after which the client repeats its last one.
+    /// It must exceed the server's first timeout, or both repeat at once.
     pub timeout_ms: u32,
-    /// Repetitions without progress before the transfer is given up.
+    /// Number of repetitions without progress before the transfer fails.
     pub max_retries: u8,
-    /// How long the last block is still acknowledged, should the server not
-    /// have got the ACK and repeat it (RFC 1350 §6).
+    /// Time for which the client acknowledges a repeated last block (RFC 1350 §6).
     pub dally_ms: u32,
 }
 
@@ -57,10 +55,10 @@ impl Default for Config {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// The request is out; OACK, DATA 1 or ERROR comes back.
+    /// The request was sent; OACK, DATA 1 or ERROR follows.
     Asking,
     Receiving,
-    /// The last block is here; its ACK may have to be repeated.
+    /// The last block was received; its ACK can be repeated.
     Dallying {
         until: u64,
     },
@@ -96,8 +94,7 @@ pub struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    /// A transfer of the file that `request` names; it begins at the first
-    /// poll.
+    /// Creates a transfer of the file in `request`. It starts at the first poll.
     #[must_use]
     pub const fn new(request: Request<'a>, config: Config) -> Self {
         Self {
@@ -116,8 +113,8 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// What to do at time `now`; a packet to send is written into `buf`. Call
-    /// it again after every [`Action::Send`].
+    /// Returns the next action at the time `now` and writes a packet to send into
+    /// `buf`. Call it again after every [`Action::Send`].
     ///
     /// # Errors
     /// [`Error::NoRoom`] when `buf` is too short for the packet (a request
@@ -155,8 +152,8 @@ impl<'a> Download<'a> {
         Ok(Action::Send(len))
     }
 
-    /// Takes a packet from the server. The bytes that come next in the file
-    /// are given back with their offset; each byte comes once and in order.
+    /// Processes a packet from the server. Returns the next bytes of the file and
+    /// their offset; each byte is returned once and in order.
     pub fn process<'p>(&mut self, now: u64, packet: &'p [u8]) -> Option<(u64, &'p [u8])> {
         match Packet::parse(packet).ok()? {
             Packet::Data { block, payload } => return self.process_data(now, block, payload),
@@ -172,13 +169,13 @@ impl<'a> Download<'a> {
         None
     }
 
-    /// The file's length, where it was asked for (`tsize`) and told.
+    /// Returns the file's length, if the server sent it (`tsize`).
     #[must_use]
     pub const fn file_len(&self) -> Option<u64> {
         self.file_len
     }
 
-    /// The end, once there is one. A transfer that dallies has not ended.
+    /// Returns the result once the transfer ended. It does not end while it dallies.
     #[must_use]
     pub const fn outcome(&self) -> Option<Outcome> {
         match self.phase {
@@ -196,7 +193,7 @@ impl<'a> Download<'a> {
             return;
         }
         let asked = self.request.options;
-        // A server may lower block size and window, never raise them.
+        // A server can lower block size and window, but not raise them.
         let lowered = |asked: Option<u16>, granted: Option<u16>| {
             granted.is_none_or(|granted| asked.is_some_and(|asked| granted <= asked))
         };
@@ -227,9 +224,9 @@ impl<'a> Download<'a> {
             return None;
         }
         if block != (self.received + 1) as u16 || payload.len() > usize::from(self.blksize) {
-            // One ACK a gap: it names the last good block, and the server goes
-            // on behind it (RFC 7440 §4). In lock step a stray block is an old
-            // one, repeated because its ACK was lost.
+            // One ACK for each gap: it names the last block in sequence, and the
+            // server continues behind it (RFC 7440 §4). In lock step such a
+            // block is a repetition because its ACK was lost.
             if self.phase == Phase::Receiving && !self.gap_reported {
                 self.gap_reported = self.window > 1;
                 self.pending = Pending::Ack;

@@ -4,11 +4,11 @@
 //!
 //! * [`wire`]: packets as bytes and as values (RFC 1350) with options (RFC
 //!   2347, 2348, 2349, 7440).
-//! * [`name`]: file names as boot clients write them.
+//! * [`name`]: file names in the forms of boot clients.
 //! * [`server`]: [`server::Transfer`], the sending end of one read.
 //! * [`client`]: [`client::Download`], the receiving end.
 //!
-//! A file served, with a vector in the network's place:
+//! A transfer without a network:
 //!
 //! ```
 //! use farrier_tftp::client::{self, Download};
@@ -29,7 +29,7 @@
 //! let Ok(client::Action::Send(len)) = download.poll(0, &mut buf) else { panic!() };
 //! let Ok(Packet::Rrq(request)) = Packet::parse(&buf[..len]) else { panic!() };
 //! assert!(farrier_tftp::name::same_file(request.name, "boot/snponly.efi"));
-//! // … and is given a transfer, and a port of its own.
+//! // … and gets a transfer with a port of its own.
 //! let mut transfer = Transfer::new(0, &request, file.len() as u64, &Limits::default()).unwrap();
 //!
 //! let outcome = loop {
@@ -40,7 +40,7 @@
 //!             buf[wire::DATA_HEADER_LEN..][..len].copy_from_slice(&file[offset as usize..][..len]);
 //!             wire::DATA_HEADER_LEN + len
 //!         }
-//!         Action::Wait(_) => panic!("nothing is lost here"),
+//!         Action::Wait(_) => panic!("no packet is lost"),
 //!         Action::Done(outcome) => break outcome,
 //!     };
 //!     if let Some((offset, bytes)) = download.process(0, &buf[..sent]) {
@@ -58,13 +58,13 @@
 //!
 //! # Not supported
 //!
-//! * Writing: requests are parsed so that they can be refused.
-//! * Netascii transfers (the bytes would have to be translated, and boot files
-//!   are binary) and mail: [`server::Transfer::new`] refuses both.
-//! * Multicast (RFC 2090) and any option but the four above; unknown ones are
-//!   not acknowledged, as RFC 2347 has it.
-//! * Telling transfers apart: a packet from a wrong port is the caller's to
-//!   answer with [`wire::ErrorReply::UNKNOWN_TID`], before it gets here.
+//! * Writing: the parser accepts requests so that the server can refuse them.
+//! * Netascii transfers (boot files are binary) and mail:
+//!   [`server::Transfer::new`] refuses both.
+//! * Multicast (RFC 2090) and options other than the four above. Unknown options
+//!   are not acknowledged (RFC 2347).
+//! * Transfer ids: the caller answers a packet from a wrong port with
+//!   [`wire::ErrorReply::UNKNOWN_TID`].
 #![no_std]
 #![forbid(unsafe_code)]
 

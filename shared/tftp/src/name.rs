@@ -1,32 +1,30 @@
-//! File names as boot clients write them: with `\` or `/`, with or without a
-//! leading one, doubled, or with `.` in between. Nothing here knows which
-//! files exist.
+//! File names in the forms of boot clients: with `\` or `/`, with or without a
+//! leading separator, with repeated separators, or with `.` components.
 
-/// The parts of a name, between `/` or `\`; empty parts and `.` are left out.
-///
-/// `..` is given as it stands: see [`normalise`] for refusing it.
+/// Iterates over the components of a name between `/` or `\`. Skips empty components
+/// and `.`, and returns `..` unchanged; [`normalise`] refuses it.
 pub fn components(name: &str) -> impl Iterator<Item = &str> + Clone {
     name.split(['/', '\\'])
         .filter(|part| !part.is_empty() && *part != ".")
 }
 
-/// Whether two names mean the same file. Letter case counts.
+/// Returns whether two names are of the same file. Case-sensitive.
 #[must_use]
 pub fn same_file(a: &str, b: &str) -> bool {
     components(a).eq(components(b))
 }
 
-/// The name with `/` between its parts and none in front, borrowed where it
-/// already has that form, else written to `buf`.
+/// Returns the name with `/` between its components and without a leading `/`. The
+/// name is borrowed if it has that form, else it is written to `buf`.
 ///
-/// `None` for a name that is empty, climbs (`..`), holds a control character,
-/// or does not fit into `buf`.
+/// Returns `None` if the name is empty, has `..` or a control character, or does not
+/// fit `buf`.
 #[must_use]
 pub fn normalise<'a>(name: &'a str, buf: &'a mut [u8]) -> Option<&'a str> {
     if name.chars().any(char::is_control) || components(name).any(|part| part == "..") {
         return None;
     }
-    // A leading separator alone can be cut off without a copy.
+    // Removing a leading separator needs no copy.
     let trimmed = name.trim_start_matches(['/', '\\']);
     if !trimmed.is_empty() && is_plain(trimmed) {
         return Some(trimmed);
@@ -44,7 +42,7 @@ pub fn normalise<'a>(name: &'a str, buf: &'a mut [u8]) -> Option<&'a str> {
     core::str::from_utf8(written).ok()
 }
 
-/// Whether every part between `/` counts and there is no `\`.
+/// Returns whether the name is in normal form.
 fn is_plain(name: &str) -> bool {
     !name.contains('\\') && name.split('/').all(|part| !part.is_empty() && part != ".")
 }

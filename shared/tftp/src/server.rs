@@ -1,14 +1,14 @@
-//! One read transfer, seen from the server: what to send next, and until when
-//! to wait. Sockets, files, transfer ids (ports) and who may read what are the
-//! caller's; so is time, in milliseconds of any clock that only goes forward.
+//! The sending end of a read transfer, sans-IO. The caller has the sockets, the
+//! files, the transfer ids (ports) and the access rules. Times are milliseconds of
+//! a monotonic clock.
 //!
-//! A client that got no answer repeats its request from the same port. While
-//! that port has a transfer the repetition belongs to it, and needs nothing:
-//! the timeout repeats what was lost.
+//! A client without an answer repeats its request from the same port. The caller
+//! ignores the repetition while the port has a transfer: the timeout repeats the
+//! lost packet.
 
 use crate::wire::{DEFAULT_BLKSIZE, Error, ErrorCode, ErrorReply, Mode, Options, Packet, Request};
 
-/// What a server grants to a transfer.
+/// The limits of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Largest block in bytes. 1468 fills an Ethernet frame (1500 − 32).
@@ -16,16 +16,16 @@ pub struct Limits {
     /// Largest window in blocks, 1 or more.
     pub max_window: u16,
     /// First retransmission timeout, 1 ms or more. A client's `timeout` option
-    /// takes its place.
+    /// replaces it.
     pub timeout_ms: u32,
     /// The timeout doubles up to this; a larger `timeout` option is declined.
     pub max_timeout_ms: u32,
-    /// Retransmissions without progress before the transfer is given up.
+    /// Number of retransmissions without progress before the transfer fails.
     pub max_retries: u8,
-    /// The whole transfer's time; nothing keeps a slot for longer.
+    /// Longest duration of the whole transfer.
     pub deadline_ms: u32,
-    /// Least time between two DATA packets: some drivers lose packets, or
-    /// hang, when a window comes at wire speed.
+    /// Shortest time between two DATA packets. Some drivers lose packets or hang
+    /// when a window arrives at wire speed.
     pub gap_ms: u16,
 }
 
@@ -45,8 +45,8 @@ impl Default for Limits {
     }
 }
 
-/// What [`Transfer::poll`] asks for. A packet that is asked for counts as
-/// sent: if it was not, the timeout repeats it.
+/// The next action of the caller, from [`Transfer::poll`]. The packet counts as sent;
+/// if the caller can't send it, the timeout repeats it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Send what [`Transfer::emit_oack`] writes, then poll again.
@@ -55,27 +55,27 @@ pub enum Action {
     /// ([`crate::wire::emit_data_header`]) and the `len` bytes of the file at
     /// `offset`, then poll again. `len` may be 0.
     SendData {
-        /// Number for the packet.
+        /// Block number of the packet.
         block: u16,
-        /// Where in the file.
+        /// Offset in the file.
         offset: u64,
-        /// How many bytes, at most [`Transfer::blksize`].
+        /// Number of bytes, at most [`Transfer::blksize`].
         len: usize,
     },
     /// Nothing to do before this time, or until a packet is processed.
     Wait(u64),
-    /// The transfer is over. So is every later poll.
+    /// The transfer is over. Later polls return the same.
     Done(Outcome),
 }
 
-/// How a transfer ended.
+/// The result of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Every byte was acknowledged.
+    /// The client acknowledged all bytes.
     Complete,
-    /// The client wanted the size only: it answered an OACK that holds `tsize`
-    /// with ERROR 8 (EDK II) or 0 (PXE ROMs, Raspberry Pi). Not a failure; the
-    /// real request follows from another port.
+    /// The client requested only the size: it answered an OACK with `tsize` with
+    /// ERROR 8 (EDK II) or 0 (PXE ROMs, Raspberry Pi). The transfer did not fail;
+    /// the client sends its request from another port.
     Probe,
     /// The client sent an ERROR with this code.
     Peer(ErrorCode),
@@ -89,7 +89,7 @@ pub enum Outcome {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// An OACK is to be sent, or sent and not yet acknowledged.
+    /// The OACK is not sent or not acknowledged yet.
     Oack {
         sent: bool,
     },
@@ -102,13 +102,13 @@ enum Phase {
 #[derive(Debug, Clone)]
 pub struct Transfer {
     file_len: u64,
-    /// Number of the last block; it is shorter than the others, even empty.
+    /// Number of the last block, which is shorter than the others or empty.
     last: u64,
     /// All blocks up to this one are acknowledged.
     acked: u64,
     /// The next block to send; at most one past the window.
     next: u64,
-    /// The highest block ever sent: an ACK can name no higher one.
+    /// The highest sent block: an ACK of a higher one is invalid.
     highest: u64,
     resend_at: u64,
     gap_until: u64,
@@ -121,10 +121,10 @@ pub struct Transfer {
     window: u16,
     retries: u8,
     max_retries: u8,
-    /// Windows to complete before a repeated ACK is believed again.
+    /// Number of windows to complete before a repeated ACK counts again.
     repeat_guard: u8,
     phase: Phase,
-    /// What the OACK holds.
+    /// The options of the OACK.
     granted: Options,
 }
 
@@ -132,7 +132,7 @@ impl Transfer {
     /// Starts a transfer of a file of `file_len` bytes at time `now`.
     ///
     /// # Errors
-    /// The ERROR to answer a request with that is not for octet mode.
+    /// The ERROR that answers a request of another mode than octet.
     pub fn new(
         now: u64,
         request: &Request<'_>,
@@ -181,7 +181,7 @@ impl Transfer {
         })
     }
 
-    /// What to do at time `now`. Call it again after every action but
+    /// Returns the next action at the time `now`. Call it again after every action but
     /// [`Action::Wait`] and [`Action::Done`].
     pub fn poll(&mut self, now: u64) -> Action {
         if let Phase::Over(outcome) = self.phase {
@@ -227,8 +227,8 @@ impl Transfer {
         }
     }
 
-    /// Takes a packet from the transfer's peer: same address, same ports (the
-    /// transfer id). Anything that is no ACK or ERROR is passed over.
+    /// Processes a packet of the transfer's peer: same address, same ports (the
+    /// transfer id). Ignores other packets than ACK and ERROR.
     pub fn process(&mut self, packet: &[u8]) {
         if matches!(self.phase, Phase::Over(_)) {
             return;
@@ -249,16 +249,16 @@ impl Transfer {
         }
     }
 
-    /// Ends the transfer from this side, such as when the file cannot be read.
-    /// The caller sends an [`ErrorReply`] if it likes.
+    /// Aborts the transfer, for instance after a read error of the file. The caller
+    /// may send an [`ErrorReply`].
     pub fn abort(&mut self) {
         if !matches!(self.phase, Phase::Over(_)) {
             self.phase = Phase::Over(Outcome::Aborted);
         }
     }
 
-    /// Writes the OACK: the options that were asked for and granted. Gives its
-    /// length, 64 bytes at most.
+    /// Writes the OACK with the granted options. Returns its length, at most 64
+    /// bytes.
     ///
     /// # Errors
     /// [`Error::NoRoom`].
@@ -266,25 +266,25 @@ impl Transfer {
         Packet::Oack(self.granted).emit(buf)
     }
 
-    /// The block size in use, bytes.
+    /// Returns the block size in bytes.
     #[must_use]
     pub const fn blksize(&self) -> u16 {
         self.blksize
     }
 
-    /// The window in use, blocks.
+    /// Returns the window in blocks.
     #[must_use]
     pub const fn window(&self) -> u16 {
         self.window
     }
 
-    /// Bytes that the client has acknowledged.
+    /// Returns the number of acknowledged bytes.
     #[must_use]
     pub fn acked_len(&self) -> u64 {
         self.file_len.min(self.acked * u64::from(self.blksize))
     }
 
-    /// The end, once there is one.
+    /// Returns the result once the transfer ended.
     #[must_use]
     pub const fn outcome(&self) -> Option<Outcome> {
         match self.phase {
@@ -306,7 +306,7 @@ impl Transfer {
             self.process_repeated_ack();
             return;
         }
-        // An ACK of what was never sent, or one from a window ago.
+        // An ACK of an unsent block, or of an earlier window.
         if ahead > self.highest - self.acked {
             return;
         }
@@ -324,12 +324,12 @@ impl Transfer {
         }
     }
 
-    /// The last ACK again. In lock step it is never answered, or one late
-    /// packet would double every later one (RFC 1123 §4.2.3.1, the Sorcerer's
-    /// Apprentice). In a window it can mean that the window's first block was
-    /// lost, and waiting for the timeout would cost a second; so it is
-    /// believed, but not again until a whole window has passed in between:
-    /// blocks sent twice make some clients acknowledge twice.
+    /// Handles a repetition of the last ACK. In lock step the server ignores it,
+    /// because a late packet would double every later one (RFC 1123 §4.2.3.1, the
+    /// Sorcerer's Apprentice Syndrome). In a window it can mean that the first
+    /// block of the window was lost, and the timeout would cost a second. The
+    /// server sends the window again, but not a second time before a whole window
+    /// is complete: some clients acknowledge repeated blocks twice.
     fn process_repeated_ack(&mut self) {
         if self.window > 1 && self.repeat_guard == 0 && self.next > self.acked + 1 {
             self.go_back();
@@ -346,8 +346,8 @@ impl Transfer {
         self.repeat_guard = 2;
     }
 
-    /// Counts a retransmission and lengthens the timeout; false when there
-    /// have been enough.
+    /// Counts a retransmission and doubles the timeout. Returns false if the limit
+    /// is reached.
     fn retry(&mut self) -> bool {
         if self.retries >= self.max_retries {
             return false;

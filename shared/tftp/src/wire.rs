@@ -1,14 +1,14 @@
 //! TFTP packets as bytes and as values: RFC 1350 with the options of RFC 2347,
-//! 2348 (`blksize`), 2349 (`timeout`, `tsize`) and 7440 (`windowsize`). Who
-//! sends what when is in [`crate::server`] and [`crate::client`].
+//! 2348 (`blksize`), 2349 (`timeout`, `tsize`) and 7440 (`windowsize`).
+//! [`crate::server`] and [`crate::client`] send them.
 
-/// Bytes in front of a DATA packet's payload.
+/// Length of a DATA packet's header in bytes.
 pub const DATA_HEADER_LEN: usize = 4;
 
-/// Block size where none was negotiated (RFC 1350 §2).
+/// Default block size in bytes (RFC 1350 §2).
 pub const DEFAULT_BLKSIZE: u16 = 512;
 
-/// Least and greatest block size (RFC 2348).
+/// Smallest and largest block size in bytes (RFC 2348).
 pub const BLKSIZE_RANGE: core::ops::RangeInclusive<u16> = 8..=65464;
 
 const OPCODE_RRQ: u16 = 1;
@@ -18,8 +18,8 @@ const OPCODE_ACK: u16 = 4;
 const OPCODE_ERROR: u16 = 5;
 const OPCODE_OACK: u16 = 6;
 
-/// Why a packet could not be read or written. The numbers are stable, for
-/// counters and logs.
+/// Why a packet can't be parsed or emitted. The numbers are stable, for counters
+/// and logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Error {
@@ -40,8 +40,8 @@ impl core::fmt::Display for Error {
         f.write_str(match self {
             Self::Truncated => "packet ends early",
             Self::BadOpcode => "unknown opcode",
-            Self::BadName => "no usable file name",
-            Self::BadMode => "no known mode",
+            Self::BadName => "invalid file name",
+            Self::BadMode => "unknown mode",
             Self::NoRoom => "packet does not fit",
         })
     }
@@ -54,7 +54,7 @@ impl core::error::Error for Error {}
 pub struct ErrorCode(pub u16);
 
 impl ErrorCode {
-    /// None of the others: see the message.
+    /// Not defined: see the message.
     pub const NOT_DEFINED: Self = Self(0);
     /// File not found.
     pub const FILE_NOT_FOUND: Self = Self(1);
@@ -70,21 +70,21 @@ impl ErrorCode {
     pub const FILE_EXISTS: Self = Self(6);
     /// No such user.
     pub const NO_SUCH_USER: Self = Self(7);
-    /// The options are not what the peer wanted (RFC 2347).
+    /// The peer refused the options (RFC 2347).
     pub const OPTION_NEGOTIATION: Self = Self(8);
 }
 
-/// An ERROR packet about to be sent: what refuses a request.
+/// An ERROR packet that refuses a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorReply {
     /// Its code.
     pub code: ErrorCode,
-    /// Its text, for people.
+    /// Its text.
     pub message: &'static str,
 }
 
 impl ErrorReply {
-    /// Nobody may write here.
+    /// The server is read-only.
     pub const READ_ONLY: Self = Self {
         code: ErrorCode::ACCESS_VIOLATION,
         message: "this server is read-only",
@@ -99,18 +99,18 @@ impl ErrorReply {
         code: ErrorCode::UNKNOWN_TID,
         message: "unknown transfer id",
     };
-    /// Every transfer slot is taken; the client may try again.
+    /// All transfer slots are in use; the client can try again.
     pub const BUSY: Self = Self {
         code: ErrorCode::NOT_DEFINED,
         message: "too many transfers",
     };
-    /// Only octet mode is served.
+    /// The server supports only octet mode.
     pub const OCTET_ONLY: Self = Self {
         code: ErrorCode::ILLEGAL_OPERATION,
         message: "only octet mode is served",
     };
 
-    /// Writes the packet and gives its length.
+    /// Writes the packet and returns its length.
     ///
     /// # Errors
     /// [`Error::NoRoom`].
@@ -123,14 +123,14 @@ impl ErrorReply {
     }
 }
 
-/// How the bytes are to be understood (RFC 1350 §5), in any letter case.
+/// The transfer mode (RFC 1350 §5), case-insensitive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Text whose lines end in CR LF.
     Netascii,
-    /// Plain bytes.
+    /// Binary.
     Octet,
-    /// Obsolete: to a person's mailbox.
+    /// Mail (obsolete).
     Mail,
 }
 
@@ -150,14 +150,14 @@ impl Mode {
     }
 }
 
-/// The options of a request or an OACK. Unknown options, those without a value
-/// and those whose value is out of range are as if they had not been sent (RFC
-/// 2347); of one that is sent twice the first counts.
+/// The options of a request or an OACK. The parser ignores unknown options, options
+/// without a value and values out of range (RFC 2347). The first of repeated
+/// options counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
-    /// `blksize`, 8 to 65464 bytes; a larger wish is read as 65464.
+    /// `blksize`, 8 to 65464 bytes; larger values become 65464.
     pub blksize: Option<u16>,
-    /// `tsize`, bytes; 0 in a read request, where it asks.
+    /// `tsize`, bytes; 0 in a read request, which requests the size.
     pub tsize: Option<u64>,
     /// `timeout`, 1 to 255 s.
     pub timeout: Option<u8>,
@@ -166,7 +166,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Whether there is none.
+    /// Returns whether there are no options.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.blksize.is_none()
@@ -230,12 +230,11 @@ impl Options {
 /// A read or write request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// The file as the client names it; see [`crate::name`] for what such
-    /// names look like.
+    /// The file name, see [`crate::name`] for its forms.
     pub name: &'a str,
-    /// How its bytes are to be understood.
+    /// The transfer mode.
     pub mode: Mode,
-    /// What the client would like.
+    /// The requested options.
     pub options: Options,
 }
 
@@ -253,25 +252,25 @@ pub enum Packet<'a> {
         /// Its bytes.
         payload: &'a [u8],
     },
-    /// All blocks up to this one have arrived; 0 accepts an OACK.
+    /// Acknowledges all blocks up to this one; 0 accepts an OACK.
     Ack {
         /// Number of the last block in sequence.
         block: u16,
     },
     /// Ends the transfer.
     Error {
-        /// Why.
+        /// The code.
         code: ErrorCode,
-        /// Why, for people; any bytes without NUL.
+        /// The text, any bytes without NUL.
         message: &'a [u8],
     },
-    /// The options that the server takes up.
+    /// The options that the server grants.
     Oack(Options),
 }
 
 impl<'a> Packet<'a> {
-    /// Reads a UDP payload. The last string of a packet may lack its NUL, and
-    /// bytes behind an ACK are passed over: clients of both kinds exist.
+    /// Parses a UDP payload. Some clients omit the NUL of the last string or send
+    /// bytes behind an ACK; the parser accepts both.
     ///
     /// # Errors
     /// Every [`Error`] but [`Error::NoRoom`].
@@ -300,7 +299,7 @@ impl<'a> Packet<'a> {
         })
     }
 
-    /// Writes the packet and gives its length.
+    /// Writes the packet and returns its length.
     ///
     /// # Errors
     /// [`Error::NoRoom`]; [`Error::BadName`] for an empty name or a NUL in it.
@@ -332,11 +331,10 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// Writes the head of a DATA packet whose payload is put, or already lies, at
-/// [`DATA_HEADER_LEN`].
+/// Writes the header of a DATA packet. Its payload is at [`DATA_HEADER_LEN`].
 ///
 /// # Errors
-/// [`Error::NoRoom`] when `buf` is shorter than the head.
+/// [`Error::NoRoom`] if `buf` is shorter than the header.
 pub fn emit_data_header(buf: &mut [u8], block: u16) -> Result<(), Error> {
     let head = buf
         .first_chunk_mut::<DATA_HEADER_LEN>()
@@ -383,7 +381,7 @@ fn take_u16(bytes: &[u8]) -> Result<(u16, &[u8]), Error> {
     Ok((u16::from_be_bytes(*head), rest))
 }
 
-/// A string and what follows its NUL; the end of the packet ends it as well.
+/// Returns a string and the bytes behind its NUL. The end of the packet also ends it.
 fn take_str(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     if bytes.is_empty() {
         return None;
@@ -392,7 +390,7 @@ fn take_str(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((parts.next()?, parts.next().unwrap_or(&[])))
 }
 
-/// A number in decimal ASCII that fits into 64 bits.
+/// Parses a decimal number of at most 64 bits.
 fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;

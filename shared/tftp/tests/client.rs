@@ -1,4 +1,4 @@
-//! The rules of the receiving end, packet by packet.
+//! Tests the receiving end packet by packet.
 
 use farrier_tftp::client::{Action, Config, Download, Outcome};
 use farrier_tftp::wire::{Error, ErrorCode, Mode, Options, Packet, Request};
@@ -48,7 +48,7 @@ fn data(block: u8, len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_refusal_ends_it() {
+fn error_ends_the_transfer() {
     let mut download = start(asked());
     assert_eq!(
         sent(&mut download, 0),
@@ -61,7 +61,7 @@ fn a_refusal_ends_it() {
 }
 
 #[test]
-fn a_server_that_knows_no_options_is_taken_as_it_is() {
+fn server_without_options_is_accepted() {
     let mut download = start(asked());
     sent(&mut download, 0);
     let full = data(1, 512);
@@ -72,7 +72,7 @@ fn a_server_that_knows_no_options_is_taken_as_it_is() {
 }
 
 #[test]
-fn options_that_were_not_asked_for_are_refused() {
+fn unrequested_options_are_refused() {
     let raised = [
         Options {
             blksize: Some(17),
@@ -95,7 +95,7 @@ fn options_that_were_not_asked_for_are_refused() {
 }
 
 #[test]
-fn windows_are_acknowledged_at_their_end_and_gaps_once() {
+fn window_is_acknowledged_at_its_end_and_a_gap_once() {
     let mut download = start(asked());
     sent(&mut download, 0);
     download.process(0, b"\0\x06blksize\x0016\0windowsize\x003\0");
@@ -120,10 +120,10 @@ fn windows_are_acknowledged_at_their_end_and_gaps_once() {
     assert_eq!(sent(&mut download, 0), [0, 4, 0, 7]);
     // Longer than negotiated: not a block of this transfer.
     assert_eq!(download.process(0, &data(8, 17)), None);
-    // The last block is acknowledged wherever it stands.
+    // The last block is acknowledged at every position of the window.
     assert_eq!(download.process(0, &data(8, 2)), Some((112, &[8, 8][..])));
     assert_eq!(sent(&mut download, 0), [0, 4, 0, 8]);
-    // Its ACK may be lost; then it is over.
+    // Its ACK can be lost; then the transfer ends.
     assert_eq!(download.process(10, &data(8, 2)), None);
     assert_eq!(sent(&mut download, 10), [0, 4, 0, 8]);
     assert_eq!(idle(&mut download, 10), Action::Wait(3_000));
@@ -131,7 +131,7 @@ fn windows_are_acknowledged_at_their_end_and_gaps_once() {
 }
 
 #[test]
-fn silence_is_met_with_repetition_and_an_end() {
+fn unanswered_packets_are_repeated_until_the_limit() {
     let mut download = start(Options::default());
     let request = sent(&mut download, 0);
     assert_eq!(idle(&mut download, 0), Action::Wait(1_000));
@@ -146,7 +146,7 @@ fn silence_is_met_with_repetition_and_an_end() {
 }
 
 #[test]
-fn a_short_buffer_is_an_error_and_nothing_is_lost() {
+fn short_buffer_fails_without_a_loss() {
     let mut download = start(Options::default());
     assert_eq!(download.poll(0, &mut [0; 3]), Err(Error::NoRoom));
     assert_eq!(sent(&mut download, 0), b"\0\x01f\0octet\0");

@@ -1,4 +1,4 @@
-//! The fuzz bodies over random bytes.
+//! Runs the fuzz bodies on random bytes.
 
 use farrier_tftp::fuzz;
 use proptest::collection::vec;

@@ -1,5 +1,4 @@
-//! Packets byte by byte, after the figures of the RFCs, and names as clients
-//! write them.
+//! Tests packets byte by byte with the figures of the RFCs, and file names.
 
 use farrier_tftp::name::{components, normalise, same_file};
 use farrier_tftp::wire::{
@@ -34,7 +33,7 @@ const NO_OPTIONS: Options = Options {
 };
 
 #[test]
-fn every_packet_byte_for_byte() {
+fn every_packet_has_the_golden_bytes() {
     let request = Request {
         name: "undionly.kpxe",
         mode: Mode::Octet,
@@ -85,7 +84,7 @@ fn every_packet_byte_for_byte() {
 }
 
 #[test]
-fn letter_case_of_modes_and_options_does_not_count() {
+fn modes_and_options_are_case_insensitive() {
     let bytes = b"\0\x01f\0OcTeT\0BLKSIZE\x00512\0TSize\x000\0TimeOut\x001\0WINDOWsize\x002\0";
     let Ok(Packet::Rrq(request)) = parse(bytes) else {
         panic!()
@@ -108,8 +107,8 @@ fn letter_case_of_modes_and_options_does_not_count() {
 }
 
 #[test]
-fn options_that_say_nothing_are_passed_over() {
-    // Unknown ones, such as Intel's and Windows' own, around a known one.
+fn invalid_options_are_ignored() {
+    // Unknown options, such as those of Intel and Windows, around a known one.
     let windows = options(b"msftwindow\x0031416\0blksize\x00512\0multicast\0\0");
     assert_eq!(
         windows,
@@ -133,7 +132,7 @@ fn options_that_say_nothing_are_passed_over() {
     for bytes in nothing {
         assert_eq!(options(bytes), NO_OPTIONS, "{bytes:?}");
     }
-    // A larger block than there can be is a wish for the largest.
+    // A block size above the limit becomes the largest.
     assert_eq!(options(b"blksize\x0065465\0").blksize, Some(65464));
     assert_eq!(options(b"blksize\x0099999999\0").blksize, Some(65464));
     assert_eq!(options(b"blksize\x008\0").blksize, Some(8));
@@ -149,7 +148,7 @@ fn options_that_say_nothing_are_passed_over() {
 }
 
 #[test]
-fn unreadable_packets_are_refused() {
+fn malformed_packets_fail() {
     assert_eq!(parse(b""), Err(Error::Truncated));
     assert_eq!(parse(b"\0"), Err(Error::Truncated));
     for opcode in [0, 7, 255] {
@@ -179,7 +178,7 @@ fn unreadable_packets_are_refused() {
 }
 
 #[test]
-fn sloppy_packets_are_read() {
+fn packets_without_final_nul_or_with_padding_are_parsed() {
     // A mode and an error text without NUL, an error without text, an ACK with
     // Ethernet padding that was taken for payload.
     assert!(matches!(parse(b"\0\x01f\0octet"), Ok(Packet::Rrq(_))));
@@ -196,7 +195,7 @@ fn sloppy_packets_are_read() {
 }
 
 #[test]
-fn names_are_brought_into_one_form() {
+fn names_are_normalised() {
     let mut buf = [0; 32];
     let same = [
         "boot/x64/snponly.efi",
@@ -216,12 +215,12 @@ fn names_are_brought_into_one_form() {
     ] {
         assert_eq!(normalise(refused, &mut buf), None, "{refused:?}");
     }
-    // Dots that climb nowhere.
+    // Dots inside a component.
     assert_eq!(normalise("...", &mut buf), Some("..."));
     assert_eq!(normalise("\\a..b", &mut buf), Some("a..b"));
     assert_eq!(normalise("ünï\\ƒ", &mut buf), Some("ünï/ƒ"));
     assert!(!same_file("A", "a"));
-    // Only what is rewritten needs room.
+    // A name in normal form needs no buffer.
     assert_eq!(normalise("/a/b", &mut []), Some("a/b"));
     assert_eq!(normalise("\\a\\b", &mut [0; 2]), None);
     assert_eq!(normalise("\\a\\b", &mut [0; 3]), Some("a/b"));

@@ -1,4 +1,4 @@
-//! The rules of the sending end, packet by packet.
+//! Tests the sending end packet by packet.
 
 use farrier_tftp::server::{Action, Limits, Outcome, Transfer};
 use farrier_tftp::wire::{ErrorCode, ErrorReply, Mode, Options, Packet, Request};
@@ -67,7 +67,7 @@ fn oack(transfer: &Transfer) -> Options {
     options
 }
 
-/// The numbers of all blocks sent at this time, and the action behind them.
+/// Returns the numbers of all blocks sent at this time, and the next action.
 fn burst(transfer: &mut Transfer, now: u64) -> (Vec<u16>, Action) {
     let mut blocks = Vec::new();
     loop {
@@ -79,12 +79,12 @@ fn burst(transfer: &mut Transfer, now: u64) -> (Vec<u16>, Action) {
 }
 
 #[test]
-fn a_transfer_is_small() {
+fn transfer_is_small() {
     assert!(size_of::<Transfer>() <= 256, "{}", size_of::<Transfer>());
 }
 
 #[test]
-fn without_options_data_comes_at_once() {
+fn without_options_data_is_sent_at_once() {
     let mut transfer = start(NO_OPTIONS, 700);
     let first = Action::SendData {
         block: 1,
@@ -110,7 +110,7 @@ fn without_options_data_comes_at_once() {
 }
 
 #[test]
-fn the_oack_holds_what_was_asked_for_and_granted() {
+fn oack_has_the_granted_options() {
     let ask = |options| oack(&start(options, 123_456));
     assert_eq!(
         ask(Options {
@@ -152,7 +152,7 @@ fn the_oack_holds_what_was_asked_for_and_granted() {
             }
         );
     }
-    // A timeout is granted as it is or not at all (RFC 2349).
+    // A timeout is granted unchanged or not at all (RFC 2349).
     let timeout = |secs| {
         start(
             Options {
@@ -181,7 +181,7 @@ fn the_oack_holds_what_was_asked_for_and_granted() {
 }
 
 #[test]
-fn the_oack_is_repeated_until_it_is_accepted() {
+fn oack_is_repeated_until_it_is_acknowledged() {
     let mut transfer = start(
         Options {
             tsize: Some(0),
@@ -192,7 +192,7 @@ fn the_oack_is_repeated_until_it_is_accepted() {
     assert_eq!(transfer.poll(0), Action::SendOack);
     assert_eq!(transfer.poll(999), Action::Wait(1_000));
     assert_eq!(transfer.poll(1_000), Action::SendOack);
-    // An ACK of a block is no answer to it.
+    // An ACK of a block does not acknowledge it.
     ack(&mut transfer, 1);
     assert_eq!(transfer.poll(1_000), Action::Wait(3_000));
     ack(&mut transfer, 0);
@@ -204,13 +204,13 @@ fn the_oack_is_repeated_until_it_is_accepted() {
             len: 10
         }
     );
-    // And again: its first packet is not doubled.
+    // A repetition does not send its first packet again.
     ack(&mut transfer, 0);
     assert_eq!(transfer.poll(1_001), Action::Wait(2_001));
 }
 
 #[test]
-fn a_full_last_block_is_followed_by_an_empty_one() {
+fn full_last_block_is_followed_by_an_empty_one() {
     for (len, last) in [(0, 0), (1, 1), (511, 511), (512, 0), (513, 1), (1024, 0)] {
         let mut transfer = start(NO_OPTIONS, len);
         let mut sizes = Vec::new();
@@ -232,12 +232,12 @@ fn repeated_acks_do_not_double_data_in_lock_step() {
     for block in 1..=8_u16 {
         ack(&mut transfer, block);
         assert_eq!(burst(&mut transfer, 0).0, [block + 1]);
-        // The apprentice's brooms: the same ACK, an older one, a future one.
+        // The same ACK, an older one, a future one.
         for stray in [block, block - 1, block + 2, block.wrapping_sub(1_000)] {
             ack(&mut transfer, stray);
             assert_eq!(burst(&mut transfer, 0).0, []);
         }
-        // What is no ACK at all.
+        // Other packets.
         let [hi, lo] = (block + 1).to_be_bytes();
         let strays: [&[u8]; 5] = [
             &[],
@@ -254,7 +254,7 @@ fn repeated_acks_do_not_double_data_in_lock_step() {
 }
 
 #[test]
-fn silence_is_met_with_growing_pauses_and_an_end() {
+fn unacknowledged_data_is_repeated_with_backoff_until_the_limit() {
     for options in [
         NO_OPTIONS,
         Options {
@@ -276,7 +276,7 @@ fn silence_is_met_with_growing_pauses_and_an_end() {
                 Action::SendOack => sent.push(now),
             }
         };
-        // 1 s, 2 s, 4 s, and 4 s more at the cap.
+        // 1 s, 2 s, 4 s, and 4 s at the limit.
         assert_eq!(sent, [0, 1_000, 3_000, 7_000]);
         assert_eq!((now, outcome), (11_000, Outcome::TimedOut));
         assert_eq!(transfer.poll(0), Action::Done(Outcome::TimedOut));
@@ -284,7 +284,7 @@ fn silence_is_met_with_growing_pauses_and_an_end() {
 }
 
 #[test]
-fn progress_makes_the_server_patient_again() {
+fn progress_resets_the_retries() {
     let mut transfer = start(NO_OPTIONS, 5_000);
     assert_eq!(burst(&mut transfer, 0), (vec![1], Action::Wait(1_000)));
     assert_eq!(burst(&mut transfer, 1_000), (vec![1], Action::Wait(3_000)));
@@ -294,12 +294,12 @@ fn progress_makes_the_server_patient_again() {
 }
 
 #[test]
-fn nothing_holds_a_slot_past_the_deadline() {
+fn transfer_ends_at_the_deadline() {
     let mut transfer = start(NO_OPTIONS, 1 << 30);
     let mut now = 0;
     let mut block = 0_u16;
     while now < 60_000 {
-        // A client that acknowledges, and never hurries.
+        // A client that acknowledges slowly.
         block = block.wrapping_add(1);
         assert_eq!(burst(&mut transfer, now).0, [block]);
         ack(&mut transfer, block);
@@ -319,7 +319,7 @@ fn nothing_holds_a_slot_past_the_deadline() {
 }
 
 #[test]
-fn a_size_probe_is_no_failure() {
+fn size_probe_is_not_a_failure() {
     let tsize = Options {
         tsize: Some(0),
         ..NO_OPTIONS
@@ -346,7 +346,7 @@ fn a_size_probe_is_no_failure() {
         error(&mut transfer, code);
         transfer.outcome().unwrap()
     };
-    // Another code, no size asked for, or data taken: a failure.
+    // Another code, no requested size, or accepted data: a failure.
     let blksize = Options {
         blksize: Some(512),
         ..NO_OPTIONS
@@ -360,7 +360,7 @@ fn a_size_probe_is_no_failure() {
 }
 
 #[test]
-fn what_is_over_stays_over() {
+fn ended_transfer_stays_ended() {
     let mut transfer = start(NO_OPTIONS, 5_000);
     assert_eq!(burst(&mut transfer, 0).0, [1]);
     transfer.abort();
@@ -391,7 +391,7 @@ fn only_octet_mode_is_served() {
 }
 
 #[test]
-fn windows_are_sent_whole_and_resumed_where_blocks_are_missing() {
+fn window_is_resumed_at_the_missing_block() {
     let mut transfer = negotiated(window(4), 1_000);
     assert_eq!((transfer.window(), transfer.blksize()), (4, 8));
     assert_eq!(
@@ -400,13 +400,13 @@ fn windows_are_sent_whole_and_resumed_where_blocks_are_missing() {
     );
     ack(&mut transfer, 4);
     assert_eq!(burst(&mut transfer, 1).0, [5, 6, 7, 8]);
-    // 7 is missing: the window restarts there, once, however many ACKs say so.
+    // 7 is missing: the window restarts there once, for any number of ACKs.
     ack(&mut transfer, 6);
     assert_eq!(burst(&mut transfer, 2).0, [7, 8, 9, 10]);
     ack(&mut transfer, 6);
     ack(&mut transfer, 6);
     assert_eq!(burst(&mut transfer, 2).0, []);
-    // 8 had arrived and is acknowledged late: nothing is sent twice.
+    // 8 is acknowledged late: nothing is sent twice.
     ack(&mut transfer, 10);
     assert_eq!(burst(&mut transfer, 3).0, [11, 12, 13, 14]);
     // The timeout repeats the whole window.
@@ -414,7 +414,7 @@ fn windows_are_sent_whole_and_resumed_where_blocks_are_missing() {
 }
 
 #[test]
-fn an_ack_of_blocks_sent_before_going_back_counts() {
+fn late_ack_of_sent_blocks_counts() {
     let mut transfer = negotiated(window(4), 1_000);
     assert_eq!(burst(&mut transfer, 0).0, [1, 2, 3, 4]);
     ack(&mut transfer, 1);
@@ -426,24 +426,24 @@ fn an_ack_of_blocks_sent_before_going_back_counts() {
             len: 8
         }
     );
-    // The network had only changed the order.
+    // The network reordered the packets.
     ack(&mut transfer, 4);
     assert_eq!(burst(&mut transfer, 0).0, [5, 6, 7, 8]);
 }
 
 #[test]
-fn a_lost_first_block_of_a_window_is_repeated_without_a_timeout() {
+fn lost_first_block_of_a_window_is_repeated_without_a_timeout() {
     let mut transfer = negotiated(window(4), 1_000);
     assert_eq!(burst(&mut transfer, 0).0, [1, 2, 3, 4]);
     ack(&mut transfer, 4);
     assert_eq!(burst(&mut transfer, 0).0, [5, 6, 7, 8]);
-    // 5 was lost; 6 made the client say so, as did 7 and 8.
+    // 5 was lost; the client repeats its ACK after 6, 7 and 8.
     for _ in 0..3 {
         ack(&mut transfer, 4);
     }
     assert_eq!(burst(&mut transfer, 0).0, [5, 6, 7, 8]);
-    // A client that acknowledges each repeated block does not start a second
-    // round: repeated ACKs are not believed in the next window …
+    // A client that acknowledges each repeated block does not cause a second
+    // repetition: repeated ACKs do not count in the next window …
     ack(&mut transfer, 8);
     assert_eq!(burst(&mut transfer, 0).0, [9, 10, 11, 12]);
     ack(&mut transfer, 8);
@@ -456,7 +456,7 @@ fn a_lost_first_block_of_a_window_is_repeated_without_a_timeout() {
 }
 
 #[test]
-fn a_window_ends_with_the_file() {
+fn window_ends_with_the_file() {
     let mut transfer = negotiated(window(8), 20);
     assert_eq!(burst(&mut transfer, 0).0, [1, 2, 3]);
     ack(&mut transfer, 3);
@@ -465,7 +465,7 @@ fn a_window_ends_with_the_file() {
 
 #[test]
 fn block_numbers_roll_over_to_zero() {
-    // 200,000 blocks: three times round, in lock step and in windows.
+    // 200,000 blocks: three roll-overs, in lock step and in windows.
     for size in [1, 7] {
         let mut transfer = negotiated(window(size), 8 * 200_000 + 3);
         let mut expected = 1_u64;
@@ -506,7 +506,7 @@ fn data_is_paced() {
 }
 
 #[test]
-fn odd_limits_do_no_harm() {
+fn extreme_limits_do_not_panic() {
     let zero = Limits {
         max_blksize: 0,
         max_window: 0,
@@ -520,7 +520,7 @@ fn odd_limits_do_no_harm() {
     assert_eq!(transfer.poll(0), Action::SendOack);
     ack(&mut transfer, 0);
     assert_eq!(burst(&mut transfer, 0).0, [1]);
-    // Times near the end of the clock.
+    // Times near the largest value.
     let request = Request {
         name: "f",
         mode: Mode::Octet,

@@ -1,5 +1,5 @@
-//! Both ends over a network that loses, doubles, delays and reorders packets,
-//! driven by a seed: every file arrives, whole and in order.
+//! Runs both ends over a network that loses, duplicates, delays and reorders packets
+//! according to a seed. Every file arrives complete and in order.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use farrier_tftp::client::{self, Download};
 use farrier_tftp::server::{self, Limits, Transfer};
 use farrier_tftp::wire::{self, Mode, Options, Packet, Request};
 
-/// SplitMix64: small, seeded, the same everywhere.
+/// SplitMix64, a deterministic random generator.
 struct Random(u64);
 
 impl Random {
@@ -24,12 +24,12 @@ impl Random {
     }
 }
 
-/// What the network does to packets, in percent of them.
+/// The faults of the network, in percent of the packets.
 #[derive(Clone, Copy)]
 struct Weather {
     loss: u64,
     double: u64,
-    /// Of packets delayed by up to 40 ms instead of 1 ms, past others.
+    /// Packets delayed by up to 40 ms instead of 1 ms, which reorders them.
     late: u64,
 }
 
@@ -58,7 +58,7 @@ enum To {
 struct Network {
     random: Random,
     weather: Weather,
-    /// By arrival, then by order of sending.
+    /// Sorted by arrival, then by the order of sending.
     flying: BTreeMap<(u64, u64), (To, Vec<u8>)>,
     count: u64,
 }
@@ -84,7 +84,7 @@ impl Network {
     }
 }
 
-/// A byte of the file, different in each block and wrap.
+/// Returns a byte of the file, different in each block and roll-over.
 fn byte(offset: u64) -> u8 {
     (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
 }
@@ -95,8 +95,8 @@ struct Run {
     server: Option<server::Outcome>,
 }
 
-/// Transfers a file; panics when it does not arrive whole. The client gets
-/// its bytes checked as they come, so that large files need no memory.
+/// Transfers a file. Panics if it does not arrive complete. Compares the bytes as
+/// they arrive, so that large files need no memory.
 fn run(seed: u64, weather: Weather, file_len: u64, options: Options) -> Run {
     let label = format!("seed {seed}, {file_len} bytes, {options:?}");
     let limits = Limits {
@@ -145,7 +145,7 @@ fn run(seed: u64, weather: Weather, file_len: u64, options: Options) -> Run {
                     received += bytes.len() as u64;
                 }
                 To::Server => match (Packet::parse(&packet), &mut transfer) {
-                    // A doubled request would get a transfer of its own.
+                    // A duplicated request would get a transfer of its own.
                     (Ok(Packet::Rrq(request)), none @ None) => {
                         *none = Some(Transfer::new(now, &request, file_len, &limits).unwrap());
                     }
@@ -223,7 +223,7 @@ fn options(blksize: u16, windowsize: u16) -> Options {
     }
 }
 
-/// Sizes about every edge: empty, within, at and past blocks and windows.
+/// Sizes at every boundary: empty, within, at and beyond blocks and windows.
 fn sizes(blksize: u64, window: u64) -> impl Iterator<Item = u64> {
     let edges = [
         0,
@@ -242,7 +242,7 @@ fn sizes(blksize: u64, window: u64) -> impl Iterator<Item = u64> {
 }
 
 #[test]
-fn in_fine_weather_each_block_is_sent_once() {
+fn good_network_sends_each_block_once() {
     for window in 1..=16 {
         for file_len in sizes(512, u64::from(window)) {
             let run = run(1, FINE, file_len, options(512, window));
@@ -257,7 +257,7 @@ fn in_fine_weather_each_block_is_sent_once() {
 }
 
 #[test]
-fn every_file_arrives_in_rough_weather() {
+fn every_file_arrives_over_a_bad_network() {
     for window in 1..=16 {
         for (seed, file_len) in (0..).zip(sizes(64, u64::from(window))) {
             run(seed, ROUGH, file_len, options(64, window));
@@ -289,7 +289,7 @@ fn files_of_more_than_65535_blocks_arrive() {
             options(8, window),
         );
     }
-    // The file ends where the number wraps.
+    // The file ends at the roll-over of the block number.
     for blocks in [65_534, 65_535, 65_536] {
         run(blocks, FINE, blocks * 8, options(8, 16));
         run(blocks, ROUGH, blocks * 8 + 7, options(8, 3));
@@ -297,10 +297,10 @@ fn files_of_more_than_65535_blocks_arrive() {
 }
 
 #[test]
-fn doubled_packets_do_not_double_the_transfer() {
-    // The Sorcerer's Apprentice: with every packet doubled by the network, no
-    // block is sent more than once in lock step, and in a window repeated ACKs
-    // are believed once in a while, but do not feed on themselves.
+fn duplicated_packets_do_not_duplicate_the_transfer() {
+    // The Sorcerer's Apprentice Syndrome: the network duplicates every packet. In
+    // lock step no block is sent more than once. In a window, repeated ACKs
+    // count at most once for each window.
     let doubled = Weather {
         loss: 0,
         double: 100,
@@ -323,9 +323,9 @@ fn doubled_packets_do_not_double_the_transfer() {
 }
 
 #[test]
-fn losses_cost_little_in_windows() {
-    // 1 in 100 packets lost: most gaps are repaired without waiting for a
-    // timeout, and few blocks are sent twice.
+fn losses_cost_few_repetitions_in_windows() {
+    // With 1 of 100 packets lost, most gaps are repaired without a timeout, and
+    // few blocks are sent twice.
     let blocks = 10_000;
     let lossy = Weather {
         loss: 1,

@@ -1,5 +1,5 @@
 //! Short JSON objects as bodies: read while they arrive, and kept as pairs
-//! of key and text. Which keys there may be, the request's owner says.
+//! of key and text. The route lists the keys that there may be.
 
 use super::{Pairs, Text};
 use crate::Error;
@@ -50,7 +50,7 @@ impl Form {
         Ok(())
     }
 
-    /// Tells that the body is complete. `known` are the keys that it may
+    /// Checks the body once it is complete. `known` are the keys that it may
     /// have; that of an object ends in `/`. Nothing at all is as good as an
     /// empty object.
     pub(crate) fn finish(&mut self, known: &[&str]) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use heapless::Vec;
 /// Bytes for all keys and values of one body, each with its end.
 const ROOM: usize = 896;
 
-/// The pairs has no room for another one.
+/// There is no room for another pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Full;
 
@@ -67,7 +67,7 @@ impl Pairs {
         }
     }
 
-    /// All pairs, to be handed over.
+    /// All pairs, for a command.
     pub(crate) fn lists(&self) -> KeyValues<'_> {
         KeyValues(core::str::from_utf8(&self.0).unwrap_or(""))
     }

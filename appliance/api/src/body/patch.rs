@@ -1,5 +1,5 @@
 //! A JSON patch (RFC 6902) of `add`, `replace` and `remove`, read while it
-//! arrives. What its operations mean is the resource's business.
+//! arrives. The resource interprets its operations.
 
 use super::{Pairs, Text};
 use crate::json::{Event, Reader};
@@ -115,7 +115,7 @@ impl Patch {
         Ok(())
     }
 
-    /// Tells that the body is complete.
+    /// Checks the body once it is complete.
     pub(crate) fn finish(&mut self) -> Result<(), Error> {
         self.reader.finish()?;
         Ok(())

@@ -6,6 +6,7 @@
 //! while it arrives; the writer knows where commas go, so that a document
 //! can be written in pieces. What the documents mean is not known here.
 
+mod number;
 mod reader;
 mod writer;
 

@@ -30,7 +30,7 @@ fn list(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
         at.stage = Stage::Item;
     } else if let Some(entry) = view.ipam.entries().get(at.item) {
         at.item += 1;
-        // One that was taken back is nobody's.
+        // A quarantined address has no owner.
         if entry.is_held() {
             w.object().key("address").text(entry.address);
             w.key("network").string(view.texts.network(entry.network));

@@ -4,7 +4,7 @@ use crate::body::Body;
 use crate::resource::{Call, Route, Takes};
 use crate::{Error, View};
 use farrier_core::interface::Command;
-use farrier_core::provisioning::patch::{FlagPatch, NodePatch};
+use farrier_core::interface::{FlagPatch, NodePatch};
 use farrier_http::{Method, Status};
 
 const PATH: &str = "/v1/nodes/{node}/maintenance";

@@ -38,3 +38,10 @@ fn put<'f>(_: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<'f>, 
         action: *action,
     })
 }
+
+/// What Ironic calls an action.
+pub(crate) fn name(action: PowerAction) -> &'static str {
+    let mut all = TARGETS.iter();
+    let found = all.find(|(_, known)| *known == action);
+    found.map_or("", |(name, _)| name)
+}

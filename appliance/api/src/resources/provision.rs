@@ -26,7 +26,7 @@ pub(crate) const ROUTES: &[Route] =
 fn put<'f>(_: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<'f>, Error> {
     let Body::Provision(
         Provision {
-            wish: Some((verb, steps)),
+            request: Some((verb, steps)),
             drive,
             drive_len,
             ..
@@ -40,7 +40,7 @@ fn put<'f>(_: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<'f>, 
         node: call.node_id(),
         verb: *verb,
         steps: *steps,
-        config_drive: drive.map(|format| sealed.told(*drive_len, format)),
+        config_drive: drive.map(|format| sealed.to_stored(*drive_len, format)),
     })
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Provision {
     /// Within the key of a step.
     in_key: bool,
     /// The verb and its steps, once the body is complete.
-    wish: Option<(Verb, Steps)>,
+    request: Option<(Verb, Steps)>,
 }
 
 /// One step as far as it was read.
@@ -108,7 +108,7 @@ impl Provision {
             steps: Vec::new(),
             step: OneStep::default(),
             in_key: false,
-            wish: None,
+            request: None,
         }
     }
 
@@ -143,7 +143,7 @@ impl Provision {
         self.drive.map(|_| self.drive_len)
     }
 
-    /// Tells that the body is complete.
+    /// Checks the body once it is complete.
     pub(crate) fn finish(&mut self) -> Result<(), Error> {
         self.reader.finish()?;
         let target = self
@@ -161,7 +161,7 @@ impl Provision {
                 ),
             ));
         }
-        self.wish = Some((verb, self.queue(verb)?));
+        self.request = Some((verb, self.queue(verb)?));
         Ok(())
     }
 

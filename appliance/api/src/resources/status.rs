@@ -134,7 +134,7 @@ fn counters(view: &View<'_>, w: &mut Out<'_>) {
     w.end_object();
 }
 
-/// The glue's own counters: network driver, multiplexer, TFTP, HTTP.
+/// The firmware's counters: network driver, multiplexer, TFTP, HTTP.
 fn services(view: &View<'_>, w: &mut Out<'_>) {
     w.key("services").object();
     if let Some(services) = view.services {

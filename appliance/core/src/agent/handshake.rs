@@ -64,7 +64,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 }
                 session.id()
             }
-            Some(_) => {
+            Some(_) if !cfg!(farrier_bug = "ticket-twice") => {
                 node.boot.ticket_refusals = node.boot.ticket_refusals.saturating_add(1);
                 count(&mut self.counters.ticket_reused);
                 let [.., a, b, c] = from.mac.0;
@@ -78,7 +78,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 });
                 return;
             }
-            None => {
+            Some(_) | None => {
                 self.last_session = fresh.0;
                 fresh
             }
@@ -91,11 +91,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let mut refused = None;
         let mut accepted = None;
         out.agent_with(from, |room| {
-            let make = |hello: &farrier_protocol::message::AgentHandshake| {
+            let make = |asked: &farrier_protocol::message::AgentHandshake| {
                 let spoken = version::MIN..=version::CURRENT;
                 let version = spoken
                     .rev()
-                    .find(|v| (hello.version_min..=hello.version_max).contains(v))
+                    .find(|v| (asked.version_min..=asked.version_max).contains(v))
                     .ok_or(HandshakeRefusal::Version)?;
                 Ok(HandshakeReply { version, ..welcome })
             };

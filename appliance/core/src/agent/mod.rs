@@ -1,14 +1,13 @@
-//! Agents: their questions, and what they are answered. How sessions begin is
-//! in `handshake`, what agents state in `statement`, what they are ordered in
-//! `order`.
+//! Agents: requests and replies. Sessions begin in `handshake`; signed reports
+//! are taken in `report`; orders are signed in `order`.
 
 use crate::interface::Endpoint;
 use crate::interface::Instant;
 use crate::interface::{Effects, PowerAction, PowerState};
 use crate::node::Reason;
+use crate::node::{AgentPhase, agent_phase};
 use crate::node::{Hop, Job, Node};
-use crate::provisioning::agent_phase;
-use crate::provisioning::steps::Step;
+use crate::provisioning::steps::{Step, job_of};
 use crate::rack::{Rack, count, edit};
 use farrier_lifecycle::Event;
 use farrier_protocol::message::{FinalReport, Progress, Refusal, Reply, Request};
@@ -102,7 +101,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 return;
             }
         };
-        if node.boot.heard.is_none() && agent_phase(node.state) == Some(true) {
+        if node.boot.heard.is_none() && agent_phase(node.state) == Some(AgentPhase::Working) {
             // It comes back with the facts of its session after a restart of
             // the appliance: its work goes on.
             let deadline = node.state.deadline();
@@ -114,8 +113,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Some(Request::Ask) => self.ask(now, index, out),
             Some(Request::Progress(progress)) => self.progress(now, index, progress),
             Some(Request::Part(part)) => self.part(now, index, &part, out),
-            Some(Request::FinalReport(farewell)) if freshness == Freshness::New => {
-                self.bye(now, index, farewell, out)
+            Some(Request::FinalReport(report)) if freshness == Freshness::New => {
+                self.final_report(now, index, report, out)
             }
             Some(Request::FinalReport(_)) => Answer::Ack,
         };
@@ -181,7 +180,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             let idle = u32::try_from(now.since(node.since) / 16).unwrap_or(u32::MAX);
             return Answer::Wait(idle.clamp(IDLE_MILLIS, IDLE_LONG_MILLIS));
         };
-        if !at_work {
+        if at_work == AgentPhase::Waiting {
+            if cfg!(farrier_bug = "quick-server") && node.timeline.started() < node.since {
+                return Answer::Wait(IDLE_MILLIS);
+            }
             self.event(now, index, Event::Resume, Reason::AgentWorks, out);
         }
         self.proceed(now, index, out);
@@ -191,8 +193,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if node.boot.imaged {
             return Answer::Order(Job::Reboot);
         }
-        let due = node.step().and_then(Step::job);
-        match due.filter(|_| agent_phase(node.state) == Some(true)) {
+        let due = node.step().and_then(job_of);
+        match due.filter(|_| agent_phase(node.state) == Some(AgentPhase::Working)) {
             // Disks are named from what this very boot has seen.
             Some(Job::Erase | Job::Deploy) if !node.boot.inspected => Answer::Order(Job::Inspect),
             Some(job) => Answer::Order(job),
@@ -211,7 +213,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             let moved = node
                 .boot
                 .progress
-                .is_none_or(|last| last.step != progress.step || last.done < progress.done);
+                .is_none_or(|last| last.step != progress.step || last.done < progress.done)
+                || cfg!(farrier_bug = "wait-without-end");
             if moved && let Some(deadline) = node.state.deadline() {
                 node.set_deadline(Some(now.plus_millis(deadline.millis)));
             }
@@ -220,18 +223,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         Answer::Ack
     }
 
-    fn bye(
+    fn final_report(
         &mut self,
         now: Instant,
         index: usize,
-        farewell: FinalReport,
+        report: FinalReport,
         out: &mut Effects,
     ) -> Answer {
         let Some(node) = edit!(self, index) else {
             return Answer::Ack;
         };
         node.boot.left = true;
-        node.power = match farewell {
+        node.power = match report {
             FinalReport::Reboot => PowerState::On,
             FinalReport::PowerOff => PowerState::Off,
         };
@@ -245,7 +248,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let back = now.plus_millis(Hop::Discover.limit_millis());
         if imaged {
             self.deployed(now, index, Reason::Proven, out);
-        } else if agent_phase(state) == Some(true) {
+        } else if agent_phase(state) == Some(AgentPhase::Working) {
             self.event(now, index, Event::Wait, Reason::AgentLeft, out);
             if let Some(mut node) = self.nodes.volatile(index) {
                 node.power_control().hold_off(back);

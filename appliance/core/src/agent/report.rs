@@ -4,9 +4,9 @@
 use crate::interface::Instant;
 use crate::interface::{Effects, StatementRef};
 use crate::node::Reason;
+use crate::node::agent_phase;
 use crate::node::flags::Flags;
 use crate::node::{Architecture, Job, Written};
-use crate::provisioning::agent_phase;
 use crate::provisioning::steps::Step;
 use crate::rack::{DiskSlot, PartSlot, REASSEMBLIES, Rack, count, edit};
 use farrier_asset_store::SlotPart;
@@ -136,7 +136,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 if let Some(node) = edit!(self, index) {
                     node.boot.order = None;
                 }
-                if all != 0 && erased & all == all && state == State::Cleaning {
+                let certified = all != 0 && erased & all == all;
+                if (certified || cfg!(farrier_bug = "failed-clean")) && state == State::Cleaning {
                     self.set_flags(index, Flags::ERASED, true);
                     self.step_done(now, index, out);
                 } else {
@@ -194,7 +195,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             // as that one.
             return;
         }
-        if self.belongs_to_other(index, inspection) {
+        if self.belongs_to_other(index, inspection) && !cfg!(farrier_bug = "port-moved") {
             // Both are in use, and the other one's tenant may be on these
             // disks: nothing is done to them under this name.
             self.fail(now, index, Reason::OtherNode, out);

@@ -5,41 +5,24 @@
 //! them two. A request that no node fits is refused at once and leaves
 //! nothing behind.
 
+mod traits;
+
+pub use crate::interface::{Flavor, Requirements};
+
 use crate::interface::Allocate;
 use crate::interface::CommandError;
 use crate::interface::Effects;
 use crate::node::flags::Flags;
-use crate::node::{Hardware, HardwareFeatures, NAME_LEN, Node};
+use crate::node::{Hardware, NAME_LEN, Node};
+use crate::node::{agent_phase, deployed};
 use crate::persist::record::Record;
-use crate::provisioning::{agent_phase, deployed};
 use crate::rack::{Rack, edit};
 use crate::strings::{KeyValues, Kind, RACK, StringPool};
 use farrier_lifecycle::State;
 use farrier_protocol::message::NodeId;
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Most flavors.
-pub const MAX_FLAVORS: usize = farrier_sizes::FLAVORS;
-
-/// What a node must be and have. Zeros ask for nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Requirements {
-    /// Memory in MiB.
-    pub memory_mib: u32,
-    /// Size of the largest disk in GiB.
-    pub local_gib: u32,
-    /// Traits, by their places in the vocabulary.
-    pub traits: u32,
-    /// Logical processors.
-    pub cpus: u16,
-    /// Speed of the fastest interface in units of 100 Mbit/s.
-    pub link: u16,
-    /// Resource class, by its place in the vocabulary plus 1.
-    pub class: u8,
-    /// HardwareFeatures.
-    pub parts: HardwareFeatures,
-}
+pub use crate::rack::MAX_FLAVORS;
 
 impl Requirements {
     /// Whether a node is and has all of this.
@@ -60,19 +43,6 @@ impl Requirements {
             && link >= self.link
             && parts.contains(self.parts)
     }
-
-    pub(crate) const fn uses(&self, word: u8) -> bool {
-        self.traits >> (word % 32) & 1 == 1 || self.class == word + 1
-    }
-}
-
-/// A flavor: a name for a [`Requirements`]. The name is kept among the texts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Flavor {
-    /// Which of the names.
-    pub place: u8,
-    /// What it asks for.
-    pub need: Requirements,
 }
 
 impl Flavor {
@@ -82,7 +52,7 @@ impl Flavor {
     }
 }
 
-/// Whether a node is there to be had by anybody.
+/// Whether a node can be allocated.
 pub fn is_free(node: &Node) -> bool {
     let taken = Flags::MAINTENANCE;
     node.state == State::Available

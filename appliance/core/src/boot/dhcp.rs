@@ -203,7 +203,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         let reply = Reply {
             mask: Some(self.config.mask()),
-            next_server: boots.then_some(self.config.address),
+            next_server: boots.then_some(match cfg!(farrier_bug = "wrong-server") {
+                true => self.config.pool_first,
+                false => self.config.address,
+            }),
             boot_file: Some(file.as_bytes()).filter(|file| !file.is_empty()),
             ..reply
         };

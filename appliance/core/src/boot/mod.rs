@@ -10,7 +10,7 @@ use crate::interface::Instant;
 use crate::interface::Transport;
 use crate::interface::{Effects, Serve};
 use crate::node::Reason;
-use crate::node::{Boot, Hop, Job};
+use crate::node::{AgentPhase, Boot, Hop, Job};
 use crate::power::{BootDevice, boot_device};
 use crate::provisioning::steps::Step;
 use crate::rack::{Entropy, Rack, count, edit};
@@ -52,7 +52,7 @@ pub(crate) fn program(arch: Option<Arch>) -> Option<(&'static str, bool)> {
 }
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
-    /// Decides what to serve to whoever asks for `path`.
+    /// Decides what to serve to a peer that asks for `path`.
     pub(crate) fn open(
         &mut self,
         now: Instant,
@@ -204,7 +204,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         let ordered = node.boot.order.map(|order| order.job);
         if node.steps.first() == Some(Step::Reboot) && ordered == Some(Job::Reboot) {
-            // The restart was a step, whether or not a farewell came.
+            // The restart was a step, whether or not a final report came.
             let rest = node.steps.rest();
             self.set_steps(index, rest);
         }
@@ -217,7 +217,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 "the machine restarted {MAX_ATTEMPTS} times without finishing; look at its console"
             ));
             self.event(now, index, Event::Fail, Reason::TooManyRestarts, out);
-        } else if at_work {
+        } else if at_work == AgentPhase::Working {
             self.event(now, index, Event::Wait, Reason::Restarted, out);
         }
     }

@@ -2,26 +2,24 @@
 //! nodes go.
 //!
 //! A machine is known by the addresses of its interfaces, by its SMBIOS UUID
-//! (DHCP option 97, the agent's hello and inventory) and by its serial
+//! (DHCP option 97, the agent's handshake and inventory) and by its serial
 //! number. An interface belongs to one node at a time. Two nodes that turn
-//! out to be one machine become one, as long as nobody has done anything
-//! with one of them; otherwise both stay, and the conflict is told.
+//! out to be one machine are merged while one of them is untouched;
+//! otherwise both stay, and the conflict is an error of the node.
 
-use crate::interface::Effects;
 use crate::interface::Instant;
 use crate::interface::{CommandError, PowerState};
 use crate::node::flags::Flags;
 use crate::node::{MAX_MACS, Node};
-use crate::provisioning::deployed;
 use crate::rack::{Rack, count, edit};
 use farrier_lifecycle::State;
 use farrier_protocol::digest::Inspection;
-use farrier_protocol::message::{Mac, NodeId};
+use farrier_protocol::message::Mac;
 
 /// Most nodes that one inventory joins.
 const MAX_JOINS: u8 = 3;
 
-/// UUIDs that boards bear whose makers gave them none: they tell no machine
+/// UUIDs of boards whose makers set none: they distinguish no machine
 /// from another.
 pub(crate) fn is_real_uuid(uuid: &[u8; 16]) -> bool {
     // As AMI's and others' boards leave the factory, in both byte orders.
@@ -32,7 +30,7 @@ pub(crate) fn is_real_uuid(uuid: &[u8; 16]) -> bool {
     *uuid != [0; 16] && *uuid != [0xff; 16] && !FILLERS.contains(uuid)
 }
 
-/// Whether two UUIDs are one. Its first three fields are told in either byte
+/// Whether two UUIDs are one. Its first three fields come in either byte
 /// order: SMBIOS has them little-endian (DSP0134, 7.2.1), and boot ROMs differ
 /// in whether they turn them around for DHCP.
 fn same_uuid(one: &[u8; 16], other: &[u8; 16]) -> bool {
@@ -57,28 +55,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         Ok(index)
     }
 
-    /// Enrols a node that nothing was seen of yet.
-    pub(crate) fn create(
-        &mut self,
-        now: Instant,
-        id: NodeId,
-        name: &str,
-        serial: u32,
-    ) -> Result<(), CommandError> {
-        if self.find(id).is_some() || id.0 == [0; 16] {
-            return Err(CommandError::IdTaken);
-        }
-        self.check_name(name, None)?;
-        let mut node = Node::enrolled(id, now);
-        node.name = name.try_into().map_err(|_| CommandError::TooLong)?;
-        node.serial = serial;
-        node.flags.set(Flags::BY_HAND, true);
-        self.add_node(node)?;
-        if !name.is_empty() {}
-        Ok(())
-    }
-
-    /// Gives a node an interface, which is not written down yet.
+    /// Gives a node an interface.
     pub(crate) fn add_port(&mut self, index: usize, mac: Mac) -> Result<(), CommandError> {
         if self.find_by_mac(mac).is_some() {
             return Err(CommandError::MacTaken);
@@ -88,57 +65,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             count(&mut self.counters.ports_full);
             CommandError::TooManyPorts
         })?;
-        Ok(())
-    }
-
-    /// Takes an interface from its node.
-    pub(crate) fn remove_port(&mut self, mac: Mac) -> Result<(), CommandError> {
-        let index = self.find_by_mac(mac).ok_or(CommandError::NoSuchPort)?;
-        let node = edit!(self, index).ok_or(CommandError::NoSuchPort)?;
-        if node.state.is_busy() {
-            return Err(CommandError::Locked(node.state));
-        }
-        if deployed(node.state) {
-            return Err(CommandError::InUse(node.state));
-        }
-        node.macs.retain(|own| *own != mac);
-        Ok(())
-    }
-
-    /// Deletes a node. Its place stays free until another node comes.
-    pub(crate) fn delete(
-        &mut self,
-        now: Instant,
-        index: usize,
-        out: &mut Effects,
-    ) -> Result<(), CommandError> {
-        let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
-        let state = node.state;
-        if state.is_busy() {
-            return Err(CommandError::Locked(state));
-        }
-        if node.flags.contains(Flags::PROTECTED) {
-            return Err(CommandError::Protected);
-        }
-        let maintained = node.flags.contains(Flags::MAINTENANCE);
-        let deletable = match state {
-            State::Enroll
-            | State::Manageable
-            | State::Available
-            | State::AdoptFailed
-            | State::InspectFailed => true,
-            State::CleanFailed => maintained,
-            _ => false,
-        };
-        if !deletable {
-            return Err(CommandError::NotDeletable(state));
-        }
-        if node.flags.contains(Flags::ALLOCATED) || node.instance.instance_uuid.is_some() {
-            return Err(CommandError::Associated);
-        }
-        self.end_tenant(now, index, out);
-        self.clear_slot(index);
-        self.sweep_traits(out);
         Ok(())
     }
 
@@ -190,8 +116,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
         }
         if let Some(node) = self.nodes.get(stays) {
-            // Also when nothing is new: an agent's hello may have told the
-            // UUID, and is answered before anything is written down.
             if node.macs != ports || stays != index {}
         }
         stays == index
@@ -203,7 +127,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         all.position(|node| same_uuid(&node.system_uuid, uuid))
     }
 
-    /// Whether a machine's inventory speaks of another node that is in use
+    /// Whether a machine's inventory names an interface of another node in use
     /// and may be the same machine. An interface alone does not say so where
     /// UUIDs speak against it: inside of servers, between system and BMC,
     /// makers give many machines one address.
@@ -232,8 +156,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         one.serial != 0 && other.serial != 0 && one.serial != other.serial
     }
 
-    /// Another node that says it is the same machine: by its UUID, or by a
-    /// serial number that nothing speaks against.
+    /// Another node that is the same machine: by its UUID, or by a
+    /// serial number that no UUID contradicts.
     pub(crate) fn find_duplicate(&self, index: usize) -> Option<usize> {
         let own = self.nodes.get(index)?;
         self.nodes.iter().enumerate().find_map(|(other, node)| {
@@ -245,9 +169,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         })
     }
 
-    /// A machine's agent speaks for a node that nobody has done anything with,
+    /// A machine's agent has a session with an untouched node,
     /// and its UUID is another one's: the machine has come by an interface
-    /// that nobody knew of. That interface becomes the other node's, the
+    /// that was not known. That interface becomes the other node's, the
     /// speaking one goes, and the machine boots as who it is when it starts
     /// again.
     ///
@@ -273,7 +197,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    /// Whether nobody has done anything with a node but what brings it into
+    /// Whether operators have changed nothing of a node but what brings it into
     /// this state.
     fn is_untouched(&self, of: usize, state: State) -> bool {
         self.nodes.get(of).is_some_and(|node| {
@@ -285,7 +209,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     /// Makes one node of two that are one machine. The one that an operator
-    /// enrolled stays; of two discovered ones, the one whose agent speaks.
+    /// enrolled stays; of two discovered ones, the one with the session.
     /// Gives the one that stays.
     fn merge(&mut self, index: usize, other: usize) -> usize {
         let (stays, goes) = if self.is_untouched(other, State::Enroll) {
@@ -301,7 +225,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             count(&mut self.counters.identity_conflicts);
             self.warn(
                 index,
-                "another node says that it is this machine, and both are in use",
+                "another node in use has the same UUID or serial number; delete one of the two nodes",
             );
             return index;
         };
@@ -317,7 +241,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     /// Gives a node what another one has that is the same machine, and lets
-    /// that one go. The interfaces are not written down yet.
+    /// that one go.
     fn take_over(&mut self, stays: usize, goes: usize) {
         let Some(gone) = self.nodes.get(goes) else {
             return;

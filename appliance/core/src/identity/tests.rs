@@ -2,6 +2,7 @@ use super::*;
 use crate::interface::Instant;
 use crate::interface::PowerState;
 use crate::rack::TestRack;
+use farrier_protocol::message::NodeId;
 use std::boxed::Box;
 
 #[test]

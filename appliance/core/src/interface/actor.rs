@@ -52,7 +52,7 @@ impl Actor<'_> {
         kind: ActorKind::Agent,
         account: "",
     };
-    /// The account of everybody who reaches the API while there are no
+    /// The account of every client of the API while there are no
     /// accounts.
     pub const OPERATOR: Actor<'static> = Actor {
         kind: ActorKind::Account,
@@ -61,6 +61,6 @@ impl Actor<'_> {
 
     /// The account's name as it is kept.
     pub fn kept(&self) -> String<ACCOUNT_LEN, u8> {
-        crate::node::cut(self.account)
+        super::cut(self.account)
     }
 }

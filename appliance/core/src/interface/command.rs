@@ -1,17 +1,21 @@
 //! What operators ask of the rack.
 
-use super::PowerAction;
-use crate::allocation::Requirements;
-use crate::ipam::Network;
-use crate::node::InstanceInfo;
-use crate::node::flags::AdminFlag;
-use crate::provisioning::patch::{NewNode, NodePatch};
-use crate::provisioning::steps::Steps;
-use crate::strings::KeyValues;
+use super::{KeyValues, Network, NewNode, NodePatch, PowerAction, Requirements, Steps};
 use core::net::Ipv4Addr;
 use farrier_asset_store::DrivePlace;
 use farrier_lifecycle::Verb;
 use farrier_protocol::message::{ConfigDriveFormat, Mac, NodeId};
+
+/// A flag that operators set, with a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdminFlag {
+    /// [`Flags::MAINTENANCE`].
+    Maintenance,
+    /// [`Flags::PROTECTED`].
+    Protected,
+    /// [`Flags::RETIRED`].
+    Retired,
+}
 
 /// A request to change something, checked and carried out as a whole.
 #[derive(Debug, Clone)]
@@ -77,13 +81,6 @@ pub enum Command<'a> {
         /// Its address.
         mac: Mac,
     },
-    /// Give the node a resource class; empty removes it.
-    SetResourceClass {
-        /// The node.
-        node: NodeId,
-        /// The class.
-        name: &'a str,
-    },
     /// Give the node a trait, or take it away.
     SetTrait {
         /// The node.
@@ -143,40 +140,6 @@ pub enum Command<'a> {
     DeleteFlavor {
         /// Its name.
         name: &'a str,
-    },
-    /// Set a mark of the node, or take it away.
-    SetAdminFlag {
-        /// The node.
-        node: NodeId,
-        /// Which.
-        mark: AdminFlag,
-        /// Whether it is to be set.
-        on: bool,
-        /// Why, in the operator's words; may be empty.
-        reason: &'a str,
-    },
-    /// Give the node another name; empty removes it.
-    RenameNode {
-        /// The node.
-        node: NodeId,
-        /// The new name.
-        name: &'a str,
-    },
-    /// Replace what the next deployment shall bring.
-    SetInstanceInfo {
-        /// The node.
-        node: NodeId,
-        /// All of it.
-        info: InstanceInfo,
-    },
-    /// Replace a key of `driver_info`; an empty value removes it.
-    SetDriverInfo {
-        /// The node.
-        node: NodeId,
-        /// The key.
-        key: &'a str,
-        /// The value.
-        value: &'a str,
     },
 }
 

@@ -1,4 +1,4 @@
-//! What the appliance is told once: its addresses, its pool, its keys.
+//! The appliance's configuration: addresses, pool, keys.
 
 use core::net::Ipv4Addr;
 use heapless::String;

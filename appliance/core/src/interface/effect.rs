@@ -1,4 +1,4 @@
-//! Effects that the brain asks the glue for.
+//! Effects that the rack asks the glue for.
 
 use super::{CommandError, Endpoint, Instant, OperationId, PowerAction};
 use farrier_asset_store::SlotPart;
@@ -41,7 +41,7 @@ pub enum Effect<'a> {
         /// step.
         statement: StatementRef,
     },
-    /// Serve this to whoever asked in [`crate::Input::Open`].
+    /// Serve this to the peer that asked in [`crate::Input::Open`].
     Serve(Serve<'a>),
     /// The driver of the node's power shall do this, and answer with
     /// [`crate::Input::OperationDone`] and [`crate::Input::Observed`].
@@ -55,7 +55,7 @@ pub enum Effect<'a> {
         /// The rack gives the operation up then, and asks anew.
         deadline: Instant,
     },
-    /// What to tell the operator of [`crate::Input::Command`].
+    /// The answer to the actor of [`crate::Input::Command`].
     Answer(Result<(), CommandError>),
 }
 

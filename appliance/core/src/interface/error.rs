@@ -1,9 +1,9 @@
-//! Why an operator's wish is refused. What is said of it to people is in
+//! Why a command is refused. The texts for people are in
 //! `api::error`.
 
 use farrier_lifecycle::{State, Verb};
 
-/// Why an operator's wish is refused.
+/// Why a command is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandError {
     /// There is no such node.
@@ -36,7 +36,7 @@ pub enum CommandError {
     TooManyKeys,
     /// What was to be changed is in use: the node is deployed or at work.
     InUse(State),
-    /// The appliance itself is at work on the node: everybody else waits.
+    /// The appliance itself is at work on the node: commands wait.
     Locked(State),
     /// The node is protected.
     Protected,
@@ -92,9 +92,9 @@ pub enum CommandError {
     BadNetwork,
     /// The interface has no address on that network.
     NoSuchAddress,
-    /// The address lies outside of the network, or is somebody else's.
+    /// The address lies outside of the network, or belongs to another interface.
     AddressTaken,
-    /// All addresses of the network, or all places of the address book, are
+    /// All addresses of the network, or all reservations, are
     /// taken.
     AddressesFull,
 }

@@ -1,19 +1,10 @@
-//! What the glue tells the rack.
+//! Inputs of the rack: what the glue saw.
 
 use super::{Actor, Command, OperationError, OperationId, PowerState};
 use core::net::Ipv4Addr;
+use farrier_ethernet::NetworkId;
 use farrier_protocol::message::{Mac, NodeId};
 use heapless::String;
-
-/// A network that the appliance has a leg in: a place in its table of
-/// networks. Every packet and connection carries the one that it came by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct NetworkId(pub u8);
-
-impl NetworkId {
-    /// The provisioning network, the only one so far.
-    pub const PROVISIONING: NetworkId = NetworkId(0);
-}
 
 /// A UDP peer, down to its Ethernet address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +92,7 @@ pub enum Input<'a> {
         /// Whether all that was asked for was sent.
         complete: bool,
     },
-    /// Somebody commands something. The step has one
+    /// An operator gives a command. The step has one
     /// [`crate::Effect::Answer`].
     Command {
         /// Who gives the command.

@@ -1,4 +1,4 @@
-//! Time as the brain sees it: milliseconds since the appliance started.
+//! Time as the rack sees it: milliseconds since the appliance started.
 
 /// A point in time: milliseconds since the appliance's last reset. It never
 /// goes back and knows no wall clock.
@@ -22,7 +22,11 @@ impl Instant {
     /// That much later; the end of time where that would overflow.
     #[must_use]
     pub const fn plus_millis(self, millis: u64) -> Self {
-        Instant(self.0.saturating_add(millis))
+        let later = self.0.saturating_add(millis);
+        match cfg!(farrier_bug = "wrong-clock") {
+            true => Instant(later & 0xffff_ffff),
+            false => Instant(later),
+        }
     }
 
     /// Milliseconds from `earlier` to here; 0 where `earlier` is later.

@@ -1,4 +1,4 @@
-//! The address book of the provisioning network.
+//! Leases of the provisioning network.
 //!
 //! An address of the pool belongs to one client at a time. A client keeps
 //! its address as long as nobody else needs it, an offered one is held for
@@ -106,7 +106,7 @@ pub struct Leases<const L: usize> {
 }
 
 impl<const L: usize> Leases<L> {
-    /// A book without addresses.
+    /// No leases.
     pub const fn new() -> Self {
         Leases {
             first: Ipv4Addr::UNSPECIFIED,
@@ -114,8 +114,8 @@ impl<const L: usize> Leases<L> {
         }
     }
 
-    /// Gives the book its pool and forgets every lease. The secrets are to
-    /// be random: whoever knows them can make requests slow.
+    /// Sets the pool and forgets every lease. The secrets are random: a peer
+    /// that knows them can make requests slow.
     pub fn configure(&mut self, first: Ipv4Addr, len: usize, secrets: [u64; 2]) {
         self.first = first;
         self.slots.reset(len, secrets);
@@ -129,7 +129,7 @@ impl<const L: usize> Leases<L> {
         (self.slots.len(), bound.count())
     }
 
-    /// Finds an address for a client: its own, else the one that it wishes
+    /// Finds an address for a client: its own, else the one that it asks for
     /// for, else a free one, else the one that ran out first. Holds it as
     /// an offer.
     ///
@@ -157,7 +157,7 @@ impl<const L: usize> Leases<L> {
             .or_else(|| self.slots.unused())
             .or_else(|| {
                 let (until, index) = self.slots.first_out()?;
-                (until <= now).then_some(index)
+                (until <= now || cfg!(farrier_bug = "addresses")).then_some(index)
             })
             .ok_or(LeaseError::Exhausted)?;
         self.slots
@@ -211,7 +211,7 @@ impl<const L: usize> Leases<L> {
         own.is_some()
     }
 
-    /// Takes up a lease of before a restart. How much of it is over nobody
+    /// Takes up a lease of before a restart. How much of it is over is not
     /// knows: it is given its whole time again.
     pub(crate) fn restore(
         &mut self,
@@ -241,7 +241,7 @@ impl<const L: usize> Leases<L> {
 
     /// For how many seconds an address is leased; `None` where it is not.
     pub(crate) fn left(&self, now: Instant, address: Ipv4Addr) -> Option<u32> {
-        match self.told(now, self.index(address)?)? {
+        match self.lease_view(now, self.index(address)?)? {
             LeaseView::Bound { seconds, .. } => Some(seconds),
             LeaseView::Declined { .. } => None,
         }
@@ -250,7 +250,7 @@ impl<const L: usize> Leases<L> {
     /// What a record says of the address in this place of the pool: its
     /// lease with the seconds that are left of it, or that it is declined.
     /// Offers are promises of a moment and no records.
-    pub(crate) fn told(&self, now: Instant, index: usize) -> Option<LeaseView> {
+    pub(crate) fn lease_view(&self, now: Instant, index: usize) -> Option<LeaseView> {
         let address = self.address(index);
         match self.slots.get(index)? {
             State::Held {

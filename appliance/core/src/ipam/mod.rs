@@ -1,76 +1,29 @@
-//! The address book: addresses that belong to an interface by name, on the
+//! IPAM: networks, and addresses that are reserved for an interface, on the
 //! provisioning network and on tenants' networks.
 //!
-//! On the provisioning network the book holds static addresses, which lie
+//! On the provisioning network IPAM holds static addresses, which lie
 //! outside of the pool that is leased out: so no address can have an owner
 //! here and another one in `lease`. Tenants' networks have pools of their
 //! own, out of which an interface is given an address, or a certain one of
-//! them. An address that was taken back is nobody's for as long as a lease
-//! of it may live. Who asks, and what is written down, is in `addresses`.
+//! them. An address that was released is quarantined for as long as a lease
+//! of it may last. The commands are in `commands::networks`.
 
-pub(crate) mod commands;
 pub mod lease;
 
+use crate::interface::CommandError;
+pub use crate::interface::Network;
+
 use crate::Instant;
-use crate::persist::record::Record;
 use core::net::Ipv4Addr;
 use farrier_protocol::message::Mac;
 use heapless::Vec;
-use serde::{Deserialize, Serialize};
 
 /// Most tenants' networks.
 pub const MAX_NETWORKS: usize = farrier_sizes::NETWORKS;
-/// Most addresses of the book, those included that rest.
+/// Most reservations, quarantined ones included.
 pub const MAX_ADDRESSES: usize = farrier_sizes::RESERVATIONS;
 /// The place of the provisioning network.
 pub const PROVISIONING: u8 = 0;
-
-/// A tenants' network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Network {
-    /// Its place, from 1; its name is among the texts.
-    pub place: u8,
-    /// Length of its prefix, 8 to 30.
-    pub prefix: u8,
-    /// Its VLAN, 1 to 4094; 0 for none.
-    pub vlan: u16,
-    /// How many addresses its pool has.
-    pub pool_len: u16,
-    /// The first of them.
-    pub pool_first: Ipv4Addr,
-}
-
-impl Network {
-    const fn mask(&self) -> u32 {
-        u32::MAX << (32 - self.prefix as u32 % 32)
-    }
-
-    /// Whether the fields make sense together: the pool lies on the network,
-    /// beside its own and its broadcast address.
-    pub fn is_sound(&self) -> bool {
-        let range = (8..=30).contains(&self.prefix) && self.vlan < 4095 && self.pool_len > 0;
-        let first = self.pool_first.to_bits();
-        let last = first.checked_add(u32::from(self.pool_len).saturating_sub(1));
-        let inside = |address: u32| {
-            let host = address & !self.mask();
-            address & self.mask() == first & self.mask() && host != 0 && host != !self.mask()
-        };
-        range && inside(first) && last.is_some_and(inside)
-    }
-
-    /// Whether two networks share an address, or a VLAN.
-    pub fn meets(&self, other: &Network) -> bool {
-        let mask = self.mask() & other.mask();
-        self.pool_first.to_bits() & mask == other.pool_first.to_bits() & mask
-            || self.vlan != 0 && self.vlan == other.vlan
-    }
-
-    /// Whether the pool has this address.
-    pub fn has(&self, address: Ipv4Addr) -> bool {
-        let offset = address.to_bits().checked_sub(self.pool_first.to_bits());
-        offset.is_some_and(|offset| offset < u32::from(self.pool_len))
-    }
-}
 
 /// An address and its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,8 +41,8 @@ pub struct Entry {
     slot: Slot,
 }
 
-/// The place of an address in the book for as long as it is there, over
-/// restarts too: whoever tells the book bit by bit goes by it. The highest bit
+/// The place of a reservation for as long as it exists, over restarts too: a
+/// sweep goes by it. The highest bit
 /// says whether the address was named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Slot(u16);
@@ -109,6 +62,11 @@ impl Slot {
 const _: () = assert!(MAX_ADDRESSES <= Slot::NAMED as usize);
 
 impl Entry {
+    /// Its slot among the reservations.
+    pub(crate) const fn slot(&self) -> u16 {
+        self.slot.number()
+    }
+
     /// Whether it has an owner now.
     pub fn is_held(&self) -> bool {
         self.quarantined_until == 0
@@ -119,30 +77,27 @@ impl Entry {
     pub fn is_named(&self) -> bool {
         self.slot.0 & Slot::NAMED != 0
     }
-
-    /// What is written down of it.
-    pub(crate) fn record(&self) -> Record<'static> {
-        Record::Reservation {
-            slot: self.slot.number(),
-            network: self.network,
-            mac: self.mac,
-            address: self.address,
-            named: self.is_named(),
-            quarantined: !self.is_held(),
-        }
-    }
 }
 
 /// Why an address is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IpamError {
-    /// It is somebody else's, or a lease of it may still live.
+    /// It is reserved for another interface, or a lease of it may still last.
     Taken,
-    /// All addresses of the network, or all places of the book, are taken.
+    /// All addresses of the network, or all reservations, are taken.
     Full,
 }
 
-/// The book.
+impl From<IpamError> for CommandError {
+    fn from(error: IpamError) -> Self {
+        match error {
+            IpamError::Taken => CommandError::AddressTaken,
+            IpamError::Full => CommandError::AddressesFull,
+        }
+    }
+}
+
+/// Networks and reservations.
 #[derive(Debug)]
 pub struct Ipam {
     networks: Vec<Network, MAX_NETWORKS, u8>,
@@ -163,7 +118,7 @@ fn seconds(at: Instant) -> u32 {
 }
 
 impl Ipam {
-    /// An empty book.
+    /// No network and no reservation.
     pub const fn new() -> Self {
         Ipam {
             networks: Vec::new(),
@@ -234,7 +189,7 @@ impl Ipam {
     /// pool, and leaves the interface the one that it has.
     ///
     /// # Errors
-    /// See [`IpamError`]; the book stays as it was.
+    /// See [`IpamError`]; nothing changes.
     pub fn give(
         &mut self,
         now: Instant,
@@ -288,7 +243,7 @@ impl Ipam {
     }
 
     /// Takes up an address of before a restart. Another one that its owner
-    /// had rests now. How much of a rest is over nobody knows: it begins anew.
+    /// had rests now. How much of the quarantine is over is not known: it begins anew.
     ///
     /// Without a slot, as older firmware wrote it, it takes a free one, or
     /// that of an address that rests.
@@ -375,7 +330,7 @@ impl Ipam {
         }
     }
 
-    /// The lowest address of the pool that is nobody's; the one that the
+    /// The lowest free address of the pool; the one that the
     /// interface had before, where that still rests.
     fn pick(&self, network: u8, mac: Mac) -> Option<Ipv4Addr> {
         let before = |e: &&Entry| e.network == network && e.mac == mac && !e.is_named();

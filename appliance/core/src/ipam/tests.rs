@@ -1,4 +1,5 @@
 use super::*;
+use crate::persist::record::Record;
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::vec::Vec;
@@ -101,7 +102,7 @@ fn a_slot_has_one_address_and_an_address_one_slot() {
     book.give(at(0), 1, mac(9), Some(address(9)), 60).unwrap();
     assert_eq!(book.in_slot(0).map(|e| e.address), Some(address(9)));
     assert_eq!(
-        book.in_slot(0).map(Entry::record),
+        book.in_slot(0).map(Record::of_reservation),
         Some(Record::Reservation {
             slot: 0,
             network: 1,

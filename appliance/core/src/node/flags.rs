@@ -7,7 +7,7 @@ bitflags! {
     /// A set of flags. The bits stand in records.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
     pub struct Flags: u16 {
-        /// Hands off: never offered, and not deployed.
+        /// In maintenance: never offered, and not deployed.
         const MAINTENANCE = 1;
         /// Neither released, nor rebuilt, nor deleted.
         const PROTECTED = 1 << 1;
@@ -39,16 +39,7 @@ impl Flags {
     pub const LASTING: Flags = Flags::all().difference(Flags::VACANT);
 }
 
-/// A flag that operators set, with a reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AdminFlag {
-    /// [`Flags::MAINTENANCE`].
-    Maintenance,
-    /// [`Flags::PROTECTED`].
-    Protected,
-    /// [`Flags::RETIRED`].
-    Retired,
-}
+pub use crate::interface::AdminFlag;
 
 impl AdminFlag {
     /// The flag.
@@ -57,15 +48,6 @@ impl AdminFlag {
             Self::Maintenance => Flags::MAINTENANCE,
             Self::Protected => Flags::PROTECTED,
             Self::Retired => Flags::RETIRED,
-        }
-    }
-
-    /// The kind of its reason.
-    pub const fn reason(self) -> crate::strings::Kind {
-        match self {
-            Self::Maintenance => crate::strings::Kind::MaintenanceReason,
-            Self::Protected => crate::strings::Kind::ProtectedReason,
-            Self::Retired => crate::strings::Kind::RetiredReason,
         }
     }
 }

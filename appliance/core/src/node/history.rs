@@ -7,7 +7,7 @@ use farrier_lifecycle::{Event, State};
 use heapless::{String, Vec};
 
 /// Entries that are kept of one node.
-pub const HISTORY_LEN: usize = 8;
+pub const HISTORY_LEN: usize = farrier_sizes::HISTORY;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,10 +66,33 @@ pub struct HistoryEntry {
     pub reason: Reason,
 }
 
+/// The entries of one node, in no order.
+type Ring = Vec<HistoryEntry, HISTORY_LEN, u8>;
+
 /// The history of every node of a table of `N`.
 #[derive(Debug)]
 pub struct History<const N: usize> {
-    rings: [Vec<HistoryEntry, HISTORY_LEN, u8>; N],
+    rings: [Ring; N],
+}
+
+/// The history of every node, to be looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Histories<'a>(&'a [Ring]);
+
+impl<'a> Histories<'a> {
+    /// The entries of the node in a place, the oldest first.
+    pub fn of(self, place: usize) -> impl Iterator<Item = &'a HistoryEntry> {
+        let ring = self.0.get(place).map_or(&[][..], |ring| &ring[..]);
+        let next = ring
+            .iter()
+            .map(|entry| entry.sequence)
+            .max()
+            .map_or(0, |last| last.wrapping_add(1));
+        (0..HISTORY_LEN as u32).rev().filter_map(move |back| {
+            let wanted = next.wrapping_sub(back + 1);
+            ring.iter().find(|entry| entry.sequence == wanted)
+        })
+    }
 }
 
 impl<const N: usize> Default for History<N> {
@@ -88,16 +111,12 @@ impl<const N: usize> History<N> {
 
     /// The entries of the node in a place, the oldest first.
     pub fn of(&self, place: usize) -> impl Iterator<Item = &HistoryEntry> {
-        let ring = self.rings.get(place).map_or(&[][..], |ring| &ring[..]);
-        let next = ring
-            .iter()
-            .map(|entry| entry.sequence)
-            .max()
-            .map_or(0, |last| last.wrapping_add(1));
-        (0..HISTORY_LEN as u32).rev().filter_map(move |back| {
-            let wanted = next.wrapping_sub(back + 1);
-            ring.iter().find(|entry| entry.sequence == wanted)
-        })
+        self.view().of(place)
+    }
+
+    /// All of it, to be looked at.
+    pub const fn view(&self) -> Histories<'_> {
+        Histories(&self.rings)
     }
 
     /// The number of the node's next entry.

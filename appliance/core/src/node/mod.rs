@@ -4,33 +4,31 @@
 //! and `agent`.
 
 use crate::Instant;
-use crate::interface::{PowerAction, PowerState, StoredConfigDrive};
+use crate::interface::Steps;
+use crate::interface::{PowerState, StoredConfigDrive};
 use crate::node::flags::Flags;
-use crate::power::PowerControl;
-use crate::provisioning::steps::Steps;
 use core::net::Ipv4Addr;
 use farrier_lifecycle::State;
 use farrier_protocol::message::{BootId, BootMode, Mac, NodeId, Progress};
 use farrier_protocol::server::Session;
 use farrier_protocol::ticket::Ticket;
-use heapless::{LenType, Vec};
-use serde::{Deserialize, Serialize};
+use heapless::Vec;
 
 pub mod flags;
 pub(crate) mod hardware;
 pub mod history;
+pub mod phase;
+pub mod power;
 pub mod reason;
 pub mod timeline;
 
-pub use history::{HISTORY_LEN, Happening, History, HistoryEntry};
+pub use crate::interface::{HardwareFeatures, InstanceInfo, NAME_LEN, String, cut};
+pub use history::{HISTORY_LEN, Happening, Histories, History, HistoryEntry};
+pub use phase::{AgentPhase, agent_phase, changes_in_use, deployed};
+pub use power::{PowerControl, PowerRequest};
 pub use reason::Reason;
 pub use timeline::{HOPS, Hop, Timeline};
 
-/// A text of at most `N` bytes, 255 at the most, with a length of one byte.
-pub type String<const N: usize> = heapless::String<N, u8>;
-
-/// Longest name of a node in bytes.
-pub const NAME_LEN: usize = 48;
 /// Most interfaces of one node.
 pub const MAX_MACS: usize = 8;
 /// Longest text of an error in bytes; longer ones are cut.
@@ -44,24 +42,6 @@ pub const DRIVER_VALUE_LEN: usize = 40;
 /// An agent that was not heard for so long is taken for gone, in
 /// milliseconds.
 pub const AGENT_SILENT_MILLIS: u64 = 90_000;
-
-/// What a node's next deployment shall bring.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct InstanceInfo {
-    /// The image's name; empty for none.
-    pub image_source: String<64>,
-    /// A name for people; empty for none.
-    pub display_name: String<NAME_LEN>,
-    /// The instance's UUID, where the operator gave one.
-    pub instance_uuid: Option<NodeId>,
-}
-
-/// What an operator wants of a machine's power, until it was seen to be so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PowerRequest {
-    /// What the power shall do.
-    pub action: PowerAction,
-}
 
 /// What an order is for; the exact task is made when it is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,11 +87,11 @@ pub struct Boot {
     pub ticket: Option<Ticket>,
     /// The session that used the ticket up.
     pub session: Option<Session>,
-    /// Tells a repeated handshake from another one.
+    /// Distinguishes a repeated handshake from another one.
     pub init_digest: [u8; 16],
     /// Verifies the agent's statements.
     pub boot_key: [u8; 32],
-    /// How the firmware started the ramdisk, as the agent says.
+    /// How the firmware started the ramdisk, as the agent reports.
     pub mode: Option<BootMode>,
     /// The agent has reported the hardware in this boot.
     pub inspected: bool,
@@ -211,25 +191,6 @@ impl Architecture {
     }
 }
 
-bitflags::bitflags! {
-    /// Hardware that flavors ask for. The bits stand in records.
-    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-    pub struct HardwareFeatures: u8 {
-        /// A disk that spins.
-        const HDD = 1;
-        /// A disk that does not spin.
-        const SSD = 2;
-        /// A disk behind NVMe.
-        const NVME = 4;
-        /// An InfiniBand interface.
-        const INFINIBAND = 8;
-        /// An Ethernet interface that can do RDMA (RoCE).
-        const ROCE = 16;
-        /// A TPM 2.0.
-        const TPM2 = 32;
-    }
-}
-
 /// Quantities of a node's hardware, from its last inspection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hardware {
@@ -259,7 +220,7 @@ pub struct Node {
     pub name: String<NAME_LEN>,
     /// Its interfaces; the first is the one that it was discovered by.
     pub macs: Vec<Mac, MAX_MACS, u8>,
-    /// SMBIOS UUID, as DHCP option 97 or the agent tells it; zero for none.
+    /// SMBIOS UUID, from DHCP option 97 or the agent; zero for none.
     pub system_uuid: [u8; 16],
     /// Its provision state.
     pub state: State,
@@ -299,14 +260,14 @@ pub struct Node {
     /// The steps of the present work that are still to come; empty where
     /// the state implies them.
     pub steps: Steps,
-    /// Its traits, by their places in the vocabulary.
+    /// Its traits, a bit each, by their numbers in the string pool.
     pub traits: u32,
     /// Traits that its allocation asked for.
     pub wanted: u32,
-    /// Its resource class, by its place in the vocabulary plus 1; 0 for
+    /// Its resource class, by its number in the string pool plus 1; 0 for
     /// none.
     pub class: u8,
-    /// Fingerprint of its serial number; 0 for none that tells it apart.
+    /// Fingerprint of its serial number; 0 for none that is its own.
     pub serial: u32,
 }
 
@@ -397,31 +358,8 @@ impl Node {
     /// Puts a text into `last_error`, cut to what fits.
     pub fn set_error(&mut self, text: core::fmt::Arguments<'_>) {
         self.last_error.clear();
-        let mut cut = Cut(&mut self.last_error);
+        let mut cut = crate::interface::Cut(&mut self.last_error);
         // `Cut` never fails.
         let _never = core::fmt::write(&mut cut, text);
     }
-}
-
-/// Writes as much as fits and drops the rest.
-struct Cut<'a, L: LenType, const N: usize>(&'a mut heapless::String<N, L>);
-
-impl<L: LenType, const N: usize> core::fmt::Write for Cut<'_, L, N> {
-    fn write_str(&mut self, s: &str) -> core::fmt::Result {
-        for c in s.chars() {
-            if self.0.push(c).is_err() {
-                break;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Makes a bounded string out of a text, cut at a character where it is too
-/// long.
-pub fn cut<const N: usize, L: LenType>(text: &str) -> heapless::String<N, L> {
-    let mut out = heapless::String::new();
-    // `Cut` never fails.
-    let _never = core::fmt::Write::write_str(&mut Cut(&mut out), text);
-    out
 }

@@ -1,12 +1,10 @@
-//! What of the rack is durable: the records, the one write path, and the one
-//! restore.
+//! What of the rack is durable, as records; the table of nodes, which no step
+//! changes without a record; and how a change is noticed. The rack's write path
+//! and its restore are in `rack`.
 
-mod apply;
+mod fingerprint;
 mod nodes;
-mod parts;
 pub mod record;
-mod restore;
-mod write;
 
-pub(crate) use nodes::Nodes;
-pub(crate) use write::{Before, MAX_TOUCHED};
+pub(crate) use fingerprint::{Before, FINGERPRINTS, Fingerprint, Fingerprints};
+pub(crate) use nodes::{Nodes, Touched};

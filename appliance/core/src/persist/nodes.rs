@@ -3,8 +3,7 @@
 //! was before, or as [`Volatile`], which reaches nothing that has a record.
 
 use crate::interface::{Instant, NetworkId, PowerState};
-use crate::node::{Node, Timeline};
-use crate::power::PowerControl;
+use crate::node::{Node, PowerControl, Timeline};
 use core::net::Ipv4Addr;
 use farrier_protocol::message::Progress;
 use farrier_protocol::server::Session;
@@ -13,7 +12,14 @@ use heapless::Vec;
 /// The right to change one node within the present step. The step writes the
 /// records that differ when it ends.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Touched(pub(super) usize);
+pub(crate) struct Touched(usize);
+
+impl Touched {
+    /// For the write path alone, once it keeps what the node was before.
+    pub(crate) const fn kept(before: &super::Before) -> Self {
+        Touched(before.index)
+    }
+}
 
 /// At most `N` nodes, each in a place of its own.
 #[derive(Debug)]
@@ -63,7 +69,7 @@ impl<const N: usize> Nodes<N> {
     }
 
     /// All nodes, for a restore: what it changes comes from records.
-    pub(super) fn restored(&mut self) -> &mut Vec<Node, N> {
+    pub(crate) fn restored(&mut self) -> &mut Vec<Node, N> {
         &mut self.0
     }
 }

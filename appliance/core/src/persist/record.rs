@@ -1,12 +1,12 @@
-//! What the brain writes down before it has effects.
+//! Records: what the rack makes durable before it has effects.
 //!
 //! A record is `postcard` of an append-only enum: variants and fields are
 //! never reordered. The glue hands it to a store behind a trait and makes
 //! it durable before it carries out what follows in the same step.
 
-use crate::allocation::Requirements;
 use crate::interface::Effects;
-use crate::ipam::Network;
+use crate::interface::{Network, Requirements};
+use crate::ipam::Entry;
 use crate::node::Reason;
 use core::net::Ipv4Addr;
 use farrier_lifecycle::State;
@@ -76,18 +76,18 @@ pub enum Record<'a> {
         /// The bits of [`crate::provisioning::steps::Steps`].
         steps: u32,
     },
-    /// A word of the vocabulary has a place.
+    /// A trait or a resource class has a number.
     Trait {
         /// The place.
         place: u8,
-        /// The word; empty where the place is free again.
+        /// The trait; empty where the number is free again.
         name: &'a str,
     },
     /// A node is of another kind.
     Traits {
         /// The node.
         node: NodeId,
-        /// Its traits, by places in the vocabulary.
+        /// Its traits, a bit each.
         traits: u32,
         /// Its resource class, by its place plus 1.
         class: u8,
@@ -106,7 +106,7 @@ pub enum Record<'a> {
         /// Its place.
         place: u8,
     },
-    /// What tells the machine of a node from others.
+    /// What identifies the machine of a node.
     Identity {
         /// The node.
         node: NodeId,
@@ -172,7 +172,7 @@ pub enum Record<'a> {
         boot: BootId,
         /// Verifies its statements.
         boot_key: [u8; 32],
-        /// Tells its handshake from another one.
+        /// Distinguishes its handshake from another one.
         digest: [u8; 16],
         /// How the firmware started it: 0 for BIOS, 1 for UEFI.
         mode: u8,
@@ -270,7 +270,7 @@ pub enum Record<'a> {
     RequestedTraits {
         /// The node.
         node: NodeId,
-        /// By places in the vocabulary.
+        /// A bit each.
         wanted: u32,
     },
     /// An address was given to a client or prolonged.
@@ -288,10 +288,10 @@ pub enum Record<'a> {
     LeaseEnded {
         /// The address.
         address: Ipv4Addr,
-        /// Its client found a stranger there: nobody may have it for a while.
+        /// Its client declined it: it is quarantined for a while.
         declined: bool,
     },
-    /// A slot of the address book has this address, and no other one.
+    /// A slot of the reservations has this address, and no other one.
     Reservation {
         /// The slot.
         slot: u16,
@@ -303,7 +303,7 @@ pub enum Record<'a> {
         address: Ipv4Addr,
         /// Whether it was named, and not picked out of the pool.
         named: bool,
-        /// It is nobody's, and may not be given to anybody for a while.
+        /// It was released, and is given to no other interface for a while.
         quarantined: bool,
     },
     /// What an operator wants of a machine's power: the number of
@@ -338,8 +338,20 @@ pub enum Record<'a> {
 }
 
 impl Record<'_> {
+    /// The record of a reservation.
+    pub(crate) fn of_reservation(entry: &Entry) -> Record<'static> {
+        Record::Reservation {
+            slot: entry.slot(),
+            network: entry.network,
+            mac: entry.mac,
+            address: entry.address,
+            named: entry.is_named(),
+            quarantined: !entry.is_held(),
+        }
+    }
+
     /// Whether a node that was just restored is like this already.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         match *self {
             Record::Name { name: text, .. }
             | Record::Instance { image: text, .. }

@@ -8,32 +8,15 @@
 use crate::interface::{
     Effects, Instant, NetworkId, Operation, OperationError, OperationId, PowerAction, PowerState,
 };
+use crate::node::agent_phase;
 use crate::node::flags::Flags;
-use crate::node::{Node, PowerRequest};
-use crate::provisioning::agent_phase;
+pub use crate::node::power::{
+    GRACE_MILLIS, OPERATION_MILLIS, REQUEST_MILLIS, SETTLE_MILLIS, SOFT_MILLIS,
+};
+use crate::node::{AGENT_SILENT_MILLIS, Node, PowerRequest};
 use crate::rack::{Rack, count, edit};
 use farrier_lifecycle::State;
 use farrier_protocol::message::NodeId;
-
-/// How long a driver may take to answer, in milliseconds.
-pub const OPERATION_MILLIS: u64 = 60_000;
-/// How long after a start of the appliance machines may show themselves before
-/// they are switched, in milliseconds: most of those that are waited for boot
-/// already.
-pub const GRACE_MILLIS: u64 = 20_000;
-/// How long a machine has after an operation to show itself before it is
-/// asked for once more, in milliseconds: large servers test themselves for
-/// minutes.
-pub const SETTLE_MILLIS: u64 = 600_000;
-/// How long a machine's own system has to follow a soft request, in
-/// milliseconds.
-pub const SOFT_MILLIS: u64 = 120_000;
-/// How long an operator's request stands that nothing was seen of, in
-/// milliseconds.
-pub const REQUEST_MILLIS: u64 = 1_800_000;
-/// The pause behind the first failure of a driver, in milliseconds; it
-/// doubles up to [`SETTLE_MILLIS`].
-const RETRY_MILLIS: u64 = 15_000;
 
 /// What a machine's power should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,72 +51,6 @@ pub struct Desired {
     pub network: NetworkId,
 }
 
-/// What is known of a node's power, and what is being done about it. None of
-/// it outlives a restart of the appliance.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct PowerControl {
-    /// When the present request was made, or found by a restart.
-    pub(crate) since: Instant,
-    /// When the power state was seen last.
-    pub(crate) seen: Instant,
-    /// The network that the machine's packets came by last.
-    pub(crate) network: NetworkId,
-    operation: Option<(OperationId, PowerAction, Instant)>,
-    /// Not before this time.
-    retry_at: Instant,
-    failures: u8,
-    /// A driver has carried out what restarts the machine.
-    restarted: bool,
-}
-
-impl PowerControl {
-    /// Before anything is known.
-    pub const NONE: PowerControl = PowerControl {
-        since: Instant::START,
-        seen: Instant::START,
-        network: NetworkId::PROVISIONING,
-        operation: None,
-        retry_at: Instant::START,
-        failures: 0,
-        restarted: false,
-    };
-
-    /// Another request: what was asked for before is over.
-    pub(crate) fn begin(&mut self, now: Instant) {
-        self.since = now;
-        self.operation = None;
-        self.retry_at = now;
-        self.failures = 0;
-        self.restarted = false;
-    }
-
-    /// The machine restarts by itself: it has this long to show itself.
-    pub(crate) fn hold_off(&mut self, until: Instant) {
-        self.operation = None;
-        self.retry_at = until;
-    }
-
-    /// The operation that a driver works on.
-    pub fn operation(&self) -> Option<OperationId> {
-        self.operation.map(|(id, ..)| id)
-    }
-
-    /// When the next operation is due, if one is needed.
-    fn due(&self) -> Instant {
-        match self.operation {
-            Some((_, _, deadline)) => deadline,
-            None => self.retry_at,
-        }
-    }
-
-    fn failed(&mut self, now: Instant, jitter: u64) {
-        let pause = RETRY_MILLIS << self.failures.min(6);
-        self.failures = self.failures.saturating_add(1);
-        self.operation = None;
-        self.retry_at = now.plus_millis(pause.min(SETTLE_MILLIS) + jitter);
-    }
-}
-
 /// What should be true of a node's machine. A function of the node's durable
 /// state; `now` tells only whether an agent answers.
 pub fn desired(node: &Node, now: Instant) -> Desired {
@@ -148,11 +65,12 @@ fn desired_power(node: &Node, now: Instant) -> DesiredPower {
     if node.is_vacant() || node.flags.contains(Flags::RECORDS_LOST) {
         return DesiredPower::Any;
     }
+    if cfg!(farrier_bug = "power-forced") && node.state == State::Active {
+        return DesiredPower::Started(node.since);
+    }
     let waits = agent_phase(node.state).is_some()
         && !node.boot.imaged
-        && !node.agent_is_live(now)
-        // Behind a restart of the appliance, the agent has its deadline.
-        && !(node.boot.session.is_some() && node.boot.heard.is_none() && !node.boot.left);
+        && agent_expected_until(node).is_none_or(|until| now >= until);
     if waits || node.state == State::Unrescuing {
         return DesiredPower::Started(node.since);
     }
@@ -168,8 +86,33 @@ fn desired_power(node: &Node, now: Instant) -> DesiredPower {
     }
 }
 
+/// Until when a node's agent counts as there although nothing is heard of it:
+/// for a while behind its last request, or behind a restart of the appliance
+/// that has restored its session. `None` where there is no session.
+fn agent_expected_until(node: &Node) -> Option<Instant> {
+    if node.boot.session.is_none() || node.boot.left {
+        return None;
+    }
+    let from = node.boot.heard.unwrap_or(node.power_control.since);
+    Some(from.plus_millis(AGENT_SILENT_MILLIS))
+}
+
+/// When a node that waits for its machine may need an operation that it does
+/// not need now: its agent falls silent, or the next hop of its boot is late.
+fn rechecked_at(node: &Node, now: Instant) -> Option<Instant> {
+    if agent_phase(node.state).is_none() || node.boot.imaged {
+        return None;
+    }
+    match agent_expected_until(node) {
+        Some(until) if until > now => Some(until),
+        _ => node.timeline.due(node.since).map(|(_, until)| until),
+    }
+    .filter(|at| *at > now)
+}
+
 pub(crate) fn boot_device(node: &Node) -> BootDevice {
     match node.state {
+        State::Active if cfg!(farrier_bug = "boots-again") => BootDevice::Network,
         // The tenant's machine. Nothing that it asks for may bring the
         // installer back.
         State::Active
@@ -247,7 +190,10 @@ pub(crate) fn wakes_at(node: &Node, now: Instant) -> Option<Instant> {
     let request = node
         .power_request
         .map(|_| node.power_control.since.plus_millis(REQUEST_MILLIS));
-    let operation = needed(node, now).map(|_| node.power_control.due());
+    let operation = match needed(node, now) {
+        Some(_) => Some(node.power_control.due()),
+        None => rechecked_at(node, now),
+    };
     match (request, operation) {
         (Some(request), Some(operation)) => Some(request.min(operation)),
         (request, operation) => request.or(operation),

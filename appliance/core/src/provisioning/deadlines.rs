@@ -5,7 +5,7 @@ use crate::interface::Instant;
 use crate::interface::{Effects, PowerState};
 use crate::node::Reason;
 use crate::node::{AGENT_SILENT_MILLIS, Hop, Node};
-use crate::provisioning::agent_phase;
+use crate::node::{AgentPhase, agent_phase};
 use crate::rack::{Rack, count, edit};
 
 /// The hop of its boot that a node's work waits for, and until when: the
@@ -35,7 +35,7 @@ fn awaited_since(node: &Node, now: Instant) -> Instant {
 /// before.
 pub(crate) fn wakes_at(node: &Node, now: Instant) -> Option<Instant> {
     let power = crate::power::wakes_at(node, now);
-    let needed = agent_phase(node.state) == Some(true) && !node.boot.imaged;
+    let needed = agent_phase(node.state) == Some(AgentPhase::Working) && !node.boot.imaged;
     let missed = match node.boot.heard {
         _ if !needed => None,
         Some(heard) => Some(heard.plus_millis(AGENT_SILENT_MILLIS)),
@@ -54,7 +54,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(crate) fn look_at_deadlines(&mut self, now: Instant, out: &mut Effects) {
         if let Some(index) = self.quarantined.checked_sub(1) {
             let node = self.nodes.get(index);
-            if node.is_some_and(|node| agent_phase(node.state) == Some(true)) {
+            if node.is_some_and(|node| agent_phase(node.state) == Some(AgentPhase::Working)) {
                 self.fail(now, index, Reason::RecordsLost, out);
             }
             self.write_quarantine(index, out);
@@ -74,7 +74,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             // come back.
             let proves = node.boot.session.is_some() && node.boot.heard.is_none();
             let over = node.deadline.is_some_and(|deadline| deadline <= now);
-            let silent = agent_phase(node.state) == Some(true)
+            let silent = agent_phase(node.state) == Some(AgentPhase::Working)
                 && !node.boot.imaged
                 && !node.agent_is_live(now)
                 && !proves;
@@ -102,7 +102,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         match missing.map(|(hop, _)| hop) {
             // There is a session in which nothing was heard: it is of before
             // a restart.
-            _ if agent_phase(node.state) == Some(true)
+            _ if agent_phase(node.state) == Some(AgentPhase::Working)
                 && node.boot.session.is_some()
                 && node.boot.heard.is_none() =>
             {

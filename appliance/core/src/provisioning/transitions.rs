@@ -1,5 +1,5 @@
-//! The life cycle: operators' verbs, and transitions. Deadlines are in
-//! `deadlines`, other wishes of operators in `operator`.
+//! The life cycle: verbs and transitions. Deadlines are in `deadlines`, other
+//! commands in the room of commands.
 //!
 //! Which transition exists is `farrier_lifecycle`'s business. Here stands
 //! what has to be true before one is taken, and what follows from it.
@@ -10,7 +10,9 @@ use crate::interface::StoredConfigDrive;
 use crate::interface::{CommandError, PowerState};
 use crate::node::Reason;
 use crate::node::flags::Flags;
-use crate::node::{Happening, InstanceInfo, Node, cut};
+use crate::node::{AgentPhase, Happening, InstanceInfo, Node, agent_phase, cut};
+use crate::persist::record::Record;
+use crate::power::network_is_confirmed;
 use crate::provisioning::steps::{Step, Steps};
 use crate::rack::{Rack, edit};
 use farrier_lifecycle::{Event, State, Verb};
@@ -19,19 +21,6 @@ use farrier_protocol::message::DiskId;
 /// Room that a deployment needs beside the image: config drive, alignment,
 /// and the second partition table.
 pub(crate) const DEPLOY_MARGIN: u64 = 66 * 1024 * 1024;
-
-/// Whether an agent has to do something in a state, and if so, whether the
-/// state is the one in which it works (`true`) or the one in which it is
-/// waited for (`false`).
-pub const fn agent_phase(state: State) -> Option<bool> {
-    match state {
-        State::Inspecting | State::Cleaning | State::Deploying | State::Servicing => Some(true),
-        State::InspectWait | State::CleanWait | State::WaitCallBack | State::ServiceWait => {
-            Some(false)
-        }
-        _ => None,
-    }
-}
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(crate) fn verb(
@@ -90,7 +79,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             {
                 return Err(CommandError::Maintenance);
             }
-            // Whoever cleans it has to know that nobody's system is on it.
+            // An operator must know first that no tenant's system is on it.
             Event::Provide | Event::Clean | Event::Delete
                 if flags.contains(Flags::RECORDS_LOST) =>
             {
@@ -145,7 +134,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 self.event(now, index, Event::Clean, reason, out);
                 self.advance(now, index, out);
             }
-            // No boot, no write: what runs there goes on running.
+            // No boot, no write: the tenant's system is left as it is.
             State::Adopting if live => {
                 node.last_error = cut("the deploy agent runs on the machine, no tenant's system");
                 self.event(now, index, Event::Fail, Reason::NothingToAdopt, out);
@@ -174,7 +163,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let Some(node) = self.nodes.get(index) else {
             return;
         };
-        let at_work = agent_phase(node.state) == Some(true);
+        let at_work = agent_phase(node.state) == Some(AgentPhase::Working);
         let reason = if node.power == PowerState::Off {
             Reason::PowerOnForNetwork
         } else {
@@ -262,8 +251,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    /// A node whose cleaning failed is nobody's until somebody has looked at
-    /// it, or another cleaning succeeds.
+    /// A node whose cleaning failed is in maintenance until an operator ends it,
+    /// or another cleaning succeeds.
     fn clean_failed(&mut self, index: usize) {
         let maintained = self
             .nodes
@@ -286,10 +275,22 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// The image is on the disk and proven, and the machine leaves the
     /// ramdisk for it.
-    pub fn deployed(&mut self, now: Instant, index: usize, reason: Reason, out: &mut Effects) {
+    pub(crate) fn deployed(
+        &mut self,
+        now: Instant,
+        index: usize,
+        reason: Reason,
+        out: &mut Effects,
+    ) {
         let Some(node) = edit!(self, index) else {
             return;
         };
+        // The evidence that the transition needs: the machine's packets come by
+        // the network that it should be on. Without it the deadline fails the
+        // state.
+        if !network_is_confirmed(node, now) {
+            return;
+        }
         node.boot.imaged = false;
         if matches!(node.state, State::WaitCallBack | State::ServiceWait) {
             self.event(now, index, Event::Resume, reason, out);
@@ -337,31 +338,29 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             .min_by_key(|disk| disk.size)
     }
 
-    /// Notes an error without changing the state: something to look at.
-    pub(crate) fn warn(&mut self, index: usize, text: &str) {
+    /// The tenant's use is over: the node belongs to no instance and no
+    /// allocation any more.
+    pub(crate) fn end_instance(&mut self, index: usize) {
+        self.deallocated(index);
         if let Some(node) = edit!(self, index) {
-            node.last_error = cut(text);
+            node.instance = InstanceInfo::default();
         }
     }
-}
 
-/// The image of a machine that is deployed or being deployed stays what it
-/// is.
-pub fn changes_in_use(node: &Node, info: &InstanceInfo) -> bool {
-    let in_use = node.state.is_busy()
-        || deployed(node.state) && !matches!(node.state, State::DeployFailed | State::Error);
-    let other = info.instance_uuid != node.instance.instance_uuid;
-    in_use && (other || info.image_source != node.instance.image_source)
-        || other && node.flags.contains(Flags::ALLOCATED)
-}
-
-/// Whether a tenant's system is on the machine's disk, or is on its way
-/// there, or its leftovers were not erased yet.
-pub const fn deployed(state: State) -> bool {
-    matches!(state.target(), Some(State::Active | State::Rescue))
-        && !matches!(state, State::Adopting | State::AdoptFailed)
-        || matches!(
-            state,
-            State::Active | State::Rescue | State::Deleting | State::Error
-        )
+    /// The tenant's use of a node is over: addresses out of tenants' pools
+    /// go back.
+    pub(crate) fn end_tenant(&mut self, now: Instant, index: usize, out: &mut Effects) {
+        let rest = self.config.lease_secs;
+        if let Some(node) = self.nodes.get(index)
+            && self.ipam.end_tenant(now, &node.macs, rest) > 0
+        {
+            // Each by itself as well: a restart may not know the node's
+            // interfaces yet when it reads this.
+            for entry in self.ipam.entries() {
+                if !entry.is_held() && node.macs.contains(&entry.mac) {
+                    Record::of_reservation(entry).emit(out);
+                }
+            }
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! StringPool of operators that most nodes don't have: reasons, driver info,
-//! names of allocations, the words of traits and resource classes.
+//! The string pool: texts that most nodes do not have. Reasons, driver info,
+//! names of allocations, traits and resource classes.
 //!
 //! A field of its greatest length in every node would cost ten times the
 //! memory that a rack ever uses. So they lie behind each other in one arena,
@@ -7,6 +7,9 @@
 //! means. A text that finds no room is refused, and what was there stays.
 
 pub mod traits;
+
+pub use crate::interface::KeyValues;
+use crate::interface::{AdminFlag, BETWEEN};
 
 /// Bytes of the arena.
 pub const STRING_POOL_LEN: usize = farrier_sizes::STRING_POOL;
@@ -31,11 +34,11 @@ pub enum Kind {
     AllocationName,
     /// The resource class or the flavor that the allocation asked for.
     AllocationClass,
-    /// A word of the vocabulary: a trait or a resource class.
+    /// A trait or a resource class.
     Trait(u8),
     /// The name of a flavor.
     Flavor(u8),
-    /// The name of a network of the address book.
+    /// The name of a network.
     Network(u8),
 }
 
@@ -56,32 +59,44 @@ impl Kind {
     }
 }
 
-/// Keys and values, each with a zero behind it: how lists of texts are handed
-/// over without a table of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct KeyValues<'a>(pub &'a str);
-
-impl<'a> KeyValues<'a> {
-    /// All pairs, in their order.
-    pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let mut parts = self.0.split_terminator(BETWEEN);
-        core::iter::from_fn(move || Some((parts.next()?, parts.next()?)))
-    }
-
-    /// The values of a key.
-    pub fn all<'k>(self, key: &'k str) -> impl Iterator<Item = &'a str> + use<'a, 'k> {
-        let found = self.iter().filter(move |(known, _)| *known == key);
-        found.map(|(_, value)| value)
+impl AdminFlag {
+    /// The kind of its reason.
+    pub const fn reason(self) -> Kind {
+        match self {
+            Self::Maintenance => Kind::MaintenanceReason,
+            Self::Protected => Kind::ProtectedReason,
+            Self::Retired => Kind::RetiredReason,
+        }
     }
 }
+
+/// The name of the provisioning network in the API.
+pub const PROVISIONING_NAME: &str = "provisioning";
+
+impl StringPool {
+    /// The name of a network.
+    pub fn network(&self, place: u8) -> &str {
+        match place {
+            PROVISIONING_NETWORK => PROVISIONING_NAME,
+            place => self.get(usize::from(RACK), Kind::Network(place)),
+        }
+    }
+
+    /// The place of the network of that name.
+    pub fn find_network(&self, name: &str) -> Option<u8> {
+        (PROVISIONING_NETWORK..=farrier_sizes::NETWORKS as u8)
+            .find(|place| !name.is_empty() && self.network(*place) == name)
+    }
+}
+
+/// The place of the provisioning network.
+pub(crate) const PROVISIONING_NETWORK: u8 = 0;
 
 /// The arena has no room for a text, or the text is longer than
 /// [`TEXT_MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
-/// Between the key and the value of a pair: no text may hold it.
-const BETWEEN: char = '\0';
 const HEAD: usize = 3;
 
 /// The arena.

@@ -1,39 +1,37 @@
-//! The vocabulary: traits and resource classes, each kept once for the whole
-//! rack and known to nodes by its place.
+//! The interner of traits and resource classes, each kept once for the whole
+//! rack and named by nodes by its number.
 
 use crate::interface::CommandError;
-use crate::interface::Effects;
-use crate::node::Node;
-use crate::node::flags::Flags;
-use crate::persist::record::Record;
-use crate::rack::{Rack, edit};
 use crate::strings::{Kind, RACK, StringPool};
 
-/// Most words. Traits of a node are a set of bits in one `u32`.
+/// Most traits and resource classes. Traits of a node are a set of bits in one `u32`.
 pub const MAX_TRAITS: u8 = 32;
-/// Longest word in bytes.
+/// Longest trait or resource class in bytes.
 pub const TRAIT_LEN: usize = 64;
 
 impl StringPool {
-    /// The word in that place; empty where there is none.
+    /// The trait of that number; empty where there is none.
     pub fn word(&self, place: u8) -> &str {
         self.get(usize::from(RACK), Kind::Trait(place))
     }
 
-    /// The place of a word.
+    /// The number of a trait.
     pub fn find_trait(&self, word: &str) -> Option<u8> {
         (0..MAX_TRAITS).find(|place| !word.is_empty() && self.word(*place) == word)
     }
 
-    /// The words of a set, in the order of their places.
+    /// The traits of a set, in the order of their numbers.
     pub fn words(&self, set: u32) -> impl Iterator<Item = &str> {
         (0..MAX_TRAITS)
             .filter(move |place| set >> place & 1 == 1)
             .map(|place| self.word(place))
     }
 
-    /// How much of the arena a word would take: nothing where it is there
-    /// already. The error says why it can't be kept.
+    /// How many bytes of the pool a trait would take: 0 where it is there
+    /// already.
+    ///
+    /// # Errors
+    /// Why it can't be kept.
     pub fn room_for(&self, word: &str) -> Result<usize, CommandError> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
         if word.is_empty() || word.len() > TRAIT_LEN || !word.bytes().all(allowed) {
@@ -48,7 +46,7 @@ impl StringPool {
         Ok(StringPool::cost(word.len()))
     }
 
-    /// How many more words the vocabulary takes.
+    /// How many more traits and classes there is room for.
     pub fn free_traits(&self) -> usize {
         let places = 0..MAX_TRAITS;
         places.filter(|place| self.word(*place).is_empty()).count()
@@ -57,96 +55,5 @@ impl StringPool {
     /// The resource class of that number (a place plus 1); empty for 0.
     pub fn class(&self, number: u8) -> &str {
         number.checked_sub(1).map_or("", |place| self.word(place))
-    }
-}
-
-impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
-    /// The place of a word, which gets one where it has none.
-    pub(crate) fn intern(&mut self, word: &str, out: &mut Effects) -> Result<u8, CommandError> {
-        self.texts.room_for(word)?;
-        if let Some(place) = self.texts.find_trait(word) {
-            return Ok(place);
-        }
-        let free = (0..MAX_TRAITS).find(|place| self.texts.word(*place).is_empty());
-        let place = free.ok_or(CommandError::TraitsFull)?;
-        self.texts
-            .set(usize::from(RACK), Kind::Trait(place), word)?;
-        Record::Trait { place, name: word }.emit(out);
-        Ok(place)
-    }
-
-    /// Forgets words that nothing uses any more.
-    pub(crate) fn sweep_traits(&mut self, out: &mut Effects) {
-        for place in 0..MAX_TRAITS {
-            let bit = 1 << place;
-            let used =
-                |node: &Node| (node.traits | node.wanted) & bit != 0 || node.class == place + 1;
-            let needed = self.flavors.iter().any(|f| f.need.uses(place));
-            if !needed
-                && !self.nodes.iter().any(used)
-                && !self.texts.word(place).is_empty()
-                // Removing always fits.
-                && self.texts.set(usize::from(RACK), Kind::Trait(place), "").is_ok()
-            {
-                Record::Trait { place, name: "" }.emit(out);
-            }
-        }
-    }
-
-    /// Gives a node a trait, or takes it away; an empty name takes away all.
-    pub(crate) fn set_trait(
-        &mut self,
-        index: usize,
-        word: &str,
-        on: bool,
-        out: &mut Effects,
-    ) -> Result<(), CommandError> {
-        let bit = match (self.texts.find_trait(word), on) {
-            (_, false) if word.is_empty() => u32::MAX,
-            (Some(place), _) => 1 << place,
-            (None, true) => 1 << self.intern(word, out)?,
-            (None, false) => 0,
-        };
-        let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
-        if on {
-            node.traits |= bit;
-        } else {
-            node.traits &= !bit;
-        }
-        self.sweep_traits(out);
-        Ok(())
-    }
-
-    /// Gives a node these traits and no others, by their places.
-    pub(crate) fn replace_traits(
-        &mut self,
-        index: usize,
-        traits: u32,
-        out: &mut Effects,
-    ) -> Result<(), CommandError> {
-        let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
-        node.traits = traits;
-        self.sweep_traits(out);
-        Ok(())
-    }
-
-    /// Gives a node its resource class; empty for none.
-    pub(crate) fn set_class(
-        &mut self,
-        index: usize,
-        word: &str,
-        out: &mut Effects,
-    ) -> Result<(), CommandError> {
-        let class = match word {
-            "" => 0,
-            word => self.intern(word, out)? + 1,
-        };
-        let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
-        if node.flags.contains(Flags::ALLOCATED) && node.class != class {
-            return Err(CommandError::Associated);
-        }
-        node.class = class;
-        self.sweep_traits(out);
-        Ok(())
     }
 }

@@ -31,12 +31,15 @@ fn a_static_address_is_its_owners_alone() {
     // The machine gets it at every door, and its node is known by it.
     let lease = lab.dhcp(5, ipxe).unwrap();
     assert_eq!(lease.address, std::net::Ipv4Addr::new(172, 22, 0, 5));
-    assert!(matches!(lab.open(lease.address, "boot.ipxe"), Did::Text(_)));
+    assert!(matches!(
+        lab.open(lease.address, "boot.ipxe"),
+        Served::Text(_)
+    ));
     let other = lab.dhcp(6, ipxe).unwrap();
     assert_ne!(other.address, lease.address);
 
     let list = get(&mut lab, "/farrier/v1/addresses");
-    let node = lab.rack.find_by_mac(mac_of(5)).unwrap();
+    let node = lab.rack().find_by_mac(mac_of(5)).unwrap();
     assert_eq!(
         list["addresses"],
         json!([{"address": "172.22.0.5", "network": "provisioning",

@@ -4,9 +4,10 @@
 use crate::api_rig::{call, id, put};
 use crate::common::*;
 use farrier_core::Command;
+use farrier_core::interface::NodePatch;
 use farrier_core::node::flags::{AdminFlag, Flags};
 use farrier_core::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, MAX_DRIVER_INFO};
-use farrier_core::strings::TEXT_MAX;
+use farrier_core::strings::{KeyValues, TEXT_MAX};
 use farrier_lifecycle::{State, Verb};
 
 fn has(lab: &Lab, flags: Flags) -> bool {
@@ -16,17 +17,14 @@ fn has(lab: &Lab, flags: Flags) -> bool {
 /// A node whose cleaning has failed, with an agent that would do better now.
 fn clean_failed() -> (Lab, Agent) {
     let mut lab = Lab::new();
-    let hands = Hands {
-        withhold_certificate: true,
-        ..Hands::with_disks(&[8 * GIB])
-    };
-    let mut agent = lab.start_agent(1, hands);
+    let scripted = ScriptedAgent::with_disks(&[8 * GIB]).behaving(Behaviour::WithholdsCertificate);
+    let mut agent = lab.start_agent(1, scripted);
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 10);
     assert_eq!(lab.state(0), State::CleanFailed);
     assert!(has(&lab, Flags::MAINTENANCE.union(Flags::CLEAN_FAULT)));
-    agent.driver.handler_mut().withhold_certificate = false;
+    agent.driver.handler_mut().behaviour = Behaviour::Honest;
     lab.verb(0, Verb::Manage).unwrap();
     (lab, agent)
 }
@@ -61,7 +59,7 @@ fn a_clean_fault_ends_with_steps_that_erase_and_with_no_others() {
         assert_eq!(put(&mut lab, &node, &body).status, 202);
         lab.run(&mut agent, 20);
         if lab.state(0) == State::CleanWait {
-            let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+            let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
             lab.run(&mut agent, 20);
         }
         assert_eq!(lab.state(0), State::Manageable);
@@ -124,20 +122,20 @@ fn reasons_have_a_longest_length() {
 #[test]
 fn work_that_has_ended_well_may_restart_as_often_again() {
     let mut lab = Lab::new();
-    lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.verb(0, Verb::Manage).unwrap();
     for verb in [Verb::Inspect, Verb::Provide] {
         lab.verb(0, verb).unwrap();
         lab.boot(1);
         assert_eq!(lab.node(0).attempts, 1);
-        let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+        let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
         lab.run(&mut agent, 20);
         assert_eq!(lab.node(0).attempts, 0, "{verb}");
     }
     assert_eq!(lab.state(0), State::Available);
     lab.set_image(0, "debian12").unwrap();
     lab.verb(0, Verb::Active).unwrap();
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 20);
     assert_eq!((lab.state(0), lab.node(0).attempts), (State::Active, 0));
 }
@@ -155,7 +153,10 @@ fn a_name_that_could_be_an_identity_is_none() {
         ("a b", false),
         ("", true),
     ] {
-        let set = lab.operator(Command::RenameNode { node, name });
+        let set = lab.operator(Command::PatchNode {
+            node,
+            patch: NodePatch::name(name),
+        });
         assert_eq!(set.is_ok(), fits, "{name}");
     }
 }
@@ -165,8 +166,11 @@ fn a_node_has_a_few_facts_for_drivers() {
     let mut lab = Lab::new();
     lab.dhcp(1, ipxe);
     let node = lab.node(0).id;
-    let mut set =
-        |key: &str, value: &str| lab.operator(Command::SetDriverInfo { node, key, value });
+    let mut set = |key: &str, value: &str| {
+        let pairs = format!("driver_info/{key}\0{value}\0");
+        let patch = NodePatch::driver_info(KeyValues(&pairs));
+        lab.operator(Command::PatchNode { node, patch })
+    };
     let (key, value) = (
         "k".repeat(DRIVER_KEY_LEN + 1),
         "v".repeat(DRIVER_VALUE_LEN + 1),
@@ -232,7 +236,12 @@ fn all_traits_go_at_once() {
 fn an_allocated_node_keeps_its_class() {
     let (mut lab, _agent) = available_with(&[8 * GIB]);
     let node = lab.node(0).id;
-    let class = |lab: &mut Lab, name| lab.operator(Command::SetResourceClass { node, name });
+    let class = |lab: &mut Lab, name| {
+        lab.operator(Command::PatchNode {
+            node,
+            patch: NodePatch::resource_class(name),
+        })
+    };
     class(&mut lab, "metal").unwrap();
     lab.operator(Command::Allocate(farrier_core::interface::Allocate {
         id: farrier_protocol::message::NodeId([5; 16]),
@@ -254,8 +263,11 @@ fn a_trait_that_an_allocation_asked_for_keeps_its_name() {
     let set = |lab: &mut Lab, name, on| lab.operator(Command::SetTrait { node, name, on });
     set(&mut lab, "GPU", true).unwrap();
     let name = "metal";
-    lab.operator(Command::SetResourceClass { node, name })
-        .unwrap();
+    lab.operator(Command::PatchNode {
+        node,
+        patch: NodePatch::resource_class(name),
+    })
+    .unwrap();
     lab.operator(Command::Allocate(farrier_core::interface::Allocate {
         id: farrier_protocol::message::NodeId([5; 16]),
         name: "",
@@ -267,8 +279,8 @@ fn a_trait_that_an_allocation_asked_for_keeps_its_name() {
     assert_eq!(lab.node(0).wanted, lab.node(0).traits);
     // Words that nobody uses are forgotten with every change.
     set(&mut lab, "FAST", true).unwrap();
-    assert!(lab.rack.texts().find_trait("GPU").is_some());
+    assert!(lab.rack().texts().find_trait("GPU").is_some());
     // Also when only the allocation still knows it.
     set(&mut lab, "GPU", false).unwrap();
-    assert!(lab.rack.texts().find_trait("GPU").is_some());
+    assert!(lab.rack().texts().find_trait("GPU").is_some());
 }

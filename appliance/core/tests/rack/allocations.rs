@@ -19,11 +19,8 @@ fn three() -> Lab {
         ),
     ];
     for (mac, gib, nics) in machines {
-        let hands = Hands {
-            nics,
-            ..Hands::with_disks(&[gib * GIB])
-        };
-        let mut agent = lab.start_agent(mac, hands);
+        let scripted = ScriptedAgent::with_disks(&[gib * GIB]).with_nics(&nics);
+        let mut agent = lab.start_agent(mac, scripted);
         let index = usize::from(mac) - 1;
         lab.verb(index, Verb::Manage).unwrap();
         lab.verb(index, Verb::Provide).unwrap();
@@ -149,7 +146,7 @@ fn an_allocation_gets_the_smallest_that_fits_and_nobody_else_gets_it() {
     assert_eq!(second.body["traits"], json!(["CUSTOM_FAST"]));
     let none = post(&mut lab, "/v1/allocations", ask("gold", "x"));
     assert_eq!(none.status, 409);
-    assert!(none.fault().contains("No available node"));
+    assert!(none.fault().contains("no available node"));
 
     // Nobody gets what is in maintenance.
     let third = id(&lab, 2);
@@ -207,7 +204,7 @@ fn releasing_ends_the_allocation_and_cleans() {
     let target = format!("/v1/nodes/{}", id(&lab, 0));
     let image = r#"[{"op":"add","path":"/instance_info/image_source","value":"debian12"}]"#;
     assert_eq!(call(&mut lab, "PATCH", &target, image).status, 200);
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.verb(0, Verb::Active).unwrap();
     lab.run(&mut agent, 30);
     assert_eq!(lab.state(0), State::Active, "{}", lab.node(0).last_error);

@@ -4,7 +4,7 @@
 use crate::api_rig::{get, rack};
 use crate::common::*;
 use farrier_core::Command;
-use farrier_core::interface::PowerState;
+use farrier_core::interface::{NewNode, NodePatch, PowerState};
 use farrier_core::node::MAX_MACS;
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::NodeId;
@@ -15,20 +15,16 @@ use farrier_protocol::message::NodeId;
 fn under_another_name(shape: impl Fn(&mut Lab)) -> (Lab, usize) {
     let mut lab = Lab::new();
     let node = NodeId([5; 16]);
-    let (name, serial) = ("", "");
-    lab.operator(Command::CreateNode { node, name, serial })
+    lab.operator(Command::CreateNode(NewNode::new(node)))
         .unwrap();
     let mac = mac_of(1);
     lab.operator(Command::CreatePort { node, mac }).unwrap();
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Adopt).unwrap();
     shape(&mut lab);
-    let mut hands = Hands {
-        uuid: Some(UUID),
-        ..Hands::with_disks(&[8 * GIB])
-    };
-    hands.nics = vec![nic(2, "e1000e", 1000), nic(1, "e1000e", 1000)];
-    let mut agent = lab.start_agent(2, hands);
+    let mut scripted = ScriptedAgent::with_disks(&[8 * GIB]).with_uuid(UUID);
+    scripted = scripted.with_nics(&vec![nic(2, "e1000e", 1000), nic(1, "e1000e", 1000)]);
+    let mut agent = lab.start_agent(2, scripted);
     lab.verb(1, Verb::Manage).unwrap();
     lab.verb(1, Verb::Provide).unwrap();
     lab.run(&mut agent, 30);
@@ -42,7 +38,7 @@ fn the_disks_of_a_machine_that_was_adopted_are_not_erased_under_another_name() {
     assert_eq!(lab.state(other), State::CleanFailed);
     let error = lab.node(other).last_error.as_str();
     assert!(error.contains("another node says"), "{error}");
-    assert_eq!(lab.rack.counters().identity_conflicts, 1);
+    assert_eq!(lab.rack().counters().identity_conflicts, 1);
 }
 
 #[test]
@@ -90,16 +86,13 @@ const UUID: [u8; 16] = [1; 16];
 
 /// An agent on the machine of that UUID, behind another interface.
 fn comes_by(lab: &mut Lab, mac: u8) -> Agent {
-    let hands = Hands {
-        uuid: Some(UUID),
-        ..Hands::with_disks(&[8 * GIB])
-    };
-    lab.start_agent(mac, hands)
+    let scripted = ScriptedAgent::with_disks(&[8 * GIB]).with_uuid(UUID);
+    lab.start_agent(mac, scripted)
 }
 
 /// How many nodes there are.
 fn known(lab: &Lab) -> usize {
-    let nodes = lab.rack.nodes().iter();
+    let nodes = lab.rack().nodes().iter();
     nodes.filter(|node| !node.is_vacant()).count()
 }
 
@@ -121,7 +114,7 @@ fn a_tenants_machine_goes_back_to_its_own_disk() {
     assert!(script.contains("sanboot"), "{script}");
     lab.restart(0);
     assert_eq!(lab.node(0).macs, [mac_of(1), mac_of(2)]);
-    assert_eq!(lab.rack.counters().identity_conflicts, 0);
+    assert_eq!(lab.rack().counters().identity_conflicts, 0);
 }
 
 #[test]
@@ -162,7 +155,11 @@ fn nodes_that_somebody_has_touched_stay() {
     lab.boot(2);
     let node = lab.node(1).id;
     let name = "mine";
-    lab.operator(Command::RenameNode { node, name }).unwrap();
+    lab.operator(Command::PatchNode {
+        node,
+        patch: NodePatch::name(name),
+    })
+    .unwrap();
     comes_by(&mut lab, 2);
     assert_eq!(known(&lab), 2);
     // Of two that nobody has touched, the inventory decides.
@@ -176,11 +173,8 @@ fn nodes_that_somebody_has_touched_stay() {
     lab.pass(100);
     let before = known(&lab);
     let uuid = lab.node(0).system_uuid;
-    let hands = Hands {
-        uuid: Some(uuid),
-        ..Hands::default()
-    };
-    lab.start_agent(9, hands);
+    let scripted = ScriptedAgent::with_disks(&[]).with_uuid(uuid);
+    lab.start_agent(9, scripted);
     assert_eq!(known(&lab), before);
     assert!(get(&mut lab, "/v1/nodes")["nodes"].is_array());
 }

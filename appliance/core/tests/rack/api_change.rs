@@ -14,7 +14,7 @@ fn verbs() {
     assert_eq!(reply.status, 400);
     assert_eq!(
         reply.fault(),
-        "The requested action \"active\" can not be performed while the node is in state \
+        "Node rack-1: the requested action \"active\" can not be performed while the node is in state \
          \"manageable\". Possible: provide, inspect, clean, adopt."
     );
     let reply = put(&mut lab, "rack-1", r#"{"target": "fly"}"#);
@@ -25,7 +25,7 @@ fn verbs() {
         ("7", "not an object"),
         ("{\"target\":", "ends in its middle"),
         ("", "ends in its middle"),
-        (r#"{"target": 7}"#, "a string"),
+        (r#"{"target": 7}"#, "not a string"),
         (
             r#"{"target": "provide", "target": "manage"}"#,
             "two targets",
@@ -120,7 +120,7 @@ fn deploying_with_a_config_drive() {
                 );
                 let reply = exchange(&mut lab, request.as_bytes(), cut, REPLY_BUFFER);
                 assert_eq!(reply.status, 202, "{}", reply.body);
-                assert_eq!(String::from_utf8(reply.drive).unwrap(), kept);
+                assert_eq!(config_drive(&lab, 0).unwrap(), kept.as_bytes());
                 let stored = lab.node(0).config_drive.unwrap();
                 assert_eq!(stored.length as usize, kept.len());
                 assert_eq!((stored.format, stored.key), (format, [7; 32]));
@@ -142,7 +142,7 @@ fn config_drives_that_are_refused() {
         (
             r#"{"configdrive": 7, "target": "active"}"#.to_owned(),
             400,
-            "a string or an object",
+            "neither a string nor an object",
         ),
         (
             r#"{"configdrive": "QQ==", "target": "manage"}"#.to_owned(),
@@ -190,7 +190,7 @@ fn config_drives_that_are_refused() {
         "rack-1",
         r#"{"configdrive": "QQ==", "target": "active"}"#,
     );
-    assert_eq!((reply.status, reply.drive.len()), (400, 0));
+    assert_eq!(reply.status, 400);
     let mut lab = available();
     lab.set_image(0, "debian12").unwrap();
     for none in ["\"\"", "null"] {
@@ -290,7 +290,7 @@ fn patches_that_are_refused_change_nothing() {
         (
             json!({"op": "add", "path": "/name", "value": "taken"}),
             409,
-            "Another",
+            "has that name",
         ),
         (
             json!({"op": "add", "path": "/name", "value": "a b"}),
@@ -360,7 +360,7 @@ fn patches_that_are_refused_change_nothing() {
         (
             json!({"op": "add", "path": "/driver_info/a", "value": [1]}),
             400,
-            "Values are",
+            "neither a text",
         ),
         (
             json!({"op": "add", "path": "/driver_info/b", "value": "a\nb"}),

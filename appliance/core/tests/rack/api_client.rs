@@ -5,11 +5,10 @@
 //! test has nothing to test, so it is not among those that always run:
 //! `cargo test -p farrier-core --test rack api_client -- --ignored`.
 
-use crate::api_rig;
+use crate::api_rig::Rig;
 use crate::common::*;
-use farrier_api::{Exchange, Facts, REPLY_BUFFER};
-use farrier_core::Instant;
-use farrier_http::{Body, CONTINUE, Head, Piece};
+use farrier_api::REPLY_BUFFER;
+use farrier_http::Head;
 use farrier_lifecycle::State;
 use farrier_protocol::message::ConfigDriveFormat;
 use serde_json::{Value, json};
@@ -20,13 +19,13 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A rack behind a socket. Its threads end with the test's process.
-struct Door {
+struct Server {
     lab: Arc<Mutex<Lab>>,
     address: SocketAddr,
     home: PathBuf,
 }
 
-impl Door {
+impl Server {
     fn open() -> Self {
         let lab = Arc::new(Mutex::new(Lab::new()));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -41,7 +40,7 @@ impl Door {
         // The client remembers versions of servers in its home.
         let home = std::env::temp_dir().join(format!("farrier-api-{}", address.port()));
         std::fs::create_dir_all(&home).unwrap();
-        Door { lab, address, home }
+        Server { lab, address, home }
     }
 
     fn lab(&self) -> MutexGuard<'_, Lab> {
@@ -79,7 +78,7 @@ impl Door {
     }
 }
 
-impl Drop for Door {
+impl Drop for Server {
     fn drop(&mut self) {
         std::fs::remove_dir_all(&self.home).unwrap();
     }
@@ -98,7 +97,7 @@ fn cell<'a>(row: &'a Value, name: &str) -> &'a Value {
     cells.find(|(key, _)| same(key)).expect(name).1
 }
 
-/// Requests of one connection, one after the other: the glue.
+/// Requests of one connection, one after the other.
 fn serve(mut stream: TcpStream, lab: &Mutex<Lab>) {
     let mut waiting: Vec<u8> = Vec::new();
     loop {
@@ -114,55 +113,22 @@ fn serve(mut stream: TcpStream, lab: &Mutex<Lab>) {
             },
             Err(error) => panic!("{error}"),
         };
-        let mut rest = waiting.split_off(length);
+        let rest = waiting.split_off(length);
         let head = Head::parse(&waiting).unwrap().unwrap().0;
-        let now = Instant::from_millis(lab.lock().unwrap().now);
-        let mut exchange = Exchange::begin(&head, &Facts::of(&lab.lock().unwrap().rack, now));
-        if head.expect_continue && exchange.wants_body() {
-            stream.write_all(CONTINUE).unwrap();
-        }
-        let mut body = Body::new(head.body);
-        while !exchange.gives_up() {
-            let mut input = rest.as_slice();
-            match body.next(&mut input) {
-                Ok(Piece::Data(mut data)) => while exchange.push(&mut data).is_some() {},
-                Ok(Piece::End) => break,
-                Ok(Piece::More) => {
-                    rest = match more(&mut stream) {
-                        Some(bytes) => bytes,
-                        None => return,
-                    };
-                    continue;
-                }
-                Err(error) => {
-                    exchange.fail(error.into());
-                    break;
-                }
-            }
-            rest = input.to_vec();
-        }
+        let mut rest = Some(rest).filter(|rest| !rest.is_empty());
+        let mut reader = stream.try_clone().unwrap();
+        let receive = move || rest.take().or_else(|| more(&mut reader));
         let mut lab = lab.lock().unwrap();
-        let lab = &mut *lab;
-        exchange.end([7; 32], &Facts::of(&lab.rack, now));
-        api_rig::grant(lab, &mut exchange);
-        let facts = Facts::of(&lab.rack, now);
-        let statement = match exchange.inspection(&facts) {
-            Some((slot, _)) => {
-                api_rig::signed_inspection(lab.node(slot), &DISKS.map(|size| disk("D", size)))
-            }
-            None => vec![],
-        };
-        let mut buffer = [0; REPLY_BUFFER];
-        loop {
-            match exchange.reply(&facts, &statement, &mut buffer) {
-                0 => break,
-                length => stream.write_all(&buffer[..length]).unwrap(),
-            }
+        let send = |bytes: &[u8]| stream.write_all(bytes).unwrap();
+        let mut rig = Rig::new(&mut lab, receive, send);
+        let (mut statement, mut buffer) = ([0; 8192], [0; REPLY_BUFFER]);
+        match farrier_api::serve(&head, &mut rig, &mut statement, &mut buffer) {
+            Ok(true) => {}
+            Ok(false) | Err(farrier_api::Gone) => return,
         }
-        if !exchange.keep_alive() {
-            return;
-        }
-        waiting = rest;
+        drop(rig);
+        drop(lab);
+        waiting.clear();
     }
 }
 
@@ -178,9 +144,9 @@ const DISKS: [u64; 2] = [8 * GIB, 20 * GIB];
 
 /// A network boot of the machine whose disks are these, and half a minute
 /// of its agent's work.
-fn work(door: &Door) {
-    let mut lab = door.lab();
-    let mut agent = lab.start_agent(1, Hands::with_disks(&DISKS));
+fn work(server: &Server) {
+    let mut lab = server.lab();
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&DISKS));
     lab.run(&mut agent, 30);
     lab.pass(100);
 }
@@ -188,76 +154,84 @@ fn work(door: &Door) {
 #[test]
 #[ignore = "needs the command baremetal of python-ironicclient"]
 fn the_stock_client_walks_a_node_through_its_life() {
-    let door = Door::open();
-    assert_eq!(door.json(&["node", "list"]), json!([]));
-    door.lab().dhcp(1, ipxe);
-    door.lab().dhcp(2, ipxe);
+    let server = Server::open();
+    assert_eq!(server.json(&["node", "list"]), json!([]));
+    server.lab().dhcp(1, ipxe);
+    server.lab().dhcp(2, ipxe);
 
-    let list = door.json(&["node", "list"]);
+    let list = server.json(&["node", "list"]);
     assert_eq!(list.as_array().unwrap().len(), 2);
     assert_eq!(cell(&list[0], "provision_state"), "enroll");
     assert_eq!(cell(&list[0], "power_state"), "power on");
     let uuid = cell(&list[0], "uuid").as_str().unwrap().to_owned();
-    let long = door.json(&["node", "list", "--long"]);
+    let long = server.json(&["node", "list", "--long"]);
     assert_eq!(cell(&long[0], "driver"), "farrier");
-    let one = door.json(&["node", "list", "--fields", "uuid", "driver", "--limit", "1"]);
+    let one = server.json(&["node", "list", "--fields", "uuid", "driver", "--limit", "1"]);
     assert_eq!(one.as_array().unwrap().len(), 1);
-    let none = door.json(&["node", "list", "--provision-state", "clean wait"]);
+    let none = server.json(&["node", "list", "--provision-state", "clean wait"]);
     assert_eq!(none, json!([]));
 
-    door.run(&["node", "set", &uuid, "--name", "web-1"])
+    server
+        .run(&["node", "set", &uuid, "--name", "web-1"])
         .unwrap();
-    door.run(&["node", "manage", "web-1"]).unwrap();
-    let node = door.json(&["node", "show", "web-1"]);
+    server.run(&["node", "manage", "web-1"]).unwrap();
+    let node = server.json(&["node", "show", "web-1"]);
     assert_eq!(node["uuid"], uuid.as_str());
     assert_eq!(node["provision_state"], "manageable");
 
     // A refusal is shown as a sentence.
-    let refused = door.run(&["node", "deploy", "web-1"]).unwrap_err();
+    let refused = server.run(&["node", "deploy", "web-1"]).unwrap_err();
     assert!(refused.contains("can not be performed"), "{refused}");
     assert!(refused.contains("HTTP 400"), "{refused}");
-    let refused = door.run(&["node", "show", "web-9"]).unwrap_err();
+    let refused = server.run(&["node", "show", "web-9"]).unwrap_err();
     assert!(
         refused.contains("Node web-9 could not be found"),
         "{refused}"
     );
-    let refused = door.run(&["node", "power", "off", "web-1"]).unwrap_err();
-    assert!(refused.contains("no power driver"), "{refused}");
-    let refused = door
+    server.run(&["node", "power", "off", "web-1"]).unwrap();
+    let states = server.json(&["node", "show", "web-1"]);
+    assert_eq!(states["target_power_state"], "power off");
+    let history = server.json(&["node", "history", "list", "web-1"]);
+    assert!(!history.as_array().unwrap().is_empty());
+    let refused = server
         .run(&["node", "create", "--driver", "ipmi"])
         .unwrap_err();
-    assert!(refused.contains("no driver"), "{refused}");
+    assert!(refused.contains("is not here"), "{refused}");
     let create = ["node", "create", "--driver", "farrier", "--name", "spare"];
-    door.run(&create).unwrap();
-    door.run(&["node", "maintenance", "set", "spare", "--reason", "new"])
+    server.run(&create).unwrap();
+    server
+        .run(&["node", "maintenance", "set", "spare", "--reason", "new"])
         .unwrap();
-    assert_eq!(door.json(&["node", "show", "spare"])["maintenance"], true);
-    door.run(&["node", "maintenance", "unset", "spare"])
+    assert_eq!(server.json(&["node", "show", "spare"])["maintenance"], true);
+    server
+        .run(&["node", "maintenance", "unset", "spare"])
         .unwrap();
-    door.run(&["node", "add", "trait", "spare", "CUSTOM_GPU"])
+    server
+        .run(&["node", "add", "trait", "spare", "CUSTOM_GPU"])
         .unwrap();
-    door.run(&["node", "delete", "spare"]).unwrap();
-    let refused = door
+    server.run(&["node", "delete", "spare"]).unwrap();
+    let refused = server
         .run(&["node", "inventory", "save", "web-1"])
         .unwrap_err();
     assert!(refused.contains("inspect it"), "{refused}");
 
-    door.run(&["node", "inspect", "web-1"]).unwrap();
-    work(&door);
-    let found = door.run(&["node", "inventory", "save", "web-1"]).unwrap();
+    server.run(&["node", "inspect", "web-1"]).unwrap();
+    work(&server);
+    let found = server.run(&["node", "inventory", "save", "web-1"]).unwrap();
     let found: Value = serde_json::from_str(&found).unwrap();
     assert_eq!(found["inventory"]["disks"].as_array().unwrap().len(), 2);
-    let ports = door.json(&["port", "list", "--node", "web-1"]);
+    let ports = server.json(&["port", "list", "--node", "web-1"]);
     assert_eq!(cell(&ports[0], "address"), "52:54:00:00:00:01");
 
-    door.run(&["node", "provide", "web-1"]).unwrap();
-    work(&door);
-    assert_eq!(door.lab().state(0), State::Available);
+    server.run(&["node", "provide", "web-1"]).unwrap();
+    work(&server);
+    assert_eq!(server.lab().state(0), State::Available);
 
     let image = "image_source=debian12";
-    door.run(&["node", "set", "web-1", "--instance-info", image])
+    server
+        .run(&["node", "set", "web-1", "--instance-info", image])
         .unwrap();
-    let validate = door.json(&["node", "validate", "web-1"]);
+    let validate = server.json(&["node", "validate", "web-1"]);
     let deploy = validate
         .as_array()
         .unwrap()
@@ -265,53 +239,62 @@ fn the_stock_client_walks_a_node_through_its_life() {
         .find(|row| cell(row, "interface") == "deploy");
     assert_eq!(cell(deploy.unwrap(), "result"), true);
     let drive = r#"{"meta_data": {"uuid": "7", "hostname": "web-1"}, "user_data": "x"}"#;
-    door.run(&["node", "deploy", "web-1", "--config-drive", drive])
+    server
+        .run(&["node", "deploy", "web-1", "--config-drive", drive])
         .unwrap();
-    let stored = door.lab().node(0).config_drive.expect("a config drive");
+    let stored = server.lab().node(0).config_drive.expect("a config drive");
     let stored_length = stored.length as usize;
     assert_eq!(stored_length, drive.len());
-    let node = door.json(&["node", "show", "web-1"]);
+    let node = server.json(&["node", "show", "web-1"]);
     assert_eq!(node["provision_state"], "wait call-back");
     assert_eq!(node["target_provision_state"], "active");
     assert_eq!(node["instance_info"]["configdrive"], "******");
-    work(&door);
-    assert_eq!(door.lab().state(0), State::Active);
+    work(&server);
+    assert_eq!(server.lab().state(0), State::Active);
 
-    door.run(&["node", "undeploy", "web-1"]).unwrap();
-    work(&door);
-    assert_eq!(door.lab().state(0), State::Available);
+    server.run(&["node", "undeploy", "web-1"]).unwrap();
+    work(&server);
+    assert_eq!(server.lab().state(0), State::Available);
 
     // A config drive as a file: base64 of a gzip of an image.
-    let file = door.home.join("drive");
+    let file = server.home.join("drive");
     std::fs::write(&file, "H4sIAAAAAAAAAwMAAAAAAAAAAAA=").unwrap();
-    door.run(&["node", "set", "web-1", "--instance-info", image])
+    server
+        .run(&["node", "set", "web-1", "--instance-info", image])
         .unwrap();
     let file = file.to_str().unwrap();
-    door.run(&["node", "deploy", "web-1", "--config-drive", file])
+    server
+        .run(&["node", "deploy", "web-1", "--config-drive", file])
         .unwrap();
-    let stored = door.lab().node(0).config_drive.expect("a config drive");
+    let stored = server.lab().node(0).config_drive.expect("a config drive");
     assert_eq!(stored.format, ConfigDriveFormat::GzipBase64);
     assert_eq!(stored.length, 28);
-    let refused = door
+    let refused = server
         .run(&["node", "set", "web-1", "--instance-info", "image_source=x"])
         .unwrap_err();
     assert!(refused.contains("wait call-back"), "{refused}");
-    door.run(&["node", "abort", "web-1"]).unwrap();
-    door.run(&["node", "undeploy", "web-1"]).unwrap();
+    server.run(&["node", "abort", "web-1"]).unwrap();
+    server.run(&["node", "undeploy", "web-1"]).unwrap();
 
-    door.run(&["node", "unset", "web-1", "--name"]).unwrap();
-    assert_eq!(door.json(&["node", "show", &uuid])["name"], Value::Null);
+    server.run(&["node", "unset", "web-1", "--name"]).unwrap();
+    assert_eq!(server.json(&["node", "show", &uuid])["name"], Value::Null);
 
-    // What else a stranger tries first.
-    assert_eq!(cell(&door.json(&["driver", "list"])[0], "name"), "farrier");
-    assert_eq!(door.json(&["driver", "show", "farrier"])["name"], "farrier");
+    // What else a new user tries first.
     assert_eq!(
-        cell(&door.json(&["conductor", "list"])[0], "hostname"),
+        cell(&server.json(&["driver", "list"])[0], "name"),
         "farrier"
     );
-    assert_eq!(door.json(&["chassis", "list"]), json!([]));
-    assert_eq!(door.json(&["allocation", "list"]), json!([]));
-    assert_eq!(door.json(&["node", "trait", "list", &uuid]), json!([]));
+    assert_eq!(
+        server.json(&["driver", "show", "farrier"])["name"],
+        "farrier"
+    );
+    assert_eq!(
+        cell(&server.json(&["conductor", "list"])[0], "hostname"),
+        "farrier"
+    );
+    assert_eq!(server.json(&["chassis", "list"]), json!([]));
+    assert_eq!(server.json(&["allocation", "list"]), json!([]));
+    assert_eq!(server.json(&["node", "trait", "list", &uuid]), json!([]));
 }
 
 /// What a program of openstacksdk does: the second client that is in wide
@@ -348,9 +331,9 @@ assert [driver.name for driver in bm.drivers()] == ["farrier"]
 #[test]
 #[ignore = "needs a python3 with openstacksdk"]
 fn openstacksdk_works_too() {
-    let door = Door::open();
-    door.lab().dhcp(1, ipxe);
-    door.lab().dhcp(2, ipxe);
-    door.command("python3", &["-c", SDK]).unwrap();
-    assert_eq!(door.lab().state(0), State::Manageable);
+    let server = Server::open();
+    server.lab().dhcp(1, ipxe);
+    server.lab().dhcp(2, ipxe);
+    server.command("python3", &["-c", SDK]).unwrap();
+    assert_eq!(server.lab().state(0), State::Manageable);
 }

@@ -1,12 +1,11 @@
-//! Finer points of the API: marks and their reasons in patches, room that is
-//! just enough, whose fault an error is, and one exchange step by step.
+//! Details of the API: admin flags and their reasons in patches, room that is
+//! just enough, config drives, and one exchange step by step.
 
 use crate::api_rig::*;
 use crate::common::*;
-use farrier_api::{Exchange, Facts, MAX_BODY, MAX_PATCH, REPLY_BUFFER};
-use farrier_core::Instant;
+use farrier_api::{Exchange, MAX_BODY, MAX_PATCH, Need, REPLY_BUFFER, serve};
 use farrier_core::strings::StringPool;
-use farrier_http::{Head, Status};
+use farrier_http::Head;
 use farrier_lifecycle::Verb;
 use serde_json::{Value, json};
 
@@ -27,7 +26,7 @@ fn node(lab: &mut Lab) -> Value {
 }
 
 #[test]
-fn marks_go_with_their_own_reasons() {
+fn admin_flags_keep_their_own_reasons() {
     let mut lab = rack();
     let reply = patch(
         &mut lab,
@@ -66,9 +65,9 @@ fn marks_go_with_their_own_reasons() {
 }
 
 #[test]
-fn a_node_at_work_takes_maintenance_and_nothing_else() {
+fn busy_node_takes_maintenance_only() {
     let mut lab = rack();
-    let _agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let _agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.verb(0, Verb::Provide).unwrap();
     assert!(lab.state(0).is_busy());
     let why = add("/maintenance_reason", "smoke".into());
@@ -99,7 +98,7 @@ fn a_node_at_work_takes_maintenance_and_nothing_else() {
 }
 
 #[test]
-fn marks_that_the_state_forbids_are_refused_beforehand() {
+fn refused_admin_flag_leaves_the_name() {
     let mut lab = available();
     for path in ["/protected", "/retired"] {
         // Together with a change that would be done first.
@@ -115,7 +114,7 @@ fn marks_that_the_state_forbids_are_refused_beforehand() {
 }
 
 #[test]
-fn a_patch_is_refused_where_its_texts_do_not_fit() {
+fn patch_without_room_for_its_texts_is_refused() {
     let driver = || add("/driver_info/key", "value".into());
     let reason = || add("/retired_reason", "why".into());
     let (pair, why) = (
@@ -135,6 +134,7 @@ fn a_patch_is_refused_where_its_texts_do_not_fit() {
             if status == 503 {
                 assert_eq!(reply.whose_fault(), "Server");
             }
+            forget(lab);
         }
     }
 }
@@ -147,7 +147,7 @@ fn whose_fault_an_error_is() {
 }
 
 #[test]
-fn driver_facts_are_counted_as_they_will_be() {
+fn driver_info_keys_are_counted_after_the_patch() {
     let mut lab = rack();
     let set = |key: &str| add(&format!("/driver_info/{key}"), "x".into());
     let gone = |key: &str| remove(&format!("/driver_info/{key}"));
@@ -176,7 +176,7 @@ fn driver_facts_are_counted_as_they_will_be() {
 }
 
 #[test]
-fn what_a_deployment_lacks_is_named() {
+fn validate_names_what_a_deployment_lacks() {
     let mut lab = rack();
     let reason = |lab: &mut Lab, node: &str| {
         let validate = get(lab, &format!("/v1/nodes/{node}/validate"));
@@ -193,111 +193,126 @@ fn what_a_deployment_lacks_is_named() {
     assert!(reason(&mut lab, "rack-1").contains("no image of that name"));
 }
 
-fn begin(lab: &Lab, request: &str) -> Exchange {
+/// What is sent to a client that waits for `100 Continue`.
+fn sent_to_patient_client(target: &str, length: u64) -> (String, bool) {
+    let mut lab = rack();
+    let request = format!(
+        "PUT {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\
+         Expect: 100-continue\r\n\r\n"
+    );
     let (head, _) = Head::parse(request.as_bytes()).unwrap().unwrap();
-    Exchange::begin(&head, &Facts::of(&lab.rack, Instant::from_millis(lab.now)))
+    let mut wire = Vec::new();
+    let receive = || Some(vec![b' '; length as usize]);
+    let mut rig = Rig::new(&mut lab, receive, |bytes| wire.extend_from_slice(bytes));
+    let (mut statement, mut buffer) = ([0; 4096], [0; REPLY_BUFFER]);
+    let kept = serve(&head, &mut rig, &mut statement, &mut buffer).unwrap();
+    drop(rig);
+    (String::from_utf8(wire).unwrap(), kept)
 }
 
 #[test]
-fn a_body_is_wanted_where_it_can_matter() {
-    let lab = rack();
-    let put = |node: &str, length: u64| {
-        let request = format!(
-            "PUT /v1/nodes/{node}/states/provision HTTP/1.1\r\nHost: a\r\n\
-             Content-Length: {length}\r\n\r\n"
-        );
-        begin(&lab, &request)
-    };
-    assert!(put("rack-1", 10).wants_body());
-    assert!(!put("nobody", 10).wants_body(), "it is refused already");
-    for (length, fits) in [(MAX_BODY, true), (MAX_BODY + 1, false)] {
-        let exchange = put("rack-1", length);
-        assert_eq!(exchange.wants_body(), fits, "{length}");
-        assert_eq!(exchange.gives_up(), !fits, "{length}");
+fn refused_request_is_not_continued() {
+    let provision = "/v1/nodes/rack-1/states/provision";
+    let (wire, kept) = sent_to_patient_client(provision, 10);
+    assert!(wire.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 "));
+    assert!(kept);
+    for (target, length, status) in [
+        ("/v1/nodes/nobody/states/provision", 10, "404"),
+        (provision, MAX_BODY + 1, "413"),
+    ] {
+        let (wire, kept) = sent_to_patient_client(target, length);
+        assert!(wire.starts_with(&format!("HTTP/1.1 {status} ")), "{wire}");
+        assert!(!kept, "its body was not read");
     }
 }
 
 #[test]
 fn a_body_of_unknown_length_is_counted() {
-    let lab = rack();
-    let node = id(&lab, 0);
-    let request = format!(
-        "PUT /v1/nodes/{node}/states/provision HTTP/1.1\r\nHost: a\r\n\
-         Transfer-Encoding: chunked\r\n\r\n"
-    );
-    let mut exchange = begin(&lab, &request);
-    let mut left = MAX_BODY;
-    while left > 0 {
-        let spaces = [b' '; 4096];
-        let mut input = &spaces[..left.min(4096) as usize];
-        left -= input.len() as u64;
-        assert_eq!(exchange.push(&mut input), None);
+    for (length, status, kept) in [(MAX_BODY, 400, true), (MAX_BODY + 1, 413, false)] {
+        let mut lab = rack();
+        let mut request = "PUT /v1/nodes/rack-1/states/provision HTTP/1.1\r\nHost: a\r\n\
+                           Transfer-Encoding: chunked\r\n\r\n"
+            .to_owned();
+        request += &format!("{length:x}\r\n{}\r\n0\r\n\r\n", " ".repeat(length as usize));
+        let reply = exchange(&mut lab, request.as_bytes(), 1000, REPLY_BUFFER);
+        assert_eq!((reply.status, reply.keep_alive), (status, kept), "{length}");
     }
-    assert!(!exchange.gives_up(), "as long as one may be");
-    assert_eq!(exchange.push(&mut &b" "[..]), None);
-    assert!(exchange.gives_up());
-    assert_eq!(exchange.status(), Status::CONTENT_TOO_LARGE);
 }
 
 #[test]
-fn what_goes_before_the_reply_is_written_is_null_there() {
+fn port_deleted_during_its_reply_is_null() {
     let mut lab = rack();
     let ports = get(&mut lab, "/v1/ports");
     let port = ports["ports"][0]["uuid"].as_str().unwrap();
     let request = format!("GET /v1/ports/{port} HTTP/1.1\r\nHost: a\r\n\r\n");
-    let mut exchange = begin(&lab, &request);
+    let (head, _) = Head::parse(request.as_bytes()).unwrap().unwrap();
+    let mut exchange = Exchange::begin(&head, [0; 32], &view(&lab));
     let target = format!("/v1/ports/{port}");
     assert_eq!(call(&mut lab, "DELETE", &target, "").status, 204);
-    let facts = Facts::of(&lab.rack, Instant::from_millis(lab.now));
-    exchange.end([0; 32], &facts);
     let mut reply = Vec::new();
     let mut buffer = [0; REPLY_BUFFER];
-    loop {
-        match exchange.reply(&facts, &[], &mut buffer) {
-            0 => break,
-            length => reply.extend_from_slice(&buffer[..length]),
-        }
+    while let Need::Send = exchange.need(&view(&lab)) {
+        let length = exchange.reply(&view(&lab), &[], &mut buffer);
+        reply.extend_from_slice(&buffer[..length]);
     }
     let reply = String::from_utf8(reply).unwrap();
     assert!(reply.contains("\r\n0004\r\nnull\r\n"), "{reply}");
 }
 
 #[test]
-fn a_config_drive_lies_in_its_nodes_slot() {
-    let lab = available();
-    let facts = Facts::of(&lab.rack, Instant::from_millis(lab.now));
-    let put = |place: usize, body: &str| {
-        let request = format!(
-            "PUT /v1/nodes/{}/states/provision HTTP/1.1\r\nHost: a\r\n\
-             Content-Length: {}\r\n\r\n",
-            id(&lab, place),
-            body.len()
-        );
-        begin(&lab, &request)
+fn a_refused_request_leaves_the_present_config_drive() {
+    let mut lab = available();
+    lab.set_image(0, "debian12").unwrap();
+    let text = |name: &str| format!(r#"{{"meta_data": {{"name": "{}"}}}}"#, name.repeat(700));
+    let deploy = |lab: &mut Lab, name: &str| {
+        let body = format!(r#"{{"target": "active", "configdrive": {}}}"#, text(name));
+        put(lab, "rack-1", &body).status
     };
-    for (body, drive) in [
-        (r#"{"target": "active", "configdrive": {"a": "b"}}"#, 10),
-        (r#"{"target": "manage"}"#, 0),
-    ] {
-        assert_eq!(put(1, body).slot(), Some(1));
-        let mut exchange = put(0, body);
-        assert_eq!(exchange.slot(), Some(0));
-        let mut input = body.as_bytes();
-        let mut length = 0;
-        while let Some(piece) = exchange.push(&mut input) {
-            length += piece.len();
-        }
-        assert_eq!(exchange.config_drive(), None, "not before its end");
-        exchange.end([1; 32], &facts);
-        assert_eq!(length, drive);
-        assert_eq!(exchange.config_drive().unwrap_or(0) as usize, drive);
+    let present = |lab: &Lab| config_drive(lab, 0).map(|text| String::from_utf8(text).unwrap());
+    assert_eq!(deploy(&mut lab, "one"), 202);
+    assert_eq!(present(&lab), Some(text("one")));
+    put(&mut lab, "rack-1", r#"{"target": "abort"}"#);
+
+    patch(&mut lab, &json!([add("/maintenance", true.into())]));
+    for refused in ["two", "three"] {
+        assert_eq!(deploy(&mut lab, refused), 400, "it is in maintenance");
+        assert_eq!(present(&lab), Some(text("one")));
     }
-    let list = "GET /v1/nodes HTTP/1.1\r\nHost: a\r\n\r\n";
-    assert_eq!(begin(&lab, list).slot(), None);
+    patch(&mut lab, &json!([add("/maintenance", false.into())]));
+    assert_eq!(deploy(&mut lab, "four"), 202);
+    assert_eq!(present(&lab), Some(text("four")));
+    lab.restart(0);
+    assert_eq!(present(&lab), Some(text("four")));
 }
 
 #[test]
-fn bodies_that_are_no_patches() {
+fn of_two_config_drives_on_their_way_at_once_one_is_refused() {
+    let mut lab = available();
+    lab.set_image(0, "debian12").unwrap();
+    let body = r#"{"target": "active", "configdrive": {"a": "b"}}"#;
+    let request = format!(
+        "PUT /v1/nodes/rack-1/states/provision HTTP/1.1\r\nHost: a\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let (head, _) = Head::parse(request.as_bytes()).unwrap().unwrap();
+    let mut slow = Exchange::begin(&head, [9; 32], &view(&lab));
+    assert_eq!(slow.push(&body.as_bytes()[..40], &view(&lab)), 40);
+    assert_eq!(put(&mut lab, "rack-1", body).status, 202);
+    put(&mut lab, "rack-1", r#"{"target": "abort"}"#);
+    slow.push(&body.as_bytes()[40..], &view(&lab));
+    assert!(
+        matches!(slow.need(&view(&lab)), Need::Send),
+        "nothing is stored"
+    );
+    let mut buffer = [0; REPLY_BUFFER];
+    let length = slow.reply(&view(&lab), &[], &mut buffer);
+    assert!(buffer[..length].starts_with(b"HTTP/1.1 409 "));
+    assert_eq!(config_drive(&lab, 0).unwrap(), br#"{"a": "b"}"#);
+}
+
+#[test]
+fn malformed_patches_are_refused() {
     let mut lab = rack();
     let mut status = |body: &str| {
         let reply = call(&mut lab, "PATCH", "/v1/nodes/rack-1", body);
@@ -339,11 +354,17 @@ fn steps_that_are_refused_and_steps_that_are_not() {
     let mut lab = rack();
     let clean = |steps: &str| format!(r#"{{"target": "clean", "clean_steps": {steps}}}"#);
     for (body, part) in [
-        (clean(r#"[{"step": null}]"#), "A step has interface"),
-        (clean(r#"[{"step": 7}]"#), "A step has interface"),
+        (
+            clean(r#"[{"step": null}]"#),
+            "than interface, step and priority",
+        ),
+        (
+            clean(r#"[{"step": 7}]"#),
+            "than interface, step and priority",
+        ),
         (
             clean(r#"[{"step": "hold", "interface": 7}]"#),
-            "A step has interface",
+            "than interface, step and priority",
         ),
         (
             clean(r#"[{"step": "erase_devices", "interface": "raid"}]"#),
@@ -351,7 +372,7 @@ fn steps_that_are_refused_and_steps_that_are_not() {
         ),
         (
             clean(r#"[{"step": "hold", "priority": {}}]"#),
-            "A step has interface",
+            "than interface, step and priority",
         ),
         (clean(r#"[{"step": "write_image"}]"#), "There are the steps"),
         (
@@ -378,7 +399,7 @@ fn steps_that_are_refused_and_steps_that_are_not() {
 }
 
 #[test]
-fn what_was_never_there_is_taken_away_at_once() {
+fn removing_an_unknown_key_succeeds() {
     let mut lab = rack();
     let path = "/instance_info/capabilities";
     assert_eq!(patch(&mut lab, &json!([remove(path)])).status, 200);
@@ -387,19 +408,21 @@ fn what_was_never_there_is_taken_away_at_once() {
 }
 
 #[test]
-fn one_patch_tells_one_reason() {
+fn the_last_of_two_reasons_counts() {
     let mut lab = rack();
-    let why = |mark: &str, text: &str| add(&format!("/{mark}_reason"), text.into());
-    let on = add("/retired", true.into());
-    let body = json!([on, why("retired", "a"), why("retired", "b")]);
-    assert_eq!(patch(&mut lab, &body).status, 200);
-    assert_eq!(node(&mut lab)["retired_reason"], "b");
-    let reply = patch(
-        &mut lab,
-        &json!([why("retired", "c"), why("protected", "d")]),
-    );
-    assert!(reply.fault().contains("one reason"), "{}", reply.fault());
-    assert_eq!(node(&mut lab)["retired_reason"], "b");
+    let why = |flag: &str, text: &str| add(&format!("/{flag}_reason"), text.into());
+    let on = |flag: &str| add(&format!("/{flag}"), true.into());
+    let body = json!([
+        on("retired"),
+        why("retired", "a"),
+        on("maintenance"),
+        why("retired", "b"),
+        why("maintenance", "c"),
+    ]);
+    let reply = patch(&mut lab, &body);
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert_eq!(reply.body["retired_reason"], "b");
+    assert_eq!(reply.body["maintenance_reason"], "c");
 }
 
 #[test]
@@ -415,7 +438,7 @@ fn a_body_that_is_broken_or_too_long_is_refused() {
     );
     let reply = exchange(&mut lab, request.as_bytes(), 5000, REPLY_BUFFER);
     assert_eq!(reply.status, 413, "{}", reply.body);
-    assert_eq!(lab.rack.nodes().len(), 2);
+    assert_eq!(lab.rack().nodes().len(), 2);
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn the_step_of_the_work_at_hand_and_until_when() {
     assert_eq!(info["state_seconds"], 100);
     assert_eq!(shown["reservation"], Value::Null, "a machine is waited for");
 
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 5);
     assert_eq!(lab.state(0), State::DeployHold);
     lab.verb(0, Verb::Unhold).unwrap();
@@ -127,13 +127,13 @@ fn the_step_of_the_work_at_hand_and_until_when() {
     let body = r#"{"target": "service", "service_steps": [{"step": "hold"}]}"#;
     assert_eq!(put(&mut lab, "rack-1", body).status, 202);
     assert_eq!(steps(&mut lab), ["", "", "hold"]);
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 5);
     assert_eq!(lab.state(0), State::ServiceHold);
 }
 
 #[test]
-fn a_nodes_fault_has_words() {
+fn fault_has_a_reason() {
     let mut lab = rack();
     put(&mut lab, "rack-1", r#"{"target": "provide"}"#);
     assert_eq!(node(&mut lab)["clean_step"]["step"], "erase_devices");
@@ -181,7 +181,7 @@ fn what_a_node_comes_from_and_goes_to_is_shown() {
 }
 
 #[test]
-fn each_mark_shows_its_own_reason() {
+fn each_admin_flag_shows_its_own_reason() {
     let mut lab = active_lab();
     for (mark, on, why) in [
         (AdminFlag::Protected, "protected", "protected_reason"),
@@ -196,7 +196,7 @@ fn each_mark_shows_its_own_reason() {
 }
 
 #[test]
-fn of_a_machine_that_was_not_inspected_nothing_is_shown() {
+fn properties_are_empty_before_the_inspection() {
     let mut lab = rack();
     let target = format!("/v1/nodes/{}", id(&lab, 1));
     for key in ["cpus", "cpu_arch", "memory_mb", "local_gb"] {

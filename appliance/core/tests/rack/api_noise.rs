@@ -106,6 +106,5 @@ proptest! {
         prop_assert!(torn.keep_alive);
         prop_assert_eq!(torn.status, whole.status);
         prop_assert_eq!(torn.body, whole.body);
-        prop_assert_eq!(torn.drive, whole.drive);
     }
 }

@@ -141,7 +141,8 @@ fn one_node() {
     let validate = get(&mut lab, "/v1/nodes/rack-1/validate");
     assert_eq!(validate["deploy"]["result"], false);
     assert_eq!(validate["boot"]["result"], true);
-    assert_eq!(validate["power"]["result"], Value::Null);
+    assert_eq!(validate["power"]["result"], true);
+    assert_eq!(validate["raid"]["result"], Value::Null);
 }
 
 #[test]
@@ -270,7 +271,7 @@ fn the_status_shows_what_was_written() {
     let mut lab = available();
     lab.set_image(0, "debian12").unwrap();
     lab.verb(0, Verb::Active).unwrap();
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB, 20 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB, 20 * GIB]));
     lab.run(&mut agent, 30);
     let status = get(&mut lab, "/farrier/v1/status");
     assert_eq!(
@@ -283,7 +284,7 @@ fn the_status_shows_what_was_written() {
 }
 
 #[test]
-fn what_is_not_there() {
+fn missing_resources_and_methods_are_refused() {
     let mut lab = rack();
     for (method, target, status) in [
         ("GET", "/v1/nodes/rack-9", 404),

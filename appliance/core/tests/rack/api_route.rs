@@ -19,7 +19,7 @@ fn create(lab: &mut Lab, more: Value) -> Reply {
 }
 
 #[test]
-fn which_paths_are_the_apis() {
+fn api_paths_are_told_from_files() {
     for path in [
         "/",
         "/v1",
@@ -36,7 +36,7 @@ fn which_paths_are_the_apis() {
 }
 
 #[test]
-fn methods_of_what_is_a_nodes() {
+fn methods_of_node_resources() {
     let mut lab = rack();
     let patch = r#"[{"op": "add", "path": "/maintenance", "value": true}]"#;
     call(&mut lab, "PATCH", "/v1/nodes/rack-1", patch);
@@ -45,9 +45,9 @@ fn methods_of_what_is_a_nodes() {
         ("GET", "states/power", 200),
         ("POST", "states/provision", 405),
         ("PUT", "traits/GOLD", 204),
-        ("GET", "traits/GOLD", 404),
+        ("GET", "traits/GOLD", 405),
         ("GET", "traits", 200),
-        ("GET", "maintenance", 404),
+        ("GET", "maintenance", 405),
     ] {
         let target = format!("/v1/nodes/rack-1/{target}");
         assert_eq!(
@@ -75,7 +75,7 @@ fn methods_of_what_is_a_nodes() {
 }
 
 #[test]
-fn queries_mean_something_where_they_belong() {
+fn unknown_filters_are_refused_in_lists() {
     let mut lab = rack();
     for (target, expected) in [
         ("/v1/ports?fields=address", 200),
@@ -138,11 +138,14 @@ fn queries_mean_something_where_they_belong() {
         assert_eq!(names, [&name], "retired={retired}");
     }
     let reply = call(&mut lab, "GET", "/v1/allocations/mine", "");
-    assert_eq!(reply.fault(), "Allocation mine could not be found.");
+    assert_eq!(
+        reply.fault(),
+        "Allocation mine could not be found. GET /v1/allocations lists those that there are."
+    );
 }
 
 #[test]
-fn a_nodes_facts_are_looked_at_before_it_is_made() {
+fn fields_of_a_new_node_are_checked() {
     let key = "k".repeat(DRIVER_KEY_LEN + 1);
     let value = "v".repeat(DRIVER_VALUE_LEN + 1);
     let class = "C".repeat(65);
@@ -165,12 +168,12 @@ fn a_nodes_facts_are_looked_at_before_it_is_made() {
         let reply = create(&mut lab, body.clone());
         assert_eq!(reply.status, expected, "{body}: {}", reply.body);
         let nodes = if expected == 201 { 3 } else { 2 };
-        assert_eq!(lab.rack.nodes().len(), nodes, "{body}");
+        assert_eq!(lab.rack().nodes().len(), nodes, "{body}");
     }
 }
 
 #[test]
-fn a_key_of_a_body_that_is_too_long_is_named_as_that() {
+fn key_that_is_too_long_is_refused() {
     let mut lab = rack();
     for length in [25, 96, 97, 500] {
         let reply = create(&mut lab, json!({"k".repeat(length): "x"}));
@@ -182,23 +185,24 @@ fn a_key_of_a_body_that_is_too_long_is_named_as_that() {
 }
 
 #[test]
-fn a_nodes_texts_have_to_fit() {
+fn node_without_room_for_its_texts_is_refused() {
     let body = json!({"resource_class": "metal", "driver_info": {"key": "value"}});
     let needs = StringPool::cost("metal".len()) + StringPool::cost("key".len() + 1 + "value".len());
     for (spare, expected) in [(0, 201), (1, 503)] {
         let mut lab = rack();
         fill(&mut lab, needs - spare);
-        assert!(lab.rack.nodes().len() < 8, "there is a place for it");
-        let nodes = lab.rack.nodes().len();
+        assert!(lab.rack().nodes().len() < 8, "there is a place for it");
+        let nodes = lab.rack().nodes().len();
         let reply = create(&mut lab, body.clone());
         assert_eq!(reply.status, expected, "{}", reply.body);
-        let made = lab.rack.nodes().len() - nodes;
+        let made = lab.rack().nodes().len() - nodes;
         assert_eq!(made, usize::from(expected == 201), "nothing is half made");
+        forget(lab);
     }
 }
 
 #[test]
-fn words_that_are_known_need_no_room() {
+fn known_class_needs_no_room() {
     let mut lab = rack();
     for number in 0..32 {
         let target = format!("/v1/nodes/rack-1/traits/W{number}");
@@ -211,7 +215,7 @@ fn words_that_are_known_need_no_room() {
 }
 
 #[test]
-fn nodes_that_are_made_get_random_identities() {
+fn new_nodes_get_random_uuids() {
     let mut lab = Lab::new();
     for _ in 0..8 {
         assert_eq!(create(&mut lab, json!({})).status, 201);
@@ -235,7 +239,7 @@ fn an_allocation_may_name_its_node() {
 }
 
 #[test]
-fn what_is_not_in_a_list_is_not_found() {
+fn missing_things_are_not_found() {
     let mut lab = available();
     for method in ["GET", "DELETE"] {
         let target = "/v1/nodes/rack-1/allocation";

@@ -4,13 +4,13 @@
 use crate::api_rig::{Reply, call, get};
 use crate::common::*;
 use farrier_core::interface::{Actor, CommandError};
-use farrier_core::node::Node;
 use farrier_core::node::flags::Flags;
+use farrier_core::node::{Node, Reason};
 use farrier_core::persist::record::Record;
 use farrier_core::provisioning::steps::{Step, Steps};
-use farrier_core::{Command, Effect, Input, Instant};
+use farrier_core::{Command, Effect, Input};
 use farrier_lifecycle::{State, Verb};
-use farrier_protocol::message::{Mac, NodeId};
+use farrier_protocol::message::NodeId;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
@@ -56,18 +56,18 @@ impl Bench {
                 place: 0,
                 node: NODE,
             },
-            Record::Enrolled {
+            Record::Ports {
                 node: NODE,
-                mac: Mac([2; 6]),
+                macs: &[2; 6],
             },
-            Record::Named {
+            Record::Name {
                 node: NODE,
                 name: "n",
             },
             Record::State {
                 node: NODE,
                 state: state as u8,
-                reason: "the operator asked for it",
+                reason: Reason::Requested as u8,
             },
             Record::Flags {
                 node: NODE,
@@ -89,22 +89,9 @@ impl Bench {
         Self(lab)
     }
 
-    /// The states that the last step has gone through, from its records.
+    /// The states that the node has gone through, from its history.
     fn went(&self) -> Vec<State> {
-        let records = self.0.out.records();
-        let records = records.map(|bytes| postcard::from_bytes::<Record<'_>>(bytes).unwrap());
-        let mut went: Vec<State> = records
-            .filter_map(|record| match record {
-                Record::State { node, state, .. } => {
-                    assert_eq!(node, NODE);
-                    State::from_number(state)
-                }
-                _ => None,
-            })
-            .collect();
-        // A state whose reason alone changes is told twice.
-        went.dedup();
-        went
+        self.0.rack().history(0).map(|entry| entry.to).collect()
     }
 
     fn node(&self) -> &Node {
@@ -121,16 +108,15 @@ impl Bench {
                 config_drive: None,
             },
         });
-        let answer = self.0.out.iter().find_map(|effect| match effect {
+        let answer = self.0.controller.effects().find_map(|effect| match effect {
             Effect::Answer(answer) => Some(answer),
             _ => None,
         });
         answer.expect("every command is answered")
     }
 
-    /// The same verb through the API, which makes one step at most.
+    /// The same verb through the API.
     fn over_api(&mut self, verb: Verb) -> Reply {
-        self.0.out.clear();
         let target = "/v1/nodes/n/states/provision";
         call(&mut self.0, "PUT", target, &body_of(verb))
     }
@@ -202,7 +188,6 @@ fn every_verb_in_every_state() {
                     let node = bench.node();
                     assert_eq!(Some(&node.state), went.last());
                     assert_eq!(node.deadline.is_some(), node.state.deadline().is_some());
-                    assert!(!node.reason.is_empty());
                     allowed += 1;
                 }
                 Err(expected) => {
@@ -302,8 +287,7 @@ fn every_wait_ends_in_the_failure_that_names_the_hop() {
         let mut bench = Bench::new(state);
         // A restart sets the deadlines: of work that nobody goes on with, at
         // once.
-        let now = Instant::from_millis(bench.0.now);
-        bench.0.rack.restored(now, 2, 0);
+        bench.0.restart_with_what_is_left(0);
         bench.0.now += deadline.millis;
         bench.0.step_quietly(Input::Tick);
         assert_eq!(Some(bench.node().state), state.failure(), "{state}");
@@ -324,6 +308,6 @@ fn every_wait_ends_in_the_failure_that_names_the_hop() {
                 | State::ServiceWait
         );
         assert_eq!(error.contains("missing: dhcp discover"), boots, "{error}");
-        assert_eq!(bench.0.rack.counters().deadlines, 1);
+        assert_eq!(bench.0.rack().counters().deadlines, 1);
     }
 }

@@ -3,13 +3,14 @@
 
 use crate::api_rig::{available, call, rack};
 use crate::common::*;
+use farrier_core::interface::NodePatch;
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::{Command, Instant};
 use farrier_dhcp::wire::MessageType;
 use farrier_lifecycle::{State, Verb};
 
 fn bound(lab: &Lab) -> usize {
-    lab.rack.lease_usage(Instant::from_millis(lab.now)).1
+    lab.rack().lease_usage(Instant::from_millis(lab.now)).1
 }
 
 fn delete(lab: &mut Lab) -> Result<(), String> {
@@ -67,7 +68,10 @@ fn nobody_renames_a_node_that_the_appliance_is_at_work_on() {
     lab.verb(0, Verb::Provide).unwrap();
     assert_eq!(lab.state(0), State::Cleaning);
     let (node, name) = (lab.node(0).id, "other");
-    let renamed = lab.operator(Command::RenameNode { node, name });
+    let renamed = lab.operator(Command::PatchNode {
+        node,
+        patch: NodePatch::name(name),
+    });
     assert_eq!(renamed, Err("Locked(Cleaning)".into()));
 }
 
@@ -77,13 +81,16 @@ fn words_that_nobody_uses_are_forgotten() {
     let node = lab.node(0).id;
     let set = |lab: &mut Lab, name: &str, on| {
         lab.operator(Command::SetTrait { node, name, on }).unwrap();
-        lab.rack.texts().find_trait(name).is_some()
+        lab.rack().texts().find_trait(name).is_some()
     };
     assert!(set(&mut lab, "GPU", true));
     assert!(!set(&mut lab, "GPU", false));
     for (name, left) in [("metal", true), ("", false)] {
-        lab.operator(Command::SetResourceClass { node, name })
-            .unwrap();
-        assert_eq!(lab.rack.texts().find_trait("metal").is_some(), left);
+        lab.operator(Command::PatchNode {
+            node,
+            patch: NodePatch::resource_class(name),
+        })
+        .unwrap();
+        assert_eq!(lab.rack().texts().find_trait("metal").is_some(), left);
     }
 }

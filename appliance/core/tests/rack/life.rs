@@ -11,7 +11,7 @@ use farrier_protocol::message::*;
 #[test]
 fn from_the_first_packet_to_the_release() {
     let mut lab = Lab::new();
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB, 16 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB, 16 * GIB]));
     assert_eq!(lab.state(0), State::Enroll);
     assert!(lab.node(0).timeline.reached(Hop::Handshake).is_some());
 
@@ -53,11 +53,14 @@ fn from_the_first_packet_to_the_release() {
 
     lab.verb(0, Verb::Deleted).unwrap();
     assert_eq!(lab.state(0), State::CleanWait);
-    assert!(lab.node(0).reason.contains("restart the machine"));
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB, 16 * GIB]));
+    assert_eq!(
+        lab.node(0).reason,
+        farrier_core::node::Reason::RestartForNetwork
+    );
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB, 16 * GIB]));
     lab.run(&mut agent, 10);
     assert_eq!(lab.state(0), State::Available);
-    assert!(lab.records.len() > 20);
+    assert!(lab.records().len() > 20);
     lab.check_sweeps();
 }
 
@@ -82,11 +85,9 @@ fn an_order_names_every_disk_by_serial_and_size() {
 #[test]
 fn a_missing_certificate_fails_the_cleaning() {
     let mut lab = Lab::new();
-    let hands = Hands {
-        withhold_certificate: true,
-        ..Hands::with_disks(&[8 * GIB, 8 * GIB])
-    };
-    let mut agent = lab.start_agent(1, hands);
+    let scripted =
+        ScriptedAgent::with_disks(&[8 * GIB, 8 * GIB]).behaving(Behaviour::WithholdsCertificate);
+    let mut agent = lab.start_agent(1, scripted);
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 10);
@@ -97,7 +98,7 @@ fn a_missing_certificate_fails_the_cleaning() {
 #[test]
 fn a_node_without_disks_fails_with_words() {
     let mut lab = Lab::new();
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[]));
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 10);
@@ -135,7 +136,7 @@ fn a_deployment_needs_an_image_that_is_there() {
 fn a_failure_of_the_agent_names_its_number() {
     let (mut lab, mut agent) = available_with(&[8 * GIB]);
     lab.set_image(0, "debian12").unwrap();
-    agent.driver.handler_mut().fail = Some(Reason::BadManifest);
+    agent.driver.handler_mut().behaviour = Behaviour::Fails(Reason::BadManifest);
     lab.verb(0, Verb::Active).unwrap();
     lab.run(&mut agent, 10);
     assert_eq!(lab.state(0), State::DeployFailed);
@@ -147,7 +148,7 @@ fn a_failure_of_the_agent_names_its_number() {
 fn a_proof_of_another_image_is_not_taken() {
     let (mut lab, mut agent) = available_with(&[8 * GIB]);
     lab.set_image(0, "debian12").unwrap();
-    agent.driver.handler_mut().wrong_root = true;
+    agent.driver.handler_mut().behaviour = Behaviour::WrongRoot;
     lab.verb(0, Verb::Active).unwrap();
     lab.run(&mut agent, 10);
     assert_eq!(lab.state(0), State::DeployFailed);
@@ -157,13 +158,27 @@ fn a_proof_of_another_image_is_not_taken() {
 fn a_second_machine_with_the_ticket_is_refused_and_the_first_goes_on() {
     let mut lab = Lab::new();
     let (address, script) = lab.boot(1);
-    let mut agent = Agent::new(1, address, &script, Hands::with_disks(&[8 * GIB]));
+    let mut agent = Agent::new(
+        1,
+        address,
+        &script,
+        0,
+        ScriptedAgent::with_disks(&[8 * GIB]),
+    )
+    .unwrap();
     lab.run(&mut agent, 2);
-    let mut thief = Agent::new(77, address, &script, Hands::with_disks(&[8 * GIB]));
+    let mut thief = Agent::new(
+        77,
+        address,
+        &script,
+        0,
+        ScriptedAgent::with_disks(&[8 * GIB]),
+    )
+    .unwrap();
     lab.run(&mut thief, 5);
     assert!(thief.driver.handler().welcome.is_none());
     assert!(lab.node(0).last_error.contains("second machine"));
-    assert!(lab.rack.counters().ticket_reused > 0);
+    assert!(lab.rack().counters().ticket_reused > 0);
 
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Provide).unwrap();
@@ -175,7 +190,14 @@ fn a_second_machine_with_the_ticket_is_refused_and_the_first_goes_on() {
 fn a_lost_handshake_response_is_sent_again() {
     let mut lab = Lab::new();
     let (address, script) = lab.boot(1);
-    let mut agent = Agent::new(1, address, &script, Hands::with_disks(&[8 * GIB]));
+    let mut agent = Agent::new(
+        1,
+        address,
+        &script,
+        0,
+        ScriptedAgent::with_disks(&[8 * GIB]),
+    )
+    .unwrap();
     let farrier_protocol::handler::RunnerPoll::Transmit(init) = agent.driver.poll(lab.now) else {
         panic!("the agent begins");
     };
@@ -187,37 +209,34 @@ fn a_lost_handshake_response_is_sent_again() {
         })
     };
     // What the first one wrote down is not written down again.
-    let reply = |did: Vec<Did>| did.into_iter().find(|d| matches!(d, Did::Agent(..)));
+    let reply = |did: Vec<Outcome>| did.into_iter().find(|d| matches!(d, Outcome::Agent(..)));
     let first = reply(send(&mut lab));
     assert!(first.is_some());
     assert_eq!(first, reply(send(&mut lab)));
-    assert_eq!(lab.rack.counters().ticket_reused, 0);
+    assert_eq!(lab.rack().counters().ticket_reused, 0);
 }
 
 #[test]
 fn a_power_cycle_in_every_piece_of_work_carries_on() {
     // Cleaning.
     let mut lab = Lab::new();
-    let hung = Hands {
-        hang: true,
-        ..Hands::with_disks(&[8 * GIB])
-    };
+    let hung = ScriptedAgent::with_disks(&[8 * GIB]).behaving(Behaviour::Hangs);
     let mut agent = lab.start_agent(1, hung);
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 5);
     assert_eq!(lab.state(0), State::Cleaning);
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 10);
     assert_eq!(lab.state(0), State::Available);
 
     // Deploying.
     lab.set_image(0, "debian12").unwrap();
-    agent.driver.handler_mut().hang = true;
+    agent.driver.handler_mut().behaviour = Behaviour::Hangs;
     lab.verb(0, Verb::Active).unwrap();
     lab.run(&mut agent, 5);
     assert_eq!(lab.state(0), State::Deploying);
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 10);
     assert_eq!(lab.state(0), State::Active);
 }
@@ -225,7 +244,7 @@ fn a_power_cycle_in_every_piece_of_work_carries_on() {
 #[test]
 fn a_machine_that_restarts_for_ever_fails() {
     let mut lab = Lab::new();
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.verb(0, Verb::Manage).unwrap();
     lab.run(&mut agent, 1);
     lab.verb(0, Verb::Provide).unwrap();
@@ -245,14 +264,14 @@ fn a_machine_that_never_comes_ends_in_a_failure_that_names_the_hop() {
     assert_eq!(lab.state(0), State::CleanFailed);
     let error = &lab.node(0).last_error;
     assert!(error.contains("clean wait took too long"), "{error}");
-    assert!(lab.rack.counters().deadlines > 0);
+    assert!(lab.rack().counters().deadlines > 0);
 }
 
 #[test]
 fn a_silent_agent_is_waited_for() {
     let (mut lab, mut agent) = available_with(&[8 * GIB]);
     lab.set_image(0, "debian12").unwrap();
-    agent.driver.handler_mut().hang = true;
+    agent.driver.handler_mut().behaviour = Behaviour::Hangs;
     lab.verb(0, Verb::Active).unwrap();
     lab.run(&mut agent, 3);
     assert_eq!(lab.state(0), State::Deploying);
@@ -265,7 +284,7 @@ fn a_silent_agent_is_waited_for() {
 fn a_restart_after_the_proof_is_the_instance_even_without_a_farewell() {
     let (mut lab, mut agent) = available_with(&[8 * GIB]);
     lab.set_image(0, "debian12").unwrap();
-    agent.driver.handler_mut().vanish = true;
+    agent.driver.handler_mut().behaviour = Behaviour::Vanishes;
     lab.verb(0, Verb::Active).unwrap();
     lab.run(&mut agent, 30);
     assert!(lab.node(0).boot.imaged, "{}", lab.node(0).reason);
@@ -327,7 +346,7 @@ fn a_machine_keeps_the_uuid_that_it_told_first() {
             ipxe(request);
             request.machine_id = Some(id);
         });
-        lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+        lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
         lab.node(0).system_uuid
     };
     assert_eq!(
@@ -341,6 +360,6 @@ fn a_machine_keeps_the_uuid_that_it_told_first() {
 #[test]
 fn an_agents_uuid_may_be_none() {
     let mut lab = Lab::new();
-    lab.start_agent(0xff, Hands::with_disks(&[8 * GIB]));
+    lab.start_agent(0xff, ScriptedAgent::with_disks(&[8 * GIB]));
     assert_eq!(lab.node(0).system_uuid, [0; 16], "a filler is no identity");
 }

@@ -2,13 +2,14 @@
 
 use crate::api_rig::*;
 use crate::common::*;
+use farrier_core::node::Reason;
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::Mac;
 use serde_json::{Value, json};
 
 fn inspect(lab: &mut Lab, agent: &mut Agent) {
     let index = lab
-        .rack
+        .rack()
         .find_by_mac(agent.endpoint.mac)
         .expect("a node has this interface");
     lab.verb(index, Verb::Manage).unwrap();
@@ -29,7 +30,7 @@ fn the_option_of_the_uuid_joins_interfaces() {
             r.machine_id = Some(&[0, 0x4c, 0x4c, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
         });
     }
-    assert_eq!(lab.rack.nodes().len(), 1);
+    assert_eq!(lab.rack().nodes().len(), 1);
     assert_eq!(macs(&lab, 0), [mac_of(1), mac_of(2)]);
     // Boards whose makers gave them no UUID are not one machine.
     const FILLER: &[u8] = &[
@@ -41,7 +42,7 @@ fn the_option_of_the_uuid_joins_interfaces() {
             r.machine_id = Some(FILLER);
         });
     }
-    assert_eq!(lab.rack.nodes().len(), 3);
+    assert_eq!(lab.rack().nodes().len(), 3);
 }
 
 #[test]
@@ -49,17 +50,17 @@ fn the_inventory_joins_nodes_that_are_one_machine() {
     let mut lab = Lab::new();
     lab.dhcp(2, ipxe);
     lab.dhcp(3, ipxe);
-    let mut hands = Hands::with_disks(&[8 * GIB]);
-    hands.nics = vec![
+    let mut scripted = ScriptedAgent::with_disks(&[8 * GIB]);
+    scripted = scripted.with_nics(&vec![
         nic(1, "e1000e", 1000),
         nic(2, "e1000e", 1000),
         nic(9, "e1000e", 1000),
-    ];
-    let mut agent = lab.start_agent(1, hands);
-    assert_eq!(lab.rack.nodes().len(), 3);
+    ]);
+    let mut agent = lab.start_agent(1, scripted);
+    assert_eq!(lab.rack().nodes().len(), 3);
     inspect(&mut lab, &mut agent);
     // The second interface's node is gone, the third's is another machine.
-    let own = lab.rack.find_by_mac(mac_of(1)).unwrap();
+    let own = lab.rack().find_by_mac(mac_of(1)).unwrap();
     assert_eq!(macs(&lab, own), [mac_of(1), mac_of(2), mac_of(9)]);
     assert_eq!(lab.state(own), State::Manageable);
     assert!(lab.node(0).is_vacant());
@@ -67,8 +68,8 @@ fn the_inventory_joins_nodes_that_are_one_machine() {
     assert_eq!(list["nodes"].as_array().unwrap().len(), 2);
     // The next machine takes the place that is free.
     lab.dhcp(7, ipxe);
-    assert_eq!(lab.rack.find_by_mac(mac_of(7)), Some(0));
-    assert_eq!(lab.rack.nodes().len(), 3);
+    assert_eq!(lab.rack().find_by_mac(mac_of(7)), Some(0));
+    assert_eq!(lab.rack().nodes().len(), 3);
 }
 
 #[test]
@@ -78,20 +79,24 @@ fn an_inventory_joins_a_few_nodes_and_the_next_one_the_others() {
     for mac in others.clone() {
         lab.dhcp(mac, ipxe);
     }
-    let mut hands = Hands::with_disks(&[8 * GIB]);
-    hands.nics = others.map(|mac| nic(mac, "e1000e", 1000)).collect();
-    let mut agent = lab.start_agent(1, hands);
-    let known = |lab: &Lab| lab.rack.nodes().iter().filter(|n| !n.is_vacant()).count();
+    let mut scripted = ScriptedAgent::with_disks(&[8 * GIB]);
+    scripted = scripted.with_nics(
+        &others
+            .map(|mac| nic(mac, "e1000e", 1000))
+            .collect::<Vec<_>>(),
+    );
+    let mut agent = lab.start_agent(1, scripted);
+    let known = |lab: &Lab| lab.rack().nodes().iter().filter(|n| !n.is_vacant()).count();
     assert_eq!(known(&lab), 6);
     inspect(&mut lab, &mut agent);
     assert_eq!(known(&lab), 3, "three in one step");
-    let own = lab.rack.find_by_mac(mac_of(1)).unwrap();
+    let own = lab.rack().find_by_mac(mac_of(1)).unwrap();
     lab.verb(own, Verb::Inspect).unwrap();
     lab.run(&mut agent, 10);
     assert_eq!(known(&lab), 1);
-    let own = lab.rack.find_by_mac(mac_of(1)).unwrap();
+    let own = lab.rack().find_by_mac(mac_of(1)).unwrap();
     assert_eq!(macs(&lab, own).len(), 6);
-    assert_eq!(lab.rack.counters().identity_conflicts, 0);
+    assert_eq!(lab.rack().counters().identity_conflicts, 0);
 }
 
 #[test]
@@ -105,10 +110,14 @@ fn a_twin_is_one_of_the_few_that_are_joined() {
                 (mac == 2).then_some(&[0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
         });
     }
-    let mut hands = Hands::with_disks(&[8 * GIB]);
-    hands.nics = (3..=5).map(|mac| nic(mac, "e1000e", 1000)).collect();
-    let mut agent = lab.start_agent(1, hands);
-    let known = |lab: &Lab| lab.rack.nodes().iter().filter(|n| !n.is_vacant()).count();
+    let mut scripted = ScriptedAgent::with_disks(&[8 * GIB]);
+    scripted = scripted.with_nics(
+        &(3..=5)
+            .map(|mac| nic(mac, "e1000e", 1000))
+            .collect::<Vec<_>>(),
+    );
+    let mut agent = lab.start_agent(1, scripted);
+    let known = |lab: &Lab| lab.rack().nodes().iter().filter(|n| !n.is_vacant()).count();
     inspect(&mut lab, &mut agent);
     assert_eq!(known(&lab), 2, "its twin and two more in one step");
 }
@@ -120,13 +129,13 @@ fn a_discovered_node_with_a_name_is_somebodys() {
     let patch = r#"[{"op":"add","path":"/name","value":"mine"}]"#;
     let target = format!("/v1/nodes/{}", id(&lab, 0));
     assert_eq!(call(&mut lab, "PATCH", &target, patch).status, 200);
-    let mut hands = Hands::with_disks(&[8 * GIB]);
-    hands.nics = vec![nic(1, "e1000e", 1000), nic(2, "e1000e", 1000)];
-    let mut agent = lab.start_agent(1, hands);
+    let mut scripted = ScriptedAgent::with_disks(&[8 * GIB]);
+    scripted = scripted.with_nics(&vec![nic(1, "e1000e", 1000), nic(2, "e1000e", 1000)]);
+    let mut agent = lab.start_agent(1, scripted);
     inspect(&mut lab, &mut agent);
     assert_eq!(macs(&lab, 0), [mac_of(2)]);
     assert_eq!(lab.node(0).name, "mine");
-    assert_eq!(lab.rack.counters().identity_conflicts, 1);
+    assert_eq!(lab.rack().counters().identity_conflicts, 1);
 }
 
 #[test]
@@ -136,11 +145,11 @@ fn a_machine_stays_who_it_says_it_is() {
         ipxe(request);
         request.machine_id = Some(&[0, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9]);
     });
-    let mut hands = Hands::with_disks(&[8 * GIB]);
-    hands.nics = vec![nic(1, "e1000e", 1000), nic(2, "e1000e", 1000)];
-    let mut agent = lab.start_agent(1, hands);
+    let mut scripted = ScriptedAgent::with_disks(&[8 * GIB]);
+    scripted = scripted.with_nics(&vec![nic(1, "e1000e", 1000), nic(2, "e1000e", 1000)]);
+    let mut agent = lab.start_agent(1, scripted);
     inspect(&mut lab, &mut agent);
-    let own = lab.rack.find_by_mac(mac_of(1)).unwrap();
+    let own = lab.rack().find_by_mac(mac_of(1)).unwrap();
     assert_eq!(macs(&lab, own), [mac_of(1), mac_of(2)]);
     assert_eq!(lab.node(own).system_uuid, [1; 16]);
 }
@@ -157,14 +166,14 @@ fn identities_are_random_as_rfc_9562_has_them() {
 #[test]
 fn an_interface_of_a_node_in_use_stays_its() {
     let mut lab = available();
-    let mut hands = Hands::with_disks(&[8 * GIB]);
-    hands.nics = vec![nic(3, "e1000e", 1000), nic(1, "e1000e", 1000)];
-    let mut liar = lab.start_agent(3, hands);
+    let mut scripted = ScriptedAgent::with_disks(&[8 * GIB]);
+    scripted = scripted.with_nics(&vec![nic(3, "e1000e", 1000), nic(1, "e1000e", 1000)]);
+    let mut liar = lab.start_agent(3, scripted);
     inspect(&mut lab, &mut liar);
-    assert_eq!(lab.rack.find_by_mac(mac_of(1)), Some(0));
-    let own = lab.rack.find_by_mac(mac_of(3)).unwrap();
+    assert_eq!(lab.rack().find_by_mac(mac_of(1)), Some(0));
+    let own = lab.rack().find_by_mac(mac_of(3)).unwrap();
     assert!(lab.node(own).last_error.contains("another node"));
-    assert_eq!(lab.rack.counters().identity_conflicts, 1);
+    assert_eq!(lab.rack().counters().identity_conflicts, 1);
 }
 
 #[test]
@@ -188,7 +197,7 @@ fn a_node_is_enrolled_by_hand_and_deleted() {
     assert_eq!(post(&mut lab, "/v1/nodes", body).status, 409);
     for (body, status, part) in [
         (json!({"name": "a"}), 400, "needs a driver"),
-        (json!({"driver": "ipmi"}), 400, "no driver"),
+        (json!({"driver": "ipmi"}), 400, "is not here"),
         (json!({"driver": "farrier", "name": "a b"}), 400, "letters"),
         (json!({"driver": "farrier", "uuid": "7"}), 400, "no UUID"),
         (json!({"driver": "farrier", "uuid": uuid}), 409, "that UUID"),
@@ -208,7 +217,7 @@ fn a_node_is_enrolled_by_hand_and_deleted() {
         assert_eq!(reply.status, status, "{body}: {}", reply.body);
         assert!(reply.fault().contains(part), "{}", reply.fault());
     }
-    assert_eq!(lab.rack.nodes().len(), 1);
+    assert_eq!(lab.rack().nodes().len(), 1);
 
     let port = json!({"node_uuid": uuid, "address": "52:54:00:00:00:01"});
     let reply = post(&mut lab, "/v1/ports", port.clone());
@@ -219,7 +228,7 @@ fn a_node_is_enrolled_by_hand_and_deleted() {
     assert_eq!(post(&mut lab, "/v1/ports", bad).status, 400);
     // The machine comes: it is this node.
     lab.dhcp(1, ipxe);
-    assert_eq!(lab.rack.nodes().len(), 1);
+    assert_eq!(lab.rack().nodes().len(), 1);
     assert_eq!(get(&mut lab, "/v1/nodes/web-1")["power_state"], "power on");
 
     let port = reply.body["uuid"].as_str().unwrap().to_owned();
@@ -240,32 +249,32 @@ fn a_serial_number_brings_a_machine_to_the_node_that_waits_for_it() {
     let body = json!({"driver": "farrier", "name": "web-1",
                       "properties": {"serial_number": "S1"}});
     assert_eq!(post(&mut lab, "/v1/nodes", body).status, 201);
-    let mut hands = Hands::with_disks(&[8 * GIB]);
-    hands.nics = vec![nic(1, "e1000e", 1000)];
-    let mut agent = lab.start_agent(1, hands);
-    let found = lab.rack.find_by_mac(mac_of(1)).unwrap();
+    let mut scripted = ScriptedAgent::with_disks(&[8 * GIB]);
+    scripted = scripted.with_nics(&vec![nic(1, "e1000e", 1000)]);
+    let mut agent = lab.start_agent(1, scripted);
+    let found = lab.rack().find_by_mac(mac_of(1)).unwrap();
     assert_eq!(found, 1, "nobody knows yet");
     lab.verb(1, Verb::Manage).unwrap();
     lab.verb(1, Verb::Inspect).unwrap();
     lab.run(&mut agent, 5);
     // The inventory tells who it is: the discovered node becomes the one
     // that was enrolled.
-    assert_eq!(lab.rack.find_by_mac(mac_of(1)), Some(0));
+    assert_eq!(lab.rack().find_by_mac(mac_of(1)), Some(0));
     assert_eq!(lab.node(0).name, "web-1");
-    assert_eq!(lab.rack.nodes().len(), 1);
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    assert_eq!(lab.rack().nodes().len(), 1);
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Inspect).unwrap();
     lab.run(&mut agent, 5);
     assert_eq!(lab.state(0), State::Manageable);
-    assert_eq!(lab.rack.counters().identity_conflicts, 0);
+    assert_eq!(lab.rack().counters().identity_conflicts, 0);
 }
 
 #[test]
 fn a_deployed_node_is_not_deleted() {
     let mut lab = available();
     lab.set_image(0, "debian12").unwrap();
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.verb(0, Verb::Active).unwrap();
     let reply = call(&mut lab, "DELETE", "/v1/nodes/rack-1", "");
     assert_eq!(reply.status, 409);
@@ -294,7 +303,7 @@ fn a_node_says_why_it_can_be_managed() {
     };
     let mut lab = Lab::new();
     lab.dhcp(1, ipxe);
-    assert_eq!(reason(&mut lab, 0), "seen on the provisioning network");
+    assert_eq!(reason(&mut lab, 0), Reason::Seen);
     for (index, mac) in [(1, 2), (2, 3)] {
         let node = post(&mut lab, "/v1/nodes", json!({"driver": "farrier"}));
         let address = format!("52:54:00:00:00:{mac:02x}");
@@ -306,8 +315,8 @@ fn a_node_says_why_it_can_be_managed() {
             lab.dhcp(mac, ipxe);
         }
         let expected = match seen {
-            true => "seen on the provisioning network",
-            false => "enrolled by hand; nothing of it was seen yet",
+            true => Reason::Seen,
+            false => Reason::EnrolledUnseen,
         };
         assert_eq!(reason(&mut lab, index), expected);
     }

@@ -104,12 +104,11 @@ fn a_journal_brings_back_what_operators_did() {
     );
 
     // Twice is as good as once.
-    let twice: Vec<Vec<u8>> = lab
-        .records
+    let records = lab.records_mut();
+    *records = records
         .iter()
         .flat_map(|r| [r.clone(), r.clone()])
         .collect();
-    lab.records = twice;
     lab.restart(0);
     assert_eq!(shown(&mut lab), before);
 }

@@ -5,12 +5,12 @@
 //! that reached an agent, records) and judges by that.
 
 use crate::common::*;
-use farrier_core::interface::Allocate;
+use farrier_core::interface::{Allocate, NodePatch};
 use farrier_core::node::flags::{AdminFlag, Flags};
 use farrier_core::persist::record::Record;
 use farrier_core::provisioning::steps::{Step, Steps};
 use farrier_core::strings::KeyValues;
-use farrier_core::{Command, Effect, Input};
+use farrier_core::{Command, Input};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::{NodeId, Reason, Task};
 use proptest::prelude::*;
@@ -45,13 +45,13 @@ impl World {
     }
 
     fn id(&self, place: u8) -> Option<NodeId> {
-        let nodes = self.lab.rack.nodes();
+        let nodes = self.lab.rack().nodes();
         let node = nodes.get(usize::from(place) % nodes.len().max(1))?;
         (!node.is_vacant()).then_some(node.id)
     }
 
     fn state(&self, id: NodeId) -> State {
-        let index = self.lab.rack.find(id).expect("a node that is there");
+        let index = self.lab.rack().find(id).expect("a node that is there");
         self.lab.state(index)
     }
 
@@ -64,17 +64,14 @@ impl World {
     /// Reads the records of the last step: the only way to available is out
     /// of a cleaning in which every disk was certified.
     fn look(&mut self) {
-        for output in self.lab.out.iter() {
-            let Effect::Record(bytes) = output else {
-                continue;
-            };
+        for bytes in self.lab.controller.records() {
             match postcard::from_bytes::<Record<'_>>(bytes).unwrap() {
                 Record::State { node, state, .. } => {
                     let state = State::from_number(state).unwrap();
                     let before = self.states.insert(node, state).unwrap_or(State::Enroll);
                     if state == State::Available {
                         assert_eq!(before, State::Cleaning);
-                        let index = self.lab.rack.find(node).unwrap();
+                        let index = self.lab.rack().find(node).unwrap();
                         assert!(self.lab.node(index).flags.contains(Flags::ERASED));
                     }
                     if before == State::CleanFailed {
@@ -95,19 +92,21 @@ impl World {
         let Some(lease) = lease else { return };
         let did = self.lab.open(lease.address, "boot.ipxe");
         self.look();
-        let Did::Text(script) = did else { return };
+        let Served::Text(script) = did else { return };
         self.agents.remove(&machine);
         if !script.contains("farrier.ticket") {
             return;
         }
-        let hands = Hands {
-            withhold_certificate: how % 5 == 1,
-            fail: (how % 5 == 2).then_some(Reason::DiskWrite),
-            hang: how % 5 == 3,
-            vanish: how % 5 == 4,
-            ..Hands::with_disks(&[8 * GIB, 4 * GIB])
+        let behaviour = match how % 5 {
+            1 => Behaviour::WithholdsCertificate,
+            2 => Behaviour::Fails(Reason::DiskWrite),
+            3 => Behaviour::Hangs,
+            4 => Behaviour::Vanishes,
+            _ => Behaviour::Honest,
         };
-        let agent = Agent::new(machine, lease.address, &script, hands);
+        let scripted = ScriptedAgent::with_disks(&[8 * GIB, 4 * GIB]).behaving(behaviour);
+        let agent = Agent::new(machine, lease.address, &script, 0, scripted);
+        let agent = agent.expect("a ticket in the script");
         self.agents.insert(machine, agent);
         self.run(machine, 1);
     }
@@ -121,17 +120,21 @@ impl World {
         self.lab.run(&mut agent, seconds);
         // What became available meanwhile had an agent that was ordered to
         // erase and gave every certificate.
-        let hands = agent.driver.handler();
-        let ordered = hands
+        let scripted = agent.driver.handler();
+        let ordered = scripted
             .orders
             .iter()
             .any(|order| matches!(order.task, Task::Erase { .. }));
         for id in self.cleaned_states().difference(&erased_before) {
-            let index = self.lab.rack.find(*id).unwrap();
+            let index = self.lab.rack().find(*id).unwrap();
             assert!(self.lab.node(index).macs.contains(&mac_of(machine)));
-            assert!(ordered && !hands.withhold_certificate && hands.fail.is_none());
+            let honest = match scripted.behaviour {
+                Behaviour::WithholdsCertificate | Behaviour::Fails(_) => false,
+                _ => true,
+            };
+            assert!(ordered && honest);
         }
-        for node in self.lab.rack.nodes() {
+        for node in self.lab.rack().nodes() {
             self.states.insert(node.id, node.state);
         }
         if !agent.over {
@@ -140,7 +143,7 @@ impl World {
     }
 
     fn cleaned_states(&self) -> HashSet<NodeId> {
-        let nodes = self.lab.rack.nodes().iter();
+        let nodes = self.lab.rack().nodes().iter();
         nodes
             .filter(|node| node.state == State::Available)
             .map(|node| node.id)
@@ -188,12 +191,12 @@ impl World {
             12 => {
                 let Some(node) = self.id(whom) else { return };
                 let before = self.state(node);
-                let index = self.lab.rack.find(node).unwrap();
+                let index = self.lab.rack().find(node).unwrap();
                 let was = self.lab.node(index).flags;
                 let gone = self.ask(Command::DeleteNode { node }).is_ok();
-                assert_eq!(self.lab.rack.find(node).is_none(), gone);
+                assert_eq!(self.lab.rack().find(node).is_none(), gone);
                 if gone {
-                    assert!(!was.has(Flags::PROTECTED) && !was.has(Flags::ALLOCATED));
+                    assert!(!was.contains(Flags::PROTECTED) && !was.contains(Flags::ALLOCATED));
                     let may = [
                         State::Enroll,
                         State::Manageable,
@@ -218,7 +221,7 @@ impl World {
                 };
                 if self.ask(Command::Allocate(allocate)).is_ok() {
                     assert!(self.allocations.insert(id));
-                    let nodes = self.lab.rack.nodes().iter();
+                    let nodes = self.lab.rack().nodes().iter();
                     let owner = nodes.filter(|n| n.instance.instance_uuid == Some(id));
                     let owners: Vec<_> = owner.collect();
                     assert_eq!(owners.len(), 1);
@@ -242,16 +245,17 @@ impl World {
             }
             _ => {
                 let Some(node) = self.id(whom) else { return };
-                let index = self.lab.rack.find(node).unwrap();
-                let mut info = self.lab.node(index).instance.clone();
-                info.image_source = "debian12".try_into().unwrap();
-                let _maybe = self.ask(Command::SetInstanceInfo { node, info });
+                let patch = NodePatch::image_source("debian12");
+                let _maybe = self.ask(Command::PatchNode { node, patch });
                 let name = "metal";
-                let _maybe = self.ask(Command::SetResourceClass { node, name });
+                let _maybe = self.ask(Command::PatchNode {
+                    node,
+                    patch: NodePatch::resource_class(name),
+                });
             }
         }
         // What ended by itself: released, and nothing else.
-        let rack = &self.lab.rack;
+        let rack = &self.lab.rack();
         self.allocations.retain(|id| {
             let nodes = rack.nodes().iter();
             nodes
@@ -270,16 +274,12 @@ impl World {
             AdminFlag::Retired,
         ][usize::from(how) % 3];
         let on = (how / 3).is_multiple_of(2);
-        let _maybe = self.ask(Command::SetAdminFlag {
-            node,
-            mark,
-            on,
-            reason: "because",
-        });
+        let patch = NodePatch::flag(mark, on, "because");
+        let _maybe = self.ask(Command::PatchNode { node, patch });
     }
 
     fn check(&self) {
-        let rack = &self.lab.rack;
+        let rack = &self.lab.rack();
         let nodes: Vec<_> = rack.nodes().iter().filter(|n| !n.is_vacant()).collect();
         let mut macs = HashSet::new();
         let mut ids = HashSet::new();
@@ -302,7 +302,6 @@ impl World {
                 let left = deadline.millis().saturating_sub(self.lab.now);
                 assert!(left <= limit.millis);
             }
-            assert!(!node.reason.is_empty());
             if node.state.is_stable() || node.state.is_failure() {
                 assert!(node.steps.is_empty(), "{}", node.state);
             }
@@ -330,7 +329,7 @@ proptest! {
             world.lab.now += 10_000;
             world.lab.step(Input::Tick);
         }
-        for node in world.lab.rack.nodes() {
+        for node in world.lab.rack().nodes() {
             let state = node.state;
             prop_assert!(
                 state.is_stable() || state.is_failure() || state.is_hold(),

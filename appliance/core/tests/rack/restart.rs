@@ -2,8 +2,11 @@
 //! and without some.
 
 use crate::common::*;
+use farrier_core::interface::NodePatch;
+use farrier_core::node::Reason;
 use farrier_core::node::flags::{AdminFlag, Flags};
 use farrier_core::persist::record::Record;
+use farrier_core::strings::KeyValues;
 use farrier_core::{Command, Input};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::handler::RunnerPoll;
@@ -47,7 +50,7 @@ fn work_whose_agent_stays_away_fails() {
 fn a_doubted_node_is_nobodys_until_somebody_has_looked() {
     let (mut lab, mut agent) = available_with(&DISKS);
     lab.restart(3);
-    assert_eq!(lab.rack.counters().records_lost, 3);
+    assert_eq!(lab.rack().counters().records_lost, 3);
     // It seemed to be free.
     assert_eq!(lab.state(0), State::Manageable);
     let quarantined = Flags::MAINTENANCE.union(Flags::RECORDS_LOST);
@@ -78,14 +81,14 @@ fn disks_that_were_forgotten_are_found_again_before_anything_is_erased() {
             Ok(Record::Disk { place: 0, .. })
         )
     };
-    lab.records.retain(|record| !forgotten(record));
+    lab.records_mut().retain(|record| !forgotten(record));
     lab.restart_with_what_is_left(1);
-    assert_eq!(lab.rack.disks(0).count(), 0, "a list with a hole is none");
+    assert_eq!(lab.rack().disks(0).count(), 0, "a list with a hole is none");
     lab.mark(AdminFlag::Maintenance, false, "").unwrap();
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 60);
     assert_eq!(lab.state(0), State::Available, "{}", lab.node(0).last_error);
-    assert_eq!(lab.rack.disks(0).count(), 2);
+    assert_eq!(lab.rack().disks(0).count(), 2);
     let erased = agent.driver.handler().orders.iter().rev();
     let erased = erased.clone().find_map(|order| match &order.task {
         Task::Erase { disks, .. } => Some(disks.len()),
@@ -93,7 +96,7 @@ fn disks_that_were_forgotten_are_found_again_before_anything_is_erased() {
     });
     assert_eq!(erased, Some(2));
     // What the records before tell of the disks is not what there is.
-    lab.records = lab.snapshot();
+    *lab.records_mut() = lab.snapshot();
 }
 
 #[test]
@@ -104,7 +107,7 @@ fn doubted_work_fails_and_its_agent_is_not_listened_to() {
     lab.restart(1);
     lab.run(&mut agent, 2);
     assert_eq!(lab.state(0), State::DeployFailed);
-    assert_eq!(lab.node(0).reason, "records were lost");
+    assert_eq!(lab.node(0).reason, Reason::RecordsLost);
     assert!(lab.verb(0, Verb::Deleted).is_err());
     lab.mark(AdminFlag::Maintenance, false, "").unwrap();
     lab.verb(0, Verb::Deleted).unwrap();
@@ -113,9 +116,9 @@ fn doubted_work_fails_and_its_agent_is_not_listened_to() {
 #[test]
 fn a_doubt_ends_the_sessions_of_work_only() {
     let mut lab = Lab::new();
-    let mut idle = lab.start_agent(1, Hands::with_disks(&DISKS));
-    let mut busy = lab.start_agent(2, Hands::with_disks(&[]));
-    busy.driver.handler_mut().hang = true;
+    let mut idle = lab.start_agent(1, ScriptedAgent::with_disks(&DISKS));
+    let mut busy = lab.start_agent(2, ScriptedAgent::with_disks(&[]));
+    busy.driver.handler_mut().behaviour = Behaviour::Hangs;
     for index in [0, 1] {
         lab.verb(index, Verb::Manage).unwrap();
     }
@@ -136,14 +139,14 @@ fn a_rack_full_of_doubts_is_written_down_in_several_ticks() {
         lab.boot(mac);
     }
     lab.restart(1);
-    let before = lab.records.len();
-    while lab.rack.wake_at().millis() <= lab.now {
+    let before = lab.records().len();
+    while lab.rack().wake_at().millis() <= lab.now {
         lab.step(Input::Tick);
     }
-    assert!(lab.records.len() >= before + 8 * 3);
+    assert!(lab.records().len() >= before + 8 * 3);
     lab.restart(0);
     assert!(
-        lab.rack
+        lab.rack()
             .nodes()
             .iter()
             .all(|n| n.flags.contains(Flags::RECORDS_LOST))
@@ -154,7 +157,14 @@ fn a_rack_full_of_doubts_is_written_down_in_several_ticks() {
 fn a_repeated_handshake_has_its_new_keys_after_a_restart() {
     let mut lab = Lab::new();
     let (address, script) = lab.boot(1);
-    let mut agent = Agent::new(1, address, &script, Hands::with_disks(&[8 * GIB]));
+    let mut agent = Agent::new(
+        1,
+        address,
+        &script,
+        0,
+        ScriptedAgent::with_disks(&[8 * GIB]),
+    )
+    .unwrap();
     let RunnerPoll::Transmit(first) = agent.driver.poll(lab.now) else {
         panic!("an agent begins with a handshake");
     };
@@ -185,11 +195,9 @@ fn a_repeated_handshake_has_its_new_keys_after_a_restart() {
 fn the_kind_of_firmware_is_known_after_a_restart() {
     let mut lab = Lab::new();
     for (mac, uefi) in [(1, true), (2, false)] {
-        let hands = Hands {
-            uefi,
-            ..Hands::with_disks(&[8 * GIB])
-        };
-        lab.start_agent(mac, hands);
+        let mode = if uefi { BootMode::Uefi } else { BootMode::Bios };
+        let scripted = ScriptedAgent::with_disks(&[8 * GIB]).with_boot_mode(mode);
+        lab.start_agent(mac, scripted);
     }
     for _ in 0..2 {
         assert_eq!(lab.node(0).boot.mode, Some(BootMode::Uefi));
@@ -204,8 +212,9 @@ fn driver_info_outlives_a_restart_in_the_middle_of_a_sweep() {
     lab.dhcp(1, ipxe);
     let node = lab.node(0).id;
     let set = |lab: &mut Lab, key: &str, value: &str| {
-        lab.operator(Command::SetDriverInfo { node, key, value })
-            .unwrap();
+        let pairs = format!("driver_info/{key}\0{value}\0");
+        let patch = NodePatch::driver_info(KeyValues(&pairs));
+        lab.operator(Command::PatchNode { node, patch }).unwrap();
         lab.check_every_sweep();
     };
     for (key, value) in [("a", "1"), ("b", "2"), ("c", "3"), ("b", "4"), ("a", "5")] {

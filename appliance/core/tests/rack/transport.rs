@@ -1,6 +1,7 @@
 //! The boot decision and the address book, seen from the wire.
 
 use crate::common::*;
+use farrier_asset_store::DrivePlace;
 use farrier_core::interface::NetworkId;
 use farrier_core::interface::StoredConfigDrive;
 use farrier_core::node::Hop;
@@ -47,7 +48,7 @@ fn a_machine_that_does_not_boot_gets_an_address_and_is_no_node() {
     let lease = lab.dhcp(1, |_| {}).unwrap();
     assert_eq!(lease.kind, MessageType::Ack);
     assert_eq!(lease.file, None);
-    assert!(lab.rack.nodes().is_empty());
+    assert!(lab.rack().nodes().is_empty());
 }
 
 #[test]
@@ -62,7 +63,7 @@ fn several_interfaces_of_one_uuid_are_one_node() {
         })
         .unwrap();
     }
-    assert_eq!(lab.rack.nodes().len(), 1);
+    assert_eq!(lab.rack().nodes().len(), 1);
     assert_eq!(lab.node(0).macs.len(), 2);
 }
 
@@ -73,9 +74,9 @@ fn a_full_table_of_nodes_is_counted_and_disturbs_nobody() {
         lab.boot(mac);
     }
     let lease = lab.dhcp(9, ipxe).expect("an address all the same");
-    assert_eq!(lab.open(lease.address, "boot.ipxe"), Did::NotFound);
-    assert!(lab.rack.counters().nodes_full > 0);
-    assert_eq!(lab.rack.nodes().len(), 8);
+    assert_eq!(lab.open(lease.address, "boot.ipxe"), Served::NotFound);
+    assert!(lab.rack().counters().nodes_full > 0);
+    assert_eq!(lab.rack().nodes().len(), 8);
     lab.boot(1);
 }
 
@@ -89,7 +90,7 @@ fn a_request_for_an_address_of_another_is_refused() {
         })
         .unwrap();
     assert_eq!(nak.kind, MessageType::Nak);
-    assert_eq!(lab.rack.counters().dhcp_naks, 1);
+    assert_eq!(lab.rack().counters().dhcp_naks, 1);
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn nobody_asks_in_the_name_of_another_machine() {
         payload: &buf[..len],
     });
     assert!(did.is_empty());
-    assert_eq!(lab.rack.counters().dhcp_ignored, 1);
+    assert_eq!(lab.rack().counters().dhcp_ignored, 1);
 }
 
 #[test]
@@ -133,7 +134,7 @@ fn a_lease_says_how_long_it_lasts_and_where_its_network_ends() {
             payload: &buf[..len],
         });
         let payload = did.iter().find_map(|did| match did {
-            Did::Dhcp(payload) => Some(payload),
+            Outcome::Dhcp(_, payload) => Some(payload),
             _ => None,
         });
         let reply = Reply::parse(payload.unwrap()).unwrap();
@@ -162,7 +163,7 @@ fn who_boots_is_told_the_next_server_and_nobody_else() {
             payload: &buf[..len],
         });
         let told = did.iter().find_map(|did| match did {
-            Did::Dhcp(payload) => Reply::parse(payload).unwrap().next_server,
+            Outcome::Dhcp(_, payload) => Reply::parse(payload).unwrap().next_server,
             _ => None,
         });
         assert_eq!(told, boots.then_some(Config::default().address));
@@ -182,7 +183,7 @@ fn what_does_not_parse_is_counted() {
             .is_empty()
         );
     }
-    assert_eq!(lab.rack.counters().dhcp_malformed, 3);
+    assert_eq!(lab.rack().counters().dhcp_malformed, 3);
     for datagram in [&[][..], &[3; 40], &[1; 1200]] {
         let from = farrier_core::Endpoint {
             network: NetworkId::PROVISIONING,
@@ -192,12 +193,12 @@ fn what_does_not_parse_is_counted() {
         };
         for did in lab.step(Input::Agent { from, datagram }) {
             assert!(
-                matches!(did, Did::Agent(_, hint) if hint.len() < 16),
+                matches!(did, Outcome::Agent(_, hint) if hint.len() < 16),
                 "only a hint"
             );
         }
     }
-    assert_eq!(lab.rack.counters().agent_stray, 3);
+    assert_eq!(lab.rack().counters().agent_stray, 3);
 }
 
 #[test]
@@ -212,9 +213,9 @@ fn the_script_goes_to_the_machine_of_the_address_only() {
     assert!(other.contains("farrier.bootif=52-54-00-00-00-02"));
     assert_eq!(
         lab.open("172.22.0.99".parse().unwrap(), "boot.ipxe"),
-        Did::NotFound
+        Served::NotFound
     );
-    let Did::Text(second) = lab.open(address, "boot.ipxe") else {
+    let Served::Text(second) = lab.open(address, "boot.ipxe") else {
         panic!("a script");
     };
     let ticket = |s: &str| s.split("farrier.ticket=").nth(1).unwrap()[..64].to_owned();
@@ -229,7 +230,7 @@ fn the_script_goes_to_the_machine_of_the_address_only() {
 fn a_config_drive_is_for_its_own_machine() {
     let mut lab = Lab::new();
     let (address, _) = lab.boot(1);
-    assert_eq!(lab.open(address, "config-drive"), Did::NotFound);
+    assert_eq!(lab.open(address, "config-drive"), Served::NotFound);
 }
 
 #[test]
@@ -271,60 +272,63 @@ fn a_config_drive_goes_by_http_and_to_its_own_machine() {
             length: 100,
             key: [7; 32],
             format: ConfigDriveFormat::Json,
+            place: DrivePlace::First,
         }),
     })
     .unwrap();
     let own = agent.endpoint.ip;
     assert!(matches!(
         lab.open(own, "config-drive"),
-        Did::Slot(0, length) if length > 100
+        Served::Slot(0, _, length) if length > 100
     ));
-    let refused = lab.rack.counters().files_refused;
-    assert_eq!(lab.open(other, "config-drive"), Did::NotFound);
+    let refused = lab.rack().counters().files_refused;
+    assert_eq!(lab.open(other, "config-drive"), Served::NotFound);
     let by_tftp = lab.step(Input::Open {
         network: NetworkId::PROVISIONING,
         transport: Transport::Tftp,
         peer: own,
         path: "config-drive",
     });
-    assert_eq!(by_tftp, [Did::NotFound]);
-    assert_eq!(lab.rack.counters().files_refused, refused + 2);
+    assert_eq!(by_tftp, [Outcome::Serve(Served::NotFound)]);
+    assert_eq!(lab.rack().counters().files_refused, refused + 2);
 }
 
 #[test]
 fn of_an_images_versions_the_newest_is_deployed() {
     let mut lab = Lab::new();
     let mut teach = |version| {
-        let known = lab.rack.images().iter().find(|i| i.name == "debian12");
+        let known = lab.rack().images().iter().find(|i| i.name == "debian12");
         let image = farrier_core::interface::Image {
             version,
             root: [version as u8; 32],
             ..known.unwrap().clone()
         };
         lab.step(Input::Image(&image));
-        let images = lab.rack.images();
+        let images = lab.rack().images();
         assert_eq!(images.len(), 1);
         (images[0].version, images[0].root[0])
     };
     assert_eq!(teach(3), (3, 3));
     assert_eq!(teach(2), (3, 3));
     assert_eq!(teach(4), (4, 4));
-    let mut again = lab.rack.images()[0].clone();
+    let mut again = lab.rack().images()[0].clone();
     again.root = [99; 32];
     lab.step(Input::Image(&again));
-    assert_eq!(lab.rack.images()[0].root[0], 4, "the first of a version");
+    assert_eq!(lab.rack().images()[0].root[0], 4, "the first of a version");
     again.name = "debian13".try_into().unwrap();
     lab.step(Input::Image(&again));
-    assert_eq!(lab.rack.images().len(), 2);
+    assert_eq!(lab.rack().images().len(), 2);
 }
 
 #[test]
 fn a_config_drive_comes_with_its_verb() {
-    let drive = |first| StoredConfigDrive {
+    let drive = |first, place| StoredConfigDrive {
         length: 100,
         key: [first; 32],
         format: ConfigDriveFormat::Json,
+        place,
     };
+    let (one, other) = (DrivePlace::First, DrivePlace::Second);
     let mut lab = active_lab();
     let node = lab.node(0).id;
     let ask = |lab: &mut Lab, verb, config_drive| {
@@ -336,12 +340,12 @@ fn a_config_drive_comes_with_its_verb() {
         .unwrap();
         lab.node(0).config_drive.as_ref().map(|drive| drive.key[0])
     };
-    assert_eq!(ask(&mut lab, Verb::Rebuild, Some(drive(1))), Some(1));
+    assert_eq!(ask(&mut lab, Verb::Rebuild, Some(drive(1, one))), Some(1));
     lab.verb(0, Verb::Abort).unwrap();
     // What is deployed again is deployed as before, unless it is said anew.
     assert_eq!(ask(&mut lab, Verb::Rebuild, None), Some(1));
     lab.verb(0, Verb::Abort).unwrap();
-    assert_eq!(ask(&mut lab, Verb::Rebuild, Some(drive(2))), Some(2));
+    assert_eq!(ask(&mut lab, Verb::Rebuild, Some(drive(2, other))), Some(2));
     lab.verb(0, Verb::Abort).unwrap();
     assert_eq!(ask(&mut lab, Verb::Active, None), None);
 }

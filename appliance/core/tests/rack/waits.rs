@@ -6,6 +6,7 @@ use crate::common::*;
 use farrier_core::interface::NetworkId;
 use farrier_core::interface::PowerState;
 use farrier_core::node::{AGENT_SILENT_MILLIS, Hop};
+use farrier_core::power::OPERATION_MILLIS;
 use farrier_dhcp::wire::{ArchList, MessageType, Request};
 use farrier_lifecycle::{State, Verb};
 
@@ -40,9 +41,9 @@ fn clean_wait() -> Lab {
 
 /// An agent that takes its order to erase and does nothing.
 fn hangs(lab: &mut Lab) -> Agent {
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 2);
-    agent.driver.handler_mut().hang = true;
+    agent.driver.handler_mut().behaviour = Behaviour::Hangs;
     agent
 }
 
@@ -91,8 +92,8 @@ fn the_next_hop_is_told_with_the_time_that_it_has() {
     assert_eq!(reached(&lab, Hop::Ipxe), None);
     assert_eq!(next(&mut lab), due(Hop::Script, 60));
     lab.now += 1_000;
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
-    agent.driver.handler_mut().hang = true;
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
+    agent.driver.handler_mut().behaviour = Behaviour::Hangs;
     lab.run(&mut agent, 5);
     assert_eq!(next(&mut lab), None, "the agent has its order");
 }
@@ -109,7 +110,7 @@ fn no_hop_is_due_later_than_the_work() {
 #[test]
 fn who_is_at_the_agent_already_needs_no_boot() {
     let mut lab = rack();
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 60);
     lab.verb(0, Verb::Provide).unwrap();
     let (hop, left) = next(&mut lab).unwrap();
@@ -119,13 +120,14 @@ fn who_is_at_the_agent_already_needs_no_boot() {
 
 #[test]
 fn the_brain_is_woken_when_something_is_due() {
-    let wake = |lab: &Lab| lab.rack.wake_at().millis();
+    let wake = |lab: &Lab| lab.rack().wake_at().millis();
     let mut lab = rack();
     assert!(wake(&lab) > lab.now + 3_000_000, "nothing is due");
     lab.pass(200);
     lab.verb(0, Verb::Provide).unwrap();
+    // The power driver is given a minute.
     let deadline = |lab: &Lab| lab.node(0).deadline.unwrap().millis();
-    assert_eq!(wake(&lab), deadline(&lab));
+    assert_eq!(wake(&lab), lab.now + OPERATION_MILLIS);
 
     // An agent at work is missed when it falls silent.
     let mut agent = hangs(&mut lab);
@@ -151,14 +153,14 @@ fn the_brain_is_woken_when_something_is_due() {
 #[test]
 fn nobody_is_missed_once_the_image_is_proven() {
     let (mut lab, mut agent) = available_with(&[8 * GIB]);
-    agent.driver.handler_mut().vanish = true;
+    agent.driver.handler_mut().behaviour = Behaviour::Vanishes;
     lab.set_image(0, "debian12").unwrap();
     lab.verb(0, Verb::Active).unwrap();
     lab.run(&mut agent, 20);
     assert_eq!(lab.state(0), State::Deploying);
     assert!(lab.node(0).boot.imaged);
     assert_eq!(next(&mut lab), None);
-    assert_eq!(Some(lab.rack.wake_at()), lab.node(0).deadline);
+    assert_eq!(Some(lab.rack().wake_at()), lab.node(0).deadline);
     lab.pass(AGENT_SILENT_MILLIS / 1000 + 5);
     assert_eq!(lab.state(0), State::Deploying);
     // Of its boot nothing is known any more, and nothing is missing.

@@ -156,7 +156,7 @@ impl Speaker {
 fn sent(lab: &mut Lab, from: Endpoint, datagram: &[u8]) -> Option<Vec<u8>> {
     let did = lab.step(Input::Agent { from, datagram });
     did.into_iter().find_map(|did| match did {
-        Did::Agent(_, reply) => Some(reply),
+        Outcome::Agent(_, reply) => Some(reply),
         _ => None,
     })
 }
@@ -216,10 +216,10 @@ fn sessions_are_told_apart() {
         }
     }
     // A session that nobody has.
-    let forged = lab.rack.counters().agent_stray;
+    let forged = lab.rack().counters().agent_stray;
     agents[0].last[1] ^= 0x80;
     assert_eq!(agents[0].hears(&mut lab), Said::Nothing);
-    assert_eq!(lab.rack.counters().agent_stray, forged + 1);
+    assert_eq!(lab.rack().counters().agent_stray, forged + 1);
 }
 
 #[test]
@@ -501,6 +501,6 @@ fn a_table_without_room_for_disks_says_so() {
         agent.inspects(&mut lab, &disks(index * 10));
         assert_eq!(lab.state(index.into()), state);
     }
-    assert_eq!(lab.rack.counters().disks_full, 1);
+    assert_eq!(lab.rack().counters().disks_full, 1);
     assert!(lab.node(1).last_error.contains("table of disks"));
 }

@@ -29,10 +29,12 @@ fn made() -> (Box<Queues>, Box<Texts>) {
 fn text_reaches_the_asker() {
     let (queues, texts) = made();
     let mut text = [0; 16];
-    let mut asking = pin!(queues.ask(&texts, OPEN, PEER, "boot.ipxe", &mut text));
-    assert_eq!(poll(asking.as_mut()), Poll::Pending);
-    answer(&queues, &texts, b"#!ipxe");
-    assert_eq!(poll(asking.as_mut()), Poll::Ready(Served::Text(6)));
+    {
+        let mut asking = pin!(queues.ask(&texts, OPEN, PEER, "boot.ipxe", &mut text));
+        assert_eq!(poll(asking.as_mut()), Poll::Pending);
+        answer(&queues, &texts, b"#!ipxe");
+        assert_eq!(poll(asking.as_mut()), Poll::Ready(Served::Text(6)));
+    }
     assert_eq!(&text[..6], b"#!ipxe");
 }
 

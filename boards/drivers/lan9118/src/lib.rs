@@ -1,44 +1,39 @@
 //! Driver for the SMSC LAN9118 family (LAN9115…9118, LAN9215…9218, LAN9220,
-//! LAN9221): a 10/100 Ethernet MAC with a PHY and 16 KB of FIFO, sitting on
-//! a 32-bit memory bus. What lives here: bringing the chip up, moving frames
-//! through its FIFOs, link state, counters. What does not: addresses, pins,
-//! interrupt controllers (the board's), and any knowledge of a network stack.
+//! LAN9221): a 10/100 Ethernet MAC with a PHY and 16 KB of FIFO on a 32-bit
+//! memory bus. The driver initialises the chip, moves frames through its FIFOs,
+//! and reports link state and counters. The board has the addresses, pins and
+//! interrupt controller. The driver does not depend on a network stack.
 //!
-//! # What one has to know about the hardware
+//! # Properties of the hardware
 //!
-//! * **No DMA.** The processor copies each word through one port. A frame is
-//!   read from the FIFO whole or not at all: the driver copies it into its
-//!   own buffer before anybody looks at it, so that a consumer which loses
-//!   interest can not leave the FIFO out of step with the status FIFO. Once
-//!   they are out of step, nothing but a reset helps (`RXE`).
-//! * **The 16 KB are shared.** `TX_FIF_SZ` gives the kilobytes for TX (data
-//!   and 512 bytes of statuses), RX gets the rest. The chip starts with 5.
-//!   An appliance sends much and hears little per flow, but what it hears
-//!   comes from 48 servers at once: the driver takes [`TX_FIFO_KB`] = 4 for
-//!   TX, two whole frames, which keeps the line busy while the processor
-//!   copies the next one, and leaves 12 KB for RX. The emulated chip
-//!   ignores the setting and has 10.5 KB for RX, seven full frames or some
-//!   170 small ones.
-//! * **A full RX FIFO drops silently** but for `RX_DROP`, a counter that
-//!   clears on reading; the driver adds it up in [`Counters::rx_dropped`].
-//!   (The emulated chip drops without counting.)
-//! * **RX level interrupt.** `RSFL` is a level on the chip and an edge in
-//!   QEMU's model. The driver therefore acknowledges first, looks at the
-//!   FIFO after, and only then enables the interrupt again; that order is
-//!   right for both. The handler itself only masks: all FIFO work happens in
-//!   the polling task, where it can not starve the clock.
-//! * **The interrupt pin wakes up active low**, which an interrupt controller
-//!   that expects active high takes for a storm. The line may be unmasked
-//!   only after [`Lan9118::new`].
-//! * **TX statuses must be popped** or the chip stops sending when their
-//!   FIFO is full. The driver pops them before each frame.
-//! * **Read-after-write.** The data sheet (6.1.1) asks for up to 165 ns
-//!   between a write and certain reads, which it lets one spend on reads of
-//!   `BYTE_TEST`. Every such pair here lies on the configuration path and
-//!   goes through [`Lan9118::settle`].
-//! * **MAC and PHY registers** are behind two layers of busy flags and cost
-//!   microseconds. They are touched on start and when the PHY interrupts,
-//!   never per frame.
+//! * **No DMA.** The processor copies each word through one port. The driver copies
+//!   a whole frame into its own buffer before it passes the frame on, so that a
+//!   consumer can't leave the data FIFO out of step with the status FIFO. Only a
+//!   reset recovers from that (`RXE`).
+//! * **The 16 KB are shared.** `TX_FIF_SZ` is the size of the TX FIFO in KB (data
+//!   and 512 bytes of statuses); the rest is for RX. The reset value is 5. The
+//!   appliance receives from 48 servers at the same time, so the driver uses
+//!   [`TX_FIFO_KB`] = 4 for TX and 12 KB for RX. Two whole frames fit TX, which
+//!   keeps the line busy while the processor copies the next one. QEMU's model
+//!   ignores the setting and has 10.5 KB for RX: seven full frames or about 170
+//!   small ones.
+//! * **A full RX FIFO drops frames** and counts them in `RX_DROP`, which a read
+//!   clears; the driver accumulates it in [`Counters::rx_dropped`]. QEMU's model
+//!   does not count.
+//! * **RX level interrupt.** `RSFL` is level-triggered on the chip and
+//!   edge-triggered in QEMU's model. The driver acknowledges first, then reads the
+//!   FIFO, then enables the interrupt again, which is correct for both. The
+//!   handler only masks; the polling task does all FIFO work.
+//! * **The interrupt pin is active low after reset**, which is an interrupt storm
+//!   for a controller that expects active high. Unmask the line only after
+//!   [`Lan9118::new`].
+//! * **TX statuses must be popped**, or the chip stops sending when their FIFO is
+//!   full. The driver pops them before each frame.
+//! * **Read after write.** The data sheet (6.1.1) requires up to 165 ns between a
+//!   write and certain reads, and allows reads of `BYTE_TEST` as a delay. Every
+//!   such pair is in the configuration and uses [`Lan9118::settle`].
+//! * **MAC and PHY registers** are behind two busy flags and take microseconds. The
+//!   driver accesses them at start and after PHY interrupts, not for each frame.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -55,34 +50,34 @@ use embassy_sync::waitqueue::AtomicWaker;
 
 use regs::*;
 
-/// Kilobytes of the chip's 16 that hold frames to be sent (2 ≤ n ≤ 14).
+/// Size of the TX FIFO in KB, of the chip's 16 (2 ≤ n ≤ 14).
 pub const TX_FIFO_KB: u32 = 4;
 
-/// Longest frame without its check sequence, bytes: header and 1,500.
+/// Longest frame without its check sequence in bytes: header and 1,500.
 pub const MAX_FRAME: usize = 1514;
 
-/// One frame buffer: [`MAX_FRAME`], its check sequence, and slack to whole
-/// words.
+/// Size of a frame buffer in bytes: [`MAX_FRAME`], check sequence, and padding to
+/// whole words.
 const BUFFER: usize = 1536;
 
-/// Room that a frame needs in the TX data FIFO: both command words, the
-/// frame, and the padding of its last word.
+/// Bytes of a frame in the TX data FIFO: both command words, the frame, and the
+/// padding of its last word.
 const TX_ROOM: u32 = 8 + MAX_FRAME as u32 + 2;
 
-/// Give-up bound for every busy flag. The slowest, the EEPROM load after
-/// reset, takes under 2 ms, and no bus does a read in under 20 ns.
+/// Limit of reads of a busy flag. The slowest flag, the EEPROM load after reset,
+/// takes less than 2 ms, and a read takes at least 20 ns.
 const BUSY_SPINS: u32 = 200_000;
 
-/// The interrupts that the driver lives by.
+/// The interrupts that the driver uses.
 const INTERRUPTS: u32 = INT_RSFL | INT_PHY | INT_RXE | INT_TXE | INT_RXDFH;
 
 /// Access to the chip's 32-bit registers, in the processor's byte order.
 ///
 /// Offsets are in bytes from the chip's base and are multiples of four.
-/// Methods take `&self` because the interrupt handler holds a second bus;
-/// it writes one register only ([`on_interrupt`]).
+/// Methods take `&self` because the interrupt handler has a second instance; it
+/// writes one register only ([`on_interrupt`]).
 pub trait Bus {
-    /// Reads the register at `offset`. Some registers change by being read.
+    /// Reads the register at `offset`. A read changes some registers.
     fn read(&self, offset: u32) -> u32;
     /// Writes the register at `offset`.
     fn write(&self, offset: u32, value: u32);
@@ -99,8 +94,7 @@ pub trait Bus {
     #[inline]
     fn write_fifo(&self, offset: u32, from: &[u8]) {
         for word in from.chunks_exact(4) {
-            // `chunks_exact(4)` yields four bytes; the fallback is for the
-            // type system.
+            // `chunks_exact(4)` returns four bytes, so the fallback is unused.
             self.write(
                 offset,
                 u32::from_le_bytes(word.try_into().unwrap_or([0; 4])),
@@ -109,46 +103,45 @@ pub trait Bus {
     }
 }
 
-/// What can go wrong while the chip is brought up.
+/// Why the initialisation of the chip failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Error {
-    /// `BYTE_TEST` does not read as it should: no chip, no clock, or a bus
-    /// with swapped bytes. Holds what was read.
+    /// `BYTE_TEST` has a wrong value: no chip, no clock, or a bus with swapped bytes.
+    /// Has the value.
     ByteOrder(u32) = 0,
-    /// `ID_REV` names a chip that this driver was not written for. Holds the
-    /// register.
+    /// `ID_REV` is of an unsupported chip. Has the register.
     UnknownChip(u32) = 1,
-    /// A busy flag stayed set. Holds the register's offset.
+    /// A busy flag stayed set. Has the register's offset.
     Stuck(u32) = 2,
 }
 
-/// What the driver has counted since start. All wrap.
+/// Counters since the start of the driver. All wrap.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Frames handed to the stack.
+    /// Frames passed to the network stack.
     pub rx: u32,
-    /// Frames given to the chip to send.
+    /// Frames written to the chip.
     pub tx: u32,
     /// Frames that the chip dropped because its RX FIFO was full.
     pub rx_dropped: u32,
-    /// Damaged, oversized or mis-filtered frames thrown away.
+    /// Damaged, oversized or misdirected frames that the driver dropped.
     pub rx_errors: u32,
     /// Frames whose TX status reported an error.
     pub tx_errors: u32,
-    /// Times the chip lost step with its FIFOs and was started again.
+    /// Restarts after the FIFOs were out of step.
     pub resets: u32,
 }
 
-/// Meeting point of the interrupt handler and the polling task. One static
-/// a chip.
+/// State that the interrupt handler and the polling task share. One static per
+/// chip.
 pub struct Shared {
     waker: AtomicWaker,
     counts: Counts,
 }
 
-/// [`Counters`] as the driver keeps them: it alone writes, so that loading
-/// and storing apart loses nothing.
+/// The storage of [`Counters`]. Only the driver writes, so that separate loads and
+/// stores lose no count.
 struct Counts {
     rx: AtomicU32,
     tx: AtomicU32,
@@ -175,7 +168,7 @@ impl Default for Shared {
 }
 
 impl Shared {
-    /// For a `static`.
+    /// Creates the value, for a `static`.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -191,8 +184,8 @@ impl Shared {
         }
     }
 
-    /// The chip's counters. What it dropped is up to date as of the last
-    /// time that its FIFO was found empty.
+    /// Returns the counters. The dropped frames are those up to the last time that
+    /// the RX FIFO was empty.
     #[must_use]
     pub fn counters(&self) -> Counters {
         let counts = &self.counts;
@@ -207,16 +200,15 @@ impl Shared {
     }
 }
 
-/// To be called from the chip's interrupt handler: silences the chip and
-/// wakes the polling task, which opens the interrupt again once it has found
-/// the FIFO empty.
+/// The chip's interrupt handler must call this. Masks the chip's interrupts and
+/// wakes the polling task, which enables them again once the FIFO is empty.
 pub fn on_interrupt(bus: &impl Bus, shared: &Shared) {
     bus.write(INT_EN, 0);
     shared.waker.wake();
 }
 
-/// Where a frame lies between the chip and the stack, one each way. Apart
-/// from [`Lan9118`] so that this stays small enough to be moved about.
+/// Buffers of a frame between the chip and the network stack, one for each
+/// direction. Separate from [`Lan9118`], which is moved.
 #[derive(Debug)]
 pub struct Buffers {
     rx: [u8; BUFFER],
@@ -224,7 +216,7 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// For a `static`.
+    /// Creates the value, for a `static`.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -240,7 +232,7 @@ impl Default for Buffers {
     }
 }
 
-/// One chip.
+/// The driver of one chip.
 #[derive(Debug)]
 pub struct Lan9118<B: Bus> {
     bus: B,
@@ -248,11 +240,11 @@ pub struct Lan9118<B: Bus> {
     buffers: &'static mut Buffers,
     mac: [u8; 6],
     link: LinkStatus,
-    /// Somebody waits for room in the TX FIFO.
+    /// A task waits for room in the TX FIFO.
     tx_waits: bool,
 }
 
-/// Link as last read from the PHY.
+/// The link state last read from the PHY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LinkStatus {
     Down,
@@ -260,11 +252,11 @@ enum LinkStatus {
 }
 
 impl<B: Bus> Lan9118<B> {
-    /// Resets the chip, gives it the address `mac`, starts auto-negotiation
-    /// and both directions. Busy-waits for some milliseconds on hardware.
+    /// Resets the chip, sets the address `mac`, and starts auto-negotiation, receiver
+    /// and transmitter. Busy-waits for some milliseconds.
     ///
     /// # Errors
-    /// See [`Error`]; the chip is then left as it was found or in reset.
+    /// See [`Error`]. The chip is unchanged or in reset then.
     pub fn new(
         bus: B,
         shared: &'static Shared,
@@ -283,9 +275,9 @@ impl<B: Bus> Lan9118<B> {
         Ok(this)
     }
 
-    /// Whole bring-up; also the way out when the FIFOs have lost step.
+    /// Initialises the chip, also after the FIFOs were out of step.
     fn start(&mut self) -> Result<(), Error> {
-        // The first read wakes a sleeping chip and its value means nothing.
+        // The first read wakes a sleeping chip; its value is undefined.
         let _ = self.bus.read(BYTE_TEST);
         self.wait(PMT_CTRL, PMT_READY, PMT_READY)?;
         let order = self.bus.read(BYTE_TEST);
@@ -300,21 +292,21 @@ impl<B: Bus> Lan9118<B> {
         }
 
         self.bus.write(INT_EN, 0);
-        // Polarity first; it survives a soft reset, so that the line stays
-        // quiet through it.
+        // Sets the polarity first. It survives a soft reset, so that the line
+        // stays inactive.
         self.bus.write(IRQ_CFG, IRQ_TYPE | IRQ_POL);
         self.bus.write(HW_CFG, HW_CFG_SRST);
         self.settle();
         self.wait(HW_CFG, HW_CFG_SRST, 0)?;
         self.wait(PMT_CTRL, PMT_READY, PMT_READY)?;
-        // Reset makes the chip look for an EEPROM; the address that it may
-        // find is overwritten below, so let it finish first.
+        // After a reset the chip loads an address from its EEPROM. Waits for it,
+        // because the address is overwritten below.
         self.wait(E2P_CMD, E2P_BUSY, 0)?;
 
         self.bus
             .write(HW_CFG, HW_CFG_MBO | (TX_FIFO_KB << HW_CFG_TX_FIF_SZ_SHIFT));
-        // Pause frames when the RX FIFO is 7/8 full, resume at half: the
-        // only defence against 48 servers talking at once.
+        // Pause frames when the RX FIFO is 7/8 full, resume at half: the only
+        // flow control when 48 servers send at once.
         self.bus.write(AFC_CFG, 0x006E_3740);
         // RX: no offset, 4-byte end alignment. Level interrupts: TX space
         // for a whole frame (in 64-byte units), one RX status.
@@ -344,7 +336,7 @@ impl<B: Bus> Lan9118<B> {
     /// Reads the link from the PHY and sets the MAC's duplex to match.
     fn read_link(&mut self) -> Result<(), Error> {
         let _ = self.phy_read(PHY_INT_SRC)?;
-        // Link is latched low: the first read tells of the past.
+        // Link is latched low: the first read gives the past state.
         let _ = self.phy_read(PHY_BSR)?;
         let up = self.phy_read(PHY_BSR)? & BSR_LINK != 0;
         let both = self.phy_read(PHY_ANAR)? & self.phy_read(PHY_ANLPAR)?;
@@ -357,7 +349,7 @@ impl<B: Bus> Lan9118<B> {
         Ok(())
     }
 
-    /// Spends the write-to-read delay that the data sheet asks for.
+    /// Waits for the write-to-read delay of the data sheet.
     fn settle(&self) {
         for _ in 0..4 {
             let _ = self.bus.read(BYTE_TEST);
@@ -391,7 +383,7 @@ impl<B: Bus> Lan9118<B> {
         self.wait(MAC_CSR_CMD, CSR_BUSY, 0)
     }
 
-    /// Waits for the MII's own busy flag, which lies inside a MAC register.
+    /// Waits for the MII's busy flag, which is in a MAC register.
     fn mii_wait(&self) -> Result<(), Error> {
         for _ in 0..BUSY_SPINS / 16 {
             if self.mac_read(MAC_MII_ACC)? & MII_BUSY == 0 {
@@ -424,10 +416,10 @@ impl<B: Bus> Lan9118<B> {
         count(&self.shared.counts.rx_dropped, dropped);
     }
 
-    /// Handles everything that is not a frame: link changes, lost step.
-    /// Called when the FIFO is found empty, hence once per interrupt.
+    /// Handles link changes and FIFOs out of step. Called when the RX FIFO is empty,
+    /// so once for each interrupt.
     fn attend(&mut self) {
-        // TX room is `tx_ready`'s to acknowledge.
+        // `tx_ready` acknowledges TX room.
         let causes = self.bus.read(INT_STS) & !INT_TDFA;
         self.bus.write(INT_STS, causes);
         if causes & (INT_RXE | INT_TXE) != 0 {
@@ -440,20 +432,21 @@ impl<B: Bus> Lan9118<B> {
         if causes & INT_PHY != 0 && self.read_link().is_err() {
             self.link = LinkStatus::Down;
         }
-        // Not only when its counter is half full, so that an operator sees
-        // the first drop.
+        // Reads the counter also before it is half full, so that the operator
+        // sees the first drop.
         self.collect_drops();
     }
 
-    /// Is there a frame? Acknowledges and opens the interrupt when not.
+    /// Returns whether there is a frame. If not, acknowledges and enables the
+    /// interrupt.
     fn rx_pending(&mut self, cx: &mut Context<'_>) -> bool {
         if self.bus.read(RX_FIFO_INF) & 0x00FF_0000 != 0 {
             return true;
         }
         self.shared.waker.register(cx.waker());
         self.attend();
-        // A frame that came between the first look and the acknowledgement
-        // has lost its edge: look again before sleeping on it.
+        // The interrupt of a frame between the first read and the
+        // acknowledgement is lost: reads again.
         if self.bus.read(RX_FIFO_INF) & 0x00FF_0000 != 0 {
             return true;
         }
@@ -461,14 +454,14 @@ impl<B: Bus> Lan9118<B> {
         false
     }
 
-    /// Opens the interrupts that somebody waits for.
+    /// Enables the interrupts that a task waits for.
     fn listen(&self) {
         let tx = if self.tx_waits { INT_TDFA } else { 0 };
         self.bus.write(INT_EN, INTERRUPTS | tx);
     }
 
-    /// Pops the statuses of sent frames, then says whether a whole frame
-    /// fits. Asks for an interrupt when not.
+    /// Pops the statuses of sent frames. Returns whether a whole frame fits; if not,
+    /// enables the interrupt.
     fn tx_ready(&mut self, cx: &mut Context<'_>) -> bool {
         let info = self.bus.read(TX_FIFO_INF);
         for _ in 0..(info >> 16) & 0xFF {
@@ -481,15 +474,15 @@ impl<B: Bus> Lan9118<B> {
             self.shared.waker.register(cx.waker());
             self.bus.write(INT_STS, INT_TDFA);
             self.listen();
-            // Room that came about before the acknowledgement is not
-            // announced.
+            // Room before the acknowledgement raises no interrupt: reads
+            // again.
             self.tx_waits = self.bus.read(TX_FIFO_INF) & 0xFFFF < TX_ROOM;
         }
         !self.tx_waits
     }
 
-    /// Takes the next good frame out of the chip; its length in the RX buffer
-    /// without the check sequence. Bad ones are counted and thrown away.
+    /// Copies the next valid frame into the RX buffer. Returns its length without the
+    /// check sequence. Counts and drops invalid frames.
     fn fetch(&mut self, cx: &mut Context<'_>) -> Option<usize> {
         while self.rx_pending(cx) {
             let status = self.bus.read(RX_STATUS);
@@ -510,10 +503,10 @@ impl<B: Bus> Lan9118<B> {
         None
     }
 
-    /// Throws away the frame at the head of the RX data FIFO.
+    /// Drops the frame at the head of the RX data FIFO.
     fn discard(&mut self, words: usize) {
         count(&self.shared.counts.rx_errors, 1);
-        // Fast-forward must not be used on fewer than four words.
+        // Fast-forward needs at least four words.
         if words < 4 {
             for _ in 0..words {
                 let _ = self.bus.read(RX_DATA);
@@ -521,8 +514,8 @@ impl<B: Bus> Lan9118<B> {
         } else {
             self.bus.write(RX_DP_CTRL, RX_DP_FFWD);
             // While it runs, no FIFO but this register may be touched. It
-            // takes a few bus cycles; a chip that never ends it has lost
-            // step, which RXE tells and a restart mends.
+            // takes a few bus cycles. A chip that never ends it has lost
+            // step; then RXE is set and the driver restarts it.
             if self.wait(RX_DP_CTRL, RX_DP_FFWD, 0).is_err() {
                 self.link = LinkStatus::Down;
             }
@@ -541,8 +534,8 @@ impl<B: Bus> Driver for Lan9118<B> {
         Self: 'a;
 
     fn receive(&mut self, cx: &mut Context<'_>) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
-        // A consumer may answer at once; without room for the answer the
-        // frame stays in the chip. TX drains by itself, so this ends.
+        // A consumer can answer at once, so the frame stays in the chip until
+        // there is room for an answer. TX drains by itself.
         if !self.tx_ready(cx) {
             return None;
         }
@@ -584,7 +577,7 @@ impl<B: Bus> Driver for Lan9118<B> {
     }
 }
 
-/// One received frame, already out of the chip.
+/// A received frame in the RX buffer.
 #[derive(Debug)]
 pub struct RxToken<'a>(&'a mut [u8]);
 
@@ -594,7 +587,7 @@ impl embassy_net_driver::RxToken for RxToken<'_> {
     }
 }
 
-/// The right to send one frame of up to [`MAX_FRAME`] bytes.
+/// A token that sends one frame of up to [`MAX_FRAME`] bytes.
 #[derive(Debug)]
 pub struct TxToken<'a, B: Bus> {
     bus: &'a B,
@@ -609,7 +602,7 @@ impl<B: Bus> embassy_net_driver::TxToken for TxToken<'_, B> {
         let result = f(frame);
         let size = length as u32; // ≤ MAX_FRAME
         self.bus.write(TX_DATA, TX_A_FIRST | TX_A_LAST | size);
-        // The tag in the upper half comes back in the status; unused.
+        // The tag in the upper half is returned in the status and is unused.
         self.bus.write(TX_DATA, size);
         let (words, _) = self.buffer.split_at(length.next_multiple_of(4));
         self.bus.write_fifo(TX_DATA, words);

@@ -1,6 +1,5 @@
-//! Register offsets and bits, named as in the data sheets (LAN9118 rev. 1.5,
-//! chapter 5; LAN9220 rev. 2.9). Only what the driver or its tests touch is
-//! listed. No logic lives here.
+//! Register offsets and bits that the driver and its tests use, with the names of the
+//! data sheets (LAN9118 rev. 1.5, chapter 5; LAN9220 rev. 2.9).
 #![allow(
     dead_code,
     reason = "a register map is read as a whole; the tests' model uses more of it than the driver"
@@ -12,7 +11,7 @@ pub const RX_DATA: u32 = 0x00;
 pub const TX_DATA: u32 = 0x20;
 /// RX status FIFO port; a read pops the status of the next frame.
 pub const RX_STATUS: u32 = 0x40;
-/// TX status FIFO port; a read pops the outcome of one sent frame.
+/// TX status FIFO port; a read pops the status of one sent frame.
 pub const TX_STATUS: u32 = 0x48;
 /// Chip id in the upper half, revision in the lower.
 pub const ID_REV: u32 = 0x50;
@@ -22,7 +21,7 @@ pub const IRQ_CFG: u32 = 0x54;
 pub const INT_STS: u32 = 0x58;
 /// Interrupt enable.
 pub const INT_EN: u32 = 0x5C;
-/// Reads 0x8765_4321 when the bus is wired and clocked as it should be.
+/// Reads 0x8765_4321 if the bus is wired and clocked correctly.
 pub const BYTE_TEST: u32 = 0x64;
 /// FIFO levels at which the level interrupts fire.
 pub const FIFO_INT: u32 = 0x68;
@@ -38,9 +37,9 @@ pub const RX_DP_CTRL: u32 = 0x78;
 pub const RX_FIFO_INF: u32 = 0x7C;
 /// TX FIFO: statuses used (23:16, words), data space free (15:0, bytes).
 pub const TX_FIFO_INF: u32 = 0x80;
-/// Power management; bit 0 says that the chip is awake and settled.
+/// Power management; bit 0: the chip is ready.
 pub const PMT_CTRL: u32 = 0x84;
-/// Frames dropped for want of RX FIFO space since the last read.
+/// Frames dropped because of a full RX FIFO since the last read.
 pub const RX_DROP: u32 = 0xA0;
 /// MAC register access: command.
 pub const MAC_CSR_CMD: u32 = 0xA4;
@@ -51,19 +50,19 @@ pub const AFC_CFG: u32 = 0xAC;
 /// EEPROM controller; busy while it loads the MAC address after reset.
 pub const E2P_CMD: u32 = 0xB0;
 
-/// What `BYTE_TEST` must read.
+/// The value of `BYTE_TEST`.
 pub const BYTE_TEST_VALUE: u32 = 0x8765_4321;
 
 /// IRQ pin push-pull.
 pub const IRQ_TYPE: u32 = 1 << 0;
 /// IRQ pin active high.
 pub const IRQ_POL: u32 = 1 << 4;
-/// IRQ pin driven at all.
+/// IRQ pin enabled.
 pub const IRQ_EN: u32 = 1 << 8;
 
 /// Dropped-frame counter passed half of its range.
 pub const INT_RXDFH: u32 = 1 << 23;
-/// The PHY has something to say.
+/// A PHY interrupt.
 pub const INT_PHY: u32 = 1 << 18;
 /// RX error: the FIFO was read out of step.
 pub const INT_RXE: u32 = 1 << 14;
@@ -71,7 +70,7 @@ pub const INT_RXE: u32 = 1 << 14;
 pub const INT_TXE: u32 = 1 << 13;
 /// TX data FIFO has more room than `FIFO_INT` asks for.
 pub const INT_TDFA: u32 = 1 << 9;
-/// RX status FIFO holds more than `FIFO_INT` says: a frame is there.
+/// RX status FIFO has more than the level in `FIFO_INT`: there is a frame.
 pub const INT_RSFL: u32 = 1 << 3;
 
 /// Soft reset, clears itself.
@@ -121,7 +120,7 @@ pub const MAC_CR_MCPAS: u32 = 1 << 19;
 /// Full duplex.
 pub const MAC_CR_FDPX: u32 = 1 << 20;
 
-/// MII access runs.
+/// MII access in progress.
 pub const MII_BUSY: u32 = 1 << 0;
 /// MII access is a write.
 pub const MII_WRITE: u32 = 1 << 1;
@@ -132,16 +131,16 @@ pub const MII_PHY: u32 = 1 << 11;
 pub const PHY_BMCR: u8 = 0;
 /// PHY: basic status; link is bit 2, latched low.
 pub const PHY_BSR: u8 = 1;
-/// PHY: what we offer.
+/// PHY: advertised abilities.
 pub const PHY_ANAR: u8 = 4;
-/// PHY: what the partner offers.
+/// PHY: the link partner's abilities.
 pub const PHY_ANLPAR: u8 = 5;
 /// PHY: interrupt source, cleared by reading.
 pub const PHY_INT_SRC: u8 = 29;
 /// PHY: interrupt mask.
 pub const PHY_INT_MASK: u8 = 30;
 
-/// Restart auto-negotiation, and have it on.
+/// Enable and restart auto-negotiation.
 pub const BMCR_ANEG: u16 = (1 << 12) | (1 << 9);
 /// Link is up.
 pub const BSR_LINK: u16 = 1 << 2;
@@ -156,7 +155,7 @@ pub const PHY_INT_LINK: u16 = (1 << 6) | (1 << 4);
 pub const RX_STS_ERROR: u32 = 1 << 15;
 /// RX status: the frame did not pass the address filter.
 pub const RX_STS_FILTER: u32 = 1 << 30;
-/// TX status: the frame was not sent as it should have been.
+/// TX status: the transmission failed.
 pub const TX_STS_ERROR: u32 = 1 << 15;
 
 /// TX command A: first segment of the frame.

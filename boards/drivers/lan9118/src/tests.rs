@@ -1,7 +1,6 @@
-//! The driver against a model of the chip, written from the data sheet and
-//! not from the driver: FIFOs that lose step when they are misused, busy
-//! flags, write-one-to-clear interrupts, a PHY behind two layers of
-//! registers.
+//! Tests the driver with a model of the chip, which follows the data sheet: FIFOs
+//! that get out of step after misuse, busy flags, write-one-to-clear interrupts, and
+//! a PHY behind two layers of registers.
 
 use core::cell::{Cell, RefCell};
 use core::task::{Context, Waker};
@@ -17,7 +16,7 @@ use crate::{Buffers, Bus, Error, Lan9118, MAX_FRAME, Shared, on_interrupt};
 
 const MAC: [u8; 6] = [2, 0xFA, 0x44, 0x1E, 0, 1];
 
-/// What a test can see and set.
+/// The state of the model.
 struct Chip {
     id: u32,
     byte_test: u32,
@@ -65,7 +64,7 @@ impl Chip {
         }
     }
 
-    /// A frame comes from the wire, with `flags` in its status.
+    /// Receives a frame from the wire, with `flags` in its status.
     fn arrive(&mut self, frame: &[u8], flags: u32) {
         let length = frame.len() as u32 + 4;
         self.rx_status.push_back(length << 16 | flags);
@@ -79,7 +78,7 @@ impl Chip {
         self.int_sts |= INT_RSFL;
     }
 
-    /// Frames as they lie in the TX FIFO behind their command words.
+    /// Returns the frames in the TX FIFO without their command words.
     fn sent(&self) -> Vec<Vec<u8>> {
         let mut frames = Vec::new();
         let mut words = self.tx_words.iter().copied();
@@ -123,7 +122,7 @@ impl Chip {
     }
 }
 
-/// The test's and the driver's common handle.
+/// A handle of the model, for test and driver.
 #[derive(Clone)]
 struct Model(Rc<(RefCell<Chip>, Cell<u32>)>);
 
@@ -186,7 +185,7 @@ impl Bus for Model {
                 chip.rx_data.clear();
                 chip.rx_status.clear();
                 chip.int_sts = 0;
-                // Polarity and drive survive, enable does not.
+                // Polarity and drive survive, enable is cleared.
                 chip.irq_cfg &= IRQ_TYPE | IRQ_POL;
             }
             HW_CFG => chip.hw_cfg = value,
@@ -220,7 +219,7 @@ fn frame(length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn bring_up_leaves_the_chip_ready() {
+fn new_initialises_the_chip() {
     let model = Model::new(Chip::new());
     let mut driver = model.up().unwrap();
     assert!(driver.link_state(&mut context()) == LinkState::Up);
@@ -237,7 +236,7 @@ fn bring_up_leaves_the_chip_ready() {
 }
 
 #[test]
-fn wrong_wiring_and_wrong_chips_are_told_apart() {
+fn wrong_bus_and_unsupported_chip_have_different_errors() {
     let swapped = Chip {
         byte_test: 0x2143_6587,
         ..Chip::new()
@@ -245,11 +244,11 @@ fn wrong_wiring_and_wrong_chips_are_told_apart() {
     let error = Model::new(swapped).up().err();
     assert_eq!(error, Some(Error::ByteOrder(0x2143_6587)));
 
-    let stranger = Chip {
+    let unsupported = Chip {
         id: 0x1234_0001,
         ..Chip::new()
     };
-    let error = Model::new(stranger).up().err();
+    let error = Model::new(unsupported).up().err();
     assert_eq!(error, Some(Error::UnknownChip(0x1234_0001)));
 
     let asleep = Chip {
@@ -261,7 +260,7 @@ fn wrong_wiring_and_wrong_chips_are_told_apart() {
 }
 
 #[test]
-fn every_length_crosses_both_ways() {
+fn frames_of_every_length_are_sent_and_received() {
     let model = Model::new(Chip::new());
     let mut driver = model.up().unwrap();
     let lengths = [14, 15, 16, 17, 59, 60, 61, 1513, MAX_FRAME];
@@ -281,7 +280,7 @@ fn every_length_crosses_both_ways() {
 }
 
 #[test]
-fn bad_frames_are_skipped_and_the_good_one_behind_arrives() {
+fn invalid_frames_are_dropped_and_the_next_frame_arrives() {
     let model = Model::new(Chip::new());
     let mut driver = model.up().unwrap();
     for (bad, flags) in [
@@ -292,7 +291,7 @@ fn bad_frames_are_skipped_and_the_good_one_behind_arrives() {
     ] {
         model.chip().arrive(&bad, flags);
         model.chip().arrive(&frame(77), 0);
-        // What fast-forward would skip.
+        // The words that fast-forward skips.
         model.0.1.set(bad.len().div_ceil(4) as u32 + 1);
         assert_eq!(receive(&mut driver), Some(frame(77)));
     }
@@ -300,13 +299,17 @@ fn bad_frames_are_skipped_and_the_good_one_behind_arrives() {
 }
 
 #[test]
-fn a_full_transmitter_is_waited_for() {
+fn full_tx_fifo_wakes_when_it_has_room() {
     let model = Model::new(Chip::new());
     let mut driver = model.up().unwrap();
     model.chip().tx_free = 1000;
     model.chip().arrive(&frame(60), 0);
     assert!(driver.transmit(&mut context()).is_none());
-    assert_ne!(model.chip().int_en & INT_TDFA, 0, "its room will be told");
+    assert_ne!(
+        model.chip().int_en & INT_TDFA,
+        0,
+        "the TX interrupt is enabled"
+    );
     assert_eq!(receive(&mut driver), None, "no room for an answer");
     model.chip().tx_free = 3584;
     assert!(driver.transmit(&mut context()).is_some());
@@ -326,7 +329,7 @@ fn statuses_of_sent_frames_are_popped_and_counted() {
 }
 
 #[test]
-fn the_interrupt_is_masked_by_its_handler_and_opened_by_the_poll() {
+fn handler_masks_the_interrupt_and_poll_enables_it() {
     let model = Model::new(Chip::new());
     let mut driver = model.up().unwrap();
     model.chip().arrive(&frame(60), 0);
@@ -341,7 +344,7 @@ fn the_interrupt_is_masked_by_its_handler_and_opened_by_the_poll() {
 }
 
 #[test]
-fn a_chip_that_lost_step_is_started_again() {
+fn chip_out_of_step_is_restarted() {
     let model = Model::new(Chip::new());
     let mut driver = model.up().unwrap();
     model.chip().int_sts |= INT_RXE;
@@ -353,7 +356,7 @@ fn a_chip_that_lost_step_is_started_again() {
 }
 
 #[test]
-fn the_link_follows_the_cable() {
+fn link_state_follows_the_phy() {
     let model = Model::new(Chip::new());
     let mut driver = model.up().unwrap();
     for up in [false, true] {
@@ -365,7 +368,7 @@ fn the_link_follows_the_cable() {
 }
 
 #[test]
-fn what_the_chip_dropped_adds_up() {
+fn dropped_frames_accumulate() {
     let model = Model::new(Chip::new());
     let mut driver = model.up().unwrap();
     for drops in [3, 0, 4] {

@@ -1,24 +1,25 @@
-//! Field faults, each told as a story whose end is known. A story fails when
-//! its end is another one, or when the watch sees what must never be.
+//! Scenarios: faults of the field, each with an end that is known. A scenario
+//! fails when its end is another one, or when an invariant is violated.
 //!
-//! That a story can fail is shown by the patches in `faults/`: each brings
-//! the bug of its field fault into the code.
+//! That a scenario can fail is shown by `cargo xtask sim --prove`: it builds
+//! the code with `cfg(farrier_bug = "NAME")` for the bug of that name.
 
-mod stories;
-mod strangers;
+mod network;
+mod servers;
 
 use farrier_core::provisioning::steps::Steps;
 use farrier_lifecycle::{State, Verb};
+use farrier_protocol::message::Reason;
+use farrier_testkit::agent::Behaviour;
 
 use crate::faults::Kinds;
-use crate::hands::Mood;
 use crate::machine::Stage;
-use crate::world::{Act, HOUR, Options, World};
+use crate::simulation::{Act, HOUR, Options, Simulation};
 
-/// How a story ends.
-pub type LeaseView = Result<(), String>;
+/// How a scenario ends; an error says what was other than it should be.
+pub type Verdict = Result<(), String>;
 
-/// A story with an end that is known.
+/// A scenario with an end that is known.
 #[derive(Debug, Clone, Copy)]
 pub struct Scenario {
     /// Its name on the command line.
@@ -26,95 +27,100 @@ pub struct Scenario {
     /// What it is about.
     pub about: &'static str,
     /// Tells it; an error says what was other than it should be.
-    pub tell: fn() -> LeaseView,
+    pub run: fn() -> Verdict,
 }
 
-const fn story(name: &'static str, about: &'static str, tell: fn() -> LeaseView) -> Scenario {
-    Scenario { name, about, tell }
+const fn scenario(name: &'static str, about: &'static str, run: fn() -> Verdict) -> Scenario {
+    Scenario { name, about, run }
 }
 
 /// All of them.
-pub const ALL: [Scenario; 15] = [
-    story(
-        "a-life",
+pub const ALL: [Scenario; 16] = [
+    scenario(
+        "life-cycle",
         "one server boots, is inspected, cleaned, deployed and released",
-        stories::a_life,
+        servers::life_cycle,
     ),
-    story(
+    scenario(
         "failed-clean",
         "a cleaning that failed is never shown as available",
-        stories::failed_clean,
+        servers::failed_clean,
     ),
-    story(
+    scenario(
         "old-disk-boots",
         "a BMC ignores the boot order and the old disk boots",
-        stories::old_disk_boots,
+        servers::old_disk_boots,
     ),
-    story(
+    scenario(
         "boots-again",
         "a provisioned node boots from the network again",
-        stories::boots_again,
+        servers::boots_again,
     ),
-    story(
+    scenario(
         "wait-without-end",
-        "an agent hangs and goes on talking; a machine never comes",
-        stories::wait_without_end,
+        "an agent hangs and goes on polling; a machine never boots",
+        servers::wait_without_end,
     ),
-    story(
+    scenario(
         "addresses",
-        "first packets are lost, the pool is exhausted, nobody loses an address",
-        strangers::addresses,
+        "first packets are lost, the pool is exhausted, no client loses its address",
+        network::addresses,
     ),
-    story(
+    scenario(
         "ticket-twice",
         "a ticket is used by two machines, a session's answers are lost",
-        strangers::ticket_twice,
+        network::ticket_twice,
     ),
-    story(
+    scenario(
         "wrong-clock",
-        "the clock jumps by weeks, in peace and in the middle of work",
-        stories::wrong_clock,
+        "the clock jumps by weeks, without and with work under way",
+        servers::wrong_clock,
     ),
-    story(
+    scenario(
         "wrong-server",
-        "a wrong server address is announced, by a stranger or by us",
-        strangers::wrong_server,
+        "a wrong server address is announced, by a rogue server or by the appliance",
+        network::wrong_server,
     ),
-    story(
+    scenario(
         "wrong-image",
         "the bytes of an image are other than its manifest says",
-        stories::wrong_image,
+        servers::wrong_image,
     ),
-    story(
+    scenario(
         "config-drive",
         "a tenant finds its own config drive or none, whatever becomes of its bytes",
-        stories::config_drive,
+        servers::config_drive,
     ),
-    story(
+    scenario(
         "port-moved",
         "a switch port was not moved, an address is seen at two, a machine comes by another one",
-        strangers::port_moved,
+        network::port_moved,
     ),
-    story(
+    scenario(
         "restarts",
         "the appliance loses power in the middle of everything",
-        stories::restarts,
+        servers::restarts,
     ),
-    story(
+    scenario(
         "power-forced",
         "a machine that its tenant switched off stays off",
-        stories::power_forced,
+        servers::power_forced,
     ),
-    story(
+    scenario(
+        "power-forgotten",
+        "a power request outlives a silent driver and restarts of the appliance",
+        servers::power_forgotten,
+    ),
+    scenario(
         "quick-server",
         "a server is there before anybody wants something of it",
-        stories::quick_server,
+        servers::quick_server,
     ),
 ];
 
-/// A rack in which nothing happens but what a story makes happen.
-fn quiet(nodes: usize, seed: u64) -> World {
-    World::new(Options {
+/// A rack in which nothing happens but what a scenario makes happen.
+fn quiet(nodes: usize, seed: u64) -> Simulation {
+    Simulation::new(Options {
         nodes,
         kinds: Kinds::NONE,
         operators: false,
@@ -124,98 +130,98 @@ fn quiet(nodes: usize, seed: u64) -> World {
 }
 
 /// Lets so many milliseconds pass.
-fn pass(world: &mut World, millis: u64) -> LeaseView {
-    world.run_until(world.now + millis);
-    match &world.watch.violation {
+fn pass(sim: &mut Simulation, millis: u64) -> Verdict {
+    sim.run_until(sim.now + millis);
+    match &sim.invariants.violation {
         Some((_, what)) => Err(what.clone()),
         None => Ok(()),
     }
 }
 
 /// Lets time pass until a node is in a state.
-fn until(world: &mut World, slot: usize, state: State) -> LeaseView {
-    let end = world.now + 2 * HOUR;
-    while world.state(slot) != Some(state) && world.now < end {
-        pass(world, 500)?;
+fn until(sim: &mut Simulation, slot: usize, state: State) -> Verdict {
+    let end = sim.now + 2 * HOUR;
+    while sim.state(slot) != Some(state) && sim.now < end {
+        pass(sim, 500)?;
     }
-    is(world, slot, state)
+    is(sim, slot, state)
 }
 
-fn is(world: &World, slot: usize, state: State) -> LeaseView {
-    if world.state(slot) == Some(state) {
+fn is(sim: &Simulation, slot: usize, state: State) -> Verdict {
+    if sim.state(slot) == Some(state) {
         return Ok(());
     }
-    let node = world.appliance.rack.nodes().get(slot);
+    let node = sim.appliance.rack().nodes().get(slot);
     Err(format!(
         "node {slot} should be {state} and is {:?}: {:?}",
-        world.state(slot),
+        sim.state(slot),
         node.map(|node| node.last_error.as_str())
     ))
 }
 
 /// The system on the first machine's own disk runs.
-fn tenant_runs(world: &World) -> LeaseView {
+fn tenant_runs(sim: &Simulation) -> Verdict {
     must(
-        matches!(world.machines[0].stage, Stage::Tenant(_)),
+        matches!(sim.machines[0].stage, Stage::Tenant(_)),
         "the tenant's system does not run",
     )
 }
 
-fn must(holds: bool, what: &str) -> LeaseView {
+fn must(holds: bool, what: &str) -> Verdict {
     if holds { Ok(()) } else { Err(what.to_owned()) }
 }
 
-fn ask(world: &mut World, slot: usize, verb: Verb) -> LeaseView {
-    if world.verb(slot, verb) {
+fn ask(sim: &mut Simulation, slot: usize, verb: Verb) -> Verdict {
+    if sim.verb(slot, verb) {
         return Ok(());
     }
-    Err(format!("{verb} was refused in {:?}", world.state(slot)))
+    Err(format!("{verb} was refused in {:?}", sim.state(slot)))
 }
 
-fn manageable(seed: u64) -> Result<World, String> {
-    let mut world = quiet(1, seed);
-    until(&mut world, 0, State::Enroll)?;
-    ask(&mut world, 0, Verb::Manage)?;
-    Ok(world)
+fn manageable(seed: u64) -> Result<Simulation, String> {
+    let mut sim = quiet(1, seed);
+    until(&mut sim, 0, State::Enroll)?;
+    ask(&mut sim, 0, Verb::Manage)?;
+    Ok(sim)
 }
 
-fn available(seed: u64) -> Result<World, String> {
-    let mut world = manageable(seed)?;
-    ask(&mut world, 0, Verb::Provide)?;
-    until(&mut world, 0, State::Available)?;
-    Ok(world)
+fn available(seed: u64) -> Result<Simulation, String> {
+    let mut sim = manageable(seed)?;
+    ask(&mut sim, 0, Verb::Provide)?;
+    until(&mut sim, 0, State::Available)?;
+    Ok(sim)
 }
 
-fn active(seed: u64) -> Result<World, String> {
-    let mut world = available(seed)?;
-    deploy(&mut world)?;
+fn active(seed: u64) -> Result<Simulation, String> {
+    let mut sim = available(seed)?;
+    deploy(&mut sim)?;
     // The tenant's system comes up.
-    pass(&mut world, 10 * 60_000)?;
-    tenant_runs(&world)?;
-    Ok(world)
+    pass(&mut sim, 10 * 60_000)?;
+    tenant_runs(&sim)?;
+    Ok(sim)
 }
 
-fn deploy(world: &mut World) -> LeaseView {
-    must(world.choose_image(0), "the image is not taken")?;
-    ask(world, 0, Verb::Active)?;
-    until(world, 0, State::Active)
+fn deploy(sim: &mut Simulation) -> Verdict {
+    must(sim.choose_image(0), "the image is not taken")?;
+    ask(sim, 0, Verb::Active)?;
+    until(sim, 0, State::Active)
 }
 
 /// What the machine's agents do from now on, the present one included.
-fn mood(world: &mut World, mood: Mood) {
-    let machine = &mut world.machines[0];
-    machine.mood = mood;
+fn behaviour(sim: &mut Simulation, behaviour: Behaviour) {
+    let machine = &mut sim.machines[0];
+    machine.behaviour = behaviour;
     if let Stage::Ramdisk(ramdisk) = &mut machine.stage
         && let Some(driver) = &mut ramdisk.driver
     {
-        driver.handler_mut().mood = mood;
+        driver.handler_mut().behaviour = behaviour;
     }
 }
 
-fn restart(world: &mut World) {
-    world.switch(0, Act::Cycle, false);
+fn restart(sim: &mut Simulation) {
+    sim.switch(0, Act::Cycle, false);
 }
 
-fn error_of(world: &World) -> &str {
-    world.appliance.rack.nodes()[0].last_error.as_str()
+fn error_of(sim: &Simulation) -> &str {
+    sim.appliance.rack().nodes()[0].last_error.as_str()
 }

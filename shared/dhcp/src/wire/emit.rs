@@ -1,6 +1,6 @@
-//! How a message is laid out in a buffer: fixed part, options, and the fields
-//! that take options when the room behind the fixed part runs out. What is
-//! written is the business of [`super::request`] and [`super::reply`].
+//! Writes messages: fixed part, options, and overloaded fields if the options do
+//! not fit behind the fixed part. [`super::request`] and [`super::reply`] choose
+//! the options.
 
 use core::net::Ipv4Addr;
 
@@ -12,36 +12,36 @@ use super::packet::{FILE, HEADER_LEN, MIN_LEN, Op, Packet, SNAME};
 const OVERLOAD_FILE: u8 = 1;
 const OVERLOAD_SNAME: u8 = 2;
 
-/// What a message consists of.
+/// The contents of a message.
 pub(super) trait Message {
-    /// Its direction.
+    /// The direction.
     const OP: Op;
 
     /// Writes the fixed part, over zeroes, Ethernet and the magic cookie.
     fn fixed(&self, packet: &mut Packet<&mut [u8]>);
 
-    /// Writes the options but END and option 82, most important first, among
-    /// the first of them [`Writer::put_overload`]. May be called again, with
-    /// more room.
+    /// Writes the options except END and option 82 in order of importance, with
+    /// [`Writer::put_overload`] among the first. It is called again with more room
+    /// if they do not fit.
     fn options(&self, out: &mut Writer<'_>) -> Result<(), Error>;
 
     /// Option 82.
     fn relay_info(&self) -> Option<&[u8]>;
 }
 
-/// Writes a message of at most `limit` bytes and gives its length, [`MIN_LEN`]
-/// or more.
+/// Writes a message of at most `limit` bytes. Returns its length, at least
+/// [`MIN_LEN`].
 ///
-/// Options go behind the fixed part; when they do not fit there, also into
-/// `sname`, which nothing else uses; then into `file` as well. Option 82 comes
-/// last behind the fixed part, where relays look for it (RFC 3046 §2.1).
+/// Options are behind the fixed part; if they do not fit, also in `sname`, then in
+/// `file`. Option 82 is the last behind the fixed part, where relays expect it
+/// (RFC 3046 §2.1).
 pub(super) fn message<M: Message>(
     message: &M,
     buf: &mut [u8],
     limit: usize,
 ) -> Result<usize, Error> {
     let relay_info = message.relay_info();
-    // END, and the relay's option with its two bytes of head.
+    // END, and option 82 with its two bytes of head.
     let tail = 1 + relay_info.map_or(0, |info| info.len() + 2);
     let limit = limit.min(buf.len());
     if limit < MIN_LEN || limit - HEADER_LEN < tail {
@@ -77,7 +77,7 @@ pub(super) struct Writer<'b> {
 impl<'b> Writer<'b> {
     /// `end` is where the room behind the fixed part ends, within `buf`.
     fn new(buf: &'b mut [u8], end: usize, overload: u8) -> Self {
-        // One byte less than there is: for END.
+        // Reserves a byte for END.
         let field = |bit, field: core::ops::Range<usize>| match overload & bit {
             0 => (0, 0),
             _ => (field.start, field.end - 1),
@@ -127,8 +127,8 @@ impl<'b> Writer<'b> {
         value.map_or(Ok(()), |number| self.put(code, &number.to_be_bytes()))
     }
 
-    /// Writes option 52 if fields are overloaded. It has to come before what
-    /// could fill the room behind the fixed part.
+    /// Writes option 52 if fields are overloaded. It must precede options that can
+    /// fill the room behind the fixed part.
     pub(super) fn put_overload(&mut self) -> Result<(), Error> {
         match self.overload {
             0 => Ok(()),
@@ -136,15 +136,15 @@ impl<'b> Writer<'b> {
         }
     }
 
-    /// Writes option 82 and END into the `tail` bytes kept for them, and END
-    /// into the other fields in use. Gives the message's length.
+    /// Writes option 82 and END into the reserved `tail` bytes, and END into the
+    /// other used fields. Returns the length of the message.
     fn finish(mut self, tail: usize, relay_info: Option<&[u8]>) -> Result<usize, Error> {
         let [options, overloaded @ ..] = &mut self.fields;
         options.1 += tail - 1;
         for (cursor, _) in overloaded.iter().filter(|(_, end)| *end > 0) {
             self.buf[*cursor] = code::END;
         }
-        // The first field is the first to be tried, and has this room.
+        // The first field has the reserved room.
         self.put_bytes(code::RELAY_INFO, relay_info)?;
         let [(end, _), ..] = self.fields;
         self.buf[end] = code::END;

@@ -1,10 +1,9 @@
-//! The DHCP message: a view over its bytes and the values read from it.
+//! The DHCP message: a view of its bytes and its values.
 //!
-//! [`Packet`] is the view: field by field access to a buffer, and an iterator
-//! over its options. [`Request`] and [`Reply`] are the values: what a client
-//! sends and what a server answers, parsed from a view or emitted into a
-//! buffer. Who may answer what, and where to, is not decided here (see
-//! [`crate::route`] for the second).
+//! [`Packet`] is the view: it gives access to the fields of a buffer and iterates
+//! over its options. [`Request`] and [`Reply`] are the values, parsed from a view
+//! or emitted into a buffer. The module has no policy; [`crate::route`] has the
+//! destination of a reply.
 
 mod emit;
 mod option;
@@ -15,12 +14,14 @@ mod request;
 
 pub use option::{DhcpOption, Options, SubOptions, code};
 pub use packet::{HEADER_LEN, MAGIC_COOKIE, MIN_LEN, Op, Packet};
-pub use pxe::{Arch, ArchList, ClientClass, IpxeFeatures, Platform, Undi, is_ipxe_user_class};
+pub use pxe::{
+    Arch, ArchList, ClientClass, IpxeFeatures, IpxeOptions, Platform, Undi, is_ipxe_user_class,
+};
 pub use reply::{AddrList, Reply};
 pub use request::{ClientIdentity, Request};
 
-/// Why a message could not be read or written. The numbers are stable, for
-/// counters and logs.
+/// Why a message can't be parsed or emitted. The numbers are stable, for counters
+/// and logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Error {
@@ -30,7 +31,7 @@ pub enum Error {
     /// The magic cookie 99.130.83.99 is missing: plain BOOTP or another
     /// protocol (RFC 2131 §3).
     BadCookie = 2,
-    /// A reply where a request was expected, or the other way round.
+    /// The message is a reply instead of a request, or the reverse.
     WrongOp = 3,
     /// Not an Ethernet client: `htype` is not 1, `hlen` is not 6, or `chaddr`
     /// is zero or a group address.
@@ -40,7 +41,7 @@ pub enum Error {
     BadMessageType = 5,
     /// An option runs past its field, or has a length its type forbids.
     BadOption = 6,
-    /// A value to be written does not fit into one option (255 bytes).
+    /// A value does not fit into one option (255 bytes).
     OptionTooLong = 7,
     /// The message does not fit into the buffer, or into the size that the
     /// peer accepts (option 57), even with overloaded fields.
@@ -53,8 +54,8 @@ impl core::fmt::Display for Error {
             Self::Truncated => "message shorter than its fixed part",
             Self::BadCookie => "magic cookie missing",
             Self::WrongOp => "wrong op for this direction",
-            Self::BadHardware => "not a usable Ethernet hardware address",
-            Self::BadMessageType => "message type missing or not fitting",
+            Self::BadHardware => "invalid Ethernet hardware address",
+            Self::BadMessageType => "message type missing or invalid here",
             Self::BadOption => "malformed option",
             Self::OptionTooLong => "option value longer than 255 bytes",
             Self::NoRoom => "message does not fit",
@@ -72,22 +73,22 @@ pub enum MessageType {
     Discover = 1,
     /// Server offers parameters.
     Offer = 2,
-    /// Client takes an offer, confirms an address, or extends a lease.
+    /// Client accepts an offer, confirms an address, or extends a lease.
     Request = 3,
     /// Client found the address in use.
     Decline = 4,
     /// Server commits the parameters.
     Ack = 5,
-    /// Server refuses: the client has to start over.
+    /// Server refuses; the client starts over.
     Nak = 6,
-    /// Client gives its address back.
+    /// Client releases its address.
     Release = 7,
-    /// Client has an address and wants the other parameters only.
+    /// Client has an address and requests the other parameters.
     Inform = 8,
 }
 
 impl MessageType {
-    /// The type with this number, if it is one of RFC 2132's eight.
+    /// Returns the type with this number, if it is one of RFC 2132's eight.
     #[must_use]
     pub const fn from_u8(value: u8) -> Option<Self> {
         Some(match value {
@@ -103,7 +104,7 @@ impl MessageType {
         })
     }
 
-    /// Whether a client sends this type (as opposed to a server).
+    /// Returns whether clients send this type.
     #[must_use]
     pub const fn is_from_client(self) -> bool {
         !matches!(self, Self::Offer | Self::Ack | Self::Nak)

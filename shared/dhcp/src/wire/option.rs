@@ -1,12 +1,12 @@
-//! Options on the wire: the codes Farrier uses, and iterators over tagged
-//! bytes that end, and never panic, on any input. What the values mean is the
-//! business of [`super::request`], [`super::reply`] and [`super::pxe`].
+//! Options on the wire: the codes that Farrier uses, and iterators over tagged
+//! bytes. The iterators end on any input. [`super::request`], [`super::reply`] and
+//! [`super::pxe`] interpret the values.
 
 use core::net::Ipv4Addr;
 
 /// Option numbers (RFC 2132 unless another source is named).
 pub mod code {
-    /// Filler, has no length byte.
+    /// Padding, without a length byte.
     pub const PAD: u8 = 0;
     /// Subnet mask.
     pub const SUBNET_MASK: u8 = 1;
@@ -28,7 +28,7 @@ pub mod code {
     pub const REQUESTED_IP: u8 = 50;
     /// Lease time in seconds.
     pub const LEASE_TIME: u8 = 51;
-    /// `file` and `sname` hold options.
+    /// `file` and `sname` have options.
     pub const OVERLOAD: u8 = 52;
     /// Message type.
     pub const MESSAGE_TYPE: u8 = 53;
@@ -64,54 +64,54 @@ pub mod code {
     pub const MACHINE_ID: u8 = 97;
     /// iPXE's encapsulated options (ipxe.org/howto/dhcpd).
     pub const IPXE: u8 = 175;
-    /// End of a field's options, has no length byte.
+    /// End of a field's options, without a length byte.
     pub const END: u8 = 255;
 }
 
-/// One option as it lies on the wire.
+/// An option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DhcpOption<'a> {
-    /// Its number, never [`code::PAD`] or [`code::END`].
+    /// The code, not [`code::PAD`] or [`code::END`].
     pub code: u8,
-    /// Its value without code and length, 0 to 255 bytes.
+    /// The value without code and length, 0 to 255 bytes.
     pub data: &'a [u8],
 }
 
 impl DhcpOption<'_> {
-    /// The value as one byte, if that is its length.
+    /// Returns the value as one byte, if that is its length.
     #[must_use]
     pub fn as_u8(&self) -> Option<u8> {
         <[u8; 1]>::try_from(self.data).ok().map(|[b]| b)
     }
 
-    /// The value as a 16-bit number, if that is its length.
+    /// Returns the value as a 16-bit number, if that is its length.
     #[must_use]
     pub fn as_u16(&self) -> Option<u16> {
         self.data.try_into().ok().map(u16::from_be_bytes)
     }
 
-    /// The value as a 32-bit number, if that is its length.
+    /// Returns the value as a 32-bit number, if that is its length.
     #[must_use]
     pub fn as_u32(&self) -> Option<u32> {
         self.data.try_into().ok().map(u32::from_be_bytes)
     }
 
-    /// The value as one address, if that is its length.
+    /// Returns the value as one address, if that is its length.
     #[must_use]
     pub fn as_addr(&self) -> Option<Ipv4Addr> {
         <[u8; 4]>::try_from(self.data).ok().map(Ipv4Addr::from)
     }
 }
 
-/// All options of a message, across overloaded fields, in wire order.
+/// An iterator over all options of a message in wire order, including overloaded fields.
 ///
-/// Options that occur twice are given twice: joining the parts of a long
-/// option (RFC 3396) is left to who needs it. The walk ends at the first
-/// option that runs past its field; [`Options::is_malformed`] tells.
+/// It returns repeated options separately and does not join the parts of a long option
+/// (RFC 3396). It ends at the first option that exceeds its field;
+/// [`Options::is_malformed`] reports it.
 #[derive(Debug, Clone)]
 pub struct Options<'a> {
     rest: &'a [u8],
-    /// Fields not walked yet, in order.
+    /// The remaining fields in order.
     file: Option<&'a [u8]>,
     sname: Option<&'a [u8]>,
     in_options_field: bool,
@@ -131,20 +131,20 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// Whether the walk, once finished, met an option that ran past its field.
+    /// Returns whether the finished iterator found an option that exceeds its field.
     #[must_use]
     pub const fn is_malformed(&self) -> bool {
         self.malformed
     }
 
-    /// Whether `file` was walked as options (option 52 bit 0), so that it is
-    /// no file name. Meaningful once the walk has finished.
+    /// Returns whether `file` has options (option 52 bit 0) instead of a file name.
+    /// Valid after the iterator has finished.
     #[must_use]
     pub const fn file_is_overloaded(&self) -> bool {
         self.overload & 1 != 0
     }
 
-    /// The next field that holds options, if option 52 named one.
+    /// Returns the next field with options, if option 52 has one.
     fn next_field(&mut self) -> Option<&'a [u8]> {
         self.in_options_field = false;
         if let Some(file) = self.file.take()
@@ -169,8 +169,8 @@ impl<'a> Iterator for Options<'a> {
             match step(self.rest) {
                 Step::Option(option, rest) => {
                     self.rest = rest;
-                    // Option 52 counts only in the options field; inside an
-                    // overloaded one it would name the field it stands in.
+                    // Option 52 counts only in the options field, not in an
+                    // overloaded field.
                     if option.code == code::OVERLOAD
                         && self.in_options_field
                         && let Some(value) = option.as_u8()
@@ -192,11 +192,10 @@ impl<'a> Iterator for Options<'a> {
     }
 }
 
-/// Sub-options inside one option's value: 43 (PXE), 82 (relay), 175 (iPXE).
+/// An iterator over the sub-options of an option: 43 (PXE), 82 (relay), 175 (iPXE).
 ///
-/// Codes 0 and 255 are filler and end in 43 and 175 (RFC 2132 §8.4) and
-/// ordinary codes in 82 (RFC 3046 §2.0). A sub-option that runs past the value
-/// ends the walk.
+/// Codes 0 and 255 are padding and end in 43 and 175 (RFC 2132 §8.4) and ordinary codes
+/// in 82 (RFC 3046 §2.0). A sub-option that exceeds the value ends the iterator.
 #[derive(Debug, Clone)]
 pub struct SubOptions<'a> {
     rest: &'a [u8],
@@ -204,7 +203,7 @@ pub struct SubOptions<'a> {
 }
 
 impl<'a> SubOptions<'a> {
-    /// Sub-options with filler and end codes, as in options 43 and 175.
+    /// Creates an iterator with padding and end codes, for options 43 and 175.
     #[must_use]
     pub const fn encapsulated(value: &'a [u8]) -> Self {
         Self {
@@ -213,7 +212,7 @@ impl<'a> SubOptions<'a> {
         }
     }
 
-    /// Sub-options without them, as in option 82.
+    /// Creates an iterator without them, for option 82.
     #[must_use]
     pub const fn plain(value: &'a [u8]) -> Self {
         Self {
@@ -222,7 +221,7 @@ impl<'a> SubOptions<'a> {
         }
     }
 
-    /// The value of the first sub-option with this code.
+    /// Returns the value of the first sub-option with this code.
     #[must_use]
     pub fn find_code(mut self, code: u8) -> Option<&'a [u8]> {
         self.find(|sub| sub.code == code).map(|sub| sub.data)
@@ -254,7 +253,7 @@ enum Step<'a> {
     Malformed,
 }
 
-/// The next option of a field, past filler. A field may lack its end code.
+/// Returns the next option of a field behind padding. The end code can be missing.
 fn step(mut bytes: &[u8]) -> Step<'_> {
     while let [code::PAD, rest @ ..] = bytes {
         bytes = rest;
@@ -265,7 +264,7 @@ fn step(mut bytes: &[u8]) -> Step<'_> {
     }
 }
 
-/// The next code, length and value, whatever the code.
+/// Returns the next code and value, for any code.
 fn tagged(bytes: &[u8]) -> Step<'_> {
     match bytes {
         [] => Step::End,

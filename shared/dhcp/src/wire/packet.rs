@@ -1,20 +1,19 @@
-//! The fixed part of a DHCP message (RFC 2131 §2) as a view over a buffer.
-//! Options are split here by field only; [`super::option`] walks them.
+//! The fixed part of a DHCP message (RFC 2131 §2) as a view of a buffer.
+//! [`super::option`] iterates over the options.
 
 use core::net::Ipv4Addr;
 
 use super::Error;
 use super::option::Options;
 
-/// Bytes of the fixed part and the magic cookie; options start here.
+/// Length of the fixed part and the magic cookie in bytes. The options follow.
 pub const HEADER_LEN: usize = 240;
 
-/// The least length of a message that is sent. BOOTP's fixed vendor area made
-/// messages 300 bytes, and relays and ROMs exist that drop shorter ones
-/// (RFC 1542 §2.1).
+/// Smallest length of an emitted message in bytes. BOOTP messages have 300 bytes, and
+/// some relays and ROMs drop shorter ones (RFC 1542 §2.1).
 pub const MIN_LEN: usize = 300;
 
-/// The four bytes in front of the options (RFC 2131 §3).
+/// The four bytes before the options (RFC 2131 §3).
 pub const MAGIC_COOKIE: [u8; 4] = [99, 130, 83, 99];
 
 /// The broadcast flag, the leftmost bit of `flags` (RFC 2131 §2, figure 2).
@@ -52,23 +51,23 @@ pub enum Op {
     Reply = 2,
 }
 
-/// A DHCP message in a buffer: everything of the UDP payload on port 67 or 68.
+/// A DHCP message in a buffer: the whole UDP payload on port 67 or 68.
 ///
-/// Make one with [`Packet::new_checked`]; every getter is then within bounds
-/// for any content. A view made by [`Packet::new_unchecked`] over less than
-/// [`HEADER_LEN`] bytes panics when read.
+/// The getters of a view from [`Packet::new_checked`] do not panic for any content. A
+/// view from [`Packet::new_unchecked`] of less than [`HEADER_LEN`] bytes panics when it
+/// is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet<T: AsRef<[u8]>> {
     buffer: T,
 }
 
 impl<T: AsRef<[u8]>> Packet<T> {
-    /// A view without any check, for buffers whose length is known.
+    /// Creates a view without a check, for buffers of known length.
     pub const fn new_unchecked(buffer: T) -> Self {
         Self { buffer }
     }
 
-    /// A view over a buffer that is long enough for the fixed part.
+    /// Creates a view of a buffer that is long enough for the fixed part.
     ///
     /// # Errors
     /// [`Error::Truncated`] below [`HEADER_LEN`] bytes.
@@ -78,7 +77,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
         Ok(packet)
     }
 
-    /// Whether the fixed part is there.
+    /// Checks the length of the buffer.
     ///
     /// # Errors
     /// [`Error::Truncated`] below [`HEADER_LEN`] bytes.
@@ -89,12 +88,12 @@ impl<T: AsRef<[u8]>> Packet<T> {
         Ok(())
     }
 
-    /// The buffer again.
+    /// Returns the buffer.
     pub fn into_inner(self) -> T {
         self.buffer
     }
 
-    /// Direction, or `None` when the byte is neither 1 nor 2.
+    /// Returns the direction, `None` if the byte is neither 1 nor 2.
     pub fn op(&self) -> Option<Op> {
         match self.buffer.as_ref()[field::OP] {
             1 => Some(Op::Request),
@@ -108,12 +107,12 @@ impl<T: AsRef<[u8]>> Packet<T> {
         self.buffer.as_ref()[field::HTYPE]
     }
 
-    /// Length of the hardware address in bytes, as claimed: it may exceed 16.
+    /// Length of the hardware address in bytes, as sent: it can exceed 16.
     pub fn hlen(&self) -> u8 {
         self.buffer.as_ref()[field::HLEN]
     }
 
-    /// Relays passed so far.
+    /// Number of relays that forwarded the message.
     pub fn hops(&self) -> u8 {
         self.buffer.as_ref()[field::HOPS]
     }
@@ -123,7 +122,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
         u32::from_be_bytes(self.array(field::XID.start))
     }
 
-    /// Seconds since the client began.
+    /// Seconds since the start of the client.
     pub fn secs(&self) -> u16 {
         u16::from_be_bytes(self.array(field::SECS.start))
     }
@@ -133,17 +132,17 @@ impl<T: AsRef<[u8]>> Packet<T> {
         u16::from_be_bytes(self.array(field::FLAGS.start))
     }
 
-    /// Whether the client cannot take a unicast before it has an address.
+    /// Whether the client needs broadcast replies before it has an address.
     pub fn broadcast(&self) -> bool {
         self.flags() & FLAG_BROADCAST != 0
     }
 
-    /// The client's present address.
+    /// The client's current address.
     pub fn ciaddr(&self) -> Ipv4Addr {
         self.addr(field::CIADDR.start)
     }
 
-    /// The address given to the client.
+    /// The assigned address.
     pub fn yiaddr(&self) -> Ipv4Addr {
         self.addr(field::YIADDR.start)
     }
@@ -163,17 +162,17 @@ impl<T: AsRef<[u8]>> Packet<T> {
         self.array(field::CHADDR.start)
     }
 
-    /// The server name field, all 64 bytes; may hold options (RFC 2132 §9.3).
+    /// The server name field, all 64 bytes; can have options (RFC 2132 §9.3).
     pub fn sname(&self) -> &[u8] {
         &self.buffer.as_ref()[SNAME]
     }
 
-    /// The boot file field, all 128 bytes; may hold options (RFC 2132 §9.3).
+    /// The boot file field, all 128 bytes; can have options (RFC 2132 §9.3).
     pub fn file(&self) -> &[u8] {
         &self.buffer.as_ref()[FILE]
     }
 
-    /// Whether the magic cookie stands in front of the options.
+    /// Returns whether the message has the magic cookie.
     pub fn has_cookie(&self) -> bool {
         self.buffer.as_ref()[field::COOKIE] == MAGIC_COOKIE
     }
@@ -190,22 +189,22 @@ impl<T: AsRef<[u8]>> Packet<T> {
 }
 
 impl<'a, T: AsRef<[u8]> + ?Sized> Packet<&'a T> {
-    /// Walks all options: the options field, then `file` and `sname` where
-    /// option 52 says that they hold options too (the order of RFC 3396 §5).
+    /// Iterates over all options: the options field, then `file` and `sname` if option
+    /// 52 overloads them (in the order of RFC 3396 §5).
     pub fn options(&self) -> Options<'a> {
         let bytes: &'a [u8] = self.buffer.as_ref();
         Options::new(&bytes[HEADER_LEN..], &bytes[FILE], &bytes[SNAME])
     }
 
-    /// [`Packet::file`] with the buffer's own lifetime.
+    /// Returns [`Packet::file`] with the lifetime of the buffer.
     pub(super) fn file_field(&self) -> &'a [u8] {
         &self.buffer.as_ref()[FILE]
     }
 }
 
 impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
-    /// Zeroes the fixed part and writes what never differs: Ethernet and the
-    /// magic cookie.
+    /// Zeroes the fixed part and writes the constant fields: Ethernet and the magic
+    /// cookie.
     pub(super) fn init(&mut self, op: Op) {
         let bytes = self.buffer.as_mut();
         bytes[..HEADER_LEN].fill(0);
@@ -215,7 +214,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
         bytes[field::COOKIE].copy_from_slice(&MAGIC_COOKIE);
     }
 
-    /// Sets the count of relays passed.
+    /// Sets the number of relays.
     pub fn set_hops(&mut self, value: u8) {
         self.buffer.as_mut()[field::HOPS] = value;
     }
@@ -225,7 +224,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
         self.put(field::XID.start, &value.to_be_bytes());
     }
 
-    /// Sets the seconds since the client began.
+    /// Sets the seconds since the start of the client.
     pub fn set_secs(&mut self, value: u16) {
         self.put(field::SECS.start, &value.to_be_bytes());
     }
@@ -237,12 +236,12 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
         self.put(field::FLAGS.start, &flags.to_be_bytes());
     }
 
-    /// Sets the client's present address.
+    /// Sets the client's current address.
     pub fn set_ciaddr(&mut self, value: Ipv4Addr) {
         self.put(field::CIADDR.start, &value.octets());
     }
 
-    /// Sets the address given to the client.
+    /// Sets the assigned address.
     pub fn set_yiaddr(&mut self, value: Ipv4Addr) {
         self.put(field::YIADDR.start, &value.octets());
     }
@@ -267,12 +266,12 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
     }
 }
 
-/// The Ethernet client address of a message, checked.
+/// Returns the Ethernet address of the client if it is valid.
 pub(super) fn client_mac<T: AsRef<[u8]>>(packet: &Packet<T>) -> Result<[u8; 6], Error> {
     let [a, b, c, d, e, f, ..] = packet.chaddr();
     let mac = [a, b, c, d, e, f];
-    // A group address or zero cannot be anybody's, and a reply sent to it
-    // would reach others.
+    // Zero and group addresses are not addresses of a client. A reply to a
+    // group address would reach other hosts.
     if packet.htype() != 1 || packet.hlen() != 6 || a & 1 != 0 || mac == [0; 6] {
         return Err(Error::BadHardware);
     }

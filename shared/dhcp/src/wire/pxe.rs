@@ -1,10 +1,10 @@
-//! What a PXE, UEFI HTTP Boot or iPXE client says about itself: options 60,
-//! 77, 93 and 175. What to boot because of it is decided elsewhere.
+//! Options 60, 77, 93 and 175, which describe a PXE, UEFI HTTP Boot or iPXE client.
+//! The module does not choose the boot file.
 
 use super::option::SubOptions;
 
 /// A client system architecture (option 93; IANA "Processor Architecture
-/// Types"). Any number can come; the known ones have names.
+/// Types"). Constants name the known numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Arch(pub u16);
 
@@ -16,7 +16,7 @@ impl Arch {
     /// x86-64 UEFI.
     pub const X64_UEFI: Self = Self(7);
     /// Registered for EFI byte code, sent by x86-64 UEFI in practice: RFC 4578
-    /// had the two numbers the other way round (its errata 4625).
+    /// swapped the two numbers (erratum 4625).
     pub const X64_UEFI_BC: Self = Self(9);
     /// 32-bit ARM UEFI.
     pub const ARM32_UEFI: Self = Self(10);
@@ -33,7 +33,7 @@ impl Arch {
     /// x86 BIOS, HTTP boot.
     pub const BIOS_HTTP: Self = Self(20);
 
-    /// The processor and firmware that a boot file has to fit.
+    /// Returns the processor and firmware of a matching boot file.
     #[must_use]
     pub const fn platform(self) -> Platform {
         match self {
@@ -46,7 +46,7 @@ impl Arch {
         }
     }
 
-    /// Whether the client boots by HTTP, so that its boot file is a URL.
+    /// Returns whether the client boots by HTTP. Its boot file is a URL then.
     #[must_use]
     pub const fn is_http(self) -> bool {
         matches!(
@@ -60,7 +60,7 @@ impl Arch {
     }
 }
 
-/// The processor and firmware that a boot file has to fit.
+/// Processor and firmware of a boot file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Platform {
     /// x86 BIOS.
@@ -73,7 +73,7 @@ pub enum Platform {
     Arm32,
     /// 64-bit ARM UEFI.
     Arm64,
-    /// One that Farrier has no boot file for.
+    /// A platform without a boot file in Farrier.
     Other,
 }
 
@@ -82,7 +82,7 @@ pub enum Platform {
 pub struct ArchList<'a>(pub &'a [u8]);
 
 impl<'a> ArchList<'a> {
-    /// The architectures; an odd last byte is left out.
+    /// Iterates over the architectures. Ignores an odd last byte.
     pub fn iter(self) -> impl Iterator<Item = Arch> + use<'a> {
         self.0
             .as_chunks()
@@ -91,7 +91,7 @@ impl<'a> ArchList<'a> {
             .map(|pair| Arch(u16::from_be_bytes(*pair)))
     }
 
-    /// The most preferred one.
+    /// Returns the preferred architecture.
     #[must_use]
     pub fn first(self) -> Option<Arch> {
         self.iter().next()
@@ -107,36 +107,36 @@ pub struct Undi {
     pub minor: u16,
 }
 
-/// What option 60 says about the client.
+/// The client class in option 60.
 ///
 /// The forms are `PXEClient:Arch:xxxxx:UNDI:yyyzzz` (PXE 2.1 §2.2) and
-/// `HTTPClient:Arch:xxxxx:UNDI:yyyzzz` (UEFI 2.10 §24.7.3.1); either may be
-/// cut after its first word.
+/// `HTTPClient:Arch:xxxxx:UNDI:yyyzzz` (UEFI 2.10 §24.7.3.1). Either can end after
+/// its first word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientClass {
     /// A PXE client, iPXE included.
     Pxe {
-        /// Architecture, where given.
+        /// Architecture, if present.
         arch: Option<Arch>,
-        /// UNDI version, where given.
+        /// UNDI version, if present.
         undi: Option<Undi>,
     },
     /// A UEFI HTTP Boot client.
     Http {
-        /// Architecture, where given.
+        /// Architecture, if present.
         arch: Option<Arch>,
     },
-    /// No option 60, or another word in it.
+    /// No option 60, or another class.
     Other,
 }
 
 impl ClientClass {
-    /// Reads the value of option 60.
+    /// Parses the value of option 60.
     #[must_use]
     pub fn parse(value: &[u8]) -> Self {
         let mut words = value.split(|b| *b == b':');
         let name = words.next().unwrap_or(&[]);
-        // Some ROMs end the bare word with NUL.
+        // Some ROMs end the class with NUL.
         let name = name.strip_suffix(b"\0").unwrap_or(name);
         let mut arch = None;
         let mut undi = None;
@@ -162,7 +162,7 @@ impl ClientClass {
         }
     }
 
-    /// The architecture, where the class names one.
+    /// Returns the architecture, if the class has one.
     #[must_use]
     pub const fn arch(self) -> Option<Arch> {
         match self {
@@ -172,7 +172,7 @@ impl ClientClass {
     }
 }
 
-/// A decimal number of at most 9 digits, so that it cannot overflow.
+/// Parses a decimal number of at most 9 digits, which can't overflow.
 fn decimal(digits: &[u8]) -> Option<u32> {
     if digits.is_empty() || digits.len() > 9 {
         return None;
@@ -184,7 +184,7 @@ fn decimal(digits: &[u8]) -> Option<u32> {
     })
 }
 
-/// Whether option 77 says iPXE: as the raw string that iPXE sends, or as an
+/// Returns whether option 77 is that of iPXE: the raw string that iPXE sends, or an
 /// entry of RFC 3004's list.
 #[must_use]
 pub fn is_ipxe_user_class(value: &[u8]) -> bool {
@@ -205,12 +205,64 @@ pub fn is_ipxe_user_class(value: &[u8]) -> bool {
     false
 }
 
-/// What an iPXE build can do, from option 175 (iPXE `src/include/ipxe/
-/// features.h` and `dhcp.h`). A feature sub-option holds its version; version
-/// 0 counts as absent.
+/// Code of the first and last feature sub-option of option 175.
+const FEATURE_CODES: core::ops::RangeInclusive<u8> = 0x10..=0x2f;
+
+/// Returns the bit of a feature sub-option.
+const fn feature(code: u8) -> u32 {
+    1 << (code - 0x10)
+}
+
+bitflags::bitflags! {
+    /// The features of an iPXE build (iPXE `src/include/ipxe/features.h`). Features
+    /// without a constant keep their bit.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct IpxeFeatures: u32 {
+        /// PXE API extensions.
+        const PXE_EXT = feature(0x10);
+        /// iSCSI.
+        const ISCSI = feature(0x11);
+        /// ATA over Ethernet.
+        const AOE = feature(0x12);
+        /// HTTP.
+        const HTTP = feature(0x13);
+        /// HTTPS.
+        const HTTPS = feature(0x14);
+        /// TFTP.
+        const TFTP = feature(0x15);
+        /// FTP.
+        const FTP = feature(0x16);
+        /// Name resolution.
+        const DNS = feature(0x17);
+        /// Linux kernel images.
+        const BZIMAGE = feature(0x18);
+        /// Multiboot images.
+        const MULTIBOOT = feature(0x19);
+        /// PXE boot images.
+        const PXE = feature(0x21);
+        /// ELF images.
+        const ELF = feature(0x22);
+        /// COMBOOT images.
+        const COMBOOT = feature(0x23);
+        /// UEFI images.
+        const EFI = feature(0x24);
+        /// Fibre Channel over Ethernet.
+        const FCOE = feature(0x25);
+        /// VLANs.
+        const VLAN = feature(0x26);
+        /// Menus.
+        const MENU = feature(0x27);
+        /// NFS.
+        const NFS = feature(0x29);
+    }
+}
+
+/// The contents of option 175 (iPXE `src/include/ipxe/dhcp.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct IpxeFeatures {
-    bits: u32,
+pub struct IpxeOptions {
+    /// The features. A feature sub-option has its version; version 0 counts as
+    /// absent.
+    pub features: IpxeFeatures,
     /// iPXE's version, sub-option 0xeb: major, minor, patch.
     pub version: Option<[u8; 3]>,
     /// The NIC's bus and numbers, sub-option 0xb1: type (1 is PCI), vendor,
@@ -218,94 +270,32 @@ pub struct IpxeFeatures {
     pub bus_id: Option<(u8, u16, u16)>,
 }
 
-/// Feature codes lie between these two.
-const FEATURE_FIRST: u8 = 0x10;
-const FEATURE_LAST: u8 = 0x2f;
-
-macro_rules! features {
-    ($($(#[$doc:meta])* $name:ident = $code:literal;)*) => {
-        impl IpxeFeatures {
-            $($(#[$doc])*
-            #[must_use]
-            pub const fn $name(&self) -> bool {
-                self.has($code)
-            })*
-        }
-    };
-}
-
-features! {
-    /// PXE API extensions.
-    pxe_ext = 0x10;
-    /// iSCSI.
-    iscsi = 0x11;
-    /// ATA over Ethernet.
-    aoe = 0x12;
-    /// HTTP.
-    http = 0x13;
-    /// HTTPS.
-    https = 0x14;
-    /// TFTP.
-    tftp = 0x15;
-    /// FTP.
-    ftp = 0x16;
-    /// Name resolution.
-    dns = 0x17;
-    /// Linux kernel images.
-    bzimage = 0x18;
-    /// Multiboot images.
-    multiboot = 0x19;
-    /// PXE boot images.
-    pxe = 0x21;
-    /// ELF images.
-    elf = 0x22;
-    /// COMBOOT images.
-    comboot = 0x23;
-    /// UEFI images.
-    efi = 0x24;
-    /// Fibre Channel over Ethernet.
-    fcoe = 0x25;
-    /// VLANs.
-    vlan = 0x26;
-    /// Menus.
-    menu = 0x27;
-    /// NFS.
-    nfs = 0x29;
-}
-
-impl IpxeFeatures {
-    /// Reads the value of option 175.
+impl IpxeOptions {
+    /// Parses the value of option 175.
     #[must_use]
     pub fn parse(value: &[u8]) -> Self {
-        let mut features = Self::default();
+        let mut options = Self::default();
         for sub in SubOptions::encapsulated(value) {
             match (sub.code, sub.data) {
-                (FEATURE_FIRST..=FEATURE_LAST, [1..=255, ..]) => {
-                    features.bits |= 1 << (sub.code - FEATURE_FIRST);
+                (code, [1..=255, ..]) if FEATURE_CODES.contains(&code) => {
+                    options.features |= IpxeFeatures::from_bits_retain(feature(code));
                 }
-                (0xeb, [major, minor, patch]) => features.version = Some([*major, *minor, *patch]),
+                (0xeb, [major, minor, patch]) => options.version = Some([*major, *minor, *patch]),
                 (0xb1, [bus, v0, v1, d0, d1]) => {
                     let vendor = u16::from_be_bytes([*v0, *v1]);
-                    features.bus_id = Some((*bus, vendor, u16::from_be_bytes([*d0, *d1])));
+                    options.bus_id = Some((*bus, vendor, u16::from_be_bytes([*d0, *d1])));
                 }
                 _ => {}
             }
         }
-        features
+        options
     }
 
-    /// Whether the feature with this sub-option code is advertised.
+    /// Returns whether this build can boot the ramdisk: it supports HTTP and a Linux
+    /// kernel or UEFI images. Otherwise Farrier chainloads its own iPXE.
     #[must_use]
-    pub const fn has(&self, code: u8) -> bool {
-        code >= FEATURE_FIRST
-            && code <= FEATURE_LAST
-            && self.bits & (1 << (code - FEATURE_FIRST)) != 0
-    }
-
-    /// Whether this build can carry on by itself: it fetches over HTTP and
-    /// runs a Linux kernel or a UEFI image. Otherwise Farrier chains its own.
-    #[must_use]
-    pub const fn is_usable(&self) -> bool {
-        self.http() && (self.bzimage() || self.efi())
+    pub fn is_usable(&self) -> bool {
+        let images = IpxeFeatures::BZIMAGE | IpxeFeatures::EFI;
+        self.features.contains(IpxeFeatures::HTTP) && self.features.intersects(images)
     }
 }

@@ -1,5 +1,4 @@
-//! What a server sends: OFFER, ACK and NAK, written into a message or read
-//! from one.
+//! Messages of a server: OFFER, ACK and NAK, emitted and parsed.
 
 use core::net::Ipv4Addr;
 
@@ -10,22 +9,22 @@ use super::pxe::ClientClass;
 use super::request::{Request, first};
 use super::{Error, MessageType};
 
-/// IPv4 and UDP headers, which the size in option 57 includes: the default of
-/// 576 is a whole IP datagram (RFC 2131 §2).
+/// Length of the IPv4 and UDP headers, which the size in option 57 includes: the
+/// default of 576 is a whole IP datagram (RFC 2131 §2).
 const IP_UDP_LEN: usize = 28;
 
-/// What a client takes that sent no option 57, and the least it may send.
+/// Default and smallest value of option 57.
 const DEFAULT_MAX_SIZE: u16 = 576;
 
 /// PXE sub-option 6, discovery control, and 0xb0, iPXE's "no ProxyDHCP".
 const SUB_DISCOVERY_CONTROL: u8 = 6;
 const SUB_NO_PXEDHCP: u8 = 0xb0;
 
-/// The discovery control that says "no discovery, boot the file named here"
-/// (PXE 2.1 §2.2, bit 3).
+/// The discovery control value "no discovery, boot the named file" (PXE 2.1 §2.2,
+/// bit 3).
 const BOOT_FILE_ONLY: u8 = 8;
 
-/// Up to four addresses, kept in place.
+/// Up to four addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AddrList {
     octets: [[u8; 4]; 4],
@@ -33,18 +32,18 @@ pub struct AddrList {
 }
 
 impl AddrList {
-    /// The first four of `addrs`.
+    /// Creates a list of the first four of `addrs`.
     #[must_use]
     pub fn new(addrs: &[Ipv4Addr]) -> Self {
         addrs.iter().copied().collect()
     }
 
-    /// The addresses, in order.
+    /// Iterates over the addresses in order.
     pub fn iter(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
         self.used().iter().map(|octets| Ipv4Addr::from(*octets))
     }
 
-    /// Whether there is none.
+    /// Returns whether the list is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
@@ -73,12 +72,12 @@ pub struct Reply<'a> {
     pub message_type: MessageType,
     /// Transaction id of the request.
     pub xid: u32,
-    /// Broadcast flag of the request; set in a NAK that goes through a relay,
-    /// so that the relay broadcasts it (RFC 2131 §4.3.2).
+    /// Broadcast flag of the request; set in a NAK to a relay, so that the relay
+    /// broadcasts it (RFC 2131 §4.3.2).
     pub broadcast: bool,
-    /// The client's present address in an ACK, else 0.0.0.0.
+    /// The client's current address in an ACK, else 0.0.0.0.
     pub ciaddr: Ipv4Addr,
-    /// The address given, or 0.0.0.0 (INFORM, NAK).
+    /// The assigned address, or 0.0.0.0 (INFORM, NAK).
     pub yiaddr: Ipv4Addr,
     /// The relay's address, or 0.0.0.0.
     pub giaddr: Ipv4Addr,
@@ -105,36 +104,36 @@ pub struct Reply<'a> {
     pub router: Option<Ipv4Addr>,
     /// Option 6.
     pub dns: AddrList,
-    /// Option 56: why, in a NAK.
+    /// Option 56: the text of a NAK.
     pub message: Option<&'a [u8]>,
-    /// Option 60: `PXEClient` or `HTTPClient` to those that sent it, else they
-    /// pass the offer over.
+    /// Option 60: `PXEClient` or `HTTPClient` for clients that sent it. They ignore
+    /// offers without it.
     pub class_id: Option<&'a [u8]>,
-    /// Sub-option 6 of option 43, PXE discovery control; 8 keeps a client from
-    /// looking for boot servers.
+    /// Sub-option 6 of option 43, PXE discovery control; 8 disables the
+    /// discovery of boot servers.
     pub pxe_discovery_control: Option<u8>,
     /// Option 61 of the request (RFC 6842).
     pub client_id: Option<&'a [u8]>,
     /// Option 97 of the request.
     pub machine_id: Option<&'a [u8]>,
-    /// Sub-option 0xb0 of option 175: iPXE need not wait for a ProxyDHCP.
+    /// Sub-option 0xb0 of option 175: iPXE does not wait for a ProxyDHCP.
     pub no_pxedhcp: bool,
     /// Option 82 of the request, whole (RFC 3046 §2.2). Written last.
     pub relay_info: Option<&'a [u8]>,
-    /// Options of any other number, written behind the ones above; none are
-    /// read into it.
+    /// Options of other numbers, emitted behind those above. Parsing leaves it
+    /// empty.
     pub extra: &'a [DhcpOption<'a>],
-    /// The longest IP datagram that the client takes, from its option 57. Not
-    /// on the wire: parsing gives the default, 576.
+    /// The longest IP datagram that the client accepts, from its option 57. It is
+    /// not on the wire; parsing returns the default, 576.
     pub max_message_size: u16,
 }
 
 impl<'a> Reply<'a> {
-    /// The answer of `server_id` to a request, with all that follows from the
-    /// request alone: ids, addresses, class, size limit, and what is echoed.
-    /// Address, lease and boot file are the caller's to fill in.
+    /// Creates the answer of `server_id` to a request with the fields that depend on
+    /// the request only: ids, addresses, class, size limit, and echoed options. The
+    /// caller sets address, lease and boot file.
     ///
-    /// `yiaddr` stays 0.0.0.0; a NAK carries only what RFC 2131 table 3 allows.
+    /// `yiaddr` is 0.0.0.0. A NAK has only the options of RFC 2131 table 3.
     #[must_use]
     pub fn answering(
         request: &Request<'a>,
@@ -186,7 +185,7 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Reads the UDP payload of a datagram to port 68.
+    /// Parses the UDP payload of a datagram to port 68.
     ///
     /// # Errors
     /// [`Error::Truncated`], [`Error::BadCookie`], [`Error::WrongOp`],
@@ -312,14 +311,14 @@ impl<'a> Reply<'a> {
         Ok(reply)
     }
 
-    /// Writes the message and gives its length, at least [`super::MIN_LEN`] and at
-    /// most what the client takes (option 57, counted as an IP datagram).
-    /// Options that do not fit behind the fixed part go into `sname`, then
-    /// into `file` (option 52); types, ids and option 82 never do.
+    /// Writes the message. Returns its length, at least [`super::MIN_LEN`] and at
+    /// most the client's limit (option 57, which counts the IP datagram). Options
+    /// that do not fit behind the fixed part are in `sname`, then in `file` (option
+    /// 52); type, ids and option 82 are always behind the fixed part.
     ///
     /// # Errors
     /// [`Error::NoRoom`], [`Error::OptionTooLong`]; [`Error::BadMessageType`]
-    /// for a type that servers do not send. What is in `buf` then is undefined.
+    /// for a type that servers do not send. The content of `buf` is undefined then.
     pub fn emit(&self, buf: &mut [u8]) -> Result<usize, Error> {
         if self.message_type.is_from_client() {
             return Err(Error::BadMessageType);
@@ -330,14 +329,14 @@ impl<'a> Reply<'a> {
         Ok(len)
     }
 
-    /// Puts the boot file's name into `file` unless options lie there. A name
-    /// that does not fit with its NUL stands in option 67 alone.
+    /// Writes the boot file's name into `file` unless options are there. A name that
+    /// does not fit with its NUL is in option 67 only.
     fn fill_file(&self, buf: &mut [u8]) {
         let Some(name) = self.boot_file else { return };
         let Some(file) = buf.get_mut(FILE) else {
             return;
         };
-        // Without overload the field is still zero; with it, it starts with a
+        // Without overload the field is zero; with overload it starts with a
         // code or END.
         if file.first() == Some(&0)
             && name.len() < file.len()
@@ -400,13 +399,13 @@ impl Message for Reply<'_> {
     }
 }
 
-/// The bytes in front of the first NUL.
+/// Returns the bytes before the first NUL.
 fn until_nul(bytes: &[u8]) -> &[u8] {
     bytes.split(|b| *b == 0).next().unwrap_or(&[])
 }
 
-/// An address in dotted form, without the formatting machinery: this runs for
-/// every reply.
+/// Writes an address in dotted form without `core::fmt`, because it runs for every
+/// reply.
 fn dotted(addr: Ipv4Addr, out: &mut [u8; 15]) -> &[u8] {
     let mut len = 0;
     let mut push = |byte| {

@@ -1,23 +1,23 @@
-//! What a client sends: DISCOVER, REQUEST, DECLINE, RELEASE and INFORM, read
-//! from a message or written into one.
+//! Messages of a client: DISCOVER, REQUEST, DECLINE, RELEASE and INFORM, parsed and
+//! emitted.
 
 use core::net::Ipv4Addr;
 
 use super::emit::{self, Message, Writer};
 use super::option::{SubOptions, code};
 use super::packet::{self, Op, Packet};
-use super::pxe::{self, Arch, ArchList, ClientClass, IpxeFeatures};
+use super::pxe::{self, Arch, ArchList, ClientClass, IpxeOptions};
 use super::{Error, MessageType};
 
-/// A client's message. Of an option that occurs twice the first counts.
+/// A client's message. The first of repeated options counts.
 ///
-/// Slices borrow from the received message and hold raw option values; the
-/// methods read them. Options that are not listed are ignored.
+/// Slices borrow raw option values from the received message; the methods parse
+/// them. Options without a field are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// Option 53; one of those that clients send.
+    /// Option 53, a type that clients send.
     pub message_type: MessageType,
-    /// Relays passed.
+    /// Number of relays that forwarded the message.
     pub hops: u8,
     /// Transaction id.
     pub xid: u32,
@@ -25,11 +25,11 @@ pub struct Request<'a> {
     pub secs: u16,
     /// The broadcast flag, 0x8000 on the wire.
     pub broadcast: bool,
-    /// The client's present address, or 0.0.0.0.
+    /// The client's current address, or 0.0.0.0.
     pub ciaddr: Ipv4Addr,
-    /// 0.0.0.0 from a client that keeps to RFC 2131 table 5.
+    /// 0.0.0.0 according to RFC 2131 table 5.
     pub yiaddr: Ipv4Addr,
-    /// 0.0.0.0 from a client that keeps to RFC 2131 table 5.
+    /// 0.0.0.0 according to RFC 2131 table 5.
     pub siaddr: Ipv4Addr,
     /// The relay's address, or 0.0.0.0.
     pub giaddr: Ipv4Addr,
@@ -37,23 +37,23 @@ pub struct Request<'a> {
     pub chaddr: [u8; 6],
     /// Option 50.
     pub requested_ip: Option<Ipv4Addr>,
-    /// Option 51: the lease time wished for, in seconds.
+    /// Option 51: the requested lease time in seconds.
     pub lease_secs: Option<u32>,
-    /// Option 54: the server whose offer is taken.
+    /// Option 54: the server whose offer the client accepts.
     pub server_id: Option<Ipv4Addr>,
     /// Option 61, type byte included; never empty.
     pub client_id: Option<&'a [u8]>,
     /// Option 12.
     pub host_name: Option<&'a [u8]>,
-    /// Option 60; [`Request::client_class`] reads it.
+    /// Option 60; [`Request::client_class`] parses it.
     pub class_id: Option<&'a [u8]>,
-    /// Option 77; [`Request::is_ipxe`] reads it.
+    /// Option 77; [`Request::is_ipxe`] parses it.
     pub user_class: Option<&'a [u8]>,
-    /// Option 93; empty where the client sent none.
+    /// Option 93; empty if the client sent none.
     pub arch_list: ArchList<'a>,
-    /// Option 97, type byte included; [`Request::uuid`] reads it.
+    /// Option 97, type byte included; [`Request::uuid`] parses it.
     pub machine_id: Option<&'a [u8]>,
-    /// Option 57 as sent: the longest message that the client takes.
+    /// Option 57: the longest message that the client accepts.
     pub max_message_size: Option<u16>,
     /// Option 55.
     pub parameter_list: Option<&'a [u8]>,
@@ -61,11 +61,11 @@ pub struct Request<'a> {
     pub vendor: Option<&'a [u8]>,
     /// Option 82 whole, as the last relay wrote it.
     pub relay_info: Option<&'a [u8]>,
-    /// Option 175; [`Request::ipxe_features`] reads it.
+    /// Option 175; [`Request::ipxe_options`] parses it.
     pub ipxe: Option<&'a [u8]>,
 }
 
-/// Who a client is, to a lease table (RFC 2131 §4.2): option 61 where sent,
+/// The identity of a client in a lease table (RFC 2131 §4.2): option 61 if present,
 /// else the hardware address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClientIdentity<'a> {
@@ -76,7 +76,7 @@ pub enum ClientIdentity<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// A message with nothing but a type, a transaction and a sender.
+    /// Creates a message with a type, a transaction id and a hardware address only.
     #[must_use]
     pub const fn new(message_type: MessageType, xid: u32, chaddr: [u8; 6]) -> Self {
         Self {
@@ -107,7 +107,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Reads the UDP payload of a datagram to port 67.
+    /// Parses the UDP payload of a datagram to port 67.
     ///
     /// # Errors
     /// [`Error::Truncated`], [`Error::BadCookie`], [`Error::WrongOp`],
@@ -129,7 +129,7 @@ impl<'a> Request<'a> {
         if !packet.has_cookie() {
             return Err(Error::BadCookie);
         }
-        // The type stands in for the one that is yet to be found.
+        // A placeholder until option 53 is parsed.
         let mut request = Self::new(
             MessageType::Discover,
             packet.xid(),
@@ -153,8 +153,8 @@ impl<'a> Request<'a> {
                 code::LEASE_TIME => first(&mut request.lease_secs, option.as_u32())?,
                 code::SERVER_ID => first(&mut request.server_id, option.as_addr())?,
                 code::MAX_MESSAGE_SIZE => first(&mut request.max_message_size, option.as_u16())?,
-                // RFC 2132 §9.14 wants two bytes or more; a ROM that sends an
-                // empty one is known by its chaddr instead.
+                // RFC 2132 §9.14 requires two bytes or more. A ROM that sends
+                // an empty one is identified by chaddr.
                 code::CLIENT_ID if option.data.is_empty() => {}
                 code::CLIENT_ID => first(&mut request.client_id, Some(option.data))?,
                 code::HOST_NAME => first(&mut request.host_name, Some(option.data))?,
@@ -180,8 +180,8 @@ impl<'a> Request<'a> {
         Ok(request)
     }
 
-    /// Writes the message, at least [`super::MIN_LEN`] bytes long, and gives its
-    /// length. Uses overloaded fields when the options do not fit otherwise.
+    /// Writes the message. Returns its length, at least [`super::MIN_LEN`]. Overloads
+    /// fields if the options do not fit otherwise.
     ///
     /// # Errors
     /// [`Error::NoRoom`], [`Error::OptionTooLong`]; [`Error::BadMessageType`]
@@ -194,7 +194,7 @@ impl<'a> Request<'a> {
         emit::message(self, buf, limit)
     }
 
-    /// Who the client is to a lease table.
+    /// Returns the identity of the client in a lease table.
     #[must_use]
     pub const fn identity(&self) -> ClientIdentity<'a> {
         match self.client_id {
@@ -203,13 +203,13 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// What option 60 says.
+    /// Returns the client class in option 60.
     #[must_use]
     pub fn client_class(&self) -> ClientClass {
         self.class_id.map_or(ClientClass::Other, ClientClass::parse)
     }
 
-    /// The architecture to boot: the first of option 93, else option 60's.
+    /// Returns the architecture: the first of option 93, else that of option 60.
     #[must_use]
     pub fn arch(&self) -> Option<Arch> {
         self.arch_list
@@ -217,22 +217,22 @@ impl<'a> Request<'a> {
             .or_else(|| self.client_class().arch())
     }
 
-    /// Whether iPXE is asking: its user class, or its own option.
+    /// Returns whether the client is iPXE, by its user class or by option 175.
     #[must_use]
     pub fn is_ipxe(&self) -> bool {
         self.user_class.is_some_and(pxe::is_ipxe_user_class) || self.ipxe.is_some()
     }
 
-    /// What this iPXE build can do; nothing where option 175 is absent.
+    /// Returns the contents of option 175; empty without it.
     #[must_use]
-    pub fn ipxe_features(&self) -> IpxeFeatures {
-        self.ipxe.map(IpxeFeatures::parse).unwrap_or_default()
+    pub fn ipxe_options(&self) -> IpxeOptions {
+        self.ipxe.map(IpxeOptions::parse).unwrap_or_default()
     }
 
-    /// The machine's UUID from option 97, in the byte order sent: PXE ROMs
-    /// send SMBIOS order, first three fields little-endian (RFC 4578 §2.3).
-    /// All zeroes and all ones say that the machine has none, or none set
-    /// (SMBIOS 3.7 §7.2.1): many would share it.
+    /// Returns the system UUID from option 97 in wire order. PXE ROMs send SMBIOS
+    /// order: the first three fields are little-endian (RFC 4578 §2.3). Returns
+    /// `None` for all zeroes and all ones, which mean that the system has no UUID
+    /// or that it is not set (SMBIOS 3.7 §7.2.1).
     #[must_use]
     pub fn uuid(&self) -> Option<[u8; 16]> {
         match self.machine_id? {
@@ -244,15 +244,15 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// A sub-option of option 82, such as 1 circuit id, 2 remote id (RFC
+    /// Returns a sub-option of option 82, such as 1 circuit id, 2 remote id (RFC
     /// 3046), 5 link selection (RFC 3527), 11 server id override (RFC 5107).
     #[must_use]
     pub fn relay_sub_option(&self, code: u8) -> Option<&'a [u8]> {
         SubOptions::plain(self.relay_info?).find_code(code)
     }
 
-    /// Whether the client asked for this option (55). Every option counts as
-    /// asked for where it sent no list.
+    /// Returns whether the client requests this option (55). Without a list it
+    /// requests every option.
     #[must_use]
     pub fn wants(&self, code: u8) -> bool {
         self.parameter_list.is_none_or(|list| list.contains(&code))
@@ -300,8 +300,8 @@ impl Message for Request<'_> {
     }
 }
 
-/// Keeps the first value of an option; a value that could not be read is an
-/// error even in a repetition.
+/// Keeps the first value of an option. A malformed value is an error also in a
+/// repetition.
 pub(super) fn first<T>(slot: &mut Option<T>, value: Option<T>) -> Result<(), Error> {
     let value = value.ok_or(Error::BadOption)?;
     slot.get_or_insert(value);

@@ -1,5 +1,5 @@
-//! Messages built byte by byte, after the figures of the RFCs, without the
-//! crate under test.
+//! Messages built byte by byte from the figures of the RFCs, independent of the
+//! crate.
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 
 use std::net::Ipv4Addr;
@@ -20,7 +20,7 @@ pub const SNAME: usize = 44;
 pub const FILE: usize = 108;
 pub const OPTIONS: usize = 240;
 
-/// A message with these options, END included by the caller.
+/// Returns a message with these options, which include END.
 pub fn message(op: u8, options: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; OPTIONS];
     bytes[..4].copy_from_slice(&[op, 1, 6, 0]);
@@ -31,7 +31,7 @@ pub fn message(op: u8, options: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Options from codes and values, with END.
+/// Encodes options from codes and values, with END.
 pub fn options(list: &[(u8, &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (code, value) in list {
@@ -43,7 +43,7 @@ pub fn options(list: &[(u8, &[u8])]) -> Vec<u8> {
 }
 
 /// A DISCOVER as Debian's OVMF sends it (PXEv4 on x86-64), after a capture in
-/// QEMU; only the UUID is another one.
+/// QEMU, with another UUID.
 pub fn ovmf_discover() -> Vec<u8> {
     let mut machine_id = vec![0];
     machine_id.extend_from_slice(&UUID);

@@ -1,4 +1,4 @@
-//! A small image and the files that are made of it.
+//! A small image and its files.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use farrier_image::{
@@ -6,7 +6,7 @@ use farrier_image::{
     maker::{Made, Options, SecretKey, make},
 };
 
-/// Smallest chunks: tests shall not hash megabytes.
+/// Smallest chunks, so that the tests are fast.
 pub const SHIFT: u8 = 16;
 pub const CHUNK: usize = 1 << SHIFT;
 
@@ -18,7 +18,7 @@ pub fn public() -> PublicKey {
     key().public()
 }
 
-/// Bytes that do not compress.
+/// Returns incompressible bytes.
 pub fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed | 1;
     (0..len)
@@ -31,8 +31,8 @@ pub fn noise(len: usize, seed: u64) -> Vec<u8> {
         .collect()
 }
 
-/// A chunk that compresses, a hole, one that does not compress, and a short
-/// last one.
+/// Returns a compressible chunk, a hole, an incompressible chunk, and a short last
+/// chunk.
 pub fn image() -> Vec<u8> {
     let mut raw = b"farrier ".repeat(CHUNK / 8);
     raw.extend(vec![0; CHUNK]);

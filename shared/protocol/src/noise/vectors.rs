@@ -1,6 +1,6 @@
 //! Published test vectors of `Noise_IK_25519_ChaChaPoly_SHA256`, from the
-//! files `cacophony.txt` and `snow.txt` that Noise implementations share:
-//! proof that the library on our primitives is Noise.
+//! files `cacophony.txt` and `snow.txt` that Noise implementations share. They
+//! verify the library with the primitives of this crate.
 
 use std::{vec, vec::Vec};
 
@@ -14,8 +14,8 @@ struct Vector {
     resp_static: &'static str,
     resp_public: &'static str,
     resp_ephemeral: &'static str,
-    /// Payload and cipher text: two of the handshake, then in turn of the
-    /// initiator and of the responder.
+    /// Payloads and cipher texts: two of the handshake, then alternately of the
+    /// initiator and the responder.
     messages: &'static [(&'static str, &'static str)],
 }
 

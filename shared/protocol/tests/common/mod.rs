@@ -1,5 +1,5 @@
-//! One of everything, for the tests of the protocol.
-#![allow(dead_code, reason = "each test file uses its own part")]
+//! Example values for the tests of the protocol.
+#![allow(dead_code, reason = "each test file uses a part of the module")]
 
 use farrier_protocol::{
     client::{Handshake, HandshakeEntropy, Session as AgentSession},
@@ -66,7 +66,7 @@ pub fn handshake() -> Handshake {
     Handshake::new(keys().public(), &ticket(), &agent_handshake(), &entropy()).unwrap()
 }
 
-/// The appliance's side of a handshake; the response is in `out`.
+/// Answers a handshake as the appliance; the response is in `out`.
 pub fn accept(datagram: &[u8], out: &mut [u8]) -> Result<Accepted, server::HandshakeError> {
     let Ok(Datagram::Init(init)) = Datagram::parse(datagram) else {
         panic!("no init");
@@ -81,7 +81,7 @@ pub fn accept(datagram: &[u8], out: &mut [u8]) -> Result<Accepted, server::Hands
     )
 }
 
-/// Both ends of a fresh session.
+/// Returns both ends of a new session.
 pub fn session() -> (AgentSession, Session) {
     let handshake = handshake();
     let mut out = [0; 1200];

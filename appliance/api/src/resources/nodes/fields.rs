@@ -168,11 +168,12 @@ pub(crate) fn write(
             Some(target) => w.string(target.as_str()),
             None => w.null(),
         },
-        "power_state" => match node.power {
-            PowerState::On => w.string("power on"),
-            PowerState::Off => w.string("power off"),
-            PowerState::Unknown => w.null(),
-        },
+        "power_state" => power_state(node.power, w),
+        "target_power_state" => {
+            let request = node.power_request;
+            let target = request.map(|request| request.action.target());
+            power_state(target.unwrap_or_default(), w)
+        }
         "last_error" => w.string_or_null(&node.last_error),
         "instance_uuid" => match node.instance.instance_uuid {
             Some(id) => w.text(ident::text(id)),
@@ -197,8 +198,8 @@ pub(crate) fn write(
                 w.string("Cleaning failed: the disks may hold a former tenant's data.")
             }
             "" if node.flags.contains(Flags::RECORDS_LOST) => w.string(
-                "The appliance's journal has lost records: see whether what it says of this \
-                 node is true before you end the maintenance.",
+                "The appliance's journal has lost records. Check the fields of this node \
+                 before you end the maintenance.",
             ),
             reason => w.string_or_null(reason),
         },
@@ -241,6 +242,15 @@ pub(crate) fn write(
     };
 }
 
+/// What Ironic calls a power state.
+fn power_state<'w, 'b>(power: PowerState, w: &'w mut Out<'b>) -> &'w mut Out<'b> {
+    match power {
+        PowerState::On => w.string("power on"),
+        PowerState::Off => w.string("power off"),
+        PowerState::Unknown => w.null(),
+    }
+}
+
 /// What Ironic calls the ways to boot.
 pub(crate) fn boot_mode(mode: farrier_protocol::message::BootMode) -> &'static str {
     match mode {
@@ -258,7 +268,7 @@ fn instance_info<'w, 'b>(node: &Node, w: &'w mut Out<'b>) -> &'w mut Out<'b> {
         w.key("display_name").string(&node.instance.display_name);
     }
     if node.config_drive.is_some() {
-        // As Ironic does: that there is one is no secret, what it says is.
+        // As Ironic does: its content is secret.
         w.key("configdrive").string("******");
     }
     w.end_object()

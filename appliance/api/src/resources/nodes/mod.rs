@@ -17,7 +17,7 @@ use core::str::FromStr;
 use farrier_core::interface::Command;
 use farrier_core::node::Node;
 use farrier_core::node::flags::Flags;
-use farrier_core::provisioning::patch::NewNode;
+use farrier_core::interface::NewNode;
 use farrier_http::{Method, Status};
 use farrier_lifecycle::State;
 use farrier_protocol::message::NodeId;

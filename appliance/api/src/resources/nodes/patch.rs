@@ -6,7 +6,7 @@ use crate::resource::Call;
 use crate::{Error, View, ident};
 use farrier_core::interface::Command;
 use farrier_core::node::{NAME_LEN, String};
-use farrier_core::provisioning::patch::{DRIVER_INFO, FlagPatch, NodePatch};
+use farrier_core::interface::{DRIVER_INFO, FlagPatch, NodePatch};
 
 /// Fields that are flags, and take `true` and `false`.
 const FLAGS: [&str; 3] = ["maintenance", "protected", "retired"];

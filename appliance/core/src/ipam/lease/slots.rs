@@ -14,7 +14,7 @@ use farrier_protocol::message::Mac;
 /// What a slot is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// Nobody ever had it.
+    /// It was never leased.
     Free,
     /// Promised or given until that time. A past `until` leaves the address
     /// reserved for its client until another one needs it.
@@ -23,7 +23,7 @@ pub(super) enum State {
         until: Instant,
         bound: bool,
     },
-    /// Somebody said that it is in use by a stranger.
+    /// A client declined it: another machine uses it.
     Declined { until: Instant },
 }
 
@@ -88,7 +88,7 @@ pub(super) struct Slots<const L: usize> {
     /// How many of the order are the heap.
     used: u16,
     len: u16,
-    /// Odd numbers that nobody outside knows: whoever picks identities can't
+    /// Odd numbers that are secret: a peer that picks identities can't
     /// make them hash alike.
     secrets: [u64; 2],
 }
@@ -161,7 +161,7 @@ impl<const L: usize> Slots<L> {
         None
     }
 
-    /// A slot that nobody ever had.
+    /// A slot that was never leased.
     pub(super) fn unused(&self) -> Option<usize> {
         let free = self.order.get(usize::from(self.used))?;
         (self.used < self.len).then(|| usize::from(*free))
@@ -193,7 +193,7 @@ impl<const L: usize> Slots<L> {
         self.set(index, until, if bound { BOUND } else { OFFERED });
     }
 
-    /// Nobody can have this slot for a while.
+    /// The slot is quarantined for a while.
     pub(super) fn decline(&mut self, index: usize, until: Instant) {
         if self.get(index).is_some() {
             self.unchain(index);

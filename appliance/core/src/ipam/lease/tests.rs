@@ -88,10 +88,10 @@ fn what_is_told_of_an_address_brings_it_back() {
     leases.bind(at(0), client(1), address(1), 100).unwrap();
     assert!(leases.decline(at(0), client(1), address(1)));
     // An offer is a promise of a moment.
-    assert_eq!(leases.told(at(1), 2), None);
-    assert_eq!(leases.told(at(1), 3), None);
+    assert_eq!(leases.lease_view(at(1), 2), None);
+    assert_eq!(leases.lease_view(at(1), 3), None);
     assert_eq!(
-        leases.told(at(1), 0),
+        leases.lease_view(at(1), 0),
         Some(LeaseView::Bound {
             client: client(0),
             address: address(0),
@@ -101,10 +101,13 @@ fn what_is_told_of_an_address_brings_it_back() {
     let declined = Some(LeaseView::Declined {
         address: address(1),
     });
-    assert_eq!(leases.told(at(1), 1), declined);
+    assert_eq!(leases.lease_view(at(1), 1), declined);
     let last = Instant::from_millis(DECLINED_MILLIS - 1);
-    assert_eq!(leases.told(last, 1), declined);
-    assert_eq!(leases.told(Instant::from_millis(DECLINED_MILLIS), 1), None);
+    assert_eq!(leases.lease_view(last, 1), declined);
+    assert_eq!(
+        leases.lease_view(Instant::from_millis(DECLINED_MILLIS), 1),
+        None
+    );
     assert_eq!(leases.left(at(1), address(0)), Some(99));
     for other in [address(1), address(3), address(9)] {
         assert_eq!(leases.left(at(1), other), None);
@@ -117,12 +120,12 @@ fn what_is_told_of_an_address_brings_it_back() {
     again.restore(at(0), known, address(0), 99);
     again.restore(at(0), client(1), address(1), 99);
     again.restore_end(at(0), address(1), true);
-    assert_eq!(again.told(at(0), 0), leases.told(at(1), 0));
-    assert_eq!(again.told(at(0), 1), declined);
+    assert_eq!(again.lease_view(at(0), 0), leases.lease_view(at(1), 0));
+    assert_eq!(again.lease_view(at(0), 1), declined);
     assert_eq!(again.owner(address(0)), Some(client(0).mac));
     // The end of a lease: somebody else may have it at once.
     again.restore_end(at(0), address(0), false);
-    assert_eq!(again.told(at(0), 0), None);
+    assert_eq!(again.lease_view(at(0), 0), None);
     let other = again.offer(at(0), client(7), Some(address(0)));
     assert_eq!(other, Ok(address(0)));
 }

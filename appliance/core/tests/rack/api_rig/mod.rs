@@ -1,17 +1,19 @@
-//! The glue without a socket: bytes of a request in, a reply out, and a
-//! rack to ask.
+//! Clients of the API without a socket: bytes of a request in, a reply out,
+//! and a rack to ask.
 
 use crate::common::*;
-use farrier_api::{Exchange, Facts, REPLY_BUFFER, Services};
-use farrier_core::interface::Actor;
+use farrier_api::{Host, REPLY_BUFFER, Services, View, serve};
+use farrier_asset_store::SlotPart;
+use farrier_core::interface::{Actor, CommandError};
 use farrier_core::node::Node;
-use farrier_core::node::flags::AdminFlag;
+use farrier_core::persist::record::Record;
 use farrier_core::rack::Entropy;
 use farrier_core::strings::StringPool;
 use farrier_core::{Command, Effect, Input, Instant};
-use farrier_http::{Body, Head, Piece};
+use farrier_http::{Head, Method, Piece};
 use farrier_lifecycle::{State, Verb};
 use farrier_protocol::message::{DiskId, LldpNeighbour, Nic, Report, Statement};
+use farrier_protocol::sealed::{Layout, SEALED_PIECE};
 use farrier_protocol::signing::{SecretKey, sign_statement};
 use serde_json::Value;
 
@@ -22,8 +24,6 @@ pub struct Reply {
     pub head: String,
     pub body: Value,
     pub keep_alive: bool,
-    /// The pieces of a config drive, put together.
-    pub drive: Vec<u8>,
 }
 
 impl Reply {
@@ -66,65 +66,124 @@ impl Services for FullServices {
     }
 }
 
-/// Moves a request and its reply, as the glue does. The request comes in
-/// slices of `cut` bytes, the reply goes out in a buffer of `room` bytes.
-pub fn exchange(lab: &mut Lab, request: &[u8], cut: usize, room: usize) -> Reply {
-    let (head, length) = Head::parse(request).unwrap().expect("a whole head");
-    let now = Instant::from_millis(lab.now);
-    let mut exchange = Exchange::begin(&head, &Facts::of(&lab.rack, now));
-    let mut body = Body::new(head.body);
-    let mut drive = Vec::new();
-    let mut slices = request[length..].chunks(cut);
-    let mut input: &[u8] = &[];
-    while !exchange.gives_up() {
-        match body.next(&mut input) {
-            Ok(Piece::Data(mut data)) => {
-                while let Some(text) = exchange.push(&mut data) {
-                    assert!(!text.is_empty());
-                    assert!(exchange.slot().is_some());
-                    drive.extend_from_slice(text);
-                }
-            }
-            Ok(Piece::More) => input = slices.next().expect("the body is short"),
-            Ok(Piece::End) => break,
-            Err(error) => {
-                exchange.fail(error.into());
-                break;
-            }
-        }
-    }
-    // Things that are made get an identity out of it.
-    let mut key = [7; 32];
-    if request.starts_with(b"POST") {
-        lab.entropy.fill(&mut key);
-    }
-    exchange.end(key, &Facts::of(&lab.rack, now));
-    if let Some(length) = exchange.config_drive() {
-        assert_eq!(length as usize, drive.len());
-    }
-    grant(lab, &mut exchange);
-    let facts = Facts::of(&lab.rack, now).with_services(&FullServices);
-    let statement = match exchange.inspection(&facts) {
-        Some((slot, length)) => {
-            assert!(length > 0);
-            let disks = [disk("DISK0", 8 * GIB), disk("DISK1", 20 * GIB)];
-            signed_inspection(lab.node(slot), &disks)
-        }
-        None => vec![],
-    };
-    let mut wire = Vec::new();
-    let mut buffer = vec![0; room];
-    loop {
-        let length = exchange.reply(&facts, &statement, &mut buffer);
-        if length == 0 {
-            break;
-        }
-        wire.extend_from_slice(&buffer[..length]);
-    }
-    read_reply(&wire, exchange.keep_alive(), drive)
+/// A client and the block device, around a lab.
+pub struct Rig<'l> {
+    pub lab: &'l mut Lab,
+    pub receive: Box<dyn FnMut() -> Option<Vec<u8>> + 'l>,
+    pub send: Box<dyn FnMut(&[u8]) + 'l>,
+    pub random: [u8; 32],
+    received: Vec<u8>,
 }
 
-pub fn read_reply(wire: &[u8], keep_alive: bool, drive: Vec<u8>) -> Reply {
+impl<'l> Rig<'l> {
+    pub fn new(
+        lab: &'l mut Lab,
+        receive: impl FnMut() -> Option<Vec<u8>> + 'l,
+        send: impl FnMut(&[u8]) + 'l,
+    ) -> Self {
+        let mut random = [0; 32];
+        lab.controller.entropy_mut().fill(&mut random);
+        Rig {
+            lab,
+            receive: Box::new(receive),
+            send: Box::new(send),
+            random,
+            received: Vec::new(),
+        }
+    }
+}
+
+impl Host for Rig<'_> {
+    fn random(&mut self) -> [u8; 32] {
+        self.random
+    }
+
+    fn view(&mut self) -> View<'_> {
+        view(self.lab).with_services(&FullServices)
+    }
+
+    fn command(&mut self, command: Command<'_>) -> Option<Result<(), CommandError>> {
+        let actor = Actor::OPERATOR;
+        self.lab.step_quietly(Input::Command { actor, command });
+        self.lab
+            .controller
+            .effects()
+            .find_map(|effect| match effect {
+                Effect::Answer(answer) => Some(answer),
+                _ => None,
+            })
+    }
+
+    fn store(&mut self, slot: usize, part: SlotPart, offset: u64, bytes: &[u8]) -> bool {
+        let SlotPart::ConfigDrive(place) = part else {
+            panic!("the API writes config drives only");
+        };
+        let stored = self.lab.drives.entry((slot, place)).or_default();
+        stored.truncate(offset as usize);
+        assert_eq!(stored.len(), offset as usize, "piece by piece");
+        stored.extend_from_slice(bytes);
+        true
+    }
+
+    fn inspection(&mut self, slot: usize, length: usize, room: &mut [u8]) -> Option<usize> {
+        assert!(length > 0);
+        let disks = [disk("DISK0", 8 * GIB), disk("DISK1", 20 * GIB)];
+        let signed = signed_inspection(self.lab.node(slot), &disks);
+        room[..signed.len()].copy_from_slice(&signed);
+        Some(signed.len())
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> usize {
+        if self.received.is_empty() {
+            self.received = (self.receive)().unwrap_or_default();
+        }
+        let length = self.received.len().min(buffer.len());
+        let taken: Vec<u8> = self.received.drain(..length).collect();
+        buffer[..length].copy_from_slice(&taken);
+        length
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        (self.send)(bytes);
+    }
+}
+
+/// What the API sees of a lab.
+pub fn view(lab: &Lab) -> View<'_> {
+    View::of(lab.rack(), Instant::from_millis(lab.now))
+}
+
+/// Carries a request through. It comes in slices of `cut` bytes, the reply
+/// goes out in a buffer of `room` bytes.
+pub fn exchange(lab: &mut Lab, request: &[u8], cut: usize, room: usize) -> Reply {
+    let (head, length) = Head::parse(request).unwrap().expect("a whole head");
+    let mut slices = request[length..].chunks(cut);
+    let mut wire = Vec::new();
+    let receive = move || slices.next().map(<[u8]>::to_vec);
+    let mut rig = Rig::new(lab, receive, |bytes| wire.extend_from_slice(bytes));
+    if head.method != Method::Post {
+        rig.random = [7; 32];
+    }
+    let mut buffer = vec![0; room];
+    let mut statement = [0; 8192];
+    let kept = serve(&head, &mut rig, &mut statement, &mut buffer).expect("the body is short");
+    drop(rig);
+    read_reply(&wire, kept)
+}
+
+/// The text of the config drive that a node's deployment brings.
+pub fn config_drive(lab: &Lab, index: usize) -> Option<Vec<u8>> {
+    let drive = lab.node(index).config_drive?;
+    let layout = Layout::new(drive.length).unwrap();
+    let mut sealed = lab.drives.get(&(index, drive.place))?.clone();
+    let mut text = Vec::new();
+    for (number, piece) in (0..).zip(sealed.chunks_mut(SEALED_PIECE)) {
+        text.extend_from_slice(layout.open(&drive.key, number, piece).ok()?);
+    }
+    Some(text)
+}
+
+pub fn read_reply(wire: &[u8], keep_alive: bool) -> Reply {
     let split = wire.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
     let head = String::from_utf8(wire[..split].to_vec()).unwrap();
     let mut body = &wire[split..];
@@ -161,7 +220,6 @@ pub fn read_reply(wire: &[u8], keep_alive: bool, drive: Vec<u8>) -> Reply {
         head,
         body,
         keep_alive,
-        drive,
     }
 }
 
@@ -200,7 +258,7 @@ pub fn id(lab: &Lab, index: usize) -> String {
 /// A rack of two nodes; the first is called `rack-1` and was inspected.
 pub fn rack() -> Lab {
     let mut lab = Lab::new();
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB, 20 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB, 20 * GIB]));
     lab.dhcp(2, ipxe);
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Inspect).unwrap();
@@ -220,7 +278,7 @@ pub fn available() -> Lab {
         put(&mut lab, "rack-1", r#"{"target":"provide"}"#).status,
         202
     );
-    let mut agent = lab.start_agent(1, Hands::with_disks(&[8 * GIB, 20 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB, 20 * GIB]));
     lab.run(&mut agent, 30);
     assert_eq!(lab.state(0), State::Available);
     // The machine is switched off.
@@ -264,72 +322,28 @@ pub fn signed_inspection(node: &Node, disks: &[DiskId]) -> Vec<u8> {
     signed.to_vec()
 }
 
-/// Tells the brain what an exchange wants, one wish after the other.
-pub fn grant(lab: &mut Lab, exchange: &mut Exchange) {
-    let now = Instant::from_millis(lab.now);
-    while let Some(wish) = exchange.operator(&Facts::of(&lab.rack, now)) {
-        lab.step_quietly(Input::Command {
-            actor: Actor::OPERATOR,
-            command: wish,
-        });
-        let answer = lab.out.iter().find_map(|output| match output {
-            Effect::Answer(answer) => Some(answer),
-            _ => None,
-        });
-        exchange.answered(answer.unwrap(), &Facts::of(&lab.rack, now));
-    }
-}
-
-/// Fills the arena of texts through operators' wishes, up to so many bytes.
+/// Fills the string pool up to so many bytes, with more keys of the second
+/// node's `driver_info` than an operator could set. The lab's records are not
+/// what its rack is made of any more: [`forget`] it.
 pub fn fill(lab: &mut Lab, leave: usize) {
     let node = lab.node(1).id;
-    let word = "W".repeat(62);
-    for number in 10..41 {
-        let name = format!("{word}{number}");
-        let on = true;
-        if lab.rack.texts().free() < leave + 600
-            || lab
-                .operator(Command::SetTrait {
-                    node,
-                    name: &name,
-                    on,
-                })
-                .is_err()
-        {
-            break;
-        }
+    let least = StringPool::cost("0000=v".len());
+    for number in 0.. {
+        let rest = lab.rack().texts().free() - leave;
+        let cost = match rest {
+            0 => break,
+            rest if rest <= StringPool::cost(96) => rest,
+            rest => StringPool::cost(96).min(rest - least),
+        };
+        let value = "v".repeat(cost - StringPool::cost("0000=".len()));
+        let key = &format!("{number:04}");
+        let value = &value;
+        lab.restore(&Record::DriverInfo { node, key, value });
     }
-    for index in 1..8u8 {
-        lab.dhcp(index + 1, ipxe);
-        let node = lab.node(usize::from(index)).id;
-        for key in ["a", "b", "c"] {
-            if lab.rack.texts().free() < leave + 300 {
-                break;
-            }
-            let (key, value) = (key.repeat(24), "v".repeat(40));
-            lab.operator(Command::SetDriverInfo {
-                node,
-                key: &key,
-                value: &value,
-            })
-            .unwrap();
-        }
-        for mark in [AdminFlag::Maintenance, AdminFlag::Retired] {
-            let rest = lab.rack.texts().free() - leave;
-            let cost = match rest {
-                0 => return,
-                rest if rest <= StringPool::cost(96) => rest,
-                rest => StringPool::cost(96).min(rest - StringPool::cost(1)),
-            };
-            let reason = "r".repeat(cost - StringPool::cost(0));
-            lab.operator(Command::SetAdminFlag {
-                node,
-                mark,
-                on: true,
-                reason: &reason,
-            })
-            .unwrap();
-        }
-    }
-    assert_eq!(lab.rack.texts().free(), leave);
+    assert_eq!(lab.rack().texts().free(), leave);
+}
+
+/// Drops a lab whose records are not compared with its rack.
+pub fn forget(lab: Lab) {
+    std::mem::forget(lab);
 }

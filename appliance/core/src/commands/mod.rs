@@ -1,0 +1,189 @@
+//! Commands: each is checked and carried out as a whole.
+
+mod networks;
+mod nodes;
+mod patch;
+
+use crate::interface::CommandError;
+use crate::interface::Effects;
+use crate::interface::Instant;
+use crate::interface::{Command, PowerAction};
+use crate::node::flags::{AdminFlag, Flags};
+use crate::node::{
+    DRIVER_KEY_LEN, DRIVER_VALUE_LEN, Happening, InstanceInfo, MAX_DRIVER_INFO, PowerRequest,
+};
+use crate::node::{agent_phase, changes_in_use, deployed};
+use crate::persist::record::Record;
+use crate::provisioning::steps::Steps;
+use crate::rack::{Rack, edit, has_instance};
+use crate::strings::{Kind, TEXT_MAX};
+use farrier_lifecycle::State;
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    pub(crate) fn command(
+        &mut self,
+        now: Instant,
+        command: Command<'_>,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        match command {
+            Command::Provision {
+                node,
+                verb,
+                config_drive,
+            } => {
+                let index = self.must_find(node)?;
+                self.verb(now, index, verb, Steps::NONE, config_drive, out)
+            }
+            Command::ProvisionSteps {
+                node,
+                verb,
+                steps,
+                config_drive,
+            } => self.verb(now, self.must_find(node)?, verb, steps, config_drive, out),
+            Command::PatchNode { node, patch } => self.patch(node, &patch, out),
+            Command::SetTraits { node, traits } => self.set_traits(node, traits, out),
+            Command::SetPower { node, action } => {
+                self.set_power(now, self.unlocked(node)?, action, out)
+            }
+            Command::CreateNode(new) => self.create_node(now, &new, out),
+            Command::DeleteNode { node } => self.delete(now, self.must_find(node)?, out),
+            Command::CreatePort { node, mac } => {
+                let index = self.unlocked(node)?;
+                self.add_port(index, mac)?;
+                Ok(())
+            }
+            Command::DeletePort { mac } => self.remove_port(mac),
+            Command::SetTrait { node, name, on } => {
+                self.set_trait(self.unlocked(node)?, name, on, out)
+            }
+            Command::Allocate(request) => self.allocate(&request),
+            Command::Deallocate { allocation } => self.deallocate(allocation, out),
+            Command::PutFlavor {
+                name,
+                need,
+                class,
+                lists,
+            } => self.set_flavor(name, need, class, lists, out),
+            Command::DeleteFlavor { name } => self.remove_flavor(name, out),
+            Command::PutNetwork { name, network } => self.set_network(now, name, network, out),
+            Command::DeleteNetwork { name } => self.remove_network(now, name, out),
+            Command::ReserveAddress {
+                network,
+                mac,
+                address,
+            } => self.give_address(now, network, mac, address, out),
+            Command::ReleaseAddress { network, mac } => self.take_address(now, network, mac, out),
+        }
+    }
+
+    /// Takes an operator's request for a node's power. [`crate::power`] carries
+    /// it out.
+    fn set_power(
+        &mut self,
+        now: Instant,
+        index: usize,
+        action: PowerAction,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
+        if agent_phase(node.state).is_some() {
+            return Err(CommandError::InUse(node.state));
+        }
+        node.power_request = Some(PowerRequest { action });
+        node.power_control.begin(now);
+        let state = node.state;
+        self.remember(now, index, Happening::Power(action), state, out);
+        Ok(())
+    }
+
+    pub(crate) fn rename(&mut self, index: usize, name: &str) -> Result<(), CommandError> {
+        self.check_name(name, Some(index))?;
+        let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
+        node.name = name.try_into().map_err(|_| CommandError::TooLong)?;
+        Ok(())
+    }
+
+    pub(crate) fn set_instance(
+        &mut self,
+        index: usize,
+        info: InstanceInfo,
+    ) -> Result<(), CommandError> {
+        if let Some(id) = info.instance_uuid
+            && has_instance(&self.nodes, id, index)
+        {
+            return Err(CommandError::InstanceTaken);
+        }
+        let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
+        if changes_in_use(node, &info) {
+            return Err(CommandError::InUse(node.state));
+        }
+        node.instance = info;
+        Ok(())
+    }
+
+    pub(crate) fn set_driver_info(
+        &mut self,
+        index: usize,
+        key: &str,
+        value: &str,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
+        if key.len() > DRIVER_KEY_LEN || value.len() > DRIVER_VALUE_LEN {
+            return Err(CommandError::TooLong);
+        }
+        let kind = Kind::DriverInfo;
+        let others = self.texts.pairs(index, kind).filter(|(k, _)| *k != key);
+        let others = others.count();
+        if !value.is_empty() && others >= MAX_DRIVER_INFO {
+            return Err(CommandError::TooManyKeys);
+        }
+        self.texts.set_pair(index, kind, key, value)?;
+        Record::DriverInfo {
+            node: node.id,
+            key,
+            value,
+        }
+        .emit(out);
+        Ok(())
+    }
+
+    /// Sets or takes away a mark. The reason is kept as long as the mark.
+    pub(crate) fn mark(
+        &mut self,
+        index: usize,
+        mark: AdminFlag,
+        on: bool,
+        reason: &str,
+    ) -> Result<(), CommandError> {
+        let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
+        let state = node.state;
+        // Maintenance can be set and ended at any time; the other flags are
+        // changes like all others.
+        if state.is_busy() && mark != AdminFlag::Maintenance {
+            return Err(CommandError::Locked(state));
+        }
+        match mark {
+            AdminFlag::Protected if on && !deployed(state) => {
+                return Err(CommandError::NotDeployed(state));
+            }
+            AdminFlag::Retired if on && state == State::Available => {
+                return Err(CommandError::NodeAvailable);
+            }
+            _ => {}
+        }
+        if reason.len() > TEXT_MAX {
+            return Err(CommandError::TooLong);
+        }
+        let reason = if on { reason } else { "" };
+        self.set_text(index, mark.reason(), reason)?;
+        let mut flags = mark.flag();
+        if mark == AdminFlag::Maintenance && !on {
+            // Who ends the maintenance has looked at the fault.
+            flags = flags.union(Flags::CLEAN_FAULT).union(Flags::RECORDS_LOST);
+        }
+        self.set_flags(index, flags, on);
+        Ok(())
+    }
+}

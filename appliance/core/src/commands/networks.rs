@@ -1,0 +1,156 @@
+//! Commands about networks and reserved addresses.
+
+use crate::interface::CommandError;
+use crate::interface::Effects;
+use crate::interface::Instant;
+use crate::ipam::{Entry, MAX_NETWORKS, Network, PROVISIONING};
+use crate::node::NAME_LEN;
+use crate::persist::record::Record;
+use crate::rack::Rack;
+use crate::strings::{Kind, RACK, StringPool};
+use core::net::Ipv4Addr;
+use farrier_protocol::message::Mac;
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// Defines a tenants' network. Its place is found here.
+    pub(crate) fn set_network(
+        &mut self,
+        now: Instant,
+        name: &str,
+        mut network: Network,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        if name.is_empty() || name.len() > NAME_LEN || !name.bytes().all(allowed) {
+            return Err(CommandError::BadName);
+        }
+        let own = Network {
+            place: PROVISIONING,
+            prefix: self.config.prefix,
+            vlan: 0,
+            pool_len: 1,
+            pool_first: self.config.address,
+        };
+        if !network.is_sound() || network.meets(&own) {
+            return Err(CommandError::BadNetwork);
+        }
+        let free = || {
+            let taken = |place| self.ipam.networks().iter().any(|n| n.place == place);
+            (1..=MAX_NETWORKS as u8).find(|place| !taken(*place))
+        };
+        network.place = match self.texts.find_network(name) {
+            Some(PROVISIONING) => return Err(CommandError::BadNetwork),
+            Some(place) => place,
+            None => free().ok_or(CommandError::NetworksFull)?,
+        };
+        let kind = Kind::Network(network.place);
+        if StringPool::cost(name.len()) > self.texts.free() {
+            return Err(CommandError::StringsFull);
+        }
+        self.ipam
+            .set_network(now, network)
+            .map_err(|_| CommandError::BadNetwork)?;
+        self.texts.set(usize::from(RACK), kind, name)?;
+        Record::Network { network, name }.emit(out);
+        Ok(())
+    }
+
+    /// Forgets a tenants' network without reservations.
+    pub(crate) fn remove_network(
+        &mut self,
+        now: Instant,
+        name: &str,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let place = self.tenants_network(name)?;
+        self.ipam
+            .remove_network(now, place)
+            .map_err(|_| CommandError::BadNetwork)?;
+        self.texts
+            .set(usize::from(RACK), Kind::Network(place), "")?;
+        Record::NetworkDeleted { place }.emit(out);
+        Ok(())
+    }
+
+    fn tenants_network(&self, name: &str) -> Result<u8, CommandError> {
+        match self.texts.find_network(name) {
+            Some(place) if place != PROVISIONING => Ok(place),
+            _ => Err(CommandError::NoSuchNetwork),
+        }
+    }
+
+    /// Gives an interface an address; `None` one out of the pool.
+    pub(crate) fn give_address(
+        &mut self,
+        now: Instant,
+        network: &str,
+        mac: Mac,
+        address: Option<Ipv4Addr>,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let place = self
+            .texts
+            .find_network(network)
+            .ok_or(CommandError::NoSuchNetwork)?;
+        let fits = match (place, address) {
+            // An address of the leased pool can't be reserved as well.
+            (PROVISIONING, Some(address)) => self.may_be_static(address),
+            (PROVISIONING, None) => false,
+            (_, None) => true,
+            (place, Some(address)) => {
+                let networks = self.ipam.networks().iter();
+                networks
+                    .filter(|n| n.place == place)
+                    .any(|n| n.has(address))
+            }
+        };
+        if !fits {
+            return Err(CommandError::AddressTaken);
+        }
+        let rest = self.config.lease_secs;
+        let address = self.ipam.give(now, place, mac, address, rest)?;
+        let at = |e: &&Entry| e.network == place && e.address == address;
+        if let Some(entry) = self.ipam.entries().iter().find(at) {
+            Record::of_reservation(entry).emit(out);
+        }
+        Ok(())
+    }
+
+    fn may_be_static(&self, address: Ipv4Addr) -> bool {
+        let config = &self.config;
+        let pool = config.pool_first.to_bits();
+        let offset = address.to_bits().checked_sub(pool);
+        let leased = offset.is_some_and(|offset| offset < u32::from(config.pool_len));
+        let host = address.to_bits() & !config.mask().to_bits();
+        let ends = host == 0 || host == !config.mask().to_bits();
+        config.on_link(address) && !leased && !ends && address != config.address
+    }
+
+    /// Takes an interface's address back. It rests as long as a lease of it
+    /// may live.
+    pub(crate) fn take_address(
+        &mut self,
+        now: Instant,
+        network: &str,
+        mac: Mac,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let place = self
+            .texts
+            .find_network(network)
+            .ok_or(CommandError::NoSuchNetwork)?;
+        let rest = self.config.lease_secs;
+        let address = self
+            .ipam
+            .take(now, place, mac, rest)
+            .ok_or(CommandError::NoSuchAddress)?;
+        let at = |e: &&Entry| e.network == place && e.address == address;
+        if let Some(entry) = self.ipam.entries().iter().find(at) {
+            Record::of_reservation(entry).emit(out);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,391 @@
+//! What each record holds, put back where it was.
+
+use super::parts::{TEXTS, bits, job_number};
+use crate::interface::Flavor;
+use crate::interface::Steps;
+use crate::interface::{ActorKind, Instant, PowerAction, StoredConfigDrive};
+use crate::ipam::lease::Client;
+use crate::node::flags::Flags;
+use crate::node::{
+    Architecture, Boot, Happening, HardwareFeatures, HistoryEntry, Issued, Job, Node, PowerRequest,
+    Reason, Written, cut,
+};
+use crate::persist::record::Record;
+use crate::rack::{DiskSlot, Rack};
+use crate::strings::{Kind, RACK};
+use farrier_asset_store::DrivePlace;
+use farrier_lifecycle::State;
+use farrier_protocol::message::{BootMode, ConfigDriveFormat, DiskId, Mac, NodeId};
+use farrier_protocol::server::Session;
+use farrier_protocol::ticket::Ticket;
+use farrier_protocol::wire::SessionId;
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// Makes a record true again, without any effect outside. A record of a
+    /// node that is not there changes nothing: all of that node comes later.
+    pub(super) fn apply(&mut self, now: Instant, record: &Record<'_>) {
+        let rack = usize::from(RACK);
+        match *record {
+            Record::Place { place, node } => self.apply_place(now, usize::from(place), node),
+            Record::Deleted { node } => {
+                if let Some(index) = self.find(node) {
+                    self.clear_restored(index);
+                }
+            }
+            Record::Lease {
+                mac,
+                key,
+                address,
+                seconds,
+            } => {
+                self.leases
+                    .restore(now, Client::known(mac, key), address, seconds);
+            }
+            Record::LeaseEnded { address, declined } => {
+                self.leases.restore_end(now, address, declined);
+            }
+            Record::Network { network, name } => {
+                let kind = Kind::Network(network.place);
+                let _full = self.texts.set(rack, kind, name);
+                self.ipam.put_network(network);
+            }
+            Record::NetworkDeleted { place } => {
+                let _fits = self.texts.set(rack, Kind::Network(place), "");
+                self.ipam.drop_network(place);
+            }
+            Record::Reservation {
+                slot,
+                network,
+                mac,
+                address,
+                named,
+                quarantined,
+            } => {
+                // How much of the quarantine is over is not known: it begins
+                // anew.
+                let rest = self.config.lease_secs;
+                let state = (named, quarantined);
+                self.ipam
+                    .put(now, network, (mac, address), state, Some(slot), rest);
+            }
+            Record::Trait { place, name } => {
+                let _full = self.texts.set(rack, Kind::Trait(place), name);
+            }
+            Record::Flavor { place, name, need } => {
+                self.flavors.retain(|flavor| flavor.place != place);
+                let _full = self.texts.set(rack, Kind::Flavor(place), name);
+                let _full = self.flavors.push(Flavor { place, need });
+            }
+            Record::FlavorDeleted { place } => {
+                self.flavors.retain(|flavor| flavor.place != place);
+                let _fits = self.texts.set(rack, Kind::Flavor(place), "");
+            }
+            Record::Disk {
+                node,
+                place,
+                serial,
+                size,
+            } => self.apply_disk(node, place, serial, size),
+            Record::Text { node, kind, text } => {
+                let mut kinds = TEXTS.into_iter();
+                if let Some(index) = self.find(node)
+                    && let Some(kind) = kinds.find(|known| known.number() == kind)
+                {
+                    let _full = self.texts.set(index, kind, text);
+                }
+            }
+            Record::DriverInfo { node, key, value } => {
+                if let Some(index) = self.find(node) {
+                    let _full = self.texts.set_pair(index, Kind::DriverInfo, key, value);
+                }
+            }
+            Record::History {
+                node,
+                sequence,
+                run,
+                seconds,
+                actor,
+                account,
+                what,
+                states: (from, to),
+                reason,
+            } => {
+                if let Some(index) = self.find(node)
+                    && let Some(what) = Happening::from_number(what)
+                    && let Some((from, to)) = State::from_number(from).zip(State::from_number(to))
+                {
+                    let entry = HistoryEntry {
+                        sequence,
+                        run,
+                        seconds,
+                        actor: ActorKind::from_number(actor).unwrap_or_default(),
+                        account: cut(account),
+                        what,
+                        from,
+                        to,
+                        reason: Reason::from_number(reason).unwrap_or(Reason::Requested),
+                    };
+                    self.history.put(index, entry);
+                }
+            }
+            Record::Name { node, .. }
+            | Record::State { node, .. }
+            | Record::Instance { node, .. }
+            | Record::Flags { node, .. }
+            | Record::Steps { node, .. }
+            | Record::Traits { node, .. }
+            | Record::Identity { node, .. }
+            | Record::Ports { node, .. }
+            | Record::Error { node, .. }
+            | Record::Boot { node, .. }
+            | Record::Agent { node, .. }
+            | Record::Session { node, .. }
+            | Record::Work { node, .. }
+            | Record::Hardware { node, .. }
+            | Record::InstanceName { node, .. }
+            | Record::ConfigDrive { node, .. }
+            | Record::Written { node, .. }
+            | Record::RequestedTraits { node, .. }
+            | Record::Power { node, .. } => {
+                if let Some(index) = self.find(node)
+                    && let Some(node) = self.nodes.restored().get_mut(index)
+                {
+                    apply_part(node, record);
+                }
+            }
+        }
+    }
+
+    /// Empties a place: its node is gone.
+    fn clear_restored(&mut self, index: usize) {
+        if let Some(node) = self.nodes.restored().get_mut(index) {
+            node.clear();
+        }
+        self.forget_slot(index);
+        self.nodes.trim();
+    }
+
+    fn apply_disk(&mut self, node: NodeId, place: u8, serial: &str, size: u64) {
+        let Some(Ok(owner)) = self.find(node).map(u16::try_from) else {
+            return;
+        };
+        self.disks
+            .retain(|slot| slot.node != owner || slot.place != place);
+        if size > 0 {
+            let id = DiskId {
+                serial: cut(serial),
+                size,
+            };
+            let _full = self.disks.push(DiskSlot {
+                node: owner,
+                place,
+                id,
+            });
+        }
+    }
+
+    fn apply_place(&mut self, now: Instant, place: usize, id: NodeId) {
+        if let Some(elsewhere) = self.find(id).filter(|index| *index != place) {
+            self.clear_restored(elsewhere);
+        }
+        if self.nodes.get(place).is_none_or(|node| node.id != id) {
+            self.clear_restored(place);
+            while self.nodes.len() <= place {
+                let mut vacant = Node::enrolled(NodeId([0; 16]), now);
+                vacant.flags = Flags::VACANT;
+                if self.nodes.restored().push(vacant).is_err() {
+                    return;
+                }
+            }
+            if let Some(node) = self.nodes.restored().get_mut(place) {
+                *node = Node::enrolled(id, now);
+            }
+        }
+    }
+}
+
+/// Puts one part of a node back. Records of the boot before the present one
+/// change nothing.
+fn apply_part(node: &mut Node, record: &Record<'_>) {
+    match *record {
+        Record::Name { name, .. } => node.name = cut(name),
+        Record::State { state, reason, .. } => {
+            if let Some(state) = State::from_number(state)
+                && let Some(reason) = Reason::from_number(reason)
+            {
+                node.state = state;
+                node.reason = reason;
+            }
+        }
+        Record::Error { text, .. } => node.last_error = cut(text),
+        Record::RequestedTraits { wanted, .. } => node.wanted = wanted,
+        Record::Flags { flags, .. } => {
+            node.flags = Flags::from_bits_truncate(flags) & Flags::LASTING
+        }
+        Record::Steps { steps, .. } => node.steps = Steps::from_bits(steps),
+        Record::Traits { traits, class, .. } => {
+            node.traits = traits;
+            node.class = class;
+        }
+        Record::Identity { uuid, serial, .. } => {
+            node.system_uuid = uuid;
+            node.serial = serial;
+        }
+        Record::Ports { macs, .. } => {
+            node.macs.clear();
+            let (all, _) = macs.as_chunks::<6>();
+            for mac in all {
+                // As many as fitted when it was written.
+                let _fits = node.macs.push(Mac(*mac));
+            }
+        }
+        Record::Power { request, .. } => {
+            let action = request.and_then(PowerAction::from_number);
+            node.power_request = action.map(|action| PowerRequest { action });
+        }
+        Record::Hardware {
+            cpus,
+            memory_mib,
+            local_gib,
+            architecture,
+            link,
+            parts,
+            statement_len,
+            ..
+        } => {
+            node.hardware = crate::node::Hardware {
+                cpus,
+                memory_mib,
+                local_gib,
+                architecture: match architecture {
+                    1 => Architecture::X86_64,
+                    2 => Architecture::Aarch64,
+                    0 => Architecture::Unknown,
+                    _ => Architecture::Other,
+                },
+                link,
+                parts: HardwareFeatures::from_bits_retain(parts),
+                statement_len,
+            };
+        }
+        Record::Instance { image, .. } => node.instance.image_source = cut(image),
+        Record::InstanceName { name, uuid, .. } => {
+            node.instance.display_name = cut(name);
+            node.instance.instance_uuid = uuid;
+        }
+        Record::ConfigDrive { drive, .. } => {
+            node.config_drive = drive.map(|(length, key, format, place)| StoredConfigDrive {
+                length,
+                key,
+                format: match format {
+                    1 => ConfigDriveFormat::GzipBase64,
+                    _ => ConfigDriveFormat::Json,
+                },
+                place: DrivePlace::from_number(place),
+            });
+        }
+        Record::Written { written, .. } => {
+            node.written = written.map(|(image, fetched, refetched, rss)| Written {
+                image_bytes: image,
+                fetched_bytes: fetched,
+                refetched_chunks: refetched,
+                peak_rss_kib: rss,
+            });
+        }
+        Record::Boot { boot, ticket, .. } if node.boot.id != boot => {
+            node.boot = Boot {
+                id: boot,
+                ticket: Some(Ticket::from_random(ticket)),
+                ..Boot::none()
+            };
+        }
+        Record::Boot { .. } => {}
+        Record::Agent { boot, .. } | Record::Session { boot, .. } | Record::Work { boot, .. } => {
+            if node.boot.id == boot {
+                apply_boot(node, record);
+            }
+        }
+        Record::DriverInfo { .. }
+        | Record::Text { .. }
+        | Record::Trait { .. }
+        | Record::Flavor { .. }
+        | Record::FlavorDeleted { .. }
+        | Record::Deleted { .. }
+        | Record::Network { .. }
+        | Record::NetworkDeleted { .. }
+        | Record::Place { .. }
+        | Record::Disk { .. }
+        | Record::Lease { .. }
+        | Record::LeaseEnded { .. }
+        | Record::Reservation { .. }
+        | Record::History { .. } => debug_assert!(false, "no part of a node"),
+    }
+}
+
+/// Puts a part of a node's present boot back.
+fn apply_boot(node: &mut Node, record: &Record<'_>) {
+    let boot = &mut node.boot;
+    match *record {
+        Record::Agent {
+            boot_key,
+            digest,
+            mode,
+            ..
+        } => {
+            boot.boot_key = boot_key;
+            boot.init_digest = digest;
+            boot.mode = Some(match mode {
+                1 => BootMode::Uefi,
+                _ => BootMode::Bios,
+            });
+        }
+        Record::Session {
+            session,
+            requests,
+            replies,
+            ..
+        } => {
+            let id = SessionId(session);
+            // A session that is written again has been heard as far as is
+            // known. A handshake that was repeated has a session of the same
+            // name with other keys.
+            let known = |s: &Session| s.id() == id && s.keys() == (&requests, &replies);
+            if !boot.session.as_ref().is_some_and(known) {
+                boot.session = Some(Session::resume(id, requests, replies));
+            }
+        }
+        Record::Work {
+            order,
+            last_order,
+            last_statement,
+            heard,
+            erased,
+            attempts,
+            flags,
+            ..
+        } => {
+            node.attempts = attempts;
+            boot.order = order.and_then(|(counter, number)| {
+                let mut all = Job::ALL.into_iter();
+                let job = all.find(|job| job_number(*job) == number)?;
+                Some(Issued { counter, job })
+            });
+            boot.last_order = last_order;
+            boot.last_statement = last_statement;
+            boot.erased = erased;
+            boot.inspected = flags & bits::INSPECTED != 0;
+            boot.imaged = flags & bits::IMAGED != 0;
+            boot.left = flags & bits::LEFT != 0;
+            if flags & bits::TICKET == 0 {
+                boot.ticket = None;
+            }
+            if flags & bits::SESSION == 0 {
+                boot.session = None;
+            }
+            if let Some(session) = &mut boot.session {
+                session.raise_last_counter(heard);
+            }
+        }
+        _ => debug_assert!(false, "no part of a boot"),
+    }
+}

@@ -1,0 +1,451 @@
+//! The rack: its tables, the small questions about them, the write path and the
+//! restore. Rules are in the rooms above.
+
+mod apply;
+mod parts;
+mod restore;
+mod small;
+mod write;
+
+pub use small::{check_name, has_instance};
+use write::MAX_TOUCHED;
+
+use crate::interface::Flavor;
+use crate::interface::Image;
+use crate::interface::Instant;
+use crate::interface::StatementRef;
+use crate::interface::config::{Config, ConfigError, Identity};
+use crate::interface::{ACCOUNT_LEN, ActorKind};
+use crate::ipam::lease::Leases;
+use crate::ipam::{Ipam, PROVISIONING};
+use crate::node::{Histories, History, HistoryEntry, Node};
+use crate::persist::{Before, Nodes};
+use crate::strings::StringPool;
+use core::net::Ipv4Addr;
+use farrier_protocol::message::{DiskId, Mac, NodeId};
+use farrier_protocol::parts::Reassembly;
+use farrier_protocol::server::Keys;
+use farrier_protocol::signing::SecretKey;
+use heapless::Vec;
+
+/// Most flavors.
+pub const MAX_FLAVORS: usize = farrier_sizes::FLAVORS;
+/// Most images of the catalogue.
+pub const MAX_IMAGES: usize = farrier_sizes::IMAGES;
+/// How many statements are put together at once. An agent that finds all
+/// taken is told when to ask again.
+pub const REASSEMBLIES: usize = farrier_sizes::REASSEMBLIES;
+/// How often deadlines are looked at, in milliseconds.
+pub const TICK_MILLIS: u64 = 1000;
+
+/// A source of random bytes. The rack has none of its own.
+pub trait Entropy {
+    /// Fills the buffer with bytes that no peer can guess.
+    fn fill(&mut self, bytes: &mut [u8]);
+}
+
+impl<E: Entropy + ?Sized> Entropy for &mut E {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        (**self).fill(bytes);
+    }
+}
+
+/// Counters of what was refused, and why. Each wraps
+/// around only after 2³² times.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// DHCP messages that do not parse.
+    pub dhcp_malformed: u32,
+    /// DHCP messages that are for another server or need no answer.
+    pub dhcp_ignored: u32,
+    /// Offers that were made.
+    pub dhcp_offers: u32,
+    /// Leases that were acknowledged.
+    pub dhcp_acks: u32,
+    /// Requests that were refused.
+    pub dhcp_naks: u32,
+    /// Requests for an address while none was free.
+    pub pool_exhausted: u32,
+    /// Machines that found no room in the table of nodes.
+    pub nodes_full: u32,
+    /// Disks that found no room in the table of disks.
+    pub disks_full: u32,
+    /// Agent datagrams that do not parse or belong to no session.
+    pub agent_stray: u32,
+    /// Handshakes that failed at the gate or behind it.
+    pub agent_forged: u32,
+    /// Handshakes with a ticket that was used up.
+    pub ticket_reused: u32,
+    /// Sessions that began.
+    pub sessions: u32,
+    /// Statements that were accepted.
+    pub statements: u32,
+    /// Statements that were refused.
+    pub statements_refused: u32,
+    /// Requests for a file that there is not, or not for this peer.
+    pub files_refused: u32,
+    /// States that ran into their deadline.
+    pub deadlines: u32,
+    /// Interfaces that found no room in their node.
+    pub ports_full: u32,
+    /// Inventories that claim an interface or an identity of a node in use.
+    pub identity_conflicts: u32,
+    /// Steps of before the last restart whose records were lost.
+    pub records_lost: u32,
+    /// Operations that a power driver did not carry out.
+    pub power_failures: u32,
+    /// Operations that a power driver did not answer in time.
+    pub power_timeouts: u32,
+}
+
+/// The node in a place, to be changed: the step writes what differs then.
+macro_rules! edit {
+    ($rack:expr, $index:expr) => {
+        $rack.touch($index).and_then(|key| $rack.nodes.get_mut(key))
+    };
+}
+pub(crate) use edit;
+
+pub(crate) fn count(counter: &mut u32) {
+    *counter = counter.wrapping_add(1);
+}
+
+/// The keys, made once from the identity.
+pub(crate) struct Secrets {
+    pub(crate) noise: Keys,
+    pub(crate) orders: SecretKey,
+}
+
+/// A disk of a node, by place in the node's own list.
+#[derive(Debug, Clone)]
+pub(crate) struct DiskSlot {
+    pub(crate) node: u16,
+    pub(crate) place: u8,
+    pub(crate) id: DiskId,
+}
+
+pub(crate) struct PartSlot {
+    pub(crate) owner: Option<usize>,
+    pub(crate) used: Instant,
+    pub(crate) reassembly: Reassembly,
+}
+
+impl PartSlot {
+    const EMPTY: PartSlot = PartSlot {
+        owner: None,
+        used: Instant::START,
+        reassembly: Reassembly::new(),
+    };
+}
+
+/// The rack: at most `N` nodes with `D` disks between them, and `L` leases.
+pub struct Rack<const N: usize, const L: usize, const D: usize> {
+    pub(crate) config: Config,
+    pub(crate) secrets: Option<Secrets>,
+    pub(crate) nodes: Nodes<N>,
+    /// Nodes that the present step has touched, as they were before.
+    pub(crate) touched: Vec<Before, MAX_TOUCHED>,
+    pub(crate) history: History<N>,
+    /// Who caused the present step.
+    pub(crate) actor: (ActorKind, heapless::String<ACCOUNT_LEN, u8>),
+    /// The start of the appliance, from 1.
+    pub(crate) run: u32,
+    pub(crate) disks: Vec<DiskSlot, D>,
+    pub(crate) leases: Leases<L>,
+    pub(crate) texts: StringPool,
+    pub(crate) ipam: Ipam,
+    pub(crate) flavors: Vec<Flavor, MAX_FLAVORS, u8>,
+    pub(crate) images: Vec<Image, MAX_IMAGES>,
+    pub(crate) parts: [PartSlot; REASSEMBLIES],
+    pub(crate) counters: Counters,
+    pub(crate) next_tick: Instant,
+    /// The time of the last step.
+    pub(crate) now: Instant,
+    pub(crate) last_boot: u64,
+    pub(crate) last_session: u32,
+    /// Number of the last operation that a driver was asked for.
+    pub(crate) last_operation: u32,
+    /// So many of the first places are in quarantine, and have no record of it
+    /// yet.
+    pub(crate) quarantined: usize,
+}
+
+impl<const N: usize, const L: usize, const D: usize> core::fmt::Debug for Rack<N, L, D> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Rack")
+            .field("nodes", &self.nodes.len())
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<const N: usize, const L: usize, const D: usize> Default for Rack<N, L, D> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// An empty rack. It answers no peer until it is configured.
+    pub const fn new() -> Self {
+        Rack {
+            config: Config {
+                // All zeros, so that the static lies in .bss, not in flash.
+                address: Ipv4Addr::UNSPECIFIED,
+                prefix: 0,
+                pool_first: Ipv4Addr::UNSPECIFIED,
+                pool_len: 0,
+                lease_secs: 0,
+                agent_port: 0,
+                kernel_options: heapless::String::new(),
+            },
+            secrets: None,
+            nodes: Nodes::new(),
+            touched: Vec::new(),
+            history: History::new(),
+            actor: (ActorKind::Rack, heapless::String::new()),
+            // 1 from `configure` on; zero here as above.
+            run: 0,
+            disks: Vec::new(),
+            leases: Leases::new(),
+            texts: StringPool::new(),
+            ipam: Ipam::new(),
+            flavors: Vec::new(),
+            images: Vec::new(),
+            parts: [PartSlot::EMPTY; REASSEMBLIES],
+            counters: Counters {
+                dhcp_malformed: 0,
+                dhcp_ignored: 0,
+                dhcp_offers: 0,
+                dhcp_acks: 0,
+                dhcp_naks: 0,
+                pool_exhausted: 0,
+                nodes_full: 0,
+                disks_full: 0,
+                agent_stray: 0,
+                agent_forged: 0,
+                ticket_reused: 0,
+                sessions: 0,
+                statements: 0,
+                statements_refused: 0,
+                files_refused: 0,
+                deadlines: 0,
+                ports_full: 0,
+                identity_conflicts: 0,
+                records_lost: 0,
+                power_failures: 0,
+                power_timeouts: 0,
+            },
+            next_tick: Instant::START,
+            now: Instant::START,
+            last_boot: 0,
+            last_session: 0,
+            last_operation: 0,
+            quarantined: 0,
+        }
+    }
+
+    /// Gives the rack its addresses and its keys.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration; the rack stays as it was.
+    pub fn configure(
+        &mut self,
+        config: Config,
+        identity: &Identity,
+        entropy: &mut dyn Entropy,
+    ) -> Result<(), ConfigError> {
+        config.check()?;
+        self.run = 1;
+        let mut seed = [0; 32];
+        entropy.fill(&mut seed);
+        let mut secrets = [[0; 8]; 2];
+        entropy.fill(secrets.as_flattened_mut());
+        self.leases.configure(
+            config.pool_first,
+            usize::from(config.pool_len),
+            secrets.map(u64::from_le_bytes),
+        );
+        // Numbers of earlier starts must not come again: they are signed
+        // into orders and statements.
+        let mut start = [0; 8];
+        entropy.fill(&mut start);
+        self.last_boot = (u64::from_le_bytes(start) >> 16) & !0xffff;
+        let mut session = [0; 4];
+        entropy.fill(&mut session);
+        self.last_session = u32::from_le_bytes(session);
+        self.secrets = Some(Secrets {
+            noise: Keys::new(identity.noise, seed),
+            orders: SecretKey::from_bytes(&identity.signing),
+        });
+        self.config = config;
+        Ok(())
+    }
+
+    /// Forgets what hangs on a node's place.
+    pub(crate) fn forget_slot(&mut self, index: usize) {
+        self.texts.forget(index);
+        self.disks.retain(|slot| usize::from(slot.node) != index);
+        self.history.clear(index);
+        for slot in &mut self.parts {
+            if slot.owner == Some(index) {
+                slot.owner = None;
+            }
+        }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What was refused and counted so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What happened to the node in a place, the oldest entry first.
+    pub fn history(&self, node: usize) -> impl Iterator<Item = &HistoryEntry> {
+        self.history.of(node)
+    }
+
+    /// What happened to each node.
+    pub fn histories(&self) -> Histories<'_> {
+        self.history.view()
+    }
+
+    /// The places of nodes, in the order of their discovery. A node's place
+    /// is its slot in the asset store; places of deleted nodes are
+    /// [vacant](Node::is_vacant) until a new node takes them.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// A node's place.
+    pub fn find(&self, id: NodeId) -> Option<usize> {
+        self.nodes
+            .iter()
+            .position(|node| node.id == id && !node.is_vacant())
+    }
+
+    /// The place of the node that has this interface.
+    pub fn find_by_mac(&self, mac: Mac) -> Option<usize> {
+        self.nodes.iter().position(|node| node.macs.contains(&mac))
+    }
+
+    /// Networks and reservations.
+    pub fn ipam(&self) -> &Ipam {
+        &self.ipam
+    }
+
+    /// The texts of operators.
+    pub fn texts(&self) -> &StringPool {
+        &self.texts
+    }
+
+    /// The images that can be deployed.
+    pub fn images(&self) -> &[Image] {
+        &self.images
+    }
+
+    /// The disks of a node, in the order of its last inspection.
+    pub fn disks(&self, node: usize) -> impl Iterator<Item = &DiskId> {
+        self.disks
+            .iter()
+            .filter(move |slot| usize::from(slot.node) == node)
+            .map(|slot| &slot.id)
+    }
+
+    /// The bytes of a statement that the last step asked to be kept.
+    pub fn statement(&self, kept: StatementRef) -> &[u8] {
+        self.parts
+            .get(kept.place)
+            .map_or(&[], |slot| slot.reassembly.whole(kept.len))
+    }
+
+    /// How many addresses the pool has, and how many of them are bound.
+    pub fn lease_usage(&self, now: Instant) -> (usize, usize) {
+        self.leases.usage(now)
+    }
+
+    /// The node that talks from this address.
+    pub(crate) fn find_by_address(&self, address: Ipv4Addr) -> Option<usize> {
+        let named = self.ipam.owner(PROVISIONING, address);
+        self.find_by_mac(named.or_else(|| self.leases.owner(address))?)
+    }
+
+    pub(crate) fn image(&self, name: &str) -> Option<&Image> {
+        self.images.iter().find(|image| image.name == name)
+    }
+
+    pub(crate) fn learn_image(&mut self, image: &Image) {
+        match self.images.iter_mut().find(|i| i.name == image.name) {
+            // Of two versions of one image the newer one is deployed.
+            Some(known) if known.version < image.version => *known = image.clone(),
+            Some(_) => {}
+            None => {
+                // A full catalogue shows in the list of images.
+                let _full = self.images.push(image.clone());
+            }
+        }
+    }
+}
+
+/// A rack for unit tests: one size for all, since each is compiled anew.
+#[cfg(test)]
+pub(crate) type TestRack = Rack<8, 8, 16>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives one byte after the other.
+    struct Counting(u8);
+
+    impl Entropy for Counting {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            for byte in bytes {
+                self.0 = self.0.wrapping_add(1);
+                *byte = self.0;
+            }
+        }
+    }
+
+    fn fills(mut entropy: impl Entropy) -> [u8; 3] {
+        let mut bytes = [0; 3];
+        entropy.fill(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn a_borrowed_source_is_one_too() {
+        let mut source = Counting(0);
+        assert_eq!(fills(&mut source), [1, 2, 3]);
+        assert_eq!(fills(source), [4, 5, 6]);
+    }
+
+    #[test]
+    fn a_start_draws_its_numbers() {
+        let mut rack = std::boxed::Box::new(TestRack::new());
+        let identity = Identity {
+            noise: [1; 32],
+            signing: [2; 32],
+        };
+        // Behind 32 bytes of a seed and 16 of secrets.
+        rack.configure(Config::default(), &identity, &mut Counting(0))
+            .unwrap();
+        let bytes = u64::from_le_bytes(core::array::from_fn(|place| 49 + place as u8));
+        assert_eq!(rack.last_boot, bytes >> 32 << 16, "room for 2^16 boots");
+        assert_eq!(rack.last_session, u32::from_le_bytes([57, 58, 59, 60]));
+    }
+
+    #[test]
+    fn a_rack_in_peace_wants_to_be_woken_in_an_hour() {
+        let mut rack = std::boxed::Box::new(TestRack::new());
+        rack.next_tick = Instant::from_millis(5);
+        assert_eq!(rack.wake_at(), Instant::from_millis(5 + 3_600_000));
+        rack.quarantined = 1;
+        assert_eq!(rack.wake_at(), Instant::from_millis(5));
+        assert!(std::format!("{rack:?}").contains("nodes: 0"));
+    }
+}

@@ -1,0 +1,87 @@
+//! One step of the rack: an input goes to the room that it is for, power is
+//! reconciled, one node's deadline is looked at, and what changed is written.
+
+use crate::interface::{ActorKind, Effects, Input, Instant};
+use crate::rack::{Entropy, Rack, TICK_MILLIS};
+
+/// When nothing is due, [`Rack::wake_at`] is so much later, in milliseconds.
+const IDLE_MILLIS: u64 = 3_600_000;
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// Takes one fact in. What shall be done is in `out` afterwards, in the
+    /// order in which it is to be done; what was in `out` before is dropped.
+    pub fn step(
+        &mut self,
+        now: Instant,
+        input: Input<'_>,
+        entropy: &mut dyn Entropy,
+        out: &mut Effects,
+    ) {
+        out.clear();
+        self.now = now;
+        self.actor = match &input {
+            Input::Command { actor, .. } => (actor.kind, actor.kept()),
+            Input::Agent { .. } => (ActorKind::Agent, heapless::String::new()),
+            _ => (ActorKind::Rack, heapless::String::new()),
+        };
+        match input {
+            Input::Tick => {}
+            Input::Image(image) => self.learn_image(image),
+            Input::Dhcp {
+                network,
+                from,
+                payload,
+            } => self.dhcp(now, network, from, payload, entropy, out),
+            Input::Agent { from, datagram } => self.agent(now, from, datagram, out),
+            Input::Open {
+                transport,
+                network: _,
+                peer,
+                path,
+            } => self.open(now, transport, peer, path, entropy, out),
+            Input::Sent {
+                network: _,
+                peer,
+                path,
+                bytes: _,
+                complete,
+            } => self.sent(now, peer, path, complete),
+            Input::Command { actor: _, command } => {
+                let answer = self.command(now, command, out);
+                out.answer(answer);
+            }
+            Input::OperationDone { id, result } => {
+                let _node = self.operation_done(now, id, result);
+            }
+            Input::Observed { node, power } => {
+                let _node = self.observed(now, node, power);
+            }
+        }
+        for index in self.touched() {
+            self.reconcile(now, index, out);
+        }
+        if now >= self.next_tick {
+            self.next_tick = now.plus_millis(TICK_MILLIS);
+            self.actor = (ActorKind::Rack, heapless::String::new());
+            self.look_at_deadlines(now, out);
+        }
+        self.write_touched(out);
+    }
+
+    /// When [`Input::Tick`] is due next: at the first deadline of any node,
+    /// but not more often than once in [`TICK_MILLIS`]. A later step may
+    /// bring it forward.
+    pub fn wake_at(&self) -> Instant {
+        let due = self
+            .nodes
+            .iter()
+            .filter_map(|node| crate::provisioning::deadlines::wakes_at(node, self.now))
+            .min();
+        if self.quarantined > 0 {
+            return self.next_tick;
+        }
+        due.map_or(self.next_tick.plus_millis(IDLE_MILLIS), |due| {
+            due.max(self.next_tick)
+        })
+    }
+}

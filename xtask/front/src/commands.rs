@@ -1,0 +1,472 @@
+//! The one table of commands: names, arguments, help, and what each needs on
+//! the machine.
+
+use crate::command_line::{Argument, Command, Form, Given, Value};
+use crate::needs::{Boards, Part};
+
+/// The board whose firmware runs where none is named.
+pub const DEFAULT_BOARD: &str = "mps2-an500";
+
+const FILE: Value = Value::Text("FILE");
+const NAME: Value = Value::Text("NAME");
+
+const REPORT: Argument = Argument {
+    name: "report",
+    form: Form::Option,
+    value: Value::Text("FILE.json"),
+    about: "write every figure to this file, as JSON",
+};
+const BOARD: Argument = option(
+    "board",
+    NAME,
+    "the appliance's board: a folder of boards/; mps2-an500 where none is given",
+);
+const JOBS: Argument = option(
+    "jobs",
+    Value::Number(1, 16),
+    "scenarios at a time; as many as the machine has cores, at most 2, where none is given",
+);
+
+const fn flag(name: &'static str, about: &'static str) -> Argument {
+    Argument {
+        name,
+        form: Form::Flag,
+        value: Value::None,
+        about,
+    }
+}
+
+const fn option(name: &'static str, value: Value, about: &'static str) -> Argument {
+    Argument {
+        name,
+        form: Form::Option,
+        value,
+        about,
+    }
+}
+
+const fn argument(name: &'static str, form: Form, value: Value, about: &'static str) -> Argument {
+    Argument {
+        name,
+        form,
+        value,
+        about,
+    }
+}
+
+/// Whole numbers without an upper bound.
+const ANY: Value = Value::Number(0, u64::MAX);
+const POSITIVE: Value = Value::Number(1, u64::MAX);
+
+/// All commands.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "demo",
+        about: "Run the main job in a virtual rack: boot, inspect, clean, deploy, release",
+        plan: "firmware, ramdisk and a Debian image are built, then servers in QEMU do the main job (20 to 40 minutes the first time)",
+        arguments: &[
+            flag(
+                "headless",
+                "plain lines instead of bars, also on a terminal",
+            ),
+            option(
+                "servers",
+                Value::Number(1, 48),
+                "how many servers, BIOS and UEFI in turn; 2 where none is given",
+            ),
+            flag(
+                "keep-running",
+                "leave the rack up, with the appliance's API on localhost, until Enter is pressed",
+            ),
+            BOARD,
+            REPORT,
+        ],
+        subcommands: &[],
+        optional: false,
+        needs: |given| {
+            let board = board_of(given);
+            let mut parts = vec![Part::Tool, Part::Firmware(board.clone())];
+            parts.extend([
+                Part::Ramdisk,
+                Part::Image,
+                Part::Servers,
+                Part::Emulator(board),
+            ]);
+            parts
+        },
+    },
+    Command {
+        name: "test",
+        about: "Run everything that CI runs, or a part of it",
+        plan: "formatting, lints, tests, simulations, firmware builds, then every scenario in its cheapest form and a few with whole servers",
+        arguments: &[JOBS],
+        subcommands: TESTS,
+        optional: true,
+        needs: |_| [fast(), whole_servers(&Boards::All)].concat(),
+    },
+    Command {
+        name: "image",
+        about: "Build, sign and look at images",
+        plan: "",
+        arguments: &[],
+        subcommands: IMAGES,
+        optional: false,
+        needs: |_| vec![Part::Tool],
+    },
+    Command {
+        name: "bench",
+        about: "Count instructions of a DHCP exchange and of a TFTP block",
+        plan: "firmware and bench clients are built, then instructions are counted (about an hour for all)",
+        arguments: &[
+            argument(
+                "name",
+                Form::Positional,
+                Value::OneOf(&["dhcp", "tftp"]),
+                "one bench; all where none is given",
+            ),
+            option(
+                "storms",
+                ANY,
+                "random requests that DHCP's lease table takes first; 10,000,000 where none is given",
+            ),
+            flag(
+                "host-only",
+                "only what is counted on the host, without an emulated board",
+            ),
+            REPORT,
+        ],
+        subcommands: &[],
+        optional: false,
+        needs: |given| {
+            let mut parts = vec![Part::Tool];
+            if given.text("name") != Some("tftp") {
+                parts.push(Part::OtherDhcpServers);
+            }
+            if !given.flag("host-only") {
+                let board = Boards::Named(DEFAULT_BOARD.to_owned());
+                parts.extend([
+                    Part::Firmware(board.clone()),
+                    Part::Emulator(board),
+                    Part::Ipxe,
+                ]);
+            }
+            parts
+        },
+    },
+    Command {
+        name: "sim",
+        about: "Simulate racks in virtual time, with fault injection and invariants",
+        plan: "the simulator is built with optimisation, then racks run in virtual time",
+        arguments: &[
+            option(
+                "seed",
+                ANY,
+                "the first seed; a fresh one where none is given",
+            ),
+            option(
+                "seeds",
+                POSITIVE,
+                "how many racks, each with a seed of its own; 1 where none is given",
+            ),
+            option(
+                "nodes",
+                Value::Number(1, 48),
+                "servers of each rack; 48 where none is given",
+            ),
+            option(
+                "hours",
+                POSITIVE,
+                "hours of virtual time, four hours without faults follow; 24 where none is given",
+            ),
+            option("threads", POSITIVE, "racks at a time"),
+            option(
+                "without",
+                Value::Text("KINDS"),
+                "kinds of faults that are left out, with commas between; or `all`",
+            ),
+            option(
+                "only",
+                Value::Text("KINDS"),
+                "the only kinds of faults that are injected",
+            ),
+            option(
+                "seed-file",
+                FILE,
+                "seeds to run before the others, one a line",
+            ),
+            REPORT,
+            flag("trace", "print what happens; one seed"),
+            option("scenario", NAME, "run one scenario, or `all`"),
+            flag("list", "list the scenarios"),
+            argument(
+                "prove",
+                Form::OrDefault("all"),
+                NAME,
+                "build the simulator with each known bug, or with one, and show that its scenario fails",
+            ),
+        ],
+        subcommands: &[],
+        optional: false,
+        needs: |_| vec![Part::Tool],
+    },
+    Command {
+        name: "mutants",
+        about: "Bring small bugs into the core and count those that tests and simulation notice",
+        plan: "thousands of mutants are built and tested (hours)",
+        arguments: &[
+            REPORT,
+            argument(
+                "file",
+                Form::Repeated,
+                Value::Text("GLOB"),
+                "only files that match, as `**/lease.rs`",
+            ),
+            flag(
+                "resume",
+                "continue the run before: new mutants are tested, and missed ones again",
+            ),
+            option(
+                "jobs",
+                Value::Number(1, 64),
+                "mutants at a time; 2 where none is given",
+            ),
+            flag(
+                "tests-only",
+                "without the simulator: only what the crates' own tests catch",
+            ),
+        ],
+        subcommands: &[],
+        optional: false,
+        needs: |_| vec![Part::Tool, Part::Mutants],
+    },
+    Command {
+        name: "powercut",
+        about: "Cut the power at every flash operation of a rack's workload",
+        plan: "the workload runs on simulated flash, and each cut is checked",
+        arguments: &[
+            option(
+                "seed",
+                ANY,
+                "seed of the first workload, the others follow; from the clock where none is given",
+            ),
+            option("points", POSITIVE, "cut points; 20,000 where none is given"),
+            REPORT,
+        ],
+        subcommands: &[],
+        optional: false,
+        needs: |_| vec![Part::Tool],
+    },
+    Command {
+        name: "sizes",
+        about: "Show what firmware and ramdisks take of their budgets, part by part",
+        plan: "every board's firmware and both ramdisks are built, then measured",
+        arguments: &[
+            option(
+                "compare",
+                Value::Text("REV"),
+                "build this git revision too, and show what changed since",
+            ),
+            REPORT,
+        ],
+        subcommands: &[],
+        optional: false,
+        needs: |given| {
+            let mut parts = vec![Part::Tool, Part::Firmware(Boards::All), Part::Ramdisk];
+            if given.flag("compare") {
+                parts.push(Part::OtherRevision);
+            }
+            parts
+        },
+    },
+    Command {
+        name: "dist",
+        about: "Build all that a rack needs into one folder",
+        plan: "firmware, ramdisks, boot programs, a Debian image and an asset store are built",
+        arguments: &[option(
+            "output",
+            Value::Text("FOLDER"),
+            "folder for the files, -o for short; target/dist where none is given",
+        )],
+        subcommands: &[],
+        optional: false,
+        needs: |_| {
+            vec![
+                Part::Tool,
+                Part::Firmware(Boards::All),
+                Part::Ramdisk,
+                Part::Image,
+                Part::Ipxe,
+            ]
+        },
+    },
+];
+
+const TESTS: &[Command] = &[
+    Command {
+        name: "fast",
+        about: "Formatting, lints, unit and property tests, short simulations, firmware builds",
+        plan: "formatting, lints, tests, simulations and firmware builds",
+        arguments: &[],
+        subcommands: &[],
+        optional: false,
+        needs: |_| fast(),
+    },
+    Command {
+        name: "scenario",
+        about: "One scenario in its cheapest form; a list of them where none is named",
+        plan: "the scenario's parts are built, then it runs in its cheapest form",
+        arguments: &[BOARD, argument("name", Form::Positional, NAME, "its name")],
+        subcommands: &[],
+        optional: false,
+        needs: |given| {
+            let mut parts = vec![Part::Tool];
+            if let Some(name) = given.text("name") {
+                let board = board_of(given);
+                parts.extend([Part::Firmware(board.clone()), Part::Emulator(board)]);
+                if name == "stock-client" {
+                    parts.push(Part::StockClient);
+                }
+            }
+            parts
+        },
+    },
+    Command {
+        name: "deep",
+        about: "Scenarios with whole servers in QEMU: those named, or all",
+        plan: "the parts of a rack are built, then whole servers run in QEMU",
+        arguments: &[
+            BOARD,
+            argument(
+                "scenarios",
+                Form::Rest,
+                Value::Text("SCENARIO"),
+                "their names",
+            ),
+        ],
+        subcommands: &[],
+        optional: false,
+        needs: |given| whole_servers(&board_of(given)),
+    },
+    Command {
+        name: "soak",
+        about: "What takes hours: a million power cuts, mutants, thousands of seeds",
+        plan: "simulations, power cuts and mutants (hours)",
+        arguments: &[],
+        subcommands: &[],
+        optional: false,
+        needs: |_| vec![Part::Tool, Part::Mutants],
+    },
+];
+
+const IMAGES: &[Command] = &[
+    Command {
+        name: "debian",
+        about: "Build the Debian 12 image, or find the one built before; print its path",
+        plan: "Debian is installed into a disk image (about 3 minutes)",
+        arguments: &[],
+        subcommands: &[],
+        optional: false,
+        needs: |_| vec![Part::Tool, Part::Image],
+    },
+    Command {
+        name: "make",
+        about: "Cut, compress and sign a raw disk image: NAME-VERSION.manifest and .data",
+        plan: "the image is cut, compressed and signed",
+        arguments: &[
+            argument(
+                "raw",
+                Form::Required,
+                Value::Text("RAW"),
+                "the raw disk image",
+            ),
+            argument(
+                "name",
+                Form::RequiredOption,
+                NAME,
+                "name under which it is deployed",
+            ),
+            argument(
+                "version",
+                Form::RequiredOption,
+                ANY,
+                "version, rising from release to release",
+            ),
+            option(
+                "key",
+                FILE,
+                "the secret key, 32 bytes; made where it is missing",
+            ),
+            option(
+                "chunk-shift",
+                Value::Number(0, 63),
+                "log2 of the chunk size in bytes",
+            ),
+            option(
+                "output",
+                Value::Text("FOLDER"),
+                "folder for the two files, -o for short; . where none is given",
+            ),
+        ],
+        subcommands: &[],
+        optional: false,
+        needs: |_| vec![Part::Tool],
+    },
+    Command {
+        name: "inspect",
+        about: "Show what a manifest holds, and verify it",
+        plan: "the manifest is verified",
+        arguments: &[
+            argument(
+                "manifest",
+                Form::Required,
+                Value::Text("MANIFEST"),
+                "the manifest",
+            ),
+            option(
+                "public-key",
+                Value::Text("HEX"),
+                "verify the signature with this key; with the operator's key of this checkout where none is given",
+            ),
+            option("data", FILE, "verify every chunk of this data file too"),
+        ],
+        subcommands: &[],
+        optional: false,
+        needs: |_| vec![Part::Tool],
+    },
+    Command {
+        name: "key",
+        about: "Make the operator's image-signing key where there is none; print the public half",
+        plan: "the key is made or read",
+        arguments: &[option(
+            "key",
+            FILE,
+            "the secret key, 32 bytes; target/keys/operator.ed25519 where none is given",
+        )],
+        subcommands: &[],
+        optional: false,
+        needs: |_| vec![Part::Tool],
+    },
+];
+
+/// The board that `--board` names.
+fn board_of(given: &Given) -> Boards {
+    Boards::Named(given.text("board").unwrap_or(DEFAULT_BOARD).to_owned())
+}
+
+/// Everything but the scenarios.
+fn fast() -> Vec<Part> {
+    vec![Part::Tool, Part::Lints, Part::Firmware(Boards::All)]
+}
+
+fn whole_servers(boards: &Boards) -> Vec<Part> {
+    vec![
+        Part::Tool,
+        Part::Firmware(boards.clone()),
+        Part::Emulator(boards.clone()),
+        Part::Ramdisk,
+        Part::Image,
+        Part::Ipxe,
+        Part::Servers,
+        Part::StockClient,
+    ]
+}

@@ -1,0 +1,119 @@
+//! Command lines as people type them, and what becomes of them.
+
+use xtask::command_line::{Given, Outcome, parse};
+use xtask::commands::COMMANDS;
+
+fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+fn run(line: &str) -> Given {
+    match parse(COMMANDS, &words(line)) {
+        Ok(Outcome::Run(given)) => given,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn help(line: &str) -> String {
+    match parse(COMMANDS, &words(line)) {
+        Ok(Outcome::Help(text)) => text,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn refusal(line: &str) -> String {
+    match parse(COMMANDS, &words(line)) {
+        Err(error) => error.to_string(),
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn options_take_their_value_from_the_next_word_or_after_an_equals_sign() {
+    for line in ["demo --servers 3 --headless", "demo --headless --servers=3"] {
+        let given = run(line);
+        assert_eq!(given.number("servers"), Some(3));
+        assert!(given.flag("headless") && !given.flag("keep-running"));
+    }
+}
+
+#[test]
+fn values_outside_their_bounds_are_refused_with_the_bounds() {
+    assert!(refusal("demo --servers 49").contains("1 to 48"));
+    assert!(refusal("demo --servers two").contains("1 to 48"));
+    assert!(refusal("bench ntp").contains("dhcp, tftp"));
+}
+
+#[test]
+fn unknown_words_are_named() {
+    assert!(refusal("demo --sevrers 3").contains("--sevrers"));
+    assert!(refusal("dmeo").contains("dmeo"));
+    assert!(refusal("powercut 7").contains('7'));
+    assert!(refusal("test fsat").contains("fsat"));
+}
+
+#[test]
+fn an_option_without_its_value_is_refused() {
+    assert!(refusal("demo --report").contains("needs a value"));
+    assert!(refusal("demo --report --headless").contains("needs a value"));
+    assert!(refusal("image make --name x --version 1").contains("RAW"));
+    assert!(refusal("image make x.raw --version 1").contains("--name"));
+}
+
+#[test]
+fn an_option_given_twice_is_refused_unless_it_is_a_list() {
+    assert!(refusal("sim --seed 1 --seed 2").contains("twice"));
+    let given = run("mutants --file a.rs --file b.rs");
+    assert_eq!(given.all("file"), ["a.rs", "b.rs"]);
+}
+
+#[test]
+fn prove_means_all_bugs_where_none_is_named() {
+    assert_eq!(run("sim --prove").text("prove"), Some("all"));
+    assert_eq!(
+        run("sim --prove port-moved").text("prove"),
+        Some("port-moved")
+    );
+    assert_eq!(run("sim --prove --seed 4").text("prove"), Some("all"));
+}
+
+#[test]
+fn deep_takes_any_number_of_scenarios_and_options_of_test() {
+    let given = run("test --jobs 1 deep --board linux bios uefi-pxe");
+    assert_eq!(given.subcommand(), "deep");
+    assert_eq!(given.number("jobs"), Some(1));
+    assert_eq!(given.text("board"), Some("linux"));
+    assert_eq!(given.all("scenarios"), ["bios", "uefi-pxe"]);
+}
+
+#[test]
+fn help_of_each_command_names_all_its_arguments() {
+    assert!(help("").contains("demo") && help("--help").contains("powercut"));
+    for command in COMMANDS {
+        for line in [
+            format!("{} --help", command.name),
+            format!("help {}", command.name),
+        ] {
+            let text = help(&line);
+            for argument in command.arguments.iter().filter(|a| !a.is_positional()) {
+                assert!(text.contains(&format!("--{}", argument.name)), "{text}");
+            }
+            for below in command.subcommands {
+                assert!(text.contains(below.about), "{text}");
+            }
+        }
+    }
+    assert!(help("test deep --help").contains("[SCENARIO …]"));
+    assert!(help("image").contains("inspect"));
+}
+
+#[test]
+fn every_command_that_runs_says_what_it_is_about_to_do() {
+    let runnable = COMMANDS
+        .iter()
+        .filter(|command| command.subcommands.is_empty() || command.optional);
+    let below = COMMANDS.iter().flat_map(|command| command.subcommands);
+    for command in runnable.chain(below) {
+        assert!(!command.plan.is_empty(), "{}", command.name);
+    }
+}

@@ -1,0 +1,93 @@
+//! `cargo xtask demo`: the main job, from power-on to a running system and
+//! back, in a virtual rack.
+
+pub mod bench;
+mod report;
+pub mod watch;
+
+use anyhow::{Context, Result, bail};
+use farrier_hil_tests::job::{self, ServerReport, Watch};
+use farrier_hil_tests::qemu::ServerSpec;
+use report::Report;
+use std::{fs, thread};
+use watch::Screen;
+use xtask::command_line::Given;
+use xtask::commands::DEFAULT_BOARD;
+
+/// Carries out `cargo xtask demo`.
+///
+/// # Errors
+/// A part does not build, or a server does not go the whole way.
+pub fn run(given: &Given) -> Result<()> {
+    let board = given.text("board").unwrap_or(DEFAULT_BOARD);
+    let servers = given.number("servers").unwrap_or(2);
+    let prepared = bench::prepare(board)?;
+    let (bench, kit) = (&prepared.bench, &prepared.kit);
+    let screen = Screen::new(given.flag("headless"));
+    let specs = (1..=u8::try_from(servers)?).map(|number| {
+        if number % 2 == 1 {
+            ServerSpec::bios(&format!("bios-{number}"), number)
+        } else {
+            ServerSpec::uefi(&format!("uefi-{number}"), number)
+        }
+    });
+    let rack = bench.rack("demo", specs.map(job::small_disk).collect())?;
+    screen.say(
+        "rack",
+        &format!("appliance {board} is up, its API: {}", rack.api_url()),
+    );
+
+    let outcomes: Vec<(ServerReport, Option<String>)> = thread::scope(|scope| {
+        let jobs: Vec<_> = rack
+            .servers()
+            .iter()
+            .enumerate()
+            .map(|(n, server)| {
+                let (rack, screen) = (&rack, &screen);
+                scope.spawn(move || job::whole(rack, server, n, &bench.image, screen))
+            })
+            .collect();
+        jobs.into_iter()
+            .map(|job| job.join().unwrap_or_else(|_| panicked()))
+            .collect()
+    });
+
+    let data = kit.images.first().context("the kit has an image")?;
+    let (servers, errors): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
+    let report = Report {
+        board: board.to_owned(),
+        flash_bytes: prepared.firmware.flash_bytes,
+        ram_bytes: prepared.firmware.ram_bytes,
+        ramdisk_bytes: kit.ramdisk_bytes()?,
+        image_bytes: (data.raw_bytes, fs::metadata(&data.data)?.len()),
+        servers,
+        failures: errors.into_iter().flatten().collect(),
+    };
+    report.print();
+    if let Some(path) = given.path("report") {
+        report.write(&path)?;
+        println!("report: {}", path.display());
+    }
+    if given.flag("keep-running") {
+        println!("The rack stays up. The appliance's API: {}", rack.api_url());
+        println!(
+            "  OS_AUTH_TYPE=none OS_ENDPOINT={} baremetal node list\nPress Enter to end it.",
+            rack.api_url()
+        );
+        std::io::stdin().read_line(&mut String::new())?;
+    }
+    if !report.ok() {
+        bail!(
+            "not everything was verified; logs are in {}",
+            rack.keep().display()
+        );
+    }
+    Ok(())
+}
+
+fn panicked() -> (ServerReport, Option<String>) {
+    (
+        ServerReport::default(),
+        Some("a job panicked; its message is above".to_owned()),
+    )
+}
