@@ -33,7 +33,7 @@ impl Form {
 
 /// A server.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a rack has a handful of servers")]
+#[allow(clippy::large_enum_variant, reason = "a rack has a handful of servers")]
 pub enum Server {
     /// See [`Form::Light`].
     Light(light::Server),

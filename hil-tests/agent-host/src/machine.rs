@@ -222,9 +222,8 @@ impl Machine for HostMachine {
     }
 
     fn open(&self, disk: &Disk) -> io::Result<FileDisk> {
-        let disks = self.description.disks.iter().enumerate();
+        let mut disks = self.description.disks.iter().enumerate();
         let (_, found) = disks
-            .into_iter()
             .find(|(index, known)| name(*index, known.bus) == disk.name.as_str())
             .ok_or(io::ErrorKind::NotFound)?;
         let discard = match found.bus {

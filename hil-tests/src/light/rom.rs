@@ -1,7 +1,7 @@
 //! The firmware of a light server: boot order, PXE and HTTP boot, and the
 //! iPXE that they load.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -146,7 +146,7 @@ fn from_disk(machine: &mut Machine, number: u8) -> Result<Option<Ending>> {
     }
 }
 
-fn try_disk(machine: &mut Machine, disk: &PathBuf) -> Result<Option<Ending>> {
+fn try_disk(machine: &mut Machine, disk: &Path) -> Result<Option<Ending>> {
     match system::find(disk) {
         Ok(found) => system::run(machine, disk, &found).map(Some),
         Err(error) => {

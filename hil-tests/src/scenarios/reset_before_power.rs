@@ -42,28 +42,9 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
     let tenant = Tenant::new("switched", 1, server.mac());
     job.deploy(&bench.image, &tenant)?;
 
-    // The decision: a released machine runs its tenant's system and has to be
-    // restarted into the ramdisk.
-    let start = rack.appliance().console().mark();
-    job.verb("deleted")?;
-    watch.say("appliance", "reset between decision and effect");
-    rack.restart_appliance(DARK)?;
-    let before = job.look()?;
-    ensure!(
-        before["provision_state"] == "clean wait" || before["provision_state"] == "cleaning",
-        "the release was lost: {before}"
-    );
-    let early = asked(&rack, start, &job.node).0;
-    watch.say("appliance", "reset before it asks again");
-    // Before its start: what the first run printed does not count.
-    let mark = rack.appliance().console().mark();
-    rack.restart_appliance(DARK)?;
-    let wanted = wait_until_asked(&rack, mark, &job.node)?;
-    watch.say(
-        "appliance",
-        &format!("asks for {wanted:?} (before the last reset: {early:?})"),
-    );
-    carry_out(server, wanted)?;
+    // A released machine runs its tenant's system and has to be restarted
+    // into the ramdisk.
+    decide_and_reset(&rack, server, &mut job, watch, |job| job.verb("deleted"))?;
     job.wait_for("available", patience.boot + patience.clean)?;
     job.read_disks(&tenant)?;
     ensure!(
@@ -72,6 +53,33 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
         job.report.residue_bytes
     );
     Ok(())
+}
+
+/// Lets the appliance decide on a machine's power, resets it twice before
+/// anything has happened to the machine, and does what it asks for then.
+fn decide_and_reset<'r>(
+    rack: &Rack,
+    server: &Server,
+    job: &mut ServerJob<'r>,
+    watch: &dyn Watch,
+    decide: impl FnOnce(&mut ServerJob<'r>) -> Result<()>,
+) -> Result<()> {
+    let start = rack.appliance().console().mark();
+    decide(job)?;
+    watch.say("appliance", "reset between decision and effect");
+    rack.restart_appliance(DARK)?;
+    job.look()?;
+    watch.say("appliance", "reset before it asks again");
+    let early = asked(rack, start, &job.node).0;
+    // What the runs before this one printed does not count.
+    let mark = rack.appliance().console().mark();
+    rack.restart_appliance(DARK)?;
+    let wanted = wait_until_asked(rack, mark, &job.node)?;
+    watch.say(
+        "appliance",
+        &format!("asks for {wanted:?}; before the last reset: {early:?}"),
+    );
+    carry_out(server, wanted)
 }
 
 /// Whether the appliance has asked for a node's power behind `from`, and the
