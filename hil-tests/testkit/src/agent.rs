@@ -271,8 +271,10 @@ impl ScriptedAgent {
             .zip(sizes)
             .map(|(n, size)| disk(&format!("DISK{n}"), *size))
             .collect();
-        let mut engine = Immediate::default();
-        engine.inspection = inspection(&disks);
+        let engine = Immediate {
+            inspection: inspection(&disks),
+            ..Immediate::default()
+        };
         ScriptedAgent::new(engine)
     }
 

@@ -86,7 +86,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         let serial = inspection.serial.0;
         let uuid = Some(inspection.system_uuid).filter(is_real_uuid);
-        let ports = node.macs.clone();
         if serial != 0 {
             node.serial = serial;
         }
@@ -114,9 +113,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     let _full = self.add_port(stays, nic.mac);
                 }
             }
-        }
-        if let Some(node) = self.nodes.get(stays) {
-            if node.macs != ports || stays != index {}
         }
         stays == index
     }
