@@ -32,7 +32,7 @@ pub struct PowerAnswer {
     pub observed: PowerState,
 }
 
-/// Whoever switches machines: a BMC, an outlet, a person.
+/// A driver that switches machines: of a BMC or an outlet.
 pub trait PowerDriver {
     /// Carries out one operation. Dropped at its deadline.
     fn perform(&mut self, request: &PowerRequest) -> impl Future<Output = PowerAnswer>;
@@ -56,7 +56,7 @@ impl PowerDriver for ManualPower {
             a, b, c, d, action
         );
         PowerAnswer {
-            result: Ok(()),
+            result: Err(OperationError::ByHand),
             observed: PowerState::Unknown,
         }
     }

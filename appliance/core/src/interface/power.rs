@@ -77,4 +77,6 @@ pub enum OperationError {
     Refused = 3,
     /// The driver has no room for another operation now.
     Busy = 4,
+    /// The driver can't switch the machine: a person at the rack was asked to.
+    ByHand = 5,
 }

@@ -298,9 +298,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let control = &mut node.power_control;
         let (_, action, _) = control.operation?;
         match result {
-            Ok(()) => {
+            // A person may carry it out, or not: what is seen decides.
+            Ok(()) | Err(OperationError::ByHand) => {
                 control.operation = None;
-                control.restarted |= action.restarts();
+                control.restarted |= action.restarts() && result.is_ok();
                 let soft = matches!(action, PowerAction::SoftOff | PowerAction::SoftReboot);
                 let pause = match soft {
                     true => SOFT_MILLIS,

@@ -37,7 +37,7 @@ fn the_disks_of_a_machine_that_was_adopted_are_not_erased_under_another_name() {
     assert_eq!(lab.state(0), State::Active);
     assert_eq!(lab.state(other), State::CleanFailed);
     let error = lab.node(other).last_error.as_str();
-    assert!(error.contains("another node says"), "{error}");
+    assert!(error.contains("another node in use"), "{error}");
     assert_eq!(lab.rack().counters().identity_conflicts, 1);
 }
 

@@ -25,6 +25,7 @@ mod leaving;
 mod life;
 mod machines;
 mod operators_records;
+mod power;
 mod property;
 mod restart;
 mod sizes;
