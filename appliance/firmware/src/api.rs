@@ -23,7 +23,7 @@ use farrier_protocol::MAX_STATEMENT;
 
 use crate::assets::PIECE;
 use crate::controller::now;
-use crate::fmt::warning;
+use crate::fmt::{error, warning};
 use crate::http::{HEAD, HEAD_LIMIT, Next, say, write};
 use crate::net::{Connection, TcpError};
 use crate::queues::{API_SLOTS, Job, bump};
@@ -344,6 +344,21 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     ) -> Result<(), DeviceFailed> {
         let at = self.store.slot(slot, SlotPart::Inspection);
         let at = at.ok_or(DeviceFailed)?;
+        // What the rack knows of may never have come to lie there: the power
+        // may have failed in between.
+        let kept = self
+            .store
+            .read(at, LENGTH)
+            .await
+            .map_err(|_| DeviceFailed)?;
+        let expected = u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+        if kept.get(..LENGTH) != Some(&expected[..]) {
+            error!(
+                "slot {}: its inspection was not stored whole. Inspect the node again",
+                slot
+            );
+            return Err(DeviceFailed);
+        }
         // The first piece is shorter, so that the others start on a sector.
         let mut at = at + LENGTH as u64;
         let mut rest = statement.get_mut(..length).ok_or(DeviceFailed)?;

@@ -68,16 +68,27 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         let queues = self.queues;
         loop {
             let request = queues.power.receive().await;
+            // It may have waited for a slow driver: meanwhile the rack may
+            // have given it up, or need something else.
+            let wanted = self.shared.look(|rack| {
+                let node = rack.find(request.node);
+                let node = node.and_then(|index| rack.nodes().get(index));
+                node.is_some_and(|node| node.power_control.operation() == Some(request.id))
+            });
+            if !wanted {
+                continue;
+            }
             // After its deadline the rack asks for it anew.
             let Ok(answer) = with_deadline(request.deadline, driver.perform(&request)).await else {
                 continue;
             };
+            // In this order: what is seen proves what was done before.
+            let done = DriverEvent::Done(request.id, answer.result);
+            queues.events.send(done).await;
             if answer.observed != PowerState::Unknown {
                 let seen = DriverEvent::Observed(request.node, answer.observed);
                 queues.events.send(seen).await;
             }
-            let done = DriverEvent::Done(request.id, answer.result);
-            queues.events.send(done).await;
         }
     }
 }

@@ -126,6 +126,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.boot.mode = Some(accepted.handshake.boot_mode);
         node.boot.heard = Some(now);
         node.power = PowerState::On;
+        node.power_control.seen = now;
         if node.system_uuid == [0; 16] && is_real_uuid(&accepted.handshake.system_uuid) {
             node.system_uuid = accepted.handshake.system_uuid;
         }

@@ -246,6 +246,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         // It restarts by itself.
         let back = now.plus_millis(Hop::Discover.limit_millis());
+        if report == FinalReport::Reboot
+            && let Some(mut node) = self.nodes.volatile(index)
+        {
+            let control = node.power_control();
+            control.restarted = Some(now);
+            control.hold_off(back);
+        }
         if imaged {
             self.deployed(now, index, Reason::Proven, out);
         } else if agent_phase(state) == Some(AgentPhase::Working) {

@@ -111,6 +111,20 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if name.is_empty() || name.len() > NAME_LEN {
             return Err(CommandError::BadName);
         }
+        let set = self.put_flavor(name, &mut need, class, lists, out);
+        // Also where it was refused half-way: nothing keeps its traits then.
+        self.sweep_traits(out);
+        set
+    }
+
+    fn put_flavor(
+        &mut self,
+        name: &str,
+        need: &mut Requirements,
+        class: &str,
+        lists: KeyValues<'_>,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
         let known = self.find_flavor(name).map(|flavor| flavor.place);
         let free = || {
             let taken = |place: u8| self.flavors.iter().any(|flavor| flavor.place == place);
@@ -127,12 +141,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.texts
             .set(usize::from(RACK), Kind::Flavor(place), name)?;
         self.flavors.retain(|flavor| flavor.place != place);
+        let need = *need;
         let flavor = Flavor { place, need };
         self.flavors
             .push(flavor)
             .map_err(|_| CommandError::FlavorsFull)?;
         Record::Flavor { place, name, need }.emit(out);
-        self.sweep_traits(out);
         Ok(())
     }
 

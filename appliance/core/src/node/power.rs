@@ -2,6 +2,7 @@
 //! it. The rules are in `power`.
 
 use crate::interface::{Instant, NetworkId, OperationId, PowerAction};
+use farrier_protocol::message::NodeId;
 
 /// How long a driver may take to answer, in milliseconds.
 pub const OPERATION_MILLIS: u64 = 60_000;
@@ -22,6 +23,13 @@ pub const REQUEST_MILLIS: u64 = 1_800_000;
 /// The pause behind the first failure of a driver, in milliseconds; it
 /// doubles up to [`SETTLE_MILLIS`].
 const RETRY_MILLIS: u64 = 15_000;
+
+/// Up to four seconds that differ from node to node: racks do not restart in
+/// one instant.
+pub(crate) fn jitter(id: NodeId) -> u64 {
+    let [a, b, ..] = id.0;
+    u64::from(u16::from_le_bytes([a, b]) % 4096)
+}
 
 /// What an operator wants of a machine's power, until it was seen to be so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +52,9 @@ pub struct PowerControl {
     /// Not before this time.
     pub(crate) retry_at: Instant,
     pub(crate) failures: u8,
-    /// A driver has carried out what restarts the machine.
-    pub(crate) restarted: bool,
+    /// When a driver, or the machine's agent, had carried out what restarts
+    /// the machine.
+    pub(crate) restarted: Option<Instant>,
 }
 
 impl PowerControl {
@@ -57,7 +66,7 @@ impl PowerControl {
         operation: None,
         retry_at: Instant::START,
         failures: 0,
-        restarted: false,
+        restarted: None,
     };
 
     /// Another request: what was asked for before is over.
@@ -66,7 +75,12 @@ impl PowerControl {
         self.operation = None;
         self.retry_at = now;
         self.failures = 0;
-        self.restarted = false;
+        self.restarted = None;
+    }
+
+    /// Whether the power state was seen since the present request was made.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.seen >= self.since
     }
 
     /// The machine restarts by itself: it has this long to show itself.

@@ -196,8 +196,10 @@ impl Timeline {
     /// packet of another one is due. `None` where the way is at its end.
     pub fn due(&self, since: Instant) -> Option<(Hop, Instant)> {
         let last = self.last().and_then(|hop| {
-            let at = self.started.plus_millis(self.reached(hop)?.into());
-            (at >= since).then_some((hop, at))
+            let reached = u64::from(self.reached(hop)?);
+            let at = self.started.plus_millis(reached);
+            // It is rounded down: a hop of this very moment is not before it.
+            (at.plus_millis(reached / 2048) >= since).then_some((hop, at))
         });
         let (next, from) = match last {
             Some((hop, at)) => (hop.next(self.rom_is_ipxe)?, at),
@@ -247,6 +249,17 @@ mod tests {
         assert_eq!(boot.due(at(100)), Some((Hop::Discover, at(1000))));
         boot.mark(Hop::Discover, at(120));
         assert_eq!(boot.due(at(100)), Some((Hop::Offer, at(130))));
+    }
+
+    #[test]
+    fn a_hop_of_this_very_moment_counts_although_it_is_rounded() {
+        let mut boot = Timeline::new();
+        boot.mark(Hop::Discover, at(0));
+        let now = Instant::from_millis(65_560);
+        boot.mark(Hop::Handshake, now);
+        assert!(boot.reached(Hop::Handshake).unwrap() < 65_560);
+        assert_eq!(boot.due(now).unwrap().0, Hop::Order);
+        assert_eq!(boot.due(at(67)).unwrap().0, Hop::Discover);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::interface::{
 };
 use crate::node::agent_phase;
 use crate::node::flags::Flags;
+use crate::node::power::jitter;
 pub use crate::node::power::{
     GRACE_MILLIS, OPERATION_MILLIS, REQUEST_MILLIS, SETTLE_MILLIS, SOFT_MILLIS,
 };
@@ -145,10 +146,14 @@ fn needed(node: &Node, now: Instant) -> Option<PowerAction> {
     let seen_off = node.power == PowerState::Off;
     match desired_power(node, now) {
         DesiredPower::Any => None,
-        DesiredPower::On => (node.power != PowerState::On).then_some(PowerAction::On),
-        DesiredPower::Off if seen_off => None,
+        DesiredPower::On => (!is_seen(node, now, PowerState::On)).then_some(PowerAction::On),
+        DesiredPower::Off if is_seen(node, now, PowerState::Off) => None,
         DesiredPower::Off => Some(soft_or_hard(node, now, PowerAction::Off)),
-        DesiredPower::Started(_) if seen_off => Some(PowerAction::On),
+        // What was seen before may be wrong by now: a machine that shows
+        // nothing of being switched on was on.
+        DesiredPower::Started(_) if seen_off && (control.is_fresh() || control.failures == 0) => {
+            Some(PowerAction::On)
+        }
         DesiredPower::Started(since) => {
             // A boot that began since then is on its way as long as each of
             // its hops is in time.
@@ -156,7 +161,7 @@ fn needed(node: &Node, now: Instant) -> Option<PowerAction> {
             match node.timeline.due(since) {
                 Some((hop, until)) if hop != first && now < until => None,
                 None => None,
-                _ if control.restarted && node.power_request.is_some() => None,
+                _ if control.restarted.is_some() && node.power_request.is_some() => None,
                 _ => Some(soft_or_hard(node, now, PowerAction::Reboot)),
             }
         }
@@ -189,7 +194,10 @@ pub(crate) fn is_due(node: &Node, now: Instant) -> bool {
 pub(crate) fn wakes_at(node: &Node, now: Instant) -> Option<Instant> {
     let request = node
         .power_request
-        .map(|_| node.power_control.since.plus_millis(REQUEST_MILLIS));
+        .map(|request| match is_reached(node, now, request) {
+            true => Instant::START,
+            false => node.power_control.since.plus_millis(REQUEST_MILLIS),
+        });
     let operation = match needed(node, now) {
         Some(_) => Some(node.power_control.due()),
         None => rechecked_at(node, now),
@@ -200,11 +208,24 @@ pub(crate) fn wakes_at(node: &Node, now: Instant) -> Option<Instant> {
     }
 }
 
-/// Up to four seconds that differ from node to node: racks do not restart in
-/// one instant.
-fn jitter(id: NodeId) -> u64 {
-    let [a, b, ..] = id.0;
-    u64::from(u16::from_le_bytes([a, b]) % 4096)
+/// Whether a machine's power was seen to be so since the present request was
+/// made. What was seen before proves nothing: people switch machines too. An
+/// agent that answers proves that its machine runs.
+fn is_seen(node: &Node, now: Instant, wanted: PowerState) -> bool {
+    node.power == wanted
+        && (node.power_control.is_fresh() || wanted == PowerState::On && node.agent_is_live(now))
+}
+
+/// Whether a request's end was seen since it was made.
+fn is_reached(node: &Node, now: Instant, request: PowerRequest) -> bool {
+    let control = &node.power_control;
+    if !request.action.restarts() {
+        return is_seen(node, now, request.action.target());
+    }
+    let booted = node.timeline.due(control.since);
+    let is_on = node.power == PowerState::On;
+    booted.is_none_or(|(hop, _)| hop != crate::node::Hop::Discover)
+        || is_on && control.restarted.is_some_and(|at| control.seen >= at)
 }
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
@@ -257,17 +278,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let Some(request) = node.power_request else {
             return;
         };
-        let control = &node.power_control;
-        let reached = match request.action {
-            action if action.restarts() => {
-                let booted = node.timeline.due(control.since);
-                let first = crate::node::Hop::Discover;
-                booted.is_none_or(|(hop, _)| hop != first)
-                    || control.restarted && node.power == PowerState::On
-            }
-            action => node.power == action.target(),
-        };
-        let over = now.since(control.since) >= REQUEST_MILLIS;
+        let reached = is_reached(node, now, request);
+        let over = now.since(node.power_control.since) >= REQUEST_MILLIS;
         if !reached && !over {
             return;
         }
@@ -301,7 +313,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             // A person may carry it out, or not: what is seen decides.
             Ok(()) | Err(OperationError::ByHand) => {
                 control.operation = None;
-                control.restarted |= action.restarts() && result.is_ok();
+                if action.restarts() && result.is_ok() {
+                    control.restarted = Some(now);
+                }
                 let soft = matches!(action, PowerAction::SoftOff | PowerAction::SoftReboot);
                 let pause = match soft {
                     true => SOFT_MILLIS,

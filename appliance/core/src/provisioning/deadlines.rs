@@ -54,7 +54,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(crate) fn look_at_deadlines(&mut self, now: Instant, out: &mut Effects) {
         if let Some(index) = self.quarantined.checked_sub(1) {
             let node = self.nodes.get(index);
-            if node.is_some_and(|node| agent_phase(node.state) == Some(AgentPhase::Working)) {
+            if node.is_some_and(|node| agent_phase(node.state).is_some()) {
                 self.fail(now, index, Reason::RecordsLost, out);
             }
             self.write_quarantine(index, out);

@@ -80,7 +80,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 return Err(CommandError::Maintenance);
             }
             // An operator must know first that no tenant's system is on it.
-            Event::Provide | Event::Clean | Event::Delete
+            Event::Provide | Event::Clean | Event::Delete | Event::Unhold
                 if flags.contains(Flags::RECORDS_LOST) =>
             {
                 return Err(CommandError::Maintenance);

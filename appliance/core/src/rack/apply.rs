@@ -295,7 +295,7 @@ fn apply_part(node: &mut Node, record: &Record<'_>) {
         Record::Boot { boot, ticket, .. } if node.boot.id != boot => {
             node.boot = Boot {
                 id: boot,
-                ticket: Some(Ticket::from_random(ticket)),
+                ticket: (ticket != [0; 32]).then(|| Ticket::from_random(ticket)),
                 ..Boot::none()
             };
         }

@@ -11,7 +11,7 @@ use crate::ipam::lease::LeaseView;
 use crate::node::AGENT_SILENT_MILLIS;
 use crate::node::Reason;
 use crate::node::flags::Flags;
-use crate::node::power::GRACE_MILLIS;
+use crate::node::power::{GRACE_MILLIS, jitter};
 use crate::node::{AgentPhase, agent_phase};
 use crate::persist::record::Record;
 use crate::rack::Rack;
@@ -56,7 +56,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 true => u64::MAX,
                 false => GRACE_MILLIS,
             };
-            node.power_control.hold_off(now.plus_millis(grace));
+            node.power_control
+                .hold_off(now.plus_millis(grace.saturating_add(jitter(node.id))));
             if let Some(session) = &mut node.boot.session
                 && !cfg!(farrier_bug = "restarts")
             {
@@ -118,11 +119,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     node.reason = Reason::RecordsLostOffered;
                 }
                 // It fails with the next tick; its agent is not listened to.
-                state if agent_phase(state) == Some(AgentPhase::Working) => {
-                    node.boot.session = None
+                state if agent_phase(state).is_some() => {
+                    node.boot.session = None;
+                    node.boot.ticket = None;
                 }
                 _ => {}
             }
+            node.power_request = None;
             node.set_error(format_args!(
                 "the appliance's journal has lost records: this may be of before"
             ));

@@ -8,7 +8,7 @@
 //! differ at the end of the step. Reading records back is in `restore`.
 
 use super::parts::{
-    DISK, ERROR, FLAGS, MARKED, OWN, PARTS, PLACE, PORTS, STATE, WORK, history_record,
+    DISK, ERROR, FLAGS, MARKED, OWN, PARTS, PLACE, PORTS, POWER, STATE, WORK, history_record,
 };
 use crate::interface::{Effects, Instant};
 use crate::node::{Happening, HistoryEntry, MAX_MACS, Node};
@@ -122,7 +122,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         let mut room = [0; MAX_RECORD];
-        for part in [FLAGS, STATE, ERROR, WORK] {
+        for part in [FLAGS, STATE, ERROR, WORK, POWER] {
             if let Some(record) = self.encode(index, node, part, &mut room) {
                 out.record(record);
             }

@@ -92,3 +92,37 @@ fn a_node_at_work_takes_no_power_request() {
     assert_eq!(asked(&ask(&mut lab, PowerAction::Off)), None);
     assert_eq!(lab.node(0).power_request, None);
 }
+
+#[test]
+fn what_was_seen_before_a_request_proves_nothing() {
+    let mut lab = active_lab();
+    let node = lab.node(0).id;
+    let power = PowerState::Off;
+    lab.step(Input::Observed { node, power });
+    // Somebody switches it on by hand, and nobody sees it.
+    lab.pass(3600);
+    let (id, action) = asked(&ask(&mut lab, PowerAction::Off)).expect("an operation");
+    assert_eq!(action, PowerAction::Off);
+    done(&mut lab, id, Ok(()));
+    lab.pass(2);
+    assert!(lab.node(0).power_request.is_some(), "nothing was seen yet");
+    lab.step(Input::Observed { node, power });
+    lab.pass(2);
+    assert_eq!(lab.node(0).power_request, None);
+}
+
+#[test]
+fn a_reboot_is_seen_only_after_it_was_carried_out() {
+    let mut lab = active_lab();
+    let node = lab.node(0).id;
+    let (id, _) = asked(&ask(&mut lab, PowerAction::Reboot)).expect("an operation");
+    let power = PowerState::On;
+    lab.step(Input::Observed { node, power });
+    lab.pass(1);
+    done(&mut lab, id, Ok(()));
+    lab.pass(2);
+    assert!(lab.node(0).power_request.is_some(), "it was on before too");
+    lab.step(Input::Observed { node, power });
+    lab.pass(2);
+    assert_eq!(lab.node(0).power_request, None);
+}

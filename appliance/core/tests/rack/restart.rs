@@ -133,6 +133,25 @@ fn a_doubt_ends_the_sessions_of_work_only() {
 }
 
 #[test]
+fn a_doubted_node_that_waits_for_its_agent_is_not_switched_or_erased() {
+    let (mut lab, agent) = available_with(&DISKS);
+    drop(agent);
+    lab.pass(600);
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.verb(0, Verb::Provide).unwrap();
+    assert_eq!(lab.state(0), State::CleanWait);
+    lab.restart(1);
+    for _ in 0..600 {
+        lab.now += 1000;
+        let outcomes = lab.step(Input::Tick);
+        let switched = |outcome: &Outcome| matches!(outcome, Outcome::Power(..));
+        assert!(!outcomes.iter().any(switched), "{outcomes:?}");
+    }
+    assert_eq!(lab.state(0), State::CleanFailed);
+    assert!(lab.node(0).boot.ticket.is_none());
+}
+
+#[test]
 fn a_rack_full_of_doubts_is_written_down_in_several_ticks() {
     let mut lab = Lab::new();
     for mac in 1..=8 {
