@@ -346,13 +346,16 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         let at = at.ok_or(DeviceFailed)?;
         // What the rack knows of may never have come to lie there: the power
         // may have failed in between.
-        let kept = self
-            .store
-            .read(at, LENGTH)
-            .await
-            .map_err(|_| DeviceFailed)?;
         let expected = u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
-        if kept.get(..LENGTH) != Some(&expected[..]) {
+        let whole = {
+            let kept = self
+                .store
+                .read(at, LENGTH)
+                .await
+                .map_err(|_| DeviceFailed)?;
+            kept.get(..LENGTH) == Some(&expected[..])
+        };
+        if !whole {
             error!(
                 "slot {}: its inspection was not stored whole. Inspect the node again",
                 slot
