@@ -156,6 +156,12 @@ impl<F: NorFlash> Journal<F> {
         let mut originals: [Option<(Spot, Frame)>; COPIES] = [None; COPIES];
         let mut index: Option<u8> = None;
         let mut in_head = false;
+        // Behind the last frame that was applied. No mount frame may declare
+        // void what lies before it.
+        let mut applied = Spot {
+            sector: head.base,
+            offset: 0,
+        };
         while let Some((spot, frame)) = self.next(&mut scan).await.map_err(|_| MountError::Read)? {
             in_head = spot.sector == head.sector;
             // A seal or a gap in the indexes shows a lost frame.
@@ -184,6 +190,7 @@ impl<F: NorFlash> Journal<F> {
                 }
             }
             if let Some((at, frame)) = held.replace((spot, frame)) {
+                applied = at.behind(frame.size(Self::WORD));
                 report.records += self.apply_frame(at, frame, apply).await?;
             }
         }
@@ -215,10 +222,7 @@ impl<F: NorFlash> Journal<F> {
                 self.offset = Self::SECTOR;
             }
         }
-        let mut void = Spot {
-            sector: head.base,
-            offset: 0,
-        };
+        let mut void = applied;
         for (spot, frame) in [held].into_iter().chain(originals).flatten() {
             let end = spot.behind(frame.size(Self::WORD));
             if let Some((at, copy)) = self.settle(spot, frame, end).await? {
