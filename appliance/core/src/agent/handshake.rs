@@ -125,8 +125,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.boot.boot_key = accepted.handshake.boot_key;
         node.boot.mode = Some(accepted.handshake.boot_mode);
         node.boot.heard = Some(now);
-        node.power = PowerState::On;
-        node.power_control.seen = now;
+        node.see_power(now, PowerState::On);
         if node.system_uuid == [0; 16] && is_real_uuid(&accepted.handshake.system_uuid) {
             node.system_uuid = accepted.handshake.system_uuid;
         }

@@ -234,11 +234,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return Answer::Ack;
         };
         node.boot.left = true;
-        node.power = match report {
+        let power = match report {
             FinalReport::Reboot => PowerState::On,
             FinalReport::PowerOff => PowerState::Off,
         };
-        node.power_control.seen = now;
+        node.see_power(now, power);
         let ordered = node.boot.order.take().map(|order| order.job);
         let (steps, imaged, state) = (node.steps, node.boot.imaged, node.state);
         if steps.first() == Some(Step::Reboot) && ordered == Some(Job::Reboot) {

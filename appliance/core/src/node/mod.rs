@@ -339,6 +339,12 @@ impl Node {
         self.reason = Reason::Enrolled;
     }
 
+    /// Its power state was seen.
+    pub(crate) fn see_power(&mut self, now: Instant, power: PowerState) {
+        self.power = power;
+        self.power_control.seen = now;
+    }
+
     /// Whether there is no node in this place: it was deleted, and others
     /// have kept their places.
     pub fn is_vacant(&self) -> bool {

@@ -99,8 +99,7 @@ impl Volatile<'_> {
 
     /// Its power state was seen.
     pub(crate) fn set_power(&mut self, now: Instant, power: PowerState) {
-        self.0.power = power;
-        self.0.power_control.seen = now;
+        self.0.see_power(now, power);
     }
 
     /// A packet of the machine came by this network: it runs.

@@ -347,8 +347,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     ) -> Option<usize> {
         let index = self.find(id)?;
         let node = edit!(self, index)?;
-        node.power = power;
-        node.power_control.seen = now;
+        node.see_power(now, power);
         Some(index)
     }
 }
