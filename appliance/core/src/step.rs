@@ -2,7 +2,9 @@
 //! reconciled, one node's deadline is looked at, and what changed is written.
 
 use crate::interface::{ActorKind, Effects, Input, Instant};
+use crate::provisioning::deadlines::wakes_at;
 use crate::rack::{Entropy, Rack, TICK_MILLIS};
+use farrier_protocol::message::NodeId;
 
 /// When nothing is due, [`Rack::wake_at`] is so much later, in milliseconds.
 const IDLE_MILLIS: u64 = 3_600_000;
@@ -66,22 +68,33 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             self.look_at_deadlines(now, out);
         }
         self.write_touched(out);
+        let far = now.plus_millis(IDLE_MILLIS);
+        self.nodes
+            .refresh_wakes(|node| wakes_at(node, now).unwrap_or(far));
     }
 
     /// When [`Input::Tick`] is due next: at the first deadline of any node,
     /// but not more often than once in [`TICK_MILLIS`]. A later step may
     /// bring it forward.
     pub fn wake_at(&self) -> Instant {
-        let due = self
-            .nodes
-            .iter()
-            .filter_map(|node| crate::provisioning::deadlines::wakes_at(node, self.now))
-            .min();
         if self.quarantined > 0 {
             return self.next_tick;
         }
-        due.map_or(self.next_tick.plus_millis(IDLE_MILLIS), |due| {
-            due.max(self.next_tick)
-        })
+        let idle = self.next_tick.plus_millis(IDLE_MILLIS);
+        let due = self.nodes.first_wake().unwrap_or(idle);
+        due.max(self.next_tick).min(idle)
+    }
+
+    /// A node that should have been looked at by now, although nobody would
+    /// do so: tests look for one behind their steps.
+    #[doc(hidden)]
+    pub fn overslept(&self, now: Instant) -> Option<NodeId> {
+        let late = |&index: &usize| {
+            let node = self.nodes.get(index);
+            self.nodes.wake_of(index) > now
+                && node.is_some_and(|node| wakes_at(node, now).is_some_and(|at| at <= now))
+        };
+        let index = (0..self.nodes.len()).find(late)?;
+        self.nodes.get(index).map(|node| node.id)
     }
 }

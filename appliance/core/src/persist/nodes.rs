@@ -23,54 +23,94 @@ impl Touched {
 
 /// At most `N` nodes, each in a place of its own.
 #[derive(Debug)]
-pub(crate) struct Nodes<const N: usize>(Vec<Node, N>);
+pub(crate) struct Nodes<const N: usize> {
+    nodes: Vec<Node, N>,
+    /// When each node is to be looked at next. Whoever can change a node sets
+    /// this to [`Instant::START`], and the end of the step computes it anew:
+    /// a step costs what it changes, not what the table holds.
+    wakes: [Instant; N],
+}
 
 impl<const N: usize> core::ops::Deref for Nodes<N> {
     type Target = [Node];
 
     fn deref(&self) -> &[Node] {
-        &self.0
+        &self.nodes
     }
 }
 
 impl<const N: usize> Nodes<N> {
     /// No node.
     pub(crate) const fn new() -> Self {
-        Nodes(Vec::new())
+        Nodes {
+            nodes: Vec::new(),
+            wakes: [Instant::START; N],
+        }
+    }
+
+    /// When the node at `index` is to be looked at next; [`Instant::START`]
+    /// where it was changed since that was computed.
+    pub(crate) fn wake_of(&self, index: usize) -> Instant {
+        self.wakes.get(index).copied().unwrap_or(Instant::START)
+    }
+
+    /// When the first node is to be looked at; `None` without nodes.
+    pub(crate) fn first_wake(&self) -> Option<Instant> {
+        self.wakes.iter().take(self.nodes.len()).min().copied()
+    }
+
+    /// Computes anew when those nodes are to be looked at that were changed.
+    pub(crate) fn refresh_wakes(&mut self, wakes_at: impl Fn(&Node) -> Instant) {
+        for (node, wake) in self.nodes.iter().zip(&mut self.wakes) {
+            if *wake == Instant::START {
+                *wake = wakes_at(node);
+            }
+        }
+    }
+
+    /// The node at `index` is to be looked at anew.
+    pub(crate) fn look_again(&mut self, index: usize) {
+        if let Some(wake) = self.wakes.get_mut(index) {
+            *wake = Instant::START;
+        }
     }
 
     /// The node that was touched.
     pub(crate) fn get_mut(&mut self, key: Touched) -> Option<&mut Node> {
-        self.0.get_mut(key.0)
+        self.look_again(key.0);
+        self.nodes.get_mut(key.0)
     }
 
     /// Puts a node into the place that was touched: one that is there, or the
     /// next one. `false` where the table is full.
     pub(crate) fn put(&mut self, key: Touched, node: Node) -> bool {
-        match self.0.get_mut(key.0) {
+        self.look_again(key.0);
+        match self.nodes.get_mut(key.0) {
             Some(place) => {
                 *place = node;
                 true
             }
-            None => self.0.push(node).is_ok(),
+            None => self.nodes.push(node).is_ok(),
         }
     }
 
     /// Forgets vacant places at the end.
     pub(crate) fn trim(&mut self) {
-        while self.0.last().is_some_and(Node::is_vacant) {
-            self.0.pop();
+        while self.nodes.last().is_some_and(Node::is_vacant) {
+            self.nodes.pop();
         }
     }
 
     /// What of a node has no record.
     pub(crate) fn volatile(&mut self, index: usize) -> Option<Volatile<'_>> {
-        self.0.get_mut(index).map(Volatile)
+        self.look_again(index);
+        self.nodes.get_mut(index).map(Volatile)
     }
 
     /// All nodes, for a restore: what it changes comes from records.
     pub(crate) fn restored(&mut self) -> &mut Vec<Node, N> {
-        &mut self.0
+        self.wakes = [Instant::START; N];
+        &mut self.nodes
     }
 }
 
@@ -139,13 +179,13 @@ impl Volatile<'_> {
 #[cfg(test)]
 impl<const N: usize> core::ops::DerefMut for Nodes<N> {
     fn deref_mut(&mut self) -> &mut [Node] {
-        &mut self.0
+        self.restored()
     }
 }
 
 #[cfg(test)]
 impl<const N: usize> Nodes<N> {
     pub(crate) fn push(&mut self, node: Node) -> Result<(), std::boxed::Box<Node>> {
-        self.0.push(node).map_err(std::boxed::Box::new)
+        self.restored().push(node).map_err(std::boxed::Box::new)
     }
 }

@@ -98,15 +98,15 @@ fn agent_expected_until(node: &Node) -> Option<Instant> {
     Some(from.plus_millis(AGENT_SILENT_MILLIS))
 }
 
-/// When a node that waits for its machine may need an operation that it does
-/// not need now: its agent falls silent, or the next hop of its boot is late.
+/// When a node may need an operation that it does not need now, without any
+/// input: its agent falls silent, or the next hop of its boot is late.
 fn rechecked_at(node: &Node, now: Instant) -> Option<Instant> {
-    if agent_phase(node.state).is_none() || node.boot.imaged {
-        return None;
-    }
-    match agent_expected_until(node) {
-        Some(until) if until > now => Some(until),
-        _ => node.timeline.due(node.since).map(|(_, until)| until),
+    let silent = || agent_expected_until(node).filter(|at| *at > now);
+    match desired_power(node, now) {
+        DesiredPower::Started(since) => node.timeline.due(since).map(|(_, until)| until),
+        DesiredPower::Any if agent_phase(node.state).is_some() && !node.boot.imaged => silent(),
+        DesiredPower::Any => None,
+        DesiredPower::On | DesiredPower::Off => silent(),
     }
     .filter(|at| *at > now)
 }

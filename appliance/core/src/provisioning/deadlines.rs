@@ -64,6 +64,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         }
         for index in 0..self.nodes.len() {
+            if self.nodes.wake_of(index) > now {
+                continue;
+            }
+            self.nodes.look_again(index);
             let Some(node) = self.nodes.get(index) else {
                 return;
             };

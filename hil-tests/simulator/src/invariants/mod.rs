@@ -12,6 +12,7 @@ mod tenants;
 use std::collections::BTreeMap;
 
 use core::net::Ipv4Addr;
+use farrier_core::Instant;
 use farrier_core::node::{Node, Reason};
 use farrier_lifecycle::State;
 use farrier_protocol::message::Mac;
@@ -31,6 +32,12 @@ const GRACE: u64 = 2_000;
 /// How long the rack may take to end all waits that a jump of its clock has
 /// passed over: it ends a few at a time.
 const LENIENT: u64 = 5_000;
+
+/// How often power requests are looked at where no driver was asked: far more
+/// often than their bounds are long.
+const LOOK: u64 = 1_000;
+/// Every so many steps the rack is asked whether it overslept.
+const SAMPLE: u64 = 32;
 
 /// What was seen of a node last.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +77,8 @@ pub struct Invariants {
     tenancy: Vec<u64>,
     /// When power drivers were asked.
     power_requests: PowerRequests,
+    /// When power requests are looked at next.
+    next_look: u64,
     /// The text in the config drive that each node's tenant is to find.
     texts: Vec<Option<Vec<u8>>>,
 }
@@ -89,6 +98,7 @@ impl Invariants {
             tenancies: 0,
             tenancy: vec![0; machines],
             power_requests: PowerRequests::default(),
+            next_look: 0,
             texts: Vec::new(),
         }
     }
@@ -152,9 +162,19 @@ impl Invariants {
         if appliance.lost() != 0 {
             self.wrong(now, || "an effect found no room".into());
         }
-        let clock = appliance.clock(now).millis();
+        let at = appliance.clock(now);
+        if appliance.steps.is_multiple_of(SAMPLE)
+            && let Some(node) = appliance.rack().overslept(at)
+        {
+            self.wrong(now, || format!("{node:?} is due, and the rack sleeps on"));
+        }
+        let asked = |effect: &Outcome| matches!(effect, Outcome::Power(..));
+        if now >= self.next_look || effects.iter().any(asked) {
+            self.next_look = now + LOOK;
+            self.look_at_power(now, at, appliance);
+        }
         for (slot, node) in appliance.rack().nodes().iter().enumerate() {
-            self.node(now, clock, slot, node, appliance, machines);
+            self.node(now, at.millis(), slot, node, appliance, machines);
         }
         for effect in effects {
             if let Outcome::Power(_, node, _) = effect
@@ -185,6 +205,15 @@ impl Invariants {
         }
     }
 
+    fn look_at_power(&mut self, now: u64, clock: Instant, appliance: &Appliance) {
+        let nodes = appliance.rack().nodes().iter().enumerate();
+        for (slot, node) in nodes.filter(|(_, node)| !node.is_vacant()) {
+            if let Some(what) = self.power_requests.look(now, clock, slot, node) {
+                self.wrong(now, || what);
+            }
+        }
+    }
+
     fn node(
         &mut self,
         now: u64,
@@ -202,12 +231,8 @@ impl Invariants {
             }
             return;
         }
-        let at = appliance.clock(now);
-        if let Some(what) = self.power_requests.look(now, at, slot, node) {
-            self.wrong(now, || what);
-        }
         // Every wait has a deadline, and it is kept.
-        let deadline = node.deadline.map(farrier_core::Instant::millis);
+        let deadline = node.deadline.map(Instant::millis);
         if node.state.deadline().is_some() {
             match deadline {
                 None => self.wrong(now, || {

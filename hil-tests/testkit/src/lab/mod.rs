@@ -133,10 +133,13 @@ impl Lab {
     /// A step, whose effects and records stay in [`Lab::controller`].
     ///
     /// # Panics
-    /// Where an effect finds no room.
+    /// Where an effect finds no room, or a node is due that the rack would
+    /// sleep past.
     pub fn step_quietly(&mut self, input: Input<'_>) {
         let now = self.clock();
+        let overslept = self.controller.rack().overslept(now);
         assert_eq!(ready(self.controller.step(now, input)), Ok(()));
+        assert_eq!(overslept, None, "it is due, and nobody would look");
         assert_eq!(self.controller.lost_effects(), 0, "an effect found no room");
     }
 
