@@ -8,7 +8,7 @@ use core::fmt::{self, Write};
 use farrier_core::interface::CommandError;
 use farrier_core::node::{Node, cut};
 use farrier_http::Status;
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 use heapless::String;
 
 /// Longest text in bytes; longer ones are cut.
@@ -294,8 +294,8 @@ impl Error {
 
     /// A verb that the state does not have, or that does not exist: names
     /// those that would do.
-    pub(crate) fn verb(state: State, verb: &str) -> Self {
-        struct Verbs(State);
+    pub(crate) fn verb(state: ProvisionState, verb: &str) -> Self {
+        struct Verbs(ProvisionState);
         impl fmt::Display for Verbs {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let mut between = "";

@@ -46,33 +46,20 @@ pub fn serve(
     let mut exchange = Exchange::begin(head, random, &host.view());
     let mut inspection: &[u8] = &[];
     let mut statement = Some(statement);
+    // What of the buffer was not taken yet.
+    let mut received = 0..0;
     loop {
         match exchange.need(&host.view()) {
             Need::Continue => host.send(CONTINUE),
             Need::Body => {
-                let length = host.receive(buffer);
-                let mut rest = buffer.get(..length).unwrap_or_default();
-                if rest.is_empty() {
+                if received.is_empty() {
+                    received = 0..host.receive(buffer);
+                }
+                if received.is_empty() {
                     return Err(Gone);
                 }
-                while !rest.is_empty() {
-                    let taken = exchange.push(rest, &host.view());
-                    rest = rest.get(taken..).unwrap_or_default();
-                    match exchange.need(&host.view()) {
-                        Need::Store {
-                            slot,
-                            part,
-                            offset,
-                            bytes,
-                        } => match host.store(slot, part, offset, bytes) {
-                            true => exchange.stored(),
-                            false => exchange.storage_failed(),
-                        },
-                        Need::Body => {}
-                        // What is left is the next request's.
-                        _ => break,
-                    }
-                }
+                let rest = buffer.get(received.clone()).unwrap_or_default();
+                received.start += exchange.push(rest, &host.view());
             }
             Need::Store {
                 slot,

@@ -12,7 +12,7 @@ use farrier_core::power::GRACE_MILLIS;
 use farrier_core::{Config, Effect, Endpoint, Input, Instant, Rack};
 use farrier_dhcp::wire::{MessageType, Reply};
 use farrier_journal::sim::{Cut, Operation};
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 use farrier_protocol::handler::RunnerPoll;
 use farrier_protocol::message::{BootMode, Inspection, NodeId};
 use farrier_testkit::agent::{Agent, ScriptedAgent};
@@ -241,7 +241,10 @@ fn needs_power(node: &Node) -> bool {
     }
     let waits = matches!(
         node.state,
-        State::InspectWait | State::CleanWait | State::WaitCallBack | State::ServiceWait
+        ProvisionState::InspectWait
+            | ProvisionState::CleanWait
+            | ProvisionState::WaitCallBack
+            | ProvisionState::ServiceWait
     );
     waits && !node.boot.imaged || node.power_request.is_some()
 }

@@ -1,7 +1,7 @@
 //! The shipping journal survives every cut; stores with a known fault are
 //! caught.
 
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 use farrier_powercut::store::{Hasty, Sound, Unchecked};
 use farrier_powercut::workload;
 
@@ -18,7 +18,11 @@ fn nothing_is_lost() {
 fn work_goes_on_over_restarts() {
     let tally = workload::run::<8, Sound<8>>(5, 0, 8_000);
     assert_eq!(tally.lost, 0, "{:#?}", tally.findings);
-    for state in [State::Available, State::Active, State::CleanFailed] {
+    for state in [
+        ProvisionState::Available,
+        ProvisionState::Active,
+        ProvisionState::CleanFailed,
+    ] {
         assert!(
             tally.states >> state as u8 & 1 == 1,
             "never {state}: {tally:?}"

@@ -5,7 +5,7 @@ use farrier_core::interface::{Actor, NewNode, NodePatch, PowerAction};
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::provisioning::steps::{Step, Steps};
 use farrier_core::{Command, Input};
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::message::NodeId;
 
 use crate::drive::Drive;
@@ -75,7 +75,7 @@ impl Simulation {
     }
 
     /// A node's state; `None` before it is discovered.
-    pub fn state(&self, slot: usize) -> Option<State> {
+    pub fn state(&self, slot: usize) -> Option<ProvisionState> {
         self.appliance
             .rack()
             .nodes()
@@ -106,11 +106,11 @@ impl Simulation {
         self.sets_power(slot);
         match self.state(slot) {
             None => {}
-            Some(State::Enroll) => {
+            Some(ProvisionState::Enroll) => {
                 self.verb(slot, Verb::Manage);
                 pause = 60_000;
             }
-            Some(State::Manageable) => {
+            Some(ProvisionState::Manageable) => {
                 match self.random.below(16) {
                     0..=3 => self.verb(slot, Verb::Inspect),
                     4 => {
@@ -121,10 +121,10 @@ impl Simulation {
                     _ => self.verb(slot, Verb::Provide),
                 };
             }
-            Some(State::Available) if self.deploys(slot) => {
+            Some(ProvisionState::Available) if self.deploys(slot) => {
                 self.leave_at[slot] = self.now + self.random.between(2 * HOUR, 14 * HOUR);
             }
-            Some(State::Active) if self.now >= self.leave_at[slot] => {
+            Some(ProvisionState::Active) if self.now >= self.leave_at[slot] => {
                 match self.random.below(8) {
                     0 => {
                         let drive = self.drive(slot);
@@ -133,29 +133,37 @@ impl Simulation {
                     _ => self.verb(slot, Verb::Deleted),
                 };
             }
-            Some(State::Active) if self.random.below(60) == 0 => {
+            Some(ProvisionState::Active) if self.random.below(60) == 0 => {
                 let steps = queue(self.random.pick(&SERVICES));
                 self.verb_with(slot, Verb::Service, steps, None);
             }
-            Some(State::CleanHold | State::DeployHold | State::ServiceHold) => {
+            Some(
+                ProvisionState::CleanHold
+                | ProvisionState::DeployHold
+                | ProvisionState::ServiceHold,
+            ) => {
                 let verb = match self.random.below(4) {
                     0 => Verb::Abort,
                     _ => Verb::Unhold,
                 };
                 self.verb(slot, verb);
             }
-            Some(State::ServiceFailed) => {
+            Some(ProvisionState::ServiceFailed) => {
                 self.look_after(slot);
                 let verb = self.random.pick(&[Verb::Abort, Verb::Abort, Verb::Deleted]);
                 self.verb(slot, verb);
                 pause = 120_000;
             }
-            Some(State::InspectFailed | State::CleanFailed | State::AdoptFailed) => {
+            Some(
+                ProvisionState::InspectFailed
+                | ProvisionState::CleanFailed
+                | ProvisionState::AdoptFailed,
+            ) => {
                 self.look_after(slot);
                 self.verb(slot, Verb::Manage);
                 pause = 120_000;
             }
-            Some(State::DeployFailed | State::Error) => {
+            Some(ProvisionState::DeployFailed | ProvisionState::Error) => {
                 self.look_after(slot);
                 let verb = match self.random.below(2) {
                     0 => Verb::Deleted,
@@ -164,7 +172,10 @@ impl Simulation {
                 self.verb(slot, verb);
             }
             Some(
-                State::CleanWait | State::InspectWait | State::WaitCallBack | State::ServiceWait,
+                ProvisionState::CleanWait
+                | ProvisionState::InspectWait
+                | ProvisionState::WaitCallBack
+                | ProvisionState::ServiceWait,
             ) => {
                 // Now and then an operator aborts.
                 match self.random.below(12) {
@@ -211,7 +222,7 @@ impl Simulation {
         let (chosen, action) = (self.random.below(60), self.random.pick(&PowerAction::ALL));
         let idle = matches!(
             self.state(slot),
-            Some(State::Manageable | State::Available | State::Active)
+            Some(ProvisionState::Manageable | ProvisionState::Available | ProvisionState::Active)
         );
         let node = self.appliance.rack().nodes().get(slot).map(|node| node.id);
         if let Some(node) = node.filter(|_| idle && chosen == 0) {

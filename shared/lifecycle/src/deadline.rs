@@ -5,7 +5,7 @@
 //! minutes) and long otherwise: a slow disk must not miss a deadline. The caller
 //! can restart the time of a state at every progress.
 
-use crate::{Event, State};
+use crate::{ProvisionEvent, ProvisionState};
 
 const MINUTE: u64 = 60_000;
 
@@ -17,10 +17,10 @@ pub struct Deadline {
     /// What the state waits for, as a text for the operator.
     pub reason: &'static str,
     /// The event at the end. It has a transition from the state.
-    pub expired: Event,
+    pub expired: ProvisionEvent,
 }
 
-impl State {
+impl ProvisionState {
     /// Returns the default deadline; `None` for stable, failed and hold states,
     /// which wait for an operator.
     pub const fn deadline(self) -> Option<Deadline> {
@@ -44,7 +44,7 @@ impl State {
         Some(Deadline {
             millis: minutes * MINUTE,
             reason,
-            expired: Event::Fail,
+            expired: ProvisionEvent::Fail,
         })
     }
 }

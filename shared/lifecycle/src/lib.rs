@@ -6,13 +6,13 @@
 //! of a state.
 //!
 //! ```
-//! use farrier_lifecycle::{Event, State, Verb};
+//! use farrier_lifecycle::{ProvisionEvent, ProvisionState, Verb};
 //!
-//! let event = State::Available.event(Verb::Active).unwrap();
-//! assert_eq!(event, Event::Deploy);
-//! assert_eq!(State::Available.next(event), Some(State::Deploying));
-//! assert_eq!(State::Deploying.as_str(), "deploying");
-//! assert_eq!(State::Deploying.deadline().unwrap().expired, Event::Fail);
+//! let event = ProvisionState::Available.event(Verb::Active).unwrap();
+//! assert_eq!(event, ProvisionEvent::Deploy);
+//! assert_eq!(ProvisionState::Available.next(event), Some(ProvisionState::Deploying));
+//! assert_eq!(ProvisionState::Deploying.as_str(), "deploying");
+//! assert_eq!(ProvisionState::Deploying.deadline().unwrap().expired, ProvisionEvent::Fail);
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
@@ -23,8 +23,8 @@ mod transition;
 mod verb;
 
 pub use deadline::Deadline;
-pub use state::State;
-pub use transition::Event;
+pub use state::ProvisionState;
+pub use transition::ProvisionEvent;
 pub use verb::Verb;
 
 /// The text is not the name of a state or verb.

@@ -6,10 +6,10 @@ use core::{fmt, str::FromStr};
 use crate::Unknown;
 
 /// The provision state of a node. Records have its number, which is never
-/// reordered. [`State::ALL`] has names and numbers.
+/// reordered. [`ProvisionState::ALL`] has names and numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum State {
+pub enum ProvisionState {
     /// The node was discovered and is not managed yet.
     Enroll = 0,
     /// The appliance verifies that it can manage the node.
@@ -72,7 +72,7 @@ pub enum State {
     ServiceFailed = 29,
 }
 
-impl State {
+impl ProvisionState {
     /// Every state in the order of the numbers.
     pub const ALL: [Self; 30] = [
         Self::Enroll,
@@ -233,8 +233,8 @@ impl State {
     }
 
     /// Returns the state after a failure of this state's work: the target of
-    /// [`Event::Fail`](crate::Event::Fail), or else of
-    /// [`Event::Abort`](crate::Event::Abort). `None` if the state has no work.
+    /// [`ProvisionEvent::Fail`](crate::ProvisionEvent::Fail), or else of
+    /// [`ProvisionEvent::Abort`](crate::ProvisionEvent::Abort). `None` if the state has no work.
     pub const fn failure(self) -> Option<Self> {
         Some(match self {
             Self::Verifying => Self::Enroll,
@@ -280,13 +280,13 @@ impl State {
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for ProvisionState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl FromStr for State {
+impl FromStr for ProvisionState {
     type Err = Unknown;
 
     fn from_str(name: &str) -> Result<Self, Unknown> {

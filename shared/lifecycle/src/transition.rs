@@ -2,13 +2,13 @@
 
 use core::{fmt, str::FromStr};
 
-use crate::{State, Unknown};
+use crate::{ProvisionState, Unknown};
 
 /// An event that moves a node to another state. Verbs of an operator cause some of
 /// them (see [`crate::Verb`]), the work of a state causes the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Event {
+pub enum ProvisionEvent {
     /// The work of this state is done.
     Done = 0,
     /// The work of this state failed or missed its deadline.
@@ -47,7 +47,7 @@ pub enum Event {
     Service = 17,
 }
 
-impl Event {
+impl ProvisionEvent {
     /// Every event in the order of the numbers.
     pub const ALL: [Self; 18] = [
         Self::Done,
@@ -95,13 +95,13 @@ impl Event {
     }
 }
 
-impl fmt::Display for Event {
+impl fmt::Display for ProvisionEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl FromStr for Event {
+impl FromStr for ProvisionEvent {
     type Err = Unknown;
 
     fn from_str(name: &str) -> Result<Self, Unknown> {
@@ -112,11 +112,11 @@ impl FromStr for Event {
     }
 }
 
-impl State {
+impl ProvisionState {
     /// Returns the state after `event`; `None` if the state has no such transition.
-    pub const fn next(self, event: Event) -> Option<State> {
-        use Event as E;
-        use State as S;
+    pub const fn next(self, event: ProvisionEvent) -> Option<ProvisionState> {
+        use ProvisionEvent as E;
+        use ProvisionState as S;
         Some(match (self, event) {
             (S::Enroll, E::Manage) => S::Verifying,
             (S::Verifying, E::Done) => S::Manageable,

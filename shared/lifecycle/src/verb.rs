@@ -2,7 +2,7 @@
 
 use core::{fmt, str::FromStr};
 
-use crate::{Event, State, Unknown};
+use crate::{ProvisionEvent, ProvisionState, Unknown};
 
 /// A target of the provision API. Two of them have a second spelling, which
 /// [`Verb::from_str`] accepts.
@@ -75,31 +75,31 @@ impl Verb {
     }
 
     /// Returns the event of the verb.
-    pub const fn event(self) -> Event {
+    pub const fn event(self) -> ProvisionEvent {
         match self {
-            Self::Active => Event::Deploy,
-            Self::Rebuild => Event::Rebuild,
-            Self::Deleted => Event::Delete,
-            Self::Manage => Event::Manage,
-            Self::Provide => Event::Provide,
-            Self::Inspect => Event::Inspect,
-            Self::Abort => Event::Abort,
-            Self::Clean => Event::Clean,
-            Self::Adopt => Event::Adopt,
-            Self::Rescue => Event::Rescue,
-            Self::Unrescue => Event::Unrescue,
-            Self::Unhold => Event::Unhold,
-            Self::Service => Event::Service,
+            Self::Active => ProvisionEvent::Deploy,
+            Self::Rebuild => ProvisionEvent::Rebuild,
+            Self::Deleted => ProvisionEvent::Delete,
+            Self::Manage => ProvisionEvent::Manage,
+            Self::Provide => ProvisionEvent::Provide,
+            Self::Inspect => ProvisionEvent::Inspect,
+            Self::Abort => ProvisionEvent::Abort,
+            Self::Clean => ProvisionEvent::Clean,
+            Self::Adopt => ProvisionEvent::Adopt,
+            Self::Rescue => ProvisionEvent::Rescue,
+            Self::Unrescue => ProvisionEvent::Unrescue,
+            Self::Unhold => ProvisionEvent::Unhold,
+            Self::Service => ProvisionEvent::Service,
         }
     }
 }
 
-impl State {
+impl ProvisionState {
     /// Returns the event of `verb` in this state; `None` if the state does not accept
     /// the verb. Busy states accept no verb: some of their events have the name of a
     /// verb (`clean` in deleting, `manage` in cleaning), but the appliance causes
     /// them.
-    pub const fn event(self, verb: Verb) -> Option<Event> {
+    pub const fn event(self, verb: Verb) -> Option<ProvisionEvent> {
         let event = verb.event();
         if self.is_busy() || self.next(event).is_none() {
             return None;

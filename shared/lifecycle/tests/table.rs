@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use farrier_lifecycle::{Event, State, Unknown, Verb};
+use farrier_lifecycle::{ProvisionEvent, ProvisionState, Unknown, Verb};
 
 const STATES: &str = include_str!("../data/provision-states.csv");
 const TRANSITIONS: &str = include_str!("../data/provision-transitions.csv");
@@ -17,7 +17,7 @@ fn rows(csv: &'static str) -> impl Iterator<Item = [&'static str; 3]> {
     })
 }
 
-fn state(name: &str) -> State {
+fn state(name: &str) -> ProvisionState {
     name.parse()
         .unwrap_or_else(|Unknown| panic!("no state {name:?}"))
 }
@@ -28,10 +28,14 @@ fn states_are_those_of_the_data() {
     for [name, stable, target] in rows(STATES) {
         let state = state(name);
         assert_eq!(state.is_stable(), stable == "yes", "{name}");
-        assert_eq!(state.target().map_or("", State::as_str), target, "{name}");
+        assert_eq!(
+            state.target().map_or("", ProvisionState::as_str),
+            target,
+            "{name}"
+        );
         seen += 1;
     }
-    assert_eq!(seen, State::ALL.len());
+    assert_eq!(seen, ProvisionState::ALL.len());
 }
 
 #[test]
@@ -43,15 +47,15 @@ fn transitions_are_those_of_the_data() {
     for (from, event) in table.keys() {
         state(from);
         let known = event
-            .parse::<Event>()
+            .parse::<ProvisionEvent>()
             .unwrap_or_else(|Unknown| panic!("no event {event:?}"));
         assert_eq!(known.to_string(), *event);
     }
-    for from in State::ALL {
-        for event in Event::ALL {
+    for from in ProvisionState::ALL {
+        for event in ProvisionEvent::ALL {
             let expected = table.get(&(from.as_str(), event.as_str())).copied();
             assert_eq!(
-                from.next(event).map(State::as_str),
+                from.next(event).map(ProvisionState::as_str),
                 expected,
                 "{from}, {event}"
             );
@@ -61,14 +65,14 @@ fn transitions_are_those_of_the_data() {
 
 #[test]
 fn numbers_and_names_parse_equal() {
-    for (number, state) in State::ALL.into_iter().enumerate() {
+    for (number, state) in ProvisionState::ALL.into_iter().enumerate() {
         assert_eq!(state as usize, number);
-        assert_eq!(State::from_number(number as u8), Some(state));
+        assert_eq!(ProvisionState::from_number(number as u8), Some(state));
         assert_eq!(state.as_str().parse(), Ok(state));
     }
-    assert_eq!(State::from_number(30), None);
-    assert_eq!("Active".parse::<State>(), Err(Unknown));
-    for (number, event) in Event::ALL.into_iter().enumerate() {
+    assert_eq!(ProvisionState::from_number(30), None);
+    assert_eq!("Active".parse::<ProvisionState>(), Err(Unknown));
+    for (number, event) in ProvisionEvent::ALL.into_iter().enumerate() {
         assert_eq!(event as usize, number);
         assert_eq!(event.as_str().parse(), Ok(event));
     }
@@ -83,10 +87,10 @@ fn numbers_and_names_parse_equal() {
 
 #[test]
 fn kinds_of_states_do_not_overlap() {
-    for state in State::ALL {
+    for state in ProvisionState::ALL {
         let waits = !state.is_busy() && !state.is_hold() && state.deadline().is_some();
         let kinds = [
-            state.is_stable() && state != State::Error,
+            state.is_stable() && state != ProvisionState::Error,
             state.is_busy(),
             state.is_failure(),
             state.is_hold(),
@@ -98,7 +102,7 @@ fn kinds_of_states_do_not_overlap() {
 
 #[test]
 fn deadline_of_every_working_state_leads_to_its_failure() {
-    for state in State::ALL {
+    for state in ProvisionState::ALL {
         let resting = state.is_stable() || state.is_failure() || state.is_hold();
         match state.deadline() {
             None => assert!(resting, "{state}"),
@@ -113,12 +117,14 @@ fn deadline_of_every_working_state_leads_to_its_failure() {
 
 #[test]
 fn failure_is_the_target_of_fail_or_abort() {
-    for state in State::ALL {
+    for state in ProvisionState::ALL {
         if let Some(failure) = state.failure() {
-            let fail = state.next(Event::Fail).or(state.next(Event::Abort));
+            let fail = state
+                .next(ProvisionEvent::Fail)
+                .or(state.next(ProvisionEvent::Abort));
             assert_eq!(Some(failure), fail, "{state}");
         } else {
-            assert_eq!(state.next(Event::Fail), None, "{state}");
+            assert_eq!(state.next(ProvisionEvent::Fail), None, "{state}");
         }
     }
 }
@@ -126,7 +132,7 @@ fn failure_is_the_target_of_fail_or_abort() {
 #[test]
 fn every_state_has_a_way_out() {
     // Busy and waiting states have a deadline; all others accept a verb.
-    for state in State::ALL {
+    for state in ProvisionState::ALL {
         let verbs = Verb::ALL.into_iter().any(|v| state.event(v).is_some());
         assert!(verbs || state.deadline().is_some(), "{state}");
     }
@@ -134,21 +140,27 @@ fn every_state_has_a_way_out() {
 
 #[test]
 fn busy_states_refuse_verbs() {
-    assert_eq!(State::Deleting.event(Verb::Clean), None);
-    assert_eq!(State::Cleaning.event(Verb::Manage), None);
-    assert_eq!(State::Cleaning.next(Event::Manage), Some(State::Manageable));
+    assert_eq!(ProvisionState::Deleting.event(Verb::Clean), None);
+    assert_eq!(ProvisionState::Cleaning.event(Verb::Manage), None);
     assert_eq!(
-        State::CleanWait.event(Verb::Abort),
-        Some(Event::Abort),
+        ProvisionState::Cleaning.next(ProvisionEvent::Manage),
+        Some(ProvisionState::Manageable)
+    );
+    assert_eq!(
+        ProvisionState::CleanWait.event(Verb::Abort),
+        Some(ProvisionEvent::Abort),
         "a wait can be broken off"
     );
-    assert_eq!(State::Active.event(Verb::Active), None);
-    assert_eq!(State::Active.event(Verb::Deleted), Some(Event::Delete));
+    assert_eq!(ProvisionState::Active.event(Verb::Active), None);
+    assert_eq!(
+        ProvisionState::Active.event(Verb::Deleted),
+        Some(ProvisionEvent::Delete)
+    );
 }
 
 #[test]
 fn restart_fails_busy_states() {
-    let changed: Vec<_> = State::ALL
+    let changed: Vec<_> = ProvisionState::ALL
         .into_iter()
         .filter(|s| s.after_restart() != *s)
         .map(|s| (s.as_str(), s.after_restart().as_str()))
@@ -171,10 +183,10 @@ fn restart_fails_busy_states() {
 
 #[test]
 fn lookups_are_answered_only_in_states_that_expect_an_agent() {
-    let names: Vec<_> = State::ALL
+    let names: Vec<_> = ProvisionState::ALL
         .into_iter()
         .filter(|s| s.answers_lookup())
-        .map(State::as_str)
+        .map(ProvisionState::as_str)
         .collect();
     assert_eq!(
         names,

@@ -4,37 +4,23 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 use serde_json::json;
 use xtask::command_line::Given;
 
 use crate::test::{self, Stage};
 
-/// Seeds whose workloads once lost something.
-const RECORDED: [u64; 3] = [
-    // A mount's copy of the last record reads as whole once and then does not;
-    // the original was no longer read.
-    375_608_619_103_855,
-    // A sweep wrote a session's record again, and the restore ignored it.
-    766_379_164_808_746,
-    // A mount's copy of the last frame was cut at its first word, which read
-    // as erased: the next mount wrote there again, and did not start.
-    916_891_365_430_197,
-];
-
-/// The power cuts of `cargo xtask test`, about a minute: the workloads of
-/// seeds that once lost something, and one of a fresh seed.
+/// The power cuts of `cargo xtask test`: the workloads of two fresh seeds, side
+/// by side.
 ///
 /// # Errors
 /// As [`run`].
 pub fn short(stage: &Stage) -> Result<()> {
-    let recorded = RECORDED.map(|seed| vec![format!("--seed={seed}")]);
-    let fresh = vec!["--points=5000".to_owned()];
-    let commands: Vec<_> = recorded
-        .into_iter()
-        .chain([fresh])
-        .map(|words| [vec!["powercut".to_owned()], words].concat())
-        .collect();
+    let seed = clock_seed();
+    let commands = [seed, seed + 1].map(|seed| {
+        let words = ["powercut", &format!("--seed={seed}"), "--points=8000"];
+        words.map(str::to_owned).to_vec()
+    });
     test::side_by_side(stage, &commands, 2)
 }
 
@@ -56,10 +42,10 @@ pub fn run(given: &Given) -> Result<()> {
         );
     });
     let seconds = started.elapsed().as_secs_f64();
-    let states: Vec<&str> = State::ALL
+    let states: Vec<&str> = ProvisionState::ALL
         .into_iter()
         .filter(|state| tally.states >> *state as u8 & 1 == 1)
-        .map(State::as_str)
+        .map(ProvisionState::as_str)
         .collect();
     println!(
         "{} cut points ({} of them in a recovery), {} lost, {seconds:.1} s",

@@ -12,7 +12,7 @@ use crate::resources::power;
 use crate::{Error, View, ident};
 use farrier_core::interface::ActorKind;
 use farrier_core::node::{Happening, HistoryEntry};
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::NodeId;
 
 const ALL: &str = "/v1/nodes/{node}/history";
@@ -87,7 +87,7 @@ fn one(node: NodeId, entry: &HistoryEntry, w: &mut Out<'_>) {
         Happening::Transition(event) => ("provisioning", event.as_str()),
         Happening::Power(action) => ("power", power::name(action)),
     };
-    let failed = entry.to == State::Error || entry.to.as_str().ends_with("failed");
+    let failed = entry.to == ProvisionState::Error || entry.to.as_str().ends_with("failed");
     let own = id(node, entry);
     w.object().key("uuid").text(ident::text(own));
     w.key("created_at").null();

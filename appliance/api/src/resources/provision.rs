@@ -12,7 +12,7 @@ use farrier_core::interface::Command;
 use core::str::FromStr;
 use farrier_core::provisioning::steps::{MAX_STEPS, Step, Steps, WRITE_PRIORITY};
 use farrier_http::{Method, Status};
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::message::ConfigDriveFormat;
 use heapless::Vec;
 
@@ -49,7 +49,7 @@ fn put<'f>(_: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<'f>, 
 pub(crate) struct Provision {
     reader: Reader,
     /// The state of the node: decides whether a config drive may be kept.
-    state: State,
+    state: ProvisionState,
     now: Now,
     key: Text<24>,
     value: Text<32>,
@@ -93,7 +93,7 @@ enum Now {
 }
 
 impl Provision {
-    pub(crate) fn new(state: State) -> Self {
+    pub(crate) fn new(state: ProvisionState) -> Self {
         Self {
             reader: Reader::new(),
             state,

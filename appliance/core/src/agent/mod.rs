@@ -9,7 +9,7 @@ use crate::node::{AgentPhase, agent_phase};
 use crate::node::{Hop, Job, Node};
 use crate::provisioning::steps::{Step, job_of};
 use crate::rack::{Rack, count, edit};
-use farrier_lifecycle::Event;
+use farrier_lifecycle::ProvisionEvent;
 use farrier_protocol::message::{FinalReport, Progress, Refusal, Reply, Request};
 use farrier_protocol::server::{Freshness, Session, SessionError};
 use farrier_protocol::wire::{Datagram, SessionId, emit_unknown_session};
@@ -184,7 +184,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             if cfg!(farrier_bug = "quick-server") && node.timeline.started() < node.since {
                 return Answer::Wait(IDLE_MILLIS);
             }
-            self.event(now, index, Event::Resume, Reason::AgentWorks, out);
+            self.event(now, index, ProvisionEvent::Resume, Reason::AgentWorks, out);
         }
         self.proceed(now, index, out);
         let Some(node) = self.nodes.get(index) else {
@@ -256,7 +256,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if imaged {
             self.deployed(now, index, Reason::Proven, out);
         } else if agent_phase(state) == Some(AgentPhase::Working) {
-            self.event(now, index, Event::Wait, Reason::AgentLeft, out);
+            self.event(now, index, ProvisionEvent::Wait, Reason::AgentLeft, out);
+            // The new state has begun its power control anew.
             if let Some(mut node) = self.nodes.volatile(index) {
                 node.power_control().hold_off(back);
             }

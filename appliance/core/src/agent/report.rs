@@ -10,7 +10,7 @@ use crate::node::{Architecture, Job, Written};
 use crate::provisioning::steps::Step;
 use crate::rack::{DiskSlot, PartSlot, REASSEMBLIES, Rack, count, edit};
 use farrier_asset_store::SlotPart;
-use farrier_lifecycle::{Event, State};
+use farrier_lifecycle::{ProvisionEvent, ProvisionState};
 use farrier_protocol::digest::{Inspection, Report, Statement};
 use farrier_protocol::message::{Failure, Part, Refusal};
 use farrier_protocol::parts::{Arrived, PartError};
@@ -137,7 +137,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     node.boot.order = None;
                 }
                 let certified = all != 0 && erased & all == all;
-                if (certified || cfg!(farrier_bug = "failed-clean")) && state == State::Cleaning {
+                if (certified || cfg!(farrier_bug = "failed-clean"))
+                    && state == ProvisionState::Cleaning
+                {
                     self.set_flags(index, Flags::ERASED, true);
                     self.step_done(now, index, out);
                 } else {
@@ -236,8 +238,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         } else if inspection.disks.is_empty() && matches!(due, Some(Step::Erase | Step::Write)) {
             self.warn(index, "the machine has no disk that can be written");
             self.fail(now, index, Reason::NoDisks, out);
-        } else if due == Some(Step::Inspect) && matches!(state, State::Inspecting) {
-            self.event(now, index, Event::Done, Reason::Inspected, out);
+        } else if due == Some(Step::Inspect) && matches!(state, ProvisionState::Inspecting) {
+            self.event(now, index, ProvisionEvent::Done, Reason::Inspected, out);
         } else if due == Some(Step::Inspect) {
             self.step_done(now, index, out);
         }

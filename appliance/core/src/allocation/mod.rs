@@ -18,7 +18,7 @@ use crate::node::{agent_phase, deployed};
 use crate::persist::record::Record;
 use crate::rack::{Rack, edit};
 use crate::strings::{KeyValues, Kind, RACK, StringPool};
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::NodeId;
 use uuid::Uuid;
 
@@ -55,7 +55,7 @@ impl Flavor {
 /// Whether a node can be allocated.
 pub fn is_free(node: &Node) -> bool {
     let taken = Flags::MAINTENANCE;
-    node.state == State::Available
+    node.state == ProvisionState::Available
         && !node.is_vacant()
         && !node.flags.contains(taken)
         && !node.flags.contains(Flags::RETIRED)
@@ -67,7 +67,7 @@ pub fn is_free(node: &Node) -> bool {
 /// one that names it may be put in afterwards (Ironic's backfilling).
 fn is_unclaimed(node: &Node, id: NodeId) -> bool {
     let instance = node.instance.instance_uuid;
-    node.state == State::Active
+    node.state == ProvisionState::Active
         && !node.flags.contains(Flags::ALLOCATED)
         && instance.is_none_or(|own| own == id)
 }
@@ -273,7 +273,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 node.is_some_and(|node| node.flags.contains(Flags::ALLOCATED))
             })
             .ok_or(CommandError::NoSuchAllocation)?;
-        let state = self.nodes.get(index).map_or(State::Enroll, |n| n.state);
+        let state = self
+            .nodes
+            .get(index)
+            .map_or(ProvisionState::Enroll, |n| n.state);
         if deployed(state) || agent_phase(state).is_some() {
             return Err(CommandError::InUse(state));
         }

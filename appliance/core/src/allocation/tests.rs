@@ -45,7 +45,7 @@ fn id(number: usize) -> NodeId {
 fn node(number: usize, shape: Shape) -> Node {
     let mut node = Node::discovered(id(number), Mac([number as u8; 6]), Instant::START);
     let has = need(shape);
-    node.state = State::Available;
+    node.state = ProvisionState::Available;
     node.name = (*std::format!("node-{number}")).try_into().unwrap();
     (node.traits, node.class) = (has.traits, has.class);
     node.hardware = Hardware {
@@ -162,7 +162,7 @@ proptest! {
 fn only_what_is_free_is_given_away() {
     let plain: Shape = (0, 0, 0, 1, 1, 1, 1);
     let spoil: [fn(&mut Node); 5] = [
-        |node| node.state = State::Manageable,
+        |node| node.state = ProvisionState::Manageable,
         |node| node.flags.set(Flags::MAINTENANCE, true),
         |node| node.flags.set(Flags::RETIRED, true),
         |node| node.flags.set(Flags::ALLOCATED, true),
@@ -418,8 +418,8 @@ fn a_node_in_use_is_claimed_by_who_names_it() {
     let mut rack = rack(&[plain, plain]);
     let kind = Kind::Trait(0);
     rack.texts.set(usize::from(RACK), kind, "one").unwrap();
-    rack.nodes[0].state = State::Active;
-    rack.nodes[1].state = State::Manageable;
+    rack.nodes[0].state = ProvisionState::Active;
+    rack.nodes[1].state = ProvisionState::Manageable;
     let named = |number: usize, node: usize| Allocate {
         node: Some(id(node)),
         ..wish(number, "")
@@ -451,11 +451,11 @@ fn a_node_in_use_is_claimed_by_who_names_it() {
     // Once is enough, and it is given back with the node only.
     assert_eq!(rack.allocate(&named(0, 0)), refused);
     let back = rack.deallocate(id(100), &mut out);
-    assert_eq!(back, Err(CommandError::InUse(State::Active)));
-    rack.nodes[0].state = State::Manageable;
+    assert_eq!(back, Err(CommandError::InUse(ProvisionState::Active)));
+    rack.nodes[0].state = ProvisionState::Manageable;
     assert_eq!(rack.deallocate(id(100), &mut out), Ok(()));
     // Without an instance any allocation may have it.
-    rack.nodes[0].state = State::Active;
+    rack.nodes[0].state = ProvisionState::Active;
     assert_eq!(rack.allocate(&named(3, 0)), Ok(()));
     assert_eq!(rack.nodes[0].instance.instance_uuid, Some(id(103)));
 }

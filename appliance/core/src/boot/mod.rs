@@ -18,7 +18,7 @@ use core::fmt::Write;
 use core::net::Ipv4Addr;
 use farrier_asset_store::{DrivePlace, SlotPart};
 use farrier_dhcp::wire::{Arch, Platform};
-use farrier_lifecycle::{Event, State};
+use farrier_lifecycle::{ProvisionEvent, ProvisionState};
 use farrier_protocol::message::{BootId, Mac};
 use farrier_protocol::sealed;
 use farrier_protocol::ticket::Ticket;
@@ -130,7 +130,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             node.timeline.mark(Hop::LocalBoot, now);
             node.boot.session = None;
             node.boot.ticket = None;
-            if node.boot.imaged || node.state == State::Unrescuing {
+            if node.boot.imaged || node.state == ProvisionState::Unrescuing {
                 self.deployed(now, index, Reason::BootsDisk, out);
             }
             out.text_with(|room| {
@@ -216,9 +216,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             node.set_error(format_args!(
                 "the machine restarted {MAX_ATTEMPTS} times without finishing; look at its console"
             ));
-            self.event(now, index, Event::Fail, Reason::TooManyRestarts, out);
+            self.event(
+                now,
+                index,
+                ProvisionEvent::Fail,
+                Reason::TooManyRestarts,
+                out,
+            );
         } else if at_work == AgentPhase::Working {
-            self.event(now, index, Event::Wait, Reason::Restarted, out);
+            self.event(now, index, ProvisionEvent::Wait, Reason::Restarted, out);
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::persist::record::Record;
 use crate::provisioning::steps::Steps;
 use crate::rack::{Rack, edit, has_instance};
 use crate::strings::{Kind, TEXT_MAX};
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(crate) fn command(
@@ -168,7 +168,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             AdminFlag::Protected if on && !deployed(state) => {
                 return Err(CommandError::NotDeployed(state));
             }
-            AdminFlag::Retired if on && state == State::Available => {
+            AdminFlag::Retired if on && state == ProvisionState::Available => {
                 return Err(CommandError::NodeAvailable);
             }
             _ => {}

@@ -4,7 +4,7 @@ use crate::interface::{CommandError, Effects, Instant};
 use crate::node::flags::Flags;
 use crate::node::{Node, deployed};
 use crate::rack::{Rack, edit};
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::{Mac, NodeId};
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
@@ -59,12 +59,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         let maintained = node.flags.contains(Flags::MAINTENANCE);
         let deletable = match state {
-            State::Enroll
-            | State::Manageable
-            | State::Available
-            | State::AdoptFailed
-            | State::InspectFailed => true,
-            State::CleanFailed => maintained,
+            ProvisionState::Enroll
+            | ProvisionState::Manageable
+            | ProvisionState::Available
+            | ProvisionState::AdoptFailed
+            | ProvisionState::InspectFailed => true,
+            ProvisionState::CleanFailed => maintained,
             _ => false,
         };
         if !deletable {

@@ -8,7 +8,7 @@ use crate::interface::{
 use crate::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, MAX_DRIVER_INFO, changes_in_use, deployed};
 use crate::rack::{Rack, check_name, has_instance};
 use crate::strings::{Kind, StringPool, TEXT_MAX};
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 use farrier_protocol::digest::fingerprint;
 use farrier_protocol::message::NodeId;
 
@@ -54,7 +54,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if patch.protected.on == Some(true) && !deployed(node.state) {
             return Err(CommandError::NotDeployed(node.state));
         }
-        if patch.retired.on == Some(true) && node.state == State::Available {
+        if patch.retired.on == Some(true) && node.state == ProvisionState::Available {
             return Err(CommandError::NodeAvailable);
         }
         if let Some(name) = patch.name {

@@ -12,7 +12,7 @@ use crate::interface::{CommandError, PowerState};
 use crate::node::flags::Flags;
 use crate::node::{MAX_MACS, Node};
 use crate::rack::{Rack, count, edit};
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 use farrier_protocol::digest::Inspection;
 use farrier_protocol::message::Mac;
 
@@ -130,7 +130,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(crate) fn belongs_to_other(&self, index: usize, inspection: &Inspection) -> bool {
         let in_use = |other: usize| {
             other != index
-                && !self.is_untouched(other, State::Enroll)
+                && !self.is_untouched(other, ProvisionState::Enroll)
                 && !self.are_two(index, other)
         };
         let owners = inspection.nics.iter();
@@ -182,8 +182,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             !node.agent_is_live(now) && node.macs.len() + own <= MAX_MACS
         };
         if !self.nodes.get(other).is_some_and(free)
-            || !self.is_untouched(index, State::Enroll)
-            || self.is_untouched(other, State::Enroll)
+            || !self.is_untouched(index, ProvisionState::Enroll)
+            || self.is_untouched(other, ProvisionState::Enroll)
         {
             return;
         }
@@ -195,7 +195,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// Whether operators have changed nothing of a node but what brings it into
     /// this state.
-    fn is_untouched(&self, of: usize, state: State) -> bool {
+    fn is_untouched(&self, of: usize, state: ProvisionState) -> bool {
         self.nodes.get(of).is_some_and(|node| {
             node.state == state
                 && node.name.is_empty()
@@ -208,9 +208,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// enrolled stays; of two discovered ones, the one with the session.
     /// Gives the one that stays.
     fn merge(&mut self, index: usize, other: usize) -> usize {
-        let (stays, goes) = if self.is_untouched(other, State::Enroll) {
+        let (stays, goes) = if self.is_untouched(other, ProvisionState::Enroll) {
             (index, other)
-        } else if self.is_untouched(index, State::Inspecting)
+        } else if self.is_untouched(index, ProvisionState::Inspecting)
             && self
                 .nodes
                 .get(other)

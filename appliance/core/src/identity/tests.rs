@@ -32,10 +32,10 @@ fn the_enrolled_node_stays_when_two_become_one() {
     // The node that stays was enrolled by hand, or is the one whose agent
     // reports.
     for (enrolled, stays) in [
-        (Some(State::InspectWait), 1),
-        (Some(State::Cleaning), 1),
-        (Some(State::Manageable), 1),
-        (Some(State::Active), 1),
+        (Some(ProvisionState::InspectWait), 1),
+        (Some(ProvisionState::Cleaning), 1),
+        (Some(ProvisionState::Manageable), 1),
+        (Some(ProvisionState::Active), 1),
         (None, 0),
     ] {
         let mut rack = Box::new(TestRack::new());
@@ -45,7 +45,7 @@ fn the_enrolled_node_stays_when_two_become_one() {
             rack.nodes.push(node).unwrap();
         }
         if let Some(state) = enrolled {
-            rack.nodes[0].state = State::Inspecting;
+            rack.nodes[0].state = ProvisionState::Inspecting;
             rack.nodes[1].state = state;
             rack.nodes[1].flags = Flags::BY_HAND;
             rack.nodes[1].power = PowerState::Off;

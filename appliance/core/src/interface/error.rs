@@ -1,7 +1,7 @@
 //! Why a command is refused. The texts for people are in
 //! `api::error`.
 
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 
 /// Why a command is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub enum CommandError {
     /// The state has no such verb.
     Verb {
         /// The node's state.
-        state: State,
+        state: ProvisionState,
         /// The verb.
         verb: Verb,
     },
@@ -35,9 +35,9 @@ pub enum CommandError {
     /// No room for another key of `driver_info`.
     TooManyKeys,
     /// What was to be changed is in use: the node is deployed or at work.
-    InUse(State),
+    InUse(ProvisionState),
     /// The appliance itself is at work on the node: commands wait.
-    Locked(State),
+    Locked(ProvisionState),
     /// The node is protected.
     Protected,
     /// The node is in maintenance.
@@ -51,7 +51,7 @@ pub enum CommandError {
     /// That step does not exist for that verb.
     BadStep,
     /// Only nodes that are deployed can be protected.
-    NotDeployed(State),
+    NotDeployed(ProvisionState),
     /// Nodes that are offered can't be retired.
     NodeAvailable,
     /// All room for texts of operators is taken.
@@ -67,7 +67,7 @@ pub enum CommandError {
     /// No node has an interface with that address.
     NoSuchPort,
     /// The node can't be deleted in that state.
-    NotDeletable(State),
+    NotDeletable(ProvisionState),
     /// The node belongs to an instance or an allocation.
     Associated,
     /// Another node has that instance.

@@ -3,7 +3,7 @@
 
 use super::Reason;
 use crate::interface::{ACCOUNT_LEN, ActorKind, PowerAction};
-use farrier_lifecycle::{Event, State};
+use farrier_lifecycle::{ProvisionEvent, ProvisionState};
 use heapless::{String, Vec};
 
 /// Entries that are kept of one node.
@@ -13,7 +13,7 @@ pub const HISTORY_LEN: usize = farrier_sizes::HISTORY;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Happening {
     /// A transition by this event.
-    Transition(Event),
+    Transition(ProvisionEvent),
     /// An operator asked for this.
     Power(PowerAction),
 }
@@ -35,7 +35,7 @@ impl Happening {
         match number.checked_sub(Self::POWER) {
             Some(action) => PowerAction::from_number(action).map(Self::Power),
             None => {
-                let mut all = Event::ALL.into_iter();
+                let mut all = ProvisionEvent::ALL.into_iter();
                 all.find(|event| *event as u8 == number)
                     .map(Self::Transition)
             }
@@ -59,9 +59,9 @@ pub struct HistoryEntry {
     /// What happened.
     pub what: Happening,
     /// The state before.
-    pub from: State,
+    pub from: ProvisionState,
     /// The state after.
-    pub to: State,
+    pub to: ProvisionState,
     /// Why.
     pub reason: Reason,
 }
@@ -167,9 +167,9 @@ mod tests {
             seconds: sequence,
             actor: ActorKind::Rack,
             account: String::new(),
-            what: Happening::Transition(Event::Done),
-            from: State::Cleaning,
-            to: State::Available,
+            what: Happening::Transition(ProvisionEvent::Done),
+            from: ProvisionState::Cleaning,
+            to: ProvisionState::Available,
             reason: Reason::Erased,
         }
     }
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn happenings_have_numbers() {
-        for event in Event::ALL {
+        for event in ProvisionEvent::ALL {
             let what = Happening::Transition(event);
             assert_eq!(Happening::from_number(what.number()), Some(what));
         }

@@ -8,7 +8,7 @@ use crate::interface::Steps;
 use crate::interface::{PowerState, StoredConfigDrive};
 use crate::node::flags::Flags;
 use core::net::Ipv4Addr;
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::{BootId, BootMode, Mac, NodeId, Progress};
 use farrier_protocol::server::Session;
 use farrier_protocol::ticket::Ticket;
@@ -223,7 +223,7 @@ pub struct Node {
     /// SMBIOS UUID, from DHCP option 97 or the agent; zero for none.
     pub system_uuid: [u8; 16],
     /// Its provision state.
-    pub state: State,
+    pub state: ProvisionState,
     /// Since when.
     pub since: Instant,
     /// Why it is in that state, or what it waits for.
@@ -289,7 +289,7 @@ impl Node {
             name: String::new(),
             macs: Vec::new(),
             system_uuid: [0; 16],
-            state: State::Enroll,
+            state: ProvisionState::Enroll,
             since: now,
             reason: Reason::Enrolled,
             deadline: None,
@@ -321,7 +321,7 @@ impl Node {
         self.macs.clear();
         self.system_uuid = [0; 16];
         self.serial = 0;
-        self.state = State::Enroll;
+        self.state = ProvisionState::Enroll;
         self.deadline = None;
         self.last_error.clear();
         self.boot = Boot::none();

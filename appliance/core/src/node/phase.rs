@@ -3,7 +3,7 @@
 
 use super::{InstanceInfo, Node};
 use crate::node::flags::Flags;
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 
 /// What an agent has to do in a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,14 +15,16 @@ pub enum AgentPhase {
 }
 
 /// What an agent has to do in a state; `None` where it has nothing to do.
-pub const fn agent_phase(state: State) -> Option<AgentPhase> {
+pub const fn agent_phase(state: ProvisionState) -> Option<AgentPhase> {
     match state {
-        State::Inspecting | State::Cleaning | State::Deploying | State::Servicing => {
-            Some(AgentPhase::Working)
-        }
-        State::InspectWait | State::CleanWait | State::WaitCallBack | State::ServiceWait => {
-            Some(AgentPhase::Waiting)
-        }
+        ProvisionState::Inspecting
+        | ProvisionState::Cleaning
+        | ProvisionState::Deploying
+        | ProvisionState::Servicing => Some(AgentPhase::Working),
+        ProvisionState::InspectWait
+        | ProvisionState::CleanWait
+        | ProvisionState::WaitCallBack
+        | ProvisionState::ServiceWait => Some(AgentPhase::Waiting),
         _ => None,
     }
 }
@@ -31,7 +33,11 @@ pub const fn agent_phase(state: State) -> Option<AgentPhase> {
 /// is.
 pub fn changes_in_use(node: &Node, info: &InstanceInfo) -> bool {
     let in_use = node.state.is_busy()
-        || deployed(node.state) && !matches!(node.state, State::DeployFailed | State::Error);
+        || deployed(node.state)
+            && !matches!(
+                node.state,
+                ProvisionState::DeployFailed | ProvisionState::Error
+            );
     let other = info.instance_uuid != node.instance.instance_uuid;
     in_use && (other || info.image_source != node.instance.image_source)
         || other && node.flags.contains(Flags::ALLOCATED)
@@ -39,11 +45,18 @@ pub fn changes_in_use(node: &Node, info: &InstanceInfo) -> bool {
 
 /// Whether a tenant's system is on the machine's disk, or is on its way
 /// there, or its leftovers were not erased yet.
-pub const fn deployed(state: State) -> bool {
-    matches!(state.target(), Some(State::Active | State::Rescue))
-        && !matches!(state, State::Adopting | State::AdoptFailed)
-        || matches!(
-            state,
-            State::Active | State::Rescue | State::Deleting | State::Error
-        )
+pub const fn deployed(state: ProvisionState) -> bool {
+    matches!(
+        state.target(),
+        Some(ProvisionState::Active | ProvisionState::Rescue)
+    ) && !matches!(
+        state,
+        ProvisionState::Adopting | ProvisionState::AdoptFailed
+    ) || matches!(
+        state,
+        ProvisionState::Active
+            | ProvisionState::Rescue
+            | ProvisionState::Deleting
+            | ProvisionState::Error
+    )
 }

@@ -9,7 +9,7 @@ use crate::interface::{Network, Requirements};
 use crate::ipam::Entry;
 use crate::node::Reason;
 use core::net::Ipv4Addr;
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::{BootId, Mac, NodeId};
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ pub enum Record<'a> {
     State {
         /// The node.
         node: NodeId,
-        /// The state's number in `farrier_lifecycle::State`.
+        /// The state's number in `farrier_lifecycle::ProvisionState`.
         state: u8,
         /// The number of [`crate::node::Reason`].
         reason: u8,
@@ -358,7 +358,7 @@ impl Record<'_> {
             | Record::Text { text, .. }
             | Record::Error { text, .. } => text.is_empty(),
             Record::State { state, reason, .. } => {
-                state == State::Enroll as u8 && reason == Reason::Enrolled as u8
+                state == ProvisionState::Enroll as u8 && reason == Reason::Enrolled as u8
             }
             Record::Flags { flags, .. } => flags == 0,
             Record::Steps { steps, .. } => steps == 0,

@@ -16,7 +16,7 @@ pub use crate::node::power::{
 };
 use crate::node::{AGENT_SILENT_MILLIS, Node, PowerRequest};
 use crate::rack::{Rack, count, edit};
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::NodeId;
 
 /// What a machine's power should be.
@@ -66,13 +66,13 @@ fn desired_power(node: &Node, now: Instant) -> DesiredPower {
     if node.is_vacant() || node.flags.contains(Flags::RECORDS_LOST) {
         return DesiredPower::Any;
     }
-    if cfg!(farrier_bug = "power-forced") && node.state == State::Active {
+    if cfg!(farrier_bug = "power-forced") && node.state == ProvisionState::Active {
         return DesiredPower::Started(node.since);
     }
     let waits = agent_phase(node.state).is_some()
         && !node.boot.imaged
         && agent_expected_until(node).is_none_or(|until| now >= until);
-    if waits || node.state == State::Unrescuing {
+    if waits || node.state == ProvisionState::Unrescuing {
         return DesiredPower::Started(node.since);
     }
     match node.power_request {
@@ -113,18 +113,21 @@ fn rechecked_at(node: &Node, now: Instant) -> Option<Instant> {
 
 pub(crate) fn boot_device(node: &Node) -> BootDevice {
     match node.state {
-        State::Active if cfg!(farrier_bug = "boots-again") => BootDevice::Network,
+        ProvisionState::Active if cfg!(farrier_bug = "boots-again") => BootDevice::Network,
         // The tenant's machine. Nothing that it asks for may bring the
         // installer back.
-        State::Active
-        | State::Adopting
-        | State::AdoptFailed
-        | State::Rescue
-        | State::Unrescuing
-        | State::UnrescueFailed => BootDevice::Disk,
+        ProvisionState::Active
+        | ProvisionState::Adopting
+        | ProvisionState::AdoptFailed
+        | ProvisionState::Rescue
+        | ProvisionState::Unrescuing
+        | ProvisionState::UnrescueFailed => BootDevice::Disk,
         // All is done and proven: this is the restart into the instance, also
         // when the agent's final report was lost.
-        State::Deploying | State::WaitCallBack | State::Servicing | State::ServiceWait
+        ProvisionState::Deploying
+        | ProvisionState::WaitCallBack
+        | ProvisionState::Servicing
+        | ProvisionState::ServiceWait
             if node.boot.imaged =>
         {
             BootDevice::Disk

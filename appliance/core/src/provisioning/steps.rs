@@ -11,7 +11,7 @@ use crate::node::Reason;
 use crate::node::flags::Flags;
 use crate::node::{Job, Node};
 use crate::rack::{Rack, edit};
-use farrier_lifecycle::{Event, State};
+use farrier_lifecycle::{ProvisionEvent, ProvisionState};
 
 pub use crate::interface::{MAX_STEPS, Step, Steps, WRITE_PRIORITY};
 
@@ -31,14 +31,16 @@ impl Node {
     /// state implies where no steps were chosen.
     pub fn step(&self) -> Option<Step> {
         self.steps.first().or(match self.state {
-            State::Inspecting | State::InspectWait => Some(Step::Inspect),
-            State::Cleaning | State::CleanWait
+            ProvisionState::Inspecting | ProvisionState::InspectWait => Some(Step::Inspect),
+            ProvisionState::Cleaning | ProvisionState::CleanWait
                 if !self.flags.contains(Flags::MANUAL_CLEAN)
                     && !self.flags.contains(Flags::ERASED) =>
             {
                 Some(Step::Erase)
             }
-            State::Deploying | State::WaitCallBack if self.written.is_none() => Some(Step::Write),
+            ProvisionState::Deploying | ProvisionState::WaitCallBack if self.written.is_none() => {
+                Some(Step::Write)
+            }
             _ => None,
         })
     }
@@ -70,27 +72,36 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         match (node.step(), node.state) {
-            (Some(Step::Hold), State::Cleaning | State::Deploying | State::Servicing) => {
+            (
+                Some(Step::Hold),
+                ProvisionState::Cleaning | ProvisionState::Deploying | ProvisionState::Servicing,
+            ) => {
                 let rest = node.steps.rest();
                 self.set_steps(index, rest);
-                self.event(now, index, Event::Hold, Reason::Held, out);
+                self.event(now, index, ProvisionEvent::Hold, Reason::Held, out);
             }
             (Some(_), _) => {}
-            (None, State::Cleaning) if node.flags.contains(Flags::MANUAL_CLEAN) => {
-                self.event(now, index, Event::Manage, Reason::CleanStepsDone, out);
+            (None, ProvisionState::Cleaning) if node.flags.contains(Flags::MANUAL_CLEAN) => {
+                self.event(
+                    now,
+                    index,
+                    ProvisionEvent::Manage,
+                    Reason::CleanStepsDone,
+                    out,
+                );
             }
-            (None, State::Cleaning) if node.flags.contains(Flags::RETIRED) => {
+            (None, ProvisionState::Cleaning) if node.flags.contains(Flags::RETIRED) => {
                 let reason = Reason::CleanRetired;
-                self.event(now, index, Event::Manage, reason, out);
+                self.event(now, index, ProvisionEvent::Manage, reason, out);
             }
-            (None, State::Cleaning) => {
-                self.event(now, index, Event::Done, Reason::Erased, out);
+            (None, ProvisionState::Cleaning) => {
+                self.event(now, index, ProvisionEvent::Done, Reason::Erased, out);
             }
-            (None, State::Deploying) => {
+            (None, ProvisionState::Deploying) => {
                 node.boot.imaged = true;
                 node.reason = Reason::ImageWritten;
             }
-            (None, State::Servicing) => {
+            (None, ProvisionState::Servicing) => {
                 node.boot.imaged = true;
                 node.reason = Reason::ServiceStepsDone;
             }
@@ -160,19 +171,19 @@ mod tests {
             peak_rss_kib: 1,
         };
         let none = Flags::empty();
-        for state in [State::Inspecting, State::InspectWait] {
+        for state in [ProvisionState::Inspecting, ProvisionState::InspectWait] {
             assert_eq!(due(state, none, None), Some(Step::Inspect));
         }
-        for state in [State::Cleaning, State::CleanWait] {
+        for state in [ProvisionState::Cleaning, ProvisionState::CleanWait] {
             assert_eq!(due(state, none, None), Some(Step::Erase));
             assert_eq!(due(state, Flags::ERASED, None), None);
             assert_eq!(due(state, Flags::MANUAL_CLEAN, None), None);
         }
-        for state in [State::Deploying, State::WaitCallBack] {
+        for state in [ProvisionState::Deploying, ProvisionState::WaitCallBack] {
             assert_eq!(due(state, none, None), Some(Step::Write));
             assert_eq!(due(state, none, Some(written)), None);
         }
-        assert_eq!(due(State::Available, none, None), None);
+        assert_eq!(due(ProvisionState::Available, none, None), None);
         node.steps = Steps::NONE.with(Step::Reboot).unwrap();
         assert_eq!(node.step(), Some(Step::Reboot));
     }

@@ -15,7 +15,7 @@ use crate::persist::record::Record;
 use crate::power::network_is_confirmed;
 use crate::provisioning::steps::{Step, Steps};
 use crate::rack::{Rack, edit};
-use farrier_lifecycle::{Event, State, Verb};
+use farrier_lifecycle::{ProvisionEvent, ProvisionState, Verb};
 use farrier_protocol::message::DiskId;
 
 /// Room that a deployment needs beside the image: config drive, alignment,
@@ -39,9 +39,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if present.is_some() && config_drive.is_some_and(|new| new.place != free) {
             return Err(CommandError::DrivePlaceTaken);
         }
-        if matches!(event, Event::Deploy | Event::Rebuild) {
+        if matches!(event, ProvisionEvent::Deploy | ProvisionEvent::Rebuild) {
             node.written = None;
-            if config_drive.is_some() || event == Event::Deploy {
+            if config_drive.is_some() || event == ProvisionEvent::Deploy {
                 node.config_drive = config_drive;
             }
         }
@@ -49,8 +49,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.attempts = 0;
         node.boot.order = None;
         // Behind a hold the work goes on with the steps that it has.
-        if event != Event::Unhold {
-            let manual = event == Event::Clean;
+        if event != ProvisionEvent::Unhold {
+            let manual = event == ProvisionEvent::Clean;
             self.set_flags(index, Flags::MANUAL_CLEAN, manual);
             self.set_steps(index, steps);
         }
@@ -60,7 +60,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     /// Whether the operator may ask for this now: the event that follows.
-    fn check_verb(&self, index: usize, verb: Verb, steps: Steps) -> Result<Event, CommandError> {
+    fn check_verb(
+        &self,
+        index: usize,
+        verb: Verb,
+        steps: Steps,
+    ) -> Result<ProvisionEvent, CommandError> {
         let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
         let state = node.state;
         if state.is_busy() {
@@ -71,38 +76,50 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             .ok_or(CommandError::Verb { state, verb })?;
         let flags = node.flags;
         match event {
-            Event::Delete | Event::Rebuild if flags.contains(Flags::PROTECTED) => {
+            ProvisionEvent::Delete | ProvisionEvent::Rebuild
+                if flags.contains(Flags::PROTECTED) =>
+            {
                 return Err(CommandError::Protected);
             }
-            Event::Deploy | Event::Rebuild | Event::Unrescue | Event::Service
+            ProvisionEvent::Deploy
+            | ProvisionEvent::Rebuild
+            | ProvisionEvent::Unrescue
+            | ProvisionEvent::Service
                 if flags.contains(Flags::MAINTENANCE) =>
             {
                 return Err(CommandError::Maintenance);
             }
             // An operator must know first that no tenant's system is on it.
-            Event::Provide | Event::Clean | Event::Delete | Event::Unhold
+            ProvisionEvent::Provide
+            | ProvisionEvent::Clean
+            | ProvisionEvent::Delete
+            | ProvisionEvent::Unhold
                 if flags.contains(Flags::RECORDS_LOST) =>
             {
                 return Err(CommandError::Maintenance);
             }
-            Event::Deploy | Event::Provide if flags.contains(Flags::RETIRED) => {
+            ProvisionEvent::Deploy | ProvisionEvent::Provide if flags.contains(Flags::RETIRED) => {
                 return Err(CommandError::Retired);
             }
             // The agent has no rescue system to start.
-            Event::Rescue => return Err(CommandError::NotSupported),
-            Event::Clean | Event::Service if steps.is_empty() => return Err(CommandError::NoSteps),
+            ProvisionEvent::Rescue => return Err(CommandError::NotSupported),
+            ProvisionEvent::Clean | ProvisionEvent::Service if steps.is_empty() => {
+                return Err(CommandError::NoSteps);
+            }
             _ => {}
         }
         let fits = |step: Step| match event {
-            Event::Clean => step != Step::Write,
-            Event::Service => !matches!(step, Step::Write | Step::Erase),
-            Event::Deploy | Event::Rebuild => !matches!(step, Step::Erase | Step::Inspect),
+            ProvisionEvent::Clean => step != Step::Write,
+            ProvisionEvent::Service => !matches!(step, Step::Write | Step::Erase),
+            ProvisionEvent::Deploy | ProvisionEvent::Rebuild => {
+                !matches!(step, Step::Erase | Step::Inspect)
+            }
             _ => false,
         };
         if !steps.iter().all(fits) {
             return Err(CommandError::BadStep);
         }
-        if matches!(event, Event::Deploy | Event::Rebuild) {
+        if matches!(event, ProvisionEvent::Deploy | ProvisionEvent::Rebuild) {
             if !steps.is_empty() && steps.iter().filter(|s| *s == Step::Write).count() != 1 {
                 return Err(CommandError::BadStep);
             }
@@ -120,32 +137,38 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         match node.state {
             // Without a BMC there is nothing to verify a node's credentials
             // against.
-            State::Verifying => {
+            ProvisionState::Verifying => {
                 let reason = if node.flags.contains(Flags::BY_HAND) && node.address.is_unspecified()
                 {
                     Reason::EnrolledUnseen
                 } else {
                     Reason::Seen
                 };
-                self.event(now, index, Event::Done, reason, out);
+                self.event(now, index, ProvisionEvent::Done, reason, out);
             }
-            State::Deleting => {
+            ProvisionState::Deleting => {
                 let reason = Reason::Released;
-                self.event(now, index, Event::Clean, reason, out);
+                self.event(now, index, ProvisionEvent::Clean, reason, out);
                 self.advance(now, index, out);
             }
             // No boot, no write: the tenant's system is left as it is.
-            State::Adopting if live => {
+            ProvisionState::Adopting if live => {
                 node.last_error = cut("the deploy agent runs on the machine, no tenant's system");
-                self.event(now, index, Event::Fail, Reason::NothingToAdopt, out);
+                self.event(
+                    now,
+                    index,
+                    ProvisionEvent::Fail,
+                    Reason::NothingToAdopt,
+                    out,
+                );
             }
-            State::Adopting => {
+            ProvisionState::Adopting => {
                 node.boot.session = None;
                 node.boot.ticket = None;
                 let reason = Reason::Adopted;
-                self.event(now, index, Event::Done, reason, out);
+                self.event(now, index, ProvisionEvent::Done, reason, out);
             }
-            State::Unrescuing => {
+            ProvisionState::Unrescuing => {
                 node.boot.session = None;
                 node.boot.ticket = None;
                 node.reason = Reason::RestartForDisk;
@@ -170,7 +193,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Reason::RestartForNetwork
         };
         if at_work {
-            self.event(now, index, Event::Wait, reason, out);
+            self.event(now, index, ProvisionEvent::Wait, reason, out);
         } else if let Some(node) = edit!(self, index) {
             node.reason = reason;
         }
@@ -182,7 +205,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         &mut self,
         now: Instant,
         index: usize,
-        event: Event,
+        event: ProvisionEvent,
         reason: Reason,
         out: &mut Effects,
     ) -> bool {
@@ -211,32 +234,32 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         &mut self,
         now: Instant,
         index: usize,
-        from: State,
-        state: State,
+        from: ProvisionState,
+        state: ProvisionState,
         out: &mut Effects,
     ) {
         let Some(node) = edit!(self, index) else {
             return;
         };
         match state {
-            State::Cleaning if from != State::CleanWait => {
+            ProvisionState::Cleaning if from != ProvisionState::CleanWait => {
                 node.flags.set(Flags::ERASED, false);
                 node.config_drive = None;
             }
-            State::Available => {
+            ProvisionState::Available => {
                 node.attempts = 0;
                 // The tenant is gone: forget the key of its secrets.
                 node.config_drive = None;
                 self.clear_clean_fault(index);
             }
-            State::Active | State::Manageable => {
+            ProvisionState::Active | ProvisionState::Manageable => {
                 node.attempts = 0;
-                if from == State::Cleaning && node.flags.contains(Flags::ERASED) {
+                if from == ProvisionState::Cleaning && node.flags.contains(Flags::ERASED) {
                     self.clear_clean_fault(index);
                 }
             }
-            State::CleanFailed => self.clean_failed(index),
-            State::Deleting => {
+            ProvisionState::CleanFailed => self.clean_failed(index),
+            ProvisionState::Deleting => {
                 node.config_drive = None;
                 node.written = None;
                 self.end_instance(index);
@@ -292,12 +315,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         }
         node.boot.imaged = false;
-        if matches!(node.state, State::WaitCallBack | State::ServiceWait) {
-            self.event(now, index, Event::Resume, reason, out);
+        if matches!(
+            node.state,
+            ProvisionState::WaitCallBack | ProvisionState::ServiceWait
+        ) {
+            self.event(now, index, ProvisionEvent::Resume, reason, out);
         }
         let state = self.nodes.get(index).map(|node| node.state);
-        if let Some(State::Deploying | State::Servicing | State::Unrescuing) = state {
-            self.event(now, index, Event::Done, reason, out);
+        if let Some(
+            ProvisionState::Deploying | ProvisionState::Servicing | ProvisionState::Unrescuing,
+        ) = state
+        {
+            self.event(now, index, ProvisionEvent::Done, reason, out);
         }
     }
 
@@ -307,8 +336,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if let Some(node) = edit!(self, index) {
             node.boot.order = None;
             node.boot.imaged = false;
-            if node.state.next(Event::Fail).is_some() {
-                self.event(now, index, Event::Fail, reason, out);
+            if node.state.next(ProvisionEvent::Fail).is_some() {
+                self.event(now, index, ProvisionEvent::Fail, reason, out);
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::persist::record::Record;
 use crate::rack::{DiskSlot, Rack};
 use crate::strings::{Kind, RACK};
 use farrier_asset_store::DrivePlace;
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::{BootMode, ConfigDriveFormat, DiskId, Mac, NodeId};
 use farrier_protocol::server::Session;
 use farrier_protocol::ticket::Ticket;
@@ -112,7 +112,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             } => {
                 if let Some(index) = self.find(node)
                     && let Some(what) = Happening::from_number(what)
-                    && let Some((from, to)) = State::from_number(from).zip(State::from_number(to))
+                    && let Some((from, to)) =
+                        ProvisionState::from_number(from).zip(ProvisionState::from_number(to))
                 {
                     let entry = HistoryEntry {
                         sequence,
@@ -210,7 +211,7 @@ fn apply_part(node: &mut Node, record: &Record<'_>) {
     match *record {
         Record::Name { name, .. } => node.name = cut(name),
         Record::State { state, reason, .. } => {
-            if let Some(state) = State::from_number(state)
+            if let Some(state) = ProvisionState::from_number(state)
                 && let Some(reason) = Reason::from_number(reason)
             {
                 node.state = state;

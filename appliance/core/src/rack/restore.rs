@@ -15,7 +15,7 @@ use crate::node::power::{GRACE_MILLIS, jitter};
 use crate::node::{AgentPhase, agent_phase};
 use crate::persist::record::Record;
 use crate::rack::Rack;
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Takes up a record of before the restart. To be called after
@@ -73,7 +73,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     node.deadline = Some(now.plus_millis(AGENT_SILENT_MILLIS));
                 }
                 (_, Some(AgentPhase::Working))
-                | (State::Verifying | State::Deleting | State::Adopting | State::Rescuing, _) => {
+                | (
+                    ProvisionState::Verifying
+                    | ProvisionState::Deleting
+                    | ProvisionState::Adopting
+                    | ProvisionState::Rescuing,
+                    _,
+                ) => {
                     node.deadline = Some(now);
                 }
                 _ => {}
@@ -114,8 +120,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             // Disks are named from what was seen after this.
             node.boot.inspected = false;
             match node.state {
-                State::Available => {
-                    node.state = State::Manageable;
+                ProvisionState::Available => {
+                    node.state = ProvisionState::Manageable;
                     node.reason = Reason::RecordsLostOffered;
                 }
                 // It fails with the next tick; its agent is not listened to.

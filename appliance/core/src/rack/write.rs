@@ -15,7 +15,7 @@ use crate::node::{Happening, HistoryEntry, MAX_MACS, Node};
 use crate::persist::record::{MAX_RECORD, Record};
 use crate::persist::{Before, Fingerprint, Fingerprints, Touched};
 use crate::rack::Rack;
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::NodeId;
 
 /// To be raised where a place of a snapshot comes to mean something else.
@@ -206,7 +206,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         now: Instant,
         index: usize,
         what: Happening,
-        from: State,
+        from: ProvisionState,
         out: &mut Effects,
     ) {
         let Some(node) = self.nodes.get(index) else {

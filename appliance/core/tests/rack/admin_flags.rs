@@ -8,7 +8,7 @@ use farrier_core::interface::NodePatch;
 use farrier_core::node::flags::{AdminFlag, Flags};
 use farrier_core::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, MAX_DRIVER_INFO};
 use farrier_core::strings::{KeyValues, TEXT_MAX};
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 
 fn has(lab: &Lab, flags: Flags) -> bool {
     lab.node(0).flags.contains(flags)
@@ -22,7 +22,7 @@ fn clean_failed() -> (Lab, Agent) {
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::CleanFailed);
+    assert_eq!(lab.state(0), ProvisionState::CleanFailed);
     assert!(has(&lab, Flags::MAINTENANCE.union(Flags::CLEAN_FAULT)));
     agent.driver.handler_mut().behaviour = Behaviour::Honest;
     lab.verb(0, Verb::Manage).unwrap();
@@ -35,11 +35,11 @@ fn a_clean_fault_ends_with_a_cleaning_that_succeeds() {
     let (mut lab, mut agent) = clean_failed();
     lab.verb(0, Verb::Inspect).unwrap();
     lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::Manageable);
+    assert_eq!(lab.state(0), ProvisionState::Manageable);
     assert!(has(&lab, both), "looking is not cleaning");
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::Available);
+    assert_eq!(lab.state(0), ProvisionState::Available);
     assert!(!has(&lab, Flags::MAINTENANCE) && !has(&lab, Flags::CLEAN_FAULT));
 }
 
@@ -58,11 +58,11 @@ fn a_clean_fault_ends_with_steps_that_erase_and_with_no_others() {
         let node = id(&lab, 0);
         assert_eq!(put(&mut lab, &node, &body).status, 202);
         lab.run(&mut agent, 20);
-        if lab.state(0) == State::CleanWait {
+        if lab.state(0) == ProvisionState::CleanWait {
             let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
             lab.run(&mut agent, 20);
         }
-        assert_eq!(lab.state(0), State::Manageable);
+        assert_eq!(lab.state(0), ProvisionState::Manageable);
         for flag in [Flags::MAINTENANCE, Flags::CLEAN_FAULT] {
             assert_eq!(has(&lab, flag), !ends, "{steps}");
         }
@@ -132,12 +132,15 @@ fn work_that_has_ended_well_may_restart_as_often_again() {
         lab.run(&mut agent, 20);
         assert_eq!(lab.node(0).attempts, 0, "{verb}");
     }
-    assert_eq!(lab.state(0), State::Available);
+    assert_eq!(lab.state(0), ProvisionState::Available);
     lab.set_image(0, "debian12").unwrap();
     lab.verb(0, Verb::Active).unwrap();
     let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 20);
-    assert_eq!((lab.state(0), lab.node(0).attempts), (State::Active, 0));
+    assert_eq!(
+        (lab.state(0), lab.node(0).attempts),
+        (ProvisionState::Active, 0)
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::api_rig::*;
 use crate::common::*;
 use farrier_core::node::HardwareFeatures;
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 use serde_json::{Value, json};
 
 /// Three machines that are available: small, large, large with InfiniBand.
@@ -25,7 +25,7 @@ fn three() -> Lab {
         lab.verb(index, Verb::Manage).unwrap();
         lab.verb(index, Verb::Provide).unwrap();
         lab.run(&mut agent, 20);
-        assert_eq!(lab.state(index), State::Available);
+        assert_eq!(lab.state(index), ProvisionState::Available);
         let node = id(&lab, index);
         let class = r#"[{"op":"add","path":"/resource_class","value":"metal"}]"#;
         let reply = call(&mut lab, "PATCH", &format!("/v1/nodes/{node}"), class);
@@ -207,11 +207,16 @@ fn releasing_ends_the_allocation_and_cleans() {
     let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.verb(0, Verb::Active).unwrap();
     lab.run(&mut agent, 30);
-    assert_eq!(lab.state(0), State::Active, "{}", lab.node(0).last_error);
+    assert_eq!(
+        lab.state(0),
+        ProvisionState::Active,
+        "{}",
+        lab.node(0).last_error
+    );
     let reply = call(&mut lab, "DELETE", "/v1/allocations/a", "");
     assert_eq!(reply.status, 400, "it is in use");
     lab.verb(0, Verb::Deleted).unwrap();
-    assert_eq!(lab.state(0), State::CleanWait);
+    assert_eq!(lab.state(0), ProvisionState::CleanWait);
     assert_eq!(get(&mut lab, "/v1/allocations"), json!({"allocations": []}));
     assert_eq!(lab.node(0).instance.instance_uuid, None);
 }

@@ -6,7 +6,7 @@ use crate::common::*;
 use farrier_core::Command;
 use farrier_core::interface::{NewNode, NodePatch, PowerState};
 use farrier_core::node::MAX_MACS;
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::message::NodeId;
 
 /// A machine that runs a system is taken over by the address on its label,
@@ -34,8 +34,8 @@ fn under_another_name(shape: impl Fn(&mut Lab)) -> (Lab, usize) {
 #[test]
 fn the_disks_of_a_machine_that_was_adopted_are_not_erased_under_another_name() {
     let (lab, other) = under_another_name(|_| {});
-    assert_eq!(lab.state(0), State::Active);
-    assert_eq!(lab.state(other), State::CleanFailed);
+    assert_eq!(lab.state(0), ProvisionState::Active);
+    assert_eq!(lab.state(other), ProvisionState::CleanFailed);
     let error = lab.node(other).last_error.as_str();
     assert!(error.contains("another node in use"), "{error}");
     assert_eq!(lab.rack().counters().identity_conflicts, 1);
@@ -53,8 +53,8 @@ fn an_address_that_many_machines_have_makes_them_not_one() {
         assert_eq!(lab.node(0).system_uuid, [8; 16]);
     };
     let (lab, other) = under_another_name(boots);
-    assert_eq!(lab.state(0), State::Active);
-    assert_eq!(lab.state(other), State::Available);
+    assert_eq!(lab.state(0), ProvisionState::Active);
+    assert_eq!(lab.state(other), ProvisionState::Available);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_tenants_machine_goes_back_to_its_own_disk() {
     let mut agent = comes_by(&mut lab, 2);
     assert_eq!(known(&lab), 1);
     assert_eq!(lab.node(0).macs, [mac_of(1), mac_of(2)]);
-    assert_eq!(lab.state(0), State::Active);
+    assert_eq!(lab.state(0), ProvisionState::Active);
     assert_eq!(lab.node(0).power, PowerState::On);
     // Its agent has nobody to talk to and gives up, as on any lost session.
     lab.run(&mut agent, 120);
@@ -123,12 +123,17 @@ fn work_that_waits_for_the_machine_gets_it() {
     lab.pass(100);
     lab.set_image(0, "debian12").unwrap();
     lab.verb(0, Verb::Active).unwrap();
-    assert_eq!(lab.state(0), State::WaitCallBack);
+    assert_eq!(lab.state(0), ProvisionState::WaitCallBack);
     comes_by(&mut lab, 2);
     assert_eq!(known(&lab), 1);
     let mut agent = comes_by(&mut lab, 2);
     lab.run(&mut agent, 30);
-    assert_eq!(lab.state(0), State::Active, "{}", lab.node(0).last_error);
+    assert_eq!(
+        lab.state(0),
+        ProvisionState::Active,
+        "{}",
+        lab.node(0).last_error
+    );
 }
 
 #[test]

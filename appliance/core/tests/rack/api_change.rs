@@ -3,7 +3,7 @@
 
 use crate::api_rig::*;
 use farrier_api::REPLY_BUFFER;
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::ConfigDriveFormat;
 use serde_json::{Value, json};
 
@@ -58,7 +58,7 @@ fn verbs() {
         let reply = put(&mut lab, "rack-1", body);
         assert_eq!(reply.status, 400, "{body}");
         assert!(reply.fault().contains(part), "{body}: {}", reply.fault());
-        assert_eq!(lab.state(0), State::Manageable);
+        assert_eq!(lab.state(0), ProvisionState::Manageable);
     }
     let reply = put(
         &mut lab,
@@ -67,7 +67,7 @@ fn verbs() {
             "disable_ramdisk": false, "deploy_steps": [], "runbook": null, "target": "clean"}"#,
     );
     assert_eq!((reply.status, reply.body), (202, Value::Null));
-    assert_eq!(lab.state(0), State::Cleaning);
+    assert_eq!(lab.state(0), ProvisionState::Cleaning);
     let node = get(&mut lab, "/v1/nodes/rack-1");
     assert_eq!(node["clean_step"]["step"], "erase_devices");
     assert_eq!(node["reservation"], "farrier");
@@ -82,7 +82,7 @@ fn verbs() {
     assert!(reply.fault().ends_with(none), "{}", reply.fault());
     lab.pass(100);
     put(&mut lab, "rack-1", r#"{"target": "abort"}"#);
-    assert_eq!(lab.state(0), State::CleanFailed);
+    assert_eq!(lab.state(0), ProvisionState::CleanFailed);
     let node = get(&mut lab, "/v1/nodes/rack-1");
     assert_eq!(node["fault"], "clean failure");
     assert_eq!(node["maintenance"], true);
@@ -90,7 +90,7 @@ fn verbs() {
     lab.pass(100);
     let reply = put(&mut lab, "rack-1", r#"{"target": "provide"}"#);
     assert_eq!((reply.status, reply.body), (202, Value::Null));
-    assert_eq!(lab.state(0), State::CleanWait);
+    assert_eq!(lab.state(0), ProvisionState::CleanWait);
     let reply = put(&mut lab, "rack-1", r#"{"target": "provide"}"#);
     assert!(reply.fault().ends_with("Possible: abort."));
 }
@@ -164,7 +164,7 @@ fn config_drives_that_are_refused() {
         assert_eq!(reply.status, status);
         assert!(reply.fault().contains(part), "{}", reply.fault());
         assert!(reply.keep_alive);
-        assert_eq!(lab.state(0), State::Available);
+        assert_eq!(lab.state(0), ProvisionState::Available);
     }
     // A body that is too long at once is not read.
     let reply = put(&mut lab, "rack-1", &" ".repeat(70_000));
@@ -406,7 +406,7 @@ fn an_image_in_use_stays() {
     let mut lab = available();
     lab.set_image(0, "debian12").unwrap();
     put(&mut lab, "rack-1", r#"{"target":"active"}"#);
-    assert_eq!(lab.state(0), State::WaitCallBack);
+    assert_eq!(lab.state(0), ProvisionState::WaitCallBack);
     let body = json!([
         {"op": "add", "path": "/name", "value": "other"},
         {"op": "add", "path": "/instance_info/image_source", "value": "beos"},

@@ -9,7 +9,7 @@ use crate::api_rig::Rig;
 use crate::common::*;
 use farrier_api::REPLY_BUFFER;
 use farrier_http::Head;
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::ConfigDriveFormat;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -88,8 +88,8 @@ impl Drop for Server {
 /// as the API does, others as the heading of the table.
 fn cell<'a>(row: &'a Value, name: &str) -> &'a Value {
     let headings = [
-        ("provision_state", "Provisioning State"),
-        ("power_state", "Power State"),
+        ("provision_state", "Provisioning ProvisionState"),
+        ("power_state", "Power ProvisionState"),
         ("name", "Supported driver(s)"),
     ];
     let same = |key: &str| key.eq_ignore_ascii_case(name) || headings.contains(&(name, key));
@@ -225,7 +225,7 @@ fn the_stock_client_walks_a_node_through_its_life() {
 
     server.run(&["node", "provide", "web-1"]).unwrap();
     work(&server);
-    assert_eq!(server.lab().state(0), State::Available);
+    assert_eq!(server.lab().state(0), ProvisionState::Available);
 
     let image = "image_source=debian12";
     server
@@ -250,11 +250,11 @@ fn the_stock_client_walks_a_node_through_its_life() {
     assert_eq!(node["target_provision_state"], "active");
     assert_eq!(node["instance_info"]["configdrive"], "******");
     work(&server);
-    assert_eq!(server.lab().state(0), State::Active);
+    assert_eq!(server.lab().state(0), ProvisionState::Active);
 
     server.run(&["node", "undeploy", "web-1"]).unwrap();
     work(&server);
-    assert_eq!(server.lab().state(0), State::Available);
+    assert_eq!(server.lab().state(0), ProvisionState::Available);
 
     // A config drive as a file: base64 of a gzip of an image.
     let file = server.home.join("drive");
@@ -335,5 +335,5 @@ fn openstacksdk_works_too() {
     server.lab().dhcp(1, ipxe);
     server.lab().dhcp(2, ipxe);
     server.command("python3", &["-c", SDK]).unwrap();
-    assert_eq!(server.lab().state(0), State::Manageable);
+    assert_eq!(server.lab().state(0), ProvisionState::Manageable);
 }

@@ -3,7 +3,7 @@
 use crate::api_rig::*;
 use crate::common::*;
 use farrier_core::node::flags::AdminFlag;
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 use serde_json::{Value, json};
 
 fn node(lab: &mut Lab) -> Value {
@@ -115,10 +115,10 @@ fn the_step_of_the_work_at_hand_and_until_when() {
 
     let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 5);
-    assert_eq!(lab.state(0), State::DeployHold);
+    assert_eq!(lab.state(0), ProvisionState::DeployHold);
     lab.verb(0, Verb::Unhold).unwrap();
     lab.run(&mut agent, 30);
-    assert_eq!(lab.state(0), State::Active);
+    assert_eq!(lab.state(0), ProvisionState::Active);
     assert_eq!(steps(&mut lab), ["", "", ""]);
     lab.mark(AdminFlag::Protected, true, "").unwrap();
     assert_eq!(node(&mut lab)["protected"], true);
@@ -129,7 +129,7 @@ fn the_step_of_the_work_at_hand_and_until_when() {
     assert_eq!(steps(&mut lab), ["", "", "hold"]);
     let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 5);
-    assert_eq!(lab.state(0), State::ServiceHold);
+    assert_eq!(lab.state(0), ProvisionState::ServiceHold);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::api_rig::*;
 use crate::common::*;
 use farrier_core::Input;
 use farrier_core::interface::PowerState;
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 use serde_json::{Value, json};
 
 fn power(lab: &mut Lab, target: Value) -> Reply {
@@ -72,7 +72,7 @@ fn a_history_shows_who_did_what_when() {
     let mut lab = rack();
     lab.verb(0, Verb::Provide).unwrap();
     lab.pass(2000);
-    assert_eq!(lab.state(0), State::CleanFailed);
+    assert_eq!(lab.state(0), ProvisionState::CleanFailed);
     power(&mut lab, "power off".into());
     let history = get(&mut lab, "/v1/nodes/rack-1/history");
     let entries = history["history"].as_array().unwrap();

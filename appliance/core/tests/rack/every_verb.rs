@@ -9,7 +9,7 @@ use farrier_core::node::{Node, Reason};
 use farrier_core::persist::record::Record;
 use farrier_core::provisioning::steps::{Step, Steps};
 use farrier_core::{Command, Effect, Input};
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::message::NodeId;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -29,27 +29,27 @@ fn table() -> HashMap<(&'static str, &'static str), &'static str> {
 }
 
 /// States in which the appliance is at work, as the API's `reservation`.
-const LOCKED: [State; 9] = [
-    State::Verifying,
-    State::Inspecting,
-    State::Cleaning,
-    State::Deploying,
-    State::Deleting,
-    State::Adopting,
-    State::Rescuing,
-    State::Unrescuing,
-    State::Servicing,
+const LOCKED: [ProvisionState; 9] = [
+    ProvisionState::Verifying,
+    ProvisionState::Inspecting,
+    ProvisionState::Cleaning,
+    ProvisionState::Deploying,
+    ProvisionState::Deleting,
+    ProvisionState::Adopting,
+    ProvisionState::Rescuing,
+    ProvisionState::Unrescuing,
+    ProvisionState::Servicing,
 ];
 
 /// A rack with one node in that state that lacks nothing.
 struct Bench(Lab);
 
 impl Bench {
-    fn new(state: State) -> Self {
+    fn new(state: ProvisionState) -> Self {
         Self::with_flags(state, Flags::empty())
     }
 
-    fn with_flags(state: State, flags: Flags) -> Self {
+    fn with_flags(state: ProvisionState, flags: Flags) -> Self {
         let mut lab = Lab::new();
         for record in [
             Record::Place {
@@ -90,7 +90,7 @@ impl Bench {
     }
 
     /// The states that the node has gone through, from its history.
-    fn went(&self) -> Vec<State> {
+    fn went(&self) -> Vec<ProvisionState> {
         self.0.rack().history(0).map(|entry| entry.to).collect()
     }
 
@@ -142,7 +142,7 @@ fn body_of(verb: Verb) -> String {
 
 /// What the answer must be: the first state that is entered, or the status
 /// of the refusal.
-fn expected(state: State, verb: Verb) -> Result<&'static str, u16> {
+fn expected(state: ProvisionState, verb: Verb) -> Result<&'static str, u16> {
     if LOCKED.contains(&state) {
         return Err(409);
     }
@@ -155,7 +155,7 @@ fn expected(state: State, verb: Verb) -> Result<&'static str, u16> {
 }
 
 /// Every state that was gone through was led to by an event of the data.
-fn is_path(from: State, went: &[State]) {
+fn is_path(from: ProvisionState, went: &[ProvisionState]) {
     let table = table();
     let mut at = from.as_str();
     for next in went {
@@ -170,7 +170,7 @@ fn is_path(from: State, went: &[State]) {
 #[test]
 fn every_verb_in_every_state() {
     let mut allowed = 0;
-    for state in State::ALL {
+    for state in ProvisionState::ALL {
         for verb in Verb::ALL {
             let mut bench = Bench::new(state);
             let answer = bench.verb(verb);
@@ -207,7 +207,7 @@ fn every_verb_in_every_state() {
 
 #[test]
 fn a_protected_node_is_neither_released_nor_rebuilt() {
-    for state in State::ALL {
+    for state in ProvisionState::ALL {
         for verb in Verb::ALL {
             let mut bench = Bench::with_flags(state, Flags::PROTECTED);
             let answer = bench.verb(verb);
@@ -223,7 +223,7 @@ fn a_protected_node_is_neither_released_nor_rebuilt() {
 
 #[test]
 fn admin_flags_and_what_they_forbid() {
-    for state in State::ALL {
+    for state in ProvisionState::ALL {
         let busy = LOCKED.contains(&state);
         let mut bench = Bench::new(state);
         let target = "/v1/nodes/n/maintenance";
@@ -247,11 +247,11 @@ fn admin_flags_and_what_they_forbid() {
             {"op": "add", "path": "/retired_reason", "value": "old"},
         ]);
         let reply = call(&mut bench.0, "PATCH", "/v1/nodes/n", &retire.to_string());
-        let refused = busy || state == State::Available;
+        let refused = busy || state == ProvisionState::Available;
         let wanted = if refused { 409 } else { 200 };
         assert_eq!(reply.status, wanted, "{state}: {}", reply.body);
         assert_eq!(bench.node().flags.contains(Flags::RETIRED), !refused);
-        if state == State::Manageable {
+        if state == ProvisionState::Manageable {
             assert_eq!(bench.verb(Verb::Provide), Err(CommandError::Retired));
         }
 
@@ -259,18 +259,18 @@ fn admin_flags_and_what_they_forbid() {
         let reply = call(&mut bench.0, "PATCH", "/v1/nodes/n", protect);
         let deployed = matches!(
             state,
-            State::Active
-                | State::DeployFailed
-                | State::DeployHold
-                | State::WaitCallBack
-                | State::Rescue
-                | State::RescueWait
-                | State::RescueFailed
-                | State::UnrescueFailed
-                | State::ServiceWait
-                | State::ServiceHold
-                | State::ServiceFailed
-                | State::Error
+            ProvisionState::Active
+                | ProvisionState::DeployFailed
+                | ProvisionState::DeployHold
+                | ProvisionState::WaitCallBack
+                | ProvisionState::Rescue
+                | ProvisionState::RescueWait
+                | ProvisionState::RescueFailed
+                | ProvisionState::UnrescueFailed
+                | ProvisionState::ServiceWait
+                | ProvisionState::ServiceHold
+                | ProvisionState::ServiceFailed
+                | ProvisionState::Error
         );
         let wanted = if deployed { 200 } else { 409 };
         assert_eq!(reply.status, wanted, "{state}: {}", reply.body);
@@ -280,7 +280,7 @@ fn admin_flags_and_what_they_forbid() {
 
 #[test]
 fn every_wait_ends_in_the_failure_that_names_the_hop() {
-    for state in State::ALL {
+    for state in ProvisionState::ALL {
         let Some(deadline) = state.deadline() else {
             continue;
         };
@@ -298,14 +298,14 @@ fn every_wait_ends_in_the_failure_that_names_the_hop() {
         assert!(error.contains(state.as_str()), "{error}");
         let boots = matches!(
             state,
-            State::Inspecting
-                | State::InspectWait
-                | State::Cleaning
-                | State::CleanWait
-                | State::Deploying
-                | State::WaitCallBack
-                | State::Servicing
-                | State::ServiceWait
+            ProvisionState::Inspecting
+                | ProvisionState::InspectWait
+                | ProvisionState::Cleaning
+                | ProvisionState::CleanWait
+                | ProvisionState::Deploying
+                | ProvisionState::WaitCallBack
+                | ProvisionState::Servicing
+                | ProvisionState::ServiceWait
         );
         assert_eq!(error.contains("missing: dhcp discover"), boots, "{error}");
         assert_eq!(bench.0.rack().counters().deadlines, 1);

@@ -7,7 +7,7 @@ use farrier_core::interface::NodePatch;
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::{Command, Instant};
 use farrier_dhcp::wire::MessageType;
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 
 fn bound(lab: &Lab) -> usize {
     lab.rack().lease_usage(Instant::from_millis(lab.now)).1
@@ -40,7 +40,7 @@ fn a_node_that_failed_cleaning_is_deleted_in_maintenance_only() {
         let mut lab = rack();
         lab.verb(0, Verb::Provide).unwrap();
         lab.pass(1900);
-        assert_eq!(lab.state(0), State::CleanFailed);
+        assert_eq!(lab.state(0), ProvisionState::CleanFailed);
         lab.mark(AdminFlag::Maintenance, maintained, "").unwrap();
         assert_eq!(delete(&mut lab).is_ok(), maintained);
     }
@@ -66,7 +66,7 @@ fn a_node_with_an_instance_is_not_deleted() {
 fn nobody_renames_a_node_that_the_appliance_is_at_work_on() {
     let mut lab = rack();
     lab.verb(0, Verb::Provide).unwrap();
-    assert_eq!(lab.state(0), State::Cleaning);
+    assert_eq!(lab.state(0), ProvisionState::Cleaning);
     let (node, name) = (lab.node(0).id, "other");
     let renamed = lab.operator(Command::PatchNode {
         node,

@@ -5,33 +5,33 @@ use crate::common::*;
 use farrier_core::boot::MAX_ATTEMPTS;
 use farrier_core::interface::PowerState;
 use farrier_core::node::{AGENT_SILENT_MILLIS, Hop};
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::message::*;
 
 #[test]
 fn from_the_first_packet_to_the_release() {
     let mut lab = Lab::new();
     let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB, 16 * GIB]));
-    assert_eq!(lab.state(0), State::Enroll);
+    assert_eq!(lab.state(0), ProvisionState::Enroll);
     assert!(lab.node(0).timeline.reached(Hop::Handshake).is_some());
 
     lab.verb(0, Verb::Manage).unwrap();
-    assert_eq!(lab.state(0), State::Manageable);
+    assert_eq!(lab.state(0), ProvisionState::Manageable);
     lab.verb(0, Verb::Inspect).unwrap();
-    assert_eq!(lab.state(0), State::Inspecting);
+    assert_eq!(lab.state(0), ProvisionState::Inspecting);
     lab.run(&mut agent, 5);
-    assert_eq!(lab.state(0), State::Manageable);
+    assert_eq!(lab.state(0), ProvisionState::Manageable);
     assert_eq!(lab.node(0).hardware.local_gib, 16);
     assert!(lab.node(0).hardware.statement_len > 64);
 
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 5);
-    assert_eq!(lab.state(0), State::Available);
+    assert_eq!(lab.state(0), ProvisionState::Available);
 
     lab.set_image(0, "debian12").unwrap();
     lab.verb(0, Verb::Active).unwrap();
     lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::Active);
+    assert_eq!(lab.state(0), ProvisionState::Active);
     assert_eq!(agent.driver.handler().left, Some(FinalReport::Reboot));
     let orders = &agent.driver.handler().orders;
     let deploy = orders.iter().find_map(|o| match &o.task {
@@ -52,14 +52,14 @@ fn from_the_first_packet_to_the_release() {
     );
 
     lab.verb(0, Verb::Deleted).unwrap();
-    assert_eq!(lab.state(0), State::CleanWait);
+    assert_eq!(lab.state(0), ProvisionState::CleanWait);
     assert_eq!(
         lab.node(0).reason,
         farrier_core::node::Reason::RestartForNetwork
     );
     let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB, 16 * GIB]));
     lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::Available);
+    assert_eq!(lab.state(0), ProvisionState::Available);
     assert!(lab.records().len() > 20);
     lab.check_sweeps();
 }
@@ -91,7 +91,7 @@ fn a_missing_certificate_fails_the_cleaning() {
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::CleanFailed);
+    assert_eq!(lab.state(0), ProvisionState::CleanFailed);
     assert!(lab.node(0).last_error.contains("certificate"));
 }
 
@@ -102,7 +102,7 @@ fn a_node_without_disks_fails_with_words() {
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::CleanFailed);
+    assert_eq!(lab.state(0), ProvisionState::CleanFailed);
     assert!(lab.node(0).last_error.contains("no disk"));
 }
 
@@ -111,7 +111,7 @@ fn an_image_larger_than_every_disk_is_refused_before_anything_happens() {
     let (mut lab, _agent) = available_with(&[GIB]);
     lab.set_image(0, "debian12").unwrap();
     assert_eq!(lab.verb(0, Verb::Active), Err("ImageTooLarge".into()));
-    assert_eq!(lab.state(0), State::Available);
+    assert_eq!(lab.state(0), ProvisionState::Available);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_failure_of_the_agent_names_its_number() {
     agent.driver.handler_mut().behaviour = Behaviour::Fails(Reason::BadManifest);
     lab.verb(0, Verb::Active).unwrap();
     lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::DeployFailed);
+    assert_eq!(lab.state(0), ProvisionState::DeployFailed);
     let error = &lab.node(0).last_error;
     assert!(error.contains("reason 4 (BadManifest)"), "{error}");
 }
@@ -151,7 +151,7 @@ fn a_proof_of_another_image_is_not_taken() {
     agent.driver.handler_mut().behaviour = Behaviour::WrongRoot;
     lab.verb(0, Verb::Active).unwrap();
     lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::DeployFailed);
+    assert_eq!(lab.state(0), ProvisionState::DeployFailed);
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn a_second_machine_with_the_ticket_is_refused_and_the_first_goes_on() {
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::Available);
+    assert_eq!(lab.state(0), ProvisionState::Available);
 }
 
 #[test]
@@ -225,20 +225,20 @@ fn a_power_cycle_in_every_piece_of_work_carries_on() {
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 5);
-    assert_eq!(lab.state(0), State::Cleaning);
+    assert_eq!(lab.state(0), ProvisionState::Cleaning);
     let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::Available);
+    assert_eq!(lab.state(0), ProvisionState::Available);
 
     // Deploying.
     lab.set_image(0, "debian12").unwrap();
     agent.driver.handler_mut().behaviour = Behaviour::Hangs;
     lab.verb(0, Verb::Active).unwrap();
     lab.run(&mut agent, 5);
-    assert_eq!(lab.state(0), State::Deploying);
+    assert_eq!(lab.state(0), ProvisionState::Deploying);
     let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::Active);
+    assert_eq!(lab.state(0), ProvisionState::Active);
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn a_machine_that_restarts_for_ever_fails() {
     for _ in 0..7 {
         lab.boot(1);
     }
-    assert_eq!(lab.state(0), State::CleanFailed);
+    assert_eq!(lab.state(0), ProvisionState::CleanFailed);
     assert!(lab.node(0).last_error.contains("restarted"));
 }
 
@@ -259,9 +259,9 @@ fn a_machine_that_restarts_for_ever_fails() {
 fn a_machine_that_never_comes_ends_in_a_failure_that_names_the_hop() {
     let mut lab = active_lab();
     lab.verb(0, Verb::Deleted).unwrap();
-    assert_eq!(lab.state(0), State::CleanWait);
+    assert_eq!(lab.state(0), ProvisionState::CleanWait);
     lab.pass(31 * 60);
-    assert_eq!(lab.state(0), State::CleanFailed);
+    assert_eq!(lab.state(0), ProvisionState::CleanFailed);
     let error = &lab.node(0).last_error;
     assert!(error.contains("clean wait took too long"), "{error}");
     assert!(lab.rack().counters().deadlines > 0);
@@ -274,9 +274,9 @@ fn a_silent_agent_is_waited_for() {
     agent.driver.handler_mut().behaviour = Behaviour::Hangs;
     lab.verb(0, Verb::Active).unwrap();
     lab.run(&mut agent, 3);
-    assert_eq!(lab.state(0), State::Deploying);
+    assert_eq!(lab.state(0), ProvisionState::Deploying);
     lab.pass(100);
-    assert_eq!(lab.state(0), State::WaitCallBack);
+    assert_eq!(lab.state(0), ProvisionState::WaitCallBack);
     assert_eq!(lab.node(0).power, PowerState::On);
 }
 
@@ -288,10 +288,10 @@ fn a_restart_after_the_proof_is_the_instance_even_without_a_farewell() {
     lab.verb(0, Verb::Active).unwrap();
     lab.run(&mut agent, 30);
     assert!(lab.node(0).boot.imaged, "{}", lab.node(0).reason);
-    assert_eq!(lab.state(0), State::Deploying);
+    assert_eq!(lab.state(0), ProvisionState::Deploying);
     let (_, script) = lab.boot(1);
     assert!(!script.contains("kernel"), "{script}");
-    assert_eq!(lab.state(0), State::Active);
+    assert_eq!(lab.state(0), ProvisionState::Active);
 }
 
 #[test]
@@ -321,10 +321,10 @@ fn a_machine_may_restart_so_often_and_not_once_more() {
     lab.verb(0, Verb::Provide).unwrap();
     for attempt in 1..=MAX_ATTEMPTS {
         lab.boot(1);
-        assert_eq!(lab.state(0), State::CleanWait, "start {attempt}");
+        assert_eq!(lab.state(0), ProvisionState::CleanWait, "start {attempt}");
     }
     lab.boot(1);
-    assert_eq!(lab.state(0), State::CleanFailed);
+    assert_eq!(lab.state(0), ProvisionState::CleanFailed);
     assert!(lab.node(0).last_error.contains("restarted"));
 }
 

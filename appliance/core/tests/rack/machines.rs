@@ -3,7 +3,7 @@
 use crate::api_rig::*;
 use crate::common::*;
 use farrier_core::node::Reason;
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::message::Mac;
 use serde_json::{Value, json};
 
@@ -62,7 +62,7 @@ fn the_inventory_joins_nodes_that_are_one_machine() {
     // The second interface's node is gone, the third's is another machine.
     let own = lab.rack().find_by_mac(mac_of(1)).unwrap();
     assert_eq!(macs(&lab, own), [mac_of(1), mac_of(2), mac_of(9)]);
-    assert_eq!(lab.state(own), State::Manageable);
+    assert_eq!(lab.state(own), ProvisionState::Manageable);
     assert!(lab.node(0).is_vacant());
     let list = get(&mut lab, "/v1/nodes");
     assert_eq!(list["nodes"].as_array().unwrap().len(), 2);
@@ -266,7 +266,7 @@ fn a_serial_number_brings_a_machine_to_the_node_that_waits_for_it() {
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Inspect).unwrap();
     lab.run(&mut agent, 5);
-    assert_eq!(lab.state(0), State::Manageable);
+    assert_eq!(lab.state(0), ProvisionState::Manageable);
     assert_eq!(lab.rack().counters().identity_conflicts, 0);
 }
 
@@ -279,7 +279,7 @@ fn a_deployed_node_is_not_deleted() {
     let reply = call(&mut lab, "DELETE", "/v1/nodes/rack-1", "");
     assert_eq!(reply.status, 409);
     lab.run(&mut agent, 30);
-    assert_eq!(lab.state(0), State::Active);
+    assert_eq!(lab.state(0), ProvisionState::Active);
     let reply = call(&mut lab, "DELETE", "/v1/nodes/rack-1", "");
     assert_eq!(reply.status, 409);
     assert!(

@@ -11,7 +11,7 @@ use farrier_core::persist::record::Record;
 use farrier_core::provisioning::steps::{Step, Steps};
 use farrier_core::strings::KeyValues;
 use farrier_core::{Command, Input};
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::message::{NodeId, Reason, Task};
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
@@ -21,7 +21,7 @@ const MACHINES: u8 = 6;
 struct World {
     lab: Lab,
     agents: HashMap<u8, Agent>,
-    states: HashMap<NodeId, State>,
+    states: HashMap<NodeId, ProvisionState>,
     allocations: HashSet<NodeId>,
     made: u8,
 }
@@ -50,7 +50,7 @@ impl World {
         (!node.is_vacant()).then_some(node.id)
     }
 
-    fn state(&self, id: NodeId) -> State {
+    fn state(&self, id: NodeId) -> ProvisionState {
         let index = self.lab.rack().find(id).expect("a node that is there");
         self.lab.state(index)
     }
@@ -67,15 +67,18 @@ impl World {
         for bytes in self.lab.controller.records() {
             match postcard::from_bytes::<Record<'_>>(bytes).unwrap() {
                 Record::State { node, state, .. } => {
-                    let state = State::from_number(state).unwrap();
-                    let before = self.states.insert(node, state).unwrap_or(State::Enroll);
-                    if state == State::Available {
-                        assert_eq!(before, State::Cleaning);
+                    let state = ProvisionState::from_number(state).unwrap();
+                    let before = self
+                        .states
+                        .insert(node, state)
+                        .unwrap_or(ProvisionState::Enroll);
+                    if state == ProvisionState::Available {
+                        assert_eq!(before, ProvisionState::Cleaning);
                         let index = self.lab.rack().find(node).unwrap();
                         assert!(self.lab.node(index).flags.contains(Flags::ERASED));
                     }
-                    if before == State::CleanFailed {
-                        assert_eq!(state, State::Manageable, "nothing else leads out");
+                    if before == ProvisionState::CleanFailed {
+                        assert_eq!(state, ProvisionState::Manageable, "nothing else leads out");
                     }
                 }
                 Record::Deleted { node } => {
@@ -145,7 +148,7 @@ impl World {
     fn cleaned_states(&self) -> HashSet<NodeId> {
         let nodes = self.lab.rack().nodes().iter();
         nodes
-            .filter(|node| node.state == State::Available)
+            .filter(|node| node.state == ProvisionState::Available)
             .map(|node| node.id)
             .collect()
     }
@@ -174,7 +177,7 @@ impl World {
                     assert!(answer.is_err(), "{before} takes no verb");
                 }
                 if verb == Verb::Deleted && answer.is_ok() {
-                    assert_eq!(self.state(node).target(), Some(State::Available));
+                    assert_eq!(self.state(node).target(), Some(ProvisionState::Available));
                 }
             }
             4 | 5 => self.boot(whom % MACHINES, how),
@@ -198,12 +201,12 @@ impl World {
                 if gone {
                     assert!(!was.contains(Flags::PROTECTED) && !was.contains(Flags::ALLOCATED));
                     let may = [
-                        State::Enroll,
-                        State::Manageable,
-                        State::Available,
-                        State::AdoptFailed,
-                        State::InspectFailed,
-                        State::CleanFailed,
+                        ProvisionState::Enroll,
+                        ProvisionState::Manageable,
+                        ProvisionState::Available,
+                        ProvisionState::AdoptFailed,
+                        ProvisionState::InspectFailed,
+                        ProvisionState::CleanFailed,
                     ];
                     assert!(may.contains(&before), "{before}");
                 }

@@ -8,7 +8,7 @@ use farrier_core::node::flags::{AdminFlag, Flags};
 use farrier_core::persist::record::Record;
 use farrier_core::strings::KeyValues;
 use farrier_core::{Command, Input};
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::handler::RunnerPoll;
 use farrier_protocol::message::{BootMode, Task};
 
@@ -20,13 +20,18 @@ fn work_goes_on_with_its_agent() {
     let (mut lab, mut agent) = available_with(&DISKS);
     lab.set_image(0, "debian12").unwrap();
     lab.verb(0, Verb::Active).unwrap();
-    assert_eq!(lab.state(0), State::Deploying);
+    assert_eq!(lab.state(0), ProvisionState::Deploying);
     lab.restart(0);
-    assert_eq!(lab.state(0), State::Deploying);
+    assert_eq!(lab.state(0), ProvisionState::Deploying);
     lab.run(&mut agent, 30);
-    assert_eq!(lab.state(0), State::Active, "{}", lab.node(0).last_error);
+    assert_eq!(
+        lab.state(0),
+        ProvisionState::Active,
+        "{}",
+        lab.node(0).last_error
+    );
     lab.restart(0);
-    assert_eq!(lab.state(0), State::Active);
+    assert_eq!(lab.state(0), ProvisionState::Active);
     assert!(lab.node(0).written.is_some());
 }
 
@@ -38,7 +43,7 @@ fn work_whose_agent_stays_away_fails() {
     drop(agent);
     lab.restart(0);
     lab.pass(3600);
-    assert_eq!(lab.state(0), State::CleanFailed);
+    assert_eq!(lab.state(0), ProvisionState::CleanFailed);
     assert!(
         lab.node(0).last_error.contains("the appliance restarted"),
         "{}",
@@ -52,7 +57,7 @@ fn a_doubted_node_is_nobodys_until_somebody_has_looked() {
     lab.restart(3);
     assert_eq!(lab.rack().counters().records_lost, 3);
     // It seemed to be free.
-    assert_eq!(lab.state(0), State::Manageable);
+    assert_eq!(lab.state(0), ProvisionState::Manageable);
     let quarantined = Flags::MAINTENANCE.union(Flags::RECORDS_LOST);
     assert!(lab.node(0).flags.contains(quarantined));
     assert!(lab.node(0).last_error.contains("lost records"));
@@ -62,13 +67,18 @@ fn a_doubted_node_is_nobodys_until_somebody_has_looked() {
     // Which was written down.
     lab.restart(0);
     assert!(lab.node(0).flags.contains(quarantined));
-    assert_eq!(lab.state(0), State::Manageable);
+    assert_eq!(lab.state(0), ProvisionState::Manageable);
 
     lab.mark(AdminFlag::Maintenance, false, "").unwrap();
     assert!(!lab.node(0).flags.contains(Flags::RECORDS_LOST));
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 60);
-    assert_eq!(lab.state(0), State::Available, "{}", lab.node(0).last_error);
+    assert_eq!(
+        lab.state(0),
+        ProvisionState::Available,
+        "{}",
+        lab.node(0).last_error
+    );
 }
 
 #[test]
@@ -87,7 +97,12 @@ fn disks_that_were_forgotten_are_found_again_before_anything_is_erased() {
     lab.mark(AdminFlag::Maintenance, false, "").unwrap();
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 60);
-    assert_eq!(lab.state(0), State::Available, "{}", lab.node(0).last_error);
+    assert_eq!(
+        lab.state(0),
+        ProvisionState::Available,
+        "{}",
+        lab.node(0).last_error
+    );
     assert_eq!(lab.rack().disks(0).count(), 2);
     let erased = agent.driver.handler().orders.iter().rev();
     let erased = erased.clone().find_map(|order| match &order.task {
@@ -106,7 +121,7 @@ fn doubted_work_fails_and_its_agent_is_not_listened_to() {
     lab.verb(0, Verb::Active).unwrap();
     lab.restart(1);
     lab.run(&mut agent, 2);
-    assert_eq!(lab.state(0), State::DeployFailed);
+    assert_eq!(lab.state(0), ProvisionState::DeployFailed);
     assert_eq!(lab.node(0).reason, Reason::RecordsLost);
     assert!(lab.verb(0, Verb::Deleted).is_err());
     lab.mark(AdminFlag::Maintenance, false, "").unwrap();
@@ -129,7 +144,7 @@ fn a_doubt_ends_the_sessions_of_work_only() {
     assert!(lab.node(0).boot.session.is_some());
     assert!(lab.node(1).boot.session.is_none());
     lab.step(Input::Tick);
-    assert_eq!(lab.state(1), State::InspectFailed);
+    assert_eq!(lab.state(1), ProvisionState::InspectFailed);
 }
 
 #[test]
@@ -139,7 +154,7 @@ fn a_doubted_node_that_waits_for_its_agent_is_not_switched_or_erased() {
     lab.pass(600);
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Provide).unwrap();
-    assert_eq!(lab.state(0), State::CleanWait);
+    assert_eq!(lab.state(0), ProvisionState::CleanWait);
     lab.restart(1);
     for _ in 0..600 {
         lab.now += 1000;
@@ -147,7 +162,7 @@ fn a_doubted_node_that_waits_for_its_agent_is_not_switched_or_erased() {
         let switched = |outcome: &Outcome| matches!(outcome, Outcome::Power(..));
         assert!(!outcomes.iter().any(switched), "{outcomes:?}");
     }
-    assert_eq!(lab.state(0), State::CleanFailed);
+    assert_eq!(lab.state(0), ProvisionState::CleanFailed);
     assert!(lab.node(0).boot.ticket.is_none());
 }
 

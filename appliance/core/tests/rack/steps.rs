@@ -6,7 +6,7 @@ use crate::common::*;
 use farrier_core::interface::Actor;
 use farrier_core::node::Reason;
 use farrier_core::node::flags::AdminFlag;
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::message::Task;
 
 fn jobs(agent: &Agent) -> Vec<&'static str> {
@@ -37,25 +37,30 @@ fn clean_steps_are_carried_out_in_their_order_and_lead_back_to_manageable() {
     let mut agent = lab.start_agent(1, two_disks());
     assert_eq!(put(&mut lab, "rack-1", body).status, 202);
     lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::CleanHold);
+    assert_eq!(lab.state(0), ProvisionState::CleanHold);
     assert_eq!(lab.node(0).deadline, None);
     assert_eq!(lab.node(0).reason, Reason::Held);
     assert_eq!(jobs(&agent), [] as [&str; 0], "nothing is erased before");
     lab.run(&mut agent, 3600);
     assert_eq!(
         lab.state(0),
-        State::CleanHold,
+        ProvisionState::CleanHold,
         "a hold has no end of its own"
     );
 
     lab.verb(0, Verb::Unhold).unwrap();
     lab.run(&mut agent, 20);
     assert_eq!(jobs(&agent), ["inspect", "erase", "reboot"]);
-    assert_eq!(lab.state(0), State::CleanWait, "{}", lab.node(0).last_error);
+    assert_eq!(
+        lab.state(0),
+        ProvisionState::CleanWait,
+        "{}",
+        lab.node(0).last_error
+    );
     let mut agent = lab.start_agent(1, two_disks());
     lab.run(&mut agent, 20);
     assert_eq!(jobs(&agent), ["inspect"]);
-    assert_eq!(lab.state(0), State::Manageable);
+    assert_eq!(lab.state(0), ProvisionState::Manageable);
     assert!(lab.node(0).steps.is_empty());
     // It was erased, but nobody provided it.
     assert_eq!(
@@ -74,9 +79,9 @@ fn a_lost_farewell_does_not_restart_the_machine_twice() {
     assert_eq!(jobs(&agent), ["reboot"]);
     let mut agent = lab.start_agent(1, two_disks());
     lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::CleanHold);
+    assert_eq!(lab.state(0), ProvisionState::CleanHold);
     lab.verb(0, Verb::Abort).unwrap();
-    assert_eq!(lab.state(0), State::CleanFailed);
+    assert_eq!(lab.state(0), ProvisionState::CleanFailed);
     assert!(lab.node(0).steps.is_empty());
 }
 
@@ -88,7 +93,7 @@ fn steps_that_are_left_end_with_the_work() {
     assert_eq!(put(&mut lab, "rack-1", body).status, 202);
     assert!(!lab.node(0).steps.is_empty());
     lab.pass(1900);
-    assert_eq!(lab.state(0), State::CleanFailed);
+    assert_eq!(lab.state(0), ProvisionState::CleanFailed);
     assert!(lab.node(0).steps.is_empty());
 }
 
@@ -101,10 +106,10 @@ fn a_start_that_nobody_ordered_is_no_step() {
     let mut agent = lab.start_agent(1, two_disks());
     lab.run(&mut agent, 10);
     assert_eq!(jobs(&agent), ["reboot"]);
-    assert_eq!(lab.state(0), State::CleanWait);
+    assert_eq!(lab.state(0), ProvisionState::CleanWait);
     let mut agent = lab.start_agent(1, two_disks());
     lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::CleanHold);
+    assert_eq!(lab.state(0), ProvisionState::CleanHold);
 }
 
 #[test]
@@ -117,11 +122,11 @@ fn deploy_steps_stand_around_the_image_by_their_priority() {
     let reply = put(&mut lab, "rack-1", body);
     assert_eq!(reply.status, 202, "{}", reply.body);
     lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::DeployHold);
+    assert_eq!(lab.state(0), ProvisionState::DeployHold);
     assert_eq!(jobs(&agent), [] as [&str; 0]);
     lab.verb(0, Verb::Unhold).unwrap();
     lab.run(&mut agent, 20);
-    assert_eq!(lab.state(0), State::DeployHold);
+    assert_eq!(lab.state(0), ProvisionState::DeployHold);
     assert_eq!(jobs(&agent), ["inspect", "deploy"]);
     assert!(lab.node(0).written.is_some());
     // The machine is restarted by somebody meanwhile: the image is not
@@ -130,7 +135,12 @@ fn deploy_steps_stand_around_the_image_by_their_priority() {
     lab.verb(0, Verb::Unhold).unwrap();
     lab.run(&mut agent, 20);
     assert_eq!(jobs(&agent), ["reboot"]);
-    assert_eq!(lab.state(0), State::Active, "{}", lab.node(0).last_error);
+    assert_eq!(
+        lab.state(0),
+        ProvisionState::Active,
+        "{}",
+        lab.node(0).last_error
+    );
     lab.check_sweeps();
 }
 
@@ -141,7 +151,7 @@ fn service_leads_through_the_ramdisk_back_to_the_tenant() {
     let mut agent = lab.start_agent(1, two_disks());
     lab.verb(0, Verb::Active).unwrap();
     lab.run(&mut agent, 30);
-    assert_eq!(lab.state(0), State::Active);
+    assert_eq!(lab.state(0), ProvisionState::Active);
     for (body, part) in [
         (r#"{"target": "service"}"#, "needs steps"),
         (
@@ -159,11 +169,16 @@ fn service_leads_through_the_ramdisk_back_to_the_tenant() {
     }
     let body = r#"{"target": "service", "service_steps": [{"step": "collect_inventory"}]}"#;
     assert_eq!(put(&mut lab, "rack-1", body).status, 202);
-    assert_eq!(lab.state(0), State::ServiceWait);
+    assert_eq!(lab.state(0), ProvisionState::ServiceWait);
     let mut agent = lab.start_agent(1, two_disks());
     lab.run(&mut agent, 20);
     assert_eq!(jobs(&agent), ["inspect", "reboot"]);
-    assert_eq!(lab.state(0), State::Active, "{}", lab.node(0).last_error);
+    assert_eq!(
+        lab.state(0),
+        ProvisionState::Active,
+        "{}",
+        lab.node(0).last_error
+    );
     let (_, script) = lab.boot(1);
     assert!(script.contains("sanboot"));
     assert_eq!(lab.node(0).instance.image_source, "debian12");
@@ -177,11 +192,11 @@ fn rebuild_writes_again_and_erases_nothing() {
     lab.verb(0, Verb::Active).unwrap();
     lab.run(&mut agent, 30);
     lab.verb(0, Verb::Rebuild).unwrap();
-    assert_eq!(lab.state(0), State::WaitCallBack);
+    assert_eq!(lab.state(0), ProvisionState::WaitCallBack);
     let mut agent = lab.start_agent(1, two_disks());
     lab.run(&mut agent, 30);
     assert_eq!(jobs(&agent), ["inspect", "deploy", "reboot"]);
-    assert_eq!(lab.state(0), State::Active);
+    assert_eq!(lab.state(0), ProvisionState::Active);
 }
 
 #[test]
@@ -189,7 +204,7 @@ fn adoption_touches_nothing() {
     let mut lab = rack();
     // An agent runs: this is no tenant's system.
     lab.verb(0, Verb::Adopt).unwrap();
-    assert_eq!(lab.state(0), State::AdoptFailed);
+    assert_eq!(lab.state(0), ProvisionState::AdoptFailed);
     assert!(lab.node(0).last_error.contains("deploy agent"));
     lab.pass(100);
     let did = lab.step(farrier_core::Input::Command {
@@ -204,12 +219,12 @@ fn adoption_touches_nothing() {
         !did.iter().any(|did| matches!(did, Outcome::Power(..))),
         "no boot"
     );
-    assert_eq!(lab.state(0), State::Active);
+    assert_eq!(lab.state(0), ProvisionState::Active);
     let (_, script) = lab.boot(1);
     assert!(script.contains("sanboot") && !script.contains("kernel"));
     // And released like any other: cleaning comes first.
     lab.verb(0, Verb::Deleted).unwrap();
-    assert_eq!(lab.state(0), State::CleanWait);
+    assert_eq!(lab.state(0), ProvisionState::CleanWait);
 }
 
 #[test]
@@ -219,6 +234,11 @@ fn a_retired_node_is_cleaned_and_not_offered() {
     lab.verb(0, Verb::Deleted).unwrap();
     let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 30);
-    assert_eq!(lab.state(0), State::Manageable, "{}", lab.node(0).reason);
+    assert_eq!(
+        lab.state(0),
+        ProvisionState::Manageable,
+        "{}",
+        lab.node(0).reason
+    );
     assert_eq!(lab.node(0).reason, Reason::CleanRetired);
 }

@@ -8,7 +8,7 @@ use farrier_core::interface::PowerState;
 use farrier_core::node::{AGENT_SILENT_MILLIS, Hop};
 use farrier_core::power::OPERATION_MILLIS;
 use farrier_dhcp::wire::{ArchList, MessageType, Request};
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 
 /// The hop that the first node's boot waits for, and for how many seconds
 /// yet: timelines are exact to one part in 2048.
@@ -35,7 +35,7 @@ fn clean_wait() -> Lab {
     lab.pass(200);
     assert_eq!(next(&mut lab), None, "nobody waits for anything");
     lab.verb(0, Verb::Provide).unwrap();
-    assert_eq!(lab.state(0), State::CleanWait);
+    assert_eq!(lab.state(0), ProvisionState::CleanWait);
     lab
 }
 
@@ -132,16 +132,16 @@ fn the_brain_is_woken_when_something_is_due() {
     // An agent at work is missed when it falls silent.
     let mut agent = hangs(&mut lab);
     lab.run(&mut agent, 2);
-    assert_eq!(lab.state(0), State::Available);
+    assert_eq!(lab.state(0), ProvisionState::Available);
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Provide).unwrap();
     lab.run(&mut agent, 5);
-    assert_eq!(lab.state(0), State::Cleaning);
+    assert_eq!(lab.state(0), ProvisionState::Cleaning);
     let heard = lab.node(0).boot.heard.unwrap().millis();
     assert_eq!(wake(&lab), heard + AGENT_SILENT_MILLIS);
     // After a restart it has until the deadline.
     lab.restart(0);
-    assert_eq!(lab.state(0), State::Cleaning);
+    assert_eq!(lab.state(0), ProvisionState::Cleaning);
     assert_eq!(wake(&lab), deadline(&lab));
     // Once it has come back, it has all of its time again.
     lab.run(&mut agent, 60);
@@ -157,15 +157,15 @@ fn nobody_is_missed_once_the_image_is_proven() {
     lab.set_image(0, "debian12").unwrap();
     lab.verb(0, Verb::Active).unwrap();
     lab.run(&mut agent, 20);
-    assert_eq!(lab.state(0), State::Deploying);
+    assert_eq!(lab.state(0), ProvisionState::Deploying);
     assert!(lab.node(0).boot.imaged);
     assert_eq!(next(&mut lab), None);
     assert_eq!(Some(lab.rack().wake_at()), lab.node(0).deadline);
     lab.pass(AGENT_SILENT_MILLIS / 1000 + 5);
-    assert_eq!(lab.state(0), State::Deploying);
+    assert_eq!(lab.state(0), ProvisionState::Deploying);
     // Of its boot nothing is known any more, and nothing is missing.
     lab.restart(0);
-    assert_eq!(lab.state(0), State::Deploying);
+    assert_eq!(lab.state(0), ProvisionState::Deploying);
     assert_eq!(next(&mut lab), None);
 }
 
@@ -173,7 +173,7 @@ fn nobody_is_missed_once_the_image_is_proven() {
 fn an_error_says_which_hop_was_missing() {
     let mut lab = clean_wait();
     lab.pass(1900);
-    assert_eq!(lab.state(0), State::CleanFailed);
+    assert_eq!(lab.state(0), ProvisionState::CleanFailed);
     let error = &lab.node(0).last_error;
     assert!(
         error.ends_with("no packet of the machine was seen"),

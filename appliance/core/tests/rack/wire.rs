@@ -7,7 +7,7 @@ use crate::common::*;
 use farrier_core::interface::NetworkId;
 use farrier_core::node::Hop;
 use farrier_core::{Endpoint, Input};
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::client::{Handshake, HandshakeEntropy, Session};
 use farrier_protocol::message::*;
 use farrier_protocol::parts::cut;
@@ -233,20 +233,20 @@ fn a_request_that_comes_twice_is_answered_twice_and_heard_once() {
 
     // A farewell that comes again after the machine is at work again.
     agent.says(&mut lab, &Request::FinalReport(FinalReport::PowerOff));
-    assert_eq!(lab.state(0), State::CleanWait);
+    assert_eq!(lab.state(0), ProvisionState::CleanWait);
     let farewell = agent.last.clone();
     assert!(matches!(
         agent.says(&mut lab, &Request::Ask),
         Said::Order(_)
     ));
-    assert_eq!(lab.state(0), State::Cleaning);
+    assert_eq!(lab.state(0), ProvisionState::Cleaning);
     let newer = std::mem::replace(&mut agent.last, farewell);
     agent.hears(&mut lab);
-    assert_eq!(lab.state(0), State::Cleaning);
+    assert_eq!(lab.state(0), ProvisionState::Cleaning);
     agent.last = newer;
     agent.says(&mut lab, &Request::FinalReport(FinalReport::Reboot));
     assert_eq!(agent.hears(&mut lab), Said::Nothing);
-    assert_eq!(lab.state(0), State::CleanWait);
+    assert_eq!(lab.state(0), ProvisionState::CleanWait);
 }
 
 #[test]
@@ -262,20 +262,20 @@ fn a_certificate_counts_for_the_order_to_erase_only() {
         assert_eq!(said, Said::Stored(agent.statement), "kept as evidence");
     }
     assert_eq!(lab.node(0).boot.erased, 0);
-    assert_eq!(lab.state(0), State::Cleaning);
+    assert_eq!(lab.state(0), ProvisionState::Cleaning);
     assert!(lab.node(0).boot.order.is_some(), "the order stands");
 
     // While it is to write.
     let (mut lab, mut agent, order, disk) = cleaning();
     agent.states(&mut lab, order.counter, certificate(&disk));
     agent.states(&mut lab, order.counter, Report::Done);
-    assert_eq!(lab.state(0), State::Available);
+    assert_eq!(lab.state(0), ProvisionState::Available);
     lab.set_image(0, "debian12").unwrap();
     lab.verb(0, Verb::Active).unwrap();
     let order = agent.order(&mut lab);
     assert!(matches!(order.task, Task::Deploy(_)));
     agent.states(&mut lab, order.counter, Report::Done);
-    assert_eq!(lab.state(0), State::Deploying);
+    assert_eq!(lab.state(0), ProvisionState::Deploying);
     assert!(lab.node(0).boot.order.is_some(), "the order stands");
 }
 
@@ -293,7 +293,7 @@ fn a_proof_counts_for_the_order_to_write_only() {
         millis: 1,
     });
     agent.states(&mut lab, order.counter, proof);
-    assert_eq!(lab.state(0), State::Cleaning);
+    assert_eq!(lab.state(0), ProvisionState::Cleaning);
     assert_eq!(lab.node(0).written, None);
     assert!(lab.node(0).boot.order.is_some(), "the order stands");
 }
@@ -403,7 +403,7 @@ fn progress_of_the_order_keeps_the_work_alive() {
     );
     // Another order begins at nothing.
     agent.states(&mut lab, order.counter, Report::Done);
-    assert_eq!(lab.state(0), State::CleanFailed);
+    assert_eq!(lab.state(0), ProvisionState::CleanFailed);
 }
 
 #[test]
@@ -412,7 +412,7 @@ fn an_agent_that_comes_back_after_a_restart_has_all_of_its_time() {
     lab.restart(0);
     lab.now += 80_000;
     assert_eq!(agent.order(&mut lab), order);
-    let limit = State::Cleaning.deadline().unwrap().millis;
+    let limit = ProvisionState::Cleaning.deadline().unwrap().millis;
     let left = |lab: &Lab| lab.node(0).deadline.unwrap().millis() - lab.now;
     assert_eq!(left(&lab), limit);
     // Which is so once.
@@ -449,7 +449,7 @@ fn an_order_that_was_not_answered_is_given_again_as_it_was() {
     assert!(reached.is_some());
     agent.says(&mut lab, &progress(order.counter, AgentStep::Erase, 5));
     agent.states(&mut lab, order.counter, Report::Done);
-    assert_eq!(lab.state(0), State::Available);
+    assert_eq!(lab.state(0), ProvisionState::Available);
 
     // A new one begins anew: nothing is proven, and nothing was done.
     lab.verb(0, Verb::Manage).unwrap();
@@ -459,7 +459,7 @@ fn an_order_that_was_not_answered_is_given_again_as_it_was() {
     assert_eq!(lab.node(0).boot.erased, 0);
     assert_eq!(lab.node(0).boot.progress, None);
     agent.states(&mut lab, second.counter, Report::Done);
-    assert_eq!(lab.state(0), State::CleanFailed);
+    assert_eq!(lab.state(0), ProvisionState::CleanFailed);
 }
 
 #[test]
@@ -494,7 +494,10 @@ fn a_table_without_room_for_disks_says_so() {
             .map(|n| disk(&format!("DISK{n}"), 8 * GIB))
             .collect()
     };
-    for (index, state) in [(0, State::Cleaning), (1, State::CleanFailed)] {
+    for (index, state) in [
+        (0, ProvisionState::Cleaning),
+        (1, ProvisionState::CleanFailed),
+    ] {
         let mut agent = Speaker::new(&mut lab, index + 1);
         lab.verb(usize::from(index), Verb::Manage).unwrap();
         lab.verb(usize::from(index), Verb::Provide).unwrap();

@@ -12,7 +12,7 @@ use farrier_core::node::Node;
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::strings::KeyValues;
 use farrier_core::{Command, Input};
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::message::{ConfigDriveFormat, Mac, NodeId};
 
 use super::Workload;
@@ -30,7 +30,7 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
 
     /// An operator gives a command.
     pub(super) fn command(&mut self) -> Result<(), NotDurable> {
-        let nodes: Vec<(NodeId, State)> = self
+        let nodes: Vec<(NodeId, ProvisionState)> = self
             .controller
             .rack()
             .nodes()
@@ -158,14 +158,14 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
         }))
     }
 
-    fn verb(&mut self, node: NodeId, state: State, number: u64) -> Result<(), NotDurable> {
+    fn verb(&mut self, node: NodeId, state: ProvisionState, number: u64) -> Result<(), NotDurable> {
         let verbs: &[Verb] = match state {
-            State::Enroll => &[Verb::Manage],
-            State::Manageable => &[Verb::Inspect, Verb::Provide, Verb::Provide],
-            State::Available => &[Verb::Active, Verb::Active, Verb::Active, Verb::Manage],
-            State::Active => &[Verb::Deleted, Verb::Rebuild],
-            State::DeployFailed => &[Verb::Deleted, Verb::Active],
-            State::CleanFailed | State::InspectFailed => &[Verb::Manage],
+            ProvisionState::Enroll => &[Verb::Manage],
+            ProvisionState::Manageable => &[Verb::Inspect, Verb::Provide, Verb::Provide],
+            ProvisionState::Available => &[Verb::Active, Verb::Active, Verb::Active, Verb::Manage],
+            ProvisionState::Active => &[Verb::Deleted, Verb::Rebuild],
+            ProvisionState::DeployFailed => &[Verb::Deleted, Verb::Active],
+            ProvisionState::CleanFailed | ProvisionState::InspectFailed => &[Verb::Manage],
             _ => &[Verb::Abort, Verb::Deleted, Verb::Manage],
         };
         let verb = self.random.choose(verbs).copied().unwrap_or(Verb::Manage);

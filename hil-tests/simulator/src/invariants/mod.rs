@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use core::net::Ipv4Addr;
 use farrier_core::Instant;
 use farrier_core::node::{Node, Reason};
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::Mac;
 use farrier_testkit::outcome::Outcome;
 
@@ -42,14 +42,14 @@ const SAMPLE: u64 = 32;
 /// What was seen of a node last.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    state: State,
+    state: ProvisionState,
     macs: usize,
 }
 
 impl Seen {
     /// Of a vacant place in the table.
     const NOTHING: Seen = Seen {
-        state: State::Enroll,
+        state: ProvisionState::Enroll,
         macs: 0,
     };
 }
@@ -255,7 +255,7 @@ impl Invariants {
         let Some(last) = self.seen.get(slot).copied() else {
             self.seen.push(seen);
             self.owners(now, appliance.rack().nodes());
-            if node.state == State::Available {
+            if node.state == ProvisionState::Available {
                 self.changed(now, slot, node.state, node, machines);
             }
             return;
@@ -336,13 +336,13 @@ impl Invariants {
 }
 
 /// Whether a node's state is one in which its machine is asked to start.
-fn waits_for_machine(state: State) -> bool {
+fn waits_for_machine(state: ProvisionState) -> bool {
     matches!(
         state,
-        State::InspectWait
-            | State::CleanWait
-            | State::WaitCallBack
-            | State::RescueWait
-            | State::ServiceWait
+        ProvisionState::InspectWait
+            | ProvisionState::CleanWait
+            | ProvisionState::WaitCallBack
+            | ProvisionState::RescueWait
+            | ProvisionState::ServiceWait
     )
 }

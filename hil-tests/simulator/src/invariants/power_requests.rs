@@ -10,7 +10,7 @@ use farrier_core::Instant;
 use farrier_core::node::flags::Flags;
 use farrier_core::node::{AGENT_SILENT_MILLIS, Hop, Node};
 use farrier_core::power::{GRACE_MILLIS, OPERATION_MILLIS, SETTLE_MILLIS};
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 
 /// Time to the first request, in milliseconds: the grace behind a start, the
 /// jitter of a node, and a tick for each other node.
@@ -117,7 +117,10 @@ fn headway(node: &Node, clock: Instant) -> Option<Instant> {
 fn waits(node: &Node) -> bool {
     let waiting = matches!(
         node.state,
-        State::InspectWait | State::CleanWait | State::WaitCallBack | State::ServiceWait
+        ProvisionState::InspectWait
+            | ProvisionState::CleanWait
+            | ProvisionState::WaitCallBack
+            | ProvisionState::ServiceWait
     );
     waiting && !node.boot.imaged && !node.flags.contains(Flags::RECORDS_LOST)
 }

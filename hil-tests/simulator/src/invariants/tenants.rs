@@ -4,7 +4,7 @@
 use farrier_core::ipam::PROVISIONING;
 use farrier_core::node::Node;
 use farrier_core::node::flags::Flags;
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 
 use super::Invariants;
 use crate::appliance::Appliance;
@@ -44,7 +44,7 @@ impl Invariants {
         &mut self,
         now: u64,
         slot: usize,
-        from: State,
+        from: ProvisionState,
         node: &Node,
         machines: &[Machine],
     ) {
@@ -55,7 +55,7 @@ impl Invariants {
             return;
         };
         match node.state {
-            State::Available => {
+            ProvisionState::Available => {
                 self.cleaned += 1;
                 if let Some(place) = machine.disks.iter().position(|disk| !disk.is_empty()) {
                     self.wrong(now, || {
@@ -67,13 +67,20 @@ impl Invariants {
                     });
                 }
             }
-            State::Deploying | State::WaitCallBack if from == State::Available => {
+            ProvisionState::Deploying | ProvisionState::WaitCallBack
+                if from == ProvisionState::Available =>
+            {
                 self.tenancies += 1;
                 if let Some(tenancy) = self.tenancy.get_mut(machine.index) {
                     *tenancy = self.tenancies;
                 }
             }
-            State::Active if matches!(from, State::Deploying | State::WaitCallBack) => {
+            ProvisionState::Active
+                if matches!(
+                    from,
+                    ProvisionState::Deploying | ProvisionState::WaitCallBack
+                ) =>
+            {
                 self.deployed += 1;
                 self.handed_over(now, slot, machine);
             }
@@ -148,12 +155,12 @@ impl Invariants {
             .and_then(|slot| rack.nodes().get(slot))
             .map(|n| n.state);
         if let Some(
-            State::Active
-            | State::Rescue
-            | State::Adopting
-            | State::Servicing
-            | State::ServiceWait
-            | State::ServiceHold,
+            ProvisionState::Active
+            | ProvisionState::Rescue
+            | ProvisionState::Adopting
+            | ProvisionState::Servicing
+            | ProvisionState::ServiceWait
+            | ProvisionState::ServiceHold,
         )
         | None = state
         {
@@ -180,24 +187,24 @@ impl Invariants {
 }
 
 /// Whether a tenant has the node.
-pub(super) fn is_in_use(state: State) -> bool {
+pub(super) fn is_in_use(state: ProvisionState) -> bool {
     matches!(
         state,
-        State::Active
-            | State::Error
-            | State::WaitCallBack
-            | State::DeployHold
-            | State::DeployFailed
-            | State::ServiceWait
-            | State::ServiceHold
-            | State::ServiceFailed
+        ProvisionState::Active
+            | ProvisionState::Error
+            | ProvisionState::WaitCallBack
+            | ProvisionState::DeployHold
+            | ProvisionState::DeployFailed
+            | ProvisionState::ServiceWait
+            | ProvisionState::ServiceHold
+            | ProvisionState::ServiceFailed
     )
 }
 
 /// Whether the node is on its way from a tenant to the next one.
-pub(super) fn is_cleaned(state: State) -> bool {
+pub(super) fn is_cleaned(state: ProvisionState) -> bool {
     matches!(
         state,
-        State::Cleaning | State::CleanWait | State::CleanFailed
+        ProvisionState::Cleaning | ProvisionState::CleanWait | ProvisionState::CleanFailed
     )
 }

@@ -8,7 +8,7 @@ mod network;
 mod servers;
 
 use farrier_core::provisioning::steps::Steps;
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::message::Reason;
 use farrier_testkit::agent::Behaviour;
 
@@ -139,7 +139,7 @@ fn pass(sim: &mut Simulation, millis: u64) -> Verdict {
 }
 
 /// Lets time pass until a node is in a state.
-fn until(sim: &mut Simulation, slot: usize, state: State) -> Verdict {
+fn until(sim: &mut Simulation, slot: usize, state: ProvisionState) -> Verdict {
     let end = sim.now + 2 * HOUR;
     while sim.state(slot) != Some(state) && sim.now < end {
         pass(sim, 500)?;
@@ -147,7 +147,7 @@ fn until(sim: &mut Simulation, slot: usize, state: State) -> Verdict {
     is(sim, slot, state)
 }
 
-fn is(sim: &Simulation, slot: usize, state: State) -> Verdict {
+fn is(sim: &Simulation, slot: usize, state: ProvisionState) -> Verdict {
     if sim.state(slot) == Some(state) {
         return Ok(());
     }
@@ -180,7 +180,7 @@ fn ask(sim: &mut Simulation, slot: usize, verb: Verb) -> Verdict {
 
 fn manageable(seed: u64) -> Result<Simulation, String> {
     let mut sim = quiet(1, seed);
-    until(&mut sim, 0, State::Enroll)?;
+    until(&mut sim, 0, ProvisionState::Enroll)?;
     ask(&mut sim, 0, Verb::Manage)?;
     Ok(sim)
 }
@@ -188,7 +188,7 @@ fn manageable(seed: u64) -> Result<Simulation, String> {
 fn available(seed: u64) -> Result<Simulation, String> {
     let mut sim = manageable(seed)?;
     ask(&mut sim, 0, Verb::Provide)?;
-    until(&mut sim, 0, State::Available)?;
+    until(&mut sim, 0, ProvisionState::Available)?;
     Ok(sim)
 }
 
@@ -204,7 +204,7 @@ fn active(seed: u64) -> Result<Simulation, String> {
 fn deploy(sim: &mut Simulation) -> Verdict {
     must(sim.choose_image(0), "the image is not taken")?;
     ask(sim, 0, Verb::Active)?;
-    until(sim, 0, State::Active)
+    until(sim, 0, ProvisionState::Active)
 }
 
 /// What the machine's agents do from now on, the present one included.

@@ -40,7 +40,7 @@ pub(super) fn addresses() -> Verdict {
     // The first packets are lost: the machine comes anyway.
     let mut sim = quiet(1, 10);
     sim.machines[0].cut_until = sim.now + 10 * 60_000;
-    until(&mut sim, 0, State::Enroll)?;
+    until(&mut sim, 0, ProvisionState::Enroll)?;
 
     // More clients than addresses, again and again, while servers renew.
     let mut sim = quiet(24, 10);
@@ -83,7 +83,7 @@ pub(super) fn ticket_twice() -> Verdict {
         sim.thief(0, ticket);
         pass(&mut sim, 900)?;
     }
-    until(&mut sim, 0, State::Available)?;
+    until(&mut sim, 0, ProvisionState::Available)?;
     must(
         sim.ramdisks == ramdisks,
         "the thief cost the agent its session",
@@ -113,7 +113,7 @@ pub(super) fn ticket_twice() -> Verdict {
         }
         sim.machines[0].twice = true;
         ask(&mut sim, 0, Verb::Provide)?;
-        until(&mut sim, 0, State::Available)?;
+        until(&mut sim, 0, ProvisionState::Available)?;
         deploy(&mut sim)?;
     }
     Ok(())
@@ -127,7 +127,7 @@ pub(super) fn wrong_server() -> Verdict {
     sim.faults = Faults::new(Kinds::NONE.with(Fault::RogueDhcp));
     for _ in 0..20 {
         ask(&mut sim, 0, Verb::Deleted)?;
-        until(&mut sim, 0, State::Available)?;
+        until(&mut sim, 0, ProvisionState::Available)?;
         deploy(&mut sim)?;
         pass(&mut sim, 5 * 60_000)?;
     }
@@ -150,7 +150,7 @@ fn port_not_moved() -> Verdict {
         sim.switch.put(Port::Server(mac), Network::Other);
     }
     ask(&mut sim, 0, Verb::Provide)?;
-    until(&mut sim, 0, State::CleanFailed)?;
+    until(&mut sim, 0, ProvisionState::CleanFailed)?;
     must(
         error_of(&sim).contains("missing: dhcp discover"),
         "the failure does not say that no DHCP packet came",
@@ -158,7 +158,7 @@ fn port_not_moved() -> Verdict {
     sim.switch.put_right();
     ask(&mut sim, 0, Verb::Manage)?;
     ask(&mut sim, 0, Verb::Provide)?;
-    until(&mut sim, 0, State::Available)
+    until(&mut sim, 0, ProvisionState::Available)
 }
 
 /// A clone of the server sends under its address, at another port: answers
@@ -171,7 +171,7 @@ fn address_at_two_ports() -> Verdict {
         let end = sim.now + HOUR;
         sim.at(0, Event::Impostor(mac, end));
         ask(&mut sim, 0, Verb::Provide)?;
-        until(&mut sim, 0, State::Available)?;
+        until(&mut sim, 0, ProvisionState::Available)?;
         deploy(&mut sim)?;
         pass(&mut sim, HOUR)?;
         let astray = sim.faults.counts()[Fault::MacAstray as usize];
@@ -199,13 +199,13 @@ fn adopted_by_its_label() -> Verdict {
     let mut sim = two_ports()?;
     sim.machines[0].was_in_use();
     sim.enrol(0);
-    is(&sim, 0, State::Active)?;
+    is(&sim, 0, ProvisionState::Active)?;
     sim.machines[0].fixed_nic = Some(1);
-    until(&mut sim, 1, State::Enroll)?;
+    until(&mut sim, 1, ProvisionState::Enroll)?;
     ask(&mut sim, 1, Verb::Manage)?;
     ask(&mut sim, 1, Verb::Provide)?;
-    until(&mut sim, 1, State::CleanFailed)?;
-    is(&sim, 0, State::Active)?;
+    until(&mut sim, 1, ProvisionState::CleanFailed)?;
+    is(&sim, 0, ProvisionState::Active)?;
     must(
         sim.machines[0].disks[0].holds_tenant(),
         "an adopted machine was erased",
@@ -216,12 +216,12 @@ fn adopted_by_its_label() -> Verdict {
 fn another_port() -> Verdict {
     let mut sim = two_ports()?;
     sim.machines[0].fixed_nic = Some(0);
-    until(&mut sim, 0, State::Enroll)?;
+    until(&mut sim, 0, ProvisionState::Enroll)?;
     ask(&mut sim, 0, Verb::Manage)?;
     // It comes by its other port before its inventory is known.
     sim.machines[0].fixed_nic = Some(1);
     restart(&mut sim);
-    until(&mut sim, 1, State::Enroll)?;
+    until(&mut sim, 1, ProvisionState::Enroll)?;
     ask(&mut sim, 1, Verb::Manage)?;
     sim.machines[0].fixed_nic = Some(0);
     restart(&mut sim);
@@ -232,7 +232,7 @@ fn another_port() -> Verdict {
     sim.machines[0].fixed_nic = Some(1);
     let second = sim.verb(1, Verb::Provide);
     pass(&mut sim, HOUR)?;
-    let free = |slot| sim.state(slot) == Some(State::Available);
+    let free = |slot| sim.state(slot) == Some(ProvisionState::Available);
     must(
         !(second && free(0) && free(1)),
         "one machine is available twice",
@@ -249,7 +249,7 @@ fn another_interface() -> Verdict {
     let ramdisks = sim.ramdisks;
     restart(&mut sim);
     pass(&mut sim, 20 * 60_000)?;
-    is(&sim, 0, State::Active)?;
+    is(&sim, 0, ProvisionState::Active)?;
     tenant_runs(&sim)?;
     must(
         sim.ramdisks <= ramdisks + 1,

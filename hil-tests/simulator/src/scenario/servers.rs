@@ -7,14 +7,14 @@ use crate::drive::Drive;
 pub(super) fn life_cycle() -> Verdict {
     let mut sim = manageable(1)?;
     ask(&mut sim, 0, Verb::Inspect)?;
-    until(&mut sim, 0, State::Manageable)?;
+    until(&mut sim, 0, ProvisionState::Manageable)?;
     ask(&mut sim, 0, Verb::Provide)?;
-    until(&mut sim, 0, State::Available)?;
+    until(&mut sim, 0, ProvisionState::Available)?;
     deploy(&mut sim)?;
     pass(&mut sim, HOUR)?;
     must(sim.machines[0].is_bootable(), "there is nothing to boot")?;
     ask(&mut sim, 0, Verb::Deleted)?;
-    until(&mut sim, 0, State::Available)?;
+    until(&mut sim, 0, ProvisionState::Available)?;
     must(sim.ramdisks == 2, "two boots are enough for a life")
 }
 
@@ -33,11 +33,11 @@ pub(super) fn config_drive() -> Verdict {
     };
     let mut sim = available(12)?;
     let text = asked(&mut sim, Verb::Active)?;
-    until(&mut sim, 0, State::Active)?;
+    until(&mut sim, 0, ProvisionState::Active)?;
     must(texts(&sim) == [text], "the tenant has another text")?;
     // The next tenant has none.
     ask(&mut sim, 0, Verb::Deleted)?;
-    until(&mut sim, 0, State::Available)?;
+    until(&mut sim, 0, ProvisionState::Available)?;
     deploy(&mut sim)?;
     must(texts(&sim).is_empty(), "a tenant has another one's text")?;
 
@@ -48,15 +48,15 @@ pub(super) fn config_drive() -> Verdict {
         let mut sim = available(12)?;
         (sim.spare, sim.spoil) = (spare, 1);
         let mut text = asked(&mut sim, Verb::Active)?;
-        if until(&mut sim, 0, State::Active).is_err() {
-            is(&sim, 0, State::DeployFailed)?;
+        if until(&mut sim, 0, ProvisionState::Active).is_err() {
+            is(&sim, 0, ProvisionState::DeployFailed)?;
             must(
                 error_of(&sim).contains("config drive is unusable"),
                 "the failure does not name the config drive",
             )?;
             refused += 1;
             text = asked(&mut sim, Verb::Rebuild)?;
-            until(&mut sim, 0, State::Active)?;
+            until(&mut sim, 0, ProvisionState::Active)?;
         }
         must(texts(&sim) == [text], "the tenant has another text")?;
     }
@@ -78,7 +78,7 @@ pub(super) fn failed_clean() -> Verdict {
         disk.tenant_writes(1 << 20, 1 << 20, 99);
         behaviour(&mut sim, lie);
         ask(&mut sim, 0, Verb::Provide)?;
-        until(&mut sim, 0, State::CleanFailed)?;
+        until(&mut sim, 0, ProvisionState::CleanFailed)?;
         must(!error_of(&sim).is_empty(), "the failure has no reason")?;
         // Only a cleaning that holds brings it back.
         must(
@@ -88,14 +88,14 @@ pub(super) fn failed_clean() -> Verdict {
         behaviour(&mut sim, Behaviour::Honest);
         ask(&mut sim, 0, Verb::Manage)?;
         ask(&mut sim, 0, Verb::Provide)?;
-        until(&mut sim, 0, State::Available)?;
+        until(&mut sim, 0, ProvisionState::Available)?;
     }
     let mut sim = manageable(2)?;
     let disk = sim.machines[0].disks[0].clone();
     disk.tenant_writes(1 << 20, 1 << 20, 99);
     disk.damage(|damage| damage.unwritable = Some(5 << 20));
     ask(&mut sim, 0, Verb::Provide)?;
-    until(&mut sim, 0, State::CleanFailed)?;
+    until(&mut sim, 0, ProvisionState::CleanFailed)?;
     must(
         error_of(&sim).contains("can't be erased"),
         "the broken disk is not named",
@@ -106,8 +106,8 @@ pub(super) fn old_disk_boots() -> Verdict {
     let mut sim = active(3)?;
     sim.machines[0].stubborn = true;
     ask(&mut sim, 0, Verb::Deleted)?;
-    is(&sim, 0, State::CleanWait)?;
-    until(&mut sim, 0, State::CleanFailed)?;
+    is(&sim, 0, ProvisionState::CleanWait)?;
+    until(&mut sim, 0, ProvisionState::CleanFailed)?;
     must(
         sim.machines[0].disks.iter().any(|d| d.holds_tenant()),
         "the tenant's data should still be there",
@@ -116,7 +116,7 @@ pub(super) fn old_disk_boots() -> Verdict {
     sim.machines[0].stubborn = false;
     ask(&mut sim, 0, Verb::Manage)?;
     ask(&mut sim, 0, Verb::Provide)?;
-    until(&mut sim, 0, State::Available)
+    until(&mut sim, 0, ProvisionState::Available)
 }
 
 pub(super) fn boots_again() -> Verdict {
@@ -125,7 +125,7 @@ pub(super) fn boots_again() -> Verdict {
     for _ in 0..5 {
         restart(&mut sim);
         pass(&mut sim, 10 * 60_000)?;
-        is(&sim, 0, State::Active)?;
+        is(&sim, 0, ProvisionState::Active)?;
         tenant_runs(&sim)?;
     }
     must(
@@ -139,7 +139,7 @@ pub(super) fn wait_without_end() -> Verdict {
     let mut sim = manageable(5)?;
     behaviour(&mut sim, Behaviour::Hangs);
     ask(&mut sim, 0, Verb::Provide)?;
-    until(&mut sim, 0, State::CleanFailed)?;
+    until(&mut sim, 0, ProvisionState::CleanFailed)?;
     must(
         error_of(&sim).contains("took too long"),
         "the failure does not say what was waited for",
@@ -150,7 +150,7 @@ pub(super) fn wait_without_end() -> Verdict {
     sim.machines[0].cut_until = u64::MAX;
     ask(&mut sim, 0, Verb::Deleted)?;
     let began = sim.now;
-    until(&mut sim, 0, State::CleanFailed)?;
+    until(&mut sim, 0, ProvisionState::CleanFailed)?;
     must(
         sim.now - began < 35 * 60_000,
         "half an hour is enough to wait for a machine",
@@ -167,16 +167,16 @@ pub(super) fn wrong_clock() -> Verdict {
     deploy(&mut sim)?;
     // In the middle of work: it may fail, with words, and goes on after.
     ask(&mut sim, 0, Verb::Deleted)?;
-    until(&mut sim, 0, State::Cleaning)?;
+    until(&mut sim, 0, ProvisionState::Cleaning)?;
     sim.invariants.clock_jumped(sim.now, WEEKS);
     sim.appliance.jump(sim.now, WEEKS);
     pass(&mut sim, 2 * HOUR)?;
-    if sim.state(0) == Some(State::CleanFailed) {
+    if sim.state(0) == Some(ProvisionState::CleanFailed) {
         must(!error_of(&sim).is_empty(), "the failure has no reason")?;
         ask(&mut sim, 0, Verb::Manage)?;
         ask(&mut sim, 0, Verb::Provide)?;
     }
-    until(&mut sim, 0, State::Available)
+    until(&mut sim, 0, ProvisionState::Available)
 }
 
 pub(super) fn wrong_image() -> Verdict {
@@ -189,17 +189,22 @@ pub(super) fn wrong_image() -> Verdict {
         must(sim.choose_image(0), "the image is not taken")?;
         ask(&mut sim, 0, Verb::Active)?;
         let end = sim.now + HOUR;
-        while sim.now < end && !matches!(sim.state(0), Some(State::Active | State::DeployFailed)) {
+        while sim.now < end
+            && !matches!(
+                sim.state(0),
+                Some(ProvisionState::Active | ProvisionState::DeployFailed)
+            )
+        {
             pass(&mut sim, 1_000)?;
         }
         let written = sim.appliance.rack().nodes()[0].written;
         match sim.state(0) {
             // There may be fewer pieces than were spared.
-            Some(State::Active) => must(
+            Some(ProvisionState::Active) => must(
                 sim.spoil == 1 || written.is_some_and(|written| written.refetched_chunks > 0),
                 "wrong pieces were not noticed",
             )?,
-            _ => is(&sim, 0, State::DeployFailed)?,
+            _ => is(&sim, 0, ProvisionState::DeployFailed)?,
         }
     }
     // All are: the deployment fails and says so.
@@ -207,7 +212,7 @@ pub(super) fn wrong_image() -> Verdict {
     sim.spoil = u32::MAX;
     must(sim.choose_image(0), "the image is not taken")?;
     ask(&mut sim, 0, Verb::Active)?;
-    until(&mut sim, 0, State::DeployFailed)?;
+    until(&mut sim, 0, ProvisionState::DeployFailed)?;
     must(
         error_of(&sim).contains("manifest"),
         "the failure does not name the manifest",
@@ -219,7 +224,7 @@ pub(super) fn power_forced() -> Verdict {
     sim.switch(0, Act::Off, false);
     // Power that is switched on would show as a packet, or violate an invariant.
     pass(&mut sim, 24 * HOUR)?;
-    is(&sim, 0, State::Active)?;
+    is(&sim, 0, ProvisionState::Active)?;
     must(
         matches!(sim.machines[0].stage, Stage::Off),
         "the machine was switched on",
@@ -243,11 +248,11 @@ pub(super) fn power_forgotten() -> Verdict {
         if !granted {
             // The power went before the verb was durable.
             let state = sim.state(0);
-            if state == Some(State::Active) {
+            if state == Some(ProvisionState::Active) {
                 ask(&mut sim, 0, Verb::Deleted)?;
             }
         }
-        until(&mut sim, 0, State::Available)?;
+        until(&mut sim, 0, ProvisionState::Available)?;
         must(sim.ramdisks > 0, "nothing booted")?;
     }
     Ok(())
@@ -259,13 +264,13 @@ pub(super) fn quick_server() -> Verdict {
         let mut sim = active(9)?;
         sim.machines[0].post = 0;
         ask(&mut sim, 0, Verb::Deleted)?;
-        until(&mut sim, 0, State::Available)?;
+        until(&mut sim, 0, ProvisionState::Available)?;
         ask(&mut sim, 0, Verb::Manage)?;
         restart(&mut sim);
         pass(&mut sim, moment * 700)?;
         let ramdisks = sim.ramdisks;
         ask(&mut sim, 0, Verb::Provide)?;
-        until(&mut sim, 0, State::Available)?;
+        until(&mut sim, 0, ProvisionState::Available)?;
         must(
             sim.ramdisks <= ramdisks + 2,
             "the machine was restarted more than once",
@@ -275,7 +280,7 @@ pub(super) fn quick_server() -> Verdict {
 }
 
 /// Lets time pass until a node's work has ended, and whether it ended well.
-fn ended(sim: &mut Simulation, well: State) -> Result<bool, String> {
+fn ended(sim: &mut Simulation, well: ProvisionState) -> Result<bool, String> {
     let end = sim.now + 3 * HOUR;
     loop {
         pass(sim, 1_000)?;
@@ -301,13 +306,25 @@ pub(super) fn restarts() -> Verdict {
         let cuts = [Cut::Clean, Cut::Torn(moment), Cut::Weak(moment)];
         let cut = cuts[moment as usize % 3];
         let (verb, work, well) = match moment % 3 {
-            0 => (Verb::Inspect, State::Inspecting, State::Manageable),
-            1 => (Verb::Provide, State::Cleaning, State::Available),
-            _ => (Verb::Active, State::Deploying, State::Active),
+            0 => (
+                Verb::Inspect,
+                ProvisionState::Inspecting,
+                ProvisionState::Manageable,
+            ),
+            1 => (
+                Verb::Provide,
+                ProvisionState::Cleaning,
+                ProvisionState::Available,
+            ),
+            _ => (
+                Verb::Active,
+                ProvisionState::Deploying,
+                ProvisionState::Active,
+            ),
         };
         if verb == Verb::Active {
             ask(&mut sim, 0, Verb::Provide)?;
-            until(&mut sim, 0, State::Available)?;
+            until(&mut sim, 0, ProvisionState::Available)?;
             must(sim.choose_image(0), "the image is not taken")?;
         }
         ask(&mut sim, 0, verb)?;
@@ -316,10 +333,10 @@ pub(super) fn restarts() -> Verdict {
         on += u64::from(ended(&mut sim, well)?);
         // It answers again, and whoever failed can be brought back.
         pass(&mut sim, HOUR)?;
-        if verb == Verb::Provide && sim.state(0) == Some(State::CleanFailed) {
+        if verb == Verb::Provide && sim.state(0) == Some(ProvisionState::CleanFailed) {
             ask(&mut sim, 0, Verb::Manage)?;
             ask(&mut sim, 0, Verb::Provide)?;
-            until(&mut sim, 0, State::Available)?;
+            until(&mut sim, 0, ProvisionState::Available)?;
         }
     }
     must(on >= 32, "too much work does not survive a restart")

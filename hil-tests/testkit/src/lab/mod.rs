@@ -22,7 +22,7 @@ use farrier_core::node::flags::AdminFlag;
 use farrier_core::persist::record::{MAX_RECORD, Record};
 use farrier_core::{Command, Config, Input, Instant, Rack, Transport};
 use farrier_dhcp::wire::{MessageType, Request};
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::handler::RunnerPoll;
 
 use crate::agent::{Agent, ScriptedAgent};
@@ -202,7 +202,7 @@ impl Lab {
     /// # Panics
     /// Where there is none.
     #[must_use]
-    pub fn state(&self, index: usize) -> State {
+    pub fn state(&self, index: usize) -> ProvisionState {
         self.node(index).state
     }
 
@@ -403,7 +403,12 @@ pub fn available_with(disks: &[u64]) -> (Lab, Agent) {
     assert_eq!(lab.verb(0, Verb::Manage), Ok(()));
     assert_eq!(lab.verb(0, Verb::Provide), Ok(()));
     lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), State::Available, "{}", lab.node(0).last_error);
+    assert_eq!(
+        lab.state(0),
+        ProvisionState::Available,
+        "{}",
+        lab.node(0).last_error
+    );
     (lab, agent)
 }
 
@@ -417,7 +422,12 @@ pub fn active_lab() -> Lab {
     assert_eq!(lab.set_image(0, "debian12"), Ok(()));
     assert_eq!(lab.verb(0, Verb::Active), Ok(()));
     lab.run(&mut agent, 30);
-    assert_eq!(lab.state(0), State::Active, "{}", lab.node(0).last_error);
+    assert_eq!(
+        lab.state(0),
+        ProvisionState::Active,
+        "{}",
+        lab.node(0).last_error
+    );
     lab
 }
 

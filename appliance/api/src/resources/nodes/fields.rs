@@ -13,7 +13,7 @@ use farrier_core::node::{Hop, Node};
 use farrier_core::provisioning::deadlines;
 use farrier_core::provisioning::steps::Step;
 use farrier_core::strings::Kind;
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 
 /// All fields of a node, in the order in which they are shown.
 pub(crate) const NAMES: [&str; 62] = [
@@ -221,9 +221,9 @@ pub(crate) fn write(
             Some(id) if node.flags.contains(Flags::ALLOCATED) => w.text(ident::text(id)),
             _ => w.null(),
         },
-        "clean_step" => step(node, State::Available, w),
-        "deploy_step" => step(node, State::Deploying, w),
-        "service_step" => step(node, State::Servicing, w),
+        "clean_step" => step(node, ProvisionState::Available, w),
+        "deploy_step" => step(node, ProvisionState::Deploying, w),
+        "service_step" => step(node, ProvisionState::Servicing, w),
         "extra" | "raid_config" | "target_raid_config" | "network_data" => w.object().end_object(),
         "boot_interface" => w.string("ipxe"),
         "deploy_interface" => w.string("direct"),
@@ -292,13 +292,13 @@ fn driver_info<'w, 'b>(
 /// `kind` is one of that work's states.
 fn step<'w, 'b>(
     node: &Node,
-    kind: State,
+    kind: ProvisionState,
     w: &'w mut Out<'b>,
 ) -> &'w mut Out<'b> {
     let at_work = match node.state {
-        State::Cleaning | State::CleanWait | State::CleanHold => State::Available,
-        State::Deploying | State::WaitCallBack | State::DeployHold => State::Deploying,
-        State::Servicing | State::ServiceWait | State::ServiceHold => State::Servicing,
+        ProvisionState::Cleaning | ProvisionState::CleanWait | ProvisionState::CleanHold => ProvisionState::Available,
+        ProvisionState::Deploying | ProvisionState::WaitCallBack | ProvisionState::DeployHold => ProvisionState::Deploying,
+        ProvisionState::Servicing | ProvisionState::ServiceWait | ProvisionState::ServiceHold => ProvisionState::Servicing,
         _ => return w.object().end_object(),
     };
     w.object();

@@ -19,7 +19,7 @@ use farrier_core::node::Node;
 use farrier_core::node::flags::Flags;
 use farrier_core::interface::NewNode;
 use farrier_http::{Method, Status};
-use farrier_lifecycle::State;
+use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::NodeId;
 
 const ONE: &str = "/v1/nodes/{node}";
@@ -59,7 +59,7 @@ const REASONS: [&str; 3] = ["maintenance_reason", "protected_reason", "retired_r
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Filter {
     fields: Option<Fields>,
-    state: Option<State>,
+    state: Option<ProvisionState>,
     instance: Option<NodeId>,
     associated: Option<bool>,
     maintenance: Option<bool>,
@@ -96,7 +96,7 @@ fn filter(_: &View<'_>, list: &mut List, key: &str, value: &str) -> Result<Key, 
         "retired" => &mut nodes.retired,
         "fields" => return take_fields(list, value),
         "provision_state" => {
-            nodes.state = State::from_str(value).ok();
+            nodes.state = ProvisionState::from_str(value).ok();
             let known = nodes.state.is_some();
             return Ok(if known { Key::Taken } else { Key::Unfit });
         }

@@ -12,7 +12,7 @@ fn id(number: usize) -> NodeId {
     NodeId([number as u8 + 1; 16])
 }
 
-fn rack(states: &[State]) -> Box<TestRack> {
+fn rack(states: &[ProvisionState]) -> Box<TestRack> {
     let mut rack = Box::new(TestRack::new());
     rack.config = crate::Config::default();
     rack.leases.configure(rack.config.pool_first, 8, [1, 2]);
@@ -27,30 +27,30 @@ fn rack(states: &[State]) -> Box<TestRack> {
 #[test]
 fn what_nobody_can_go_on_with_ends_at_once() {
     for (state, seconds) in [
-        (State::Verifying, Some(0)),
-        (State::Deleting, Some(0)),
-        (State::Adopting, Some(0)),
-        (State::Rescuing, Some(0)),
+        (ProvisionState::Verifying, Some(0)),
+        (ProvisionState::Deleting, Some(0)),
+        (ProvisionState::Adopting, Some(0)),
+        (ProvisionState::Rescuing, Some(0)),
         // Without a session no agent can prove that it is at work.
-        (State::Cleaning, Some(0)),
-        (State::Deploying, Some(0)),
-        (State::Manageable, None),
-        (State::Active, None),
+        (ProvisionState::Cleaning, Some(0)),
+        (ProvisionState::Deploying, Some(0)),
+        (ProvisionState::Manageable, None),
+        (ProvisionState::Active, None),
     ] {
         let mut rack = rack(&[state]);
         rack.restored(NOW, 2, 0);
         let left = rack.nodes[0].deadline.map(|at| at.since(NOW) / 1000);
         assert_eq!(left, seconds, "{state}");
     }
-    let mut waits = rack(&[State::CleanWait]);
+    let mut waits = rack(&[ProvisionState::CleanWait]);
     waits.restored(NOW, 2, 0);
-    let limit = State::CleanWait.deadline().unwrap().millis;
+    let limit = ProvisionState::CleanWait.deadline().unwrap().millis;
     assert_eq!(waits.nodes[0].deadline, Some(NOW.plus_millis(limit)));
 }
 
 #[test]
 fn a_doubt_drops_disks_behind_a_hole_and_no_others() {
-    let mut rack = rack(&[State::Manageable, State::Manageable]);
+    let mut rack = rack(&[ProvisionState::Manageable, ProvisionState::Manageable]);
     for (node, place) in [(0, 0), (0, 1), (1, 0), (1, 2), (1, 3)] {
         let id = DiskId {
             serial: cut("D"),
@@ -72,7 +72,7 @@ fn architectures_have_numbers() {
         (3, Architecture::Other),
         (200, Architecture::Other),
     ] {
-        let mut rack = rack(&[State::Manageable]);
+        let mut rack = rack(&[ProvisionState::Manageable]);
         let record = Record::Hardware {
             node: id(0),
             cpus: 1,
@@ -96,7 +96,7 @@ fn architectures_have_numbers() {
 fn a_nodes_address_is_the_one_that_it_has_for_longest() {
     let macs = [1, 2].map(|last| Mac([2, 0, 0, 0, 0, last]));
     for (seconds, expected) in [([60, 90], 1), ([90, 60], 0), ([60, 60], 0)] {
-        let mut rack = rack(&[State::Manageable]);
+        let mut rack = rack(&[ProvisionState::Manageable]);
         rack.nodes[0].macs.extend(macs);
         let first = rack.config.pool_first.to_bits();
         let address = |place: usize| Ipv4Addr::from_bits(first + place as u32);

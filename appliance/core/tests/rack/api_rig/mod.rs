@@ -11,7 +11,7 @@ use farrier_core::rack::Entropy;
 use farrier_core::strings::StringPool;
 use farrier_core::{Command, Effect, Input, Instant};
 use farrier_http::{Head, Method, Piece};
-use farrier_lifecycle::{State, Verb};
+use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::message::{DiskId, LldpNeighbour, Nic, Report, Statement};
 use farrier_protocol::sealed::{Layout, SEALED_PIECE};
 use farrier_protocol::signing::{SecretKey, sign_statement};
@@ -266,7 +266,7 @@ pub fn rack() -> Lab {
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Inspect).unwrap();
     lab.run(&mut agent, 30);
-    assert_eq!(lab.state(0), State::Manageable);
+    assert_eq!(lab.state(0), ProvisionState::Manageable);
     let first = id(&lab, 0);
     let patch = r#"[{"op":"add","path":"/name","value":"rack-1"}]"#;
     let reply = call(&mut lab, "PATCH", &format!("/v1/nodes/{first}"), patch);
@@ -283,7 +283,7 @@ pub fn available() -> Lab {
     );
     let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB, 20 * GIB]));
     lab.run(&mut agent, 30);
-    assert_eq!(lab.state(0), State::Available);
+    assert_eq!(lab.state(0), ProvisionState::Available);
     // The machine is switched off.
     lab.pass(100);
     lab
