@@ -44,7 +44,7 @@ fn only_allowed_faults_strike() {
 fn failing_run_is_shrunk_and_reported() {
     // The violation is made up.
     let mut outcome = run(small(4));
-    outcome.violation = Some((1, "as the test wished".into()));
+    outcome.violation = Some((1, "as the test expects".into()));
     let report = Report::new(&[outcome.clone()], std::time::Instant::now());
     assert!(report.json().contains("\"ok\": false"));
     assert!(report.json().contains("--seed 4 --nodes 6 --hours 3"));

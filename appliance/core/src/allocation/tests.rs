@@ -77,7 +77,7 @@ fn wish<'a>(number: usize, class: &'a str) -> Allocate<'a> {
     }
 }
 
-/// A list in the form in which wishes come.
+/// A list in the form in which requests come.
 fn list(key: &str, values: &[&str]) -> String {
     values
         .iter()
@@ -138,7 +138,7 @@ proptest! {
         let mut taken = std::vec![false; shapes.len()];
         for number in 0..=shapes.len() {
             out.clear();
-            let got = rack.allocate(&wish(number, "f"));
+            let got = rack.allocate(&request(number, "f"));
             let expected = best(&shapes, &taken, asks);
             prop_assert_eq!(got.is_ok(), expected.is_some());
             let Some(place) = expected else {
@@ -175,10 +175,10 @@ fn only_what_is_free_is_given_away() {
             .unwrap();
         rack.nodes.iter_mut().for_each(|node| node.class = 1);
         spoil(&mut rack.nodes[0]);
-        assert_eq!(rack.allocate(&wish(0, "c")), Ok(()));
+        assert_eq!(rack.allocate(&request(0, "c")), Ok(()));
         assert_eq!(rack.nodes[1].instance.instance_uuid, Some(id(100)));
         assert_eq!(
-            rack.allocate(&wish(1, "c")),
+            rack.allocate(&request(1, "c")),
             Err(CommandError::NoMatchingNode)
         );
     }
@@ -202,7 +202,7 @@ fn what_makes_a_machine_rare_is_kept_for_who_needs_it() {
     for (number, best) in [2, 1, 0].into_iter().enumerate() {
         let request = Allocate {
             lists: KeyValues(&traits),
-            ..wish(number, "one")
+            ..request(number, "one")
         };
         assert_eq!(rack.allocate(&request), Ok(()));
         assert_eq!(
@@ -226,7 +226,7 @@ fn candidates_names_and_classes() {
     let request = Allocate {
         lists: KeyValues(&by_name),
         name: "mine",
-        ..wish(0, "one")
+        ..request(0, "one")
     };
     assert_eq!(rack.allocate(&request), Ok(()));
     assert_eq!(rack.nodes[2].instance.instance_uuid, Some(id(100)));
@@ -235,13 +235,13 @@ fn candidates_names_and_classes() {
 
     let again = Allocate {
         name: "mine",
-        ..wish(1, "one")
+        ..request(1, "one")
     };
     assert_eq!(rack.allocate(&again), Err(CommandError::NameTaken));
-    assert_eq!(rack.allocate(&wish(0, "one")), Err(CommandError::IdTaken));
+    assert_eq!(rack.allocate(&request(0, "one")), Err(CommandError::IdTaken));
     let as_a_node = Allocate {
         id: id(1),
-        ..wish(1, "one")
+        ..request(1, "one")
     };
     assert_eq!(rack.allocate(&as_a_node), Err(CommandError::IdTaken));
     let long = [b'x'; NAME_LEN + 1];
@@ -251,7 +251,7 @@ fn candidates_names_and_classes() {
     ] {
         let named = Allocate {
             name: core::str::from_utf8(&long[..length]).unwrap(),
-            ..wish(1, "three")
+            ..request(1, "three")
         };
         assert_eq!(rack.allocate(&named), expected);
     }
@@ -259,7 +259,7 @@ fn candidates_names_and_classes() {
     let by_uuid = list("candidate_nodes", &["02020202-0202-0202-0202-020202020202"]);
     let request = Allocate {
         lists: KeyValues(&by_uuid),
-        ..wish(1, "one")
+        ..request(1, "one")
     };
     assert_eq!(rack.allocate(&request), Ok(()));
     assert_eq!(rack.nodes[1].instance.instance_uuid, Some(id(101)));
@@ -269,7 +269,7 @@ fn candidates_names_and_classes() {
         let traits = list("traits", &[word]);
         let request = Allocate {
             lists: KeyValues(&traits),
-            ..wish(2, "one")
+            ..request(2, "one")
         };
         assert_eq!(rack.allocate(&request), Err(CommandError::NoMatchingNode));
     }
@@ -277,19 +277,19 @@ fn candidates_names_and_classes() {
     let traits = list("traits", &["GPU"]);
     let request = Allocate {
         lists: KeyValues(&traits),
-        ..wish(2, "one")
+        ..request(2, "one")
     };
     assert_eq!(rack.allocate(&request), Ok(()));
     assert_eq!(rack.nodes[0].wanted, 1 << 2);
 
     // Of no class: only where the node is named.
     assert_eq!(
-        rack.allocate(&wish(3, "")),
+        rack.allocate(&request(3, "")),
         Err(CommandError::NoMatchingNode)
     );
     let that_one = Allocate {
         node: Some(id(3)),
-        ..wish(3, "")
+        ..request(3, "")
     };
     let nobody = Allocate {
         node: Some(id(7)),
@@ -384,7 +384,7 @@ fn a_class_without_a_flavor_is_a_wish_too() {
             .unwrap();
         rack.nodes[place].class = place as u8 + 1;
     }
-    assert_eq!(rack.allocate(&wish(0, "two")), Ok(()));
+    assert_eq!(rack.allocate(&request(0, "two")), Ok(()));
     assert_eq!(rack.nodes[1].instance.instance_uuid, Some(id(100)));
 }
 
@@ -400,7 +400,7 @@ fn texts_of_an_allocation_need_their_room() {
         crate::strings::tests::fill(&mut rack.texts, 1, room - spare);
         let request = Allocate {
             name: "mine",
-            ..wish(0, "one")
+            ..request(0, "one")
         };
         assert_eq!(rack.allocate(&request), expected);
         assert_eq!(
@@ -422,11 +422,11 @@ fn a_node_in_use_is_claimed_by_who_names_it() {
     rack.nodes[1].state = ProvisionState::Manageable;
     let named = |number: usize, node: usize| Allocate {
         node: Some(id(node)),
-        ..wish(number, "")
+        ..request(number, "")
     };
     let refused = Err(CommandError::NoMatchingNode);
     // Nobody gets it who does not name it, and only a node in use is got so.
-    assert_eq!(rack.allocate(&wish(0, "one")), refused);
+    assert_eq!(rack.allocate(&request(0, "one")), refused);
     assert_eq!(rack.allocate(&named(0, 1)), refused);
     // It is that instance's.
     rack.nodes[0].instance.instance_uuid = Some(id(100));

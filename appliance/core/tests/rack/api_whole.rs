@@ -1,4 +1,4 @@
-//! Requests that wish several things are carried out whole or not at all.
+//! Requests that change several things are carried out whole or not at all.
 
 use crate::api_rig::*;
 use crate::common::*;
@@ -75,8 +75,8 @@ fn refused_patch_changes_nothing() {
         call(&mut lab, "PATCH", "/v1/nodes/rack-1", &class).status,
         200
     );
-    let wish = json!({"resource_class": "metal"});
-    let claimed = post(&mut lab, "/v1/allocations", wish);
+    let claim = json!({"resource_class": "metal"});
+    let claimed = post(&mut lab, "/v1/allocations", claim);
     assert_eq!(claimed.status, 201, "{}", claimed.body);
     refuses(&mut lab, add("/resource_class", "gold"), 409, "");
     refuses(

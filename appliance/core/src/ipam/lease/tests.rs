@@ -1,4 +1,4 @@
-//! Tests of the address book: what clients may have, and that the indices
+//! Tests of the address ipam: what clients may have, and that the indices
 //! of its slots agree with them.
 
 use super::*;
@@ -11,7 +11,7 @@ fn client(n: u8) -> Client {
     Client::new(Mac(mac), &ClientIdentity::Hardware(mac))
 }
 
-fn book(len: usize) -> Leases<8> {
+fn ipam(len: usize) -> Leases<8> {
     let mut leases = Leases::new();
     leases.configure(Ipv4Addr::new(10, 0, 0, 10), len, [3, 5]);
     leases
@@ -23,7 +23,7 @@ fn at(seconds: u64) -> Instant {
 
 #[test]
 fn a_client_gets_the_same_address_again() {
-    let mut leases = book(8);
+    let mut leases = ipam(8);
     let a = leases.offer(at(0), client(1), None).unwrap();
     leases.bind(at(0), client(1), a, 60).unwrap();
     let b = leases.offer(at(1), client(2), None).unwrap();
@@ -36,7 +36,7 @@ fn leases_run_out_when_the_clock_is_old_too() {
     // Beyond 32 bits of milliseconds, and at the end of what a slot can name.
     for now in [(1 << 32) - 30_000, 5 << 32 | 7, (1 << 46) - 30_000] {
         let now = Instant::from_millis(now);
-        let mut leases = book(1);
+        let mut leases = ipam(1);
         let address = leases.offer(now, client(1), None).unwrap();
         leases.bind(now, client(1), address, 60).unwrap();
         let later = |seconds: u64| now.plus_millis(seconds * 1000);
@@ -56,7 +56,7 @@ fn leases_run_out_when_the_clock_is_old_too() {
 fn a_fingerprint_is_one_of_its_own_machine_only() {
     for other in 2..=255 {
         let known = |last, key| Client::known(Mac([2, 0, 0, 0, 0, last]), [key; 8]);
-        let mut leases = book(2);
+        let mut leases = ipam(2);
         let address = leases.offer(at(0), known(1, 1), None).unwrap();
         for stranger in [known(other, 1), known(1, other)] {
             let offered = leases.offer(at(0), stranger, None);
@@ -67,7 +67,7 @@ fn a_fingerprint_is_one_of_its_own_machine_only() {
 
 #[test]
 fn one_machine_may_have_two_identities() {
-    let mut leases = book(8);
+    let mut leases = ipam(8);
     let mac = [2, 0, 0, 0, 0, 1];
     let rom = Client::new(Mac(mac), &ClientIdentity::ClientId(&[0, 9, 9]));
     let a = leases.offer(at(0), rom, None).unwrap();
@@ -79,7 +79,7 @@ fn one_machine_may_have_two_identities() {
 
 #[test]
 fn what_is_told_of_an_address_brings_it_back() {
-    let mut leases = book(4);
+    let mut leases = ipam(4);
     let address = |n: u8| Ipv4Addr::new(10, 0, 0, 10 + n);
     for n in 0..3 {
         assert_eq!(leases.offer(at(0), client(n), None), Ok(address(n)));
@@ -113,7 +113,7 @@ fn what_is_told_of_an_address_brings_it_back() {
         assert_eq!(leases.left(at(1), other), None);
     }
 
-    let mut again = book(4);
+    let mut again = ipam(4);
     let known = Client::known(client(0).mac, client(0).key());
     assert_eq!(known, client(0));
     assert_ne!(client(0).key(), client(1).key());
@@ -147,7 +147,7 @@ fn identities_differ_by_kind_and_by_every_byte() {
 
 #[test]
 fn a_full_pool_refuses_and_takes_nothing_away() {
-    let mut leases = book(2);
+    let mut leases = ipam(2);
     for n in 1..=2 {
         let a = leases.offer(at(0), client(n), None).unwrap();
         leases.bind(at(0), client(n), a, 60).unwrap();
@@ -165,7 +165,7 @@ fn a_full_pool_refuses_and_takes_nothing_away() {
 
 #[test]
 fn an_offer_does_not_shorten_a_lease() {
-    let mut leases = book(1);
+    let mut leases = ipam(1);
     let a = leases.offer(at(0), client(1), None).unwrap();
     leases.bind(at(0), client(1), a, 600).unwrap();
     assert_eq!(leases.offer(at(1), client(1), None), Ok(a));
@@ -177,7 +177,7 @@ fn an_offer_does_not_shorten_a_lease() {
 
 #[test]
 fn only_its_holder_can_decline_an_address() {
-    let mut leases = book(2);
+    let mut leases = ipam(2);
     let a = leases.offer(at(0), client(1), None).unwrap();
     leases.bind(at(0), client(1), a, 60).unwrap();
     assert!(!leases.decline(at(1), client(2), a));
@@ -188,7 +188,7 @@ fn only_its_holder_can_decline_an_address() {
 
 #[test]
 fn addresses_outside_the_pool_are_nobodys() {
-    let mut leases = book(2);
+    let mut leases = ipam(2);
     for address in [Ipv4Addr::new(10, 0, 0, 9), Ipv4Addr::new(10, 0, 0, 12)] {
         assert_eq!(
             leases.bind(at(0), client(1), address, 60),
@@ -203,37 +203,37 @@ proptest! {
     /// both live. The oracle is a plain map of what was acknowledged.
     #[test]
     fn never_two_owners(steps in proptest::collection::vec((0u8..6, 0u8..4, 0u8..8, 0u64..40), 1..200)) {
-        let mut leases = book(4);
+        let mut leases = ipam(4);
         let mut now = Instant::START;
         let mut owned: HashMap<Ipv4Addr, (u8, Instant)> = HashMap::new();
-        for (who, what, wish, seconds) in steps {
+        for (who, what, wanted, seconds) in steps {
             now = now.plus_millis(seconds * 1000);
-            let wish = Ipv4Addr::new(10, 0, 0, 8 + wish);
+            let wanted = Ipv4Addr::new(10, 0, 0, 8 + wanted);
             match what {
                 0 => {
-                    if let Ok(a) = leases.offer(now, client(who), Some(wish))
+                    if let Ok(a) = leases.offer(now, client(who), Some(wanted))
                         && let Some((owner, until)) = owned.get(&a)
                     {
                         prop_assert!(*owner == who || *until <= now, "{a} offered twice");
                     }
                 }
                 1 => {
-                    if leases.bind(now, client(who), wish, 60).is_ok() {
-                        if let Some((owner, until)) = owned.get(&wish) {
-                            prop_assert!(*owner == who || *until <= now, "{wish} bound twice");
+                    if leases.bind(now, client(who), wanted, 60).is_ok() {
+                        if let Some((owner, until)) = owned.get(&wanted) {
+                            prop_assert!(*owner == who || *until <= now, "{wanted} bound twice");
                         }
-                        owned.insert(wish, (who, now.plus_millis(60_000)));
+                        owned.insert(wanted, (who, now.plus_millis(60_000)));
                     }
                 }
                 2 => {
-                    leases.release(now, client(who), wish);
-                    if owned.get(&wish).is_some_and(|(owner, _)| *owner == who) {
-                        owned.remove(&wish);
+                    leases.release(now, client(who), wanted);
+                    if owned.get(&wanted).is_some_and(|(owner, _)| *owner == who) {
+                        owned.remove(&wanted);
                     }
                 }
                 _ => {
-                    if leases.decline(now, client(who), wish) {
-                        owned.remove(&wish);
+                    if leases.decline(now, client(who), wanted) {
+                        owned.remove(&wanted);
                     }
                 }
             }
@@ -265,10 +265,10 @@ proptest! {
         leases.configure(Ipv4Addr::new(10, 0, 0, 10), LEN, secrets);
         let mut model = [Model::Never; LEN];
         let mut now = 0;
-        for (who, what, wish, seconds) in steps {
+        for (who, what, wanted, seconds) in steps {
             now += seconds * 1000;
-            let address = Ipv4Addr::new(10, 0, 0, 9 + wish);
-            let index = usize::from(wish).checked_sub(1).filter(|index| *index < LEN);
+            let address = Ipv4Addr::new(10, 0, 0, 9 + wanted);
+            let index = usize::from(wanted).checked_sub(1).filter(|index| *index < LEN);
             let own = model.iter().position(|m| matches!(m, Model::Has(w, _) if *w == who));
             let mine = index.is_some() && own == index;
             let instant = Instant::from_millis(now);
@@ -280,12 +280,12 @@ proptest! {
                         Model::Never => 0,
                         Model::Has(_, until) | Model::Out(until) => until,
                     };
-                    let wished = index.filter(|index| until(&model[*index]) <= now);
+                    let wanted = index.filter(|index| until(&model[*index]) <= now);
                     let oldest = (0..LEN)
                         .filter(|index| until(&model[*index]) <= now)
                         .min_by_key(|index| (until(&model[*index]), *index));
-                    if own.is_some() || wished.is_some() {
-                        prop_assert_eq!(given, own.or(wished));
+                    if own.is_some() || wanted.is_some() {
+                        prop_assert_eq!(given, own.or(wanted));
                     } else if model.contains(&Model::Never) {
                         prop_assert!(given.is_some_and(|g| model[g] == Model::Never));
                     } else {
