@@ -133,13 +133,14 @@ pub const COMMANDS: &[Command] = &[
                 "host-only",
                 "only what is counted on the host, without an emulated board",
             ),
+            flag("board-only", "only what is counted on the emulated board"),
             REPORT,
         ],
         subcommands: &[],
         optional: false,
         needs: |given| {
             let mut parts = vec![Part::Tool];
-            if given.text("name") != Some("tftp") {
+            if given.text("name") != Some("tftp") && !given.flag("board-only") {
                 parts.push(Part::OtherDhcpServers);
             }
             if !given.flag("host-only") {

@@ -65,7 +65,7 @@ pub fn run(given: &Given) -> Result<()> {
         _ => None,
     };
     let wants = |name| wanted.is_none_or(|wanted| wanted == name);
-    if wants(Name::Dhcp) {
+    if wants(Name::Dhcp) && !given.flag("board-only") {
         figures.extend(scale::run(given.number("storms").unwrap_or(STORMS))?);
     }
     if !given.flag("host-only") {

@@ -67,7 +67,7 @@ fn rack(shapes: &[Shape]) -> std::boxed::Box<TestRack> {
     rack
 }
 
-fn wish<'a>(number: usize, class: &'a str) -> Allocate<'a> {
+fn claim<'a>(number: usize, class: &'a str) -> Allocate<'a> {
     Allocate {
         id: id(100 + number),
         name: "",
@@ -138,7 +138,7 @@ proptest! {
         let mut taken = std::vec![false; shapes.len()];
         for number in 0..=shapes.len() {
             out.clear();
-            let got = rack.allocate(&request(number, "f"));
+            let got = rack.allocate(&claim(number, "f"));
             let expected = best(&shapes, &taken, asks);
             prop_assert_eq!(got.is_ok(), expected.is_some());
             let Some(place) = expected else {
@@ -175,10 +175,10 @@ fn only_what_is_free_is_given_away() {
             .unwrap();
         rack.nodes.iter_mut().for_each(|node| node.class = 1);
         spoil(&mut rack.nodes[0]);
-        assert_eq!(rack.allocate(&request(0, "c")), Ok(()));
+        assert_eq!(rack.allocate(&claim(0, "c")), Ok(()));
         assert_eq!(rack.nodes[1].instance.instance_uuid, Some(id(100)));
         assert_eq!(
-            rack.allocate(&request(1, "c")),
+            rack.allocate(&claim(1, "c")),
             Err(CommandError::NoMatchingNode)
         );
     }
@@ -202,7 +202,7 @@ fn what_makes_a_machine_rare_is_kept_for_who_needs_it() {
     for (number, best) in [2, 1, 0].into_iter().enumerate() {
         let request = Allocate {
             lists: KeyValues(&traits),
-            ..request(number, "one")
+            ..claim(number, "one")
         };
         assert_eq!(rack.allocate(&request), Ok(()));
         assert_eq!(
@@ -226,7 +226,7 @@ fn candidates_names_and_classes() {
     let request = Allocate {
         lists: KeyValues(&by_name),
         name: "mine",
-        ..request(0, "one")
+        ..claim(0, "one")
     };
     assert_eq!(rack.allocate(&request), Ok(()));
     assert_eq!(rack.nodes[2].instance.instance_uuid, Some(id(100)));
@@ -235,13 +235,13 @@ fn candidates_names_and_classes() {
 
     let again = Allocate {
         name: "mine",
-        ..request(1, "one")
+        ..claim(1, "one")
     };
     assert_eq!(rack.allocate(&again), Err(CommandError::NameTaken));
-    assert_eq!(rack.allocate(&request(0, "one")), Err(CommandError::IdTaken));
+    assert_eq!(rack.allocate(&claim(0, "one")), Err(CommandError::IdTaken));
     let as_a_node = Allocate {
         id: id(1),
-        ..request(1, "one")
+        ..claim(1, "one")
     };
     assert_eq!(rack.allocate(&as_a_node), Err(CommandError::IdTaken));
     let long = [b'x'; NAME_LEN + 1];
@@ -251,7 +251,7 @@ fn candidates_names_and_classes() {
     ] {
         let named = Allocate {
             name: core::str::from_utf8(&long[..length]).unwrap(),
-            ..request(1, "three")
+            ..claim(1, "three")
         };
         assert_eq!(rack.allocate(&named), expected);
     }
@@ -259,7 +259,7 @@ fn candidates_names_and_classes() {
     let by_uuid = list("candidate_nodes", &["02020202-0202-0202-0202-020202020202"]);
     let request = Allocate {
         lists: KeyValues(&by_uuid),
-        ..request(1, "one")
+        ..claim(1, "one")
     };
     assert_eq!(rack.allocate(&request), Ok(()));
     assert_eq!(rack.nodes[1].instance.instance_uuid, Some(id(101)));
@@ -269,7 +269,7 @@ fn candidates_names_and_classes() {
         let traits = list("traits", &[word]);
         let request = Allocate {
             lists: KeyValues(&traits),
-            ..request(2, "one")
+            ..claim(2, "one")
         };
         assert_eq!(rack.allocate(&request), Err(CommandError::NoMatchingNode));
     }
@@ -277,19 +277,19 @@ fn candidates_names_and_classes() {
     let traits = list("traits", &["GPU"]);
     let request = Allocate {
         lists: KeyValues(&traits),
-        ..request(2, "one")
+        ..claim(2, "one")
     };
     assert_eq!(rack.allocate(&request), Ok(()));
     assert_eq!(rack.nodes[0].wanted, 1 << 2);
 
     // Of no class: only where the node is named.
     assert_eq!(
-        rack.allocate(&request(3, "")),
+        rack.allocate(&claim(3, "")),
         Err(CommandError::NoMatchingNode)
     );
     let that_one = Allocate {
         node: Some(id(3)),
-        ..request(3, "")
+        ..claim(3, "")
     };
     let nobody = Allocate {
         node: Some(id(7)),
@@ -384,7 +384,7 @@ fn a_class_without_a_flavor_is_a_wish_too() {
             .unwrap();
         rack.nodes[place].class = place as u8 + 1;
     }
-    assert_eq!(rack.allocate(&request(0, "two")), Ok(()));
+    assert_eq!(rack.allocate(&claim(0, "two")), Ok(()));
     assert_eq!(rack.nodes[1].instance.instance_uuid, Some(id(100)));
 }
 
@@ -400,7 +400,7 @@ fn texts_of_an_allocation_need_their_room() {
         crate::strings::tests::fill(&mut rack.texts, 1, room - spare);
         let request = Allocate {
             name: "mine",
-            ..request(0, "one")
+            ..claim(0, "one")
         };
         assert_eq!(rack.allocate(&request), expected);
         assert_eq!(
@@ -422,11 +422,11 @@ fn a_node_in_use_is_claimed_by_who_names_it() {
     rack.nodes[1].state = ProvisionState::Manageable;
     let named = |number: usize, node: usize| Allocate {
         node: Some(id(node)),
-        ..request(number, "")
+        ..claim(number, "")
     };
     let refused = Err(CommandError::NoMatchingNode);
     // Nobody gets it who does not name it, and only a node in use is got so.
-    assert_eq!(rack.allocate(&request(0, "one")), refused);
+    assert_eq!(rack.allocate(&claim(0, "one")), refused);
     assert_eq!(rack.allocate(&named(0, 1)), refused);
     // It is that instance's.
     rack.nodes[0].instance.instance_uuid = Some(id(100));

@@ -29,6 +29,8 @@ pub(crate) struct Nodes<const N: usize> {
     /// this to [`Instant::START`], and the end of the step computes it anew:
     /// a step costs what it changes, not what the table holds.
     wakes: [Instant; N],
+    /// All places that were changed since lie in this range.
+    stale: core::ops::Range<usize>,
 }
 
 impl<const N: usize> core::ops::Deref for Nodes<N> {
@@ -45,6 +47,7 @@ impl<const N: usize> Nodes<N> {
         Nodes {
             nodes: Vec::new(),
             wakes: [Instant::START; N],
+            stale: 0..N,
         }
     }
 
@@ -61,7 +64,10 @@ impl<const N: usize> Nodes<N> {
 
     /// Computes anew when those nodes are to be looked at that were changed.
     pub(crate) fn refresh_wakes(&mut self, wakes_at: impl Fn(&Node) -> Instant) {
-        for (node, wake) in self.nodes.iter().zip(&mut self.wakes) {
+        let stale = core::mem::take(&mut self.stale);
+        let (start, count) = (stale.start, stale.len());
+        let all = self.nodes.iter().zip(&mut self.wakes);
+        for (node, wake) in all.skip(start).take(count) {
             if *wake == Instant::START {
                 *wake = wakes_at(node);
             }
@@ -72,6 +78,10 @@ impl<const N: usize> Nodes<N> {
     pub(crate) fn look_again(&mut self, index: usize) {
         if let Some(wake) = self.wakes.get_mut(index) {
             *wake = Instant::START;
+            self.stale = match self.stale.is_empty() {
+                true => index..index + 1,
+                false => self.stale.start.min(index)..self.stale.end.max(index + 1),
+            };
         }
     }
 
@@ -110,6 +120,7 @@ impl<const N: usize> Nodes<N> {
     /// All nodes, for a restore: what it changes comes from records.
     pub(crate) fn restored(&mut self) -> &mut Vec<Node, N> {
         self.wakes = [Instant::START; N];
+        self.stale = 0..N;
         &mut self.nodes
     }
 }
