@@ -120,6 +120,8 @@ pub struct Journal<F> {
     pub(crate) broken: bool,
     pub(crate) given_up: u32,
     pub(crate) sweep: sweep::Sweep,
+    /// What was read last.
+    pub(crate) window: [u8; scan::WINDOW],
 }
 
 impl<F: NorFlash> Journal<F> {

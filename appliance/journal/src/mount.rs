@@ -102,6 +102,7 @@ impl<F: NorFlash> Journal<F> {
             broken: false,
             given_up: 0,
             sweep: Sweep::new(layout),
+            window: [0; crate::scan::WINDOW],
         };
         let mut report = Mounted::default();
         match journal.find_head().await? {
@@ -418,21 +419,24 @@ impl<F: NorFlash> Journal<F> {
             self.sweep.owe(frame.size(Self::WORD));
         }
         let mut count = 0;
-        let mut record = [0; MAX_RECORD];
+        // A record behind its length.
+        let mut piece = [0; 1 + MAX_RECORD];
         while at < end {
-            let mut length = [0; 1];
-            self.read(spot, at, &mut length)
+            let most = (end - at).min(piece.len() as u32) as usize;
+            let room = piece.get_mut(..most).unwrap_or_default();
+            self.read(spot, at, room)
                 .await
                 .map_err(|_| MountError::Read)?;
-            let Some(room) = record.get_mut(..usize::from(length[0])) else {
+            let Some((length, rest)) = room.split_first() else {
                 break;
             };
-            self.read(spot, at + 1, room)
-                .await
-                .map_err(|_| MountError::Read)?;
-            apply(room);
+            let length = usize::from(*length);
+            let Some(record) = rest.get(..length) else {
+                break;
+            };
+            apply(record);
             count += 1;
-            at += 1 + u32::from(length[0]);
+            at += 1 + length as u32;
         }
         Ok(count)
     }

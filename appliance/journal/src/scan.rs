@@ -6,7 +6,9 @@ use crate::format::{self, FRAME_OVERHEAD, Found, Frame, Header, KIND_SEAL, SEAL}
 use crate::{Journal, MAX_WORD};
 
 /// Bytes of one read, a multiple of every word size.
-const WINDOW: usize = 160;
+pub(crate) const WINDOW: usize = 160;
+/// Bytes of the first read behind a frame: its successor's head, and a seal.
+const PEEK: u32 = 64;
 
 /// The position of a frame: sector number and offset. Later positions are greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,6 +106,8 @@ impl<F: NorFlash> Journal<F> {
         // Tries every word; most are rejected by the first comparison.
         let mut window = [0; WINDOW];
         let mut window_at = u32::MAX;
+        let mut window_end = 0;
+        let mut reach = PEEK;
         loop {
             if scan.spot.sector > scan.last {
                 return Ok(None);
@@ -139,13 +143,16 @@ impl<F: NorFlash> Journal<F> {
                 scan.next_sector();
                 continue;
             }
-            if offset < window_at || offset + SEAL as u32 > window_at + WINDOW as u32 {
-                let length = (Self::SECTOR - offset).min(WINDOW as u32);
-                window = [0xff; WINDOW];
+            if offset < window_at || offset + SEAL as u32 > window_end {
+                let length = (Self::SECTOR - offset).min(reach);
                 let at = self.place(sector) + offset;
-                let room = window.get_mut(..length as usize).unwrap_or_default();
+                let (room, rest) = window.split_at_mut(length as usize);
                 self.flash.read(at, room).await?;
+                // Behind the end of the sector.
+                rest.fill(0xff);
                 window_at = offset;
+                window_end = offset + reach;
+                reach = WINDOW as u32;
             }
             let from = (offset - window_at) as usize;
             let step = Self::WORD;
@@ -210,13 +217,12 @@ impl<F: NorFlash> Journal<F> {
         let end = length - 4;
         let mut digest = format::digest(sector);
         let mut stored = [0; 4];
-        let mut window = [0; WINDOW];
         let mut at = 0;
         while at < length {
             let size = (length - at)
                 .min(WINDOW as u32)
                 .next_multiple_of(Self::WORD) as usize;
-            let Some(room) = window.get_mut(..size) else {
+            let Some(room) = self.window.get_mut(..size) else {
                 return false;
             };
             if self.flash.read(start + at, room).await.is_err() {
@@ -250,17 +256,16 @@ impl<F: NorFlash> Journal<F> {
             let at = self.place(spot.sector) + spot.offset + from + done as u32;
             let aligned = at / Self::WORD * Self::WORD;
             let skip = (at - aligned) as usize;
-            let mut window = [0; WINDOW];
             let size = (skip + to.len() - done)
                 .next_multiple_of(Self::WORD as usize)
                 .min(WINDOW / MAX_WORD * MAX_WORD);
-            let room = window.get_mut(..size).unwrap_or_default();
+            let room = self.window.get_mut(..size).unwrap_or_default();
             self.flash.read(aligned, room).await?;
             let bytes = room.get(skip..).unwrap_or_default();
             let rest = to.get_mut(done..).unwrap_or_default();
             let count = bytes.len().min(rest.len());
-            for (to, from) in rest.iter_mut().zip(bytes) {
-                *to = *from;
+            if let Some((to, from)) = rest.get_mut(..count).zip(bytes.get(..count)) {
+                to.copy_from_slice(from);
             }
             done += count;
         }
