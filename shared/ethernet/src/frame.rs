@@ -255,19 +255,27 @@ fn pseudo_header(src: [u8; 4], dst: [u8; 4], udp_len: u16) -> u64 {
     sum(&src) + sum(&dst) + u64::from(PROTOCOL_UDP) + u64::from(udp_len)
 }
 
-/// Sum of big-endian 16-bit words (RFC 1071), four bytes at a time: a 32-bit
-/// word counts for its two halves once folded. An odd byte is padded.
+/// Sum of big-endian 16-bit words (RFC 1071). An odd byte is padded.
+///
+/// It adds the words in the order of the machine and swaps the bytes of the
+/// folded sum: the checksum does not depend on the byte order (RFC 1071, 2).
+/// The halves of 32-bit words are added apart, so that nothing is carried; a
+/// frame is much shorter than the 256 KiB at which they could overflow.
 pub(crate) fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<4>();
-    let words = words
-        .iter()
-        .map(|word| u64::from(u32::from_be_bytes(*word)))
-        .sum::<u64>();
     let mut last = [0; 4];
     for (slot, byte) in last.iter_mut().zip(rest) {
         *slot = *byte;
     }
-    words + u64::from(u32::from_be_bytes(last))
+    let last = u32::from_le_bytes(last);
+    let mut low = last & 0xffff;
+    let mut high = last >> 16;
+    for word in words {
+        let word = u32::from_le_bytes(*word);
+        low = low.wrapping_add(word & 0xffff);
+        high = high.wrapping_add(word >> 16);
+    }
+    u64::from(fold(u64::from(low) + u64::from(high)).swap_bytes())
 }
 
 /// Folds a sum to 16 bits with end-around carry.

@@ -11,7 +11,7 @@ use crate::rack::{Entropy, Rack, count, edit};
 use core::fmt::Write;
 use core::net::Ipv4Addr;
 use farrier_dhcp::route::reply_route;
-use farrier_dhcp::wire::{ClientClass, MessageType, Reply, Request};
+use farrier_dhcp::wire::{ClassName, MessageType, Reply, Request};
 use farrier_protocol::message::{Mac, NodeId};
 use heapless::String;
 
@@ -39,7 +39,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             count(&mut self.counters.dhcp_ignored);
             return;
         }
-        let boots = request.is_ipxe() || !matches!(request.client_class(), ClientClass::Other);
+        let boots = request.is_ipxe() || request.class_name() != ClassName::Other;
         let node = match self.find_by_mac(mac) {
             Some(node) => Some(node),
             None if boots => self.discover(now, mac, &request, entropy),

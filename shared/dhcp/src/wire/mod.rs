@@ -15,7 +15,8 @@ mod request;
 pub use option::{DhcpOption, Options, SubOptions, code};
 pub use packet::{HEADER_LEN, MAGIC_COOKIE, MIN_LEN, Op, Packet};
 pub use pxe::{
-    Arch, ArchList, ClientClass, IpxeFeatures, IpxeOptions, Platform, Undi, is_ipxe_user_class,
+    Arch, ArchList, ClassName, ClientClass, IpxeFeatures, IpxeOptions, Platform, Undi,
+    is_ipxe_user_class,
 };
 pub use reply::{AddrList, Reply};
 pub use request::{ClientIdentity, Request};

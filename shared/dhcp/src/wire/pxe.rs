@@ -107,6 +107,38 @@ pub struct Undi {
     pub minor: u16,
 }
 
+/// The name of the client class in option 60, without what follows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClassName {
+    /// A PXE client, iPXE included.
+    Pxe,
+    /// A UEFI HTTP Boot client.
+    Http,
+    /// No option 60, or another class.
+    Other,
+}
+
+impl ClassName {
+    /// Reads the name at the beginning of the value of option 60.
+    #[must_use]
+    pub fn parse(value: &[u8]) -> Self {
+        let is = |name: &[u8]| {
+            value.strip_prefix(name).is_some_and(|rest| {
+                // Some ROMs end the class with NUL.
+                let rest = rest.strip_prefix(b"\0").unwrap_or(rest);
+                rest.first().is_none_or(|byte| *byte == b':')
+            })
+        };
+        if is(b"PXEClient") {
+            Self::Pxe
+        } else if is(b"HTTPClient") {
+            Self::Http
+        } else {
+            Self::Other
+        }
+    }
+}
+
 /// The client class in option 60.
 ///
 /// The forms are `PXEClient:Arch:xxxxx:UNDI:yyyzzz` (PXE 2.1 §2.2) and
@@ -135,9 +167,7 @@ impl ClientClass {
     #[must_use]
     pub fn parse(value: &[u8]) -> Self {
         let mut words = value.split(|b| *b == b':');
-        let name = words.next().unwrap_or(&[]);
-        // Some ROMs end the class with NUL.
-        let name = name.strip_suffix(b"\0").unwrap_or(name);
+        let _name = words.next();
         let mut arch = None;
         let mut undi = None;
         while let (Some(key), Some(value)) = (words.next(), words.next()) {
@@ -155,10 +185,10 @@ impl ClientClass {
                 _ => {}
             }
         }
-        match name {
-            b"PXEClient" => Self::Pxe { arch, undi },
-            b"HTTPClient" => Self::Http { arch },
-            _ => Self::Other,
+        match ClassName::parse(value) {
+            ClassName::Pxe => Self::Pxe { arch, undi },
+            ClassName::Http => Self::Http { arch },
+            ClassName::Other => Self::Other,
         }
     }
 

@@ -5,7 +5,7 @@ use core::net::Ipv4Addr;
 use super::emit::{self, Message, Writer};
 use super::option::{DhcpOption, SubOptions, code};
 use super::packet::{self, FILE, Op, Packet};
-use super::pxe::ClientClass;
+use super::pxe::ClassName;
 use super::request::{Request, first};
 use super::{Error, MessageType};
 
@@ -142,9 +142,9 @@ impl<'a> Reply<'a> {
     ) -> Self {
         let nak = message_type == MessageType::Nak;
         let class = if nak {
-            ClientClass::Other
+            ClassName::Other
         } else {
-            request.client_class()
+            request.class_name()
         };
         Self {
             message_type,
@@ -168,12 +168,12 @@ impl<'a> Reply<'a> {
             dns: AddrList::default(),
             message: None,
             class_id: match class {
-                ClientClass::Pxe { .. } => Some(b"PXEClient"),
-                ClientClass::Http { .. } => Some(b"HTTPClient"),
-                ClientClass::Other => None,
+                ClassName::Pxe => Some(b"PXEClient"),
+                ClassName::Http => Some(b"HTTPClient"),
+                ClassName::Other => None,
             },
             pxe_discovery_control: match class {
-                ClientClass::Pxe { .. } => Some(BOOT_FILE_ONLY),
+                ClassName::Pxe => Some(BOOT_FILE_ONLY),
                 _ => None,
             },
             client_id: request.client_id,

@@ -6,7 +6,7 @@ use core::net::Ipv4Addr;
 use super::emit::{self, Message, Writer};
 use super::option::{SubOptions, code};
 use super::packet::{self, Op, Packet};
-use super::pxe::{self, Arch, ArchList, ClientClass, IpxeOptions};
+use super::pxe::{self, Arch, ArchList, ClassName, ClientClass, IpxeOptions};
 use super::{Error, MessageType};
 
 /// A client's message. The first of repeated options counts.
@@ -207,6 +207,12 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn client_class(&self) -> ClientClass {
         self.class_id.map_or(ClientClass::Other, ClientClass::parse)
+    }
+
+    /// Returns the name of the client class in option 60.
+    #[must_use]
+    pub fn class_name(&self) -> ClassName {
+        self.class_id.map_or(ClassName::Other, ClassName::parse)
     }
 
     /// Returns the architecture: the first of option 93, else that of option 60.
