@@ -18,7 +18,7 @@ pub mod toolchain;
 pub mod tools;
 pub mod user_namespaces;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub use error::{Error, Result};
@@ -29,7 +29,9 @@ pub const TOOL: &str = "farrier-xtask-tool";
 /// The workspace's folder.
 #[must_use]
 pub fn workspace() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+    // xtask/front is two folders below it.
+    let front = Path::new(env!("CARGO_MANIFEST_DIR"));
+    front.ancestors().nth(2).unwrap_or(front).to_owned()
 }
 
 /// Where everything that is built goes.
