@@ -17,8 +17,9 @@ pub struct Command {
     pub name: &'static str,
     /// What it does, in one line.
     pub about: &'static str,
-    /// What it does first and how long that takes: printed when it starts.
-    pub plan: &'static str,
+    /// What it is about to do and how long that takes, printed when it starts:
+    /// a sentence without its subject.
+    pub plan: fn(&Given) -> &'static str,
     /// Its arguments.
     pub arguments: &'static [Argument],
     /// Commands below it. Where there are some and `optional` is false, one

@@ -63,7 +63,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "demo",
         about: "Run the main job in a virtual rack: boot, inspect, clean, deploy, release",
-        plan: "firmware, ramdisk and a Debian image are built, then servers in QEMU do the main job (20 to 40 minutes the first time)",
+        plan: |_| "builds firmware, ramdisk and a Debian image, then runs the main job on servers in QEMU (about 20 minutes on two cores the first time)",
         arguments: &[
             flag(
                 "headless",
@@ -98,7 +98,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "test",
         about: "Run everything that CI runs, or a part of it",
-        plan: "formatting, lints, tests, simulations, firmware builds, then every scenario in its cheapest form and a few with whole servers",
+        plan: |_| "checks formatting and lints, runs tests and simulations, builds all firmware, then runs every scenario in its cheapest form and a few with whole servers (about 30 minutes on two cores)",
         arguments: &[JOBS],
         subcommands: TESTS,
         optional: true,
@@ -107,7 +107,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "image",
         about: "Build, sign and look at images",
-        plan: "",
+        plan: |_| "",
         arguments: &[],
         subcommands: IMAGES,
         optional: false,
@@ -116,7 +116,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "bench",
         about: "Count instructions of a DHCP exchange and of a TFTP block",
-        plan: "firmware and bench clients are built, then instructions are counted (about an hour for all)",
+        plan: |_| "builds firmware and bench clients, then counts instructions (about an hour for all)",
         arguments: &[
             argument(
                 "name",
@@ -157,7 +157,17 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "sim",
         about: "Simulate racks in virtual time, with fault injection and invariants",
-        plan: "the simulator is built with optimisation, then racks run in virtual time",
+        plan: |given| {
+            if given.flag("prove") {
+                "builds the simulator with one known bug after the other and runs the scenario of each"
+            } else if given.flag("list") {
+                "builds the simulator with optimisation, then lists its scenarios"
+            } else if given.flag("scenario") {
+                "builds the simulator with optimisation, then runs scenarios"
+            } else {
+                "builds the simulator with optimisation, then runs racks in virtual time"
+            }
+        },
         arguments: &[
             option(
                 "seed",
@@ -213,7 +223,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "mutants",
         about: "Bring small bugs into the core and count those that tests and simulation notice",
-        plan: "thousands of mutants are built and tested (hours)",
+        plan: |_| "builds and tests thousands of mutants (hours)",
         arguments: &[
             REPORT,
             argument(
@@ -243,7 +253,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "powercut",
         about: "Cut the power at every flash operation of a rack's workload",
-        plan: "the workload runs on simulated flash, and each cut is checked",
+        plan: |_| "runs the workload on simulated flash and checks each cut",
         arguments: &[
             option(
                 "seed",
@@ -260,7 +270,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "sizes",
         about: "Show what firmware and ramdisks take of their budgets, part by part",
-        plan: "every board's firmware and both ramdisks are built, then measured",
+        plan: |_| "builds every board's firmware and both ramdisks, then measures them",
         arguments: &[
             option(
                 "compare",
@@ -282,7 +292,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "dist",
         about: "Build all that a rack needs into one folder",
-        plan: "firmware, ramdisks, boot programs, a Debian image and an asset store are built",
+        plan: |_| "builds firmware, ramdisks, boot programs, a Debian image and an asset store",
         arguments: &[option(
             "output",
             Value::Text("FOLDER"),
@@ -306,7 +316,7 @@ const TESTS: &[Command] = &[
     Command {
         name: "fast",
         about: "Formatting, lints, unit and property tests, short simulations, firmware builds",
-        plan: "formatting, lints, tests, simulations and firmware builds",
+        plan: |_| "checks formatting and lints, runs tests and simulations, builds all firmware",
         arguments: &[],
         subcommands: &[],
         optional: false,
@@ -315,7 +325,13 @@ const TESTS: &[Command] = &[
     Command {
         name: "scenario",
         about: "One scenario in its cheapest form; a list of them where none is named",
-        plan: "the scenario's parts are built, then it runs in its cheapest form",
+        plan: |given| {
+            if given.flag("name") {
+                "builds the scenario's parts, then runs it in its cheapest form"
+            } else {
+                "lists the scenarios"
+            }
+        },
         arguments: &[BOARD, argument("name", Form::Positional, NAME, "its name")],
         subcommands: &[],
         optional: false,
@@ -334,7 +350,7 @@ const TESTS: &[Command] = &[
     Command {
         name: "deep",
         about: "Scenarios with whole servers in QEMU: those named, or all",
-        plan: "the parts of a rack are built, then whole servers run in QEMU",
+        plan: |_| "builds the parts of a rack, then runs scenarios with whole servers in QEMU",
         arguments: &[
             BOARD,
             argument(
@@ -351,7 +367,7 @@ const TESTS: &[Command] = &[
     Command {
         name: "soak",
         about: "What takes hours: a million power cuts, mutants, thousands of seeds",
-        plan: "simulations, power cuts and mutants (hours)",
+        plan: |_| "runs simulations, power cuts and mutants (hours)",
         arguments: &[],
         subcommands: &[],
         optional: false,
@@ -363,7 +379,7 @@ const IMAGES: &[Command] = &[
     Command {
         name: "debian",
         about: "Build the Debian 12 image, or find the one built before; print its path",
-        plan: "Debian is installed into a disk image (about 3 minutes)",
+        plan: |_| "installs Debian into a disk image (about 3 minutes), or finds the one built before",
         arguments: &[],
         subcommands: &[],
         optional: false,
@@ -372,7 +388,7 @@ const IMAGES: &[Command] = &[
     Command {
         name: "make",
         about: "Cut, compress and sign a raw disk image: NAME-VERSION.manifest and .data",
-        plan: "the image is cut, compressed and signed",
+        plan: |_| "reads the raw image, cuts and compresses it, then signs the manifest",
         arguments: &[
             argument(
                 "raw",
@@ -415,7 +431,7 @@ const IMAGES: &[Command] = &[
     Command {
         name: "inspect",
         about: "Show what a manifest holds, and verify it",
-        plan: "the manifest is verified",
+        plan: |_| "verifies the manifest, then prints what it holds",
         arguments: &[
             argument(
                 "manifest",
@@ -437,7 +453,7 @@ const IMAGES: &[Command] = &[
     Command {
         name: "key",
         about: "Make the operator's image-signing key where there is none; print the public half",
-        plan: "the key is made or read",
+        plan: |_| "reads the key, or makes it, then prints the public half",
         arguments: &[option(
             "key",
             FILE,

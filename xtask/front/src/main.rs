@@ -43,7 +43,7 @@ fn refuse(text: &str, code: u8) -> ExitCode {
 /// this program's.
 fn start(given: &Given, words: &[String]) -> Result<std::convert::Infallible> {
     if let Some(command) = given.innermost() {
-        eprintln!("cargo xtask {}: {}", given.title(), command.plan);
+        eprintln!("cargo xtask {}: {}", given.title(), (command.plan)(given));
         needs::check(&(command.needs)(given))?;
     }
     build()?;

@@ -28,6 +28,11 @@ fn refusal(line: &str) -> String {
     }
 }
 
+fn plan(line: &str) -> &'static str {
+    let given = run(line);
+    (given.innermost().expect("there is a command").plan)(&given)
+}
+
 #[test]
 fn options_take_their_value_from_the_next_word_or_after_an_equals_sign() {
     for line in ["demo --servers 3 --headless", "demo --headless --servers=3"] {
@@ -109,11 +114,31 @@ fn help_of_each_command_names_all_its_arguments() {
 
 #[test]
 fn every_command_that_runs_says_what_it_is_about_to_do() {
-    let runnable = COMMANDS
-        .iter()
-        .filter(|command| command.subcommands.is_empty() || command.optional);
-    let below = COMMANDS.iter().flat_map(|command| command.subcommands);
-    for command in runnable.chain(below) {
-        assert!(!command.plan.is_empty(), "{}", command.name);
+    for command in COMMANDS {
+        if command.subcommands.is_empty() || command.optional {
+            assert!(!plan(command.name).is_empty(), "{}", command.name);
+        }
+        for below in command.subcommands {
+            let required = match below.name {
+                "make" => "x.raw --name x --version 1",
+                "inspect" => "x.manifest",
+                _ => "",
+            };
+            let line = format!("{} {} {required}", command.name, below.name);
+            assert!(!plan(&line).is_empty(), "{line}");
+        }
     }
+}
+
+#[test]
+fn a_list_of_scenarios_announces_no_build() {
+    assert_eq!(plan("test scenario"), "lists the scenarios");
+    assert!(plan("test scenario bios").contains("builds"));
+}
+
+#[test]
+fn paths_of_the_workspace_have_no_parent_folders_in_them() {
+    let workspace = xtask::workspace();
+    assert!(workspace.join("boards").is_dir());
+    assert!(!workspace.display().to_string().contains(".."));
 }
