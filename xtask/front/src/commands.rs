@@ -24,7 +24,7 @@ const BOARD: Argument = option(
 const JOBS: Argument = option(
     "jobs",
     Value::Number(1, 16),
-    "scenarios at a time; as many as the machine has cores, at most 2, where none is given",
+    "scenarios at a time; default: as many as the machine has cores, at most 2",
 );
 
 const fn flag(name: &'static str, about: &'static str) -> Argument {
@@ -72,7 +72,7 @@ pub const COMMANDS: &[Command] = &[
             option(
                 "servers",
                 Value::Number(1, 48),
-                "how many servers, BIOS and UEFI in turn; 2 where none is given",
+                "how many servers, BIOS and UEFI in turn; default: 2",
             ),
             flag(
                 "keep-running",
@@ -122,12 +122,12 @@ pub const COMMANDS: &[Command] = &[
                 "name",
                 Form::Positional,
                 Value::OneOf(&["dhcp", "tftp"]),
-                "one bench; all where none is given",
+                "one bench; default: all",
             ),
             option(
                 "storms",
                 ANY,
-                "random requests that DHCP's lease table takes first; 10,000,000 where none is given",
+                "random requests that DHCP's lease table takes first; default: 10,000,000",
             ),
             flag(
                 "host-only",
@@ -169,25 +169,21 @@ pub const COMMANDS: &[Command] = &[
             }
         },
         arguments: &[
-            option(
-                "seed",
-                ANY,
-                "the first seed; a fresh one where none is given",
-            ),
+            option("seed", ANY, "the first seed; default: a fresh one"),
             option(
                 "seeds",
                 POSITIVE,
-                "how many racks, each with a seed of its own; 1 where none is given",
+                "how many racks, each with a seed of its own; default: 1",
             ),
             option(
                 "nodes",
                 Value::Number(1, 48),
-                "servers of each rack; 48 where none is given",
+                "servers of each rack; default: 48",
             ),
             option(
                 "hours",
                 POSITIVE,
-                "hours of virtual time, four hours without faults follow; 24 where none is given",
+                "hours of virtual time, four hours without faults follow; default: 24",
             ),
             option("threads", POSITIVE, "racks at a time"),
             option(
@@ -203,7 +199,7 @@ pub const COMMANDS: &[Command] = &[
             option(
                 "seed-file",
                 FILE,
-                "seeds to run before the others, one a line",
+                "seeds to run before the others, one per line",
             ),
             REPORT,
             flag("trace", "print what happens; one seed"),
@@ -239,7 +235,7 @@ pub const COMMANDS: &[Command] = &[
             option(
                 "jobs",
                 Value::Number(1, 64),
-                "mutants at a time; 2 where none is given",
+                "mutants at a time; default: 2",
             ),
             flag(
                 "tests-only",
@@ -258,9 +254,9 @@ pub const COMMANDS: &[Command] = &[
             option(
                 "seed",
                 ANY,
-                "seed of the first workload, the others follow; from the clock where none is given",
+                "seed of the first workload, the others follow; default: the time",
             ),
-            option("points", POSITIVE, "cut points; 20,000 where none is given"),
+            option("points", POSITIVE, "cut points; default: 20,000"),
             REPORT,
         ],
         subcommands: &[],
@@ -296,7 +292,7 @@ pub const COMMANDS: &[Command] = &[
         arguments: &[option(
             "output",
             Value::Text("FOLDER"),
-            "folder for the files, -o for short; target/dist where none is given",
+            "folder for the files, -o for short; default: target/dist",
         )],
         subcommands: &[],
         optional: false,
@@ -421,7 +417,7 @@ const IMAGES: &[Command] = &[
             option(
                 "output",
                 Value::Text("FOLDER"),
-                "folder for the two files, -o for short; . where none is given",
+                "folder for the two files, -o for short; default: .",
             ),
         ],
         subcommands: &[],
@@ -442,7 +438,7 @@ const IMAGES: &[Command] = &[
             option(
                 "public-key",
                 Value::Text("HEX"),
-                "verify the signature with this key; with the operator's key of this checkout where none is given",
+                "verify the signature with this key; default: the operator's key of this checkout",
             ),
             option("data", FILE, "verify every chunk of this data file too"),
         ],
@@ -457,7 +453,7 @@ const IMAGES: &[Command] = &[
         arguments: &[option(
             "key",
             FILE,
-            "the secret key, 32 bytes; target/keys/operator.ed25519 where none is given",
+            "the secret key, 32 bytes; default: target/keys/operator.ed25519",
         )],
         subcommands: &[],
         optional: false,

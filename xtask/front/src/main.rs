@@ -53,7 +53,7 @@ fn start(given: &Given, words: &[String]) -> Result<std::convert::Infallible> {
 }
 
 /// Builds the tool. The first time this takes minutes; cargo shows a bar on a
-/// terminal and a line a crate elsewhere.
+/// terminal and a line per crate elsewhere.
 fn build() -> Result<()> {
     let program = target_folder().join("debug").join(TOOL);
     if !program.exists() {
