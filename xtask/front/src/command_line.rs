@@ -76,6 +76,12 @@ pub enum Value {
     Number(u64, u64),
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// One of these words or `all`; before them, what they are in help texts.
+    OneOrAll(&'static str, &'static [&'static str]),
+    /// Several of these words with commas between, or `all`.
+    SomeOrAll(&'static str, &'static [&'static str]),
+    /// A folder of `boards/`.
+    Board,
 }
 
 impl Argument {

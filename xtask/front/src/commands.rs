@@ -3,12 +3,14 @@
 
 use crate::command_line::{Argument, Command, Form, Given, Value};
 use crate::needs::{Boards, Part};
+use crate::simulator;
 
 /// The board whose firmware runs where none is named.
 pub const DEFAULT_BOARD: &str = "mps2-an500";
 
 const FILE: Value = Value::Text("FILE");
 const NAME: Value = Value::Text("NAME");
+const KINDS: Value = Value::SomeOrAll("KINDS", simulator::FAULTS);
 
 const REPORT: Argument = Argument {
     name: "report",
@@ -18,8 +20,8 @@ const REPORT: Argument = Argument {
 };
 const BOARD: Argument = option(
     "board",
-    NAME,
-    "the appliance's board: a folder of boards/; mps2-an500 where none is given",
+    Value::Board,
+    "the appliance's board: a folder of boards/; default: mps2-an500",
 );
 const JOBS: Argument = option(
     "jobs",
@@ -188,14 +190,10 @@ pub const COMMANDS: &[Command] = &[
             option("threads", POSITIVE, "racks at a time"),
             option(
                 "without",
-                Value::Text("KINDS"),
+                KINDS,
                 "kinds of faults that are left out, with commas between; or `all`",
             ),
-            option(
-                "only",
-                Value::Text("KINDS"),
-                "the only kinds of faults that are injected",
-            ),
+            option("only", KINDS, "the only kinds of faults that are injected"),
             option(
                 "seed-file",
                 FILE,
@@ -203,12 +201,16 @@ pub const COMMANDS: &[Command] = &[
             ),
             REPORT,
             flag("trace", "print what happens; one seed"),
-            option("scenario", NAME, "run one scenario, or `all`"),
+            option(
+                "scenario",
+                Value::OneOrAll("SCENARIO", simulator::SCENARIOS),
+                "run one scenario, or `all`",
+            ),
             flag("list", "list the scenarios"),
             argument(
                 "prove",
                 Form::OrDefault("all"),
-                NAME,
+                Value::OneOrAll("BUG", simulator::BUGS),
                 "build the simulator with each known bug, or with one, and show that its scenario fails",
             ),
         ],

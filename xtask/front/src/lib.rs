@@ -14,6 +14,7 @@ pub mod command_line;
 pub mod commands;
 mod error;
 pub mod needs;
+pub mod simulator;
 pub mod toolchain;
 pub mod tools;
 pub mod user_namespaces;

@@ -47,6 +47,38 @@ fn values_outside_their_bounds_are_refused_with_the_bounds() {
     assert!(refusal("demo --servers 49").contains("1 to 48"));
     assert!(refusal("demo --servers two").contains("1 to 48"));
     assert!(refusal("bench ntp").contains("dhcp, tftp"));
+    let negative = refusal("sim --nodes -1");
+    assert!(
+        negative.contains("--nodes takes a whole number from 1"),
+        "{negative}"
+    );
+}
+
+#[test]
+fn an_unknown_board_is_refused_with_the_names_of_the_known() {
+    for line in ["demo --board nope", "test scenario bios --board nope"] {
+        let text = refusal(line);
+        assert!(
+            text.contains("nope") && text.contains("linux, mps2-an500"),
+            "{text}"
+        );
+    }
+    assert_eq!(run("demo --board linux").text("board"), Some("linux"));
+}
+
+#[test]
+fn words_of_the_simulator_are_known_before_it_is_built() {
+    assert!(refusal("sim --only loss,lightning").contains("loss, duplicate"));
+    assert!(refusal("sim --without loss,all").contains("loss, duplicate"));
+    assert!(refusal("sim --scenario lightning").contains("life-cycle"));
+    assert!(refusal("sim --prove lightning").contains("wrong-clock"));
+    for line in ["sim --only loss,bit-rot", "sim --without all"] {
+        run(line);
+    }
+    let text = help("sim --help");
+    for word in ["bit-rot", "life-cycle", "wrong-clock"] {
+        assert!(text.contains(word), "{text}");
+    }
 }
 
 #[test]

@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 
 use super::{Argument, Command, Form, Value};
 
+/// Columns of a list of words.
+const WIDTH: usize = 78;
+
 /// All commands, a line each.
 pub fn list_of_commands(commands: &[Command]) -> String {
     let mut text = String::from(
@@ -61,7 +64,34 @@ pub fn command_help(path: &[&Command]) -> String {
             lines(&mut text, arguments.iter().map(|a| (usage(a), a.about)));
         }
     }
+    words(&mut text, path.iter().flat_map(|command| command.arguments));
     text
+}
+
+/// The words that arguments take, once for each kind of words.
+fn words<'a>(text: &mut String, arguments: impl Iterator<Item = &'a Argument>) {
+    let mut listed = Vec::new();
+    for argument in arguments {
+        let (Value::OneOrAll(what, words) | Value::SomeOrAll(what, words)) = argument.value else {
+            continue;
+        };
+        if listed.contains(&what) {
+            continue;
+        }
+        listed.push(what);
+        let _written = write!(text, "\n{what}:");
+        let mut column = WIDTH;
+        for word in words {
+            let len = word.len() + 1;
+            if column + len > WIDTH {
+                text.push_str("\n ");
+                column = 1;
+            }
+            let _written = write!(text, " {word}");
+            column += len;
+        }
+        text.push('\n');
+    }
 }
 
 /// `--name VALUE`, `[NAME]`, `NAME`, `[NAME …]`.
@@ -69,7 +99,8 @@ pub fn usage(argument: &Argument) -> String {
     let name = argument.name;
     let value = match argument.value {
         Value::None => String::new(),
-        Value::Text(what) => what.to_owned(),
+        Value::Text(what) | Value::OneOrAll(what, _) | Value::SomeOrAll(what, _) => what.to_owned(),
+        Value::Board => "NAME".to_owned(),
         Value::Number(..) => "N".to_owned(),
         Value::OneOf(words) => words.join("|"),
     };

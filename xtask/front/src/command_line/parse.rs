@@ -2,7 +2,7 @@
 
 use super::help::{command_help, list_of_commands, usage};
 use super::{Argument, Command, Form, Given, Value};
-use crate::{Error, Result};
+use crate::{Error, Result, board_files, workspace};
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -80,6 +80,12 @@ fn all_arguments(given: &Given) -> impl Iterator<Item = &'static Argument> {
     given.path.iter().flat_map(|command| command.arguments)
 }
 
+/// An argument as it is typed, without its value.
+fn named(argument: &Argument) -> String {
+    let dashes = if argument.is_positional() { "" } else { "--" };
+    format!("{dashes}{}", argument.name)
+}
+
 fn find(commands: &'static [Command], name: &str, what: &str) -> Result<&'static Command> {
     commands
         .iter()
@@ -113,7 +119,12 @@ impl<'a> Reader<'a> {
     /// The next word, if it can be a value.
     fn value(&mut self) -> Option<&'a str> {
         let word = self.words.get(self.next).copied();
-        word.filter(|word| !word.starts_with('-') || word.len() == 1)?;
+        // A negative number is a wrong value and no option.
+        word.filter(|word| {
+            word.strip_prefix('-').is_none_or(|rest| {
+                rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_digit())
+            })
+        })?;
         self.take()
     }
 
@@ -185,11 +196,24 @@ impl<'a> Reader<'a> {
             Value::OneOf(words) => {
                 (!words.contains(&value)).then(|| format!("one of {}", words.join(", ")))
             }
+            Value::OneOrAll(_, words) => (value != "all" && !words.contains(&value))
+                .then(|| format!("one of {}, or all", words.join(", "))),
+            Value::SomeOrAll(_, words) => {
+                let mut given = value.split(',');
+                (value != "all" && given.any(|word| !words.contains(&word)))
+                    .then(|| format!("all, or with commas between some of {}", words.join(", ")))
+            }
+            Value::Board => {
+                let boards = board_files::all(&workspace())?;
+                let names: Vec<_> = boards.iter().map(|board| &*board.name).collect();
+                (!names.contains(&value)).then(|| format!("one of {}", names.join(", ")))
+            }
         };
         if let Some(possible) = possible {
             return Err(Error::new(format!(
-                "cargo xtask {}: {} is {possible}, not {value:?}",
-                self.title, known.name
+                "cargo xtask {}: {} takes {possible}, not {value:?}",
+                self.title,
+                named(known)
             )));
         }
         given.values.push((known.name, value.to_owned()));
