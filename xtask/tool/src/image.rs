@@ -80,9 +80,12 @@ fn make(given: &Given) -> Result<()> {
         CHUNK_SHIFTS.start(),
         CHUNK_SHIFTS.end()
     );
-    let key = secret_key(given)?;
     let source = File::open(&raw).with_context(|| format!("cannot read {}", raw.display()))?;
-    let length = source.metadata()?.len();
+    let meta = source.metadata()?;
+    ensure!(!meta.is_dir(), "{} is a folder", raw.display());
+    let length = meta.len();
+    // A new key is made only for an image that can be read.
+    let key = secret_key(given)?;
     fs::create_dir_all(&output)?;
     let data = output.join(format!("{name}-{version}.data"));
     let manifest = output.join(format!("{name}-{version}.manifest"));
