@@ -67,6 +67,7 @@ pub fn prepare_form(board: &str, form: Form) -> Result<Prepared> {
         Form::Whole => (kit::prepare(Flavour::Virtual)?, PathBuf::new()),
     };
     let spinner = crate::progress::Spinner::start(format!("firmware {}", board.board.name));
+    spinner.step("compiling");
     let firmware = board.build(&workspace(), &target_folder(), &tools::command)?;
     spinner.done(&format!(
         "{}: room for {} servers, {} TFTP transfers and {} HTTP connections at once",
@@ -114,6 +115,7 @@ pub fn prepare_form(board: &str, form: Form) -> Result<Prepared> {
 /// The agent as a program of this host.
 fn light_agent() -> Result<PathBuf> {
     let spinner = crate::progress::Spinner::start("agent for light servers".to_owned());
+    spinner.step("compiling");
     let output = xtask::build_as_tests(light::AGENT_PROGRAM)?
         .output()
         .context("cargo does not start")?;

@@ -6,7 +6,7 @@ mod report;
 pub mod watch;
 
 use anyhow::{Context, Result, bail};
-use farrier_hil_tests::job::{self, ServerReport, Watch};
+use farrier_hil_tests::job::{self, ServerReport};
 use farrier_hil_tests::qemu::ServerSpec;
 use report::Report;
 use std::{fs, thread};
@@ -32,7 +32,7 @@ pub fn run(given: &Given) -> Result<()> {
         }
     });
     let rack = bench.rack("demo", specs.map(job::small_disk).collect())?;
-    screen.say(
+    screen.line(
         "rack",
         &format!("appliance {board} is up, its API: {}", rack.api_url()),
     );
@@ -44,7 +44,11 @@ pub fn run(given: &Given) -> Result<()> {
             .enumerate()
             .map(|(n, server)| {
                 let (rack, screen) = (&rack, &screen);
-                scope.spawn(move || job::whole(rack, server, n, &bench.image, screen))
+                scope.spawn(move || {
+                    let outcome = job::whole(rack, server, n, &bench.image, screen);
+                    screen.end(server.name());
+                    outcome
+                })
             })
             .collect();
         jobs.into_iter()

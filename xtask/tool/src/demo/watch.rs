@@ -5,11 +5,13 @@ use farrier_hil_tests::job::Watch;
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::HashMap;
 use std::io::IsTerminal;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::progress::{LINE_EVERY, Ticker};
+
 /// Without a terminal, a line of progress is printed this often.
-const LINE_EVERY: Duration = Duration::from_secs(5);
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// Bars or lines.
 pub struct Screen {
@@ -19,26 +21,71 @@ pub struct Screen {
     others: MultiProgress,
     /// Stands before each line; empty where there is one job only.
     label: String,
-    servers: Mutex<HashMap<String, Line>>,
+    servers: Arc<Mutex<Servers>>,
+    /// Prints lines of servers that say nothing; `None` with bars, and where
+    /// others do that.
+    _reminder: Option<Ticker>,
 }
+
+type Servers = HashMap<String, Line>;
 
 struct Line {
     bar: Option<ProgressBar>,
-    /// The last line of progress: its step and its time.
-    printed: Option<(String, Instant)>,
+    /// What the server does, and since when.
+    text: String,
+    since: Instant,
+    /// When its last line was printed.
+    printed: Instant,
+}
+
+impl Line {
+    fn new(bar: Option<ProgressBar>) -> Self {
+        let now = Instant::now();
+        Self {
+            bar,
+            text: String::new(),
+            since: now,
+            printed: now,
+        }
+    }
+
+    /// Notes what the server does. Whether a line of it is due `every` so
+    /// often, which is then taken for printed.
+    fn is_due(&mut self, text: &str, every: Duration, now: Instant) -> bool {
+        let new = self.text != text;
+        if new {
+            text.clone_into(&mut self.text);
+            self.since = now;
+        }
+        let due = new || now.duration_since(self.printed) >= every;
+        if due {
+            self.printed = now;
+        }
+        due
+    }
+
+    /// The line of a server that has said nothing for long.
+    fn reminder(&mut self, now: Instant) -> Option<String> {
+        if now.duration_since(self.printed) < LINE_EVERY {
+            return None;
+        }
+        self.printed = now;
+        let seconds = now.duration_since(self.since).as_secs();
+        Some(format!("{} (for {seconds} s)", self.text))
+    }
 }
 
 impl Screen {
     /// Bars where standard error is a terminal and `headless` is false.
     pub fn new(headless: bool) -> Self {
-        let bars = (!headless && std::io::stderr().is_terminal()).then(MultiProgress::new);
-        Screen {
-            started: Instant::now(),
-            bars,
-            others: MultiProgress::new(),
-            label: String::new(),
-            servers: Mutex::default(),
+        let mut screen = Self::of_lines();
+        if !headless && std::io::stderr().is_terminal() {
+            screen.bars = Some(MultiProgress::new());
+        } else {
+            let (started, servers) = (screen.started, screen.servers.clone());
+            screen._reminder = Some(Ticker::start(move || remind(started, &servers)));
         }
+        screen
     }
 
     /// Lines that begin with a label, above the bars of others: several jobs
@@ -47,13 +94,24 @@ impl Screen {
         Screen {
             others: others.clone(),
             label: format!("{label}: "),
-            ..Self::new(true)
+            ..Self::of_lines()
         }
     }
 
-    fn line(&self, server: &str, text: &str) {
-        let seconds = self.started.elapsed().as_secs_f64();
-        let line = format!("{}[{seconds:6.1} s] {server:<8} {text}", self.label);
+    fn of_lines() -> Self {
+        Screen {
+            started: Instant::now(),
+            bars: None,
+            others: MultiProgress::new(),
+            label: String::new(),
+            servers: Arc::default(),
+            _reminder: None,
+        }
+    }
+
+    /// Prints a line about a server, or about another part of the rack.
+    pub fn line(&self, what: &str, text: &str) {
+        let line = format!("{}{}", self.label, stamped(self.started, what, text));
         match &self.bars {
             // A bar that can't be drawn is no reason to fail.
             Some(bars) => drop(bars.println(line)),
@@ -61,13 +119,39 @@ impl Screen {
         }
     }
 
+    /// Ends the job of a server: nothing of it is shown any more.
+    pub fn end(&self, server: &str) {
+        let ended = lock(&self.servers).remove(server);
+        if let Some(bar) = ended.and_then(|line| line.bar) {
+            bar.finish_and_clear();
+        }
+    }
+
     fn with<T>(&self, server: &str, act: impl FnOnce(&mut Line) -> T) -> T {
-        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = servers.entry(server.to_owned()).or_insert_with(|| Line {
-            bar: self.bars.as_ref().map(|bars| bars.add(bar(server))),
-            printed: None,
-        });
+        let mut servers = lock(&self.servers);
+        let line = servers
+            .entry(server.to_owned())
+            .or_insert_with(|| Line::new(self.bars.as_ref().map(|bars| bars.add(bar(server)))));
         act(line)
+    }
+}
+
+fn lock(servers: &Mutex<Servers>) -> MutexGuard<'_, Servers> {
+    servers.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A line with the seconds since the start.
+fn stamped(started: Instant, what: &str, text: &str) -> String {
+    let seconds = started.elapsed().as_secs_f64();
+    format!("[{seconds:6.1} s] {what:<8} {text}")
+}
+
+/// Prints a line of each server that has said nothing for long.
+fn remind(started: Instant, servers: &Mutex<Servers>) {
+    for (server, line) in lock(servers).iter_mut() {
+        if let Some(text) = line.reminder(Instant::now()) {
+            println!("{}", stamped(started, server, &text));
+        }
     }
 }
 
@@ -117,6 +201,7 @@ impl Watch for Screen {
             if let Some(bar) = &line.bar {
                 show(bar, text.to_owned(), 0, 0);
             }
+            line.is_due(text, Duration::ZERO, Instant::now())
         });
         self.line(server, text);
     }
@@ -131,17 +216,7 @@ impl Watch for Screen {
                 show(bar, message, done, total);
                 false
             }
-            None => {
-                let now = Instant::now();
-                let due = line
-                    .printed
-                    .as_ref()
-                    .is_none_or(|(step, at)| step != what || now.duration_since(*at) >= LINE_EVERY);
-                if due {
-                    line.printed = Some((what.to_owned(), now));
-                }
-                due
-            }
+            None => line.is_due(what, PROGRESS_EVERY, Instant::now()),
         });
         if due {
             self.line(server, &progress_line(what, done, total, rate));
@@ -164,6 +239,29 @@ mod tests {
             progress_line("reads", 1024, 0, 512),
             "reads: 1.00 KiB, 512 B/s"
         );
+    }
+
+    #[test]
+    fn a_server_that_says_nothing_has_a_line_every_half_minute() {
+        let mut line = Line::new(None);
+        let start = line.printed;
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!(line.is_due("active", PROGRESS_EVERY, start));
+        assert_eq!(line.reminder(at(29)), None);
+        assert_eq!(line.reminder(at(30)).as_deref(), Some("active (for 30 s)"));
+        assert_eq!(line.reminder(at(59)), None);
+        assert_eq!(line.reminder(at(60)).as_deref(), Some("active (for 60 s)"));
+    }
+
+    #[test]
+    fn progress_of_one_step_has_a_line_every_few_seconds() {
+        let mut line = Line::new(None);
+        let start = line.printed;
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!(line.is_due("erase", PROGRESS_EVERY, start));
+        assert!(!line.is_due("erase", PROGRESS_EVERY, at(4)));
+        assert!(line.is_due("erase", PROGRESS_EVERY, at(5)));
+        assert!(line.is_due("write", PROGRESS_EVERY, at(6)));
     }
 
     #[test]

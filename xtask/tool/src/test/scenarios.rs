@@ -109,7 +109,7 @@ pub fn run(stages: &Stages, runs: &[Run], board: &str, jobs: usize) {
 fn run_form(stages: &Stages, scenarios: &[Scenario], form: Form, board: &str, jobs: usize) {
     let mut bench = None;
     stages.run(&format!("parts of a {} rack", form.name()), |stage| {
-        stage.without_bar();
+        stage.shows_itself();
         bench = Some(bench::prepare_form(board, form)?.bench);
         Ok(())
     });

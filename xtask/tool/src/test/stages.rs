@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -14,10 +15,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::progress::{LINE_EVERY, still};
 use crate::target_folder;
 
-/// Without a terminal, a stage that takes long prints a line this often.
-const LINE_EVERY: Duration = Duration::from_secs(30);
 /// Lines of its log that a failed stage prints.
 const TAIL: usize = 200;
 /// Stages that are named at the end.
@@ -130,6 +130,8 @@ pub struct Stage {
     log: Mutex<Log>,
     bars: MultiProgress,
     bar: ProgressBar,
+    /// Whether the work shows its progress itself.
+    shows_itself: AtomicBool,
 }
 
 struct Log {
@@ -158,11 +160,14 @@ impl Stage {
             }),
             bars: bars.clone(),
             bar,
+            shows_itself: AtomicBool::new(false),
         })
     }
 
-    /// Takes the stage's bar off the terminal, for work that has its own.
-    pub fn without_bar(&self) {
+    /// Takes the stage's bar off the terminal and prints no lines between, for
+    /// work that has its own.
+    pub fn shows_itself(&self) {
+        self.shows_itself.store(true, Ordering::Relaxed);
         self.bar.set_draw_target(ProgressDrawTarget::hidden());
     }
 
@@ -219,10 +224,9 @@ impl Stage {
         let result = thread::scope(|scope| {
             scope.spawn(move || {
                 while end.recv_timeout(LINE_EVERY) == Err(RecvTimeoutError::Timeout) {
-                    if self.bar.is_hidden() {
+                    if self.bar.is_hidden() && !self.shows_itself.load(Ordering::Relaxed) {
                         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-                        let seconds = started.elapsed().as_secs();
-                        println!("{}: {seconds} s {}", self.name, log.last.trim());
+                        println!("{}", still(&self.name, started, &log.last));
                     }
                 }
             });
