@@ -3,7 +3,6 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{fmt, fs, thread};
 
@@ -11,6 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use super::Api;
 use crate::Tools;
+use crate::folder::Folder;
 use crate::job::small_disk;
 use crate::port_forward::{PortForward, PortForwardConfig};
 use crate::qemu::{Appliance, ApplianceSpec, ServerSpec};
@@ -101,18 +101,16 @@ impl Bench {
     /// A part can't be made, or the appliance does not come up.
     pub fn rack(&self, name: &str, servers: Vec<ServerSpec>) -> Result<Rack> {
         fs::create_dir_all(&self.work)?;
-        let directory = tempfile::Builder::new()
-            .prefix(&format!("{name}-"))
-            .tempdir_in(&self.work)?
-            .keep();
+        let folder = Folder::new(&self.work, &format!("{name}-"))?;
+        let directory = folder.path();
         let switch = Switch::start(SwitchConfig::default())?;
         if std::env::var_os(CAPTURE).is_some() {
             switch.capture(&directory.join("rack.pcap"))?;
         }
         let store = directory.join("store.img");
         (self.write_store)(&store).context("writing the asset store")?;
-        let spec = (self.appliance)(&store).in_directory(&directory);
-        let appliance = Appliance::new(spec, &switch, &directory, &self.tools)?;
+        let spec = (self.appliance)(&store).in_directory(directory);
+        let appliance = Appliance::new(spec, &switch, directory, &self.tools)?;
         let port_forward = PortForward::open(
             switch.add_host_port("operator")?,
             PortForwardConfig {
@@ -130,7 +128,7 @@ impl Bench {
                     self.form,
                     spec,
                     &switch,
-                    &directory,
+                    directory,
                     &self.agent,
                     &self.tools,
                 )
@@ -142,8 +140,7 @@ impl Bench {
             port_forward,
             appliance,
             switch,
-            directory,
-            keep: AtomicBool::new(false),
+            folder,
         };
         rack.start_appliance()?;
         Ok(rack)
@@ -160,8 +157,7 @@ pub struct Rack {
     api: Api,
     port_forward: PortForward,
     switch: Switch,
-    directory: PathBuf,
-    keep: AtomicBool,
+    folder: Folder,
 }
 
 impl Rack {
@@ -229,7 +225,7 @@ impl Rack {
 
     /// The folder with disks, stores and logs.
     pub fn directory(&self) -> &Path {
-        &self.directory
+        self.folder.path()
     }
 
     /// How many files a server has asked for by TFTP.
@@ -237,11 +233,16 @@ impl Rack {
         self.switch.traffic(server.mac()).tftp_requests
     }
 
-    /// Leaves the rack's folder and its logs when the rack is dropped; disks
-    /// and the store are removed all the same.
+    /// Leaves the rack's folder and its logs when the rack ends; disks and the
+    /// store are removed all the same.
     pub fn keep(&self) -> &Path {
-        self.keep.store(true, Ordering::Relaxed);
-        &self.directory
+        let disks = self
+            .servers
+            .iter()
+            .flat_map(|server| (0..server.spec().disks.len()).map(|index| server.disk(index)));
+        let store = self.directory().join("store.img");
+        self.folder.keep_all_but(disks.chain([store]).collect());
+        self.directory()
     }
 }
 
@@ -251,17 +252,5 @@ impl Drop for Rack {
             server.power_off();
         }
         self.appliance.kill();
-        if !self.keep.load(Ordering::Relaxed) {
-            // What can't be removed is only in the way.
-            let _left = fs::remove_dir_all(&self.directory);
-            return;
-        }
-        let disks = self
-            .servers
-            .iter()
-            .flat_map(|server| (0..server.spec().disks.len()).map(|index| server.disk(index)));
-        for large in disks.chain([self.directory.join("store.img")]) {
-            let _left = fs::remove_file(large);
-        }
     }
 }

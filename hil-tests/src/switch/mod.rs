@@ -39,6 +39,7 @@ pub use faults::Faults;
 pub use host::HostPort;
 pub use observe::{Kind, Mac, Observer, Seen, Traffic};
 
+use crate::folder::Folder;
 use fabric::Fabric;
 use pcap::PcapWriter;
 
@@ -114,7 +115,7 @@ impl Shared {
 pub struct Switch {
     shared: Arc<Shared>,
     thread: Option<std::thread::JoinHandle<()>>,
-    directory: tempfile::TempDir,
+    directory: Folder,
     queue_bytes: usize,
     next_hook: AtomicU64,
 }
@@ -140,9 +141,7 @@ impl Switch {
             wake: Arc::new(event_fd()?),
             stop: AtomicBool::new(false),
         });
-        let directory = tempfile::Builder::new()
-            .prefix("farrier-switch-")
-            .tempdir()?;
+        let directory = Folder::new(&std::env::temp_dir(), "farrier-switch-")?;
         let pump = pump::Pump::new(shared.clone());
         let thread = std::thread::Builder::new()
             .name("rack-switch".into())

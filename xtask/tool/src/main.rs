@@ -17,7 +17,13 @@ mod store;
 mod test;
 mod tools;
 
+use std::thread;
+
 use anyhow::{Context, Result};
+use farrier_hil_tests::folder;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 use xtask::command_line::{Given, Outcome, parse};
 use xtask::commands::COMMANDS;
 // Other modules take them from the crate's root.
@@ -52,7 +58,23 @@ fn main() -> Result<()> {
         .iter()
         .find(|(name, _)| *name == given.command())
         .with_context(|| format!("nothing carries out {}", given.command()))?;
+    remove_folders_on_signals()?;
     task(&given)
+}
+
+/// Lets Ctrl-C and SIGTERM remove the folders of racks before they end this
+/// program. The kernel ends the machines of a rack with it.
+fn remove_folders_on_signals() -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            folder::remove_all();
+            if let Err(error) = emulate_default_handler(signal) {
+                eprintln!("signal {signal}: {error}");
+            }
+        }
+    });
+    Ok(())
 }
 
 #[cfg(test)]
