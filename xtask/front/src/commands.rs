@@ -78,7 +78,7 @@ pub const COMMANDS: &[Command] = &[
             ),
             flag(
                 "keep-running",
-                "leave the rack up, with the appliance's API on localhost, until Enter is pressed",
+                "leave the rack up, with the appliance's API on localhost, until Ctrl-C",
             ),
             BOARD,
             REPORT,

@@ -8,7 +8,9 @@ pub mod watch;
 use anyhow::{Context, Result, bail};
 use farrier_hil_tests::job::{self, ServerReport};
 use farrier_hil_tests::qemu::ServerSpec;
+use farrier_hil_tests::scenario::Rack;
 use report::Report;
+use std::convert::Infallible;
 use std::{fs, thread};
 use watch::Screen;
 use xtask::command_line::Given;
@@ -73,12 +75,10 @@ pub fn run(given: &Given) -> Result<()> {
         println!("report: {}", path.display());
     }
     if given.flag("keep-running") {
-        println!("The rack stays up. The appliance's API: {}", rack.api_url());
-        println!(
-            "  OS_AUTH_TYPE=none OS_ENDPOINT={} baremetal node list\nPress Enter to end it.",
-            rack.api_url()
-        );
-        std::io::stdin().read_line(&mut String::new())?;
+        if !report.ok() {
+            println!("Logs are in {}.", rack.keep().display());
+        }
+        stay_up(&rack)?;
     }
     if !report.ok() {
         bail!(
@@ -87,6 +87,26 @@ pub fn run(given: &Given) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Switches the servers on again, whose jobs end with disks that are read
+/// without power, and keeps the rack until a signal ends this program.
+///
+/// # Errors
+/// A server does not start.
+fn stay_up(rack: &Rack) -> Result<Infallible> {
+    for server in rack.servers() {
+        server.power_on()?;
+    }
+    let url = rack.api_url();
+    println!(
+        "The rack stays up, and its servers are on. The appliance's API: {url}\n  \
+         OS_AUTH_TYPE=none OS_ENDPOINT={url} baremetal node list\n\
+         Press Ctrl-C to end it."
+    );
+    loop {
+        thread::park();
+    }
 }
 
 fn panicked() -> (ServerReport, Option<String>) {
