@@ -41,6 +41,16 @@ fn seconds(hop: &Value) -> f64 {
     hop["ms"].as_f64().unwrap_or(0.0) / 1000.0
 }
 
+/// A step of the agent for people. Erasing counts every byte of the disks
+/// twice, as erased and as read back.
+fn in_words(step: &str) -> &str {
+    match step {
+        "erase" => "erase (counts erased + read back)",
+        "verify erase" => "verify erase (counts erased + read back)",
+        step => step,
+    }
+}
+
 fn array<'v>(value: &'v Value, key: &str) -> &'v [Value] {
     value[key].as_array().map_or(&[], Vec::as_slice)
 }
@@ -246,10 +256,12 @@ impl<'r> ServerJob<'r> {
                 let number = |key: &str| progress.get(key).and_then(Value::as_u64).unwrap_or(0);
                 self.watch.progress(
                     self.server.name(),
-                    progress
-                        .get("step")
-                        .and_then(Value::as_str)
-                        .unwrap_or("work"),
+                    in_words(
+                        progress
+                            .get("step")
+                            .and_then(Value::as_str)
+                            .unwrap_or("work"),
+                    ),
                     number("done"),
                     number("total"),
                     number("rate"),

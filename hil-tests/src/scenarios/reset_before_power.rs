@@ -12,6 +12,7 @@ use crate::qemu::ServerSpec;
 use crate::scenario::{Bench, Rack};
 use crate::server::Server;
 use anyhow::{Context, Result, ensure};
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// For how long the appliance is without power.
@@ -28,6 +29,16 @@ enum Wanted {
     On,
     Off,
     Cycle,
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::Cycle => "off and on",
+        })
+    }
 }
 
 /// The scenario.
@@ -77,7 +88,10 @@ fn decide_and_reset<'r>(
     let wanted = wait_until_asked(rack, mark, &job.node)?;
     watch.say(
         "appliance",
-        &format!("asks for {wanted:?}; before the last reset: {early:?}"),
+        &match early {
+            Some(early) => format!("asks to switch {wanted}; before its last reset: {early}"),
+            None => format!("asks to switch {wanted}; before its last reset it did not ask"),
+        },
     );
     carry_out(server, wanted)
 }
@@ -134,7 +148,7 @@ fn carry_out(server: &Server, wanted: Wanted) -> Result<()> {
         }
         Wanted::Cycle => server.power_cycle(),
     }
-    .with_context(|| format!("{wanted:?}"))
+    .with_context(|| format!("switching the server {wanted}"))
 }
 
 #[cfg(test)]
@@ -147,11 +161,8 @@ mod tests {
         let line = |id: &str, action: &str| {
             format!("info: power: node {id}… has no power interface. Switch it {action} by hand")
         };
-        for (action, wanted) in [
-            ("on", Wanted::On),
-            ("off", Wanted::Off),
-            ("off and on", Wanted::Cycle),
-        ] {
+        for wanted in [Wanted::On, Wanted::Off, Wanted::Cycle] {
+            let action = &wanted.to_string();
             assert_eq!(wanted_in(&line("0a1b2c3d", action), node), Some(wanted));
             assert_eq!(wanted_in(&line("0a1b2c3e", action), node), None);
         }

@@ -130,7 +130,13 @@ impl Client {
         if fs::read_to_string(&done).is_ok_and(|text| text == PACKAGES.join(" ")) {
             return Ok(Client { program });
         }
-        watch.say("client", "installing python-ironicclient");
+        watch.say(
+            "client",
+            &format!(
+                "downloading {} and what it depends on from the Python Package Index, once",
+                PACKAGES.join(" ")
+            ),
+        );
         // The program that makes the ISO image, found by the client itself.
         (bench.tools)("mkisofs")?;
         (bench.tools)("/usr/lib/python3.11/ensurepip/__init__.py")?;
