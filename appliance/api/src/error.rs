@@ -138,8 +138,17 @@ impl Error {
                 return Self::new(
                     Status::BAD_REQUEST,
                     format_args!(
-                        "{subject}: what is to be changed is in use while the node is {state}. \
-                         Wait until its work is done, or release the node first."
+                        "{subject}: this can't be changed while the node is in state \"{state}\". \
+                         Wait until the work is done, or release the node first."
+                    ),
+                );
+            }
+            CommandError::PowerInUse(state) => {
+                return Self::new(
+                    Status::CONFLICT,
+                    format_args!(
+                        "{subject}: the appliance switches the machine itself while the node is in \
+                         state \"{state}\". Wait until the work is done, or send the verb abort."
                     ),
                 );
             }
@@ -244,8 +253,22 @@ impl Error {
             ),
             CommandError::BadNetwork => (
                 Status::BAD_REQUEST,
-                "the network is in use, overlaps another one, or its pool does not lie on it. \
-                 See GET /farrier/v1/networks and addresses.",
+                "the network's prefix or pool is impossible. Send a prefix of at most 30 bits, and \
+                 a pool whose addresses all lie on that network.",
+            ),
+            CommandError::NetworkOverlaps => (
+                Status::CONFLICT,
+                "the network overlaps another one. GET /farrier/v1/networks lists the networks; \
+                 the appliance's own is not in the list.",
+            ),
+            CommandError::NetworkInUse => (
+                Status::CONFLICT,
+                "interfaces have addresses of the network, or it is the appliance's own. Delete \
+                 the addresses that GET /farrier/v1/addresses lists first.",
+            ),
+            CommandError::NoSuchTrait => (
+                Status::NOT_FOUND,
+                "the node does not have that trait. GET the node's traits lists those it has.",
             ),
             CommandError::AddressTaken => (
                 Status::CONFLICT,

@@ -61,6 +61,10 @@ pub struct Opened {
 pub struct NotDurable;
 
 /// The journal on a flash device.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one, it is open for as long as the appliance runs, and there is no heap to box it on"
+)]
 #[derive(Debug)]
 pub enum JournalStore<F> {
     /// Not opened yet.

@@ -2,9 +2,12 @@
 //! one to the board's driver and its answers back to the controller. A
 //! driver that is slow holds up other operations only.
 
+use core::fmt::Write;
+
 use embassy_time::{Instant, with_deadline};
 use farrier_core::interface::{OperationError, OperationId, PowerAction, PowerState};
-use farrier_protocol::message::NodeId;
+use farrier_core::node::{NAME_LEN, Node, String};
+use farrier_protocol::message::{Mac, NodeId};
 
 use crate::fmt::info;
 use crate::queues::DriverEvent;
@@ -23,6 +26,30 @@ pub struct PowerRequest {
     pub deadline: Instant,
 }
 
+/// What a person or a driver finds a machine by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// The node's name; its UUID where it has none.
+    pub name: String<NAME_LEN>,
+    /// Its first interface.
+    pub mac: Mac,
+}
+
+impl Machine {
+    fn of(node: &Node) -> Self {
+        let mut name = String::new();
+        let written = match node.name.as_str() {
+            "" => write!(name, "{}", uuid::Uuid::from_bytes(node.id.0)),
+            known => name.push_str(known).map_err(|_| core::fmt::Error),
+        };
+        debug_assert!(written.is_ok(), "names and UUIDs fit");
+        Machine {
+            name,
+            mac: node.macs.first().copied().unwrap_or(Mac([0; 6])),
+        }
+    }
+}
+
 /// How a power operation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PowerAnswer {
@@ -35,7 +62,11 @@ pub struct PowerAnswer {
 /// A driver that switches machines: of a BMC or an outlet.
 pub trait PowerDriver {
     /// Carries out one operation. Dropped at its deadline.
-    fn perform(&mut self, request: &PowerRequest) -> impl Future<Output = PowerAnswer>;
+    fn perform(
+        &mut self,
+        request: &PowerRequest,
+        machine: &Machine,
+    ) -> impl Future<Output = PowerAnswer>;
 }
 
 /// No driver: the console asks a person at the rack to switch the machine.
@@ -44,16 +75,24 @@ pub trait PowerDriver {
 pub struct ManualPower;
 
 impl PowerDriver for ManualPower {
-    async fn perform(&mut self, request: &PowerRequest) -> PowerAnswer {
-        let [a, b, c, d, ..] = request.node.0;
+    async fn perform(&mut self, request: &PowerRequest, machine: &Machine) -> PowerAnswer {
+        let [a, b, c, d, e, f] = machine.mac.0;
         let action = match request.action {
             PowerAction::On => "on",
             PowerAction::Off | PowerAction::SoftOff => "off",
             PowerAction::Reboot | PowerAction::SoftReboot => "off and on",
         };
         info!(
-            "power: node {:02x}{:02x}{:02x}{:02x}… has no power interface. Switch it {} by hand",
-            a, b, c, d, action
+            "power: node {} has no power interface. Switch the machine with the MAC address \
+             {:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x} {} by hand",
+            machine.name.as_str(),
+            a,
+            b,
+            c,
+            d,
+            e,
+            f,
+            action
         );
         PowerAnswer {
             result: Err(OperationError::ByHand),
@@ -70,16 +109,19 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             let request = queues.power.receive().await;
             // It may have waited for a slow driver: meanwhile the rack may
             // have given it up, or need something else.
-            let wanted = self.shared.look(|rack| {
+            let machine = self.shared.look(|rack| {
                 let node = rack.find(request.node);
-                let node = node.and_then(|index| rack.nodes().get(index));
-                node.is_some_and(|node| node.power_control.operation() == Some(request.id))
+                node.and_then(|index| rack.nodes().get(index))
+                    .filter(|node| node.power_control.operation() == Some(request.id))
+                    .map(Machine::of)
             });
-            if !wanted {
+            let Some(machine) = machine else {
                 continue;
-            }
+            };
             // After its deadline the rack asks for it anew.
-            let Ok(answer) = with_deadline(request.deadline, driver.perform(&request)).await else {
+            let Ok(answer) =
+                with_deadline(request.deadline, driver.perform(&request, &machine)).await
+            else {
                 continue;
             };
             // In this order: what is seen proves what was done before.

@@ -21,6 +21,8 @@ pub(crate) struct Form {
     inner: Text<24>,
     text: Text<VALUE_LEN>,
     pairs: Pairs,
+    /// The value of a key is a list, which may be empty.
+    has_list: bool,
 }
 
 impl Form {
@@ -32,7 +34,13 @@ impl Form {
             inner: Text::default(),
             text: Text::default(),
             pairs: Pairs::new(),
+            has_list: false,
         }
+    }
+
+    /// Whether the value of a key is a list, which may be empty.
+    pub(crate) const fn has_list(&self) -> bool {
+        self.has_list
     }
 
     /// Takes all bytes of `input`.
@@ -86,6 +94,7 @@ impl Form {
                 if depth == 1 && event == Event::ArrayStart {
                     return Err(Error::bad("the body is not an object. Send a JSON object."));
                 }
+                self.has_list |= event == Event::ArrayStart;
                 self.inner.clear();
             }
             Event::ObjectEnd | Event::ArrayEnd => self.inner.clear(),

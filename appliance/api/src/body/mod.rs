@@ -59,6 +59,11 @@ impl Body {
         }
     }
 
+    /// Whether it is a form with a list.
+    pub(crate) fn has_list(&self) -> bool {
+        matches!(self, Self::Form(form) if form.has_list())
+    }
+
     /// The keys and values of a form or a patch.
     pub(crate) fn pairs(&self) -> &Pairs {
         match self {

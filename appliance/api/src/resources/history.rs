@@ -86,6 +86,7 @@ fn one(node: NodeId, entry: &HistoryEntry, w: &mut Out<'_>) {
     let (kind, verb) = match entry.what {
         Happening::Transition(event) => ("provisioning", event.as_str()),
         Happening::Power(action) => ("power", power::name(action)),
+        Happening::Flag(flag, _) => ("flag", flag.as_str()),
     };
     let failed = entry.to == ProvisionState::Error || entry.to.as_str().ends_with("failed");
     let own = id(node, entry);
@@ -100,6 +101,10 @@ fn one(node: NodeId, entry: &HistoryEntry, w: &mut Out<'_>) {
             entry.from, entry.to, entry.reason
         )),
         Happening::Power(_) => w.text(format_args!("{verb}: {}", entry.reason)),
+        Happening::Flag(_, on) => {
+            let value = if on { "set" } else { "cleared" };
+            w.text(format_args!("{verb} {value}: {}", entry.reason))
+        }
     };
     w.key("user");
     match entry.actor {

@@ -36,9 +36,9 @@ fn put<'f>(_: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<'f>, 
     let network = Network {
         // The rack gives it one.
         place: 0,
-        prefix: u8::try_from(number(pairs, "prefix", 24)?).unwrap_or(u8::MAX),
-        vlan: number(pairs, "vlan", 0)?,
-        pool_len: number(pairs, "pool_len", 0)?,
+        prefix: u8::try_from(number(pairs, "prefix", 24, 30)?).unwrap_or(u8::MAX),
+        vlan: number(pairs, "vlan", 0, 4094)?,
+        pool_len: number(pairs, "pool_len", 0, u16::MAX)?,
         pool_first: first.ok_or_else(|| {
             Error::bad("a network needs a pool_first. Send its pool's first address.")
         })?,
@@ -53,14 +53,16 @@ fn delete<'f>(_: &View<'_>, call: &'f Call, _: &'f Body) -> Result<Command<'f>, 
     Ok(Command::DeleteNetwork { name: call.last() })
 }
 
-fn number(pairs: &Pairs, key: &str, default: u16) -> Result<u16, Error> {
-    match pairs.get(key) {
-        "" => Ok(default),
-        text => text.parse().map_err(|_| {
-            Error::new(
-                Status::BAD_REQUEST,
-                format_args!("{key} is {text:?}. Send a whole number up to 65535."),
-            )
-        }),
+fn number(pairs: &Pairs, key: &str, default: u16, most: u16) -> Result<u16, Error> {
+    let text = pairs.get(key);
+    if text.is_empty() {
+        return Ok(default);
     }
+    let number = text.parse().ok().filter(|number| *number <= most);
+    number.ok_or_else(|| {
+        Error::new(
+            Status::BAD_REQUEST,
+            format_args!("{key} is {text:?}. Send a whole number up to {most}."),
+        )
+    })
 }

@@ -31,6 +31,11 @@ fn list(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
 }
 
 fn put<'f>(_: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<'f>, Error> {
+    if !body.has_list() {
+        return Err(Error::bad(
+            "the body has no list of traits. Send {\"traits\": [...]}; an empty list removes all.",
+        ));
+    }
     Ok(Command::SetTraits {
         node: call.node_id(),
         traits: body.pairs().lists(),

@@ -54,8 +54,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             (_, false) if word.is_empty() => u32::MAX,
             (Some(place), _) => 1 << place,
             (None, true) => 1 << self.intern(word, out)?,
-            (None, false) => 0,
+            (None, false) => return Err(CommandError::NoSuchTrait),
         };
+        let known = self.nodes.get(index).map_or(0, |node| node.traits);
+        if !on && !word.is_empty() && known & bit == 0 {
+            return Err(CommandError::NoSuchTrait);
+        }
         let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
         if on {
             node.traits |= bit;

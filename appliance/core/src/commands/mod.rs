@@ -11,6 +11,7 @@ use crate::interface::{Command, PowerAction};
 use crate::node::flags::{AdminFlag, Flags};
 use crate::node::{
     DRIVER_KEY_LEN, DRIVER_VALUE_LEN, Happening, InstanceInfo, MAX_DRIVER_INFO, PowerRequest,
+    Reason,
 };
 use crate::node::{agent_phase, changes_in_use, deployed};
 use crate::persist::record::Record;
@@ -41,7 +42,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 steps,
                 config_drive,
             } => self.verb(now, self.must_find(node)?, verb, steps, config_drive, out),
-            Command::PatchNode { node, patch } => self.patch(node, &patch, out),
+            Command::PatchNode { node, patch } => self.patch(now, node, &patch, out),
             Command::SetTraits { node, traits } => self.set_traits(node, traits, out),
             Command::SetPower { node, action } => {
                 self.set_power(now, self.unlocked(node)?, action, out)
@@ -88,12 +89,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     ) -> Result<(), CommandError> {
         let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
         if agent_phase(node.state).is_some() {
-            return Err(CommandError::InUse(node.state));
+            return Err(CommandError::PowerInUse(node.state));
         }
         node.power_request = Some(PowerRequest { action });
         node.power_control.begin(now);
-        let state = node.state;
-        self.remember(now, index, Happening::Power(action), state, out);
+        let why = (node.state, Reason::Requested);
+        self.remember(now, index, Happening::Power(action), why, out);
         Ok(())
     }
 
@@ -152,13 +153,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Sets or takes away a mark. The reason is kept as long as the mark.
     pub(crate) fn mark(
         &mut self,
+        now: Instant,
         index: usize,
-        mark: AdminFlag,
-        on: bool,
+        (mark, on): (AdminFlag, bool),
         reason: &str,
+        out: &mut Effects,
     ) -> Result<(), CommandError> {
         let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
-        let state = node.state;
+        let (state, was) = (node.state, node.flags);
         // Maintenance can be set and ended at any time; the other flags are
         // changes like all others.
         if state.is_busy() && mark != AdminFlag::Maintenance {
@@ -183,7 +185,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             // Who ends the maintenance has looked at the fault.
             flags = flags.union(Flags::CLEAN_FAULT).union(Flags::RECORDS_LOST);
         }
+        let changed = was.contains(mark.flag()) != on;
         self.set_flags(index, flags, on);
+        if changed {
+            let why = (state, Reason::Requested);
+            self.remember(now, index, Happening::Flag(mark, on), why, out);
+        }
         Ok(())
     }
 }

@@ -31,15 +31,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             pool_len: 1,
             pool_first: self.config.address,
         };
-        if !network.is_sound() || network.meets(&own) {
+        if !network.is_sound() {
             return Err(CommandError::BadNetwork);
+        }
+        if network.meets(&own) {
+            return Err(CommandError::NetworkOverlaps);
         }
         let free = || {
             let taken = |place| self.ipam.networks().iter().any(|n| n.place == place);
             (1..=MAX_NETWORKS as u8).find(|place| !taken(*place))
         };
         network.place = match self.texts.find_network(name) {
-            Some(PROVISIONING) => return Err(CommandError::BadNetwork),
+            Some(PROVISIONING) => return Err(CommandError::NetworkInUse),
             Some(place) => place,
             None => free().ok_or(CommandError::NetworksFull)?,
         };
@@ -47,9 +50,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if StringPool::cost(name.len()) > self.texts.free() {
             return Err(CommandError::StringsFull);
         }
-        self.ipam
-            .set_network(now, network)
-            .map_err(|_| CommandError::BadNetwork)?;
+        self.ipam.set_network(now, network)?;
         self.texts.set(usize::from(RACK), kind, name)?;
         Record::Network { network, name }.emit(out);
         Ok(())
@@ -65,7 +66,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let place = self.tenants_network(name)?;
         self.ipam
             .remove_network(now, place)
-            .map_err(|_| CommandError::BadNetwork)?;
+            .map_err(|_| CommandError::NetworkInUse)?;
         self.texts
             .set(usize::from(RACK), Kind::Network(place), "")?;
         Record::NetworkDeleted { place }.emit(out);

@@ -31,13 +31,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Changes fields of a node, all of them or none.
     pub(crate) fn patch(
         &mut self,
+        now: Instant,
         id: NodeId,
         patch: &NodePatch<'_>,
         out: &mut Effects,
     ) -> Result<(), CommandError> {
         let index = self.must_find(id)?;
         let instance = self.check_patch(index, patch)?;
-        self.apply_patch(index, patch, instance, out)
+        self.apply_patch(now, index, patch, instance, out)
     }
 
     fn check_patch(
@@ -116,6 +117,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     fn apply_patch(
         &mut self,
+        now: Instant,
         index: usize,
         patch: &NodePatch<'_>,
         instance: Option<InstanceInfo>,
@@ -140,12 +142,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         for (flag, new) in patch.flags() {
             if !new.is_none() {
-                let now = self
+                let present = self
                     .nodes
                     .get(index)
                     .map(|node| node.flags.contains(flag.flag()));
-                let on = new.on.or(now).unwrap_or(false);
-                self.mark(index, flag, on, new.reason.unwrap_or(""))?;
+                let on = new.on.or(present).unwrap_or(false);
+                let why = new.reason.unwrap_or("");
+                self.mark(now, index, (flag, on), why, out)?;
             }
         }
         Ok(())

@@ -17,6 +17,24 @@ pub enum AdminFlag {
     Retired,
 }
 
+impl AdminFlag {
+    /// All flags, in the order of their numbers.
+    pub const ALL: [AdminFlag; 3] = [
+        AdminFlag::Maintenance,
+        AdminFlag::Protected,
+        AdminFlag::Retired,
+    ];
+
+    /// The flag's name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            AdminFlag::Maintenance => "maintenance",
+            AdminFlag::Protected => "protected",
+            AdminFlag::Retired => "retired",
+        }
+    }
+}
+
 /// A request to change something, checked and carried out as a whole.
 #[derive(Debug, Clone)]
 pub enum Command<'a> {

@@ -76,6 +76,10 @@ pub enum CommandError {
     TraitsFull,
     /// A trait or a resource class has characters that it can't have.
     BadTrait,
+    /// The node does not have that trait.
+    NoSuchTrait,
+    /// The appliance needs the node's power for its own work.
+    PowerInUse(ProvisionState),
     /// There is no such allocation.
     NoSuchAllocation,
     /// No available node is what the allocation asks for.
@@ -90,6 +94,10 @@ pub enum CommandError {
     NoSuchNetwork,
     /// The network can't be where it was said to be, or is in use.
     BadNetwork,
+    /// The network meets another one.
+    NetworkOverlaps,
+    /// Addresses of the network are given away.
+    NetworkInUse,
     /// The interface has no address on that network.
     NoSuchAddress,
     /// The address lies outside of the network, or belongs to another interface.

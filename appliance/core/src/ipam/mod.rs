@@ -86,6 +86,10 @@ pub enum IpamError {
     Taken,
     /// All addresses of the network, or all reservations, are taken.
     Full,
+    /// The network meets another one.
+    Overlaps,
+    /// Addresses of the network are given away.
+    InUse,
 }
 
 impl From<IpamError> for CommandError {
@@ -93,6 +97,8 @@ impl From<IpamError> for CommandError {
         match error {
             IpamError::Taken => CommandError::AddressTaken,
             IpamError::Full => CommandError::AddressesFull,
+            IpamError::Overlaps => CommandError::NetworkOverlaps,
+            IpamError::InUse => CommandError::NetworkInUse,
         }
     }
 }
@@ -139,13 +145,15 @@ impl Ipam {
     /// Adds a network, or changes one that has no addresses given away.
     ///
     /// # Errors
-    /// [`IpamError::Taken`] where it is in use or meets another one,
-    /// [`IpamError::Full`].
+    /// [`IpamError::InUse`], [`IpamError::Overlaps`], [`IpamError::Full`].
     pub fn set_network(&mut self, now: Instant, network: Network) -> Result<(), IpamError> {
         let place = network.place;
         let mut others = self.networks.iter().filter(|n| n.place != place);
-        if others.any(|other| other.meets(&network)) || self.in_use(now, place) {
-            return Err(IpamError::Taken);
+        if others.any(|other| other.meets(&network)) {
+            return Err(IpamError::Overlaps);
+        }
+        if self.in_use(now, place) {
+            return Err(IpamError::InUse);
         }
         self.networks.retain(|known| known.place != place);
         self.networks.push(network).map_err(|_| IpamError::Full)
@@ -154,10 +162,10 @@ impl Ipam {
     /// Removes a network that has no addresses given away.
     ///
     /// # Errors
-    /// [`IpamError::Taken`] where it has.
+    /// [`IpamError::InUse`] where it has.
     pub fn remove_network(&mut self, now: Instant, place: u8) -> Result<(), IpamError> {
         if self.in_use(now, place) {
-            return Err(IpamError::Taken);
+            return Err(IpamError::InUse);
         }
         self.networks.retain(|known| known.place != place);
         Ok(())

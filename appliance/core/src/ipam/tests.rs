@@ -168,17 +168,17 @@ fn networks_are_sound_and_do_not_meet() {
         place: 2,
         ..good
     };
-    assert_eq!(ipam.set_network(at(0), same), Err(IpamError::Taken));
+    assert_eq!(ipam.set_network(at(0), same), Err(IpamError::Overlaps));
     let vlan = Network {
         vlan: 101,
         ..network(2, 2, 4)
     };
-    assert_eq!(ipam.set_network(at(0), vlan), Err(IpamError::Taken));
+    assert_eq!(ipam.set_network(at(0), vlan), Err(IpamError::Overlaps));
     ipam.set_network(at(0), network(2, 2, 4)).unwrap();
     ipam.give(at(0), 2, mac(1), None, 60).unwrap();
-    assert_eq!(ipam.remove_network(at(0), 2), Err(IpamError::Taken));
+    assert_eq!(ipam.remove_network(at(0), 2), Err(IpamError::InUse));
     ipam.take(at(0), 2, mac(1), 60);
-    assert_eq!(ipam.remove_network(at(59), 2), Err(IpamError::Taken));
+    assert_eq!(ipam.remove_network(at(59), 2), Err(IpamError::InUse));
     assert_eq!(ipam.remove_network(at(60), 2), Ok(()));
     assert_eq!(ipam.networks(), [good]);
     ipam.drop_network(7);

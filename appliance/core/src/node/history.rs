@@ -2,7 +2,7 @@
 //! restarts.
 
 use super::Reason;
-use crate::interface::{ACCOUNT_LEN, ActorKind, PowerAction};
+use crate::interface::{ACCOUNT_LEN, ActorKind, AdminFlag, PowerAction};
 use farrier_lifecycle::{ProvisionEvent, ProvisionState};
 use heapless::{String, Vec};
 
@@ -16,22 +16,31 @@ pub enum Happening {
     Transition(ProvisionEvent),
     /// An operator asked for this.
     Power(PowerAction),
+    /// An operator set or cleared this flag.
+    Flag(AdminFlag, bool),
 }
 
 impl Happening {
     /// Numbers of power actions begin here; those below are events'.
     const POWER: u8 = 64;
+    /// Numbers of flags begin here, the cleared one before the set one.
+    const FLAG: u8 = 96;
 
     /// The number in records.
     pub const fn number(self) -> u8 {
         match self {
             Self::Transition(event) => event as u8,
             Self::Power(action) => Self::POWER + action as u8,
+            Self::Flag(flag, on) => Self::FLAG + 2 * flag as u8 + on as u8,
         }
     }
 
     /// What has that number.
     pub fn from_number(number: u8) -> Option<Self> {
+        if let Some(flag) = number.checked_sub(Self::FLAG) {
+            let known = AdminFlag::ALL.get(usize::from(flag / 2))?;
+            return Some(Self::Flag(*known, flag % 2 == 1));
+        }
         match number.checked_sub(Self::POWER) {
             Some(action) => PowerAction::from_number(action).map(Self::Power),
             None => {

@@ -224,7 +224,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.boot.progress = None;
         node.power_request = None;
         node.power_control.begin(now);
-        self.remember(now, index, Happening::Transition(event), from, out);
+        self.remember(
+            now,
+            index,
+            Happening::Transition(event),
+            (from, reason),
+            out,
+        );
         self.on_enter(now, index, from, next, out);
         true
     }

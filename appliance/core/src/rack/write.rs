@@ -11,7 +11,7 @@ use super::parts::{
     DISK, ERROR, FLAGS, MARKED, OWN, PARTS, PLACE, PORTS, POWER, STATE, WORK, history_record,
 };
 use crate::interface::{Effects, Instant};
-use crate::node::{Happening, HistoryEntry, MAX_MACS, Node};
+use crate::node::{Happening, HistoryEntry, MAX_MACS, Node, Reason};
 use crate::persist::record::{MAX_RECORD, Record};
 use crate::persist::{Before, Fingerprint, Fingerprints, Touched};
 use crate::rack::Rack;
@@ -206,7 +206,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         now: Instant,
         index: usize,
         what: Happening,
-        from: ProvisionState,
+        (from, reason): (ProvisionState, Reason),
         out: &mut Effects,
     ) {
         let Some(node) = self.nodes.get(index) else {
@@ -221,7 +221,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             what,
             from,
             to: node.state,
-            reason: node.reason,
+            reason,
         };
         history_record(node.id, &entry).emit(out);
         self.history.put(index, entry);

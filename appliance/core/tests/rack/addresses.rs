@@ -59,9 +59,11 @@ fn tenants_networks_have_pools() {
     let mut lab = active_lab();
     let net = "/farrier/v1/networks/blue";
     for (body, status) in [
-        (json!({"pool_first": "172.22.0.10", "pool_len": 5}), 400),
+        (json!({"pool_first": "172.22.0.10", "pool_len": 5}), 409),
         (json!({"pool_first": "10.1.0.10", "pool_len": 500}), 400),
         (json!({"pool_len": 5}), 400),
+        (json!({"pool_first": "10.1.0.10", "prefix": 99}), 400),
+        (json!({"pool_first": "10.1.0.10", "vlan": 4095}), 400),
         (
             json!({"pool_first": "10.1.0.10", "pool_len": 2, "vlan": 100}),
             204,
@@ -82,7 +84,7 @@ fn tenants_networks_have_pools() {
     assert_eq!(call(&mut lab, "PUT", &address(3), "{}").status, 503);
     assert_eq!(
         call(&mut lab, "DELETE", net, "").status,
-        400,
+        409,
         "it is in use"
     );
     // The tenant goes, and its address with it; a named one stays.

@@ -108,6 +108,10 @@ fn an_allocation_gets_the_smallest_that_fits_and_nobody_else_gets_it() {
         204
     );
     assert_eq!(get(&mut lab, &traits), json!({"traits": ["CUSTOM_FAST"]}));
+    for body in ["{}", "", r#"{"traits": "CUSTOM_NEW"}"#] {
+        assert_eq!(call(&mut lab, "PUT", &traits, body).status, 400, "{body}");
+    }
+    assert_eq!(get(&mut lab, &traits), json!({"traits": ["CUSTOM_FAST"]}));
     for (name, body) in [
         ("big", json!({"resource_class": "metal", "local_gb": 500})),
         (

@@ -74,6 +74,11 @@ fn a_history_shows_who_did_what_when() {
     lab.pass(2000);
     assert_eq!(lab.state(0), ProvisionState::CleanFailed);
     power(&mut lab, "power off".into());
+    let maintenance = "/v1/nodes/rack-1/maintenance";
+    for _ in 0..2 {
+        // What was so before is not in the history again.
+        assert_eq!(call(&mut lab, "DELETE", maintenance, "").status, 202);
+    }
     let history = get(&mut lab, "/v1/nodes/rack-1/history");
     let entries = history["history"].as_array().unwrap();
     let find = |event: &str| {
@@ -102,6 +107,10 @@ fn a_history_shows_who_did_what_when() {
         (&off["event_type"], &off["user"]),
         (&json!("power"), &json!("operator"))
     );
+    assert_eq!(off["reason"], "an operator asked for it");
+    let flags = entries.iter().filter(|entry| entry["event_type"] == "flag");
+    let flags: Vec<_> = flags.map(|entry| &entry["event"]).collect();
+    assert_eq!(flags, [&json!("maintenance cleared: an operator asked for it")]);
     assert!(failed["start_seconds"].as_u64() <= off["start_seconds"].as_u64());
 
     for entry in entries {

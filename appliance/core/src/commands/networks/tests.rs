@@ -37,7 +37,7 @@ fn names_of_networks() {
         assert_eq!(set, Err(CommandError::BadName), "{name:?}");
     }
     let set = rack.set_network(NOW, PROVISIONING_NAME, network(1), &mut out);
-    assert_eq!(set, Err(CommandError::BadNetwork));
+    assert_eq!(set, Err(CommandError::NetworkInUse));
     assert!(rack.ipam.networks().is_empty() && out.is_empty());
     let set = rack.set_network(NOW, &long[1..], network(1), &mut out);
     assert_eq!(set, Ok(()));
