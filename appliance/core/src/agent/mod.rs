@@ -95,22 +95,28 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         let (freshness, request) = match session.open(datagram, &mut buffer) {
             Ok(opened) => (opened.freshness, Some(opened.request)),
-            Err(SessionError::Malformed) => (Freshness::New, None),
+            Err(SessionError::Malformed) => (Freshness::Repeat, None),
             Err(_) => {
                 count(&mut self.counters.agent_forged);
                 return;
             }
         };
-        if node.boot.heard.is_none() && agent_phase(node.state) == Some(AgentPhase::Working) {
+        // Anybody on the wire can send the last request again. It is answered,
+        // because the answer may have been lost, and proves nothing.
+        let fresh = freshness == Freshness::New;
+        if fresh && node.boot.heard.is_none() && agent_phase(node.state) == Some(AgentPhase::Working) {
             // It comes back with the facts of its session after a restart of
             // the appliance: its work goes on.
             let deadline = node.state.deadline();
             node.set_deadline(deadline.map(|d| now.plus_millis(d.millis)));
         }
-        node.set_heard(now);
+        if fresh {
+            node.set_heard(now);
+        }
         let answer = match request {
             None => Answer::Refused(Refusal::Malformed),
-            Some(Request::Ask) => self.ask(now, index, out),
+            Some(Request::Ask) if fresh || self.is_working(index) => self.ask(now, index, out),
+            Some(Request::Ask) => Answer::Wait(IDLE_MILLIS),
             Some(Request::Progress(progress)) => self.progress(now, index, progress),
             Some(Request::Part(part)) => self.part(now, index, &part, out),
             Some(Request::FinalReport(report)) if freshness == Freshness::New => {
@@ -200,6 +206,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Some(job) => Answer::Order(job),
             None => Answer::Wait(IDLE_MILLIS),
         }
+    }
+
+    fn is_working(&self, index: usize) -> bool {
+        let node = self.nodes.get(index);
+        node.is_some_and(|node| agent_phase(node.state) == Some(AgentPhase::Working))
     }
 
     fn progress(&mut self, now: Instant, index: usize, progress: Progress) -> Answer {

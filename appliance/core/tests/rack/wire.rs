@@ -370,6 +370,18 @@ fn a_node_that_goes_leaves_its_place_for_statements() {
 }
 
 #[test]
+fn a_replayed_request_does_not_keep_a_dead_agent_alive() {
+    let (mut lab, mut agent, _, _) = cleaning();
+    agent.says(&mut lab, &Request::Ask);
+    for _ in 0..10 {
+        // The agent is dead. Somebody sends its last datagram again.
+        assert!(sent(&mut lab, agent.from, &agent.last).is_some());
+        lab.pass(10);
+    }
+    assert_eq!(lab.state(0), ProvisionState::CleanWait);
+}
+
+#[test]
 fn progress_of_the_order_keeps_the_work_alive() {
     let (mut lab, mut agent, order, _) = cleaning();
     let limit = lab.node(0).deadline.unwrap().millis() - lab.now;
