@@ -41,6 +41,7 @@ impl Appliance {
             pool_first: client::POOL_FIRST,
             pool_len: client::POOL_LEN,
             lease_secs: client::LEASE_SECS,
+            relays: [client::RELAY].into_iter().collect(),
             ..Config::default()
         };
         let configured = controller.configure(config, &IDENTITY);

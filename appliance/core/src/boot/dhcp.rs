@@ -35,7 +35,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let mac = Mac(request.chaddr);
         // Straight from the machine, the frame's own source must be the one
         // it claims: an address can't be asked for in another's name.
-        if request.giaddr.is_unspecified() && from != mac {
+        // A relay speaks for machines that nobody sees here: only those that
+        // the operator has named do.
+        let sent_by = match request.giaddr.is_unspecified() {
+            true => from == mac,
+            false => self.config.relays.contains(&request.giaddr),
+        };
+        if !sent_by {
             count(&mut self.counters.dhcp_ignored);
             return;
         }

@@ -1,7 +1,7 @@
 //! The appliance's configuration: addresses, pool, keys.
 
 use core::net::Ipv4Addr;
-use heapless::String;
+use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
 
 /// Name of the asset that holds the [`Config`] as postcard.
@@ -31,6 +31,9 @@ pub struct Config {
     /// Added to the ramdisk's kernel command line: for hardware that needs
     /// it. Empty, or words of printable ASCII.
     pub kernel_options: String<64>,
+    /// Relay agents whose messages are answered: the addresses that they put
+    /// into `giaddr` (RFC 2131, 4.1). The appliance ignores all others.
+    pub relays: Vec<Ipv4Addr, 4>,
 }
 
 impl Default for Config {
@@ -45,6 +48,7 @@ impl Default for Config {
             lease_secs: 600,
             agent_port: 8470,
             kernel_options: String::new(),
+            relays: Vec::new(),
         }
     }
 }

@@ -198,6 +198,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 lease_secs: 0,
                 agent_port: 0,
                 kernel_options: heapless::String::new(),
+                relays: heapless::Vec::new(),
             },
             secrets: None,
             nodes: Nodes::new(),

@@ -6,7 +6,8 @@ use crate::api_rig::{call, get, id, put};
 use crate::common::*;
 use farrier_core::interface::NetworkId;
 use farrier_core::node::Hop;
-use farrier_core::{Endpoint, Input};
+use farrier_core::{Config, Endpoint, Input};
+use farrier_dhcp::wire::MessageType;
 use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::client::{Handshake, HandshakeEntropy, Session};
 use farrier_protocol::message::*;
@@ -15,6 +16,8 @@ use farrier_protocol::server::Keys;
 use farrier_protocol::signing::{SecretKey, sign_statement};
 use farrier_protocol::ticket::Ticket;
 use farrier_protocol::{MAX_STATEMENT, version};
+use farrier_testkit::machine::dhcp_message;
+use std::net::Ipv4Addr;
 
 /// A reply that owns what it says.
 #[derive(Debug, PartialEq)]
@@ -367,6 +370,31 @@ fn a_node_that_goes_leaves_its_place_for_statements() {
     assert_eq!(three.says(&mut lab, &part(0)), Said::Partial(1));
     let said = one.says(&mut lab, &part(1));
     assert_eq!(said, Said::Refused(Refusal::BadSignature), "both parts");
+}
+
+#[test]
+fn a_relay_that_nobody_configured_reaches_no_lease() {
+    let mut lab = Lab::new();
+    let own = lab.dhcp(1, ipxe).expect("a lease").address;
+    let relayed = |lab: &mut Lab, kind| {
+        let payload = dhcp_message(kind, mac_of(1), |r| {
+            r.giaddr = Ipv4Addr::new(172, 22, 0, 99);
+            r.ciaddr = own;
+            r.requested_ip = Some(own);
+            r.server_id = (kind != MessageType::Discover).then_some(Config::default().address);
+        });
+        lab.step(Input::Dhcp {
+            network: NetworkId::PROVISIONING,
+            from: mac_of(9),
+            payload: &payload,
+        })
+    };
+    use MessageType::{Decline, Discover, Inform, Release};
+    for kind in [Discover, MessageType::Request, Release, Decline, Inform] {
+        assert_eq!(relayed(&mut lab, kind), [], "{kind:?}");
+    }
+    let again = lab.dhcp(1, ipxe).expect("a lease").address;
+    assert_eq!(again, own, "it was not released");
 }
 
 #[test]
