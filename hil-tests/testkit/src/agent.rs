@@ -421,13 +421,15 @@ impl Agent {
         address: Ipv4Addr,
         script: &str,
         salt: u8,
-        scripted: ScriptedAgent,
+        mut scripted: ScriptedAgent,
     ) -> Option<Self> {
         let ticket = Ticket::from_command_line(script)?.ok()?;
         let secret = [machine.wrapping_mul(31).wrapping_add(100) ^ salt; 32];
+        let uuid = scripted.engine.uuid.unwrap_or([machine; 16]);
+        scripted.engine.inspection.system_uuid = uuid;
         let boot = Boot {
             mac: mac_of(machine),
-            uuid: scripted.engine.uuid.unwrap_or([machine; 16]),
+            uuid,
             mode: scripted.engine.boot_mode,
             boot_secret: secret,
             entropy: HandshakeEntropy {

@@ -40,6 +40,8 @@ pub enum HandshakeRefusal {
     Version = 2,
     /// The appliance has no room for another session.
     Busy = 3,
+    /// The appliance knows the node as another machine.
+    OtherMachine = 4,
 }
 
 impl HandshakeRefusal {
@@ -50,6 +52,7 @@ impl HandshakeRefusal {
             1 => Self::TicketUsed,
             2 => Self::Version,
             3 => Self::Busy,
+            4 => Self::OtherMachine,
             _ => return None,
         })
     }

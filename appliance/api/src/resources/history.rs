@@ -87,6 +87,7 @@ fn one(node: NodeId, entry: &HistoryEntry, w: &mut Out<'_>) {
         Happening::Transition(event) => ("provisioning", event.as_str()),
         Happening::Power(action) => ("power", power::name(action)),
         Happening::Flag(flag, _) => ("flag", flag.as_str()),
+        Happening::Rebind => ("identity", "rebind"),
     };
     let failed = entry.to == ProvisionState::Error || entry.to.as_str().ends_with("failed");
     let own = id(node, entry);
@@ -100,7 +101,7 @@ fn one(node: NodeId, entry: &HistoryEntry, w: &mut Out<'_>) {
             "{verb}: {} to {}, {}",
             entry.from, entry.to, entry.reason
         )),
-        Happening::Power(_) => w.text(format_args!("{verb}: {}", entry.reason)),
+        Happening::Power(_) | Happening::Rebind => w.text(format_args!("{verb}: {}", entry.reason)),
         Happening::Flag(_, on) => {
             let value = if on { "set" } else { "cleared" };
             w.text(format_args!("{verb} {value}: {}", entry.reason))

@@ -19,6 +19,7 @@ resources! {
     states
     provision
     power
+    rebind
     maintenance
     traits
     validate

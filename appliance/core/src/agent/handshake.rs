@@ -1,10 +1,11 @@
 //! How a session with an agent begins: a ticket, its gate, and the one
 //! handshake that it is good for.
 
-use crate::identity::is_real_uuid;
+use crate::identity::{contradicts, is_real_uuid};
 use crate::interface::Endpoint;
 use crate::interface::Instant;
 use crate::interface::{Effects, PowerState};
+use crate::node::flags::Flags;
 use crate::node::{Hop, cut};
 use crate::rack::{Rack, count, edit};
 use farrier_protocol::message::HandshakeReply;
@@ -90,8 +91,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         let mut refused = None;
         let mut accepted = None;
+        let mut other = None;
+        let known = &*node;
         out.agent_with(from, |room| {
             let make = |asked: &farrier_protocol::message::AgentHandshake| {
+                if contradicts(known, &asked.system_uuid, 0) {
+                    other = Some(asked.system_uuid);
+                    return Err(HandshakeRefusal::OtherMachine);
+                }
                 let spoken = version::MIN..=version::CURRENT;
                 let version = spoken
                     .rev()
@@ -112,6 +119,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 Err(_) => Some(0),
             }
         });
+        if let Some(uuid) = other {
+            self.other_machine(now, index, &uuid, out);
+            return;
+        }
         let Some(accepted) = accepted else {
             count(&mut self.counters.agent_forged);
             if refused.is_some() {
@@ -126,8 +137,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.boot.mode = Some(accepted.handshake.boot_mode);
         node.boot.heard = Some(now);
         node.see_power(now, PowerState::On);
-        if node.system_uuid == [0; 16] && is_real_uuid(&accepted.handshake.system_uuid) {
+        if !node.flags.contains(Flags::IDENTIFIED) && is_real_uuid(&accepted.handshake.system_uuid)
+        {
+            // What DHCP has claimed before does not count against it.
             node.system_uuid = accepted.handshake.system_uuid;
+            node.flags.insert(Flags::IDENTIFIED);
         }
         node.timeline.mark(Hop::Handshake, now);
         count(&mut self.counters.sessions);

@@ -104,7 +104,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         // Anybody on the wire can send the last request again. It is answered,
         // because the answer may have been lost, and proves nothing.
         let fresh = freshness == Freshness::New;
-        if fresh && node.boot.heard.is_none() && agent_phase(node.state) == Some(AgentPhase::Working) {
+        if fresh
+            && node.boot.heard.is_none()
+            && agent_phase(node.state) == Some(AgentPhase::Working)
+        {
             // It comes back with the facts of its session after a restart of
             // the appliance: its work goes on.
             let deadline = node.state.deadline();

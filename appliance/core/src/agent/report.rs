@@ -1,6 +1,7 @@
 //! What agents state: put together from its parts, verified, kept as
 //! evidence, and what follows from it.
 
+use crate::identity::contradicts;
 use crate::interface::Instant;
 use crate::interface::{Effects, StatementRef};
 use crate::node::Reason;
@@ -192,6 +193,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let Ok(owner) = u16::try_from(index) else {
             return;
         };
+        let (uuid, serial) = (inspection.system_uuid, inspection.serial.0);
+        let known = self.nodes.get(index);
+        if known.is_none_or(|node| contradicts(node, &uuid, serial)) {
+            self.other_machine(now, index, &uuid, out);
+            return;
+        }
         if !self.identify(index, inspection) {
             // What spoke is a part of another node: its machine has to boot
             // as that one.

@@ -1,7 +1,7 @@
 //! DHCP: who gets which address, and what it boots.
 
 use crate::boot;
-use crate::identity::is_real_uuid;
+use crate::identity::{contradicts, is_real_uuid};
 use crate::interface::Instant;
 use crate::interface::{Effects, NetworkId};
 use crate::ipam::lease::Client;
@@ -58,6 +58,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             booting = boots.then_some(index);
             node.seen_on(now, network);
             if boots {
+                let claimed = request.uuid().unwrap_or_default();
+                let is_other = contradicts(&node, &claimed, 0);
+                node.set_other_uuid(if is_other { claimed } else { [0; 16] });
                 // Behind a boot that came to its script, this is a new one.
                 let chained = node.timeline.reached(Hop::Address).is_some()
                     && node.timeline.reached(Hop::Script).is_none();
@@ -112,7 +115,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         booting: Option<usize>,
         out: &mut Effects,
     ) {
-        let address = match self.static_address(client.mac) {
+        let address = match self.own_address(client.mac, booting) {
             Some(address) => address,
             None => match self.leases.offer(now, client, request.requested_ip) {
                 Ok(address) => address,
@@ -155,7 +158,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             None => request.ciaddr,
         };
         let seconds = self.config.lease_secs;
-        let bound = match self.static_address(client.mac) {
+        let bound = match self.own_address(client.mac, booting) {
             Some(own) => own == address,
             None => self.leases.bind(now, client, address, seconds).is_ok(),
         };
@@ -183,6 +186,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let mut reply = self.dhcp_reply(request, MessageType::Ack);
         reply.yiaddr = address;
         self.send(request, self.with_lease(reply), boots, out);
+    }
+
+    /// The reserved address of a machine; none for one that is another machine
+    /// than the interface's node.
+    fn own_address(&self, mac: Mac, booting: Option<usize>) -> Option<Ipv4Addr> {
+        let node = booting.and_then(|node| self.nodes.get(node));
+        let is_other = node.is_some_and(|node| node.other_uuid != [0; 16]);
+        self.static_address(mac).filter(|_| !is_other)
     }
 
     fn dhcp_reply<'a>(&self, request: &Request<'a>, kind: MessageType) -> Reply<'a> {

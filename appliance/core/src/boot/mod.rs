@@ -64,7 +64,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     ) {
         let node = self.find_by_address(peer);
         match path {
-            "boot.ipxe" => match node {
+            // A datagram with a forged source asks by TFTP; who asks by HTTP has
+            // the address.
+            "boot.ipxe" => match node.filter(|_| transport == Transport::Http) {
                 Some(node) => self.script(now, node, entropy, out),
                 None => {
                     count(&mut self.counters.files_refused);
@@ -125,6 +127,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let Some(node) = edit!(self, index) else {
             return;
         };
+        if node.other_uuid != [0; 16] {
+            let uuid = node.other_uuid;
+            // A boot does not disturb an agent that is there.
+            if !node.agent_is_live(now) {
+                self.other_machine(now, index, &uuid, out);
+            }
+            out.text_with(|room| {
+                let mut text = Text::new(room);
+                text.write_str(OTHER_MACHINE).ok().map(|()| text.len)
+            });
+            return;
+        }
         node.timeline.mark(Hop::Script, now);
         if boot_device(node) == BootDevice::Disk {
             node.timeline.mark(Hop::LocalBoot, now);
@@ -234,6 +248,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 const LOCAL_BOOT: &str = "#!ipxe\n\
     iseq ${platform} efi && exit 1 ||\n\
     sanboot --no-describe --drive 0x80 || exit\n";
+
+/// A machine that is not its interface's node gets nothing.
+const OTHER_MACHINE: &str = "#!ipxe\n\
+    echo Farrier knows this network card in another machine. See the node's error.\n\
+    exit 1\n";
 
 /// Formats into a byte buffer; an error where it is full.
 struct Text<'a> {

@@ -47,6 +47,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Command::SetPower { node, action } => {
                 self.set_power(now, self.unlocked(node)?, action, out)
             }
+            Command::Rebind { node } => self.rebind(now, self.unlocked(node)?, out),
             Command::CreateNode(new) => self.create_node(now, &new, out),
             Command::DeleteNode { node } => self.delete(now, self.must_find(node)?, out),
             Command::CreatePort { node, mac } => {

@@ -7,10 +7,9 @@
 //! out to be one machine are merged while one of them is untouched;
 //! otherwise both stay, and the conflict is an error of the node.
 
-use crate::interface::Instant;
-use crate::interface::{CommandError, PowerState};
+use crate::interface::{CommandError, Effects, Instant, PowerState};
 use crate::node::flags::Flags;
-use crate::node::{MAX_MACS, Node};
+use crate::node::{Happening, MAX_MACS, Node, Reason, agent_phase};
 use crate::rack::{Rack, count, edit};
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::digest::Inspection;
@@ -33,13 +32,43 @@ pub(crate) fn is_real_uuid(uuid: &[u8; 16]) -> bool {
 /// Whether two UUIDs are one. Its first three fields come in either byte
 /// order: SMBIOS has them little-endian (DSP0134, 7.2.1), and boot ROMs differ
 /// in whether they turn them around for DHCP.
-fn same_uuid(one: &[u8; 16], other: &[u8; 16]) -> bool {
+pub(crate) fn same_uuid(one: &[u8; 16], other: &[u8; 16]) -> bool {
     let [a, b, c, d, e, f, g, h, rest @ ..] = other;
     let turned = [*d, *c, *b, *a, *f, *e, *h, *g];
     one == other || one.starts_with(&turned) && one.ends_with(rest)
 }
 
+/// Whether a machine that says this of itself is another one than the node's
+/// agent has said it is. What neither side knows contradicts nothing.
+pub(crate) fn contradicts(node: &Node, uuid: &[u8; 16], serial: u32) -> bool {
+    let uuids = is_real_uuid(&node.system_uuid) && is_real_uuid(uuid);
+    node.flags.contains(Flags::IDENTIFIED)
+        && (uuids && !same_uuid(&node.system_uuid, uuid)
+            || node.serial != 0 && serial != 0 && node.serial != serial)
+}
+
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// Forgets which machine a node is: the next agent that answers says it.
+    pub(crate) fn rebind(
+        &mut self,
+        now: Instant,
+        index: usize,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
+        if agent_phase(node.state).is_some() {
+            return Err(CommandError::InUse(node.state));
+        }
+        node.flags.remove(Flags::IDENTIFIED);
+        node.system_uuid = [0; 16];
+        node.serial = 0;
+        node.boot.ticket = None;
+        node.boot.session = None;
+        let why = (node.state, Reason::Requested);
+        self.remember(now, index, Happening::Rebind, why, out);
+        Ok(())
+    }
+
     /// Puts a new node into the first free place.
     pub(crate) fn add_node(&mut self, node: Node) -> Result<usize, CommandError> {
         let free = self.nodes.iter().position(Node::is_vacant);
@@ -86,6 +115,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         let serial = inspection.serial.0;
         let uuid = Some(inspection.system_uuid).filter(is_real_uuid);
+        node.flags.insert(Flags::IDENTIFIED);
         if serial != 0 {
             node.serial = serial;
         }
@@ -200,7 +230,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             node.state == state
                 && node.name.is_empty()
                 && node.instance == crate::node::InstanceInfo::default()
-                && node.flags == Flags::empty()
+                && node.flags.difference(Flags::IDENTIFIED).is_empty()
         })
     }
 
@@ -243,6 +273,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         let (macs, uuid, serial) = (gone.macs.clone(), gone.system_uuid, gone.serial);
+        let identified = gone.flags & Flags::IDENTIFIED;
         self.clear_slot(goes);
         for mac in macs {
             let _full = self.add_port(stays, mac);
@@ -254,6 +285,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             if node.serial == 0 {
                 node.serial = serial;
             }
+            node.flags.insert(identified);
         }
     }
 }

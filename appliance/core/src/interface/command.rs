@@ -66,6 +66,11 @@ pub enum Command<'a> {
         /// What its power shall do.
         action: PowerAction,
     },
+    /// Learn the node's identity anew: another machine is this node from now on.
+    Rebind {
+        /// The node.
+        node: NodeId,
+    },
     /// Enrol a node of which nothing was seen yet.
     CreateNode(NewNode<'a>),
     /// Change several fields of the node at once, all or none.

@@ -31,6 +31,10 @@ bitflags! {
         /// is neither cleaned nor given away. Set together with maintenance, and
         /// ends with it.
         const RECORDS_LOST = 1 << 9;
+        /// The node's agent has said which machine it is: another UUID or
+        /// serial number is another machine, until an operator rebinds the
+        /// node.
+        const IDENTIFIED = 1 << 10;
     }
 }
 
@@ -70,6 +74,7 @@ mod tests {
             Flags::ERASED,
             Flags::VACANT,
             Flags::RECORDS_LOST,
+            Flags::IDENTIFIED,
         ];
         for (place, flag) in all.into_iter().enumerate() {
             assert_eq!(flag.bits(), 1 << place);

@@ -18,6 +18,8 @@ pub enum Happening {
     Power(PowerAction),
     /// An operator set or cleared this flag.
     Flag(AdminFlag, bool),
+    /// An operator had the node's identity learned anew.
+    Rebind,
 }
 
 impl Happening {
@@ -25,18 +27,24 @@ impl Happening {
     const POWER: u8 = 64;
     /// Numbers of flags begin here, the cleared one before the set one.
     const FLAG: u8 = 96;
+    /// The number of a rebind.
+    const REBIND: u8 = 128;
 
     /// The number in records.
     pub const fn number(self) -> u8 {
         match self {
             Self::Transition(event) => event as u8,
             Self::Power(action) => Self::POWER + action as u8,
+            Self::Rebind => Self::REBIND,
             Self::Flag(flag, on) => Self::FLAG + 2 * flag as u8 + on as u8,
         }
     }
 
     /// What has that number.
     pub fn from_number(number: u8) -> Option<Self> {
+        if number == Self::REBIND {
+            return Some(Self::Rebind);
+        }
         if let Some(flag) = number.checked_sub(Self::FLAG) {
             let known = AdminFlag::ALL.get(usize::from(flag / 2))?;
             return Some(Self::Flag(*known, flag % 2 == 1));

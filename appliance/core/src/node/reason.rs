@@ -75,11 +75,13 @@ pub enum Reason {
     NothingToAdopt = 33,
     /// Too many restarts.
     TooManyRestarts = 34,
+    /// A machine with another identity answers.
+    OtherMachine = 35,
 }
 
 impl Reason {
     /// Every reason, by its number.
-    pub const ALL: [Reason; 35] = [
+    pub const ALL: [Reason; 36] = [
         Reason::Held,
         Reason::Adopted,
         Reason::Proven,
@@ -115,6 +117,7 @@ impl Reason {
         Reason::ServiceStepsDone,
         Reason::NothingToAdopt,
         Reason::TooManyRestarts,
+        Reason::OtherMachine,
     ];
 
     /// The reason of that number.
@@ -164,6 +167,7 @@ impl Reason {
             Self::ServiceStepsDone => "the service steps are done; the machine restarts",
             Self::NothingToAdopt => "the deploy agent runs on the machine, not a tenant's system",
             Self::TooManyRestarts => "too many restarts",
+            Self::OtherMachine => "another machine answers as this node",
         }
     }
 }

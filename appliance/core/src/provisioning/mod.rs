@@ -1,6 +1,7 @@
 //! The life cycle: verbs, transitions, steps, deadlines.
 
 pub mod deadlines;
+mod other_machine;
 pub mod steps;
 mod transitions;
 

@@ -110,7 +110,10 @@ fn a_history_shows_who_did_what_when() {
     assert_eq!(off["reason"], "an operator asked for it");
     let flags = entries.iter().filter(|entry| entry["event_type"] == "flag");
     let flags: Vec<_> = flags.map(|entry| &entry["event"]).collect();
-    assert_eq!(flags, [&json!("maintenance cleared: an operator asked for it")]);
+    assert_eq!(
+        flags,
+        [&json!("maintenance cleared: an operator asked for it")]
+    );
     assert!(failed["start_seconds"].as_u64() <= off["start_seconds"].as_u64());
 
     for entry in entries {

@@ -1,4 +1,4 @@
-//! The brain from outside, one program for all: it is built and linked once.
+//! Core from outside, one program for all: it is built and linked once.
 
 // A node's document is one long macro.
 #![recursion_limit = "256"]
@@ -25,6 +25,7 @@ mod leaving;
 mod life;
 mod machines;
 mod operators_records;
+mod other_machine;
 mod power;
 mod property;
 mod restart;

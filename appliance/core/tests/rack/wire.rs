@@ -151,7 +151,10 @@ impl Speaker {
     fn inspects(&mut self, lab: &mut Lab, disks: &[DiskId]) {
         let order = self.order(lab);
         assert_eq!(order.task, Task::Inspect);
-        let said = self.states(lab, order.counter, Report::Inspection(inspection(disks)));
+        let [.., mac] = self.from.mac.0;
+        let mut inspection = inspection(disks);
+        inspection.system_uuid = [mac; 16];
+        let said = self.states(lab, order.counter, Report::Inspection(inspection));
         assert_eq!(said, Said::Stored(self.statement));
     }
 }
