@@ -153,9 +153,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             Report::ImageWritten(proof) if order.job == Job::Deploy => {
                 let expected = self.image_of(index).map(|image| image.root);
+                let size = self.image_of(index).map_or(0, |image| image.raw_size);
+                let ordered = self.target_disk(index, size);
                 if expected != Some(proof.manifest_root) {
                     self.warn(index, "the agent proved another image than the one ordered");
                     self.fail(now, index, Reason::WrongImage, out);
+                } else if ordered != Some(&proof.disk) {
+                    self.warn(
+                        index,
+                        "the agent proved an image on another disk than the one ordered",
+                    );
+                    self.fail(now, index, Reason::WrongDisk, out);
                 } else if let Some(node) = edit!(self, index) {
                     node.written = Some(Written {
                         image_bytes: proof.image_bytes,

@@ -77,11 +77,13 @@ pub enum Reason {
     TooManyRestarts = 34,
     /// A machine with another identity answers.
     OtherMachine = 35,
+    /// The proof names another disk.
+    WrongDisk = 36,
 }
 
 impl Reason {
     /// Every reason, by its number.
-    pub const ALL: [Reason; 36] = [
+    pub const ALL: [Reason; 37] = [
         Reason::Held,
         Reason::Adopted,
         Reason::Proven,
@@ -118,6 +120,7 @@ impl Reason {
         Reason::NothingToAdopt,
         Reason::TooManyRestarts,
         Reason::OtherMachine,
+        Reason::WrongDisk,
     ];
 
     /// The reason of that number.
@@ -168,6 +171,7 @@ impl Reason {
             Self::NothingToAdopt => "the deploy agent runs on the machine, not a tenant's system",
             Self::TooManyRestarts => "too many restarts",
             Self::OtherMachine => "another machine answers as this node",
+            Self::WrongDisk => "the proof names another disk",
         }
     }
 }

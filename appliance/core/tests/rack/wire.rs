@@ -285,11 +285,10 @@ fn a_certificate_counts_for_the_order_to_erase_only() {
     assert!(lab.node(0).boot.order.is_some(), "the order stands");
 }
 
-#[test]
-fn a_proof_counts_for_the_order_to_write_only() {
-    let (mut lab, mut agent, order, disk) = cleaning();
-    let proof = Report::ImageWritten(ImageProof {
-        disk,
+/// The proof that the image of these tests is on a disk.
+fn proof(disk: &DiskId) -> Report {
+    Report::ImageWritten(ImageProof {
+        disk: disk.clone(),
         manifest_root: [9; 32],
         image_bytes: GIB,
         fetched_bytes: 1,
@@ -297,8 +296,29 @@ fn a_proof_counts_for_the_order_to_write_only() {
         config_drive: [0; 32],
         peak_rss_kib: 1,
         millis: 1,
-    });
-    agent.states(&mut lab, order.counter, proof);
+    })
+}
+
+#[test]
+fn a_proof_of_another_disk_than_the_ordered_one_fails_the_deployment() {
+    let (mut lab, mut agent, order, disk) = cleaning();
+    agent.states(&mut lab, order.counter, certificate(&disk));
+    agent.states(&mut lab, order.counter, Report::Done);
+    lab.set_image(0, "debian12").unwrap();
+    lab.verb(0, Verb::Active).unwrap();
+    let order = agent.order(&mut lab);
+    let mut other = disk;
+    other.serial = "OTHER".try_into().unwrap();
+    agent.states(&mut lab, order.counter, proof(&other));
+    assert_eq!(lab.state(0), ProvisionState::DeployFailed);
+    let error = lab.node(0).last_error.as_str();
+    assert!(error.contains("another disk"), "{error}");
+}
+
+#[test]
+fn a_proof_counts_for_the_order_to_write_only() {
+    let (mut lab, mut agent, order, disk) = cleaning();
+    agent.states(&mut lab, order.counter, proof(&disk));
     assert_eq!(lab.state(0), ProvisionState::Cleaning);
     assert_eq!(lab.node(0).written, None);
     assert!(lab.node(0).boot.order.is_some(), "the order stands");
