@@ -34,6 +34,14 @@ pub enum MountError {
     Version(u8),
     /// The journal has sectors of another size, in bytes.
     SectorSize(u32),
+    /// The header of a sector is valid and impossible: the journal would have more
+    /// sectors than the flash.
+    Header {
+        /// The sector's number.
+        sector: u32,
+        /// The number of the journal's first sector.
+        base: u32,
+    },
 }
 
 impl From<AppendError> for MountError {
@@ -126,6 +134,14 @@ impl<F: NorFlash> Journal<F> {
             match self.header(place).await.map_err(|_| MountError::Read)? {
                 Found::Header(header) if header.size != Self::SECTOR => {
                     return Err(MountError::SectorSize(header.size));
+                }
+                Found::Header(Header { sector, base, .. })
+                    if sector
+                        .checked_sub(base)
+                        .is_none_or(|live| live >= self.sectors)
+                        || sector.checked_add(self.sectors).is_none() =>
+                {
+                    return Err(MountError::Header { sector, base });
                 }
                 Found::Header(header) if header.sector % self.sectors == place => {
                     if head.is_none_or(|h| h.sector < header.sector) {

@@ -5,6 +5,7 @@
 
 mod table;
 
+use embedded_storage_async::nor_flash::NorFlash;
 use farrier_journal::format::{Found, Frame, Header};
 use farrier_journal::sim::{Cut, Operation, Shared, now};
 use farrier_journal::{AppendError, Journal, MAX_RECORD, MountError};
@@ -64,6 +65,24 @@ fn header_has_the_golden_bytes() {
     };
     assert_eq!(later.to_bytes()[20..24], [7, 0, 0, 0]);
     assert_eq!(Header::read(&later.to_bytes()), Found::Header(later));
+}
+
+#[test]
+fn headers_of_more_sectors_than_the_flash_has_are_refused() {
+    // A mount reads all sectors from the base on.
+    for (sector, base) in [(9, 3), (0x7fff_fff0, 1)] {
+        let mut flash = Small::<4>::new(4);
+        let header = Header {
+            sector,
+            base,
+            run: 7,
+            size: 4096,
+            before: 0,
+        };
+        now(flash.write((sector % 4) * 4096, &header.to_bytes())).unwrap();
+        let mounted = now(Journal::mount(flash, 0, |_| {})).map(|(_, report)| report);
+        assert_eq!(mounted, Err(MountError::Header { sector, base }));
+    }
 }
 
 #[test]
