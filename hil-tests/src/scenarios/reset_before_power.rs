@@ -125,8 +125,8 @@ fn wait_until_asked(rack: &Rack, from: Position, node: &str) -> Result<Wanted> {
 /// What a console line asks for, if it is about this node's power.
 fn wanted_in(line: &str, node: &str) -> Option<Wanted> {
     let (_, rest) = line.split_once(LINE)?;
-    let (id, words) = rest.split_once('…')?;
-    if id.len() != 8 || !node.starts_with(id) {
+    let (id, words) = rest.split_once(' ')?;
+    if id != node {
         return None;
     }
     let has = |wanted: &str| words.split_ascii_whitespace().any(|word| word == wanted);
@@ -159,13 +159,16 @@ mod tests {
     fn the_consoles_words_name_node_and_action() {
         let node = "0a1b2c3d-0000-4000-8000-000000000000";
         let line = |id: &str, action: &str| {
-            format!("info: power: node {id}… has no power interface. Switch it {action} by hand")
+            format!(
+                "info: power: node {id} has no power interface. Switch the machine with the MAC \
+                 address 52:54:00:00:00:01 {action} by hand"
+            )
         };
         for wanted in [Wanted::On, Wanted::Off, Wanted::Cycle] {
             let action = &wanted.to_string();
-            assert_eq!(wanted_in(&line("0a1b2c3d", action), node), Some(wanted));
-            assert_eq!(wanted_in(&line("0a1b2c3e", action), node), None);
+            assert_eq!(wanted_in(&line(node, action), node), Some(wanted));
+            assert_eq!(wanted_in(&line("web-1", action), node), None);
         }
-        assert_eq!(wanted_in("dhcp: node 0a1b2c3d… on", node), None);
+        assert_eq!(wanted_in(&format!("dhcp: node {node} on"), node), None);
     }
 }
