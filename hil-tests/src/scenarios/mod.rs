@@ -7,6 +7,7 @@
 mod appliance_restart;
 mod bit_flip;
 mod main_job;
+mod moved_card;
 mod power_cycle;
 mod reset_before_power;
 mod stock_client;
@@ -53,7 +54,7 @@ impl Scenario {
 pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 8] = [
+pub const ALL: [Scenario; 9] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
@@ -101,5 +102,11 @@ pub const ALL: [Scenario; 8] = [
         about: "a power request survives the appliance's reset between decision and effect",
         forms: &[Form::Light, Form::Whole],
         run: reset_before_power::run,
+    },
+    Scenario {
+        name: "moved-card",
+        about: "another server boots with a node's network card: nothing happens to its disk",
+        forms: &[Form::Light, Form::Whole],
+        run: moved_card::run,
     },
 ];

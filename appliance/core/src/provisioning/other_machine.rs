@@ -27,13 +27,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let said = Uuid::from_bytes(*uuid);
         if is_real_uuid(uuid) && !same_uuid(&node.system_uuid, uuid) {
             node.set_error(format_args!(
-                "another machine answers as this node: UUID {said} instead of {known}. Put \
-                 the network card back, or rebind the node"
+                "another machine answers as this node: UUID {said}, not {known}. Move the \
+                 card back, or rebind"
             ));
         } else {
             node.set_error(format_args!(
                 "another machine answers as this node: UUID {known}, but another serial \
-                 number. Put the machine back, or rebind the node"
+                 number. Put the machine back, or rebind"
             ));
         }
         if agent_phase(node.state).is_some() {
