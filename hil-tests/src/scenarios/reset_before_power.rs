@@ -11,6 +11,7 @@ use crate::job::{Patience, ServerJob, Tenant, Watch};
 use crate::qemu::ServerSpec;
 use crate::scenario::{Bench, Rack};
 use crate::server::Server;
+use crate::switch::Mac;
 use anyhow::{Context, Result, ensure};
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -81,11 +82,11 @@ fn decide_and_reset<'r>(
     rack.restart_appliance(DARK)?;
     job.look()?;
     watch.say("appliance", "reset before it asks again");
-    let early = asked(rack, start, &job.node).0;
+    let early = asked(rack, start, server.mac()).0;
     // What the runs before this one printed does not count.
     let mark = rack.appliance().console().mark();
     rack.restart_appliance(DARK)?;
-    let wanted = wait_until_asked(rack, mark, &job.node)?;
+    let wanted = wait_until_asked(rack, mark, server.mac())?;
     watch.say(
         "appliance",
         &match early {
@@ -96,25 +97,25 @@ fn decide_and_reset<'r>(
     carry_out(server, wanted)
 }
 
-/// Whether the appliance has asked for a node's power behind `from`, and the
+/// Whether the appliance has asked for a machine's power behind `from`, and the
 /// position up to which lines were read.
-fn asked(rack: &Rack, from: Position, node: &str) -> (Option<Wanted>, Position) {
+fn asked(rack: &Rack, from: Position, mac: Mac) -> (Option<Wanted>, Position) {
     let (lines, end) = rack.appliance().console().lines(from);
-    (lines.iter().find_map(|line| wanted_in(line, node)), end)
+    (lines.iter().find_map(|line| wanted_in(line, mac)), end)
 }
 
-fn wait_until_asked(rack: &Rack, from: Position, node: &str) -> Result<Wanted> {
+fn wait_until_asked(rack: &Rack, from: Position, mac: Mac) -> Result<Wanted> {
     let end = Instant::now() + ASKS;
     let mut from = from;
     loop {
-        let (wanted, read) = asked(rack, from, node);
+        let (wanted, read) = asked(rack, from, mac);
         if let Some(wanted) = wanted {
             return Ok(wanted);
         }
         from = read;
         ensure!(
             Instant::now() < end,
-            "the appliance does not ask for the power of node {node} again within {ASKS:?}; \
+            "the appliance does not ask for the power of the machine {mac} again within {ASKS:?}; \
              its console:\n{}",
             rack.appliance().console().tail()
         );
@@ -122,13 +123,10 @@ fn wait_until_asked(rack: &Rack, from: Position, node: &str) -> Result<Wanted> {
     }
 }
 
-/// What a console line asks for, if it is about this node's power.
-fn wanted_in(line: &str, node: &str) -> Option<Wanted> {
+/// What a console line asks for, if it is about this machine's power.
+fn wanted_in(line: &str, mac: Mac) -> Option<Wanted> {
     let (_, rest) = line.split_once(LINE)?;
-    let (id, words) = rest.split_once(' ')?;
-    if id != node {
-        return None;
-    }
+    let (_, words) = rest.split_once(&format!("MAC address {mac} "))?;
     let has = |wanted: &str| words.split_ascii_whitespace().any(|word| word == wanted);
     match (has("on"), has("off")) {
         (true, true) => Some(Wanted::Cycle),
@@ -156,19 +154,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_consoles_words_name_node_and_action() {
-        let node = "0a1b2c3d-0000-4000-8000-000000000000";
-        let line = |id: &str, action: &str| {
+    fn the_consoles_words_name_machine_and_action() {
+        let mac = Mac([0x52, 0x54, 0, 0xFA, 0, 1]);
+        let line = |mac: &str, action: &str| {
             format!(
-                "info: power: node {id} has no power interface. Switch the machine with the MAC \
-                 address 52:54:00:00:00:01 {action} by hand"
+                "info: power: node web-1 has no power interface. Switch the machine with the MAC \
+                 address {mac} {action} by hand"
             )
         };
         for wanted in [Wanted::On, Wanted::Off, Wanted::Cycle] {
             let action = &wanted.to_string();
-            assert_eq!(wanted_in(&line(node, action), node), Some(wanted));
-            assert_eq!(wanted_in(&line("web-1", action), node), None);
+            let asked = wanted_in(&line("52:54:00:fa:00:01", action), mac);
+            assert_eq!(asked, Some(wanted));
+            assert_eq!(wanted_in(&line("52:54:00:fa:00:02", action), mac), None);
         }
-        assert_eq!(wanted_in(&format!("dhcp: node {node} on"), node), None);
+        assert_eq!(wanted_in(&format!("dhcp: MAC address {mac} on"), mac), None);
     }
 }
