@@ -120,7 +120,11 @@ fn ipxe(machine: &mut Machine, program: Program) -> Result<Next> {
 
 fn run_script(machine: &mut Machine, program: Program, text: Vec<u8>) -> Result<Next> {
     let text = String::from_utf8(text).context("a script is text")?;
-    let mut host = ScriptHost { machine, program };
+    let mut host = ScriptHost {
+        machine,
+        program,
+        filename: None,
+    };
     Ok(match script::run(&mut host, &text)? {
         End::Boot(start) => Next::Kernel(start),
         End::LocalDisk(number) => Next::Disk(number),
@@ -160,6 +164,8 @@ fn try_disk(machine: &mut Machine, disk: &Path) -> Result<Option<Ending>> {
 struct ScriptHost<'m> {
     machine: &'m mut Machine,
     program: Program,
+    /// The boot file of the last DHCP exchange.
+    filename: Option<String>,
 }
 
 impl Host for ScriptHost<'_> {
@@ -169,7 +175,9 @@ impl Host for ScriptHost<'_> {
 
     fn dhcp(&mut self) -> Result<()> {
         let asker = self.machine.asker;
-        dhcp::exchange(&mut self.machine.network, self.program, &asker).map(|_| ())
+        let bound = dhcp::exchange(&mut self.machine.network, self.program, &asker)?;
+        self.filename = bound.boot_file;
+        Ok(())
     }
 
     fn sleep(&mut self, seconds: u64) -> Result<()> {
@@ -185,7 +193,11 @@ impl Host for ScriptHost<'_> {
             Firmware::Bios => "pcbios",
             Firmware::Uefi => "efi",
         };
-        (name == "platform").then(|| platform.to_owned())
+        match name {
+            "platform" => Some(platform.to_owned()),
+            "filename" => self.filename.clone(),
+            _ => None,
+        }
     }
 
     fn is_interrupted(&self) -> bool {

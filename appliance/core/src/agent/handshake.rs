@@ -1,7 +1,7 @@
 //! How a session with an agent begins: a ticket, its gate, and the one
 //! handshake that it is good for.
 
-use crate::identity::{contradicts, is_real_uuid};
+use crate::identity::{contradicts, is_real_uuid, same_uuid};
 use crate::interface::Endpoint;
 use crate::interface::Instant;
 use crate::interface::{Effects, PowerState};
@@ -57,6 +57,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         // A ticket is good for one handshake. The same datagram again means
         // that the response was lost; another one, another machine.
         let digest = server::init_digest(init);
+        let repeated = node.boot.session.is_some() && node.boot.init_digest == digest;
         let session = match &node.boot.session {
             Some(session) if node.boot.init_digest == digest => {
                 if !session.is_unused() {
@@ -135,12 +136,19 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.boot.init_digest = digest;
         node.boot.boot_key = accepted.handshake.boot_key;
         node.boot.mode = Some(accepted.handshake.boot_mode);
-        node.boot.heard = Some(now);
+        if !repeated {
+            // A copy of an old handshake is no sign of life.
+            node.boot.heard = Some(now);
+        }
         node.see_power(now, PowerState::On);
         if !node.flags.contains(Flags::IDENTIFIED) && is_real_uuid(&accepted.handshake.system_uuid)
         {
-            // What DHCP has claimed before does not count against it.
+            // What DHCP and the operator have claimed before does not count
+            // against it.
+            let agreed = same_uuid(&node.system_uuid, &accepted.handshake.system_uuid);
+            node.flags.set(Flags::DHCP_IDENTIFIED, agreed);
             node.system_uuid = accepted.handshake.system_uuid;
+            node.serial = 0;
             node.flags.insert(Flags::IDENTIFIED);
         }
         node.timeline.mark(Hop::Handshake, now);

@@ -1,10 +1,11 @@
 //! DHCP: who gets which address, and what it boots.
 
-use crate::boot;
+use crate::boot::{self, OTHER_MACHINE};
 use crate::identity::{contradicts, is_real_uuid};
 use crate::interface::Instant;
 use crate::interface::{Effects, NetworkId};
 use crate::ipam::lease::Client;
+use crate::node::flags::Flags;
 use crate::node::{Hop, Node};
 use crate::persist::record::Record;
 use crate::rack::{Entropy, Rack, count, edit};
@@ -14,6 +15,7 @@ use farrier_dhcp::route::reply_route;
 use farrier_dhcp::wire::{ClassName, MessageType, Reply, Request};
 use farrier_protocol::message::{Mac, NodeId};
 use heapless::String;
+use uuid::Uuid;
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(crate) fn dhcp(
@@ -58,9 +60,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             booting = boots.then_some(index);
             node.seen_on(now, network);
             if boots {
-                let claimed = request.uuid().unwrap_or_default();
-                let is_other = contradicts(&node, &claimed, 0);
-                node.set_other_uuid(if is_other { claimed } else { [0; 16] });
                 // Behind a boot that came to its script, this is a new one.
                 let chained = node.timeline.reached(Hop::Address).is_some()
                     && node.timeline.reached(Hop::Script).is_none();
@@ -71,6 +70,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     node.timeline().rom_is_ipxe();
                 }
                 if node.system_uuid == [0; 16]
+                    && !node.flags.contains(Flags::IDENTIFIED)
                     && let Some(uuid) = request.uuid().filter(is_real_uuid)
                     && let Some(node) = edit!(self, index)
                 {
@@ -115,7 +115,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         booting: Option<usize>,
         out: &mut Effects,
     ) {
-        let address = match self.own_address(client.mac, booting) {
+        let address = match self.own_address(request) {
             Some(address) => address,
             None => match self.leases.offer(now, client, request.requested_ip) {
                 Ok(address) => address,
@@ -158,7 +158,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             None => request.ciaddr,
         };
         let seconds = self.config.lease_secs;
-        let bound = match self.own_address(client.mac, booting) {
+        let bound = match self.own_address(request) {
             Some(own) => own == address,
             None => self.leases.bind(now, client, address, seconds).is_ok(),
         };
@@ -188,12 +188,23 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.send(request, self.with_lease(reply), boots, out);
     }
 
+    /// The UUID in a message, where it says that another machine sends it than
+    /// the interface's node.
+    fn other_machine_says(&self, request: &Request<'_>) -> Option<[u8; 16]> {
+        let node = self.nodes.get(self.find_by_mac(Mac(request.chaddr))?)?;
+        let agreed = node.flags.contains(Flags::DHCP_IDENTIFIED);
+        request
+            .uuid()
+            .filter(|uuid| agreed && contradicts(node, uuid, 0))
+    }
+
     /// The reserved address of a machine; none for one that is another machine
     /// than the interface's node.
-    fn own_address(&self, mac: Mac, booting: Option<usize>) -> Option<Ipv4Addr> {
-        let node = booting.and_then(|node| self.nodes.get(node));
-        let is_other = node.is_some_and(|node| node.other_uuid != [0; 16]);
-        self.static_address(mac).filter(|_| !is_other)
+    fn own_address(&self, request: &Request<'_>) -> Option<Ipv4Addr> {
+        let address = self.static_address(Mac(request.chaddr))?;
+        self.other_machine_says(request)
+            .is_none()
+            .then_some(address)
     }
 
     fn dhcp_reply<'a>(&self, request: &Request<'a>, kind: MessageType) -> Reply<'a> {
@@ -235,7 +246,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     fn boot_file(&self, request: &Request<'_>) -> String<64> {
         let mut file = String::new();
         let address = self.config.address;
-        let written = if request.is_ipxe() {
+        let written = if let Some(uuid) = self.other_machine_says(request)
+            && request.is_ipxe()
+        {
+            let uuid = Uuid::from_bytes(uuid).simple();
+            write!(file, "http://{address}/{OTHER_MACHINE}{uuid}")
+        } else if request.is_ipxe() {
             write!(file, "http://{address}/boot.ipxe")
         } else {
             match boot::program(request.arch()) {

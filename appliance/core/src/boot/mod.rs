@@ -6,11 +6,12 @@
 
 pub(crate) mod dhcp;
 
+use crate::identity::contradicts;
 use crate::interface::Instant;
 use crate::interface::Transport;
 use crate::interface::{Effects, Serve};
 use crate::node::Reason;
-use crate::node::{AgentPhase, Boot, Hop, Job};
+use crate::node::{AgentPhase, Boot, Hop, Job, Node};
 use crate::power::{BootDevice, boot_device};
 use crate::provisioning::steps::Step;
 use crate::rack::{Entropy, Rack, count, edit};
@@ -33,6 +34,10 @@ pub const TRUST: &str = "trust.img";
 pub const PROGRAM_BIOS: &str = "undionly.kpxe";
 /// Network-boot program for UEFI on x86-64.
 pub const PROGRAM_X64: &str = "snponly.efi";
+
+/// What DHCP sends a machine to that is not its interface's node. Its UUID
+/// follows, in 32 hexadecimal digits.
+pub(crate) const OTHER_MACHINE: &str = "other-machine/";
 
 /// Boots into the ramdisk for one piece of work before it counts as failed.
 pub const MAX_ATTEMPTS: u8 = 6;
@@ -67,24 +72,26 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             // A datagram with a forged source asks by TFTP; who asks by HTTP has
             // the address.
             "boot.ipxe" => match node.filter(|_| transport == Transport::Http) {
-                Some(node) => self.script(now, node, entropy, out),
+                Some(node) => self.script(now, node, peer, entropy, out),
                 None => {
                     count(&mut self.counters.files_refused);
                     out.serve(Serve::NotFound);
                 }
             },
+            path if path.starts_with(OTHER_MACHINE) => {
+                let uuid = path.get(OTHER_MACHINE.len()..).unwrap_or_default();
+                let uuid = uuid::Uuid::try_parse(uuid).unwrap_or_default();
+                let node = node.filter(|_| transport == Transport::Http);
+                self.other_machine_boots(now, node, uuid.as_bytes(), out);
+            }
             // iPXE asks for this beside its own program before it asks
             // anybody else; it leads to the same decision.
             "autoexec.ipxe" => {
-                let address = self.config.address;
                 out.text_with(|room| {
                     let mut text = Text::new(room);
-                    writeln!(
-                        text,
-                        "#!ipxe\ndhcp || exit\nchain http://{address}/boot.ipxe || exit"
-                    )
-                    .ok()
-                    .map(|()| text.len)
+                    text.write_str("#!ipxe\ndhcp || exit\nchain ${filename} || exit\n")
+                        .ok()
+                        .map(|()| text.len)
                 });
             }
             "config-drive" => match node.and_then(|n| self.sealed_drive(n)) {
@@ -123,22 +130,40 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         Some((node, drive.place, len))
     }
 
-    fn script(&mut self, now: Instant, index: usize, entropy: &mut dyn Entropy, out: &mut Effects) {
+    /// A machine that is not its interface's node was sent here by DHCP.
+    fn other_machine_boots(
+        &mut self,
+        now: Instant,
+        node: Option<usize>,
+        uuid: &[u8; 16],
+        out: &mut Effects,
+    ) {
+        // A boot does not disturb an agent that is there.
+        let disturbs = |node: &Node| !node.agent_is_live(now) && contradicts(node, uuid, 0);
+        if let Some(index) = node
+            && self.nodes.get(index).is_some_and(disturbs)
+        {
+            self.other_machine(now, index, uuid, out);
+        }
+        out.text_with(|room| {
+            let mut text = Text::new(room);
+            text.write_str(REFUSAL).ok().map(|()| text.len)
+        });
+    }
+
+    fn script(
+        &mut self,
+        now: Instant,
+        index: usize,
+        peer: Ipv4Addr,
+        entropy: &mut dyn Entropy,
+        out: &mut Effects,
+    ) {
+        // The agent talks by the interface that the machine boots by.
+        let mac = self.interface_at(peer).unwrap_or(Mac([0; 6])).0;
         let Some(node) = edit!(self, index) else {
             return;
         };
-        if node.other_uuid != [0; 16] {
-            let uuid = node.other_uuid;
-            // A boot does not disturb an agent that is there.
-            if !node.agent_is_live(now) {
-                self.other_machine(now, index, &uuid, out);
-            }
-            out.text_with(|room| {
-                let mut text = Text::new(room);
-                text.write_str(OTHER_MACHINE).ok().map(|()| text.len)
-            });
-            return;
-        }
         node.timeline.mark(Hop::Script, now);
         if boot_device(node) == BootDevice::Disk {
             node.timeline.mark(Hop::LocalBoot, now);
@@ -169,7 +194,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         let (address, port) = (self.config.address, self.config.agent_port);
         let options = self.config.kernel_options.as_str();
-        let mac = node.macs.first().copied().unwrap_or(Mac([0; 6])).0;
         out.text_with(|room| {
             let mut text = Text::new(room);
             write!(
@@ -250,7 +274,7 @@ const LOCAL_BOOT: &str = "#!ipxe\n\
     sanboot --no-describe --drive 0x80 || exit\n";
 
 /// A machine that is not its interface's node gets nothing.
-const OTHER_MACHINE: &str = "#!ipxe\n\
+const REFUSAL: &str = "#!ipxe\n\
     echo Farrier knows this network card in another machine. See the node's error.\n\
     exit 1\n";
 

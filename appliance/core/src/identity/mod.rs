@@ -9,7 +9,7 @@
 
 use crate::interface::{CommandError, Effects, Instant, PowerState};
 use crate::node::flags::Flags;
-use crate::node::{Happening, MAX_MACS, Node, Reason, agent_phase};
+use crate::node::{Happening, MAX_MACS, Node, Reason};
 use crate::rack::{Rack, count, edit};
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::digest::Inspection;
@@ -56,10 +56,20 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         out: &mut Effects,
     ) -> Result<(), CommandError> {
         let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
-        if agent_phase(node.state).is_some() {
+        let rests = matches!(
+            node.state,
+            ProvisionState::Enroll | ProvisionState::Manageable | ProvisionState::Active
+        );
+        if !rests && !node.state.is_failure() {
             return Err(CommandError::InUse(node.state));
         }
-        node.flags.remove(Flags::IDENTIFIED);
+        if node.state != ProvisionState::Active {
+            // It was proven of the machine before.
+            node.written = None;
+            node.flags.remove(Flags::ERASED);
+        }
+        node.flags
+            .remove(Flags::IDENTIFIED.union(Flags::DHCP_IDENTIFIED));
         node.system_uuid = [0; 16];
         node.serial = 0;
         node.boot.ticket = None;
@@ -115,7 +125,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         let serial = inspection.serial.0;
         let uuid = Some(inspection.system_uuid).filter(is_real_uuid);
-        node.flags.insert(Flags::IDENTIFIED);
+        if !node.flags.contains(Flags::IDENTIFIED) {
+            // What DHCP has claimed before does not count against it.
+            node.system_uuid = uuid.unwrap_or_default();
+            node.flags.insert(Flags::IDENTIFIED);
+        }
         if serial != 0 {
             node.serial = serial;
         }
@@ -230,7 +244,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             node.state == state
                 && node.name.is_empty()
                 && node.instance == crate::node::InstanceInfo::default()
-                && node.flags.difference(Flags::IDENTIFIED).is_empty()
+                && node
+                    .flags
+                    .difference(Flags::IDENTIFIED.union(Flags::DHCP_IDENTIFIED))
+                    .is_empty()
         })
     }
 
@@ -238,9 +255,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// enrolled stays; of two discovered ones, the one with the session.
     /// Gives the one that stays.
     fn merge(&mut self, index: usize, other: usize) -> usize {
-        let (stays, goes) = if self.is_untouched(other, ProvisionState::Enroll) {
+        // Makers give one address to many machines, and cards move: what another
+        // machine's own agent has claimed stays its.
+        let has_agent = |node: &Node| node.flags.contains(Flags::IDENTIFIED);
+        let two = self.nodes.get(other).is_some_and(has_agent) && self.are_two(index, other);
+        let (stays, goes) = if !two && self.is_untouched(other, ProvisionState::Enroll) {
             (index, other)
-        } else if self.is_untouched(index, ProvisionState::Inspecting)
+        } else if !two
+            && self.is_untouched(index, ProvisionState::Inspecting)
             && self
                 .nodes
                 .get(other)
@@ -273,16 +295,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         let (macs, uuid, serial) = (gone.macs.clone(), gone.system_uuid, gone.serial);
-        let identified = gone.flags & Flags::IDENTIFIED;
+        let identified = gone.flags & Flags::IDENTIFIED.union(Flags::DHCP_IDENTIFIED);
         self.clear_slot(goes);
         for mac in macs {
             let _full = self.add_port(stays, mac);
         }
         if let Some(node) = edit!(self, stays) {
-            if node.system_uuid == [0; 16] {
+            // What an agent has said counts more than what anybody has claimed.
+            let more = !identified.is_empty() && !node.flags.contains(Flags::IDENTIFIED);
+            if more || node.system_uuid == [0; 16] {
                 node.system_uuid = uuid;
             }
-            if node.serial == 0 {
+            if more || node.serial == 0 {
                 node.serial = serial;
             }
             node.flags.insert(identified);

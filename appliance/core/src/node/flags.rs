@@ -35,6 +35,10 @@ bitflags! {
         /// serial number is another machine, until an operator rebinds the
         /// node.
         const IDENTIFIED = 1 << 10;
+        /// The UUID of the machine's DHCP messages agreed with its agent's then:
+        /// another one in DHCP is another machine. Some ROMs send one of their
+        /// own.
+        const DHCP_IDENTIFIED = 1 << 11;
     }
 }
 
@@ -75,6 +79,7 @@ mod tests {
             Flags::VACANT,
             Flags::RECORDS_LOST,
             Flags::IDENTIFIED,
+            Flags::DHCP_IDENTIFIED,
         ];
         for (place, flag) in all.into_iter().enumerate() {
             assert_eq!(flag.bits(), 1 << place);

@@ -240,9 +240,6 @@ pub struct Node {
     pub power_control: PowerControl,
     /// Its address in the present boot.
     pub address: Ipv4Addr,
-    /// The UUID in the DHCP messages of the present boot where the node is
-    /// known as another machine; zeros otherwise.
-    pub other_uuid: [u8; 16],
     /// When each hop of the present boot was reached.
     pub timeline: Timeline,
     /// The present boot into the ramdisk.
@@ -301,7 +298,6 @@ impl Node {
             power_request: None,
             power_control: PowerControl::NONE,
             address: Ipv4Addr::UNSPECIFIED,
-            other_uuid: [0; 16],
             timeline: Timeline::new(),
             boot: Boot::none(),
             attempts: 0,
@@ -327,7 +323,6 @@ impl Node {
         self.serial = 0;
         self.state = ProvisionState::Enroll;
         self.deadline = None;
-        self.other_uuid = [0; 16];
         self.last_error.clear();
         self.boot = Boot::none();
         self.hardware = Hardware::default();

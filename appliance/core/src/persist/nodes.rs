@@ -165,11 +165,6 @@ impl Volatile<'_> {
         self.0.address = address;
     }
 
-    /// Which other machine its present boot says it is; zeros for none.
-    pub(crate) fn set_other_uuid(&mut self, uuid: [u8; 16]) {
-        self.0.other_uuid = uuid;
-    }
-
     /// When its wait ends in a failure.
     pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
         self.0.deadline = deadline;

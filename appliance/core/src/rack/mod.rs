@@ -371,8 +371,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// The node that talks from this address.
     pub(crate) fn find_by_address(&self, address: Ipv4Addr) -> Option<usize> {
+        self.find_by_mac(self.interface_at(address)?)
+    }
+
+    /// The interface that has an address of the provisioning network.
+    pub(crate) fn interface_at(&self, address: Ipv4Addr) -> Option<Mac> {
         let named = self.ipam.owner(PROVISIONING, address);
-        self.find_by_mac(named.or_else(|| self.leases.owner(address))?)
+        named.or_else(|| self.leases.owner(address))
     }
 
     pub(crate) fn image(&self, name: &str) -> Option<&Image> {
