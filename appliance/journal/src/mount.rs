@@ -136,10 +136,7 @@ impl<F: NorFlash> Journal<F> {
                     return Err(MountError::SectorSize(header.size));
                 }
                 Found::Header(Header { sector, base, .. })
-                    if sector
-                        .checked_sub(base)
-                        .is_none_or(|live| live >= self.sectors)
-                        || sector.checked_add(self.sectors).is_none() =>
+                    if sector.saturating_sub(base) >= self.sectors =>
                 {
                     return Err(MountError::Header { sector, base });
                 }

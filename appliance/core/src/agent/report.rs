@@ -152,9 +152,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 }
             }
             Report::ImageWritten(proof) if order.job == Job::Deploy => {
-                let expected = self.image_of(index).map(|image| image.root);
-                let size = self.image_of(index).map_or(0, |image| image.raw_size);
-                let ordered = self.target_disk(index, size);
+                let image = self.image_of(index);
+                let expected = image.map(|image| image.root);
+                let ordered = image.and_then(|image| self.target_disk(index, image.raw_size));
                 if expected != Some(proof.manifest_root) {
                     self.warn(index, "the agent proved another image than the one ordered");
                     self.fail(now, index, Reason::WrongImage, out);

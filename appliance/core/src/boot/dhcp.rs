@@ -37,8 +37,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let mac = Mac(request.chaddr);
         // Straight from the machine, the frame's own source must be the one
         // it claims: an address can't be asked for in another's name.
-        // A relay speaks for machines that nobody sees here: only those that
-        // the operator has named do.
+        // A relay sends for machines on other networks, so the frame proves
+        // nothing: the operator names the relays.
         let sent_by = match request.giaddr.is_unspecified() {
             true => from == mac,
             false => self.config.relays.contains(&request.giaddr),
@@ -246,8 +246,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     fn boot_file(&self, request: &Request<'_>) -> String<64> {
         let mut file = String::new();
         let address = self.config.address;
-        let written = if let Some(uuid) = self.other_machine_says(request)
-            && request.is_ipxe()
+        let written = if request.is_ipxe()
+            && let Some(uuid) = self.other_machine_says(request)
         {
             let uuid = Uuid::from_bytes(uuid).simple();
             write!(file, "http://{address}/{OTHER_MACHINE}{uuid}")

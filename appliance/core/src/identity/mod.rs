@@ -56,11 +56,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         out: &mut Effects,
     ) -> Result<(), CommandError> {
         let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
-        let rests = matches!(
+        let idle = matches!(
             node.state,
             ProvisionState::Enroll | ProvisionState::Manageable | ProvisionState::Active
         );
-        if !rests && !node.state.is_failure() {
+        if !idle && !node.state.is_failure() {
             return Err(CommandError::InUse(node.state));
         }
         if node.state != ProvisionState::Active {
@@ -68,8 +68,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             node.written = None;
             node.flags.remove(Flags::ERASED);
         }
-        node.flags
-            .remove(Flags::IDENTIFIED.union(Flags::DHCP_IDENTIFIED));
+        node.flags.remove(Flags::IDENTITY);
         node.system_uuid = [0; 16];
         node.serial = 0;
         node.boot.ticket = None;
@@ -244,10 +243,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             node.state == state
                 && node.name.is_empty()
                 && node.instance == crate::node::InstanceInfo::default()
-                && node
-                    .flags
-                    .difference(Flags::IDENTIFIED.union(Flags::DHCP_IDENTIFIED))
-                    .is_empty()
+                && node.flags.difference(Flags::IDENTITY).is_empty()
         })
     }
 
@@ -295,7 +291,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         let (macs, uuid, serial) = (gone.macs.clone(), gone.system_uuid, gone.serial);
-        let identified = gone.flags & Flags::IDENTIFIED.union(Flags::DHCP_IDENTIFIED);
+        let identified = gone.flags & Flags::IDENTITY;
         self.clear_slot(goes);
         for mac in macs {
             let _full = self.add_port(stays, mac);

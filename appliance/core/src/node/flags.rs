@@ -45,6 +45,8 @@ bitflags! {
 impl Flags {
     /// What a restart keeps: all that an operator or a fault has set.
     pub const LASTING: Flags = Flags::all().difference(Flags::VACANT);
+    /// What the machine has said of itself, and nobody has set.
+    pub const IDENTITY: Flags = Flags::IDENTIFIED.union(Flags::DHCP_IDENTIFIED);
 }
 
 pub use crate::interface::AdminFlag;
