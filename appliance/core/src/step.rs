@@ -33,14 +33,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 network,
                 from,
                 payload,
-            } => self.dhcp(now, network, from, payload, entropy, out),
-            Input::Agent { from, datagram } => self.agent(now, from, datagram, out),
+            } => self.dhcp(now, network, from, payload, out),
+            Input::Agent { from, datagram } => self.agent(now, from, datagram, entropy, out),
             Input::Open {
                 transport,
-                network: _,
+                network,
                 peer,
                 path,
-            } => self.open(now, transport, peer, path, entropy, out),
+            } => self.open(now, transport, (network, peer), path, out),
             Input::Sent {
                 network: _,
                 peer,

@@ -214,6 +214,8 @@ pub struct Tables {
     pub history: usize,
     /// Reports of agents that are reassembled at once.
     pub reassemblies: usize,
+    /// Machines that boot from the network and are no nodes.
+    pub strangers: usize,
     /// TFTP transfers at once.
     pub tftp_transfers: usize,
     /// HTTP connections at once.

@@ -40,6 +40,7 @@ pub fn sizes(board: &Board) -> String {
         string_pool,
         history,
         reassemblies,
+        strangers,
         tftp_transfers,
         http_connections,
     } = board.tables;
@@ -78,6 +79,11 @@ pub fn sizes(board: &Board) -> String {
             "Reports of agents that are reassembled at once.",
             "REASSEMBLIES",
             reassemblies,
+        ),
+        (
+            "Machines that boot and are no nodes.",
+            "STRANGERS",
+            strangers,
         ),
         ("TFTP transfers at once.", "TFTP_TRANSFERS", tftp_transfers),
         (

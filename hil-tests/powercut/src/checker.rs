@@ -220,14 +220,17 @@ impl Checker<'_> {
             && let Some(mut thief) = agent(*machine, *address, script, THIEF)
             && let RunnerPoll::Transmit(datagram) = thief.driver.poll(0)
         {
-            let from = Endpoint {
-                mac: mac_of(0xee),
-                ..thief.endpoint
-            };
-            let sessions = controller.rack().counters().sessions;
-            controller.decide(now, Input::Agent { from, datagram });
-            if controller.rack().counters().sessions != sessions {
-                tally.find(|| format!("a ticket was used twice after {}", what()));
+            // From another place, and with the machine's own addresses.
+            for mac in [mac_of(0xee), thief.endpoint.mac] {
+                let from = Endpoint {
+                    mac,
+                    ..thief.endpoint
+                };
+                let sessions = controller.rack().counters().sessions;
+                controller.decide(now, Input::Agent { from, datagram });
+                if controller.rack().counters().sessions != sessions {
+                    tally.find(|| format!("a ticket was used twice after {}", what()));
+                }
             }
         }
     }

@@ -35,6 +35,8 @@ pub struct Workload<const WORD: usize, S> {
     durable: Durable,
     promises: Promises,
     agents: Vec<Agent>,
+    /// The path of the boot script that DHCP named last.
+    script: String,
     /// Operations that power drivers were asked for.
     operations: Vec<(OperationId, NodeId)>,
     /// Machines whose agent was not answered since a restart.
@@ -67,6 +69,7 @@ pub fn run<const WORD: usize, S: ChipStore<WORD>>(seed: u64, most: u64, steps: u
         random,
         now: 1000,
         durable,
+        script: String::new(),
         promises: Promises::default(),
         agents: Vec::new(),
         operations: Vec::new(),

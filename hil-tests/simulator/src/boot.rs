@@ -22,6 +22,13 @@ const ROM_TRIES: u32 = 4;
 const LOAD_TRIES: u8 = 6;
 /// The class of a BIOS boot ROM.
 const CLASS: &[u8] = b"PXEClient:Arch:00000:UNDI:002001";
+/// The path of a URL on the appliance; empty for another one.
+fn path_of(url: &[u8]) -> String {
+    let url = String::from_utf8_lossy(url);
+    let path = url.strip_prefix("http://172.22.0.1/");
+    path.unwrap_or_default().to_owned()
+}
+
 /// A rogue DHCP server.
 const ROGUE: Ipv4Addr = Ipv4Addr::new(172, 22, 0, 250);
 
@@ -206,7 +213,10 @@ impl Simulation {
                 self.machines[index].ip = reply.yiaddr;
                 match (dhcp.ipxe, reply.boot_file) {
                     (_, None) => self.next_device(index),
-                    (true, Some(_)) => self.begin_load(index, Load::Script),
+                    (true, Some(file)) => {
+                        self.machines[index].script = path_of(file);
+                        self.begin_load(index, Load::Script);
+                    }
                     (false, Some(_)) => self.begin_load(index, Load::Program),
                 }
             }
@@ -225,9 +235,10 @@ impl Simulation {
 
     /// Loads a file, or tries again in a while.
     fn load(&mut self, index: usize, load: Load, tries: u8) {
+        let script = self.machines[index].script.clone();
         let (transport, path, takes) = match load {
             Load::Program => (Transport::Tftp, PROGRAM_BIOS, 900),
-            Load::Script => (Transport::Http, "boot.ipxe", 30),
+            Load::Script => (Transport::Http, script.as_str(), 30),
             Load::Kernel(_) => (Transport::Http, KERNEL, 700),
             Load::Ramdisk(_) => (Transport::Http, RAMDISK, 900),
         };

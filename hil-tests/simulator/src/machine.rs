@@ -110,6 +110,8 @@ pub struct Machine {
     pub stage: Stage,
     /// Its address.
     pub ip: Ipv4Addr,
+    /// The path of the boot script that DHCP has named.
+    pub script: String,
     /// The next start is from its own disk, whatever the order was.
     pub disk_first: bool,
     /// Its boot order is never set: it always starts its own disk.
@@ -208,6 +210,7 @@ impl Machine {
             post: random.between(15_000, 90_000),
             stage: Stage::Off,
             ip: Ipv4Addr::UNSPECIFIED,
+            script: String::new(),
             disk_first: false,
             stubborn: false,
             has_bmc: random.below(4) != 0,

@@ -123,6 +123,17 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// The path of the boot script on the appliance.
+    ///
+    /// # Panics
+    /// Where the boot file is no script's URL.
+    #[must_use]
+    pub fn script(&self) -> &str {
+        let file = self.file.as_deref().unwrap_or_default();
+        let path = file.strip_prefix("http://172.22.0.1/");
+        path.unwrap_or_else(|| panic!("no script's URL: {file}"))
+    }
+
     /// Reads a reply; `None` where it does not parse.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {

@@ -35,6 +35,7 @@ mod noise;
 pub mod agent_client;
 pub mod borrowed;
 pub mod client;
+pub mod credential;
 pub mod digest;
 pub mod handler;
 pub mod message;

@@ -8,7 +8,7 @@ use crate::node::Reason;
 use crate::node::{AgentPhase, agent_phase};
 use crate::node::{Hop, Job, Node};
 use crate::provisioning::steps::{Step, job_of};
-use crate::rack::{Rack, count, edit};
+use crate::rack::{Entropy, Rack, count, edit};
 use farrier_lifecycle::ProvisionEvent;
 use farrier_protocol::message::{FinalReport, Progress, Refusal, Reply, Request};
 use farrier_protocol::server::{Freshness, Session, SessionError};
@@ -45,10 +45,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         now: Instant,
         from: Endpoint,
         datagram: &[u8],
+        entropy: &mut dyn Entropy,
         out: &mut Effects,
     ) {
         match Datagram::parse(datagram) {
-            Ok(Datagram::Init(init)) => self.handshake(now, from, &init, out),
+            Ok(Datagram::Init(init)) => self.handshake(now, from, &init, entropy, out),
             Ok(Datagram::Request {
                 session, counter, ..
             }) => match self.find_by_session(session) {

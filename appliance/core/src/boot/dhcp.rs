@@ -6,16 +6,21 @@ use crate::interface::Instant;
 use crate::interface::{Effects, NetworkId};
 use crate::ipam::lease::Client;
 use crate::node::flags::Flags;
-use crate::node::{Hop, Node};
+use crate::node::{Hop, Timeline};
 use crate::persist::record::Record;
-use crate::rack::{Entropy, Rack, count, edit};
+use crate::rack::{Rack, count, edit};
 use core::fmt::Write;
 use core::net::Ipv4Addr;
 use farrier_dhcp::route::reply_route;
 use farrier_dhcp::wire::{ClassName, MessageType, Reply, Request};
-use farrier_protocol::message::{Mac, NodeId};
+use farrier_protocol::credential::Place;
+use farrier_protocol::message::Mac;
 use heapless::String;
 use uuid::Uuid;
+
+/// Longest boot file in bytes.
+const BOOT_FILE: usize = 96;
+const PROVISIONING: NetworkId = NetworkId::PROVISIONING;
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(crate) fn dhcp(
@@ -24,7 +29,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         network: NetworkId,
         from: Mac,
         payload: &[u8],
-        entropy: &mut dyn Entropy,
         out: &mut Effects,
     ) {
         if self.secrets.is_none() {
@@ -48,37 +52,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         }
         let boots = request.is_ipxe() || request.class_name() != ClassName::Other;
-        let node = match self.find_by_mac(mac) {
-            Some(node) => Some(node),
-            None if boots => self.discover(now, mac, &request, entropy),
-            None => None,
-        };
-        let mut booting = None;
-        if let Some(index) = node
-            && let Some(mut node) = self.nodes.volatile(index)
-        {
-            booting = boots.then_some(index);
-            node.seen_on(now, network);
-            if boots {
-                // Behind a boot that came to its script, this is a new one.
-                let chained = node.timeline.reached(Hop::Address).is_some()
-                    && node.timeline.reached(Hop::Script).is_none();
-                let later = request.is_ipxe() && chained;
-                let hop = if later { Hop::Ipxe } else { Hop::Discover };
-                node.timeline().mark(hop, now);
-                if request.is_ipxe() && !later {
-                    node.timeline().rom_is_ipxe();
-                }
-                if node.system_uuid == [0; 16]
-                    && !node.flags.contains(Flags::IDENTIFIED)
-                    && let Some(uuid) = request.uuid().filter(is_real_uuid)
-                    && let Some(node) = edit!(self, index)
-                {
-                    // Enrolled by an interface, it is known by more from now on.
-                    node.system_uuid = uuid;
-                }
-            }
+        let node = self.find_by_mac(mac);
+        if let Some(index) = node {
+            self.node_boots(now, index, network, boots, &request);
+        } else if boots {
+            self.stranger_boots(now, mac, &request);
         }
+        let booting = node.filter(|_| boots);
         let client = Client::new(mac, &request.identity());
         match request.message_type {
             MessageType::Discover => self.discovered(now, client, &request, boots, booting, out),
@@ -106,6 +86,46 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
+    /// A known machine has sent a DHCP message.
+    fn node_boots(
+        &mut self,
+        now: Instant,
+        index: usize,
+        network: NetworkId,
+        boots: bool,
+        request: &Request<'_>,
+    ) {
+        let Some(mut node) = self.nodes.volatile(index) else {
+            return;
+        };
+        node.seen_on(now, network);
+        if !boots {
+            return;
+        }
+        mark_boot(node.timeline(), now, request);
+        if node.system_uuid == [0; 16]
+            && !node.flags.contains(Flags::IDENTIFIED)
+            && let Some(uuid) = request.uuid().filter(is_real_uuid)
+            && let Some(node) = edit!(self, index)
+        {
+            // Enrolled by an interface, it is known by more from now on.
+            node.system_uuid = uuid;
+        }
+    }
+
+    /// A machine boots by an interface that belongs to no node. What it says is
+    /// noted for people, and makes it nobody.
+    fn stranger_boots(&mut self, now: Instant, mac: Mac, request: &Request<'_>) {
+        count(&mut self.counters.strangers);
+        let Some(stranger) = self.strangers.see(now, mac) else {
+            return;
+        };
+        mark_boot(&mut stranger.timeline, now, request);
+        if let Some(uuid) = request.uuid().filter(is_real_uuid) {
+            stranger.uuid = uuid;
+        }
+    }
+
     fn discovered(
         &mut self,
         now: Instant,
@@ -126,10 +146,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             },
         };
         count(&mut self.counters.dhcp_offers);
-        if let Some(mut node) = booting.and_then(|node| self.nodes.volatile(node))
-            && node.timeline.reached(Hop::Ipxe).is_none()
-        {
-            node.timeline().mark(Hop::Offer, now);
+        if let Some(mut node) = booting.and_then(|node| self.nodes.volatile(node)) {
+            mark_unless_ipxe(node.timeline(), now, Hop::Offer);
+        } else if boots && let Some(stranger) = self.strangers.see(now, client.mac) {
+            mark_unless_ipxe(&mut stranger.timeline, now, Hop::Offer);
         }
         let mut reply = self.dhcp_reply(request, MessageType::Offer);
         reply.yiaddr = address;
@@ -179,9 +199,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         .emit(out);
         if let Some(mut node) = booting.and_then(|node| self.nodes.volatile(node)) {
             node.set_address(address);
-            if !request.is_ipxe() || node.timeline.reached(Hop::Ipxe).is_none() {
-                node.timeline().mark(Hop::Address, now);
-            }
+            mark_unless_ipxe(node.timeline(), now, Hop::Address);
+        } else if boots && let Some(stranger) = self.strangers.see(now, client.mac) {
+            stranger.address = address;
+            mark_unless_ipxe(&mut stranger.timeline, now, Hop::Address);
         }
         let mut reply = self.dhcp_reply(request, MessageType::Ack);
         reply.yiaddr = address;
@@ -225,7 +246,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     fn send(&self, request: &Request<'_>, reply: Reply<'_>, boots: bool, out: &mut Effects) {
         let boots = boots && request.message_type != MessageType::Inform;
         let file = if boots {
-            self.boot_file(request)
+            self.boot_file(request, reply.yiaddr)
         } else {
             String::new()
         };
@@ -243,16 +264,24 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// What a machine that boots from the network loads first; empty where
     /// there is nothing for its architecture.
-    fn boot_file(&self, request: &Request<'_>) -> String<64> {
+    fn boot_file(&self, request: &Request<'_>, yiaddr: Ipv4Addr) -> String<BOOT_FILE> {
         let mut file = String::new();
         let address = self.config.address;
+        let place = Place {
+            mac: Mac(request.chaddr),
+            address: yiaddr.octets(),
+            network: PROVISIONING.0,
+        };
         let written = if request.is_ipxe()
             && let Some(uuid) = self.other_machine_says(request)
         {
             let uuid = Uuid::from_bytes(uuid).simple();
             write!(file, "http://{address}/{OTHER_MACHINE}{uuid}")
         } else if request.is_ipxe() {
-            write!(file, "http://{address}/boot.ipxe")
+            match self.new_credential(&place, request.xid) {
+                Some(credential) => boot::write_script_url(&mut file, address, &credential),
+                None => Ok(()),
+            }
         } else {
             match boot::program(request.arch()) {
                 Some((program, true)) => write!(file, "http://{address}/{program}"),
@@ -271,32 +300,23 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             reply.emit(room.get_mut(..room_len)?).ok()
         });
     }
+}
 
-    /// A machine that is not known boots from the network: it becomes a
-    /// node, or one more interface of a node with the same UUID.
-    fn discover(
-        &mut self,
-        now: Instant,
-        mac: Mac,
-        request: &Request<'_>,
-        entropy: &mut dyn Entropy,
-    ) -> Option<usize> {
-        let uuid = request.uuid().filter(is_real_uuid);
-        if let Some(uuid) = uuid
-            && let Some(known) = self.find_by_uuid(&uuid)
-        {
-            self.add_port(known, mac).ok()?;
-            return Some(known);
-        }
-        let mut bytes = [0; 16];
-        entropy.fill(&mut bytes);
-        // RFC 9562: version 4, variant 10.
-        bytes[6] = bytes[6] & 0x0f | 0x40;
-        bytes[8] = bytes[8] & 0x3f | 0x80;
-        let mut node = Node::discovered(NodeId(bytes), mac, now);
-        node.system_uuid = uuid.unwrap_or_default();
-        node.address = Ipv4Addr::UNSPECIFIED;
-        let index = self.add_node(node).ok()?;
-        Some(index)
+/// Notes a DHCP message of a boot in its timeline.
+fn mark_boot(timeline: &mut Timeline, now: Instant, request: &Request<'_>) {
+    // Behind a boot that came to its script, this is a new one.
+    let chained =
+        timeline.reached(Hop::Address).is_some() && timeline.reached(Hop::Script).is_none();
+    let later = request.is_ipxe() && chained;
+    timeline.mark(if later { Hop::Ipxe } else { Hop::Discover }, now);
+    if request.is_ipxe() && !later {
+        timeline.rom_is_ipxe();
+    }
+}
+
+/// Notes a hop of the boot ROM's exchange. iPXE's own comes behind it.
+fn mark_unless_ipxe(timeline: &mut Timeline, now: Instant, hop: Hop) {
+    if timeline.reached(Hop::Ipxe).is_none() {
+        timeline.mark(hop, now);
     }
 }

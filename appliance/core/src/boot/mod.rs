@@ -6,23 +6,20 @@
 
 pub(crate) mod dhcp;
 
-use crate::identity::contradicts;
-use crate::interface::Instant;
-use crate::interface::Transport;
-use crate::interface::{Effects, Serve};
-use crate::node::Reason;
-use crate::node::{AgentPhase, Boot, Hop, Job, Node};
+use crate::identity::{contradicts, is_real_uuid};
+use crate::interface::{Effects, Instant, NetworkId, Serve, Transport};
+use crate::node::{GivenTicket, Hop, Node, Reason};
 use crate::power::{BootDevice, boot_device};
-use crate::provisioning::steps::Step;
-use crate::rack::{Entropy, Rack, count, edit};
+use crate::rack::{Rack, count, edit};
 use core::fmt::Write;
 use core::net::Ipv4Addr;
 use farrier_asset_store::{DrivePlace, SlotPart};
 use farrier_dhcp::wire::{Arch, Platform};
-use farrier_lifecycle::{ProvisionEvent, ProvisionState};
-use farrier_protocol::message::{BootId, Mac};
+use farrier_lifecycle::ProvisionState;
+use farrier_protocol::credential::{Credential, Place};
+use farrier_protocol::message::Mac;
 use farrier_protocol::sealed;
-use farrier_protocol::ticket::Ticket;
+use farrier_protocol::ticket::{Ticket, TicketId};
 
 /// Name of the kernel in the asset store.
 pub const KERNEL: &str = "vmlinuz";
@@ -39,8 +36,9 @@ pub const PROGRAM_X64: &str = "snponly.efi";
 /// follows, in 32 hexadecimal digits.
 pub(crate) const OTHER_MACHINE: &str = "other-machine/";
 
-/// Boots into the ramdisk for one piece of work before it counts as failed.
-pub const MAX_ATTEMPTS: u8 = 6;
+/// Where boot scripts are. Identifier and nonce of a credential follow.
+pub(crate) const SCRIPT: &str = "boot/";
+
 /// Longest boot script in bytes.
 pub(crate) const MAX_SCRIPT: usize = 1500;
 
@@ -62,22 +60,27 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         &mut self,
         now: Instant,
         transport: Transport,
-        peer: Ipv4Addr,
+        (network, peer): (NetworkId, Ipv4Addr),
         path: &str,
-        entropy: &mut dyn Entropy,
         out: &mut Effects,
     ) {
         let node = self.find_by_address(peer);
         match path {
-            // A datagram with a forged source asks by TFTP; who asks by HTTP has
-            // the address.
-            "boot.ipxe" => match node.filter(|_| transport == Transport::Http) {
-                Some(node) => self.script(now, node, peer, entropy, out),
-                None => {
-                    count(&mut self.counters.files_refused);
-                    out.serve(Serve::NotFound);
+            path if path.starts_with(SCRIPT) => {
+                // A datagram with a forged source asks by TFTP; who asks by HTTP
+                // has the address.
+                let given = match transport {
+                    Transport::Http => self.credential_of(network, peer, path),
+                    Transport::Tftp => None,
+                };
+                match given {
+                    Some((place, ticket)) => self.script(now, node, place, ticket, out),
+                    None => {
+                        count(&mut self.counters.files_refused);
+                        out.serve(Serve::NotFound);
+                    }
                 }
-            },
+            }
             path if path.starts_with(OTHER_MACHINE) => {
                 let uuid = path.get(OTHER_MACHINE.len()..).unwrap_or_default();
                 let uuid = uuid::Uuid::try_parse(uuid).unwrap_or_default();
@@ -151,47 +154,46 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         });
     }
 
+    /// The credential in a script's path, if it was given to this peer and is
+    /// good now.
+    fn credential_of(
+        &self,
+        network: NetworkId,
+        peer: Ipv4Addr,
+        path: &str,
+    ) -> Option<(Place, Ticket)> {
+        let (id, nonce) = parse_script_path(path)?;
+        let place = self.place_at(network, peer)?;
+        let credential = self.credential(id, &place)?;
+        (credential.has_nonce(nonce) && self.is_fresh(id)).then_some((place, credential.ticket))
+    }
+
+    /// Serves what a machine boots. Nothing of the boot before ends by that: the
+    /// next one begins with its handshake.
     fn script(
         &mut self,
         now: Instant,
-        index: usize,
-        peer: Ipv4Addr,
-        entropy: &mut dyn Entropy,
+        index: Option<usize>,
+        place: Place,
+        ticket: Ticket,
         out: &mut Effects,
     ) {
-        // The agent talks by the interface that the machine boots by.
-        let mac = self.interface_at(peer).unwrap_or(Mac([0; 6])).0;
-        let Some(node) = edit!(self, index) else {
-            return;
-        };
-        node.timeline.mark(Hop::Script, now);
-        if boot_device(node) == BootDevice::Disk {
-            node.timeline.mark(Hop::LocalBoot, now);
-            node.boot.session = None;
-            node.boot.ticket = None;
-            if node.boot.imaged || node.state == ProvisionState::Unrescuing {
-                self.deployed(now, index, Reason::BootsDisk, out);
+        let disk = match index {
+            Some(index) => self.node_loads_script(now, index, place, &ticket, out),
+            None => {
+                self.strangers.mark(now, place.mac, Hop::Script);
+                self.is_tenants(place.mac)
             }
+        };
+        if disk {
             out.text_with(|room| {
                 let mut text = Text::new(room);
                 text.write_str(LOCAL_BOOT).ok().map(|()| text.len)
             });
             return;
         }
-
-        self.restarted(now, index, out);
-        let Some(node) = edit!(self, index) else {
-            return;
-        };
-        self.last_boot = self.last_boot.wrapping_add(1);
-        let mut random = [0; 32];
-        entropy.fill(&mut random);
-        let ticket = Ticket::from_random(random);
-        node.boot = Boot {
-            id: BootId(self.last_boot),
-            ticket: Some(ticket),
-            ..Boot::none()
-        };
+        // The agent talks by the interface that the machine boots by.
+        let mac = place.mac.0;
         let (address, port) = (self.config.address, self.config.agent_port);
         let options = self.config.kernel_options.as_str();
         out.text_with(|room| {
@@ -231,40 +233,71 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         });
     }
 
-    /// A machine that was at work has started anew: the work waits for its
-    /// new agent, or fails after too many starts.
-    fn restarted(&mut self, now: Instant, index: usize, out: &mut Effects) {
-        let Some(node) = edit!(self, index) else {
-            return;
+    /// A node's machine loads its script. Gives whether it is to boot its own
+    /// disk.
+    fn node_loads_script(
+        &mut self,
+        now: Instant,
+        index: usize,
+        place: Place,
+        ticket: &Ticket,
+        out: &mut Effects,
+    ) -> bool {
+        let Some(mut node) = self.nodes.volatile(index) else {
+            return false;
         };
-        let Some(at_work) = crate::provisioning::agent_phase(node.state) else {
-            return;
-        };
-        let ordered = node.boot.order.map(|order| order.job);
-        if node.steps.first() == Some(Step::Reboot) && ordered == Some(Job::Reboot) {
-            // The restart was a step, whether or not a final report came.
-            let rest = node.steps.rest();
-            self.set_steps(index, rest);
+        node.timeline().mark(Hop::Script, now);
+        if boot_device(&node) == BootDevice::Network {
+            let id = ticket.id;
+            node.set_offered(GivenTicket { id, place });
+            return false;
         }
-        let Some(node) = edit!(self, index) else {
-            return;
-        };
-        node.attempts = node.attempts.saturating_add(1);
-        if node.attempts > MAX_ATTEMPTS {
-            node.set_error(format_args!(
-                "the machine restarted {MAX_ATTEMPTS} times without finishing; look at its console"
-            ));
-            self.event(
-                now,
-                index,
-                ProvisionEvent::Fail,
-                Reason::TooManyRestarts,
-                out,
-            );
-        } else if at_work == AgentPhase::Working {
-            self.event(now, index, ProvisionEvent::Wait, Reason::Restarted, out);
+        node.timeline().mark(Hop::LocalBoot, now);
+        if let Some(node) = edit!(self, index) {
+            node.boot.session = None;
+            node.offered = None;
+            if node.boot.imaged || node.state == ProvisionState::Unrescuing {
+                self.deployed(now, index, Reason::BootsDisk, out);
+            }
         }
+        true
     }
+
+    /// Whether a machine that comes by an unknown interface says that it is one
+    /// that boots its own disk: a tenant's system comes up again, and a liar
+    /// gets nothing.
+    fn is_tenants(&self, mac: Mac) -> bool {
+        let said = self.strangers.find(mac).map(|stranger| stranger.uuid);
+        said.filter(is_real_uuid)
+            .and_then(|uuid| self.find_by_uuid(&uuid))
+            .and_then(|index| self.nodes.get(index))
+            .is_some_and(|node| boot_device(node) == BootDevice::Disk)
+    }
+}
+
+/// Writes the URL of the boot script for the holder of a credential.
+fn write_script_url(
+    to: &mut impl Write,
+    address: Ipv4Addr,
+    credential: &Credential,
+) -> core::fmt::Result {
+    let id = u64::from_be_bytes(credential.ticket.id.0);
+    let nonce = u64::from_be_bytes(credential.nonce);
+    write!(to, "http://{address}/{SCRIPT}{id:016x}-{nonce:016x}.ipxe")
+}
+
+/// Identifier and nonce in the path of a boot script.
+fn parse_script_path(path: &str) -> Option<(TicketId, [u8; 8])> {
+    let both = path.strip_prefix(SCRIPT)?.strip_suffix(".ipxe")?;
+    let (id, nonce) = both.split_once('-')?;
+    let number = |text: &str| {
+        let digits = text.len() == 16 && text.bytes().all(|c| c.is_ascii_hexdigit());
+        digits.then(|| u64::from_str_radix(text, 16).ok())?
+    };
+    Some((
+        TicketId(number(id)?.to_be_bytes()),
+        number(nonce)?.to_be_bytes(),
+    ))
 }
 
 /// BIOS machines are sent to their first disk, UEFI machines back to their

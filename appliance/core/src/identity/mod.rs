@@ -7,13 +7,15 @@
 //! out to be one machine are merged while one of them is untouched;
 //! otherwise both stay, and the conflict is an error of the node.
 
+pub(crate) mod credential;
+
 use crate::interface::{CommandError, Effects, Instant, PowerState};
 use crate::node::flags::Flags;
-use crate::node::{Happening, MAX_MACS, Node, Reason};
-use crate::rack::{Rack, count, edit};
+use crate::node::{Happening, Node, Reason};
+use crate::rack::{Entropy, Rack, count, edit};
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::digest::Inspection;
-use farrier_protocol::message::Mac;
+use farrier_protocol::message::{Mac, NodeId};
 
 /// Most nodes that one inventory joins.
 const MAX_JOINS: u8 = 3;
@@ -47,6 +49,15 @@ pub(crate) fn contradicts(node: &Node, uuid: &[u8; 16], serial: u32) -> bool {
             || node.serial != 0 && serial != 0 && node.serial != serial)
 }
 
+/// A random name for a node (RFC 9562: version 4, variant 10).
+pub(crate) fn new_node_id(entropy: &mut dyn Entropy) -> NodeId {
+    let mut bytes = [0; 16];
+    entropy.fill(&mut bytes);
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    NodeId(bytes)
+}
+
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Forgets which machine a node is: the next agent that answers says it.
     pub(crate) fn rebind(
@@ -71,8 +82,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.flags.remove(Flags::IDENTITY);
         node.system_uuid = [0; 16];
         node.serial = 0;
-        node.boot.ticket = None;
         node.boot.session = None;
+        node.offered = None;
         let why = (node.state, Reason::Requested);
         self.remember(now, index, Happening::Rebind, why, out);
         Ok(())
@@ -80,6 +91,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// Puts a new node into the first free place.
     pub(crate) fn add_node(&mut self, node: Node) -> Result<usize, CommandError> {
+        self.make_room();
         let free = self.nodes.iter().position(Node::is_vacant);
         let index = free.unwrap_or(self.nodes.len());
         let put = self
@@ -208,32 +220,61 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         })
     }
 
-    /// A machine's agent has a session with an untouched node,
-    /// and its UUID is another one's: the machine has come by an interface
-    /// that was not known. That interface becomes the other node's, the
-    /// speaking one goes, and the machine boots as who it is when it starts
-    /// again.
-    ///
-    /// Not where the other one's agent is heard: then these are two machines
-    /// whose maker gave them one UUID.
-    pub(crate) fn merge_known(&mut self, now: Instant, index: usize) {
-        let Some(other) = self.find_duplicate(index) else {
-            return;
+    /// Whether a machine that says a node's UUID may join it with an interface
+    /// that nobody knows: only before an agent has spoken for the node, and
+    /// before it is in work or in use. Anybody can say a UUID.
+    pub(crate) fn may_join(&self, index: usize) -> bool {
+        let before_use = |node: &Node| {
+            matches!(
+                node.state,
+                ProvisionState::Enroll | ProvisionState::Manageable
+            ) && !node.flags.contains(Flags::IDENTIFIED)
+                && !node.macs.is_full()
         };
-        let free = |node: &Node| {
-            let own = self.nodes.get(index).map_or(0, |node| node.macs.len());
-            !node.agent_is_live(now) && node.macs.len() + own <= MAX_MACS
-        };
-        if !self.nodes.get(other).is_some_and(free)
-            || !self.is_untouched(index, ProvisionState::Enroll)
-            || self.is_untouched(other, ProvisionState::Enroll)
+        self.nodes.get(index).is_some_and(before_use)
+    }
+
+    /// Whether a node is in work or in use, so that a machine that says its UUID
+    /// and comes by another interface is to be shown there.
+    pub(crate) fn is_in_use(&self, index: usize) -> bool {
+        self.nodes.get(index).is_some_and(|node| {
+            !matches!(
+                node.state,
+                ProvisionState::Enroll | ProvisionState::Manageable
+            )
+        })
+    }
+
+    /// Makes room for a new node in a full table: a machine that was discovered,
+    /// that nobody has touched, and whose agent is gone is forgotten, the one
+    /// that was not heard for longest first.
+    fn make_room(&mut self) {
+        if !self.has_free_place()
+            && let Some(index) = self.forgettable()
         {
-            return;
+            count(&mut self.counters.nodes_forgotten);
+            self.clear_slot(index);
         }
-        self.take_over(other, index);
-        if let Some(node) = edit!(self, other) {
-            node.power = PowerState::On;
-        }
+    }
+
+    /// Whether there is room for a new node, or some can be made.
+    pub(crate) fn has_room(&self) -> bool {
+        self.has_free_place() || self.forgettable().is_some()
+    }
+
+    fn has_free_place(&self) -> bool {
+        self.nodes.len() < N || self.nodes.iter().any(Node::is_vacant)
+    }
+
+    fn forgettable(&self) -> Option<usize> {
+        let now = self.now;
+        let forgettable = |index: &usize| {
+            let node = self.nodes.get(*index);
+            self.is_untouched(*index, ProvisionState::Enroll)
+                && node.is_some_and(|node| !node.agent_is_live(now))
+        };
+        let heard = |index: &usize| self.nodes.get(*index).and_then(|node| node.boot.heard);
+        (0..self.nodes.len()).filter(forgettable).min_by_key(heard)
     }
 
     /// Whether operators have changed nothing of a node but what brings it into

@@ -9,9 +9,10 @@ use crate::interface::{PowerState, StoredConfigDrive};
 use crate::node::flags::Flags;
 use core::net::Ipv4Addr;
 use farrier_lifecycle::ProvisionState;
+use farrier_protocol::credential::Place;
 use farrier_protocol::message::{BootId, BootMode, Mac, NodeId, Progress};
 use farrier_protocol::server::Session;
-use farrier_protocol::ticket::Ticket;
+use farrier_protocol::ticket::TicketId;
 use heapless::Vec;
 
 pub mod flags;
@@ -20,6 +21,7 @@ pub mod history;
 pub mod phase;
 pub mod power;
 pub mod reason;
+pub mod stranger;
 pub mod timeline;
 
 pub use crate::interface::{HardwareFeatures, InstanceInfo, NAME_LEN, String, cut};
@@ -27,6 +29,7 @@ pub use history::{HISTORY_LEN, Happening, Histories, History, HistoryEntry};
 pub use phase::{AgentPhase, agent_phase, changes_in_use, deployed};
 pub use power::{PowerControl, PowerRequest};
 pub use reason::Reason;
+pub use stranger::{Stranger, Strangers};
 pub use timeline::{HOPS, Hop, Timeline};
 
 /// Most interfaces of one node.
@@ -78,14 +81,23 @@ pub struct Issued {
     pub job: Job,
 }
 
-/// The present boot of a node into the ramdisk.
+/// A ticket and who it was given to. Its secret follows from both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GivenTicket {
+    /// Its identifier.
+    pub id: TicketId,
+    /// The interface, address and network that it was given to.
+    pub place: Place,
+}
+
+/// The present boot of a node into the ramdisk: it begins with a handshake.
 #[derive(Debug)]
 pub struct Boot {
     /// Its number; 0 before the first.
     pub id: BootId,
-    /// The ticket on the kernel command line.
-    pub ticket: Option<Ticket>,
-    /// The session that used the ticket up.
+    /// The ticket that its handshake has used up.
+    pub ticket: Option<GivenTicket>,
+    /// The session of that handshake, until it ends.
     pub session: Option<Session>,
     /// Distinguishes a repeated handshake from another one.
     pub init_digest: [u8; 16],
@@ -244,6 +256,11 @@ pub struct Node {
     pub timeline: Timeline,
     /// The present boot into the ramdisk.
     pub boot: Boot,
+    /// The ticket in the last boot script, until a handshake uses it up. The
+    /// boot that it may begin changes nothing before that.
+    pub offered: Option<GivenTicket>,
+    /// A boot that began since then counts for the present state.
+    pub boots_since: Instant,
     /// Boots since the present work began: a machine that restarts again
     /// and again is not tried for ever.
     pub attempts: u8,
@@ -300,6 +317,8 @@ impl Node {
             address: Ipv4Addr::UNSPECIFIED,
             timeline: Timeline::new(),
             boot: Boot::none(),
+            offered: None,
+            boots_since: now,
             attempts: 0,
             hardware: Hardware::default(),
             instance: InstanceInfo::default(),
@@ -325,6 +344,7 @@ impl Node {
         self.deadline = None;
         self.last_error.clear();
         self.boot = Boot::none();
+        self.offered = None;
         self.hardware = Hardware::default();
         self.instance = InstanceInfo::default();
         self.written = None;

@@ -79,11 +79,13 @@ pub enum Reason {
     OtherMachine = 35,
     /// The proof names another disk.
     WrongDisk = 36,
+    /// Two machines have the boot's ticket.
+    SecondHolder = 37,
 }
 
 impl Reason {
     /// Every reason, by its number.
-    pub const ALL: [Reason; 37] = [
+    pub const ALL: [Reason; 38] = [
         Reason::Held,
         Reason::Adopted,
         Reason::Proven,
@@ -121,6 +123,7 @@ impl Reason {
         Reason::TooManyRestarts,
         Reason::OtherMachine,
         Reason::WrongDisk,
+        Reason::SecondHolder,
     ];
 
     /// The reason of that number.
@@ -172,6 +175,7 @@ impl Reason {
             Self::TooManyRestarts => "too many restarts",
             Self::OtherMachine => "another machine answers as this node",
             Self::WrongDisk => "the proof names another disk",
+            Self::SecondHolder => "two machines have the boot's ticket",
         }
     }
 }

@@ -3,7 +3,7 @@
 //! was before, or as [`Volatile`], which reaches nothing that has a record.
 
 use crate::interface::{Instant, NetworkId, PowerState};
-use crate::node::{Node, PowerControl, Timeline};
+use crate::node::{GivenTicket, Node, PowerControl, Timeline};
 use core::net::Ipv4Addr;
 use farrier_protocol::message::Progress;
 use farrier_protocol::server::Session;
@@ -163,6 +163,11 @@ impl Volatile<'_> {
     /// Its address in the present boot.
     pub(crate) fn set_address(&mut self, address: Ipv4Addr) {
         self.0.address = address;
+    }
+
+    /// The ticket in the boot script that it was served.
+    pub(crate) fn set_offered(&mut self, ticket: GivenTicket) {
+        self.0.offered = Some(ticket);
     }
 
     /// When its wait ends in a failure.

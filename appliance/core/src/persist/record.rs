@@ -154,15 +154,16 @@ pub enum Record<'a> {
         /// The error, cut to what fits; empty for none.
         text: &'a str,
     },
-    /// A node was given the ramdisk, with a ticket: all earlier boots of it
+    /// A node's agent has used up a ticket: all earlier boots of it
     /// are over.
     Boot {
         /// The node.
         node: NodeId,
         /// The new boot.
         boot: BootId,
-        /// Identity and secret of its ticket.
-        ticket: [u8; 32],
+        /// The ticket: its identifier, and the interface, address and network
+        /// that it was given to.
+        ticket: Option<([u8; 8], Mac, [u8; 4], u8)>,
     },
     /// The agent of a boot has shown itself.
     Agent {

@@ -73,7 +73,7 @@ fn desired_power(node: &Node, now: Instant) -> DesiredPower {
         && !node.boot.imaged
         && agent_expected_until(node).is_none_or(|until| now >= until);
     if waits || node.state == ProvisionState::Unrescuing {
-        return DesiredPower::Started(node.since);
+        return DesiredPower::Started(node.boots_since);
     }
     match node.power_request {
         None => DesiredPower::Any,

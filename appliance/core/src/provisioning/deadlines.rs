@@ -17,6 +17,11 @@ pub fn due(node: &Node, now: Instant) -> Option<(Hop, Instant)> {
         return None;
     }
     let (hop, until) = node.timeline.due(awaited_since(node, now))?;
+    let until = match hop {
+        // The first packet has its time from the beginning of the wait on.
+        Hop::Discover => until.max(node.since.plus_millis(hop.limit_millis())),
+        _ => until,
+    };
     let until = node.deadline.map_or(until, |deadline| deadline.min(until));
     Some((hop, until))
 }
@@ -27,7 +32,7 @@ fn awaited_since(node: &Node, now: Instant) -> Instant {
     if node.agent_is_live(now) {
         Instant::START
     } else {
-        node.since
+        node.boots_since
     }
 }
 
@@ -87,13 +92,25 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     count(&mut self.counters.deadlines);
                     self.expired(now, index, out);
                 } else if silent {
-                    self.wait_for_machine(now, index, out);
+                    self.missed(now, index, out);
                 }
                 self.reconcile(now, index, out);
                 // One node a step: what a step may do has a bound then.
                 self.next_tick = now;
                 return;
             }
+        }
+    }
+
+    /// A node's agent is silent: its machine is waited for. One that has started
+    /// anew since it was heard is on its way already.
+    fn missed(&mut self, now: Instant, index: usize, out: &mut Effects) {
+        let heard = self.nodes.get(index).and_then(|node| node.boot.heard);
+        self.wait_for_machine(now, index, out);
+        if let Some(heard) = heard
+            && let Some(node) = edit!(self, index)
+        {
+            node.boots_since = heard;
         }
     }
 

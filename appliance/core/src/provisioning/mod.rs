@@ -2,6 +2,7 @@
 
 pub mod deadlines;
 mod other_machine;
+pub mod restarts;
 pub mod steps;
 mod transitions;
 

@@ -22,8 +22,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         let known = Uuid::from_bytes(node.system_uuid);
-        node.boot.ticket = None;
         node.boot.session = None;
+        node.offered = None;
         let said = Uuid::from_bytes(*uuid);
         if is_real_uuid(uuid) && !same_uuid(&node.system_uuid, uuid) {
             node.set_error(format_args!(

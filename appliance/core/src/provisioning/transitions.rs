@@ -164,13 +164,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             ProvisionState::Adopting => {
                 node.boot.session = None;
-                node.boot.ticket = None;
+                node.offered = None;
                 let reason = Reason::Adopted;
                 self.event(now, index, ProvisionEvent::Done, reason, out);
             }
             ProvisionState::Unrescuing => {
                 node.boot.session = None;
-                node.boot.ticket = None;
+                node.offered = None;
                 node.reason = Reason::RestartForDisk;
             }
             state if agent_phase(state).is_some() && !live => {
@@ -219,6 +219,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let from = node.state;
         node.state = next;
         node.since = now;
+        node.boots_since = now;
         node.reason = reason;
         node.deadline = next.deadline().map(|d| now.plus_millis(d.millis));
         node.boot.progress = None;

@@ -7,17 +7,18 @@ use crate::interface::{ActorKind, Instant, PowerAction, StoredConfigDrive};
 use crate::ipam::lease::Client;
 use crate::node::flags::Flags;
 use crate::node::{
-    Architecture, Boot, Happening, HardwareFeatures, HistoryEntry, Issued, Job, Node, PowerRequest,
-    Reason, Written, cut,
+    Architecture, Boot, GivenTicket, Happening, HardwareFeatures, HistoryEntry, Issued, Job, Node,
+    PowerRequest, Reason, Written, cut,
 };
 use crate::persist::record::Record;
 use crate::rack::{DiskSlot, Rack};
 use crate::strings::{Kind, RACK};
 use farrier_asset_store::DrivePlace;
 use farrier_lifecycle::ProvisionState;
+use farrier_protocol::credential::Place;
 use farrier_protocol::message::{BootMode, ConfigDriveFormat, DiskId, Mac, NodeId};
 use farrier_protocol::server::Session;
-use farrier_protocol::ticket::Ticket;
+use farrier_protocol::ticket::TicketId;
 use farrier_protocol::wire::SessionId;
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
@@ -293,14 +294,22 @@ fn apply_part(node: &mut Node, record: &Record<'_>) {
                 peak_rss_kib: rss,
             });
         }
-        Record::Boot { boot, ticket, .. } if node.boot.id != boot => {
-            node.boot = Boot {
-                id: boot,
-                ticket: (ticket != [0; 32]).then(|| Ticket::from_random(ticket)),
-                ..Boot::none()
-            };
+        Record::Boot { boot, ticket, .. } => {
+            if node.boot.id != boot {
+                node.boot = Boot {
+                    id: boot,
+                    ..Boot::none()
+                };
+            }
+            node.boot.ticket = ticket.map(|(id, mac, address, network)| GivenTicket {
+                id: TicketId(id),
+                place: Place {
+                    mac,
+                    address,
+                    network,
+                },
+            });
         }
-        Record::Boot { .. } => {}
         Record::Agent { boot, .. } | Record::Session { boot, .. } | Record::Work { boot, .. } => {
             if node.boot.id == boot {
                 apply_boot(node, record);
@@ -377,9 +386,6 @@ fn apply_boot(node: &mut Node, record: &Record<'_>) {
             boot.inspected = flags & bits::INSPECTED != 0;
             boot.imaged = flags & bits::IMAGED != 0;
             boot.left = flags & bits::LEFT != 0;
-            if flags & bits::TICKET == 0 {
-                boot.ticket = None;
-            }
             if flags & bits::SESSION == 0 {
                 boot.session = None;
             }

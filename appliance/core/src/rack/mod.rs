@@ -18,10 +18,11 @@ use crate::interface::config::{Config, ConfigError, Identity};
 use crate::interface::{ACCOUNT_LEN, ActorKind};
 use crate::ipam::lease::Leases;
 use crate::ipam::{Ipam, PROVISIONING};
-use crate::node::{Histories, History, HistoryEntry, Node};
+use crate::node::{Histories, History, HistoryEntry, Node, Strangers};
 use crate::persist::{Before, Nodes};
 use crate::strings::StringPool;
 use core::net::Ipv4Addr;
+use farrier_protocol::credential::CredentialKey;
 use farrier_protocol::message::{DiskId, Mac, NodeId};
 use farrier_protocol::parts::Reassembly;
 use farrier_protocol::server::Keys;
@@ -68,6 +69,16 @@ pub struct Counters {
     pub pool_exhausted: u32,
     /// Machines that found no room in the table of nodes.
     pub nodes_full: u32,
+    /// Discovered machines that nobody had touched, and that made room for a new
+    /// node.
+    pub nodes_forgotten: u32,
+    /// Boots of machines that are no nodes.
+    pub strangers: u32,
+    /// Addresses that strangers did not get, so that known machines and slower
+    /// strangers do.
+    pub leases_withheld: u32,
+    /// Declines beyond a client's share.
+    pub declines_ignored: u32,
     /// Disks that found no room in the table of disks.
     pub disks_full: u32,
     /// Agent datagrams that do not parse or belong to no session.
@@ -114,6 +125,7 @@ pub(crate) fn count(counter: &mut u32) {
 pub(crate) struct Secrets {
     pub(crate) noise: Keys,
     pub(crate) orders: SecretKey,
+    pub(crate) credentials: CredentialKey,
 }
 
 /// A disk of a node, by place in the node's own list.
@@ -143,6 +155,7 @@ pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) config: Config,
     pub(crate) secrets: Option<Secrets>,
     pub(crate) nodes: Nodes<N>,
+    pub(crate) strangers: Strangers,
     /// Nodes that the present step has touched, as they were before.
     pub(crate) touched: Vec<Before, MAX_TOUCHED>,
     pub(crate) history: History<N>,
@@ -202,6 +215,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             },
             secrets: None,
             nodes: Nodes::new(),
+            strangers: Strangers::new(),
             touched: Vec::new(),
             history: History::new(),
             actor: (ActorKind::Rack, heapless::String::new()),
@@ -222,6 +236,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 dhcp_naks: 0,
                 pool_exhausted: 0,
                 nodes_full: 0,
+                nodes_forgotten: 0,
+                strangers: 0,
+                leases_withheld: 0,
+                declines_ignored: 0,
                 disks_full: 0,
                 agent_stray: 0,
                 agent_forged: 0,
@@ -278,6 +296,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.secrets = Some(Secrets {
             noise: Keys::new(identity.noise, seed),
             orders: SecretKey::from_bytes(&identity.signing),
+            credentials: CredentialKey::new(&identity.noise),
         });
         self.config = config;
         Ok(())
@@ -332,6 +351,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// The place of the node that has this interface.
     pub fn find_by_mac(&self, mac: Mac) -> Option<usize> {
         self.nodes.iter().position(|node| node.macs.contains(&mac))
+    }
+
+    /// Machines that boot from the network and are no nodes.
+    pub fn strangers(&self) -> &Strangers {
+        &self.strangers
     }
 
     /// Networks and reservations.

@@ -4,7 +4,7 @@ use super::MAX_FLAVORS;
 use crate::interface::Instant;
 use crate::ipam::lease::LeaseView;
 use crate::ipam::{MAX_ADDRESSES, MAX_NETWORKS};
-use crate::node::{Architecture, HISTORY_LEN, HistoryEntry, Job, Node};
+use crate::node::{Architecture, GivenTicket, HISTORY_LEN, HistoryEntry, Job, Node};
 use crate::persist::record::{ERROR_KEPT, Record};
 use crate::rack::Rack;
 use crate::strings::traits::MAX_TRAITS;
@@ -16,8 +16,7 @@ pub(crate) mod bits {
     pub(crate) const INSPECTED: u8 = 1;
     pub(crate) const IMAGED: u8 = 2;
     pub(crate) const LEFT: u8 = 4;
-    pub(crate) const TICKET: u8 = 8;
-    pub(crate) const SESSION: u8 = 16;
+    pub(crate) const SESSION: u8 = 8;
 }
 
 /// StringPool of a node that are parts.
@@ -201,11 +200,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             BOOT => Record::Boot {
                 node: id,
                 boot: boot.id,
-                ticket: boot.ticket.as_ref().map_or([0; 32], |ticket| {
-                    let mut bytes = [0; 32];
-                    bytes[..8].copy_from_slice(&ticket.id.0);
-                    bytes[8..].copy_from_slice(&ticket.secret);
-                    bytes
+                ticket: boot.ticket.map(|GivenTicket { id, place }| {
+                    (id.0, place.mac, place.address, place.network)
                 }),
             },
             AGENT => boot.session.as_ref().map(|_| Record::Agent {
@@ -249,7 +245,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     flags: bit(boot.inspected, bits::INSPECTED)
                         | bit(boot.imaged, bits::IMAGED)
                         | bit(boot.left, bits::LEFT)
-                        | bit(boot.ticket.is_some(), bits::TICKET)
                         | bit(boot.session.is_some(), bits::SESSION),
                 }
             }

@@ -50,6 +50,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             self.last_boot = self.last_boot.max(node.boot.id.0);
             node.since = now;
+            node.boots_since = now;
             node.boot.heard = None;
             node.power_control.begin(now);
             let grace = match cfg!(farrier_bug = "power-forgotten") {
@@ -127,7 +128,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 // It fails with the next tick; its agent is not listened to.
                 state if agent_phase(state).is_some() => {
                     node.boot.session = None;
-                    node.boot.ticket = None;
                 }
                 _ => {}
             }

@@ -32,12 +32,13 @@ fn a_static_address_is_its_owners_alone() {
     let lease = lab.dhcp(5, ipxe).unwrap();
     assert_eq!(lease.address, std::net::Ipv4Addr::new(172, 22, 0, 5));
     assert!(matches!(
-        lab.open(lease.address, "boot.ipxe"),
+        lab.open(lease.address, lease.script()),
         Served::Text(_)
     ));
     let other = lab.dhcp(6, ipxe).unwrap();
     assert_ne!(other.address, lease.address);
 
+    lab.starts(5);
     let list = get(&mut lab, "/farrier/v1/addresses");
     let node = lab.rack().find_by_mac(mac_of(5)).unwrap();
     assert_eq!(
@@ -115,7 +116,7 @@ fn every_network_is_written_down() {
 #[test]
 fn addresses_outlive_a_restart_in_the_middle_of_a_sweep() {
     let mut lab = Lab::new();
-    lab.dhcp(1, ipxe);
+    lab.discover(1);
     let body = json!({"pool_first": "10.1.0.10", "pool_len": 8});
     let target = "/farrier/v1/networks/red";
     assert_eq!(call(&mut lab, "PUT", target, &body.to_string()).status, 204);

@@ -126,7 +126,7 @@ fn work_that_has_ended_well_may_restart_as_often_again() {
     lab.verb(0, Verb::Manage).unwrap();
     for verb in [Verb::Inspect, Verb::Provide] {
         lab.verb(0, verb).unwrap();
-        lab.boot(1);
+        lab.discover(1);
         assert_eq!(lab.node(0).attempts, 1);
         let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
         lab.run(&mut agent, 20);
@@ -146,7 +146,7 @@ fn work_that_has_ended_well_may_restart_as_often_again() {
 #[test]
 fn a_name_that_could_be_an_identity_is_none() {
     let mut lab = Lab::new();
-    lab.dhcp(1, ipxe);
+    lab.discover(1);
     let node = lab.node(0).id;
     for (name, fits) in [
         ("aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", false),
@@ -167,7 +167,7 @@ fn a_name_that_could_be_an_identity_is_none() {
 #[test]
 fn a_node_has_a_few_facts_for_drivers() {
     let mut lab = Lab::new();
-    lab.dhcp(1, ipxe);
+    lab.discover(1);
     let node = lab.node(0).id;
     let mut set = |key: &str, value: &str| {
         let pairs = format!("driver_info/{key}\0{value}\0");
@@ -200,7 +200,7 @@ fn a_node_has_a_few_facts_for_drivers() {
 #[test]
 fn words_are_checked() {
     let mut lab = Lab::new();
-    lab.dhcp(1, ipxe);
+    lab.discover(1);
     let node = lab.node(0).id;
     let long = "w".repeat(65);
     for (name, fits) in [
@@ -221,7 +221,7 @@ fn words_are_checked() {
 #[test]
 fn all_traits_go_at_once() {
     let mut lab = Lab::new();
-    lab.dhcp(1, ipxe);
+    lab.discover(1);
     let node = lab.node(0).id;
     let set = |lab: &mut Lab, name, on| {
         lab.operator(Command::SetTrait { node, name, on }).unwrap();

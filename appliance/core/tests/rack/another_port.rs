@@ -1,10 +1,9 @@
-//! A machine that is known comes by an interface that nobody knew of, and its
-//! boot ROM tells no UUID: its agent does.
+//! A machine comes by an interface that nobody knew of and says a UUID that is
+//! known. Anybody can say one: it joins nothing that is in work or in use.
 
-use crate::api_rig::{get, rack};
 use crate::common::*;
 use farrier_core::Command;
-use farrier_core::interface::{NewNode, NodePatch, PowerState};
+use farrier_core::interface::NewNode;
 use farrier_core::node::MAX_MACS;
 use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::message::NodeId;
@@ -74,7 +73,7 @@ fn a_uuid_is_learnt_once_and_where_a_machine_boots() {
     const ONE: [u8; 17] = [0, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3];
     const TWO: [u8; 17] = [0, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4];
     let mut lab = Lab::new();
-    lab.dhcp(1, ipxe);
+    lab.discover(1);
     assert_eq!(tell(&mut lab, false, &ONE), [0; 16], "a system that runs");
     assert_eq!(tell(&mut lab, true, &FILLER), [0; 16]);
     assert_eq!(tell(&mut lab, true, &ONE), [3; 16]);
@@ -84,10 +83,24 @@ fn a_uuid_is_learnt_once_and_where_a_machine_boots() {
 /// The UUID in every inventory of these tests' agents.
 const UUID: [u8; 16] = [1; 16];
 
-/// An agent on the machine of that UUID, behind another interface.
-fn comes_by(lab: &mut Lab, mac: u8) -> Agent {
+/// The same in DHCP.
+const UUID_OPTION: [u8; 17] = [0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1];
+
+/// A machine of that UUID boots by another interface, up to its agent.
+fn comes_by(lab: &mut Lab, mac: u8, at: &str) -> Agent {
+    let lease = lab.dhcp(mac, |request| {
+        ipxe(request);
+        request.machine_id = Some(&UUID_OPTION);
+    });
+    let lease = lease.expect("a lease");
+    let Served::Text(script) = lab.open(lease.address, lease.script()) else {
+        panic!("no script {at}");
+    };
     let scripted = ScriptedAgent::with_disks(&[8 * GIB]).with_uuid(UUID);
-    lab.start_agent(mac, scripted)
+    let agent = Agent::new(mac, lease.address, &script, 0, scripted);
+    let mut agent = agent.unwrap_or_else(|| panic!("no ticket {at}: {script}"));
+    lab.run(&mut agent, 5);
+    agent
 }
 
 /// How many nodes there are.
@@ -96,37 +109,47 @@ fn known(lab: &Lab) -> usize {
     nodes.filter(|node| !node.is_vacant()).count()
 }
 
-#[test]
-fn a_tenants_machine_goes_back_to_its_own_disk() {
-    let mut lab = active_lab();
-    assert_eq!(lab.node(0).system_uuid, UUID);
-    lab.pass(100);
-    let mut agent = comes_by(&mut lab, 2);
-    assert_eq!(known(&lab), 1);
-    assert_eq!(lab.node(0).macs, [mac_of(1), mac_of(2)]);
-    assert_eq!(lab.state(0), ProvisionState::Active);
-    assert_eq!(lab.node(0).power, PowerState::On);
-    // Its agent has nobody to talk to and gives up, as on any lost session.
-    lab.run(&mut agent, 120);
-    assert!(agent.driver.handler().lost.is_some());
-    assert!(agent.driver.handler().orders.is_empty());
-    let (_, script) = lab.boot(2);
-    assert!(script.contains("sanboot"), "{script}");
-    lab.restart(0);
-    assert_eq!(lab.node(0).macs, [mac_of(1), mac_of(2)]);
-    assert_eq!(lab.rack().counters().identity_conflicts, 0);
+fn has_session(agent: &Agent) -> bool {
+    agent.driver.handler().welcome.is_some()
 }
 
 #[test]
-fn work_that_waits_for_the_machine_gets_it() {
+fn a_tenants_machine_starts_its_own_disk_and_gets_nothing() {
+    let mut lab = active_lab();
+    assert_eq!(lab.node(0).system_uuid, UUID);
+    lab.pass(100);
+    // Its ROM says no UUID, and its agent does.
+    let scripted = ScriptedAgent::with_disks(&[8 * GIB]).with_uuid(UUID);
+    let (address, script) = lab.boot(2);
+    let mut agent = Agent::new(2, address, &script, 0, scripted).unwrap();
+    lab.run(&mut agent, 120);
+    assert!(!has_session(&agent) && agent.driver.handler().orders.is_empty());
+    assert_eq!((known(&lab), lab.node(0).macs.len()), (1, 1));
+    assert_eq!(lab.state(0), ProvisionState::Active);
+    assert_eq!(lab.rack().counters().identity_conflicts, 1, "said once");
+    let error = lab.node(0).last_error.as_str();
+    assert!(error.contains("add the port 52:54:00:00:00:02"), "{error}");
+    let (_, script) = lab.boot(2);
+    assert!(script.contains("sanboot"), "{script}");
+    // An operator says that it is this machine.
+    let (node, mac) = (lab.node(0).id, mac_of(2));
+    lab.operator(Command::CreatePort { node, mac }).unwrap();
+    let (_, script) = lab.boot(2);
+    assert!(script.contains("sanboot"), "{script}");
+}
+
+#[test]
+fn work_that_waits_for_its_machine_is_not_given_to_one_that_says_its_uuid() {
     let (mut lab, _) = available_with(&[8 * GIB]);
     lab.pass(100);
     lab.set_image(0, "debian12").unwrap();
     lab.verb(0, Verb::Active).unwrap();
     assert_eq!(lab.state(0), ProvisionState::WaitCallBack);
-    comes_by(&mut lab, 2);
-    assert_eq!(known(&lab), 1);
-    let mut agent = comes_by(&mut lab, 2);
+    let agent = comes_by(&mut lab, 2, "while the node waits");
+    assert!(!has_session(&agent));
+    assert_eq!((known(&lab), lab.node(0).macs.len()), (1, 1));
+    assert_eq!(lab.state(0), ProvisionState::WaitCallBack);
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.run(&mut agent, 30);
     assert_eq!(
         lab.state(0),
@@ -137,65 +160,59 @@ fn work_that_waits_for_the_machine_gets_it() {
 }
 
 #[test]
-fn while_its_agent_is_heard_it_is_another_machine() {
-    let (mut lab, _agent) = available_with(&[8 * GIB]);
-    comes_by(&mut lab, 2);
-    assert_eq!(known(&lab), 2, "two machines of one UUID");
-    lab.pass(100);
-    comes_by(&mut lab, 2);
-    assert_eq!(known(&lab), 1);
-}
-
-#[test]
-fn nodes_that_somebody_has_touched_stay() {
-    // The one that speaks.
-    let mut lab = active_lab();
-    lab.pass(100);
-    let (_, _script) = lab.boot(2);
-    lab.verb(1, Verb::Manage).unwrap();
-    comes_by(&mut lab, 2);
-    assert_eq!(known(&lab), 2);
-    let mut lab = active_lab();
-    lab.pass(100);
-    lab.boot(2);
-    let node = lab.node(1).id;
-    let name = "mine";
-    lab.operator(Command::PatchNode {
-        node,
-        patch: NodePatch::name(name),
-    })
-    .unwrap();
-    comes_by(&mut lab, 2);
-    assert_eq!(known(&lab), 2);
-    // Of two that nobody has touched, the inventory decides.
+fn an_interface_joins_a_node_that_no_agent_has_spoken_for() {
+    // Enrolled by one interface, whose ROM has said the UUID.
     let mut lab = Lab::new();
-    comes_by(&mut lab, 1);
-    lab.pass(100);
-    comes_by(&mut lab, 2);
-    assert_eq!(known(&lab), 2);
-    // One that was enrolled by hand is somebody's, seen or not.
-    let mut lab = rack();
-    lab.pass(100);
-    let before = known(&lab);
-    let uuid = lab.node(0).system_uuid;
-    let scripted = ScriptedAgent::with_disks(&[]).with_uuid(uuid);
-    lab.start_agent(9, scripted);
-    assert_eq!(known(&lab), before);
-    assert!(get(&mut lab, "/v1/nodes")["nodes"].is_array());
+    let node = NodeId([5; 16]);
+    let mac = mac_of(1);
+    lab.operator(Command::CreateNode(NewNode::new(node)))
+        .unwrap();
+    lab.operator(Command::CreatePort { node, mac }).unwrap();
+    lab.dhcp(1, |request| {
+        ipxe(request);
+        request.machine_id = Some(&UUID_OPTION);
+    });
+    assert!(has_session(&comes_by(&mut lab, 2, "before any agent")));
+    assert_eq!(lab.node(0).macs, [mac_of(1), mac_of(2)]);
+    // From now on it is more than a claim.
+    assert!(has_session(&comes_by(&mut lab, 3, "behind an agent")));
+    assert_eq!((known(&lab), lab.node(0).macs.len()), (2, 2));
+    lab.restart(0);
+    assert_eq!(lab.node(0).macs, [mac_of(1), mac_of(2)]);
 }
 
 #[test]
 fn a_node_without_room_for_another_interface_takes_none() {
     for (room, joined) in [(1, true), (0, false)] {
-        let mut lab = active_lab();
-        let node = lab.node(0).id;
-        let more = MAX_MACS - 1 - room;
-        for mac in (20..).take(more) {
+        let mut lab = Lab::new();
+        let node = NodeId([5; 16]);
+        lab.operator(Command::CreateNode(NewNode::new(node)))
+            .unwrap();
+        for mac in (20..).take(MAX_MACS - room) {
             let mac = mac_of(mac);
             lab.operator(Command::CreatePort { node, mac }).unwrap();
         }
-        lab.pass(100);
-        comes_by(&mut lab, 2);
+        lab.dhcp(20, |request| {
+            ipxe(request);
+            request.machine_id = Some(&UUID_OPTION);
+        });
+        comes_by(&mut lab, 2, "");
         assert_eq!(known(&lab), if joined { 1 } else { 2 });
     }
+}
+
+#[test]
+fn an_inventory_of_the_nodes_own_agent_joins_what_came_by_itself() {
+    let mut lab = Lab::new();
+    lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
+    lab.pass(100);
+    comes_by(&mut lab, 2, "");
+    assert_eq!(known(&lab), 2, "two of one UUID");
+    let nics = [nic(1, "e1000e", 1000), nic(2, "e1000e", 1000)];
+    let scripted = ScriptedAgent::with_disks(&[8 * GIB]).with_nics(&nics);
+    let mut agent = lab.start_agent(1, scripted);
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.verb(0, Verb::Inspect).unwrap();
+    lab.run(&mut agent, 10);
+    assert_eq!((known(&lab), lab.node(0).macs.len()), (1, 2));
 }

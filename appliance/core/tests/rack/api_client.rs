@@ -156,8 +156,8 @@ fn work(server: &Server) {
 fn the_stock_client_walks_a_node_through_its_life() {
     let server = Server::open();
     assert_eq!(server.json(&["node", "list"]), json!([]));
-    server.lab().dhcp(1, ipxe);
-    server.lab().dhcp(2, ipxe);
+    server.lab().discover(1);
+    server.lab().discover(2);
 
     let list = server.json(&["node", "list"]);
     assert_eq!(list.as_array().unwrap().len(), 2);
@@ -332,8 +332,8 @@ assert [driver.name for driver in bm.drivers()] == ["farrier"]
 #[ignore = "needs a python3 with openstacksdk"]
 fn openstacksdk_works_too() {
     let server = Server::open();
-    server.lab().dhcp(1, ipxe);
-    server.lab().dhcp(2, ipxe);
+    server.lab().discover(1);
+    server.lab().discover(2);
     server.command("python3", &["-c", SDK]).unwrap();
     assert_eq!(server.lab().state(0), ProvisionState::Manageable);
 }

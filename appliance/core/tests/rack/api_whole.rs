@@ -51,7 +51,7 @@ fn refuses(lab: &mut Lab, what: Value, status: u16, part: &str) {
 #[test]
 fn refused_patch_changes_nothing() {
     let mut lab = available();
-    lab.dhcp(7, ipxe);
+    lab.discover(7);
     let other = id(&lab, 1);
     let body = json!([add("/name", "taken"), add("/instance_uuid", INSTANCE)]).to_string();
     let target = format!("/v1/nodes/{other}");
@@ -115,7 +115,7 @@ fn a_patch_needs_room_for_class_and_keys_together() {
     let needs = StringPool::cost("key=value".len()) + StringPool::cost(class.len());
     for (spare, status) in [(0, 200), (1, 503)] {
         let mut lab = available();
-        lab.dhcp(2, ipxe);
+        lab.discover(2);
         fill(&mut lab, needs - spare);
         let before = durable(lab.rack());
         let reply = call(&mut lab, "PATCH", "/v1/nodes/rack-1", &body);
@@ -150,7 +150,7 @@ fn traits_are_replaced_whole_or_not_at_all() {
     assert_eq!(put(&mut lab, &["NEW", "not a word"]), 400);
     assert_eq!(durable(lab.rack()), before);
     // One place of the vocabulary is left.
-    lab.dhcp(7, ipxe);
+    lab.discover(7);
     give_traits(&mut lab, 1, 30);
     let before = durable(lab.rack());
     assert_eq!(put(&mut lab, &["OLD", "ONE", "TWO"]), 503);
@@ -165,7 +165,7 @@ fn traits_need_room_together() {
     let needs: usize = traits.iter().map(|name| StringPool::cost(name.len())).sum();
     for (spare, status) in [(0, 204), (1, 503)] {
         let mut lab = available();
-        lab.dhcp(2, ipxe);
+        lab.discover(2);
         fill(&mut lab, needs - spare);
         let before = durable(lab.rack());
         let body = json!({ "traits": traits }).to_string();

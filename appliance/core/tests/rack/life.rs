@@ -2,9 +2,9 @@
 //! agent that speaks the real protocol; and what goes wrong on the way.
 
 use crate::common::*;
-use farrier_core::boot::MAX_ATTEMPTS;
 use farrier_core::interface::PowerState;
 use farrier_core::node::{AGENT_SILENT_MILLIS, Hop};
+use farrier_core::provisioning::restarts::MAX_ATTEMPTS;
 use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::message::*;
 
@@ -155,38 +155,6 @@ fn a_proof_of_another_image_is_not_taken() {
 }
 
 #[test]
-fn a_second_machine_with_the_ticket_is_refused_and_the_first_goes_on() {
-    let mut lab = Lab::new();
-    let (address, script) = lab.boot(1);
-    let mut agent = Agent::new(
-        1,
-        address,
-        &script,
-        0,
-        ScriptedAgent::with_disks(&[8 * GIB]),
-    )
-    .unwrap();
-    lab.run(&mut agent, 2);
-    let mut thief = Agent::new(
-        77,
-        address,
-        &script,
-        0,
-        ScriptedAgent::with_disks(&[8 * GIB]),
-    )
-    .unwrap();
-    lab.run(&mut thief, 5);
-    assert!(thief.driver.handler().welcome.is_none());
-    assert!(lab.node(0).last_error.contains("second machine"));
-    assert!(lab.rack().counters().ticket_reused > 0);
-
-    lab.verb(0, Verb::Manage).unwrap();
-    lab.verb(0, Verb::Provide).unwrap();
-    lab.run(&mut agent, 10);
-    assert_eq!(lab.state(0), ProvisionState::Available);
-}
-
-#[test]
 fn a_lost_handshake_response_is_sent_again() {
     let mut lab = Lab::new();
     let (address, script) = lab.boot(1);
@@ -249,7 +217,7 @@ fn a_machine_that_restarts_for_ever_fails() {
     lab.run(&mut agent, 1);
     lab.verb(0, Verb::Provide).unwrap();
     for _ in 0..7 {
-        lab.boot(1);
+        lab.starts(1);
     }
     assert_eq!(lab.state(0), ProvisionState::CleanFailed);
     assert!(lab.node(0).last_error.contains("restarted"));
@@ -297,7 +265,7 @@ fn a_restart_after_the_proof_is_the_instance_even_without_a_farewell() {
 #[test]
 fn a_verb_that_the_state_has_not_is_refused() {
     let mut lab = Lab::new();
-    lab.boot(1);
+    lab.starts(1);
     for verb in [Verb::Provide, Verb::Active, Verb::Deleted, Verb::Abort] {
         assert!(lab.verb(0, verb).unwrap_err().contains("Verb"), "{verb:?}");
     }
@@ -316,14 +284,14 @@ fn the_tenants_key_is_forgotten_on_release() {
 #[test]
 fn a_machine_may_restart_so_often_and_not_once_more() {
     let mut lab = Lab::new();
-    lab.boot(1);
+    lab.starts(1);
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Provide).unwrap();
     for attempt in 1..=MAX_ATTEMPTS {
-        lab.boot(1);
+        lab.starts(1);
         assert_eq!(lab.state(0), ProvisionState::CleanWait, "start {attempt}");
     }
-    lab.boot(1);
+    lab.starts(1);
     assert_eq!(lab.state(0), ProvisionState::CleanFailed);
     assert!(lab.node(0).last_error.contains("restarted"));
 }

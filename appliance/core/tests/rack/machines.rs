@@ -22,34 +22,10 @@ fn macs(lab: &Lab, index: usize) -> Vec<Mac> {
 }
 
 #[test]
-fn the_option_of_the_uuid_joins_interfaces() {
-    let mut lab = Lab::new();
-    for mac in [1, 2] {
-        lab.dhcp(mac, |r| {
-            ipxe(r);
-            r.machine_id = Some(&[0, 0x4c, 0x4c, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
-        });
-    }
-    assert_eq!(lab.rack().nodes().len(), 1);
-    assert_eq!(macs(&lab, 0), [mac_of(1), mac_of(2)]);
-    // Boards whose makers gave them no UUID are not one machine.
-    const FILLER: &[u8] = &[
-        0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
-    ];
-    for mac in [10, 11] {
-        lab.dhcp(mac, |r| {
-            ipxe(r);
-            r.machine_id = Some(FILLER);
-        });
-    }
-    assert_eq!(lab.rack().nodes().len(), 3);
-}
-
-#[test]
 fn the_inventory_joins_nodes_that_are_one_machine() {
     let mut lab = Lab::new();
-    lab.dhcp(2, ipxe);
-    lab.dhcp(3, ipxe);
+    lab.discover(2);
+    lab.discover(3);
     let mut scripted = ScriptedAgent::with_disks(&[8 * GIB]);
     scripted = scripted.with_nics(&[
         nic(1, "e1000e", 1000),
@@ -67,7 +43,7 @@ fn the_inventory_joins_nodes_that_are_one_machine() {
     let list = get(&mut lab, "/v1/nodes");
     assert_eq!(list["nodes"].as_array().unwrap().len(), 2);
     // The next machine takes the place that is free.
-    lab.dhcp(7, ipxe);
+    lab.discover(7);
     assert_eq!(lab.rack().find_by_mac(mac_of(7)), Some(0));
     assert_eq!(lab.rack().nodes().len(), 3);
 }
@@ -77,7 +53,7 @@ fn an_inventory_joins_a_few_nodes_and_the_next_one_the_others() {
     let mut lab = Lab::new();
     let others = 2..=6;
     for mac in others.clone() {
-        lab.dhcp(mac, ipxe);
+        lab.discover(mac);
     }
     let mut scripted = ScriptedAgent::with_disks(&[8 * GIB]);
     scripted = scripted.with_nics(
@@ -103,12 +79,8 @@ fn an_inventory_joins_a_few_nodes_and_the_next_one_the_others() {
 fn a_twin_is_one_of_the_few_that_are_joined() {
     let mut lab = Lab::new();
     for mac in 2..=5 {
-        lab.dhcp(mac, |request| {
-            ipxe(request);
-            // One tells the UUID that the agent's inventory will tell.
-            request.machine_id =
-                (mac == 2).then_some(&[0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
-        });
+        // One says the UUID that the agent's inventory will say.
+        lab.discover_as(mac, if mac == 2 { [1; 16] } else { [0; 16] });
     }
     let mut scripted = ScriptedAgent::with_disks(&[8 * GIB]);
     scripted = scripted.with_nics(
@@ -125,7 +97,7 @@ fn a_twin_is_one_of_the_few_that_are_joined() {
 #[test]
 fn a_discovered_node_with_a_name_is_somebodys() {
     let mut lab = Lab::new();
-    lab.dhcp(2, ipxe);
+    lab.discover(2);
     let patch = r#"[{"op":"add","path":"/name","value":"mine"}]"#;
     let target = format!("/v1/nodes/{}", id(&lab, 0));
     assert_eq!(call(&mut lab, "PATCH", &target, patch).status, 200);
@@ -158,7 +130,7 @@ fn a_machine_stays_who_it_says_it_is() {
 fn identities_are_random_as_rfc_9562_has_them() {
     let mut lab = Lab::new();
     for mac in 1..=8 {
-        lab.dhcp(mac, ipxe);
+        lab.discover(mac);
     }
     check_identities(&lab);
 }
@@ -227,7 +199,7 @@ fn a_node_is_enrolled_by_hand_and_deleted() {
     let bad = json!({"node_uuid": uuid, "address": "52:54:00"});
     assert_eq!(post(&mut lab, "/v1/ports", bad).status, 400);
     // The machine comes: it is this node.
-    lab.dhcp(1, ipxe);
+    lab.discover(1);
     assert_eq!(lab.rack().nodes().len(), 1);
     assert_eq!(get(&mut lab, "/v1/nodes/web-1")["power_state"], "power on");
 
@@ -302,7 +274,7 @@ fn a_node_says_why_it_can_be_managed() {
         lab.node(index).reason
     };
     let mut lab = Lab::new();
-    lab.dhcp(1, ipxe);
+    lab.discover(1);
     assert_eq!(reason(&mut lab, 0), Reason::Seen);
     for (index, mac) in [(1, 2), (2, 3)] {
         let node = post(&mut lab, "/v1/nodes", json!({"driver": "farrier"}));
@@ -312,7 +284,7 @@ fn a_node_says_why_it_can_be_managed() {
         assert_eq!(reply.status, 201, "{}", reply.body);
         let seen = index == 2;
         if seen {
-            lab.dhcp(mac, ipxe);
+            lab.discover(mac);
         }
         let expected = match seen {
             true => Reason::Seen,

@@ -20,6 +20,7 @@ mod api_rig;
 mod api_route;
 mod api_whole;
 mod common;
+mod credentials;
 mod every_verb;
 mod leaving;
 mod life;

@@ -69,10 +69,8 @@ fn a_moved_card_that_says_its_uuid_gets_no_ticket() {
     let mut lab = waiting();
     let (address, path) = other_boots(&mut lab);
     assert_eq!(lab.state(0), ProvisionState::CleanWait, "a datagram alone");
-    for path in [&path, "boot.ipxe"] {
-        lab.open_by(Transport::Tftp, address, path);
-        assert_eq!(lab.state(0), ProvisionState::CleanWait, "a datagram alone");
-    }
+    lab.open_by(Transport::Tftp, address, &path);
+    assert_eq!(lab.state(0), ProvisionState::CleanWait, "a datagram alone");
     let Served::Text(script) = lab.open(address, &path) else {
         panic!("no script");
     };
@@ -127,10 +125,10 @@ fn a_boot_of_another_machine_does_not_disturb_an_agent_at_work() {
 #[test]
 fn a_forged_claim_does_not_stop_the_right_machine() {
     let mut lab = waiting();
-    let (address, script) = lab.boot(1);
-    assert!(script.contains("farrier.ticket="), "{script}");
+    let lease = lab.dhcp(1, ipxe).unwrap();
+    let address = lease.address;
     other_boots(&mut lab);
-    let Served::Text(script) = lab.open(address, "boot.ipxe") else {
+    let Served::Text(script) = lab.open(address, lease.script()) else {
         panic!("no script");
     };
     assert!(script.contains("farrier.ticket="), "{script}");
@@ -149,8 +147,8 @@ fn a_rom_with_a_uuid_of_its_own_boots_again() {
             ipxe(request);
             request.machine_id = Some(&OTHER_OPTION);
         });
-        let file = lease.unwrap().file.unwrap();
-        assert!(file.ends_with("/boot.ipxe"), "boot {boot}: {file}");
+        let lease = lease.unwrap();
+        assert!(lease.script().starts_with("boot/"), "boot {boot}");
         lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
         assert_eq!(lab.node(0).system_uuid, KNOWN, "the agent knows better");
         lab.pass(100);

@@ -93,7 +93,8 @@ impl World {
         let lease = self.lab.dhcp(machine, ipxe);
         self.look();
         let Some(lease) = lease else { return };
-        let did = self.lab.open(lease.address, "boot.ipxe");
+        let path = lease.script().to_owned();
+        let did = self.lab.open(lease.address, &path);
         self.look();
         let Served::Text(script) = did else { return };
         self.agents.remove(&machine);

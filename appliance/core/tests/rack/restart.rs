@@ -163,14 +163,14 @@ fn a_doubted_node_that_waits_for_its_agent_is_not_switched_or_erased() {
         assert!(!outcomes.iter().any(switched), "{outcomes:?}");
     }
     assert_eq!(lab.state(0), ProvisionState::CleanFailed);
-    assert!(lab.node(0).boot.ticket.is_none());
+    assert!(lab.node(0).boot.session.is_none());
 }
 
 #[test]
 fn a_rack_full_of_doubts_is_written_down_in_several_ticks() {
     let mut lab = Lab::new();
     for mac in 1..=8 {
-        lab.boot(mac);
+        lab.discover(mac);
     }
     lab.restart(1);
     let before = lab.records().len();
@@ -243,7 +243,7 @@ fn the_kind_of_firmware_is_known_after_a_restart() {
 #[test]
 fn driver_info_outlives_a_restart_in_the_middle_of_a_sweep() {
     let mut lab = Lab::new();
-    lab.dhcp(1, ipxe);
+    lab.discover(1);
     let node = lab.node(0).id;
     let set = |lab: &mut Lab, key: &str, value: &str| {
         let pairs = format!("driver_info/{key}\0{value}\0");

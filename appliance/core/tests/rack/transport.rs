@@ -52,32 +52,37 @@ fn a_machine_that_does_not_boot_gets_an_address_and_is_no_node() {
 }
 
 #[test]
-fn several_interfaces_of_one_uuid_are_one_node() {
+fn a_full_table_forgets_a_machine_that_nobody_has_touched() {
     let mut lab = Lab::new();
-    let id = [0, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9];
-    for mac in [1, 2] {
-        lab.dhcp(mac, |request| {
-            ipxe(request);
-            // The option's bytes outlive the request in this test only.
-            request.machine_id = Some(Box::leak(Box::new(id)));
-        })
-        .unwrap();
+    for mac in 1..=8 {
+        lab.discover(mac);
     }
-    assert_eq!(lab.rack().nodes().len(), 1);
-    assert_eq!(lab.node(0).macs.len(), 2);
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.discover(9);
+    assert_eq!(lab.rack().counters().nodes_forgotten, 1);
+    assert_eq!(lab.rack().nodes().len(), 8);
+    let place = |lab: &Lab, mac| lab.rack().find_by_mac(mac_of(mac));
+    assert_eq!(place(&lab, 1), Some(0), "somebody's");
+    assert_eq!(place(&lab, 2), None, "silent for longest");
+    assert_eq!(place(&lab, 9), Some(1));
 }
 
 #[test]
 fn a_full_table_of_nodes_is_counted_and_disturbs_nobody() {
     let mut lab = Lab::new();
     for mac in 1..=8 {
-        lab.boot(mac);
+        lab.discover(mac);
+        lab.verb(usize::from(mac) - 1, Verb::Manage).unwrap();
     }
-    let lease = lab.dhcp(9, ipxe).expect("an address all the same");
-    assert_eq!(lab.open(lease.address, "boot.ipxe"), Served::NotFound);
+    let (address, script) = lab.boot(9);
+    let scripted = ScriptedAgent::with_disks(&[]);
+    let mut agent = Agent::new(9, address, &script, 0, scripted).unwrap();
+    lab.run(&mut agent, 5);
+    assert!(agent.driver.handler().welcome.is_none());
     assert!(lab.rack().counters().nodes_full > 0);
     assert_eq!(lab.rack().nodes().len(), 8);
-    lab.boot(1);
+    lab.starts(1);
+    assert!(lab.node(0).boot.session.is_some());
 }
 
 #[test]
@@ -202,31 +207,6 @@ fn what_does_not_parse_is_counted() {
 }
 
 #[test]
-fn the_script_goes_to_the_machine_of_the_address_only() {
-    let mut lab = Lab::new();
-    let (address, first) = lab.boot(1);
-    let (_, other) = lab.boot(2);
-    assert!(
-        first.contains("farrier.bootif=52-54-00-00-00-01"),
-        "{first}"
-    );
-    assert!(other.contains("farrier.bootif=52-54-00-00-00-02"));
-    assert_eq!(
-        lab.open("172.22.0.99".parse().unwrap(), "boot.ipxe"),
-        Served::NotFound
-    );
-    let Served::Text(second) = lab.open(address, "boot.ipxe") else {
-        panic!("a script");
-    };
-    let ticket = |s: &str| s.split("farrier.ticket=").nth(1).unwrap()[..64].to_owned();
-    assert_ne!(
-        ticket(&first),
-        ticket(&second),
-        "a ticket is never handed out twice"
-    );
-}
-
-#[test]
 fn a_config_drive_is_for_its_own_machine() {
     let mut lab = Lab::new();
     let (address, _) = lab.boot(1);
@@ -236,8 +216,9 @@ fn a_config_drive_is_for_its_own_machine() {
 #[test]
 fn transfers_are_hops_of_their_machines_boot() {
     let mut lab = Lab::new();
+    lab.discover(1);
+    lab.discover(2);
     let (address, _) = lab.boot(1);
-    lab.boot(2);
     for (path, hop) in [
         ("undionly.kpxe", Hop::Program),
         ("vmlinuz", Hop::Kernel),

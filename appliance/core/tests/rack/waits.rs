@@ -76,9 +76,9 @@ fn the_next_hop_is_told_with_the_time_that_it_has() {
     });
     assert_eq!(next(&mut lab), due(Hop::Ipxe, 60));
     lab.now += 1_000;
-    lab.dhcp(1, ipxe);
+    let lease = lab.dhcp(1, ipxe).unwrap();
     assert_eq!(next(&mut lab), due(Hop::Script, 60));
-    lab.open(address, "boot.ipxe");
+    lab.open(address, lease.script());
     assert_eq!(next(&mut lab), due(Hop::Kernel, 300));
     // One boot from its first packet on.
     let reached = |lab: &Lab, hop| lab.node(0).timeline.reached(hop);

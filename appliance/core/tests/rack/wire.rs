@@ -45,6 +45,8 @@ struct Speaker {
 impl Speaker {
     /// A machine boots up to a session.
     fn new(lab: &mut Lab, mac: u8) -> Self {
+        // Each boot has a ticket of its own.
+        lab.now += 1;
         let (ip, script) = lab.boot(mac);
         let ticket = Ticket::from_command_line(&script).unwrap().unwrap();
         let key = SecretKey::from_bytes(&[mac + 50; 32]);

@@ -49,6 +49,11 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
         let reply = outcomes.into_iter().find_map(|outcome| match outcome {
             Outcome::Dhcp(_, bytes) => {
                 let lease = Lease::parse(&bytes)?;
+                if let Some(file) = &lease.file
+                    && let Some(path) = file.strip_prefix("http://172.22.0.1/")
+                {
+                    self.script = path.to_owned();
+                }
                 Some((lease.kind, lease.address))
             }
             _ => None,
@@ -80,11 +85,12 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
         let Some(address) = self.lease(machine, true)? else {
             return Ok(());
         };
+        let script = std::mem::take(&mut self.script);
         let outcomes = self.step(Input::Open {
             network: NetworkId::PROVISIONING,
             transport: Transport::Http,
             peer: address,
-            path: "boot.ipxe",
+            path: &script,
         })?;
         self.agents
             .retain(|agent| agent.endpoint.mac != mac_of(machine));

@@ -62,8 +62,7 @@ pub fn durable(rack: &TestRack) -> Vec<String> {
         fact(format!("{} {}", node.state, node.reason));
         let kept = node.last_error.len().min(ERROR_KEPT);
         fact(node.last_error.get(..kept).unwrap_or_default().to_owned());
-        let ticket = boot.ticket.as_ref().map(|t| (t.id.0, t.secret));
-        fact(format!("{:?} {ticket:?}", boot.id));
+        fact(format!("{:?} {:?}", boot.id, boot.ticket));
         fact(format!(
             "{:?} {:?} {:?}",
             boot.order, boot.last_order, boot.last_statement

@@ -323,11 +323,61 @@ impl Lab {
     /// Where the machine gets no script.
     pub fn boot(&mut self, machine: u8) -> (Ipv4Addr, String) {
         let lease = self.dhcp(machine, ipxe).expect("a lease");
-        assert_eq!(lease.file.as_deref(), Some("http://172.22.0.1/boot.ipxe"));
-        match self.open(lease.address, "boot.ipxe") {
+        match self.open(lease.address, lease.script()) {
             Served::Text(script) => (lease.address, script),
             other => panic!("no script but {other:?}"),
         }
+    }
+
+    /// A machine that is not known boots, its agent shakes hands and says no more:
+    /// there is a node of it.
+    pub fn discover(&mut self, machine: u8) {
+        self.discover_as(machine, [0; 16]);
+    }
+
+    /// The same with a UUID.
+    ///
+    /// # Panics
+    /// Where the script has no ticket.
+    pub fn discover_as(&mut self, machine: u8, uuid: [u8; 16]) {
+        let scripted = ScriptedAgent::with_disks(&[]).with_uuid(uuid);
+        let (address, script) = self.boot(machine);
+        let agent = Agent::new(machine, address, &script, 0, scripted);
+        let mut agent = agent.expect("a ticket in the script");
+        self.shake_hands(&mut agent);
+        self.pass(100);
+    }
+
+    /// A machine starts anew: its agent shakes hands and says no more.
+    ///
+    /// # Panics
+    /// Where the script has no ticket.
+    pub fn starts(&mut self, machine: u8) {
+        let (address, script) = self.boot(machine);
+        let scripted = ScriptedAgent::with_disks(&[8 * GIB]);
+        let agent = Agent::new(machine, address, &script, 0, scripted);
+        self.shake_hands(&mut agent.expect("a ticket in the script"));
+        self.now += 1;
+    }
+
+    /// An agent's handshake, and nothing more; its bytes.
+    ///
+    /// # Panics
+    /// Where the agent wants to send none.
+    pub fn shake_hands(&mut self, agent: &mut Agent) -> Vec<u8> {
+        let RunnerPoll::Transmit(datagram) = agent.driver.poll(self.now) else {
+            panic!("no handshake");
+        };
+        let (from, datagram) = (agent.endpoint, datagram.to_vec());
+        for outcome in self.step(Input::Agent {
+            from,
+            datagram: &datagram,
+        }) {
+            if let Outcome::Agent(_, reply) = outcome {
+                agent.driver.process(self.now, &reply);
+            }
+        }
+        datagram
     }
 
     /// A network boot up to an agent with a session.

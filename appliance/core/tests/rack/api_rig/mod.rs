@@ -262,7 +262,7 @@ pub fn id(lab: &Lab, index: usize) -> String {
 pub fn rack() -> Lab {
     let mut lab = Lab::new();
     let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB, 20 * GIB]));
-    lab.dhcp(2, ipxe);
+    lab.discover(2);
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Inspect).unwrap();
     lab.run(&mut agent, 30);
