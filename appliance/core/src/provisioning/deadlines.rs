@@ -109,6 +109,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.wait_for_machine(now, index, out);
         if let Some(heard) = heard
             && let Some(node) = edit!(self, index)
+            && node.timeline.started() > heard
         {
             node.boots_since = heard;
         }

@@ -107,7 +107,7 @@ fn headway(node: &Node, clock: Instant) -> Option<Instant> {
     if node.boot.session.is_some() && !node.boot.left && clock < agent {
         return Some(agent);
     }
-    match node.timeline.due(node.since) {
+    match node.timeline.due(node.boots_since) {
         None => Some(clock),
         Some((hop, until)) => (hop != Hop::Discover && clock < until).then_some(until),
     }
