@@ -118,6 +118,8 @@ pub struct Lease {
     pub address: Ipv4Addr,
     /// The boot file.
     pub file: Option<String>,
+    /// For how long it is leased, in seconds.
+    pub seconds: Option<u32>,
     /// The vendor class.
     pub class: Option<Vec<u8>>,
 }
@@ -141,6 +143,7 @@ impl Lease {
         Some(Lease {
             kind: reply.message_type,
             address: reply.yiaddr,
+            seconds: reply.lease_secs,
             file: reply
                 .boot_file
                 .map(|file| String::from_utf8_lossy(file).into_owned()),

@@ -4,7 +4,7 @@ use crate::boot::{self, OTHER_MACHINE};
 use crate::identity::{contradicts, is_real_uuid};
 use crate::interface::Instant;
 use crate::interface::{Effects, NetworkId};
-use crate::ipam::lease::Client;
+use crate::ipam::lease::{Client, Lease};
 use crate::node::flags::Flags;
 use crate::node::{Hop, Timeline};
 use crate::persist::record::Record;
@@ -21,6 +21,12 @@ use uuid::Uuid;
 /// Longest boot file in bytes.
 const BOOT_FILE: usize = 96;
 const PROVISIONING: NetworkId = NetworkId::PROVISIONING;
+/// Identities of one interface that have an address at once. Firmware, iPXE,
+/// ramdisk and system may have one each, and a system before the present one.
+const IDENTITIES: usize = 5;
+/// Strangers may have as many new leases in this time as the pool has
+/// addresses, in milliseconds: the whole pool at once, and then less.
+const POOL_MILLIS: u64 = 3_600_000;
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(crate) fn dhcp(
@@ -65,13 +71,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             MessageType::Request => self.requested(now, client, &request, boots, booting, out),
             MessageType::Release => {
                 let address = request.ciaddr;
-                if self.leases.release(now, client, address) {
+                if self.may_end(now, client) && self.leases.release(now, client, address) {
                     let declined = false;
                     Record::LeaseEnded { address, declined }.emit(out);
                 }
             }
             MessageType::Decline => {
                 if let Some(address) = request.requested_ip
+                    && self.may_end(now, client)
                     && self.leases.decline(now, client, address)
                 {
                     let declined = true;
@@ -137,6 +144,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     ) {
         let address = match self.own_address(request) {
             Some(address) => address,
+            None if !self.may_lease(now, client) => {
+                count(&mut self.counters.leases_withheld);
+                return;
+            }
             None => match self.leases.offer(now, client, request.requested_ip) {
                 Ok(address) => address,
                 Err(_) => {
@@ -153,7 +164,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         let mut reply = self.dhcp_reply(request, MessageType::Offer);
         reply.yiaddr = address;
-        self.send(request, self.with_lease(reply), boots, out);
+        let reply = with_lease(reply, self.config.lease_secs);
+        self.send(request, reply, boots, out);
     }
 
     fn requested(
@@ -179,24 +191,34 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         let seconds = self.config.lease_secs;
         let bound = match self.own_address(request) {
-            Some(own) => own == address,
-            None => self.leases.bind(now, client, address, seconds).is_ok(),
+            Some(own) => (own == address).then_some(Lease {
+                seconds,
+                is_new: true,
+            }),
+            // A client of before a restart, whose lease was forgotten.
+            None if !self.leases.has(client) && !self.may_lease(now, client) => {
+                count(&mut self.counters.leases_withheld);
+                None
+            }
+            None => self.leases.bind(now, client, address, seconds).ok(),
         };
-        if !bound {
+        let Some(lease) = bound else {
             count(&mut self.counters.dhcp_naks);
             let mut reply = self.dhcp_reply(request, MessageType::Nak);
             reply.message = Some(b"this address is not yours here");
             self.emit(request, &reply, out);
             return;
-        }
+        };
         count(&mut self.counters.dhcp_acks);
-        Record::Lease {
-            mac: client.mac,
-            key: client.key(),
-            address,
-            seconds,
+        if lease.is_new {
+            Record::Lease {
+                mac: client.mac,
+                key: client.key(),
+                address,
+                seconds,
+            }
+            .emit(out);
         }
-        .emit(out);
         if let Some(mut node) = booting.and_then(|node| self.nodes.volatile(node)) {
             node.set_address(address);
             mark_unless_ipxe(node.timeline(), now, Hop::Address);
@@ -206,7 +228,37 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         let mut reply = self.dhcp_reply(request, MessageType::Ack);
         reply.yiaddr = address;
-        self.send(request, self.with_lease(reply), boots, out);
+        self.send(request, with_lease(reply, lease.seconds), boots, out);
+    }
+
+    /// Whether a client that has no address may be given one. A known machine
+    /// always may: strangers leave an address for each of those, and its other
+    /// identities give theirs.
+    fn may_lease(&mut self, now: Instant, client: Client) -> bool {
+        if self.leases.has(client) {
+            return true;
+        }
+        if self.find_by_mac(client.mac).is_some() {
+            return true;
+        }
+        let pool = self.config.pool_len;
+        let nodes = self.nodes.iter().filter(|node| !node.is_vacant());
+        let without =
+            nodes.filter(|node| matches!(self.leases.left(now, node.address), None | Some(0)));
+        let reserve = without.count();
+        self.leases.spares(now, client.mac, IDENTITIES, reserve)
+            && self
+                .new_leases
+                .take(now, pool.into(), POOL_MILLIS / u64::from(pool.max(1)))
+    }
+
+    /// Whether a client may give an address back, or say that it is taken.
+    fn may_end(&mut self, now: Instant, client: Client) -> bool {
+        let may = !self.leases.has(client) || self.endings.take(now, client.mac);
+        if !may {
+            count(&mut self.counters.declines_ignored);
+        }
+        may
     }
 
     /// The UUID in a message, where it says that another machine sends it than
@@ -230,16 +282,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     fn dhcp_reply<'a>(&self, request: &Request<'a>, kind: MessageType) -> Reply<'a> {
         Reply::answering(request, kind, self.config.address)
-    }
-
-    fn with_lease<'a>(&self, reply: Reply<'a>) -> Reply<'a> {
-        let seconds = self.config.lease_secs;
-        Reply {
-            lease_secs: Some(seconds),
-            renewal_secs: Some(seconds / 2),
-            rebinding_secs: Some(seconds / 8 * 7),
-            ..reply
-        }
     }
 
     /// Adds what the client shall boot, and sends.
@@ -318,5 +360,14 @@ fn mark_boot(timeline: &mut Timeline, now: Instant, request: &Request<'_>) {
 fn mark_unless_ipxe(timeline: &mut Timeline, now: Instant, hop: Hop) {
     if timeline.reached(Hop::Ipxe).is_none() {
         timeline.mark(hop, now);
+    }
+}
+
+fn with_lease(reply: Reply<'_>, seconds: u32) -> Reply<'_> {
+    Reply {
+        lease_secs: Some(seconds),
+        renewal_secs: Some(seconds / 2),
+        rebinding_secs: Some(seconds / 8 * 7),
+        ..reply
     }
 }

@@ -85,6 +85,15 @@ pub enum LeaseError {
     NotYours,
 }
 
+/// What a client is told of its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// For how long it has the address, in seconds.
+    pub seconds: u32,
+    /// It was made or prolonged now, and is to be recorded.
+    pub is_new: bool,
+}
+
 /// What is durable of one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LeaseView {
@@ -129,9 +138,43 @@ impl<const L: usize> Leases<L> {
         (self.slots.len(), bound.count())
     }
 
-    /// Finds an address for a client: its own, else the one that it asks for
-    /// for, else a free one, else the one that ran out first. Holds it as
-    /// an offer.
+    /// Whether a client has an address, or the offer of one.
+    pub(crate) fn has(&self, client: Client) -> bool {
+        self.slots.find(client).is_some()
+    }
+
+    /// Whether a client that has no address may be given one: its interface has
+    /// less than `share` identities with an address, and `reserve` others could
+    /// be given one too. Looks at the whole pool.
+    pub(crate) fn spares(&self, now: Instant, mac: Mac, share: usize, reserve: usize) -> bool {
+        let (mut own, mut free) = (0, 0);
+        for index in 0..self.slots.len() {
+            match self.slots.get(index) {
+                Some(State::Held { until, .. }) if until <= now => free += 1,
+                Some(State::Held { client, .. }) => own += usize::from(client.mac == mac),
+                Some(State::Free) => free += 1,
+                Some(State::Declined { until }) => free += usize::from(until <= now),
+                None => {}
+            }
+        }
+        own < share && free > reserve
+    }
+
+    /// The address that an interface has under another identity, of several the
+    /// one that runs out first: firmware, iPXE and system of one machine come one
+    /// after the other.
+    fn of_interface(&self, mac: Mac) -> Option<usize> {
+        let held = |index: usize| match self.slots.get(index)? {
+            State::Held { client, until, .. } if client.mac == mac => Some((until, index)),
+            _ => None,
+        };
+        let own = (0..self.slots.len()).filter_map(held).min();
+        own.map(|(_, index)| index)
+    }
+
+    /// Finds an address for a client: its own, else the one that it asks for,
+    /// else a free one, else the one that ran out first, else one of the same
+    /// interface. Holds it as an offer.
     ///
     /// # Errors
     /// [`LeaseError::Exhausted`].
@@ -159,6 +202,7 @@ impl<const L: usize> Leases<L> {
                 let (until, index) = self.slots.first_out()?;
                 (until <= now || cfg!(farrier_bug = "addresses")).then_some(index)
             })
+            .or_else(|| self.of_interface(client.mac))
             .ok_or(LeaseError::Exhausted)?;
         self.slots
             .hold(index, client, now.plus_millis(OFFER_MILLIS), false);
@@ -167,7 +211,9 @@ impl<const L: usize> Leases<L> {
 
     /// Binds an address to a client that has it, was offered it, or asks
     /// for a free one of the pool (a client that outlives the appliance's
-    /// restart).
+    /// restart). A lease that has more than half of its time stays as it is
+    /// (RFC 2131 §4.3.1 has the server return the expiration that was assigned
+    /// before), and needs no record.
     ///
     /// # Errors
     /// [`LeaseError::NotYours`].
@@ -177,17 +223,32 @@ impl<const L: usize> Leases<L> {
         client: Client,
         address: Ipv4Addr,
         seconds: u32,
-    ) -> Result<(), LeaseError> {
+    ) -> Result<Lease, LeaseError> {
         let index = self.index(address).ok_or(LeaseError::NotYours)?;
         match self.slots.find(client) {
-            Some(own) if own == index => {}
+            Some(own) if own == index => {
+                if let Some(State::Held { until, bound, .. }) = self.slots.get(index)
+                    && bound
+                    && until.since(now) > u64::from(seconds) * 500
+                    && until > now
+                {
+                    let left = u32::try_from(until.since(now) / 1000).unwrap_or(seconds);
+                    return Ok(Lease {
+                        seconds: left.min(seconds),
+                        is_new: false,
+                    });
+                }
+            }
             Some(_) => return Err(LeaseError::NotYours),
             None if self.slots.get(index) == Some(State::Free) => {}
             None => return Err(LeaseError::NotYours),
         }
         let until = now.plus_millis(u64::from(seconds) * 1000);
         self.slots.hold(index, client, until, true);
-        Ok(())
+        Ok(Lease {
+            seconds,
+            is_new: true,
+        })
     }
 
     /// Ends a client's lease. The address stays reserved for it. `false`

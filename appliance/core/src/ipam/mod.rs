@@ -8,6 +8,7 @@
 //! them. An address that was released is quarantined for as long as a lease
 //! of it may last. The commands are in `commands::networks`.
 
+pub(crate) mod budget;
 pub mod lease;
 
 use crate::interface::CommandError;

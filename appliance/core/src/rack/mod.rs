@@ -16,6 +16,7 @@ use crate::interface::Instant;
 use crate::interface::StatementRef;
 use crate::interface::config::{Config, ConfigError, Identity};
 use crate::interface::{ACCOUNT_LEN, ActorKind};
+use crate::ipam::budget::{Budget, Endings};
 use crate::ipam::lease::Leases;
 use crate::ipam::{Ipam, PROVISIONING};
 use crate::node::{Histories, History, HistoryEntry, Node, Strangers};
@@ -156,6 +157,9 @@ pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) secrets: Option<Secrets>,
     pub(crate) nodes: Nodes<N>,
     pub(crate) strangers: Strangers,
+    /// New leases of strangers.
+    pub(crate) new_leases: Budget,
+    pub(crate) endings: Endings,
     /// Nodes that the present step has touched, as they were before.
     pub(crate) touched: Vec<Before, MAX_TOUCHED>,
     pub(crate) history: History<N>,
@@ -216,6 +220,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             secrets: None,
             nodes: Nodes::new(),
             strangers: Strangers::new(),
+            new_leases: Budget::new(),
+            endings: Endings::new(),
             touched: Vec::new(),
             history: History::new(),
             actor: (ActorKind::Rack, heapless::String::new()),

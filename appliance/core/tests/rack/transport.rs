@@ -330,3 +330,101 @@ fn a_config_drive_comes_with_its_verb() {
     lab.verb(0, Verb::Abort).unwrap();
     assert_eq!(ask(&mut lab, Verb::Active, None), None);
 }
+
+#[test]
+fn a_lease_with_more_than_half_of_its_time_is_neither_written_nor_prolonged() {
+    let mut lab = Lab::new();
+    let seconds = farrier_core::Config::default().lease_secs;
+    let renew = |lab: &mut Lab| {
+        let before = lab.records().len();
+        let lease = lab.dhcp(1, ipxe).unwrap();
+        (lease.seconds, lab.records().len() - before)
+    };
+    assert_eq!(renew(&mut lab), (Some(seconds), 1));
+    lab.now += 1000;
+    assert_eq!(renew(&mut lab), (Some(seconds - 1), 0));
+    lab.now += u64::from(seconds) * 500 - 1000;
+    assert_eq!(renew(&mut lab), (Some(seconds), 1));
+    // What the client was told lasts over a restart.
+    lab.now += 1000;
+    renew(&mut lab);
+    lab.restart(0);
+    let own = lab.dhcp(1, ipxe).unwrap().address;
+    lab.now += u64::from(seconds) * 1000 - 2000;
+    assert_ne!(
+        lab.dhcp(2, |r| r.requested_ip = Some(own)).unwrap().address,
+        own
+    );
+}
+
+#[test]
+fn strangers_leave_an_address_for_every_known_machine() {
+    let mut lab = Lab::new();
+    for mac in 1..=4 {
+        lab.discover(mac);
+    }
+    lab.pass(3600);
+    // A flood of forged clients, without an end.
+    for mac in 20..=250 {
+        lab.dhcp(mac, |_| {});
+        lab.dhcp(mac, ipxe);
+    }
+    assert!(lab.rack().counters().leases_withheld > 0);
+    for mac in 1..=4 {
+        let (_, script) = lab.boot(mac);
+        assert!(script.contains("farrier.ticket="), "{mac}");
+    }
+}
+
+#[test]
+fn one_interface_has_its_share_of_the_pool() {
+    let mut lab = Lab::new();
+    let leases = (0..=255)
+        .filter(|number| {
+            let id = [0xff, *number];
+            lab.dhcp(1, |r| r.client_id = Some(Box::leak(Box::new(id))))
+                .is_some()
+        })
+        .count();
+    assert_eq!(leases, 5);
+    assert!(lab.dhcp(2, |_| {}).is_some());
+    // A known machine has as many as there are, and then its own again.
+    let mut lab = Lab::new();
+    lab.discover(1);
+    let leases = (0..=255).filter(|number| {
+        let id = [0xff, *number];
+        lab.dhcp(1, |r| r.client_id = Some(Box::leak(Box::new(id))))
+            .is_some()
+    });
+    assert_eq!(leases.count(), 256);
+}
+
+#[test]
+fn declines_and_releases_have_a_budget() {
+    let mut lab = Lab::new();
+    let (mut declined, mut mac) = (0, 10);
+    for _ in 0..64 {
+        // Each from another source.
+        mac += 1;
+        let Some(lease) = lab.dhcp(mac, |_| {}) else {
+            break;
+        };
+        let before = lab.records().len();
+        lab.dhcp_message(MessageType::Decline, mac, |r| {
+            r.requested_ip = Some(lease.address);
+        });
+        declined += lab.records().len() - before;
+    }
+    assert!(declined <= 16, "as many as there are addresses: {declined}");
+    // One source alone.
+    let mut lab = Lab::new();
+    let mut ended = 0;
+    for _ in 0..40 {
+        let lease = lab.dhcp(1, |_| {}).unwrap();
+        let before = lab.records().len();
+        lab.dhcp_message(MessageType::Release, 1, |r| r.ciaddr = lease.address);
+        ended += lab.records().len() - before;
+    }
+    assert_eq!(ended, 4);
+    assert_eq!(lab.rack().counters().declines_ignored, 36);
+}

@@ -56,7 +56,7 @@ fn leases_run_out_when_the_clock_is_old_too() {
 fn a_fingerprint_is_one_of_its_own_machine_only() {
     for other in 2..=255 {
         let known = |last, key| Client::known(Mac([2, 0, 0, 0, 0, last]), [key; 8]);
-        let mut leases = ipam(2);
+        let mut leases = ipam(3);
         let address = leases.offer(at(0), known(1, 1), None).unwrap();
         for stranger in [known(other, 1), known(1, other)] {
             let offered = leases.offer(at(0), stranger, None);
