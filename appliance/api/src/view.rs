@@ -4,7 +4,7 @@ use crate::resource::{Call, Ident};
 use farrier_core::allocation::Flavor;
 use farrier_core::interface::{Image, Instant};
 use farrier_core::ipam::Ipam;
-use farrier_core::node::{Histories, Node};
+use farrier_core::node::{Histories, Node, Strangers};
 use farrier_core::rack::{Counters, Rack};
 use farrier_core::strings::StringPool;
 
@@ -21,6 +21,7 @@ pub struct View<'a> {
     pub(crate) nodes: &'a [Node],
     pub(crate) histories: Histories<'a>,
     pub(crate) images: &'a [Image],
+    pub(crate) strangers: &'a Strangers,
     pub(crate) counters: &'a Counters,
     pub(crate) texts: &'a StringPool,
     pub(crate) ipam: &'a Ipam,
@@ -41,6 +42,7 @@ impl<'a> View<'a> {
             nodes: rack.nodes(),
             histories: rack.histories(),
             images: rack.images(),
+            strangers: rack.strangers(),
             counters: rack.counters(),
             texts: rack.texts(),
             ipam: rack.ipam(),

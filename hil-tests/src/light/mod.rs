@@ -22,7 +22,7 @@ mod script;
 mod system;
 mod tftp;
 
-pub use ramdisk::PROGRAM as AGENT_PROGRAM;
+pub use ramdisk::{PROGRAM as AGENT_PROGRAM, STOLEN_TICKET};
 
 use std::fs::File;
 use std::io::{PipeWriter, Write};

@@ -38,8 +38,21 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Room for datagrams on their way, each at most 1,200 bytes.
 const DATAGRAMS: usize = 16;
 
+/// In the machine's directory: the ticket of another machine, which it has heard
+/// on the wire and uses in place of its own. Scenarios write it.
+pub const STOLEN_TICKET: &str = "stolen-ticket";
+
 /// Runs the agent until the machine reboots, powers off, or is interrupted.
 pub(super) fn run(machine: &mut Machine, start: &Start) -> Result<Ending> {
+    let stolen = fs::read_to_string(machine.directory.join(STOLEN_TICKET)).ok();
+    let start = &match stolen {
+        Some(ticket) => Start {
+            // The last one counts.
+            command_line: format!("{} farrier.ticket={ticket}", start.command_line),
+            ..start.clone()
+        },
+        None => start.clone(),
+    };
     assets::check("vmlinuz", &start.kernel)?;
     let [ramdisk, trust] = start.ramdisks.as_slice() else {
         anyhow::bail!("{} ramdisks instead of two", start.ramdisks.len());
@@ -56,6 +69,7 @@ pub(super) fn run(machine: &mut Machine, start: &Start) -> Result<Ending> {
     let keys = machine.directory.join("keys");
     unpack_keys(&trust.bytes, &keys)?;
     machine.say("light kernel");
+    machine.say(&format!("Command line: {}", start.command_line));
 
     let [appliance, agent_port] = ["farrier.appliance", "farrier.port"].map(|name| {
         let words = start.command_line.split(' ');

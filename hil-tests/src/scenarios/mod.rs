@@ -11,6 +11,9 @@ mod moved_card;
 mod power_cycle;
 mod reset_before_power;
 mod stock_client;
+mod stranger_flood;
+mod ticket_thief;
+mod uuid_thief;
 
 use crate::job::Watch;
 use crate::scenario::Bench;
@@ -54,7 +57,7 @@ impl Scenario {
 pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 9] = [
+pub const ALL: [Scenario; 12] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
@@ -108,5 +111,23 @@ pub const ALL: [Scenario; 9] = [
         about: "another server boots with a node's network card: nothing happens to its disk",
         forms: &[Form::Light, Form::Whole],
         run: moved_card::run,
+    },
+    Scenario {
+        name: "uuid-thief",
+        about: "a machine that says a node's UUID gets nothing while the node waits for its own",
+        forms: &[Form::Light, Form::Whole],
+        run: uuid_thief::run,
+    },
+    Scenario {
+        name: "ticket-thief",
+        about: "a machine that has heard a node's boot ticket stops the node's orders",
+        forms: &[Form::Light],
+        run: ticket_thief::run,
+    },
+    Scenario {
+        name: "stranger-flood",
+        about: "thousands of forged strangers ask for addresses while a known server works",
+        forms: &[Form::Light, Form::Whole],
+        run: stranger_flood::run,
     },
 ];

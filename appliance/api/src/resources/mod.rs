@@ -31,6 +31,7 @@ resources! {
     networks
     addresses
     images
+    strangers
     status
     drivers
     conductors

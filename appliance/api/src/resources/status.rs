@@ -116,6 +116,10 @@ fn counters(view: &View<'_>, w: &mut Out<'_>) {
         ("dhcp_naks", c.dhcp_naks),
         ("pool_exhausted", c.pool_exhausted),
         ("nodes_full", c.nodes_full),
+        ("nodes_forgotten", c.nodes_forgotten),
+        ("strangers", c.strangers),
+        ("leases_withheld", c.leases_withheld),
+        ("declines_ignored", c.declines_ignored),
         ("disks_full", c.disks_full),
         ("agent_stray", c.agent_stray),
         ("agent_forged", c.agent_forged),
@@ -128,6 +132,8 @@ fn counters(view: &View<'_>, w: &mut Out<'_>) {
         ("ports_full", c.ports_full),
         ("identity_conflicts", c.identity_conflicts),
         ("records_lost", c.records_lost),
+        ("power_failures", c.power_failures),
+        ("power_timeouts", c.power_timeouts),
     ] {
         w.key(name).number(value);
     }

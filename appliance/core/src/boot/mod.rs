@@ -119,11 +119,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             RAMDISK => Hop::Ramdisk,
             _ => return,
         };
-        if complete
-            && let Some(node) = self.find_by_address(peer)
-            && let Some(mut node) = self.nodes.volatile(node)
-        {
-            node.timeline().mark(hop, now);
+        let Some(mac) = self.interface_at(peer).filter(|_| complete) else {
+            return;
+        };
+        match self.find_by_mac(mac) {
+            Some(node) => {
+                if let Some(mut node) = self.nodes.volatile(node) {
+                    node.timeline().mark(hop, now);
+                }
+            }
+            None => self.strangers.mark(now, mac, hop),
         }
     }
 
