@@ -5,6 +5,7 @@
 
 use aligned::{A4, Aligned};
 use embassy_sync::mutex::Mutex;
+use farrier_api::Gate;
 use farrier_asset_store::AssetKind;
 use farrier_controller::catalogue::{AssetError, Catalogue, Extent, Need, Survey, decode};
 use farrier_controller::{Controller, RecordStore};
@@ -13,6 +14,7 @@ use farrier_core::{Config, Identity, Input, Rack};
 use serde::de::DeserializeOwned;
 use static_cell::StaticCell;
 
+use crate::access::Access;
 use crate::api::{ApiSlots, Statement};
 use crate::assets::{AssetStore, BUFFER, PIECE, StoreError};
 use crate::controller::{ControllerParts, now};
@@ -147,6 +149,7 @@ pub async fn start<
     let identity: Identity = read(&store, AssetKind::Identity, survey.identity()?).await?;
     configure(controller, config, &identity)?;
     restore(controller).await?;
+    let gate = accounts(controller, shared).await?;
     let images = give_images(controller, &store, survey.key()).await?;
 
     let (address, agent_port) = shared.look(|rack| {
@@ -192,6 +195,7 @@ pub async fn start<
             store,
             tftp: Tftp::new(),
             http: HttpCounters::default(),
+            access: Access::new(gate),
             slots: memory.slots,
             statement: Mutex::new(memory.statement),
         },
@@ -250,6 +254,33 @@ async fn restore<B: Board, const N: usize, const L: usize, const D: usize>(
         );
     }
     Ok(())
+}
+
+/// Takes the first account of the configuration. Where there is no account at
+/// all, a code goes to the console with which one can be made, once.
+async fn accounts<B: Board, const N: usize, const L: usize, const D: usize>(
+    controller: &mut FirmwareController<B, N, L, D>,
+    shared: &Shared<B, N, L, D>,
+) -> Result<Gate, StartError> {
+    if let Some(verifier) = shared.look(|rack| rack.config().admin) {
+        controller
+            .step(now(), Input::FirstAccount(verifier))
+            .await
+            .map_err(|_| StartError::NotDurable)?;
+    }
+    let (mut key, mut code) = ([0; 32], [0; 16]);
+    shared.fill(&mut key);
+    shared.fill(&mut code);
+    let mut gate = Gate::new();
+    gate.start(key, code);
+    if shared.look(|rack| rack.accounts().is_empty()) {
+        info!(
+            "there is no account. PUT /farrier/v1/accounts/admin with a password, as the user \
+             admin with the password {}, which is good until then",
+            gate.code()
+        );
+    }
+    Ok(gate)
 }
 
 /// Finds the appliance's own assets.

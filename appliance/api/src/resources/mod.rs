@@ -31,6 +31,7 @@ resources! {
     networks
     addresses
     images
+    accounts
     status
     drivers
     conductors

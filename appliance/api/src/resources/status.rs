@@ -36,6 +36,7 @@
 //! the present work began. `?limit=` and `?marker=` (a UUID) page through the
 //! nodes; `next` is there only where a limit cut the list.
 
+use crate::access::Needs;
 use crate::ident::{self, MacText};
 use crate::query::{Query, no_filter};
 use crate::reply::{Cursor, Stage};
@@ -51,6 +52,7 @@ use farrier_protocol::message::AgentStep;
 const PATH: &str = "/farrier/v1/status";
 
 pub(crate) const ROUTES: &[Route] = &[Route::read(PATH, show)
+    .needs(Needs::WholeRack)
     .query(Query::List(no_filter))
     .check(nodes::check_marker)];
 

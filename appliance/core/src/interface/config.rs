@@ -1,5 +1,6 @@
 //! The appliance's configuration: addresses, pool, keys.
 
+use super::Verifier;
 use core::net::Ipv4Addr;
 use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,13 @@ pub struct Config {
     /// Relay agents whose messages are answered: the addresses that they put
     /// into `giaddr` (RFC 2131, 4.1). The appliance ignores all others.
     pub relays: Vec<Ipv4Addr, 4>,
+    /// Further names and addresses by which operators reach the API, beside
+    /// [`address`](Self::address): of a port forward, in a DNS. A request
+    /// whose `Host` is another one is refused.
+    pub hosts: Vec<String<48>, 4>,
+    /// Checks the password of the first account, `admin`. Without one the
+    /// appliance prints a code to its console with which it can be made.
+    pub admin: Option<Verifier>,
 }
 
 impl Default for Config {
@@ -49,6 +57,8 @@ impl Default for Config {
             agent_port: 8470,
             kernel_options: String::new(),
             relays: Vec::new(),
+            hosts: Vec::new(),
+            admin: None,
         }
     }
 }

@@ -105,4 +105,15 @@ pub enum CommandError {
     /// All addresses of the network, or all reservations, are
     /// taken.
     AddressesFull,
+    /// There is no such account.
+    NoSuchAccount,
+    /// There is no room for another account.
+    AccountsFull,
+    /// The name of an account has other characters than letters, digits, `-`,
+    /// `.` and `_`, or too many.
+    BadAccountName,
+    /// A new account needs a role and a password.
+    IncompleteAccount,
+    /// Without this account nobody could make another one.
+    LastAdmin,
 }

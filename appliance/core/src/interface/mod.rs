@@ -1,6 +1,7 @@
 //! What goes into the rack and what comes out of it: inputs, commands,
 //! effects, errors, configuration, time. Values only; no rule lives here.
 
+mod account;
 mod actor;
 mod command;
 pub mod config;
@@ -17,6 +18,7 @@ mod steps;
 mod text;
 mod time;
 
+pub use account::{Account, AccountName, Role, Verifier};
 pub use actor::{ACCOUNT_LEN, Actor, ActorKind};
 pub use command::{AdminFlag, Allocate, Command, StoredConfigDrive};
 pub use config::{Config, ConfigError, Identity};

@@ -5,7 +5,7 @@
 //! it durable before it carries out what follows in the same step.
 
 use crate::interface::Effects;
-use crate::interface::{Network, Requirements};
+use crate::interface::{Account, Network, Requirements, Verifier};
 use crate::ipam::Entry;
 use crate::node::Reason;
 use core::net::Ipv4Addr;
@@ -335,6 +335,27 @@ pub enum Record<'a> {
         /// The number of [`crate::node::Reason`].
         reason: u8,
     },
+    /// An account of an operator.
+    Account {
+        /// Its place.
+        place: u8,
+        /// Its name.
+        name: &'a str,
+        /// The number of [`crate::interface::Role`].
+        role: u8,
+        /// Checks its password.
+        verifier: Verifier,
+    },
+    /// An account is gone.
+    AccountDeleted {
+        /// Its place.
+        place: u8,
+    },
+    /// The first account of the asset store was taken.
+    StoreAccount {
+        /// The salt of its password.
+        salt: [u8; 16],
+    },
 }
 
 impl Record<'_> {
@@ -347,6 +368,16 @@ impl Record<'_> {
             address: entry.address,
             named: entry.is_named(),
             quarantined: !entry.is_held(),
+        }
+    }
+
+    /// The record of an account.
+    pub(crate) fn of_account(account: &Account) -> Record<'_> {
+        Record::Account {
+            place: account.place,
+            name: account.name.as_str(),
+            role: account.role as u8,
+            verifier: account.verifier,
         }
     }
 
@@ -386,7 +417,10 @@ impl Record<'_> {
             | Record::Lease { .. }
             | Record::LeaseEnded { .. }
             | Record::Reservation { .. }
-            | Record::History { .. } => false,
+            | Record::History { .. }
+            | Record::Account { .. }
+            | Record::AccountDeleted { .. }
+            | Record::StoreAccount { .. } => false,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::parts::{TEXTS, bits, job_number};
 use crate::interface::Flavor;
 use crate::interface::Steps;
-use crate::interface::{ActorKind, Instant, PowerAction, StoredConfigDrive};
+use crate::interface::{Account, AccountName, ActorKind, Instant, Role, PowerAction, StoredConfigDrive};
 use crate::ipam::lease::Client;
 use crate::node::flags::Flags;
 use crate::node::{
@@ -80,6 +80,29 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 self.flavors.retain(|flavor| flavor.place != place);
                 let _fits = self.texts.set(rack, Kind::Flavor(place), "");
             }
+            Record::Account {
+                place,
+                name,
+                role,
+                verifier,
+            } => {
+                if let (Some(name), Some(role)) =
+                    (AccountName::new(name), Role::from_number(role))
+                {
+                    let other = |known: &Account| known.place != place && known.name != name;
+                    self.accounts.retain(other);
+                    let _full = self.accounts.push(Account {
+                        name,
+                        role,
+                        verifier,
+                        place,
+                    });
+                }
+            }
+            Record::AccountDeleted { place } => {
+                self.accounts.retain(|known| known.place != place);
+            }
+            Record::StoreAccount { salt } => self.store_account = Some(salt),
             Record::Disk {
                 node,
                 place,
@@ -319,7 +342,10 @@ fn apply_part(node: &mut Node, record: &Record<'_>) {
         | Record::Lease { .. }
         | Record::LeaseEnded { .. }
         | Record::Reservation { .. }
-        | Record::History { .. } => debug_assert!(false, "no part of a node"),
+        | Record::History { .. }
+        | Record::Account { .. }
+        | Record::AccountDeleted { .. }
+        | Record::StoreAccount { .. } => debug_assert!(false, "no part of a node"),
     }
 }
 

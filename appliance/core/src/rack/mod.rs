@@ -10,6 +10,7 @@ mod write;
 pub use small::{check_name, has_instance};
 use write::MAX_TOUCHED;
 
+use crate::interface::Account;
 use crate::interface::Flavor;
 use crate::interface::Image;
 use crate::interface::Instant;
@@ -28,6 +29,8 @@ use farrier_protocol::server::Keys;
 use farrier_protocol::signing::SecretKey;
 use heapless::Vec;
 
+/// Most accounts of operators.
+pub const MAX_ACCOUNTS: usize = farrier_sizes::ACCOUNTS;
 /// Most flavors.
 pub const MAX_FLAVORS: usize = farrier_sizes::FLAVORS;
 /// Most images of the catalogue.
@@ -156,6 +159,9 @@ pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) ipam: Ipam,
     pub(crate) flavors: Vec<Flavor, MAX_FLAVORS, u8>,
     pub(crate) images: Vec<Image, MAX_IMAGES>,
+    pub(crate) accounts: Vec<Account, MAX_ACCOUNTS, u8>,
+    /// The salt of the last first account that was taken from the asset store.
+    pub(crate) store_account: Option<[u8; 16]>,
     pub(crate) parts: [PartSlot; REASSEMBLIES],
     pub(crate) counters: Counters,
     pub(crate) next_tick: Instant,
@@ -199,6 +205,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 agent_port: 0,
                 kernel_options: heapless::String::new(),
                 relays: heapless::Vec::new(),
+                hosts: heapless::Vec::new(),
+                admin: None,
             },
             secrets: None,
             nodes: Nodes::new(),
@@ -213,6 +221,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             ipam: Ipam::new(),
             flavors: Vec::new(),
             images: Vec::new(),
+            accounts: Vec::new(),
+            store_account: None,
             parts: [PartSlot::EMPTY; REASSEMBLIES],
             counters: Counters {
                 dhcp_malformed: 0,
@@ -342,6 +352,20 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// The texts of operators.
     pub fn texts(&self) -> &StringPool {
         &self.texts
+    }
+
+    /// The accounts of operators.
+    pub fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// Whether an address is a machine's of the rack: one of the pool, or
+    /// bound to an interface, or reserved for one. Nobody who talks from it is
+    /// an operator.
+    pub fn is_machine(&self, address: Ipv4Addr) -> bool {
+        let first = self.config.pool_first.to_bits();
+        let pool = first..first.saturating_add(u32::from(self.config.pool_len));
+        pool.contains(&address.to_bits()) || self.interface_at(address).is_some()
     }
 
     /// The images that can be deployed.

@@ -99,6 +99,8 @@ pub fn durable(rack: &TestRack) -> Vec<String> {
             Kind::RetiredReason,
             Kind::AllocationName,
             Kind::AllocationClass,
+            Kind::Owner,
+            Kind::Lessee,
         ] {
             fact(rack.texts().get(index, kind).to_owned());
         }
@@ -106,6 +108,13 @@ pub fn durable(rack: &TestRack) -> Vec<String> {
         pairs.sort_unstable();
         fact(format!("{pairs:?}"));
     }
+    let mut accounts: Vec<_> = rack
+        .accounts()
+        .iter()
+        .map(|a| format!("{} {:?} {:?}", a.name, a.role, a.verifier.hash))
+        .collect();
+    accounts.sort_unstable();
+    facts.extend(accounts);
     let mut networks = rack.ipam().networks().to_vec();
     networks.sort_unstable_by_key(|network| network.place);
     facts.push(format!("{networks:?}"));
