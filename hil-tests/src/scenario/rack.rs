@@ -17,6 +17,9 @@ use crate::qemu::{Appliance, ApplianceSpec, ServerSpec};
 use crate::server::{Form, Server};
 use crate::switch::{Mac, Switch, SwitchConfig};
 
+/// The account that a store's appliance has from the start.
+pub const FIRST_ACCOUNT: &str = "admin";
+
 /// How long the appliance may take from power-on to its first answer.
 const APPLIANCE_START: Duration = Duration::from_secs(60);
 
@@ -48,6 +51,8 @@ pub struct Bench {
     pub image: String,
     /// Each rack gets a folder of its own in here.
     pub work: PathBuf,
+    /// Password of the appliance's account `admin`.
+    pub password: String,
     /// The appliance's address on the rack's network.
     pub address: Ipv4Addr,
     /// Length of that network's prefix.
@@ -136,7 +141,8 @@ impl Bench {
             .collect::<Result<_>>()?;
         let rack = Rack {
             servers,
-            api: Api::new(&port_forward.url()),
+            api: Api::new(&port_forward.url()).with_account(FIRST_ACCOUNT, &self.password),
+            password: self.password.clone(),
             port_forward,
             appliance,
             switch,
@@ -155,6 +161,7 @@ pub struct Rack {
     servers: Vec<Server>,
     appliance: Appliance,
     api: Api,
+    password: String,
     port_forward: PortForward,
     switch: Switch,
     folder: Folder,
@@ -211,6 +218,11 @@ impl Rack {
     /// The appliance's API.
     pub fn api(&self) -> &Api {
         &self.api
+    }
+
+    /// The password of its account [`FIRST_ACCOUNT`].
+    pub fn password(&self) -> &str {
+        &self.password
     }
 
     /// The same as a URL on localhost.

@@ -8,6 +8,7 @@ mod appliance_restart;
 mod bit_flip;
 mod main_job;
 mod moved_card;
+mod no_credentials;
 mod power_cycle;
 mod reset_before_power;
 mod stock_client;
@@ -54,7 +55,7 @@ impl Scenario {
 pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 9] = [
+pub const ALL: [Scenario; 10] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
@@ -108,5 +109,10 @@ pub const ALL: [Scenario; 9] = [
         about: "another server boots with a node's network card: nothing happens to its disk",
         forms: &[Form::Light, Form::Whole],
         run: moved_card::run,
+    },    Scenario {
+        name: "no-credentials",
+        about: "who is no operator changes nothing and learns nothing",
+        forms: &[Form::Light],
+        run: no_credentials::run,
     },
 ];

@@ -27,6 +27,8 @@ use farrier_protocol::signing;
 use serde::Serialize;
 use xtask::command_line::Given;
 
+use crate::demo::bench::forwarded;
+use crate::first_account::FirstAccount;
 use crate::board::{Board, Firmware};
 use crate::progress::Spinner;
 use crate::sizes::Figure;
@@ -321,7 +323,8 @@ fn prepare(variant: Option<&str>) -> Result<(Bench, Vec<u8>)> {
         .context("there is no boot program for x86-64")?
         .bytes;
     let served = program.clone();
-    let mut config = Config::default();
+    let account = FirstAccount::random()?;
+    let mut config = forwarded(&account)?;
     if variant.is_some() {
         config.prefix = 16;
         config.pool_first = Ipv4Addr::new(172, 22, 1, 0);
@@ -336,6 +339,7 @@ fn prepare(variant: Option<&str>) -> Result<(Bench, Vec<u8>)> {
         agent: PathBuf::new(),
         image: String::new(),
         work: target_folder().join("rigs"),
+        password: account.password,
         address: config.address,
         prefix: config.prefix,
         write_store: Arc::new(move |path| write_store(path, &config, &served)),

@@ -9,6 +9,7 @@ use farrier_deploy_ramdisk::{ipxe, ramdisk::Flavour};
 
 use xtask::command_line::Given;
 
+use crate::first_account::FirstAccount;
 use crate::{board::Board, kit, progress::Spinner, target_folder, tools, workspace};
 
 /// Builds firmware, ramdisks, network-boot programs and an asset store for
@@ -51,9 +52,20 @@ pub fn run(given: &Given) -> Result<()> {
         )?;
         copy(&image.data, &folder.join(format!("{}.data", image.name)))?;
     }
+    let account = FirstAccount::random()?;
+    let config = Config {
+        admin: Some(account.verifier),
+        ..Config::default()
+    };
     let store = folder.join("store.img");
-    kit.write_store(&store, &Config::default(), slots)?;
+    kit.write_store(&store, &config, slots)?;
+    let file = account.write(&folder)?;
     println!("{}", folder.display());
+    println!(
+        "account admin, password {}, also in {}",
+        account.password,
+        file.display()
+    );
     Ok(())
 }
 

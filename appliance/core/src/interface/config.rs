@@ -64,6 +64,14 @@ impl Default for Config {
 }
 
 impl Config {
+    /// With a further name or address by which operators reach the API;
+    /// `None` where it is too long, or there is no room for another one.
+    #[must_use]
+    pub fn reached_by(mut self, name: &str) -> Option<Self> {
+        self.hosts.push(name.try_into().ok()?).ok()?;
+        Some(self)
+    }
+
     /// The network's mask.
     pub fn mask(&self) -> Ipv4Addr {
         let host_bits = 32 - u32::from(self.prefix.clamp(8, 30));

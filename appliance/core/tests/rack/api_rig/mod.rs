@@ -60,7 +60,7 @@ impl Services for FullServices {
         ]
         .into_iter()
         .cycle()
-        .take(20)
+        .take(70)
         {
             report(name, u32::MAX);
         }
