@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use farrier_asset_store::AssetKind;
 use farrier_core::boot::PROGRAM_X64;
 use farrier_core::interface::config::{
-    CONFIG_ASSET, Config, IDENTITY_ASSET, Identity, OPERATOR_KEY_ASSET,
+    CONFIG_ASSET, Config, OPERATOR_KEY_ASSET,
 };
 use farrier_deploy_ramdisk::ipxe;
 use farrier_hil_tests::bench::{Meter, dhcp, reset, tftp};
@@ -356,24 +356,14 @@ fn report_load(argument: &str) -> String {
     argument.replace("arg=store={store}", "arg=store={store},arg=load=1")
 }
 
-/// A store with one boot program. Its keys are always the same, so that each
-/// run does the same work.
+/// A store with one boot program.
 fn write_store(path: &Path, config: &Config, program: &[u8]) -> Result<()> {
-    let identity = Identity {
-        noise: [1; 32],
-        signing: [2; 32],
-    };
     let operator = signing::SecretKey::from_bytes(&[3; 32]).public().0;
     let assets = [
         Asset::bytes(
             CONFIG_ASSET,
             AssetKind::Config,
             postcard::to_stdvec(config)?,
-        ),
-        Asset::bytes(
-            IDENTITY_ASSET,
-            AssetKind::Identity,
-            postcard::to_stdvec(&identity)?,
         ),
         Asset::bytes(
             OPERATOR_KEY_ASSET,

@@ -15,8 +15,8 @@ use crate::{board::Board, kit, progress::Spinner, target_folder, tools, workspac
 /// Builds firmware, ramdisks, network-boot programs and an asset store for
 /// servers, and puts them into one folder.
 ///
-/// The store holds a fresh identity: an appliance's secret keys. It is meant for
-/// one appliance, and its file is readable by its maker only.
+/// The store holds no secret key: each appliance that is started with it makes
+/// its own, and their first account has the same password.
 ///
 /// # Errors
 /// A part does not build or a file can't be written.

@@ -7,8 +7,6 @@ use serde::{Deserialize, Serialize};
 
 /// Name of the asset that holds the [`Config`] as postcard.
 pub const CONFIG_ASSET: &str = "config";
-/// Name of the asset that holds the [`Identity`] as postcard.
-pub const IDENTITY_ASSET: &str = "identity";
 /// Name of the asset that holds the operator's image-signing public key:
 /// 32 bytes of ed25519.
 pub const OPERATOR_KEY_ASSET: &str = "operator.ed25519";
@@ -134,8 +132,9 @@ pub enum ConfigError {
     KernelOptions,
 }
 
-/// The appliance's secret keys, kept in the asset store and nowhere else.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+/// The appliance's secret keys. It makes them at its first start, and they are
+/// in its journal and nowhere else.
+#[derive(Clone, Copy)]
 pub struct Identity {
     /// X25519 secret of the session handshake.
     pub noise: [u8; 32],
@@ -147,6 +146,17 @@ impl core::fmt::Debug for Identity {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Identity(…)")
     }
+}
+
+/// The public keys that the ramdisk trusts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrustedKeys {
+    /// X25519: the appliance in handshakes.
+    pub session: [u8; 32],
+    /// ed25519: the appliance's orders.
+    pub orders: [u8; 32],
+    /// ed25519: the operator's images.
+    pub images: [u8; 32],
 }
 
 #[cfg(test)]

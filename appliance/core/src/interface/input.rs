@@ -50,6 +50,13 @@ pub struct Image {
 pub enum Input<'a> {
     /// Time has passed.
     Tick,
+    /// The restore is complete, and this is the operator's public key for
+    /// images, if there is one. An appliance without keys of its own makes
+    /// them.
+    Start {
+        /// ed25519.
+        images: Option<[u8; 32]>,
+    },
     /// The asset store has this first account, in [`crate::Config`]. To be
     /// given behind the restore.
     FirstAccount(Verifier),

@@ -21,7 +21,7 @@ mod time;
 pub use account::{Account, AccountName, Role, Verifier};
 pub use actor::{ACCOUNT_LEN, Actor, ActorKind};
 pub use command::{AdminFlag, Allocate, Command, StoredConfigDrive};
-pub use config::{Config, ConfigError, Identity};
+pub use config::{Config, ConfigError, Identity, TrustedKeys};
 pub(crate) use effect::Operation;
 pub use effect::{Effect, Effects, MAX_EFFECTS, Serve, StatementRef};
 pub use error::CommandError;

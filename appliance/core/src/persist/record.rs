@@ -5,7 +5,7 @@
 //! it durable before it carries out what follows in the same step.
 
 use crate::interface::Effects;
-use crate::interface::{Account, Network, Requirements, Verifier};
+use crate::interface::{Account, Identity, Network, Requirements, Verifier};
 use crate::ipam::Entry;
 use crate::node::Reason;
 use core::net::Ipv4Addr;
@@ -351,6 +351,13 @@ pub enum Record<'a> {
         /// Its place.
         place: u8,
     },
+    /// The appliance has made its keys.
+    Keys {
+        /// X25519 secret of the session handshake.
+        noise: [u8; 32],
+        /// ed25519 seed: signs orders.
+        signing: [u8; 32],
+    },
     /// The first account of the asset store was taken.
     StoreAccount {
         /// The salt of its password.
@@ -368,6 +375,14 @@ impl Record<'_> {
             address: entry.address,
             named: entry.is_named(),
             quarantined: !entry.is_held(),
+        }
+    }
+
+    /// The record of the appliance's keys.
+    pub(crate) fn of_keys(identity: &Identity) -> Record<'static> {
+        Record::Keys {
+            noise: identity.noise,
+            signing: identity.signing,
         }
     }
 
@@ -420,6 +435,7 @@ impl Record<'_> {
             | Record::History { .. }
             | Record::Account { .. }
             | Record::AccountDeleted { .. }
+            | Record::Keys { .. }
             | Record::StoreAccount { .. } => false,
         }
     }

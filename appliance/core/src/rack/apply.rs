@@ -3,7 +3,7 @@
 use super::parts::{TEXTS, bits, job_number};
 use crate::interface::Flavor;
 use crate::interface::Steps;
-use crate::interface::{Account, AccountName, ActorKind, Instant, Role, PowerAction, StoredConfigDrive};
+use crate::interface::{Account, AccountName, ActorKind, Identity, Instant, Role, PowerAction, StoredConfigDrive};
 use crate::ipam::lease::Client;
 use crate::node::flags::Flags;
 use crate::node::{
@@ -102,6 +102,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Record::AccountDeleted { place } => {
                 self.accounts.retain(|known| known.place != place);
             }
+            Record::Keys { noise, signing } => self.identity = Some(Identity { noise, signing }),
             Record::StoreAccount { salt } => self.store_account = Some(salt),
             Record::Disk {
                 node,
@@ -345,6 +346,7 @@ fn apply_part(node: &mut Node, record: &Record<'_>) {
         | Record::History { .. }
         | Record::Account { .. }
         | Record::AccountDeleted { .. }
+        | Record::Keys { .. }
         | Record::StoreAccount { .. } => debug_assert!(false, "no part of a node"),
     }
 }

@@ -15,11 +15,13 @@ use crate::interface::Flavor;
 use crate::interface::Image;
 use crate::interface::Instant;
 use crate::interface::StatementRef;
-use crate::interface::config::{Config, ConfigError, Identity};
+use crate::interface::Effects;
+use crate::interface::config::{Config, ConfigError, Identity, TrustedKeys};
 use crate::interface::{ACCOUNT_LEN, ActorKind};
 use crate::ipam::lease::Leases;
 use crate::ipam::{Ipam, PROVISIONING};
 use crate::node::{Histories, History, HistoryEntry, Node};
+use crate::persist::record::Record;
 use crate::persist::{Before, Nodes};
 use crate::strings::StringPool;
 use core::net::Ipv4Addr;
@@ -145,6 +147,14 @@ impl PartSlot {
 pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) config: Config,
     pub(crate) secrets: Option<Secrets>,
+    /// The keys that this appliance made, once it has.
+    pub(crate) identity: Option<Identity>,
+    /// Keeps the exchanges of this start apart from those of others.
+    seed: [u8; 32],
+    /// The first number of replies to sessions of earlier starts.
+    pub(crate) first_reply: u64,
+    /// The operator's public key for images.
+    images_key: Option<[u8; 32]>,
     pub(crate) nodes: Nodes<N>,
     /// Nodes that the present step has touched, as they were before.
     pub(crate) touched: Vec<Before, MAX_TOUCHED>,
@@ -209,6 +219,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 admin: None,
             },
             secrets: None,
+            identity: None,
+            seed: [0; 32],
+            first_reply: 0,
+            images_key: None,
             nodes: Nodes::new(),
             touched: Vec::new(),
             history: History::new(),
@@ -256,20 +270,21 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    /// Gives the rack its addresses and its keys.
+    /// Gives the rack its addresses. Its keys are those of its records, or are
+    /// made by [`Input::Start`](crate::Input::Start), unless `identity` has
+    /// some, which are in no record: for tests.
     ///
     /// # Errors
     /// What is wrong with the configuration; the rack stays as it was.
     pub fn configure(
         &mut self,
         config: Config,
-        identity: &Identity,
+        identity: Option<&Identity>,
         entropy: &mut dyn Entropy,
     ) -> Result<(), ConfigError> {
         config.check()?;
         self.run = 1;
-        let mut seed = [0; 32];
-        entropy.fill(&mut seed);
+        entropy.fill(&mut self.seed);
         let mut secrets = [[0; 8]; 2];
         entropy.fill(secrets.as_flattened_mut());
         self.leases.configure(
@@ -285,12 +300,60 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let mut session = [0; 4];
         entropy.fill(&mut session);
         self.last_session = u32::from_le_bytes(session);
-        self.secrets = Some(Secrets {
-            noise: Keys::new(identity.noise, seed),
-            orders: SecretKey::from_bytes(&identity.signing),
-        });
+        // Where the journal is a copy of before, the number of this start came
+        // already: these bits did not.
+        let mut first = [0; 8];
+        entropy.fill(&mut first);
+        self.first_reply = u64::from_le_bytes(first);
+        if let Some(identity) = identity {
+            self.use_keys(identity);
+        }
         self.config = config;
         Ok(())
+    }
+
+    fn use_keys(&mut self, identity: &Identity) {
+        self.secrets = Some(Secrets {
+            noise: Keys::new(identity.noise, self.seed),
+            orders: SecretKey::from_bytes(&identity.signing),
+        });
+    }
+
+    /// Begins with the keys of the records, or with new ones.
+    pub(crate) fn start(
+        &mut self,
+        images: Option<[u8; 32]>,
+        entropy: &mut dyn Entropy,
+        out: &mut Effects,
+    ) {
+        self.images_key = images;
+        if self.secrets.is_some() {
+            return;
+        }
+        let identity = self.identity.unwrap_or_else(|| {
+            let mut new = Identity {
+                noise: [0; 32],
+                signing: [0; 32],
+            };
+            entropy.fill(&mut new.noise);
+            entropy.fill(&mut new.signing);
+            Record::of_keys(&new).emit(out);
+            new
+        });
+        self.identity = Some(identity);
+        self.use_keys(&identity);
+    }
+
+    /// The public keys that the ramdisk is to trust; `None` before
+    /// [`Input::Start`](crate::Input::Start).
+    pub fn trusted_keys(&self) -> Option<TrustedKeys> {
+        let secrets = self.secrets.as_ref()?;
+        Some(TrustedKeys {
+            session: *secrets.noise.public(),
+            orders: secrets.orders.public().0,
+            // No image verifies by a key of zeros.
+            images: self.images_key.unwrap_or_default(),
+        })
     }
 
     /// Forgets what hangs on a node's place.
@@ -462,7 +525,7 @@ mod tests {
             signing: [2; 32],
         };
         // Behind 32 bytes of a seed and 16 of secrets.
-        rack.configure(Config::default(), &identity, &mut Counting(0))
+        rack.configure(Config::default(), Some(&identity), &mut Counting(0))
             .unwrap();
         let bytes = u64::from_le_bytes(core::array::from_fn(|place| 49 + place as u8));
         assert_eq!(rack.last_boot, bytes >> 32 << 16, "room for 2^16 boots");

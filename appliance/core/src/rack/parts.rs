@@ -66,9 +66,10 @@ pub(super) const NETWORKS: usize = TRAITS_END + MAX_FLAVORS;
 pub(super) const RESERVATIONS: usize = NETWORKS + MAX_NETWORKS;
 pub(super) const ACCOUNTS: usize = RESERVATIONS + MAX_ADDRESSES;
 pub(super) const STORE_ACCOUNT: usize = ACCOUNTS + MAX_ACCOUNTS;
+pub(super) const KEYS: usize = STORE_ACCOUNT + 1;
 /// Places for the rack itself: traits, flavors, networks, reservations,
 /// accounts.
-pub(super) const OWN: usize = STORE_ACCOUNT + 1;
+pub(super) const OWN: usize = KEYS + 1;
 
 pub(crate) fn job_number(job: Job) -> u8 {
     match job {
@@ -118,6 +119,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(super) fn own(&self, place: usize) -> Option<Record<'_>> {
         let rack = usize::from(RACK);
         match place {
+            KEYS.. => self.identity.as_ref().map(Record::of_keys),
             STORE_ACCOUNT.. => self.store_account.map(|salt| Record::StoreAccount { salt }),
             ACCOUNTS.. => {
                 let number = place - ACCOUNTS;

@@ -3,6 +3,7 @@
 // A node's document is one long macro.
 #![recursion_limit = "256"]
 
+mod access;
 mod addresses;
 mod admin_flags;
 mod allocations;

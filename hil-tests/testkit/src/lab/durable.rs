@@ -152,7 +152,7 @@ fn rack_of<'a>(now: Instant, records: impl Iterator<Item = &'a [u8]>) -> TestCon
     let mut store = MemoryStore::new();
     store.records = records.map(<[u8]>::to_vec).collect();
     let mut controller = Controller::new(Box::new(Rack::new()), store, Random::new(2, 0));
-    let configured = controller.configure(Config::default(), &IDENTITY);
+    let configured = controller.configure(Config::default(), Some(&IDENTITY));
     assert_eq!(configured, Ok(()), "the default configuration is sound");
     assert!(ready(controller.mount(now)).is_ok());
     assert_eq!(controller.counters().unknown_records, 0);

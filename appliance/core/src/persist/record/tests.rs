@@ -37,7 +37,7 @@ fn golden_bytes() {
         rounds: 300,
         hash: [2; 32],
     };
-    let golden: [(Record<'_>, &str); 36] = [
+    let golden: [(Record<'_>, &str); 37] = [
         (
             Record::Name { node, name: "n" },
             "0001010101010101010101010101010101016e",
@@ -292,8 +292,18 @@ fn golden_bytes() {
         ),
         (Record::AccountDeleted { place: 1 }, "2201"),
         (
+            Record::Keys {
+                noise: [1; 32],
+                signing: [2; 32],
+            },
+            concat!(
+                "230101010101010101010101010101010101010101010101010101010101010101",
+                "010202020202020202020202020202020202020202020202020202020202020202"
+            ),
+        ),
+        (
             Record::StoreAccount { salt: [1; 16] },
-            "2301010101010101010101010101010101",
+            "2401010101010101010101010101010101",
         ),
     ];
     for (place, (record, expected)) in golden.into_iter().enumerate() {
