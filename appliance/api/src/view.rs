@@ -8,7 +8,7 @@ use farrier_core::allocation::Flavor;
 use farrier_core::interface::{Image, Instant};
 use farrier_core::ipam::Ipam;
 use farrier_core::node::{Histories, Node};
-use farrier_core::rack::{Counters, Rack};
+use farrier_core::rack::{Counters, ImageFloor, Rack};
 use farrier_core::strings::StringPool;
 
 /// What the services around the rack have counted.
@@ -32,6 +32,9 @@ pub struct View<'a> {
     pub(crate) leases: (usize, usize),
     pub(crate) accounts: &'a [Account],
     pub(crate) config: &'a Config,
+    pub(crate) floors: &'a [ImageFloor],
+    pub(crate) revoked: &'a [[u8; 32]],
+    pub(crate) images_key: Option<[u8; 32]>,
     /// Only nodes that this account owns or leases are seen.
     only: Option<AccountName>,
     pub(crate) services: Option<&'a dyn Services>,
@@ -55,6 +58,9 @@ impl<'a> View<'a> {
             leases: rack.lease_usage(now),
             accounts: rack.accounts(),
             config: rack.config(),
+            floors: rack.image_floors(),
+            revoked: rack.revoked_keys(),
+            images_key: rack.images_key(),
             only: None,
             services: None,
         }

@@ -166,6 +166,18 @@ pub enum Command<'a> {
         /// Its name.
         name: &'a str,
     },
+    /// Say which is the least version of an image that is deployed.
+    SetLeastVersion {
+        /// The image's name.
+        name: &'a str,
+        /// The version; 0 for any.
+        version: u64,
+    },
+    /// Deploy no image of a public key any more.
+    RevokeKey {
+        /// The key, ed25519.
+        key: [u8; 32],
+    },
     /// Make an account of an operator, or change one.
     PutAccount {
         /// Its name.

@@ -358,6 +358,18 @@ pub enum Record<'a> {
         /// ed25519 seed: signs orders.
         signing: [u8; 32],
     },
+    /// An image has another least version; 0 for none.
+    ImageFloor {
+        /// The image's name.
+        name: &'a str,
+        /// The version.
+        version: u64,
+    },
+    /// A public key for images was revoked.
+    KeyRevoked {
+        /// The key.
+        key: [u8; 32],
+    },
     /// The first account of the asset store was taken.
     StoreAccount {
         /// The salt of its password.
@@ -436,6 +448,8 @@ impl Record<'_> {
             | Record::Account { .. }
             | Record::AccountDeleted { .. }
             | Record::Keys { .. }
+            | Record::ImageFloor { .. }
+            | Record::KeyRevoked { .. }
             | Record::StoreAccount { .. } => false,
         }
     }

@@ -103,6 +103,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 self.accounts.retain(|known| known.place != place);
             }
             Record::Keys { noise, signing } => self.identity = Some(Identity { noise, signing }),
+            Record::ImageFloor { name, version } => {
+                let _room = self.image_rules.set_floor(name, version);
+            }
+            Record::KeyRevoked { key } => {
+                let _room = self.image_rules.revoke(key);
+            }
             Record::StoreAccount { salt } => self.store_account = Some(salt),
             Record::Disk {
                 node,
@@ -347,6 +353,8 @@ fn apply_part(node: &mut Node, record: &Record<'_>) {
         | Record::Account { .. }
         | Record::AccountDeleted { .. }
         | Record::Keys { .. }
+        | Record::ImageFloor { .. }
+        | Record::KeyRevoked { .. }
         | Record::StoreAccount { .. } => debug_assert!(false, "no part of a node"),
     }
 }

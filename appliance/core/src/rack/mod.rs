@@ -2,11 +2,14 @@
 //! restore. Rules are in the rooms above.
 
 mod apply;
+mod images;
 mod parts;
 mod restore;
 mod small;
 mod write;
 
+pub(crate) use images::ImageRules;
+pub use images::{ImageFloor, MAX_REVOKED};
 pub use small::{check_name, has_instance};
 use write::MAX_TOUCHED;
 
@@ -154,7 +157,8 @@ pub struct Rack<const N: usize, const L: usize, const D: usize> {
     /// The first number of replies to sessions of earlier starts.
     pub(crate) first_reply: u64,
     /// The operator's public key for images.
-    images_key: Option<[u8; 32]>,
+    pub(crate) images_key: Option<[u8; 32]>,
+    pub(crate) image_rules: ImageRules,
     pub(crate) nodes: Nodes<N>,
     /// Nodes that the present step has touched, as they were before.
     pub(crate) touched: Vec<Before, MAX_TOUCHED>,
@@ -223,6 +227,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             seed: [0; 32],
             first_reply: 0,
             images_key: None,
+            image_rules: ImageRules::new(),
             nodes: Nodes::new(),
             touched: Vec::new(),
             history: History::new(),

@@ -1,6 +1,6 @@
 //! The parts: which there are, and the record of each.
 
-use super::{MAX_ACCOUNTS, MAX_FLAVORS};
+use super::{MAX_ACCOUNTS, MAX_FLAVORS, MAX_IMAGES, MAX_REVOKED};
 use crate::interface::Instant;
 use crate::ipam::lease::LeaseView;
 use crate::ipam::{MAX_ADDRESSES, MAX_NETWORKS};
@@ -67,9 +67,11 @@ pub(super) const RESERVATIONS: usize = NETWORKS + MAX_NETWORKS;
 pub(super) const ACCOUNTS: usize = RESERVATIONS + MAX_ADDRESSES;
 pub(super) const STORE_ACCOUNT: usize = ACCOUNTS + MAX_ACCOUNTS;
 pub(super) const KEYS: usize = STORE_ACCOUNT + 1;
+pub(super) const FLOORS: usize = KEYS + 1;
+pub(super) const REVOKED: usize = FLOORS + MAX_IMAGES;
 /// Places for the rack itself: traits, flavors, networks, reservations,
 /// accounts.
-pub(super) const OWN: usize = KEYS + 1;
+pub(super) const OWN: usize = REVOKED + MAX_REVOKED;
 
 pub(crate) fn job_number(job: Job) -> u8 {
     match job {
@@ -119,6 +121,20 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(super) fn own(&self, place: usize) -> Option<Record<'_>> {
         let rack = usize::from(RACK);
         match place {
+            REVOKED.. => {
+                let key = *self.revoked_keys().get(place - REVOKED)?;
+                Some(Record::KeyRevoked { key })
+            }
+            FLOORS.. => {
+                let floor = self.image_floors().get(place - FLOORS)?;
+                if floor.name.is_empty() {
+                    return None;
+                }
+                Some(Record::ImageFloor {
+                    name: &floor.name,
+                    version: floor.version,
+                })
+            }
             KEYS.. => self.identity.as_ref().map(Record::of_keys),
             STORE_ACCOUNT.. => self.store_account.map(|salt| Record::StoreAccount { salt }),
             ACCOUNTS.. => {

@@ -22,6 +22,7 @@ mod api_route;
 mod api_whole;
 mod common;
 mod every_verb;
+mod image_versions;
 mod leaving;
 mod life;
 mod machines;

@@ -115,6 +115,17 @@ pub fn durable(rack: &TestRack) -> Vec<String> {
         .collect();
     accounts.sort_unstable();
     facts.extend(accounts);
+    let mut floors: Vec<_> = rack
+        .image_floors()
+        .iter()
+        .filter(|f| !f.name.is_empty())
+        .map(|f| format!("{f:?}"))
+        .collect();
+    floors.sort_unstable();
+    facts.extend(floors);
+    let mut revoked: Vec<_> = rack.revoked_keys().iter().map(|k| format!("{k:?}")).collect();
+    revoked.sort_unstable();
+    facts.extend(revoked);
     let mut networks = rack.ipam().networks().to_vec();
     networks.sort_unstable_by_key(|network| network.place);
     facts.push(format!("{networks:?}"));
