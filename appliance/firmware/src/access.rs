@@ -99,7 +99,11 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             return Some(Admission::Refused(Refusal::Wrong));
         };
         let right = going_on.run(WORK_ROUNDS)?;
-        let admission = self.access.gate.borrow_mut().checked(going_on, right, now());
+        let admission = self
+            .access
+            .gate
+            .borrow_mut()
+            .checked(going_on, right, now());
         *check = None;
         Some(admission)
     }

@@ -194,7 +194,11 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             Ok(Err(refusal)) => {
                 let length = refusal.reply(asked, buffer);
                 write(connection, buffer.get(..length).unwrap_or_default()).await?;
-                return Ok(if asked.keep_alive() { Next::Keep } else { Next::Close });
+                return Ok(if asked.keep_alive() {
+                    Next::Keep
+                } else {
+                    Next::Close
+                });
             }
             Err(NotDurable) => {
                 let status = Status::SERVICE_UNAVAILABLE;

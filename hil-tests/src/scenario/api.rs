@@ -6,8 +6,8 @@ use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use ureq::{Agent, RequestBuilder};
 use ureq::http::Response;
+use ureq::{Agent, RequestBuilder};
 
 /// How long one request may take. An emulated appliance that serves images
 /// to several servers answers late, not never.

@@ -59,6 +59,8 @@ pub struct Bench {
     pub prefix: u8,
     /// Writes a fresh asset store to a path.
     pub write_store: StoreWriter,
+    /// Writes one whose appliance has no account yet.
+    pub write_bare_store: StoreWriter,
     /// The appliance with the asset store at a path.
     pub appliance: Arc<dyn Fn(&Path) -> ApplianceSpec + Send + Sync>,
 }
@@ -171,7 +173,7 @@ impl Rack {
     fn start_appliance(&self) -> Result<()> {
         self.appliance.start()?;
         let end = Instant::now() + APPLIANCE_START;
-        while let Err(error) = self.api.get("/v1/nodes") {
+        while let Err(error) = self.api.get("/v1") {
             if !self.appliance.is_running() || Instant::now() > end {
                 self.keep();
                 bail!(

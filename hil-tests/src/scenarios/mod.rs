@@ -109,7 +109,8 @@ pub const ALL: [Scenario; 10] = [
         about: "another server boots with a node's network card: nothing happens to its disk",
         forms: &[Form::Light, Form::Whole],
         run: moved_card::run,
-    },    Scenario {
+    },
+    Scenario {
         name: "no-credentials",
         about: "who is no operator changes nothing and learns nothing",
         forms: &[Form::Light],

@@ -1,7 +1,7 @@
 //! Who is no operator changes nothing and learns nothing: requests without
 //! credentials and with wrong ones, from a machine's address, for another
 //! host, by another site's page, with a body that is no JSON, and of accounts
-//! whose role does not permit them.
+//! whose role does not permit them. And how the first account comes to be.
 
 use crate::job::{ServerJob, Watch};
 use crate::port_forward::{PortForward, PortForwardConfig};
@@ -32,7 +32,10 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
     let client = Client::new(&rack)?;
     let secrets = [node.clone(), server.mac().to_string()];
 
-    watch.say("operator", "every method of every resource without credentials");
+    watch.say(
+        "operator",
+        "every method of every resource without credentials",
+    );
     let before = everything(rack.api())?;
     for path in resources(&node, &secrets[1]) {
         for method in METHODS {
@@ -56,18 +59,42 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
     let right = basic(FIRST_ACCOUNT, &bench.password);
     let create = r#"{"driver": "farrier"}"#;
     for (headers, status, what) in [
-        (format!("{right}Host: evil.example\r\n{JSON}"), 400, "another host"),
-        (format!("{right}Origin: http://evil.example\r\n{JSON}"), 403, "another site's page"),
-        (format!("{right}Sec-Fetch-Site: cross-site\r\n{JSON}"), 403, "another site's page"),
-        (format!("{right}Content-Type: text/plain\r\n"), 415, "a text"),
+        (
+            format!("{right}Host: evil.example\r\n{JSON}"),
+            400,
+            "another host",
+        ),
+        (
+            format!("{right}Origin: http://evil.example\r\n{JSON}"),
+            403,
+            "another site's page",
+        ),
+        (
+            format!("{right}Sec-Fetch-Site: cross-site\r\n{JSON}"),
+            403,
+            "another site's page",
+        ),
+        (
+            format!("{right}Content-Type: text/plain\r\n"),
+            415,
+            "a text",
+        ),
         (
             format!("{right}Content-Type: application/x-www-form-urlencoded\r\n"),
             415,
             "a browser's form",
         ),
         (right.clone(), 415, "a body without a type"),
-        ("Authorization: Bearer abc\r\n".to_owned() + JSON, 400, "another scheme"),
-        ("Authorization: Basic ?\r\n".to_owned() + JSON, 400, "no base64"),
+        (
+            "Authorization: Bearer abc\r\n".to_owned() + JSON,
+            400,
+            "another scheme",
+        ),
+        (
+            "Authorization: Basic ?\r\n".to_owned() + JSON,
+            400,
+            "no base64",
+        ),
     ] {
         let reply = client.send("POST", "/v1/nodes", &headers, create)?;
         reply.expect(status, what)?;
@@ -107,7 +134,12 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
     for number in 0..30 {
         let name = [FIRST_ACCOUNT, "nobody", "reader"][number % 3];
         let headers = format!("{}{JSON}", basic(name, &format!("wrong password {number}")));
-        let reply = client.send("PUT", &power_of(&node), &headers, r#"{"target":"power on"}"#)?;
+        let reply = client.send(
+            "PUT",
+            &power_of(&node),
+            &headers,
+            r#"{"target":"power on"}"#,
+        )?;
         reply.without(&secrets)?;
         match reply.status {
             401 => ensure!(limited == 0, "a try behind the last one"),
@@ -115,7 +147,10 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
             other => bail!("wrong password {number}: {other}"),
         }
     }
-    ensure!(limited >= 15, "only {limited} of 30 tries were refused unseen");
+    ensure!(
+        limited >= 15,
+        "only {limited} of 30 tries were refused unseen"
+    );
     // Who was let in before still is.
     unchanged(&rack, &before)?;
     let status = rack.api().get("/farrier/v1/status")?;
@@ -129,6 +164,50 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
     ] {
         ensure!(count(name) > 0, "{name} is not counted: {status}");
     }
+    drop(rack);
+    first_contact(bench, watch)
+}
+
+/// An appliance without an account prints a code, with which the first one can
+/// be made, once.
+fn first_contact(bench: &Bench, watch: &dyn Watch) -> Result<()> {
+    watch.say("operator", "an appliance without an account");
+    let bare = Bench {
+        write_store: bench.write_bare_store.clone(),
+        ..bench.clone()
+    };
+    let rack = bare.rack("no-account", Vec::new())?;
+    let console = rack.appliance().console();
+    let printed = console.text();
+    let line = printed
+        .lines()
+        .find(|line| line.contains("there is no account"));
+    let line = line.with_context(|| format!("no code in {printed}"))?;
+    let groups = |word: &&str| word.len() == 19 && word.split('-').all(|group| group.len() == 4);
+    let mut words = line.split([' ', ',', ':']);
+    let code = words
+        .find(groups)
+        .with_context(|| format!("no code in {line}"))?;
+    let client = Client::new(&rack)?;
+    let path = "/farrier/v1/accounts/admin";
+    let account = json!({"password": PASSWORD}).to_string();
+    let with_code = format!("{}{JSON}", basic(FIRST_ACCOUNT, code));
+    let guess = format!("{}{JSON}", basic(FIRST_ACCOUNT, "aaaa-bbbb-cccc-dddd"));
+    for (method, path, headers, status) in [
+        ("PUT", path, &guess, 401),
+        ("GET", "/v1/nodes", &with_code, 403),
+        ("PUT", "/farrier/v1/accounts/other", &with_code, 403),
+        ("PUT", path, &with_code, 204),
+        ("PUT", path, &with_code, 401),
+    ] {
+        let body = if method == "PUT" { &*account } else { "" };
+        let reply = client.send(method, path, headers, body)?;
+        reply.expect(status, &format!("{method} {path} of first contact"))?;
+    }
+    let admin = rack.api().with_account(FIRST_ACCOUNT, PASSWORD);
+    admin.get("/v1/nodes")?;
+    rack.restart_appliance(Duration::from_millis(100))?;
+    admin.get("/v1/nodes").context("after a restart")?;
     Ok(())
 }
 

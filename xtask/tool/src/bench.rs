@@ -11,12 +11,10 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use farrier_asset_store::AssetKind;
 use farrier_core::boot::PROGRAM_X64;
-use farrier_core::interface::config::{
-    CONFIG_ASSET, Config, OPERATOR_KEY_ASSET,
-};
+use farrier_core::interface::config::{CONFIG_ASSET, Config, OPERATOR_KEY_ASSET};
 use farrier_deploy_ramdisk::ipxe;
 use farrier_hil_tests::bench::{Meter, dhcp, reset, tftp};
 use farrier_hil_tests::qemu::ApplianceSpec;
@@ -27,9 +25,9 @@ use farrier_protocol::signing;
 use serde::Serialize;
 use xtask::command_line::Given;
 
+use crate::board::{Board, Firmware};
 use crate::demo::bench::forwarded;
 use crate::first_account::FirstAccount;
-use crate::board::{Board, Firmware};
 use crate::progress::Spinner;
 use crate::sizes::Figure;
 use crate::store::{self, Asset};
@@ -342,6 +340,7 @@ fn prepare(variant: Option<&str>) -> Result<(Bench, Vec<u8>)> {
         password: account.password,
         address: config.address,
         prefix: config.prefix,
+        write_bare_store: Arc::new(|_| bail!("benches have accounts")),
         write_store: Arc::new(move |path| write_store(path, &config, &served)),
         appliance: Arc::new(move |store| {
             ApplianceSpec::emulated(&emulator.program, &arguments, &elf, store).with_icount(0)

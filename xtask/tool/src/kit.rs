@@ -10,9 +10,7 @@ use crate::{progress::Spinner, target_folder, tools, workspace};
 use anyhow::{Context, Result, bail};
 use farrier_asset_store::AssetKind;
 use farrier_core::boot::{KERNEL, RAMDISK};
-use farrier_core::interface::config::{
-    CONFIG_ASSET, Config, OPERATOR_KEY_ASSET,
-};
+use farrier_core::interface::config::{CONFIG_ASSET, Config, OPERATOR_KEY_ASSET};
 use farrier_deploy_ramdisk::ramdisk::{self, Flavour};
 use farrier_deploy_ramdisk::{agent, ipxe, kernel};
 use farrier_hil_tests::light;

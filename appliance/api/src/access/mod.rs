@@ -337,13 +337,20 @@ fn is_own_host(host: &str, view: &View<'_>) -> bool {
     let config = view.config;
     port.bytes().all(|byte| byte.is_ascii_digit())
         && (name.parse() == Ok(config.address)
-            || config.hosts.iter().any(|own| own.eq_ignore_ascii_case(name)))
+            || config
+                .hosts
+                .iter()
+                .any(|own| own.eq_ignore_ascii_case(name)))
 }
 
 /// Whether no other site's page made a browser send this. Browsers send
 /// credentials that they remember on their own.
 fn is_own_page(head: &Head<'_>) -> bool {
-    let own = |origin: &str| origin.strip_prefix("http://").is_some_and(|of| Some(of) == head.host);
+    let own = |origin: &str| {
+        origin
+            .strip_prefix("http://")
+            .is_some_and(|of| Some(of) == head.host)
+    };
     head.headers("Origin").all(own)
         && head
             .headers("Sec-Fetch-Site")

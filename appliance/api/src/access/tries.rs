@@ -53,10 +53,12 @@ impl Used {
                 self.count -= back;
                 self.since = self.since.plus_millis(u64::from(back) * every);
             }
-            _ => *self = Self {
-                count: 0,
-                since: now,
-            },
+            _ => {
+                *self = Self {
+                    count: 0,
+                    since: now,
+                }
+            }
         }
     }
 
@@ -210,6 +212,10 @@ mod tests {
         }
         assert_eq!(taken, u32::from(ACCOUNT), "for all unknown sources");
         assert_eq!(tries.begin(address(1), Some(0), at(2)), Ok(()));
-        assert_eq!(tries.begin(address(201), Some(1), at(2)), Ok(()), "another account");
+        assert_eq!(
+            tries.begin(address(201), Some(1), at(2)),
+            Ok(()),
+            "another account"
+        );
     }
 }

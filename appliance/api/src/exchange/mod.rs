@@ -106,12 +106,7 @@ impl Exchange {
     /// Begins with a request's head, in somebody's name. `random` are 32 bytes that nobody can
     /// guess, fresh for every request: the key of its config drive, and the
     /// identity of what it makes.
-    pub fn begin(
-        head: &Head<'_>,
-        random: [u8; 32],
-        who: Principal,
-        view: &View<'_>,
-    ) -> Self {
+    pub fn begin(head: &Head<'_>, random: [u8; 32], who: Principal, view: &View<'_>) -> Self {
         let asked = head.header(version::HEADER);
         let mut exchange = Self {
             route: None,

@@ -35,7 +35,9 @@ impl Entropy for Counting {
 
 fn started<S: RecordStore>(store: S) -> TestController<S> {
     let mut controller = Controller::new(Box::new(Rack::new()), store, Counting(0));
-    controller.configure(Config::default(), Some(&IDENTITY)).unwrap();
+    controller
+        .configure(Config::default(), Some(&IDENTITY))
+        .unwrap();
     ready(controller.restore(NOW)).unwrap();
     controller
 }

@@ -92,7 +92,10 @@ pub fn verifier(password: &[u8], salt: [u8; 16]) -> Verifier {
 /// they differ.
 #[must_use]
 pub fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
-    let differ = one.iter().zip(other).fold(0, |differ, (a, b)| differ | (a ^ b));
+    let differ = one
+        .iter()
+        .zip(other)
+        .fold(0, |differ, (a, b)| differ | (a ^ b));
     core::hint::black_box(differ) == 0
 }
 

@@ -2,8 +2,8 @@
 //! then everything is applied. A command that is refused changes nothing.
 
 use crate::interface::{
-    AccountName, CommandError, Effects, InstanceInfo, Instant, KeyValues, NAME_LEN, NewNode, NodePatch,
-    driver_info_pairs as pairs,
+    AccountName, CommandError, Effects, InstanceInfo, Instant, KeyValues, NAME_LEN, NewNode,
+    NodePatch, driver_info_pairs as pairs,
 };
 use crate::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, MAX_DRIVER_INFO, changes_in_use, deployed};
 use crate::rack::{Rack, check_name, has_instance};

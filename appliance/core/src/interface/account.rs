@@ -30,7 +30,9 @@ impl AccountName {
             return None;
         }
         let mut bytes = [0; ACCOUNT_LEN];
-        bytes.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
+        bytes
+            .get_mut(..name.len())?
+            .copy_from_slice(name.as_bytes());
         Some(Self {
             bytes,
             // At most `ACCOUNT_LEN`.

@@ -3,7 +3,9 @@
 use super::parts::{TEXTS, bits, job_number};
 use crate::interface::Flavor;
 use crate::interface::Steps;
-use crate::interface::{Account, AccountName, ActorKind, Identity, Instant, Role, PowerAction, StoredConfigDrive};
+use crate::interface::{
+    Account, AccountName, ActorKind, Identity, Instant, PowerAction, Role, StoredConfigDrive,
+};
 use crate::ipam::lease::Client;
 use crate::node::flags::Flags;
 use crate::node::{
@@ -86,8 +88,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 role,
                 verifier,
             } => {
-                if let (Some(name), Some(role)) =
-                    (AccountName::new(name), Role::from_number(role))
+                if let (Some(name), Some(role)) = (AccountName::new(name), Role::from_number(role))
                 {
                     let other = |known: &Account| known.place != place && known.name != name;
                     self.accounts.retain(other);

@@ -53,7 +53,11 @@ impl ImageRules {
             version,
         };
         match own.or_else(free) {
-            Some(place) => self.floors.get_mut(place).map(|floor| *floor = new).is_some(),
+            Some(place) => self
+                .floors
+                .get_mut(place)
+                .map(|floor| *floor = new)
+                .is_some(),
             None => self.floors.push(new).is_ok(),
         }
     }
@@ -87,12 +91,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     fn floor(&self, name: &str) -> Option<u64> {
         let mut floors = self.image_floors().iter();
-        floors.find(|floor| !name.is_empty() && floor.name == name).map(|floor| floor.version)
+        floors
+            .find(|floor| !name.is_empty() && floor.name == name)
+            .map(|floor| floor.version)
     }
 
     /// Whether an image may be deployed.
     pub(crate) fn check_image(&self, image: &Image) -> Result<(), CommandError> {
-        if self.images_key.is_some_and(|key| self.revoked_keys().contains(&key)) {
+        if self
+            .images_key
+            .is_some_and(|key| self.revoked_keys().contains(&key))
+        {
             return Err(CommandError::ImageKeyRevoked);
         }
         match self.floor(&image.name) {
@@ -172,7 +181,10 @@ mod tests {
         let mut out = Effects::new();
         assert_eq!(rack.check_image(&image(7)), Ok(()));
         rack.set_least_version("debian", 7, &mut out).unwrap();
-        assert_eq!(rack.check_image(&image(6)), Err(CommandError::ImageOlder(7)));
+        assert_eq!(
+            rack.check_image(&image(6)),
+            Err(CommandError::ImageOlder(7))
+        );
         assert_eq!(rack.check_image(&image(7)), Ok(()));
         rack.set_least_version("debian", 6, &mut out).unwrap();
         assert_eq!(rack.check_image(&image(6)), Ok(()));
@@ -209,6 +221,9 @@ mod tests {
         assert_eq!(rack.revoke_key([1; 32], &mut out), full);
         assert_eq!(rack.revoke_key([5; 32], &mut out), Ok(()), "already");
         rack.images_key = Some([5; 32]);
-        assert_eq!(rack.check_image(&image(1)), Err(CommandError::ImageKeyRevoked));
+        assert_eq!(
+            rack.check_image(&image(1)),
+            Err(CommandError::ImageKeyRevoked)
+        );
     }
 }

@@ -14,11 +14,11 @@ pub use small::{check_name, has_instance};
 use write::MAX_TOUCHED;
 
 use crate::interface::Account;
+use crate::interface::Effects;
 use crate::interface::Flavor;
 use crate::interface::Image;
 use crate::interface::Instant;
 use crate::interface::StatementRef;
-use crate::interface::Effects;
 use crate::interface::config::{Config, ConfigError, Identity, TrustedKeys};
 use crate::interface::{ACCOUNT_LEN, ActorKind};
 use crate::ipam::lease::Leases;

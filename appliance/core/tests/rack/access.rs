@@ -30,7 +30,11 @@ fn basic(name: &str, password: &str) -> String {
         });
         for n in 0..4 {
             let letter = LETTERS[(bits >> (18 - 6 * n)) as usize % 64];
-            token.push(if n > group.len() { '=' } else { char::from(letter) });
+            token.push(if n > group.len() {
+                '='
+            } else {
+                char::from(letter)
+            });
         }
     }
     format!("Authorization: Basic {token}\r\n")
@@ -113,10 +117,23 @@ fn versions_are_open_and_all_else_is_not() {
     for path in ["/", "/v1", "/v1/"] {
         assert!(front.ask("GET", path, "").is_ok(), "{path}");
         assert!(front.ask("HEAD", path, "").is_ok(), "{path}");
-        assert_eq!(front.ask("POST", path, ""), Err(Refusal::Anonymous), "{path}");
+        assert_eq!(
+            front.ask("POST", path, ""),
+            Err(Refusal::Anonymous),
+            "{path}"
+        );
     }
-    for path in ["/v1/nodes", "/v1/nothing", "/farrier/v1/status", "/farrier/v1"] {
-        assert_eq!(front.ask("GET", path, ""), Err(Refusal::Anonymous), "{path}");
+    for path in [
+        "/v1/nodes",
+        "/v1/nothing",
+        "/farrier/v1/status",
+        "/farrier/v1",
+    ] {
+        assert_eq!(
+            front.ask("GET", path, ""),
+            Err(Refusal::Anonymous),
+            "{path}"
+        );
     }
     assert_eq!(front.counters().anonymous, 7);
 }
@@ -162,7 +179,10 @@ fn another_password_or_none_ends_the_session() {
     who = front.get(&new).unwrap();
     let reply = exchange_as(front.lab, who, request.as_bytes(), 7, REPLY_BUFFER);
     assert_eq!(reply.status, 204);
-    front.lab.operator(Command::DeleteAccount { name: "ops" }).unwrap_err();
+    front
+        .lab
+        .operator(Command::DeleteAccount { name: "ops" })
+        .unwrap_err();
 }
 
 #[test]
@@ -174,14 +194,28 @@ fn wrong_passwords_are_few_and_those_of_nobody_take_as_long() {
         let wrong = basic(name, &format!("wrong {number}"));
         assert_eq!(front.get(&wrong), Err(Refusal::Wrong));
     }
-    assert_eq!(front.counters().checks, 10, "also for accounts that there are not");
+    assert_eq!(
+        front.counters().checks,
+        10,
+        "also for accounts that there are not"
+    );
     let limited = Err(Refusal::TooMany { seconds: 30 });
-    assert_eq!(front.get(&basic("admin", PASSWORD)), limited, "the right one too");
+    assert_eq!(
+        front.get(&basic("admin", PASSWORD)),
+        limited,
+        "the right one too"
+    );
     assert_eq!(front.counters().checks, 10);
     front.from = Ipv4Addr::new(172, 22, 0, 3);
-    assert!(front.get(&basic("admin", PASSWORD)).is_ok(), "from elsewhere");
+    assert!(
+        front.get(&basic("admin", PASSWORD)).is_ok(),
+        "from elsewhere"
+    );
     front.from = DESK;
-    assert!(front.get(&basic("admin", PASSWORD)).is_ok(), "proven before");
+    assert!(
+        front.get(&basic("admin", PASSWORD)).is_ok(),
+        "proven before"
+    );
     assert_eq!(front.counters().limited, 1);
 }
 
@@ -275,7 +309,10 @@ fn bodies_are_json_by_their_type() {
         }
     }
     let headers = format!("{right}Content-Length: 2\r\n");
-    assert_eq!(front.ask("POST", "/v1/nodes", &headers), Err(Refusal::ContentType));
+    assert_eq!(
+        front.ask("POST", "/v1/nodes", &headers),
+        Err(Refusal::ContentType)
+    );
 }
 
 #[test]
@@ -294,10 +331,12 @@ fn the_code_makes_the_first_account_and_nothing_else() {
             body.len()
         )
     };
-    let mut send = |request: String| {
-        exchange_as(front.lab, who, request.as_bytes(), 7, REPLY_BUFFER).status
-    };
-    assert_eq!(send("GET /v1/nodes HTTP/1.1\r\nHost: a\r\n\r\n".into()), 403);
+    let mut send =
+        |request: String| exchange_as(front.lab, who, request.as_bytes(), 7, REPLY_BUFFER).status;
+    assert_eq!(
+        send("GET /v1/nodes HTTP/1.1\r\nHost: a\r\n\r\n".into()),
+        403
+    );
     assert_eq!(send(put("/farrier/v1/accounts/ops")), 403);
     assert_eq!(send(put("/farrier/v1/accounts/admin")), 204);
     assert_eq!(send(put("/farrier/v1/accounts/admin")), 403, "once");
@@ -316,15 +355,22 @@ fn guesses_of_the_code_are_few() {
     assert_eq!(refusals[9], Err(Refusal::Wrong));
     assert_eq!(refusals[10], Err(Refusal::TooMany { seconds: 30 }));
     let code = front.gate.code().to_owned();
-    assert!(front.get(&basic("admin", &code)).is_err(), "also the right one");
+    assert!(
+        front.get(&basic("admin", &code)).is_err(),
+        "also the right one"
+    );
 }
 
 #[test]
 fn the_stores_account_is_taken_once() {
     let mut lab = Lab::new();
-    let first = |password: &str| password::verifier(password.as_bytes(), [password.len() as u8; 16]);
+    let first =
+        |password: &str| password::verifier(password.as_bytes(), [password.len() as u8; 16]);
     let of = |lab: &Lab| -> Verifier { lab.rack().accounts()[0].verifier };
-    let (one, other) = (first("the store's password"), first("another store's password"));
+    let (one, other) = (
+        first("the store's password"),
+        first("another store's password"),
+    );
     lab.step(Input::FirstAccount(one));
     assert!(of(&lab) == one);
     put_account(&mut lab, "admin", Role::Admin, PASSWORD).unwrap();
@@ -375,9 +421,11 @@ fn replies_to_refusals_are_those_of_ironic() {
     assert!(text.ends_with(r#"{"error":{"message":"Authorization required","code":401}}"#));
     let text = reply(Refusal::Undecodable, &head("GET"));
     assert!(text.starts_with("HTTP/1.1 400 "));
-    assert!(text.ends_with(
-        r#"{"error":{"message":"Could not decode authorization token","code":400}}"#
-    ));
+    assert!(
+        text.ends_with(
+            r#"{"error":{"message":"Could not decode authorization token","code":400}}"#
+        )
+    );
     let text = reply(Refusal::Machine, &head("GET"));
     assert!(text.starts_with("HTTP/1.1 403 Forbidden\r\n"));
     assert!(text.contains("error_message") && text.contains("faultstring"));
@@ -398,14 +446,23 @@ fn roles_see_and_do_what_is_theirs() {
     let mut lab = rack();
     let second = id(&lab, 1);
     let patch = r#"[{"op":"add","path":"/owner","value":"operator"}]"#;
-    assert_eq!(call(&mut lab, "PATCH", "/v1/nodes/rack-1", patch).status, 200);
+    assert_eq!(
+        call(&mut lab, "PATCH", "/v1/nodes/rack-1", patch).status,
+        200
+    );
     let mut send = |role, method: &str, path: &str, body: &str| {
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: a\r\nX-OpenStack-Ironic-API-Version: 1.81\r\n\
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        exchange_as(&mut lab, operator(role), request.as_bytes(), 7, REPLY_BUFFER)
+        exchange_as(
+            &mut lab,
+            operator(role),
+            request.as_bytes(),
+            7,
+            REPLY_BUFFER,
+        )
     };
     let all = send(Role::Reader, "GET", "/v1/nodes", "").body;
     assert_eq!(all["nodes"].as_array().unwrap().len(), 2);
@@ -415,15 +472,34 @@ fn roles_see_and_do_what_is_theirs() {
     let ports = send(Role::Member, "GET", "/v1/ports", "").body;
     assert_eq!(ports["ports"].as_array().unwrap().len(), 1);
     let hidden = format!("/v1/nodes/{second}");
-    for path in [&hidden, &format!("{hidden}/states"), &format!("{hidden}/history")] {
+    for path in [
+        &hidden,
+        &format!("{hidden}/states"),
+        &format!("{hidden}/history"),
+    ] {
         assert_eq!(send(Role::Member, "GET", path, "").status, 404, "{path}");
         assert_eq!(send(Role::Reader, "GET", path, "").status, 200, "{path}");
     }
     for (method, path, body, member) in [
         ("PUT", "/v1/nodes/rack-1/maintenance", "{}", 202),
-        ("PATCH", "/v1/nodes/rack-1", r#"[{"op":"add","path":"/name","value":"n"}]"#, 200),
-        ("PATCH", "/v1/nodes/n", r#"[{"op":"add","path":"/owner","value":"x"}]"#, 403),
-        ("PATCH", "/v1/nodes/n", r#"[{"op":"add","path":"/driver_info/k","value":"v"}]"#, 403),
+        (
+            "PATCH",
+            "/v1/nodes/rack-1",
+            r#"[{"op":"add","path":"/name","value":"n"}]"#,
+            200,
+        ),
+        (
+            "PATCH",
+            "/v1/nodes/n",
+            r#"[{"op":"add","path":"/owner","value":"x"}]"#,
+            403,
+        ),
+        (
+            "PATCH",
+            "/v1/nodes/n",
+            r#"[{"op":"add","path":"/driver_info/k","value":"v"}]"#,
+            403,
+        ),
         ("DELETE", "/v1/nodes/n", "", 403),
         ("POST", "/v1/nodes", r#"{"driver":"farrier"}"#, 403),
         ("DELETE", "/farrier/v1/accounts/x", "", 403),
@@ -432,11 +508,20 @@ fn roles_see_and_do_what_is_theirs() {
     ] {
         let reply = send(Role::Reader, method, path, body);
         let refused = matches!(reply.status, 403 | 404);
-        assert!(refused || path == "/farrier/v1/status", "{method} {path}: {}", reply.status);
+        assert!(
+            refused || path == "/farrier/v1/status",
+            "{method} {path}: {}",
+            reply.status
+        );
         let reply = send(Role::Member, method, path, body);
         assert_eq!(reply.status, member, "{method} {path}: {}", reply.body);
     }
     // An allocation of a member gets a node of the member's, or none.
-    let free = send(Role::Member, "POST", "/v1/allocations", r#"{"resource_class":"baremetal"}"#);
+    let free = send(
+        Role::Member,
+        "POST",
+        "/v1/allocations",
+        r#"{"resource_class":"baremetal"}"#,
+    );
     assert_eq!(free.status, 409);
 }

@@ -22,7 +22,12 @@ fn an_older_image_is_refused_until_an_admin_names_it() {
     assert_eq!(lab.set_image(0, "debian12"), Ok(()));
     assert_eq!(lab.verb(0, Verb::Active), Ok(()));
     lab.run(&mut agent, 30);
-    assert_eq!(lab.state(0), ProvisionState::Active, "{}", lab.node(0).last_error);
+    assert_eq!(
+        lab.state(0),
+        ProvisionState::Active,
+        "{}",
+        lab.node(0).last_error
+    );
     // A start with a store of before: its newest version is the lab's own, 1.
     lab.restart(0);
     let images = get(&mut lab, "/farrier/v1/images");

@@ -123,7 +123,11 @@ pub fn durable(rack: &TestRack) -> Vec<String> {
         .collect();
     floors.sort_unstable();
     facts.extend(floors);
-    let mut revoked: Vec<_> = rack.revoked_keys().iter().map(|k| format!("{k:?}")).collect();
+    let mut revoked: Vec<_> = rack
+        .revoked_keys()
+        .iter()
+        .map(|k| format!("{k:?}"))
+        .collect();
     revoked.sort_unstable();
     facts.extend(revoked);
     let mut networks = rack.ipam().networks().to_vec();

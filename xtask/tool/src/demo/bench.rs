@@ -105,7 +105,11 @@ pub fn prepare_form(board: &str, form: Form) -> Result<Prepared> {
         ..forwarded(&account)?
     };
     let slots = u32::try_from(board.tables.nodes)?;
-    let (elf, stores) = (firmware.elf.clone(), kit.clone());
+    let (elf, stores, bare) = (firmware.elf.clone(), kit.clone(), kit.clone());
+    let without = Config {
+        admin: None,
+        ..config.clone()
+    };
     let bench = Bench {
         tools: tools::as_fn(),
         form,
@@ -121,6 +125,7 @@ pub fn prepare_form(board: &str, form: Form) -> Result<Prepared> {
         address: config.address,
         prefix: config.prefix,
         write_store: Arc::new(move |path| stores.write_store(path, &config, slots)),
+        write_bare_store: Arc::new(move |path| bare.write_store(path, &without, slots)),
         appliance: Arc::new(move |store| match emulator.program.as_str() {
             "{elf}" => ApplianceSpec::host(&elf, store),
             program => ApplianceSpec::emulated(program, &emulator.arguments, &elf, store),
