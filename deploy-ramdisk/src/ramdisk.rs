@@ -128,38 +128,6 @@ const NOT_HARDWARE: &[&str] = &[
     "drivers/xen/xen-scsiback.ko",
 ];
 
-/// The public keys that the agent trusts, 32 bytes each.
-#[derive(Debug, Clone, Copy)]
-pub struct Trust {
-    /// The appliance's Noise key (x25519).
-    pub appliance_session: [u8; 32],
-    /// The appliance's key for orders (ed25519).
-    pub appliance_orders: [u8; 32],
-    /// The operator's key for images (ed25519).
-    pub operator: [u8; 32],
-}
-
-impl Trust {
-    /// Returns the initramfs archive with the keys as raw bytes:
-    /// `/etc/farrier/appliance.x25519`, `appliance.ed25519` and `operator.ed25519`.
-    /// It is not compressed, and its length is a multiple of 512 bytes.
-    pub fn archive(&self) -> Vec<u8> {
-        let mut archive = Archive::new();
-        archive.file(
-            "etc/farrier/appliance.x25519",
-            0o444,
-            &self.appliance_session,
-        );
-        archive.file(
-            "etc/farrier/appliance.ed25519",
-            0o444,
-            &self.appliance_orders,
-        );
-        archive.file("etc/farrier/operator.ed25519", 0o444, &self.operator);
-        archive.finish()
-    }
-}
-
 /// Builds the ramdisk of `flavour` without keys, or finds the cached one. Returns its
 /// path in `cache`. Its length is a multiple of 512 bytes, so that another archive can
 /// follow.

@@ -279,6 +279,50 @@ impl Error {
                 Status::SERVICE_UNAVAILABLE,
                 "no address of the network is free. Delete one first.",
             ),
+            CommandError::ImageOlder(least) => {
+                return Self::new(
+                    Status::CONFLICT,
+                    format_args!(
+                        "{subject}: version {least} of the image was deployed before, and the \
+                         store's is older. Put a newer one into the store, or allow this one with \
+                         PUT /farrier/v1/images/ and its name."
+                    ),
+                );
+            }
+            CommandError::ImageKeyRevoked => (
+                Status::CONFLICT,
+                "the key that signed the image is revoked. Sign it with another one.",
+            ),
+            CommandError::ImageFloorsFull => (
+                Status::SERVICE_UNAVAILABLE,
+                "the appliance has no room to remember another image's version. Forget one with \
+                 PUT /farrier/v1/images/ and its name, least_version 0.",
+            ),
+            CommandError::RevokedKeysFull => (
+                Status::SERVICE_UNAVAILABLE,
+                "the appliance has no room for another revoked key.",
+            ),
+            CommandError::NoSuchAccount => (
+                Status::NOT_FOUND,
+                "could not be found. GET /farrier/v1/accounts lists the accounts.",
+            ),
+            CommandError::AccountsFull => (
+                Status::SERVICE_UNAVAILABLE,
+                "the appliance has no room for another account. Delete one first.",
+            ),
+            CommandError::BadAccountName => (
+                Status::BAD_REQUEST,
+                "the name of an account is malformed. It has letters, digits, '-', '.' and '_' \
+                 only, and at most 16 of them.",
+            ),
+            CommandError::IncompleteAccount => (
+                Status::BAD_REQUEST,
+                "a new account needs a role and a password. Send both.",
+            ),
+            CommandError::LastAdmin => (
+                Status::CONFLICT,
+                "it is the only account of the role admin. Make another one first.",
+            ),
             CommandError::NoImage => (
                 Status::BAD_REQUEST,
                 "no image is chosen. Set instance_info/image_source to the name of an image \

@@ -11,13 +11,17 @@
 //! Once [`farrier_http::Head::parse`] gave a head whose path [`is_ours`]:
 //!
 //! ```text
-//! let mut exchange = Exchange::begin(&head, random, &View::of(&rack, now));
+//! // In whose name: see `access`.
+//! let Admission::Granted(who) = gate.admit(&head, peer, …) else { … };
+//! let mut exchange = Exchange::begin(&head, random, who, &View::of(&rack, now));
 //! loop {
 //!     match exchange.need(&View::of(&rack, now)) {
 //!         Need::Continue => send(CONTINUE),
 //!         Need::Body => { /* read */ exchange.push(bytes, &view); }
 //!         Need::Store { slot, part, offset, bytes } => { /* write */ exchange.stored(); }
+//!         Need::Work => { exchange.work(); /* let others run */ }
 //!         Need::Command(command) => {
+//!             let actor = who.actor();
 //!             rack.step(now, Input::Command { actor, command }, entropy, effects);
 //!             // carry the effects out; one of them is Effect::Answer(answer)
 //!             exchange.answered(answer, &view);
@@ -60,6 +64,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod access;
 mod body;
 mod drive;
 mod error;
@@ -74,8 +79,9 @@ mod serve;
 pub mod version;
 mod view;
 
+pub use access::{Admission, Gate, Peer, Principal};
 pub use error::Error;
-pub use exchange::{Exchange, Need, REPLY_BUFFER};
+pub use exchange::{Exchange, Need, REPLY_BUFFER, WORK_ROUNDS};
 pub use serve::{Gone, Host, serve};
 pub use version::Version;
 pub use view::{Services, View};

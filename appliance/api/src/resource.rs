@@ -4,6 +4,7 @@
 //! takes, and name the functions that look for its thing, write its replies
 //! and make a command of a body.
 
+use crate::access::{Needs, Principal};
 use crate::body::{Body, Pairs, Patch};
 use crate::json::{Slice, Writer};
 use crate::query::{List, Query};
@@ -63,6 +64,9 @@ pub(crate) struct Route {
     pub(crate) statement: bool,
     /// Whether a list shows all of each item without being asked to.
     pub(crate) detail: bool,
+    pub(crate) needs: Needs,
+    /// Whether the body's `password` is hashed ahead of the command.
+    pub(crate) hashes: bool,
 }
 
 impl Route {
@@ -80,6 +84,8 @@ impl Route {
             write: Some(write),
             statement: false,
             detail: false,
+            needs: Needs::AnyRole,
+            hashes: false,
         }
     }
 
@@ -97,7 +103,22 @@ impl Route {
             write: None,
             statement: false,
             detail: false,
+            needs: Needs::Admin,
+            hashes: false,
         }
+    }
+
+    /// Sets who may use it: any account where it only shows something, an
+    /// admin where it changes something, unless this says otherwise.
+    pub(crate) const fn needs(mut self, needs: Needs) -> Self {
+        self.needs = needs;
+        self
+    }
+
+    /// Has a `password` in its body.
+    pub(crate) const fn hashes(mut self) -> Self {
+        self.hashes = true;
+        self
     }
 
     /// Sets the kind of its thing.
@@ -173,15 +194,18 @@ pub(crate) struct Call {
     pub(crate) list: List,
     /// Random bytes: a new thing gets its identity from them.
     pub(crate) random: [u8; 32],
+    /// In whose name.
+    pub(crate) who: Principal,
 }
 
 impl Call {
-    pub(crate) const fn new(random: [u8; 32]) -> Self {
+    pub(crate) const fn new(random: [u8; 32], who: Principal) -> Self {
         Self {
             parameters: Vec::new(),
             node: None,
             list: List::ALL,
             random,
+            who,
         }
     }
 
@@ -276,6 +300,14 @@ impl fmt::Display for Subject<'_> {
             }
         }
     }
+}
+
+/// Whether a request needs no credentials.
+pub(crate) fn is_open(method: Method, path: &str) -> bool {
+    let mut all = crate::resources::TABLE.iter().copied().flatten();
+    all.any(|route| {
+        route.needs == Needs::Nothing && route.is_for(method) && matches(route.path, path)
+    })
 }
 
 /// Finds the route of a request, and takes its parameters out of the path.

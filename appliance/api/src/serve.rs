@@ -1,13 +1,15 @@
 //! Carries a request through without waiting: for tests, rigs and simulators.
 //! Whoever serves real clients has the same loop with waits in it.
 
-use crate::{Exchange, Need, View};
+use crate::{Exchange, Need, Principal, View};
 use farrier_asset_store::SlotPart;
 use farrier_core::interface::{Command, CommandError};
 use farrier_http::{CONTINUE, Head};
 
 /// What a request is carried through with.
 pub trait Host {
+    /// In whose name requests are carried out.
+    fn who(&mut self) -> Principal;
     /// 32 fresh random bytes.
     fn random(&mut self) -> [u8; 32];
     /// The rack as it is now.
@@ -43,7 +45,8 @@ pub fn serve(
     buffer: &mut [u8],
 ) -> Result<bool, Gone> {
     let random = host.random();
-    let mut exchange = Exchange::begin(head, random, &host.view());
+    let who = host.who();
+    let mut exchange = Exchange::begin(head, random, who, &host.view());
     let mut inspection: &[u8] = &[];
     let mut statement = Some(statement);
     // What of the buffer was not taken yet.
@@ -70,6 +73,7 @@ pub fn serve(
                 true => exchange.stored(),
                 false => exchange.storage_failed(),
             },
+            Need::Work => exchange.work(),
             Need::Command(command) => match host.command(command) {
                 Some(answer) => exchange.answered(answer, &host.view()),
                 None => exchange.not_durable(),

@@ -1,11 +1,14 @@
 //! What the API sees of the rack.
 
+use crate::access::Principal;
 use crate::resource::{Call, Ident};
+use farrier_core::Config;
+use farrier_core::accounts::{Account, AccountName};
 use farrier_core::allocation::Flavor;
 use farrier_core::interface::{Image, Instant};
 use farrier_core::ipam::Ipam;
 use farrier_core::node::{Histories, Node, Strangers};
-use farrier_core::rack::{Counters, Rack};
+use farrier_core::rack::{Counters, ImageFloor, Rack};
 use farrier_core::strings::StringPool;
 
 /// What the services around the rack have counted.
@@ -28,6 +31,13 @@ pub struct View<'a> {
     pub(crate) flavors: &'a [Flavor],
     /// Addresses in the pool, and how many of them are bound.
     pub(crate) leases: (usize, usize),
+    pub(crate) accounts: &'a [Account],
+    pub(crate) config: &'a Config,
+    pub(crate) floors: &'a [ImageFloor],
+    pub(crate) revoked: &'a [[u8; 32]],
+    pub(crate) images_key: Option<[u8; 32]>,
+    /// Only nodes that this account owns or leases are seen.
+    only: Option<AccountName>,
     pub(crate) services: Option<&'a dyn Services>,
 }
 
@@ -48,6 +58,12 @@ impl<'a> View<'a> {
             ipam: rack.ipam(),
             flavors: rack.flavors(),
             leases: rack.lease_usage(now),
+            accounts: rack.accounts(),
+            config: rack.config(),
+            floors: rack.image_floors(),
+            revoked: rack.revoked_keys(),
+            images_key: rack.images_key(),
+            only: None,
             services: None,
         }
     }
@@ -61,10 +77,29 @@ impl<'a> View<'a> {
         }
     }
 
-    /// All nodes, with their places.
+    /// The same, with the nodes alone that this one may see.
+    pub(crate) fn seen_by(self, who: &Principal) -> Self {
+        Self {
+            only: who.only_of(),
+            ..self
+        }
+    }
+
+    /// The account of that name.
+    pub(crate) fn account(&self, name: AccountName) -> Option<&'a Account> {
+        self.accounts.iter().find(|account| account.name == name)
+    }
+
+    /// All nodes that may be seen, with their places.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = (usize, &'a Node)> + use<'a> {
+        let view = *self;
         let all = self.nodes.iter().enumerate();
-        all.filter(|(_, node)| !node.is_vacant())
+        all.filter(move |(place, node)| !node.is_vacant() && view.shows(*place))
+    }
+
+    fn shows(&self, place: usize) -> bool {
+        self.only
+            .is_none_or(|only| self.texts.is_worked_by(place, only.as_str()))
     }
 
     /// A node and its place.
@@ -79,6 +114,6 @@ impl<'a> View<'a> {
     pub(crate) fn node(&self, call: &Call) -> Option<(usize, &'a Node)> {
         let (place, id) = call.node?;
         let node = self.nodes.get(place)?;
-        (node.id == id && !node.is_vacant()).then_some((place, node))
+        (node.id == id && !node.is_vacant() && self.shows(place)).then_some((place, node))
     }
 }

@@ -1,5 +1,5 @@
-//! What start-up does with the asset store, sans-IO: finding configuration,
-//! identity and the operator's key, verifying manifests, finding each
+//! What start-up does with the asset store, sans-IO: finding configuration
+//! and the operator's key, verifying manifests, finding each
 //! image's data. [`Survey`] and [`Catalogue`] say which entry of the table or
 //! which bytes they need next; the glue reads them from the block device.
 
@@ -63,7 +63,6 @@ pub struct Survey {
     entries: u32,
     next: u32,
     config: Option<Extent>,
-    identity: Option<Extent>,
     key: Option<Extent>,
 }
 
@@ -75,7 +74,6 @@ impl Survey {
             entries,
             next: 0,
             config: None,
-            identity: None,
             key: None,
         }
     }
@@ -92,7 +90,6 @@ impl Survey {
         self.next += 1;
         let place = match entry.kind {
             AssetKind::Config => &mut self.config,
-            AssetKind::Identity => &mut self.identity,
             AssetKind::OperatorKey => &mut self.key,
             AssetKind::Public | AssetKind::Manifest | AssetKind::ImageData => return,
         };
@@ -105,15 +102,6 @@ impl Survey {
     /// [`AssetError::Missing`].
     pub fn config(&self) -> Result<Extent, AssetError> {
         self.config.ok_or(AssetError::Missing(AssetKind::Config))
-    }
-
-    /// Where the identity lies.
-    ///
-    /// # Errors
-    /// [`AssetError::Missing`].
-    pub fn identity(&self) -> Result<Extent, AssetError> {
-        self.identity
-            .ok_or(AssetError::Missing(AssetKind::Identity))
     }
 
     /// Where the operator's key lies, if there is one.

@@ -169,11 +169,16 @@ where
     S: RecordStore,
     E: Entropy,
 {
-    /// Gives the rack its addresses and its keys. To be called first.
+    /// Gives the rack its addresses, and keys where it is not to make its own.
+    /// To be called first.
     ///
     /// # Errors
     /// What is wrong with the configuration.
-    pub fn configure(&mut self, config: Config, identity: &Identity) -> Result<(), ConfigError> {
+    pub fn configure(
+        &mut self,
+        config: Config,
+        identity: Option<&Identity>,
+    ) -> Result<(), ConfigError> {
         let entropy = &mut self.entropy;
         self.rack
             .with(|rack| rack.configure(config, identity, entropy))

@@ -23,6 +23,7 @@
 //! | [`ipam`] | networks, reservations, leases |
 //! | [`persist`] | records, and the table of nodes that no step changes without one |
 //! | [`rack`] | the tables, the write path, the restore |
+//! | [`accounts`] | accounts of operators and their passwords |
 //! | [`allocation`] | flavors, traits, allocations |
 //! | [`power`] | desired and observed power, operations of drivers |
 //! | `identity` | which machine is which node |
@@ -37,6 +38,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod accounts;
 pub mod allocation;
 pub mod boot;
 pub mod interface;

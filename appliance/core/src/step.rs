@@ -28,6 +28,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         match input {
             Input::Tick => {}
+            Input::Start { images } => self.start(images, entropy, out),
+            Input::FirstAccount(verifier) => self.take_first_account(verifier, out),
             Input::Image(image) => self.learn_image(image),
             Input::Dhcp {
                 network,

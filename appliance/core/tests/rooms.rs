@@ -14,7 +14,7 @@ const ROWS: [&[&str]; 9] = [
     &["node", "strings", "ipam"],
     &["persist"],
     &["rack"],
-    &["allocation", "power", "identity"],
+    &["accounts", "allocation", "power", "identity"],
     &["provisioning"],
     &["agent", "boot"],
     &["commands"],

@@ -10,12 +10,14 @@
 
 use core::cell::Cell;
 
+use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::{Mutex, MutexGuard};
 use embassy_sync::semaphore::Semaphore;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, with_timeout};
-use farrier_api::{Exchange, Need, View};
+use farrier_api::access::Asked;
+use farrier_api::{Exchange, Need, Principal, View};
 use farrier_asset_store::SlotPart;
 use farrier_controller::NotDurable;
 use farrier_http::{CONTINUE, Head, Method, Status};
@@ -176,11 +178,33 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         buffer: &mut [u8; HEAD],
         filled: usize,
     ) -> Result<Next, TcpError> {
-        let place = match Head::parse(buffer.get(..filled).unwrap_or_default()) {
-            Ok(Some((head, _))) if matches!(head.method, Method::Get | Method::Head) => READING,
-            Ok(Some(_)) => WRITING,
+        let received = buffer.get(..filled).unwrap_or_default();
+        let (place, asked) = match Head::parse(received) {
+            Ok(Some((head, length))) => {
+                let reads = matches!(head.method, Method::Get | Method::Head);
+                let place = if reads { READING } else { WRITING };
+                (place, Asked::of(&head, length == filled))
+            }
             // The caller has parsed it before.
             _ => return Err(TcpError),
+        };
+        let peer = *connection.peer().ok_or(TcpError)?.ip();
+        let who = match self.admit(peer, received).await {
+            Ok(Ok(who)) => who,
+            Ok(Err(refusal)) => {
+                let length = refusal.reply(asked, buffer);
+                write(connection, buffer.get(..length).unwrap_or_default()).await?;
+                return Ok(if asked.keep_alive() {
+                    Next::Keep
+                } else {
+                    Next::Close
+                });
+            }
+            Err(NotDurable) => {
+                let status = Status::SERVICE_UNAVAILABLE;
+                say(connection, status, false, NOT_DURABLE).await?;
+                return Ok(Next::Close);
+            }
         };
         let (Some(slot), Some(turn)) = (self.slots.get(place), self.queues.turns.get(place)) else {
             return Err(TcpError);
@@ -208,7 +232,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             inspection: None,
             replies: false,
         };
-        match self.in_slot(&mut request, place, slot).await {
+        match self.in_slot(&mut request, place, slot, who).await {
             Ok(next) => Ok(next),
             Err(Failed::NotDurable) if !request.replies => {
                 let status = Status::SERVICE_UNAVAILABLE;
@@ -225,6 +249,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         request: &mut Request<'_, 's>,
         place: usize,
         slot: &ApiSlot,
+        who: Principal,
     ) -> Result<Next, Failed> {
         let mut random = [0; 32];
         self.shared.fill(&mut random);
@@ -235,7 +260,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         {
             let mut exchange = slot.exchange.lock().await;
             self.shared
-                .view(|rack| begin(&mut exchange, &head, random, &View::of(rack, now())))
+                .view(|rack| begin(&mut exchange, &head, random, who, &View::of(rack, now())))
                 .await?;
         }
         request.taken = length;
@@ -299,6 +324,10 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                     Ok(()) => exchange.stored(),
                     Err(_) => exchange.storage_failed(),
                 },
+                Need::Work => {
+                    exchange.work();
+                    yield_now().await;
+                }
                 Need::Command(_) => return Ok(Turn::Command),
                 Need::Statement { slot, length } => {
                     // It may be on its way to the block device.
@@ -398,8 +427,14 @@ impl Request<'_, '_> {
 // when a reply is rendered: inlined, they would lie in the frame below it.
 
 #[inline(never)]
-fn begin(place: &mut Option<Exchange>, head: &Head<'_>, random: [u8; 32], view: &View<'_>) {
-    *place = Some(Exchange::begin(head, random, view));
+fn begin(
+    place: &mut Option<Exchange>,
+    head: &Head<'_>,
+    random: [u8; 32],
+    who: Principal,
+    view: &View<'_>,
+) {
+    *place = Some(Exchange::begin(head, random, who, view));
 }
 
 #[inline(never)]

@@ -1,18 +1,20 @@
 //! From a board's parts to a running appliance: open the asset store, read
-//! configuration and identity, restore the rack, put the stack on the
+//! configuration, restore the rack, put the stack on the
 //! driver, give the rack its images. What the assets mean is decided in
 //! `farrier_controller::catalogue`; here they are read.
 
 use aligned::{A4, Aligned};
 use embassy_sync::mutex::Mutex;
+use farrier_api::Gate;
 use farrier_asset_store::AssetKind;
 use farrier_controller::catalogue::{AssetError, Catalogue, Extent, Need, Survey, decode};
 use farrier_controller::{Controller, RecordStore};
 use farrier_core::interface::ConfigError;
-use farrier_core::{Config, Identity, Input, Rack};
+use farrier_core::{Config, Input, Rack};
 use serde::de::DeserializeOwned;
 use static_cell::StaticCell;
 
+use crate::access::Access;
 use crate::api::{ApiSlots, Statement};
 use crate::assets::{AssetStore, BUFFER, PIECE, StoreError};
 use crate::controller::{ControllerParts, now};
@@ -144,9 +146,10 @@ pub async fn start<
     let store = AssetStore::open(parts.blocks, memory.piece).await?;
     let survey = survey(&store).await?;
     let config: Config = read(&store, AssetKind::Config, survey.config()?).await?;
-    let identity: Identity = read(&store, AssetKind::Identity, survey.identity()?).await?;
-    configure(controller, config, &identity)?;
+    configure(controller, config)?;
     restore(controller).await?;
+    begin(controller, &store, survey.key()).await?;
+    let gate = accounts(controller, shared).await?;
     let images = give_images(controller, &store, survey.key()).await?;
 
     let (address, agent_port) = shared.look(|rack| {
@@ -192,6 +195,7 @@ pub async fn start<
             store,
             tftp: Tftp::new(),
             http: HttpCounters::default(),
+            access: Access::new(gate),
             slots: memory.slots,
             statement: Mutex::new(memory.statement),
         },
@@ -215,10 +219,9 @@ pub async fn start<
 fn configure<B: Board, const N: usize, const L: usize, const D: usize>(
     controller: &mut FirmwareController<B, N, L, D>,
     config: Config,
-    identity: &Identity,
 ) -> Result<(), StartError> {
     controller
-        .configure(config, identity)
+        .configure(config, None)
         .map_err(StartError::Config)
 }
 
@@ -250,6 +253,51 @@ async fn restore<B: Board, const N: usize, const L: usize, const D: usize>(
         );
     }
     Ok(())
+}
+
+/// Begins with the appliance's keys, which it makes at its first start, and
+/// with the operator's key for images.
+async fn begin<B: Board, const N: usize, const L: usize, const D: usize>(
+    controller: &mut FirmwareController<B, N, L, D>,
+    store: &AssetStore<B::Blocks>,
+    key: Option<Extent>,
+) -> Result<(), StartError> {
+    let mut images = None;
+    if let Some(extent) = key {
+        let piece = store.read(extent.offset, 32).await?;
+        images = piece.first_chunk().copied();
+    }
+    controller
+        .step(now(), Input::Start { images })
+        .await
+        .map_err(|_| StartError::NotDurable)
+}
+
+/// Takes the first account of the configuration. Where there is no account at
+/// all, a code goes to the console with which one can be made, once.
+async fn accounts<B: Board, const N: usize, const L: usize, const D: usize>(
+    controller: &mut FirmwareController<B, N, L, D>,
+    shared: &Shared<B, N, L, D>,
+) -> Result<Gate, StartError> {
+    if let Some(verifier) = shared.look(|rack| rack.config().admin) {
+        controller
+            .step(now(), Input::FirstAccount(verifier))
+            .await
+            .map_err(|_| StartError::NotDurable)?;
+    }
+    let (mut key, mut code) = ([0; 32], [0; 16]);
+    shared.fill(&mut key);
+    shared.fill(&mut code);
+    let mut gate = Gate::new();
+    gate.start(key, code);
+    if shared.look(|rack| rack.accounts().is_empty()) {
+        info!(
+            "there is no account. PUT /farrier/v1/accounts/admin with a password, as the user \
+             admin with the password {}, which is good until then",
+            gate.code()
+        );
+    }
+    Ok(gate)
 }
 
 /// Finds the appliance's own assets.

@@ -16,7 +16,7 @@ use embassy_futures::yield_now;
 use embassy_time::{Instant, Timer};
 use farrier_api::{Need, View};
 use farrier_asset_store::SlotPart;
-use farrier_core::interface::{Actor, NetworkId, OperationError, StatementRef};
+use farrier_core::interface::{NetworkId, OperationError, StatementRef};
 use farrier_core::rack::TICK_MILLIS;
 use farrier_core::{Effect, Input, Serve, Transport};
 use heapless::String;
@@ -236,12 +236,13 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
     async fn command(&mut self, slot: &ApiSlot) {
         let shared = self.context.shared;
         let records = slot.with(|exchange| {
+            let who = exchange.who();
             let need = shared.look(|rack| exchange.need(&View::of(rack, now())));
             let Need::Command(command) = need else {
                 return None;
             };
             let input = Input::Command {
-                actor: Actor::OPERATOR,
+                actor: who.actor(),
                 command,
             };
             Some(self.controller.decide(now(), input))

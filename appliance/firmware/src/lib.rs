@@ -19,6 +19,7 @@
 //! | [`power`] | the power driver |
 //! | [`tftp`] | listener and workers |
 //! | [`http`] | workers |
+//! | [`access`] | who sends them |
 //! | [`api`] | requests of the API, within a worker |
 //! | [`bringup`] | from a board's parts to running tasks |
 #![no_std]
@@ -27,6 +28,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod access;
 pub mod api;
 pub mod assets;
 pub mod bringup;
@@ -58,6 +60,7 @@ use farrier_asset_store::SECTOR;
 use farrier_controller::{ControllerCounters, RecordStore};
 use farrier_core::rack::Entropy;
 
+use access::Access;
 use api::{ApiSlots, Statement};
 use assets::AssetStore;
 use http::HttpCounters;
@@ -129,6 +132,8 @@ pub struct Context<B: Board, const N: usize, const L: usize, const D: usize> {
     pub tftp: Tftp,
     /// What HTTP has counted.
     pub http: HttpCounters,
+    /// Looks at the API's requests first.
+    pub access: Access,
     /// Room for the API's requests.
     pub slots: &'static ApiSlots,
     /// Room for an inspection that is read back.
@@ -153,6 +158,17 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
             ("controller_unknown_records", controller.unknown_records),
             ("controller_maintain_failed", controller.maintain_failed),
             ("views_waited", self.shared.views_waited()),
+        ] {
+            report(name, count);
+        }
+        let access = self.access.counters();
+        for (name, count) in [
+            ("access_machines", access.machines),
+            ("access_foreign", access.foreign),
+            ("access_anonymous", access.anonymous),
+            ("access_checks", access.checks),
+            ("access_wrong", access.wrong),
+            ("access_limited", access.limited),
         ] {
             report(name, count);
         }

@@ -220,6 +220,12 @@ pub struct Tables {
     pub tftp_transfers: usize,
     /// HTTP connections at once.
     pub http_connections: usize,
+    /// Accounts of operators.
+    pub accounts: usize,
+    /// Clients whose password was checked, and is not checked again.
+    pub sessions: usize,
+    /// Sources whose failed logins are remembered.
+    pub login_sources: usize,
 }
 
 /// Lengths of queues.

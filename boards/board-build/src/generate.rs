@@ -43,6 +43,9 @@ pub fn sizes(board: &Board) -> String {
         strangers,
         tftp_transfers,
         http_connections,
+        accounts,
+        sessions,
+        login_sources,
     } = board.tables;
     let Queues {
         datagrams,
@@ -90,6 +93,17 @@ pub fn sizes(board: &Board) -> String {
             "HTTP connections at once.",
             "HTTP_CONNECTIONS",
             http_connections,
+        ),
+        ("Accounts of operators.", "ACCOUNTS", accounts),
+        (
+            "Clients whose password was checked.",
+            "OPERATOR_SESSIONS",
+            sessions,
+        ),
+        (
+            "Sources whose failed logins are remembered.",
+            "LOGIN_SOURCES",
+            login_sources,
         ),
         (
             "Datagrams of raw UDP that wait for the controller.",

@@ -1,7 +1,8 @@
 //! The host's file as block device, the host's random bytes.
 
+use std::fs::Permissions;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use aligned::{A4, Aligned};
@@ -71,7 +72,11 @@ impl Flash {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
             .open(path)?;
+        // It holds the appliance's secret keys; one of before may be open to
+        // others.
+        file.set_permissions(Permissions::from_mode(0o600))?;
         if file.metadata()?.len() != board::JOURNAL_SIZE as u64 {
             file.set_len(0)?;
             file.write_all_at(&vec![0xff; board::JOURNAL_SIZE], 0)?;

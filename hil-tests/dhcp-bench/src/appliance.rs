@@ -44,7 +44,7 @@ impl Appliance {
             relays: [client::RELAY].into_iter().collect(),
             ..Config::default()
         };
-        let configured = controller.configure(config, &IDENTITY);
+        let configured = controller.configure(config, Some(&IDENTITY));
         assert_eq!(configured, Ok(()), "the configuration is sound");
         let now = Instant::from_millis(1000);
         if let Err(error) = ready(controller.restore(now)) {

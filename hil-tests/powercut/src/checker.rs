@@ -37,7 +37,7 @@ pub fn start<const WORD: usize, S: ChipStore<WORD>>(
         pool_len: 24,
         ..Config::default()
     };
-    let configured = controller.configure(config, &IDENTITY);
+    let configured = controller.configure(config, Some(&IDENTITY));
     assert_eq!(configured, Ok(()), "the configuration is sound");
     let opened = ready(controller.mount(now)).ok()?;
     let found = Durable::of(controller.rack(), now);

@@ -181,7 +181,9 @@ impl Appliance {
             flash.power_on();
         }
         self.controller = unstarted(store, entropy);
-        let configured = self.controller.configure(Config::default(), &IDENTITY);
+        let configured = self
+            .controller
+            .configure(Config::default(), Some(&IDENTITY));
         assert_eq!(configured, Ok(()), "the default configuration is sound");
         let clock = self.clock(now);
         let opened = ready(self.controller.mount(clock))

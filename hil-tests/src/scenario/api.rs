@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use ureq::Agent;
 use ureq::http::Response;
+use ureq::{Agent, RequestBuilder};
 
 /// How long one request may take. An emulated appliance that serves images
 /// to several servers answers late, not never.
@@ -18,10 +20,13 @@ const VERSION: (&str, &str) = ("X-OpenStack-Ironic-API-Version", "latest");
 pub struct Api {
     agent: Agent,
     base: String,
+    /// The value of `Authorization`; empty without an account.
+    authorization: String,
 }
 
 impl Api {
-    /// A client of the appliance at `base`, such as `http://127.0.0.1:8080`.
+    /// A client of the appliance at `base`, such as `http://127.0.0.1:8080`,
+    /// without an account.
     pub fn new(base: &str) -> Self {
         let config = Agent::config_builder()
             .timeout_global(Some(PATIENCE))
@@ -30,6 +35,17 @@ impl Api {
         Self {
             agent: config.into(),
             base: base.to_owned(),
+            authorization: String::new(),
+        }
+    }
+
+    /// The same with an account.
+    #[must_use]
+    pub fn with_account(&self, name: &str, password: &str) -> Self {
+        let token = STANDARD.encode(format!("{name}:{password}"));
+        Self {
+            authorization: format!("Basic {token}"),
+            ..self.clone()
         }
     }
 
@@ -38,7 +54,7 @@ impl Api {
     /// # Errors
     /// No answer, or one that is no success; the error has its words.
     pub fn get(&self, path: &str) -> Result<Value> {
-        let request = self.agent.get(self.url(path)).header(VERSION.0, VERSION.1);
+        let request = self.signed(self.agent.get(self.url(path)));
         answer("GET", path, request.call())
     }
 
@@ -47,7 +63,7 @@ impl Api {
     /// # Errors
     /// As [`Api::get`].
     pub fn put(&self, path: &str, body: &Value) -> Result<Value> {
-        let request = self.agent.put(self.url(path)).header(VERSION.0, VERSION.1);
+        let request = self.signed(self.agent.put(self.url(path)));
         answer("PUT", path, request.send_json(body))
     }
 
@@ -56,11 +72,16 @@ impl Api {
     /// # Errors
     /// As [`Api::get`].
     pub fn patch(&self, path: &str, body: &Value) -> Result<Value> {
-        let request = self
-            .agent
-            .patch(self.url(path))
-            .header(VERSION.0, VERSION.1);
+        let request = self.signed(self.agent.patch(self.url(path)));
         answer("PATCH", path, request.send_json(body))
+    }
+
+    fn signed<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        let request = request.header(VERSION.0, VERSION.1);
+        match self.authorization.as_str() {
+            "" => request,
+            value => request.header("Authorization", value),
+        }
     }
 
     fn url(&self, path: &str) -> String {

@@ -17,6 +17,9 @@ use crate::qemu::{Appliance, ApplianceSpec, ServerSpec};
 use crate::server::{Form, Server};
 use crate::switch::{Mac, Switch, SwitchConfig};
 
+/// The account that a store's appliance has from the start.
+pub const FIRST_ACCOUNT: &str = "admin";
+
 /// How long the appliance may take from power-on to its first answer.
 const APPLIANCE_START: Duration = Duration::from_secs(60);
 
@@ -48,12 +51,16 @@ pub struct Bench {
     pub image: String,
     /// Each rack gets a folder of its own in here.
     pub work: PathBuf,
+    /// Password of the appliance's account `admin`.
+    pub password: String,
     /// The appliance's address on the rack's network.
     pub address: Ipv4Addr,
     /// Length of that network's prefix.
     pub prefix: u8,
     /// Writes a fresh asset store to a path.
     pub write_store: StoreWriter,
+    /// Writes one whose appliance has no account yet.
+    pub write_bare_store: StoreWriter,
     /// The appliance with the asset store at a path.
     pub appliance: Arc<dyn Fn(&Path) -> ApplianceSpec + Send + Sync>,
 }
@@ -136,7 +143,8 @@ impl Bench {
             .collect::<Result<_>>()?;
         let rack = Rack {
             servers,
-            api: Api::new(&port_forward.url()),
+            api: Api::new(&port_forward.url()).with_account(FIRST_ACCOUNT, &self.password),
+            password: self.password.clone(),
             port_forward,
             appliance,
             switch,
@@ -155,6 +163,7 @@ pub struct Rack {
     servers: Vec<Server>,
     appliance: Appliance,
     api: Api,
+    password: String,
     port_forward: PortForward,
     switch: Switch,
     folder: Folder,
@@ -164,7 +173,7 @@ impl Rack {
     fn start_appliance(&self) -> Result<()> {
         self.appliance.start()?;
         let end = Instant::now() + APPLIANCE_START;
-        while let Err(error) = self.api.get("/v1/nodes") {
+        while let Err(error) = self.api.get("/v1") {
             if !self.appliance.is_running() || Instant::now() > end {
                 self.keep();
                 bail!(
@@ -211,6 +220,11 @@ impl Rack {
     /// The appliance's API.
     pub fn api(&self) -> &Api {
         &self.api
+    }
+
+    /// The password of its account [`FIRST_ACCOUNT`].
+    pub fn password(&self) -> &str {
+        &self.password
     }
 
     /// The same as a URL on localhost.

@@ -8,6 +8,7 @@ mod appliance_restart;
 mod bit_flip;
 mod main_job;
 mod moved_card;
+mod no_credentials;
 mod power_cycle;
 mod reset_before_power;
 mod stock_client;
@@ -57,7 +58,7 @@ impl Scenario {
 pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 12] = [
+pub const ALL: [Scenario; 13] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
@@ -129,5 +130,11 @@ pub const ALL: [Scenario; 12] = [
         about: "thousands of forged strangers ask for addresses while a known server works",
         forms: &[Form::Light, Form::Whole],
         run: stranger_flood::run,
+    },
+    Scenario {
+        name: "no-credentials",
+        about: "who is no operator changes nothing and learns nothing",
+        forms: &[Form::Light],
+        run: no_credentials::run,
     },
 ];

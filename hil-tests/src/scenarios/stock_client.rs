@@ -4,7 +4,7 @@
 
 use crate::job::{Patience, ServerJob, Tenant, Watch};
 use crate::qemu::ServerSpec;
-use crate::scenario::Bench;
+use crate::scenario::{Bench, FIRST_ACCOUNT};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::fs;
@@ -155,7 +155,12 @@ impl Client {
     fn run(&self, bench: &Bench, url: &str, arguments: &[&str]) -> Result<Value> {
         let mut command = (bench.tools)("env")?;
         command
-            .args(["OS_AUTH_TYPE=none", &format!("OS_ENDPOINT={url}")])
+            .args([
+                "OS_AUTH_TYPE=http_basic",
+                &format!("OS_USERNAME={FIRST_ACCOUNT}"),
+                &format!("OS_PASSWORD={}", bench.password),
+                &format!("OS_ENDPOINT={url}"),
+            ])
             .arg(&self.program)
             .args(arguments);
         let printed = output_of(&mut command)

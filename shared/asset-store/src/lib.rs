@@ -95,9 +95,8 @@ impl core::error::Error for Error {}
 pub enum AssetKind {
     /// Boot programs, kernel, ramdisk: served to all clients by TFTP and HTTP.
     Public = 1,
-    /// The appliance's identity keys. Not served.
-    Identity = 2,
-    /// The appliance's configuration. Not served.
+    /// The appliance's configuration. Not served. (2 was the kind of secret
+    /// keys, which are in no store any more.)
     Config = 3,
     /// A signed image manifest, served by HTTP.
     Manifest = 4,
@@ -111,7 +110,6 @@ impl AssetKind {
     fn from_byte(b: u8) -> Option<Self> {
         Some(match b {
             1 => AssetKind::Public,
-            2 => AssetKind::Identity,
             3 => AssetKind::Config,
             4 => AssetKind::Manifest,
             5 => AssetKind::ImageData,

@@ -60,8 +60,7 @@ fn private_kinds_are_not_served() {
             && AssetKind::Manifest.is_served()
             && AssetKind::ImageData.is_served()
     );
-    assert!(!AssetKind::Identity.is_served() && !AssetKind::Config.is_served());
-    assert!(!AssetKind::OperatorKey.is_served());
+    assert!(!AssetKind::OperatorKey.is_served() && !AssetKind::Config.is_served());
 }
 
 proptest! {

@@ -28,6 +28,8 @@ impl Status {
     pub const PARTIAL_CONTENT: Self = Self(206);
     /// 400: the request is malformed.
     pub const BAD_REQUEST: Self = Self(400);
+    /// 401: the request needs credentials.
+    pub const UNAUTHORIZED: Self = Self(401);
     /// 403: the request is not allowed.
     pub const FORBIDDEN: Self = Self(403);
     /// 404: the resource does not exist.
@@ -50,6 +52,8 @@ impl Status {
     pub const RANGE_NOT_SATISFIABLE: Self = Self(416);
     /// 417: the expectation is not supported.
     pub const EXPECTATION_FAILED: Self = Self(417);
+    /// 429: the client asks too often.
+    pub const TOO_MANY_REQUESTS: Self = Self(429);
     /// 431: the head is too long.
     pub const HEADER_FIELDS_TOO_LARGE: Self = Self(431);
     /// 500: an internal error.
@@ -71,6 +75,7 @@ impl Status {
             204 => "No Content",
             206 => "Partial Content",
             400 => "Bad Request",
+            401 => "Unauthorized",
             403 => "Forbidden",
             404 => "Not Found",
             405 => "Method Not Allowed",
@@ -82,6 +87,7 @@ impl Status {
             415 => "Unsupported Media Type",
             416 => "Range Not Satisfiable",
             417 => "Expectation Failed",
+            429 => "Too Many Requests",
             431 => "Request Header Fields Too Large",
             500 => "Internal Server Error",
             501 => "Not Implemented",

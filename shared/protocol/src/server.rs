@@ -320,11 +320,14 @@ impl Session {
         self.last = self.last.max(counter);
     }
 
-    /// Continues a restored session. `run` counts the appliance's starts from 1
-    /// and must not repeat: the reply numbers of a run are above those of all
-    /// earlier runs, so that no nonce repeats.
-    pub fn resumed(&mut self, run: u32) {
-        self.sent = u64::from(run) << 40;
+    /// Continues a restored session. `run` counts the appliance's starts from
+    /// 1: the reply numbers of a run are above those of all earlier runs, since
+    /// the agent drops lower ones. `random` is drawn anew at each start, and
+    /// keeps reply numbers apart where a run comes again because the
+    /// appliance's memory was replaced by a copy of before: two such runs of
+    /// 2ⁿ replies share a nonce with a chance of 2ⁿ⁻³⁹.
+    pub fn resumed(&mut self, run: u32, random: u64) {
+        self.sent = (u64::from(run) << 40) | (random >> 25);
     }
 
     /// Returns the session's identifier.

@@ -11,12 +11,10 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use farrier_asset_store::AssetKind;
 use farrier_core::boot::PROGRAM_X64;
-use farrier_core::interface::config::{
-    CONFIG_ASSET, Config, IDENTITY_ASSET, Identity, OPERATOR_KEY_ASSET,
-};
+use farrier_core::interface::config::{CONFIG_ASSET, Config, OPERATOR_KEY_ASSET};
 use farrier_deploy_ramdisk::ipxe;
 use farrier_hil_tests::bench::{Meter, dhcp, reset, tftp};
 use farrier_hil_tests::qemu::ApplianceSpec;
@@ -28,6 +26,8 @@ use serde::Serialize;
 use xtask::command_line::Given;
 
 use crate::board::{Board, Firmware};
+use crate::demo::bench::forwarded;
+use crate::first_account::FirstAccount;
 use crate::progress::Spinner;
 use crate::sizes::Figure;
 use crate::store::{self, Asset};
@@ -321,7 +321,8 @@ fn prepare(variant: Option<&str>) -> Result<(Bench, Vec<u8>)> {
         .context("there is no boot program for x86-64")?
         .bytes;
     let served = program.clone();
-    let mut config = Config::default();
+    let account = FirstAccount::random()?;
+    let mut config = forwarded(&account)?;
     if variant.is_some() {
         config.prefix = 16;
         config.pool_first = Ipv4Addr::new(172, 22, 1, 0);
@@ -336,8 +337,10 @@ fn prepare(variant: Option<&str>) -> Result<(Bench, Vec<u8>)> {
         agent: PathBuf::new(),
         image: String::new(),
         work: target_folder().join("rigs"),
+        password: account.password,
         address: config.address,
         prefix: config.prefix,
+        write_bare_store: Arc::new(|_| bail!("benches have accounts")),
         write_store: Arc::new(move |path| write_store(path, &config, &served)),
         appliance: Arc::new(move |store| {
             ApplianceSpec::emulated(&emulator.program, &arguments, &elf, store).with_icount(0)
@@ -352,24 +355,14 @@ fn report_load(argument: &str) -> String {
     argument.replace("arg=store={store}", "arg=store={store},arg=load=1")
 }
 
-/// A store with one boot program. Its keys are always the same, so that each
-/// run does the same work.
+/// A store with one boot program.
 fn write_store(path: &Path, config: &Config, program: &[u8]) -> Result<()> {
-    let identity = Identity {
-        noise: [1; 32],
-        signing: [2; 32],
-    };
     let operator = signing::SecretKey::from_bytes(&[3; 32]).public().0;
     let assets = [
         Asset::bytes(
             CONFIG_ASSET,
             AssetKind::Config,
             postcard::to_stdvec(config)?,
-        ),
-        Asset::bytes(
-            IDENTITY_ASSET,
-            AssetKind::Identity,
-            postcard::to_stdvec(&identity)?,
         ),
         Asset::bytes(
             OPERATOR_KEY_ASSET,

@@ -9,13 +9,14 @@ use farrier_deploy_ramdisk::{ipxe, ramdisk::Flavour};
 
 use xtask::command_line::Given;
 
+use crate::first_account::FirstAccount;
 use crate::{board::Board, kit, progress::Spinner, target_folder, tools, workspace};
 
 /// Builds firmware, ramdisks, network-boot programs and an asset store for
 /// servers, and puts them into one folder.
 ///
-/// The store holds a fresh identity: an appliance's secret keys. It is meant for
-/// one appliance, and its file is readable by its maker only.
+/// The store holds no secret key: each appliance that is started with it makes
+/// its own, and their first account has the same password.
 ///
 /// # Errors
 /// A part does not build or a file can't be written.
@@ -51,9 +52,20 @@ pub fn run(given: &Given) -> Result<()> {
         )?;
         copy(&image.data, &folder.join(format!("{}.data", image.name)))?;
     }
+    let account = FirstAccount::random()?;
+    let config = Config {
+        admin: Some(account.verifier),
+        ..Config::default()
+    };
     let store = folder.join("store.img");
-    kit.write_store(&store, &Config::default(), slots)?;
+    kit.write_store(&store, &config, slots)?;
+    let file = account.write(&folder)?;
     println!("{}", folder.display());
+    println!(
+        "account admin, password {}, also in {}",
+        account.password,
+        file.display()
+    );
     Ok(())
 }
 

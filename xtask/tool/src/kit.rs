@@ -3,23 +3,19 @@
 //! and the asset store that holds them.
 //!
 //! What was built is kept under `target/`; keys of the operator under
-//! `target/keys`. A store gets an identity of its own each time.
+//! `target/keys`. No store holds a secret key: an appliance makes its own.
 
 use crate::store::{self, Asset};
 use crate::{progress::Spinner, target_folder, tools, workspace};
 use anyhow::{Context, Result, bail};
 use farrier_asset_store::AssetKind;
-use farrier_core::boot::{KERNEL, RAMDISK, TRUST};
-use farrier_core::interface::config::{
-    CONFIG_ASSET, Config, IDENTITY_ASSET, Identity, OPERATOR_KEY_ASSET,
-};
-use farrier_deploy_ramdisk::ramdisk::{self, Flavour, Trust};
+use farrier_core::boot::{KERNEL, RAMDISK};
+use farrier_core::interface::config::{CONFIG_ASSET, Config, OPERATOR_KEY_ASSET};
+use farrier_deploy_ramdisk::ramdisk::{self, Flavour};
 use farrier_deploy_ramdisk::{agent, ipxe, kernel};
 use farrier_hil_tests::light;
 use farrier_image::maker::{self, Options, SecretKey};
 use farrier_image::manifest::sha256;
-use farrier_protocol::server::Keys;
-use farrier_protocol::signing;
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -65,30 +61,16 @@ impl Kit {
         Ok(fs::metadata(&self.ramdisk)?.len())
     }
 
-    /// Writes an asset store with a fresh identity to `path`.
+    /// Writes an asset store to `path`. No secret key is in it.
     ///
     /// # Errors
     /// A part is missing or the file can't be written.
     pub fn write_store(&self, path: &Path, config: &Config, slots: u32) -> Result<()> {
-        let identity = Identity {
-            noise: random()?,
-            signing: random()?,
-        };
-        let trust = Trust {
-            appliance_session: *Keys::new(identity.noise, [0; 32]).public(),
-            appliance_orders: signing::SecretKey::from_bytes(&identity.signing).public().0,
-            operator: self.operator,
-        };
         let mut assets = vec![
             Asset::bytes(
                 CONFIG_ASSET,
                 AssetKind::Config,
                 postcard::to_stdvec(config)?,
-            ),
-            Asset::bytes(
-                IDENTITY_ASSET,
-                AssetKind::Identity,
-                postcard::to_stdvec(&identity)?,
             ),
             Asset::bytes(
                 OPERATOR_KEY_ASSET,
@@ -97,7 +79,6 @@ impl Kit {
             ),
             Asset::file(KERNEL, AssetKind::Public, &self.kernel),
             Asset::file(RAMDISK, AssetKind::Public, &self.ramdisk),
-            Asset::bytes(TRUST, AssetKind::Public, trust.archive()),
         ];
         for program in &self.programs {
             let bytes = program.bytes.clone();

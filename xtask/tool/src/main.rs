@@ -6,6 +6,7 @@ mod bench;
 mod board;
 mod demo;
 mod dist;
+mod first_account;
 mod image;
 mod kit;
 mod mutants;

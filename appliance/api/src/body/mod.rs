@@ -1,10 +1,12 @@
 //! Bodies of requests, read while they arrive.
 
+mod account;
 mod form;
 mod pairs;
 mod patch;
 mod text;
 
+pub(crate) use account::AccountBody;
 pub(crate) use form::Form;
 pub(crate) use pairs::{Full, Pairs};
 pub(crate) use patch::{Operation, Patch, Value};
@@ -29,6 +31,8 @@ pub(crate) enum Body {
     Patch(Patch),
     /// A verb with its steps and its config drive.
     Provision(Provision, Drive),
+    /// An account, out of a form.
+    Account(AccountBody),
 }
 
 static NO_PAIRS: Pairs = Pairs::new();
@@ -39,7 +43,7 @@ impl Body {
     pub(crate) fn push(&mut self, input: &[u8]) -> Result<(), Error> {
         let mut input = input;
         match self {
-            Self::None => Ok(()),
+            Self::None | Self::Account(_) => Ok(()),
             Self::Form(form) => form.push(&mut input),
             Self::Patch(patch) => patch.push(&mut input),
             Self::Provision(provision, drive) => {
@@ -54,7 +58,7 @@ impl Body {
     /// How many bytes the next [`Body::push`] may bring.
     pub(crate) fn room(&self) -> usize {
         match self {
-            Self::None | Self::Form(_) | Self::Patch(_) => usize::MAX,
+            Self::None | Self::Form(_) | Self::Patch(_) | Self::Account(_) => usize::MAX,
             Self::Provision(_, drive) => drive.room(),
         }
     }
@@ -67,7 +71,7 @@ impl Body {
     /// The keys and values of a form or a patch.
     pub(crate) fn pairs(&self) -> &Pairs {
         match self {
-            Self::None | Self::Provision(..) => &NO_PAIRS,
+            Self::None | Self::Provision(..) | Self::Account(_) => &NO_PAIRS,
             Self::Form(form) => form.pairs(),
             Self::Patch(patch) => patch.pairs(),
         }

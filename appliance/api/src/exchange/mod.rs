@@ -6,7 +6,8 @@ mod sending;
 
 pub use sending::REPLY_BUFFER;
 
-use crate::body::Body;
+use crate::access::{Principal, permit};
+use crate::body::{AccountBody, Body};
 use crate::drive::Drive;
 use crate::reply::Cursor;
 use crate::resource::{self, Call, Route, Takes};
@@ -15,7 +16,10 @@ use crate::resources::provision::Provision;
 use crate::{Error, MAX_BODY, Version, View, query, version};
 use farrier_asset_store::SlotPart;
 use farrier_core::interface::{Command, CommandError, StoredConfigDrive};
-use farrier_http::{BodyLength, Head, Method, Piece};
+use farrier_http::{BodyLength, Head, Method, Piece, Status};
+
+/// Rounds of a password's hash that are computed at once.
+pub const WORK_ROUNDS: u32 = 25;
 
 /// What a request needs next. See [`Exchange::need`].
 #[derive(Debug)]
@@ -37,6 +41,9 @@ pub enum Need<'e> {
         /// The bytes.
         bytes: &'e [u8],
     },
+    /// The hash of a new password is to be computed: call
+    /// [`Exchange::work`], and let others run before the next call.
+    Work,
     /// The command is to be given to the rack; then call
     /// [`Exchange::answered`]. There is one in a request at most.
     Command(Command<'e>),
@@ -63,6 +70,8 @@ enum Stage {
     Body,
     /// The last piece of the config drive is to be stored.
     LastPiece,
+    /// The body's password is being hashed.
+    Hash,
     Command,
     Statement,
     Head,
@@ -94,14 +103,14 @@ pub struct Exchange {
 const _: () = assert!(size_of::<Exchange>() <= 2048);
 
 impl Exchange {
-    /// Begins with a request's head. `random` are 32 bytes that nobody can
+    /// Begins with a request's head, in somebody's name. `random` are 32 bytes that nobody can
     /// guess, fresh for every request: the key of its config drive, and the
     /// identity of what it makes.
-    pub fn begin(head: &Head<'_>, random: [u8; 32], view: &View<'_>) -> Self {
+    pub fn begin(head: &Head<'_>, random: [u8; 32], who: Principal, view: &View<'_>) -> Self {
         let asked = head.header(version::HEADER);
         let mut exchange = Self {
             route: None,
-            call: Call::new(random),
+            call: Call::new(random, who),
             body: Body::None,
             framing: farrier_http::Body::new(head.body),
             taken: 0,
@@ -113,8 +122,13 @@ impl Exchange {
             keep_alive: head.keep_alive,
             expects_continue: head.expect_continue,
         };
-        if let Err(error) = exchange.look_up(head, asked, view) {
+        if let Err(error) = exchange.look_up(head, asked, &view.seen_by(&who)) {
+            // Whoever may not do something does not hold a slot with its body.
+            let denied = error.status == Status::FORBIDDEN;
             exchange.refuse(error);
+            if denied && head.body != BodyLength::Known(0) {
+                exchange.close();
+            }
         }
         if let BodyLength::Known(length) = head.body
             && length > MAX_BODY
@@ -132,6 +146,7 @@ impl Exchange {
     ) -> Result<(), Error> {
         resource::negotiate(asked)?;
         let route = resource::find(TABLE, head.method, head.path, &mut self.call)?;
+        permit(&self.call.who, route.needs, self.call.last(), view)?;
         if route.path.contains("{node}") {
             let text = self.call.parameter(0);
             let found = resource::Ident::new(text).and_then(|ident| view.find(&ident));
@@ -157,10 +172,37 @@ impl Exchange {
         Ok(())
     }
 
+    /// In whose name the request is carried out.
+    pub const fn who(&self) -> Principal {
+        self.call.who
+    }
+
+    /// Computes a part of what [`Need::Work`] asks for: some 10 ms of a
+    /// Cortex-M7 at 25 MHz.
+    pub fn work(&mut self) {
+        if let Body::Account(account) = &mut self.body
+            && account.run(WORK_ROUNDS)
+        {
+            self.stage = Stage::Command;
+        }
+    }
+
+    /// Begins with the hash of the password of a body that is complete.
+    fn begin_hash(&mut self) -> Result<(), Error> {
+        if self.route.is_some_and(|route| route.hashes) {
+            let salt = self.call.random.first_chunk();
+            let account = AccountBody::read(self.body.pairs(), salt.copied().unwrap_or_default())?;
+            self.body = Body::Account(account);
+            self.stage = Stage::Hash;
+        }
+        Ok(())
+    }
+
     /// What the request needs next. Between any two calls the rack may
     /// change: make a new view for each. What a need gives is as it was until
     /// it was done.
     pub fn need(&mut self, view: &View<'_>) -> Need<'_> {
+        let view = &view.seen_by(&self.call.who);
         while self.advance(view) {}
         match self.stage {
             Stage::Body if self.expects_continue => {
@@ -179,6 +221,7 @@ impl Exchange {
                 }
                 _ => Need::Body,
             },
+            Stage::Hash => Need::Work,
             Stage::Command => {
                 let build = self.route.and_then(|route| route.command);
                 match build.map(|build| build(view, &self.call, &self.body)) {
@@ -239,7 +282,10 @@ impl Exchange {
             }
             Stage::Command => {
                 let build = self.route.and_then(|route| route.command);
-                let built = build.map(|build| build(view, &self.call, &self.body).map(drop));
+                let built = build.map(|build| {
+                    self.permit(view)?;
+                    build(view, &self.call, &self.body).map(drop)
+                });
                 match built {
                     Some(Ok(())) => return false,
                     Some(Err(error)) => self.refuse_about(&error, view),
@@ -254,7 +300,22 @@ impl Exchange {
                 }
                 false
             }
-            Stage::Head | Stage::Reply(_) | Stage::LastChunk | Stage::Done => false,
+            Stage::Hash | Stage::Head | Stage::Reply(_) | Stage::LastChunk | Stage::Done => false,
+        }
+    }
+
+    /// Whether the command may still be given: accounts and nodes may have
+    /// changed while the body came.
+    fn permit(&self, view: &View<'_>) -> Result<(), Error> {
+        let Some(route) = self.route else {
+            return Ok(());
+        };
+        permit(&self.call.who, route.needs, self.call.last(), view)?;
+        match self.call.node {
+            Some(_) if view.node(&self.call).is_none() => Err(Error::bad(
+                "the node is gone, or belongs to somebody else by now.",
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -295,7 +356,7 @@ impl Exchange {
             }
             _ => Ok(()),
         };
-        if let Err(error) = finished {
+        if let Err(error) = finished.and_then(|()| self.begin_hash()) {
             self.refuse_about(&error, view);
         }
         if self.outcome.is_err() {

@@ -35,6 +35,7 @@ impl Exchange {
     /// `statement` is the inspection that [`Need::Statement`] asked for,
     /// otherwise empty.
     pub fn reply(&mut self, view: &View<'_>, statement: &[u8], buffer: &mut [u8]) -> usize {
+        let view = &view.seen_by(&self.call.who);
         let mut used = 0;
         if self.stage == Stage::Head {
             used = self.head(buffer);

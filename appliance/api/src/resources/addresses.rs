@@ -1,5 +1,6 @@
 //! `/farrier/v1/addresses`: addresses that belong to an interface.
 
+use crate::access::Needs;
 use crate::body::{Body, Pairs};
 use crate::ident::{self, MacText};
 use crate::reply::{Cursor, Stage};
@@ -13,7 +14,7 @@ use farrier_protocol::message::Mac;
 const ONE: &str = "/farrier/v1/addresses/{network}/{mac}";
 
 pub(crate) const ROUTES: &[Route] = &[
-    Route::read("/farrier/v1/addresses", list),
+    Route::read("/farrier/v1/addresses", list).needs(Needs::WholeRack),
     Route::change(Method::Put, ONE, put)
         .of("interface")
         .check(check)

@@ -1,5 +1,6 @@
 //! `/v1/allocations`, and the allocation of a node.
 
+use crate::access::Needs;
 use crate::body::Body;
 use crate::query::{Key, List, Query, no_marker};
 use crate::reply::{Cursor, Page, links};
@@ -20,6 +21,7 @@ pub(crate) const ROUTES: &[Route] = &[
         .query(Query::List(filter))
         .check(check_list),
     Route::change(Method::Post, "/v1/allocations", create)
+        .needs(Needs::Member)
         .of("allocation")
         .takes(Takes::Form(&[
             "name",
@@ -33,10 +35,13 @@ pub(crate) const ROUTES: &[Route] = &[
         .replies(show_new),
     Route::read(ONE, show).check(check),
     Route::change(Method::Delete, ONE, delete)
+        .needs(Needs::Member)
         .of("allocation")
         .check(check),
     Route::read(OF_NODE, show).check(check),
-    Route::change(Method::Delete, OF_NODE, delete).check(check),
+    Route::change(Method::Delete, OF_NODE, delete)
+        .needs(Needs::Member)
+        .check(check),
 ];
 
 /// An allocation: the node's place, the node, the allocation's UUID.
@@ -62,7 +67,7 @@ fn named<'a>(view: &View<'a>, call: &Call) -> Option<Found<'a>> {
 
 fn filter(_: &View<'_>, list: &mut List, key: &str, value: &str) -> Result<Key, Error> {
     match key {
-        // None is waited for, and none has an owner.
+        // None is waited for, and none has an owner of its own.
         "state" => list.nothing |= value != "active",
         "owner" => list.nothing = true,
         _ => return Ok(Key::Unknown),
@@ -143,6 +148,7 @@ fn create<'f>(view: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command
         name: pairs.get("name"),
         class,
         node,
+        account: call.who.only_name(),
         lists: pairs.lists(),
     }))
 }

@@ -1,5 +1,6 @@
 //! `/v1/nodes/{node}/maintenance`.
 
+use crate::access::Needs;
 use crate::body::Body;
 use crate::resource::{Call, Route, Takes};
 use crate::{Error, View};
@@ -11,9 +12,12 @@ const PATH: &str = "/v1/nodes/{node}/maintenance";
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::change(Method::Put, PATH, begin)
+        .needs(Needs::Member)
         .takes(Takes::Form(&["reason"]))
         .status(Status::ACCEPTED),
-    Route::change(Method::Delete, PATH, end).status(Status::ACCEPTED),
+    Route::change(Method::Delete, PATH, end)
+        .needs(Needs::Member)
+        .status(Status::ACCEPTED),
 ];
 
 fn begin<'f>(_: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<'f>, Error> {

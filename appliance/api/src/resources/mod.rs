@@ -32,6 +32,7 @@ resources! {
     addresses
     images
     strangers
+    accounts
     status
     drivers
     conductors

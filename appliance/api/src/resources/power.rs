@@ -1,5 +1,6 @@
 //! `PUT /v1/nodes/{node}/states/power`.
 
+use crate::access::Needs;
 use crate::body::Body;
 use crate::resource::{Call, Route, Takes};
 use crate::{Error, View};
@@ -9,6 +10,7 @@ use farrier_http::{Method, Status};
 pub(crate) const ROUTES: &[Route] =
     &[
         Route::change(Method::Put, "/v1/nodes/{node}/states/power", put)
+            .needs(Needs::Member)
             .takes(Takes::Form(&["target", "timeout"]))
             .status(Status::ACCEPTED),
     ];

@@ -4,6 +4,7 @@
 //! Its keys may come in any order. The bytes of the config drive pass through
 //! to what seals and stores them, and are not kept here.
 
+use crate::access::Needs;
 use crate::body::{Body, Text};
 use crate::json::{Event, Reader};
 use crate::resource::{Call, Route, Takes};
@@ -19,6 +20,7 @@ use heapless::Vec;
 pub(crate) const ROUTES: &[Route] =
     &[
         Route::change(Method::Put, "/v1/nodes/{node}/states/provision", put)
+            .needs(Needs::Member)
             .takes(Takes::Provision)
             .status(Status::ACCEPTED),
     ];

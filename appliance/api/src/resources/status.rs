@@ -36,6 +36,7 @@
 //! the present work began. `?limit=` and `?marker=` (a UUID) page through the
 //! nodes; `next` is there only where a limit cut the list.
 
+use crate::access::Needs;
 use crate::ident::{self, MacText};
 use crate::query::{Query, no_filter};
 use crate::reply::{Cursor, Stage};
@@ -51,6 +52,7 @@ use farrier_protocol::message::AgentStep;
 const PATH: &str = "/farrier/v1/status";
 
 pub(crate) const ROUTES: &[Route] = &[Route::read(PATH, show)
+    .needs(Needs::WholeRack)
     .query(Query::List(no_filter))
     .check(nodes::check_marker)];
 
@@ -63,7 +65,10 @@ fn show(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
             at.part = 1;
         }
         Stage::Head => {
-            services(view, w);
+            if services(view, at.part - 1, w) {
+                at.part += 1;
+                return;
+            }
             at.part = 0;
             let (pool, bound) = view.leases;
             w.key("leases").object();
@@ -140,15 +145,30 @@ fn counters(view: &View<'_>, w: &mut Out<'_>) {
     w.end_object();
 }
 
-/// The firmware's counters: network driver, multiplexer, TFTP, HTTP.
-fn services(view: &View<'_>, w: &mut Out<'_>) {
-    w.key("services").object();
+/// Counters of services in one fragment: there may be more of them than the
+/// reply's buffer has room for.
+const FRAGMENT: usize = 16;
+
+/// A fragment of the firmware's counters: network driver, multiplexer, TFTP,
+/// HTTP, access. Gives whether more follow.
+fn services(view: &View<'_>, fragment: usize, w: &mut Out<'_>) -> bool {
+    if fragment == 0 {
+        w.key("services").object();
+    }
+    let (first, mut number) = (fragment * FRAGMENT, 0);
     if let Some(services) = view.services {
         services.counters(&mut |name, value| {
-            w.key(name).number(value);
+            if (first..first + FRAGMENT).contains(&number) {
+                w.key(name).number(value);
+            }
+            number += 1;
         });
     }
-    w.end_object();
+    let more = number > first + FRAGMENT;
+    if !more {
+        w.end_object();
+    }
+    more
 }
 
 fn identity(node: &Node, w: &mut Out<'_>) {

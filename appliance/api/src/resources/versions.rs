@@ -1,10 +1,14 @@
 //! `/` and `/v1`: which versions are spoken, and what there is.
 
 use crate::Version;
+use crate::access::Needs;
 use crate::reply::Cursor;
 use crate::resource::{Ask, Out, Route};
 
-pub(crate) const ROUTES: &[Route] = &[Route::read("/", root), Route::read("/v1", v1)];
+pub(crate) const ROUTES: &[Route] = &[
+    Route::read("/", root).needs(Needs::Nothing),
+    Route::read("/v1", v1).needs(Needs::Nothing),
+];
 
 fn root(_: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
     w.object().key("name").string("OpenStack Ironic API");

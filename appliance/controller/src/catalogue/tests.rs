@@ -152,10 +152,6 @@ fn empty_store_has_nothing() {
     assert_eq!(assets.images(), (Vec::new(), Vec::new()));
     let survey = assets.survey();
     assert_eq!(survey.config(), Err(AssetError::Missing(AssetKind::Config)));
-    assert_eq!(
-        survey.identity(),
-        Err(AssetError::Missing(AssetKind::Identity))
-    );
     assert_eq!(survey.key(), None);
 }
 
@@ -165,11 +161,9 @@ fn first_asset_of_a_kind_counts() {
         .with("a", AssetKind::Public, &[0])
         .with("b", AssetKind::Config, &[1, 2])
         .with("c", AssetKind::Config, &[1, 2, 3])
-        .with("d", AssetKind::Identity, &[4])
         .survey();
     let (offset, len) = (4096, 2);
     assert_eq!(survey.config(), Ok(Extent { offset, len }));
-    assert_eq!(survey.identity().map(|found| found.offset), Ok(3 * 4096));
 }
 
 #[test]

@@ -35,7 +35,9 @@ impl Entropy for Counting {
 
 fn started<S: RecordStore>(store: S) -> TestController<S> {
     let mut controller = Controller::new(Box::new(Rack::new()), store, Counting(0));
-    controller.configure(Config::default(), &IDENTITY).unwrap();
+    controller
+        .configure(Config::default(), Some(&IDENTITY))
+        .unwrap();
     ready(controller.restore(NOW)).unwrap();
     controller
 }
@@ -239,4 +241,42 @@ fn journal_opens_once() {
     assert!(ready(controller.mount(NOW)).is_err());
     ready(controller.step(NOW, create(1))).unwrap();
     assert_eq!(answers(&controller), 1, "it stays open");
+}
+
+/// A board of these random bytes that was never started before, with the
+/// records of a store.
+fn board(store: MemoryStore, random: u8) -> TestController<MemoryStore> {
+    let mut controller = Controller::new(Box::new(Rack::new()), store, Counting(random));
+    controller.configure(Config::default(), None).unwrap();
+    ready(controller.restore(NOW)).unwrap();
+    let images = Some([7; 32]);
+    ready(controller.step(NOW, Input::Start { images })).unwrap();
+    controller
+}
+
+#[test]
+fn each_board_makes_its_own_keys_and_keeps_them() {
+    let one = board(MemoryStore::new(), 0);
+    let other = board(MemoryStore::new(), 1);
+    let keys = one.rack().trusted_keys().unwrap();
+    let others = other.rack().trusted_keys().unwrap();
+    assert_ne!((keys.session, keys.orders), (others.session, others.orders));
+    assert_ne!(keys.session, others.session);
+    assert_eq!(keys.images, [7; 32]);
+    let (_, store, _) = one.into_parts();
+    let records = store.records.len();
+    let again = board(store, 9);
+    assert_eq!(again.rack().trusted_keys(), Some(keys));
+    let (_, store, _) = again.into_parts();
+    assert_eq!(store.records.len(), records, "they are written once");
+    // A sweep keeps them too.
+    let mut swept = MemoryStore::new();
+    let mut room = [0; farrier_core::persist::record::MAX_RECORD];
+    let (rack, ..) = board(store, 9).into_parts();
+    let mut from = 0;
+    while let Some((place, length)) = rack.snapshot(NOW, from, &mut room) {
+        swept.records.push(room[..length].to_vec());
+        from = place + 1;
+    }
+    assert_eq!(board(swept, 5).rack().trusted_keys(), Some(keys));
 }

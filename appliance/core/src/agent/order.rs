@@ -35,7 +35,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 }
             }
             Job::Deploy => match self.deploy_task(index) {
-                Ok(deploy) => Task::Deploy(deploy),
+                Ok(deploy) => {
+                    self.image_ordered(index, out);
+                    Task::Deploy(deploy)
+                }
                 Err(why) => {
                     self.warn(index, why);
                     self.fail(now, index, Reason::OrderFailed, out);
@@ -75,6 +78,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let image = self
             .image_of(index)
             .ok_or("the image is not in the asset store any more")?;
+        self.check_image(image)
+            .map_err(|_| "the image is older than one that was deployed, or its key is revoked")?;
         let disk = self
             .target_disk(index, image.raw_size)
             .ok_or("the image is larger than every disk of the machine")?;

@@ -181,6 +181,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             name,
             class,
             node,
+            account,
             lists,
         } = *request;
         // A node in use may be this allocation's already, but for its name.
@@ -227,6 +228,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 && (candidates.peek().is_none()
                     || candidates.any(|name| name == of.name || Uuid::try_parse(name) == Ok(own)))
                 && index < usize::from(RACK)
+                && (account.is_empty() || self.texts.is_worked_by(index, account))
         };
         let found = self
             .nodes

@@ -73,6 +73,7 @@ fn claim<'a>(number: usize, class: &'a str) -> Allocate<'a> {
         name: "",
         class,
         node: None,
+        account: "",
         lists: KeyValues::default(),
     }
 }

@@ -5,6 +5,7 @@
 //! the ramdisk with a fresh ticket or the machine's own disk.
 
 pub(crate) mod dhcp;
+mod trust;
 
 use crate::identity::{contradicts, is_real_uuid};
 use crate::interface::{Effects, Instant, NetworkId, Serve, Transport};
@@ -25,7 +26,8 @@ use farrier_protocol::ticket::{Ticket, TicketId};
 pub const KERNEL: &str = "vmlinuz";
 /// Name of the ramdisk in the asset store.
 pub const RAMDISK: &str = "ramdisk.img";
-/// Name of the small archive with the keys, appended to the ramdisk.
+/// Name of the small archive with the keys, appended to the ramdisk. The
+/// appliance makes it: it is in no asset store.
 pub const TRUST: &str = "trust.img";
 /// Network-boot program for BIOS.
 pub const PROGRAM_BIOS: &str = "undionly.kpxe";
@@ -97,6 +99,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                         .map(|()| text.len)
                 });
             }
+            TRUST => match self.trusted_keys() {
+                Some(keys) => out.text_with(|room| trust::archive(&keys, room)),
+                None => out.serve(Serve::NotFound),
+            },
             "config-drive" => match node.and_then(|n| self.sealed_drive(n)) {
                 Some((slot, place, len)) if transport == Transport::Http => {
                     let part = SlotPart::ConfigDrive(place);
@@ -325,6 +331,24 @@ struct Text<'a> {
 impl<'a> Text<'a> {
     fn new(room: &'a mut [u8]) -> Self {
         Text { room, len: 0 }
+    }
+}
+
+impl Text<'_> {
+    fn bytes(&mut self, bytes: &[u8]) -> core::fmt::Result {
+        let end = self.len + bytes.len();
+        let room = self.room.get_mut(self.len..end).ok_or(core::fmt::Error)?;
+        room.copy_from_slice(bytes);
+        self.len = end;
+        Ok(())
+    }
+
+    /// Pads to a multiple of four bytes.
+    fn align(&mut self) -> core::fmt::Result {
+        while !self.len.is_multiple_of(4) {
+            self.bytes(&[0])?;
+        }
+        Ok(())
     }
 }
 

@@ -76,6 +76,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 address,
             } => self.give_address(now, network, mac, address, out),
             Command::ReleaseAddress { network, mac } => self.take_address(now, network, mac, out),
+            Command::SetLeastVersion { name, version } => {
+                self.set_least_version(name, version, out)
+            }
+            Command::RevokeKey { key } => self.revoke_key(key, out),
+            Command::PutAccount {
+                name,
+                role,
+                verifier,
+            } => self.put_account(name, role, verifier, out),
+            Command::DeleteAccount { name } => self.delete_account(name, out),
         }
     }
 

@@ -2,8 +2,8 @@
 //! then everything is applied. A command that is refused changes nothing.
 
 use crate::interface::{
-    CommandError, Effects, InstanceInfo, Instant, KeyValues, NAME_LEN, NewNode, NodePatch,
-    driver_info_pairs as pairs,
+    AccountName, CommandError, Effects, InstanceInfo, Instant, KeyValues, NAME_LEN, NewNode,
+    NodePatch, driver_info_pairs as pairs,
 };
 use crate::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, MAX_DRIVER_INFO, changes_in_use, deployed};
 use crate::rack::{Rack, check_name, has_instance};
@@ -25,6 +25,17 @@ fn room_for_pairs(all: KeyValues<'_>) -> Result<usize, CommandError> {
         }
     }
     Ok(room)
+}
+
+/// The room in the string pool that the name of an account takes. There need
+/// not be an account of that name yet.
+fn room_for_account(name: &str) -> Result<usize, CommandError> {
+    match name {
+        "" => Ok(0),
+        name => AccountName::new(name)
+            .map(|_| StringPool::cost(name.len()))
+            .ok_or(CommandError::BadAccountName),
+    }
 }
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
@@ -84,6 +95,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 room += StringPool::cost(reason.len());
             }
         }
+        for name in [patch.owner, patch.lessee].into_iter().flatten() {
+            room += room_for_account(name)?;
+        }
         if room > self.texts.free() {
             return Err(CommandError::StringsFull);
         }
@@ -129,6 +143,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if let Some(info) = instance {
             self.set_instance(index, info)?;
         }
+        for (kind, name) in [(Kind::Owner, patch.owner), (Kind::Lessee, patch.lessee)] {
+            if let Some(name) = name {
+                self.set_text(index, kind, name)?;
+            }
+        }
         // Removals first: they make room.
         for gone in [true, false] {
             for (key, value) in pairs(patch.driver_info) {
@@ -168,6 +187,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if !new.resource_class.is_empty() {
             room += self.texts.room_for(new.resource_class)?;
         }
+        room += room_for_account(new.owner)?;
         if room > self.texts.free() {
             return Err(CommandError::StringsFull);
         }
@@ -178,6 +198,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if !new.resource_class.is_empty() {
             self.set_class(index, new.resource_class, out)?;
         }
+        self.set_text(index, Kind::Owner, new.owner)?;
         for (key, value) in pairs(new.driver_info) {
             self.set_driver_info(index, key, value, out)?;
         }

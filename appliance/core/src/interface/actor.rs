@@ -30,8 +30,7 @@ impl ActorKind {
     }
 }
 
-/// Who gives a command. The role and project of an account follow from its
-/// name once there are accounts.
+/// Who gives a command. The role of an account follows from its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Actor<'a> {
     /// What kind of party.
@@ -52,8 +51,8 @@ impl Actor<'_> {
         kind: ActorKind::Agent,
         account: "",
     };
-    /// The account of every client of the API while there are no
-    /// accounts.
+    /// An account of programs that give commands without the API: tests,
+    /// rigs.
     pub const OPERATOR: Actor<'static> = Actor {
         kind: ActorKind::Account,
         account: "operator",

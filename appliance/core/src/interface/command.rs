@@ -1,6 +1,8 @@
 //! What operators ask of the rack.
 
-use super::{KeyValues, Network, NewNode, NodePatch, PowerAction, Requirements, Steps};
+use super::{
+    KeyValues, Network, NewNode, NodePatch, PowerAction, Requirements, Role, Steps, Verifier,
+};
 use core::net::Ipv4Addr;
 use farrier_asset_store::DrivePlace;
 use farrier_lifecycle::Verb;
@@ -164,6 +166,32 @@ pub enum Command<'a> {
         /// Its name.
         name: &'a str,
     },
+    /// Say which is the least version of an image that is deployed.
+    SetLeastVersion {
+        /// The image's name.
+        name: &'a str,
+        /// The version; 0 for any.
+        version: u64,
+    },
+    /// Deploy no image of a public key any more.
+    RevokeKey {
+        /// The key, ed25519.
+        key: [u8; 32],
+    },
+    /// Make an account of an operator, or change one.
+    PutAccount {
+        /// Its name.
+        name: &'a str,
+        /// What it may do; `None` leaves it as it is.
+        role: Option<Role>,
+        /// Checks its password; `None` leaves it as it is.
+        verifier: Option<Verifier>,
+    },
+    /// Delete an account of an operator.
+    DeleteAccount {
+        /// Its name.
+        name: &'a str,
+    },
 }
 
 /// What an allocation asks for.
@@ -177,6 +205,8 @@ pub struct Allocate<'a> {
     pub class: &'a str,
     /// The only node that would do, where there is one.
     pub node: Option<NodeId>,
+    /// Only nodes that this account owns or leases would do; empty for all.
+    pub account: &'a str,
     /// `traits` that the node must have, and `candidate_nodes`, by UUID or
     /// name, that it must be one of where there are any.
     pub lists: KeyValues<'a>,

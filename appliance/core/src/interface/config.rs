@@ -1,13 +1,12 @@
 //! The appliance's configuration: addresses, pool, keys.
 
+use super::Verifier;
 use core::net::Ipv4Addr;
 use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
 
 /// Name of the asset that holds the [`Config`] as postcard.
 pub const CONFIG_ASSET: &str = "config";
-/// Name of the asset that holds the [`Identity`] as postcard.
-pub const IDENTITY_ASSET: &str = "identity";
 /// Name of the asset that holds the operator's image-signing public key:
 /// 32 bytes of ed25519.
 pub const OPERATOR_KEY_ASSET: &str = "operator.ed25519";
@@ -34,6 +33,13 @@ pub struct Config {
     /// Relay agents whose messages are answered: the addresses that they put
     /// into `giaddr` (RFC 2131, 4.1). The appliance ignores all others.
     pub relays: Vec<Ipv4Addr, 4>,
+    /// Further names and addresses by which operators reach the API, beside
+    /// [`address`](Self::address): of a port forward, in a DNS. A request
+    /// whose `Host` is another one is refused.
+    pub hosts: Vec<String<48>, 4>,
+    /// Checks the password of the first account, `admin`. Without one the
+    /// appliance prints a code to its console with which it can be made.
+    pub admin: Option<Verifier>,
 }
 
 impl Default for Config {
@@ -49,11 +55,21 @@ impl Default for Config {
             agent_port: 8470,
             kernel_options: String::new(),
             relays: Vec::new(),
+            hosts: Vec::new(),
+            admin: None,
         }
     }
 }
 
 impl Config {
+    /// With a further name or address by which operators reach the API;
+    /// `None` where it is too long, or there is no room for another one.
+    #[must_use]
+    pub fn reached_by(mut self, name: &str) -> Option<Self> {
+        self.hosts.push(name.try_into().ok()?).ok()?;
+        Some(self)
+    }
+
     /// The network's mask.
     pub fn mask(&self) -> Ipv4Addr {
         let host_bits = 32 - u32::from(self.prefix.clamp(8, 30));
@@ -116,8 +132,9 @@ pub enum ConfigError {
     KernelOptions,
 }
 
-/// The appliance's secret keys, kept in the asset store and nowhere else.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+/// The appliance's secret keys. It makes them at its first start, and they are
+/// in its journal and nowhere else.
+#[derive(Clone, Copy)]
 pub struct Identity {
     /// X25519 secret of the session handshake.
     pub noise: [u8; 32],
@@ -129,6 +146,17 @@ impl core::fmt::Debug for Identity {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Identity(…)")
     }
+}
+
+/// The public keys that the ramdisk trusts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrustedKeys {
+    /// X25519: the appliance in handshakes.
+    pub session: [u8; 32],
+    /// ed25519: the appliance's orders.
+    pub orders: [u8; 32],
+    /// ed25519: the operator's images.
+    pub images: [u8; 32],
 }
 
 #[cfg(test)]

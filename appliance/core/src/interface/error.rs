@@ -105,4 +105,24 @@ pub enum CommandError {
     /// All addresses of the network, or all reservations, are
     /// taken.
     AddressesFull,
+    /// A newer version of the image was deployed before; this is the least
+    /// one.
+    ImageOlder(u64),
+    /// The key that signed the image was revoked.
+    ImageKeyRevoked,
+    /// There is no room to remember the version of another image.
+    ImageFloorsFull,
+    /// There is no room for another revoked key.
+    RevokedKeysFull,
+    /// There is no such account.
+    NoSuchAccount,
+    /// There is no room for another account.
+    AccountsFull,
+    /// The name of an account has other characters than letters, digits, `-`,
+    /// `.` and `_`, or too many.
+    BadAccountName,
+    /// A new account needs a role and a password.
+    IncompleteAccount,
+    /// Without this account nobody could make another one.
+    LastAdmin,
 }

@@ -1,6 +1,6 @@
 //! Inputs of the rack: what the glue saw.
 
-use super::{Actor, Command, OperationError, OperationId, PowerState};
+use super::{Actor, Command, OperationError, OperationId, PowerState, Verifier};
 use core::net::Ipv4Addr;
 use farrier_ethernet::NetworkId;
 use farrier_protocol::message::{Mac, NodeId};
@@ -50,6 +50,16 @@ pub struct Image {
 pub enum Input<'a> {
     /// Time has passed.
     Tick,
+    /// The restore is complete, and this is the operator's public key for
+    /// images, if there is one. An appliance without keys of its own makes
+    /// them.
+    Start {
+        /// ed25519.
+        images: Option<[u8; 32]>,
+    },
+    /// The asset store has this first account, in [`crate::Config`]. To be
+    /// given behind the restore.
+    FirstAccount(Verifier),
     /// The asset store has this image.
     Image(&'a Image),
     /// A DHCP message came in: the UDP payload.

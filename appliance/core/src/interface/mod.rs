@@ -1,6 +1,7 @@
 //! What goes into the rack and what comes out of it: inputs, commands,
 //! effects, errors, configuration, time. Values only; no rule lives here.
 
+mod account;
 mod actor;
 mod command;
 pub mod config;
@@ -17,9 +18,10 @@ mod steps;
 mod text;
 mod time;
 
+pub use account::{Account, AccountName, Role, Verifier};
 pub use actor::{ACCOUNT_LEN, Actor, ActorKind};
 pub use command::{AdminFlag, Allocate, Command, StoredConfigDrive};
-pub use config::{Config, ConfigError, Identity};
+pub use config::{Config, ConfigError, Identity, TrustedKeys};
 pub(crate) use effect::Operation;
 pub use effect::{Effect, Effects, MAX_EFFECTS, Serve, StatementRef};
 pub use error::CommandError;

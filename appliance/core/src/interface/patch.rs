@@ -39,6 +39,10 @@ pub struct NodePatch<'a> {
     pub protected: FlagPatch<'a>,
     /// [`AdminFlag::Retired`].
     pub retired: FlagPatch<'a>,
+    /// The account that the node belongs to.
+    pub owner: Option<&'a str>,
+    /// The account that works with the node for a while.
+    pub lessee: Option<&'a str>,
     /// Pairs whose keys begin with [`DRIVER_INFO`] are keys of `driver_info`
     /// and their values; an empty value removes the key. All others mean
     /// nothing.
@@ -115,6 +119,8 @@ impl<'a> NodePatch<'a> {
             maintenance: _,
             protected,
             retired,
+            owner,
+            lessee,
             driver_info,
         } = self;
         name.is_none()
@@ -124,6 +130,8 @@ impl<'a> NodePatch<'a> {
             && instance_uuid.is_none()
             && protected.is_none()
             && retired.is_none()
+            && owner.is_none()
+            && lessee.is_none()
             && driver_info_pairs(*driver_info).next().is_none()
     }
 
@@ -163,6 +171,8 @@ pub struct NewNode<'a> {
     pub serial: &'a str,
     /// Its resource class; empty for none.
     pub resource_class: &'a str,
+    /// The account that it belongs to; empty for none.
+    pub owner: &'a str,
     /// As in [`NodePatch::driver_info`].
     pub driver_info: KeyValues<'a>,
 }
@@ -175,6 +185,7 @@ impl NewNode<'_> {
             name: "",
             serial: "",
             resource_class: "",
+            owner: "",
             driver_info: KeyValues(""),
         }
     }

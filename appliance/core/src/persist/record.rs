@@ -5,7 +5,7 @@
 //! it durable before it carries out what follows in the same step.
 
 use crate::interface::Effects;
-use crate::interface::{Network, Requirements};
+use crate::interface::{Account, Identity, Network, Requirements, Verifier};
 use crate::ipam::Entry;
 use crate::node::Reason;
 use core::net::Ipv4Addr;
@@ -336,6 +336,46 @@ pub enum Record<'a> {
         /// The number of [`crate::node::Reason`].
         reason: u8,
     },
+    /// An account of an operator.
+    Account {
+        /// Its place.
+        place: u8,
+        /// Its name.
+        name: &'a str,
+        /// The number of [`crate::interface::Role`].
+        role: u8,
+        /// Checks its password.
+        verifier: Verifier,
+    },
+    /// An account is gone.
+    AccountDeleted {
+        /// Its place.
+        place: u8,
+    },
+    /// The appliance has made its keys.
+    Keys {
+        /// X25519 secret of the session handshake.
+        noise: [u8; 32],
+        /// ed25519 seed: signs orders.
+        signing: [u8; 32],
+    },
+    /// An image has another least version; 0 for none.
+    ImageFloor {
+        /// The image's name.
+        name: &'a str,
+        /// The version.
+        version: u64,
+    },
+    /// A public key for images was revoked.
+    KeyRevoked {
+        /// The key.
+        key: [u8; 32],
+    },
+    /// The first account of the asset store was taken.
+    StoreAccount {
+        /// The salt of its password.
+        salt: [u8; 16],
+    },
 }
 
 impl Record<'_> {
@@ -348,6 +388,24 @@ impl Record<'_> {
             address: entry.address,
             named: entry.is_named(),
             quarantined: !entry.is_held(),
+        }
+    }
+
+    /// The record of the appliance's keys.
+    pub(crate) fn of_keys(identity: &Identity) -> Record<'static> {
+        Record::Keys {
+            noise: identity.noise,
+            signing: identity.signing,
+        }
+    }
+
+    /// The record of an account.
+    pub(crate) fn of_account(account: &Account) -> Record<'_> {
+        Record::Account {
+            place: account.place,
+            name: account.name.as_str(),
+            role: account.role as u8,
+            verifier: account.verifier,
         }
     }
 
@@ -387,7 +445,13 @@ impl Record<'_> {
             | Record::Lease { .. }
             | Record::LeaseEnded { .. }
             | Record::Reservation { .. }
-            | Record::History { .. } => false,
+            | Record::History { .. }
+            | Record::Account { .. }
+            | Record::AccountDeleted { .. }
+            | Record::Keys { .. }
+            | Record::ImageFloor { .. }
+            | Record::KeyRevoked { .. }
+            | Record::StoreAccount { .. } => false,
         }
     }
 

@@ -357,6 +357,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let image = self
             .image(&node.instance.image_source)
             .ok_or(CommandError::UnknownImage)?;
+        self.check_image(image)?;
         if self.disks(index).next().is_none() {
             return Err(CommandError::NoDisks);
         }

@@ -3,7 +3,9 @@
 use super::parts::{TEXTS, bits, job_number};
 use crate::interface::Flavor;
 use crate::interface::Steps;
-use crate::interface::{ActorKind, Instant, PowerAction, StoredConfigDrive};
+use crate::interface::{
+    Account, AccountName, ActorKind, Identity, Instant, PowerAction, Role, StoredConfigDrive,
+};
 use crate::ipam::lease::Client;
 use crate::node::flags::Flags;
 use crate::node::{
@@ -81,6 +83,35 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 self.flavors.retain(|flavor| flavor.place != place);
                 let _fits = self.texts.set(rack, Kind::Flavor(place), "");
             }
+            Record::Account {
+                place,
+                name,
+                role,
+                verifier,
+            } => {
+                if let (Some(name), Some(role)) = (AccountName::new(name), Role::from_number(role))
+                {
+                    let other = |known: &Account| known.place != place && known.name != name;
+                    self.accounts.retain(other);
+                    let _full = self.accounts.push(Account {
+                        name,
+                        role,
+                        verifier,
+                        place,
+                    });
+                }
+            }
+            Record::AccountDeleted { place } => {
+                self.accounts.retain(|known| known.place != place);
+            }
+            Record::Keys { noise, signing } => self.identity = Some(Identity { noise, signing }),
+            Record::ImageFloor { name, version } => {
+                let _room = self.image_rules.set_floor(name, version);
+            }
+            Record::KeyRevoked { key } => {
+                let _room = self.image_rules.revoke(key);
+            }
+            Record::StoreAccount { salt } => self.store_account = Some(salt),
             Record::Disk {
                 node,
                 place,
@@ -328,7 +359,13 @@ fn apply_part(node: &mut Node, record: &Record<'_>) {
         | Record::Lease { .. }
         | Record::LeaseEnded { .. }
         | Record::Reservation { .. }
-        | Record::History { .. } => debug_assert!(false, "no part of a node"),
+        | Record::History { .. }
+        | Record::Account { .. }
+        | Record::AccountDeleted { .. }
+        | Record::Keys { .. }
+        | Record::ImageFloor { .. }
+        | Record::KeyRevoked { .. }
+        | Record::StoreAccount { .. } => debug_assert!(false, "no part of a node"),
     }
 }
 

@@ -2,24 +2,30 @@
 //! restore. Rules are in the rooms above.
 
 mod apply;
+mod images;
 mod parts;
 mod restore;
 mod small;
 mod write;
 
+pub(crate) use images::ImageRules;
+pub use images::{ImageFloor, MAX_REVOKED};
 pub use small::{check_name, has_instance};
 use write::MAX_TOUCHED;
 
+use crate::interface::Account;
+use crate::interface::Effects;
 use crate::interface::Flavor;
 use crate::interface::Image;
 use crate::interface::Instant;
 use crate::interface::StatementRef;
-use crate::interface::config::{Config, ConfigError, Identity};
+use crate::interface::config::{Config, ConfigError, Identity, TrustedKeys};
 use crate::interface::{ACCOUNT_LEN, ActorKind};
 use crate::ipam::budget::{Budget, Endings};
 use crate::ipam::lease::Leases;
 use crate::ipam::{Ipam, PROVISIONING};
 use crate::node::{Histories, History, HistoryEntry, Node, Strangers};
+use crate::persist::record::Record;
 use crate::persist::{Before, Nodes};
 use crate::strings::StringPool;
 use core::net::Ipv4Addr;
@@ -30,6 +36,8 @@ use farrier_protocol::server::Keys;
 use farrier_protocol::signing::SecretKey;
 use heapless::Vec;
 
+/// Most accounts of operators.
+pub const MAX_ACCOUNTS: usize = farrier_sizes::ACCOUNTS;
 /// Most flavors.
 pub const MAX_FLAVORS: usize = farrier_sizes::FLAVORS;
 /// Most images of the catalogue.
@@ -155,6 +163,15 @@ impl PartSlot {
 pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) config: Config,
     pub(crate) secrets: Option<Secrets>,
+    /// The keys that this appliance made, once it has.
+    pub(crate) identity: Option<Identity>,
+    /// Keeps the exchanges of this start apart from those of others.
+    seed: [u8; 32],
+    /// The first number of replies to sessions of earlier starts.
+    pub(crate) first_reply: u64,
+    /// The operator's public key for images.
+    pub(crate) images_key: Option<[u8; 32]>,
+    pub(crate) image_rules: ImageRules,
     pub(crate) nodes: Nodes<N>,
     pub(crate) strangers: Strangers,
     /// New leases of strangers.
@@ -173,6 +190,9 @@ pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) ipam: Ipam,
     pub(crate) flavors: Vec<Flavor, MAX_FLAVORS, u8>,
     pub(crate) images: Vec<Image, MAX_IMAGES>,
+    pub(crate) accounts: Vec<Account, MAX_ACCOUNTS, u8>,
+    /// The salt of the last first account that was taken from the asset store.
+    pub(crate) store_account: Option<[u8; 16]>,
     pub(crate) parts: [PartSlot; REASSEMBLIES],
     pub(crate) counters: Counters,
     pub(crate) next_tick: Instant,
@@ -216,8 +236,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 agent_port: 0,
                 kernel_options: heapless::String::new(),
                 relays: heapless::Vec::new(),
+                hosts: heapless::Vec::new(),
+                admin: None,
             },
             secrets: None,
+            identity: None,
+            seed: [0; 32],
+            first_reply: 0,
+            images_key: None,
+            image_rules: ImageRules::new(),
             nodes: Nodes::new(),
             strangers: Strangers::new(),
             new_leases: Budget::new(),
@@ -233,6 +260,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             ipam: Ipam::new(),
             flavors: Vec::new(),
             images: Vec::new(),
+            accounts: Vec::new(),
+            store_account: None,
             parts: [PartSlot::EMPTY; REASSEMBLIES],
             counters: Counters {
                 dhcp_malformed: 0,
@@ -270,20 +299,21 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    /// Gives the rack its addresses and its keys.
+    /// Gives the rack its addresses. Its keys are those of its records, or are
+    /// made by [`Input::Start`](crate::Input::Start), unless `identity` has
+    /// some, which are in no record: for tests.
     ///
     /// # Errors
     /// What is wrong with the configuration; the rack stays as it was.
     pub fn configure(
         &mut self,
         config: Config,
-        identity: &Identity,
+        identity: Option<&Identity>,
         entropy: &mut dyn Entropy,
     ) -> Result<(), ConfigError> {
         config.check()?;
         self.run = 1;
-        let mut seed = [0; 32];
-        entropy.fill(&mut seed);
+        entropy.fill(&mut self.seed);
         let mut secrets = [[0; 8]; 2];
         entropy.fill(secrets.as_flattened_mut());
         self.leases.configure(
@@ -299,13 +329,61 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let mut session = [0; 4];
         entropy.fill(&mut session);
         self.last_session = u32::from_le_bytes(session);
+        // Where the journal is a copy of before, the number of this start came
+        // already: these bits did not.
+        let mut first = [0; 8];
+        entropy.fill(&mut first);
+        self.first_reply = u64::from_le_bytes(first);
+        if let Some(identity) = identity {
+            self.use_keys(identity);
+        }
+        self.config = config;
+        Ok(())
+    }
+
+    fn use_keys(&mut self, identity: &Identity) {
         self.secrets = Some(Secrets {
-            noise: Keys::new(identity.noise, seed),
+            noise: Keys::new(identity.noise, self.seed),
             orders: SecretKey::from_bytes(&identity.signing),
             credentials: CredentialKey::new(&identity.noise),
         });
-        self.config = config;
-        Ok(())
+    }
+
+    /// Begins with the keys of the records, or with new ones.
+    pub(crate) fn start(
+        &mut self,
+        images: Option<[u8; 32]>,
+        entropy: &mut dyn Entropy,
+        out: &mut Effects,
+    ) {
+        self.images_key = images;
+        if self.secrets.is_some() {
+            return;
+        }
+        let identity = self.identity.unwrap_or_else(|| {
+            let mut new = Identity {
+                noise: [0; 32],
+                signing: [0; 32],
+            };
+            entropy.fill(&mut new.noise);
+            entropy.fill(&mut new.signing);
+            Record::of_keys(&new).emit(out);
+            new
+        });
+        self.identity = Some(identity);
+        self.use_keys(&identity);
+    }
+
+    /// The public keys that the ramdisk is to trust; `None` before
+    /// [`Input::Start`](crate::Input::Start).
+    pub fn trusted_keys(&self) -> Option<TrustedKeys> {
+        let secrets = self.secrets.as_ref()?;
+        Some(TrustedKeys {
+            session: *secrets.noise.public(),
+            orders: secrets.orders.public().0,
+            // No image verifies by a key of zeros.
+            images: self.images_key.unwrap_or_default(),
+        })
     }
 
     /// Forgets what hangs on a node's place.
@@ -372,6 +450,20 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// The texts of operators.
     pub fn texts(&self) -> &StringPool {
         &self.texts
+    }
+
+    /// The accounts of operators.
+    pub fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// Whether an address is a machine's of the rack: one of the pool, or
+    /// bound to an interface, or reserved for one. Nobody who talks from it is
+    /// an operator.
+    pub fn is_machine(&self, address: Ipv4Addr) -> bool {
+        let first = self.config.pool_first.to_bits();
+        let pool = first..first.saturating_add(u32::from(self.config.pool_len));
+        pool.contains(&address.to_bits()) || self.interface_at(address).is_some()
     }
 
     /// The images that can be deployed.
@@ -468,7 +560,7 @@ mod tests {
             signing: [2; 32],
         };
         // Behind 32 bytes of a seed and 16 of secrets.
-        rack.configure(Config::default(), &identity, &mut Counting(0))
+        rack.configure(Config::default(), Some(&identity), &mut Counting(0))
             .unwrap();
         let bytes = u64::from_le_bytes(core::array::from_fn(|place| 49 + place as u8));
         assert_eq!(rack.last_boot, bytes >> 32 << 16, "room for 2^16 boots");

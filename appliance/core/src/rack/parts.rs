@@ -1,6 +1,6 @@
 //! The parts: which there are, and the record of each.
 
-use super::MAX_FLAVORS;
+use super::{MAX_ACCOUNTS, MAX_FLAVORS, MAX_IMAGES, MAX_REVOKED};
 use crate::interface::Instant;
 use crate::ipam::lease::LeaseView;
 use crate::ipam::{MAX_ADDRESSES, MAX_NETWORKS};
@@ -20,12 +20,14 @@ pub(crate) mod bits {
 }
 
 /// StringPool of a node that are parts.
-pub(crate) const TEXTS: [Kind; 5] = [
+pub(crate) const TEXTS: [Kind; 7] = [
     Kind::MaintenanceReason,
     Kind::ProtectedReason,
     Kind::RetiredReason,
     Kind::AllocationName,
     Kind::AllocationClass,
+    Kind::Owner,
+    Kind::Lessee,
 ];
 
 // The parts of a node, in the order in which a restart has to learn them.
@@ -61,8 +63,14 @@ pub(super) const PARTS: usize = HISTORY + HISTORY_LEN;
 pub(super) const TRAITS_END: usize = MAX_TRAITS as usize;
 pub(super) const NETWORKS: usize = TRAITS_END + MAX_FLAVORS;
 pub(super) const RESERVATIONS: usize = NETWORKS + MAX_NETWORKS;
-/// Places for the rack itself: traits, flavors, networks, reservations.
-pub(super) const OWN: usize = RESERVATIONS + MAX_ADDRESSES;
+pub(super) const ACCOUNTS: usize = RESERVATIONS + MAX_ADDRESSES;
+pub(super) const STORE_ACCOUNT: usize = ACCOUNTS + MAX_ACCOUNTS;
+pub(super) const KEYS: usize = STORE_ACCOUNT + 1;
+pub(super) const FLOORS: usize = KEYS + 1;
+pub(super) const REVOKED: usize = FLOORS + MAX_IMAGES;
+/// Places for the rack itself: traits, flavors, networks, reservations,
+/// accounts.
+pub(super) const OWN: usize = REVOKED + MAX_REVOKED;
 
 pub(crate) fn job_number(job: Job) -> u8 {
     match job {
@@ -112,6 +120,28 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(super) fn own(&self, place: usize) -> Option<Record<'_>> {
         let rack = usize::from(RACK);
         match place {
+            REVOKED.. => {
+                let key = *self.revoked_keys().get(place - REVOKED)?;
+                Some(Record::KeyRevoked { key })
+            }
+            FLOORS.. => {
+                let floor = self.image_floors().get(place - FLOORS)?;
+                if floor.name.is_empty() {
+                    return None;
+                }
+                Some(Record::ImageFloor {
+                    name: &floor.name,
+                    version: floor.version,
+                })
+            }
+            KEYS.. => self.identity.as_ref().map(Record::of_keys),
+            STORE_ACCOUNT.. => self.store_account.map(|salt| Record::StoreAccount { salt }),
+            ACCOUNTS.. => {
+                let number = place - ACCOUNTS;
+                let mut all = self.accounts.iter();
+                let account = all.find(|account| usize::from(account.place) == number)?;
+                Some(Record::of_account(account))
+            }
             RESERVATIONS.. => Some(Record::of_reservation(
                 self.ipam.in_slot(place - RESERVATIONS)?,
             )),

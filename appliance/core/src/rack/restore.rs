@@ -62,7 +62,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             if let Some(session) = &mut node.boot.session
                 && !cfg!(farrier_bug = "restarts")
             {
-                session.resumed(run);
+                session.resumed(run, self.first_reply);
             }
             node.deadline = node.state.deadline().map(|d| now.plus_millis(d.millis));
             if node.boot.imaged {

@@ -34,6 +34,10 @@ pub enum Kind {
     AllocationName,
     /// The resource class or the flavor that the allocation asked for.
     AllocationClass,
+    /// The account that a node belongs to.
+    Owner,
+    /// The account that works with a node for a while.
+    Lessee,
     /// A trait or a resource class.
     Trait(u8),
     /// The name of a flavor.
@@ -52,6 +56,8 @@ impl Kind {
             Self::DriverInfo => 3,
             Self::AllocationName => 4,
             Self::AllocationClass => 5,
+            Self::Owner => 6,
+            Self::Lessee => 7,
             Self::Trait(place) => 64 + place % 64,
             Self::Flavor(place) => 128 + place % 32,
             Self::Network(place) => 160 + place % 32,
@@ -74,6 +80,12 @@ impl AdminFlag {
 pub const PROVISIONING_NAME: &str = "provisioning";
 
 impl StringPool {
+    /// Whether an account owns or leases the node in a place.
+    pub fn is_worked_by(&self, node: usize, account: &str) -> bool {
+        let has = |kind| self.get(node, kind) == account;
+        !account.is_empty() && (has(Kind::Owner) || has(Kind::Lessee))
+    }
+
     /// The name of a network.
     pub fn network(&self, place: u8) -> &str {
         match place {

@@ -93,6 +93,8 @@ fn numbers_of_kinds_do_not_meet() {
         (Kind::Flavor(3), 131),
         (Kind::Network(3), 163),
         (Kind::AllocationClass, 5),
+        (Kind::Owner, 6),
+        (Kind::Lessee, 7),
     ];
     for (kind, number) in some {
         assert_eq!(kind.number(), number);

@@ -256,6 +256,7 @@ fn an_allocated_node_keeps_its_class() {
         name: "",
         class: "metal",
         node: None,
+        account: "",
         lists: farrier_core::strings::KeyValues::default(),
     }))
     .unwrap();
@@ -281,6 +282,7 @@ fn a_trait_that_an_allocation_asked_for_keeps_its_name() {
         name: "",
         class: "metal",
         node: None,
+        account: "",
         lists: farrier_core::strings::KeyValues("traits\0GPU\0"),
     }))
     .unwrap();

@@ -4,6 +4,7 @@
 use crate::api_rig::*;
 use crate::common::*;
 use farrier_api::{Exchange, MAX_BODY, MAX_PATCH, Need, REPLY_BUFFER, serve};
+use farrier_core::accounts::Role;
 use farrier_core::strings::StringPool;
 use farrier_http::Head;
 use farrier_lifecycle::Verb;
@@ -246,7 +247,7 @@ fn port_deleted_during_its_reply_is_null() {
     let port = ports["ports"][0]["uuid"].as_str().unwrap();
     let request = format!("GET /v1/ports/{port} HTTP/1.1\r\nHost: a\r\n\r\n");
     let (head, _) = Head::parse(request.as_bytes()).unwrap().unwrap();
-    let mut exchange = Exchange::begin(&head, [0; 32], &view(&lab));
+    let mut exchange = Exchange::begin(&head, [0; 32], operator(Role::Admin), &view(&lab));
     let target = format!("/v1/ports/{port}");
     assert_eq!(call(&mut lab, "DELETE", &target, "").status, 204);
     let mut reply = Vec::new();
@@ -296,7 +297,7 @@ fn of_two_config_drives_on_their_way_at_once_one_is_refused() {
         body.len()
     );
     let (head, _) = Head::parse(request.as_bytes()).unwrap().unwrap();
-    let mut slow = Exchange::begin(&head, [9; 32], &view(&lab));
+    let mut slow = Exchange::begin(&head, [9; 32], operator(Role::Admin), &view(&lab));
     assert_eq!(slow.push(&body.as_bytes()[..40], &view(&lab)), 40);
     assert_eq!(put(&mut lab, "rack-1", body).status, 202);
     put(&mut lab, "rack-1", r#"{"target": "abort"}"#);

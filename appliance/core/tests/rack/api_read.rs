@@ -240,7 +240,9 @@ fn ports_drivers_and_lists_that_are_empty() {
     }
     assert_eq!(
         get(&mut lab, "/farrier/v1/images"),
-        json!({"images": [{"name": "debian12", "version": 1, "bytes": GIB}]})
+        json!({"images": [
+            {"name": "debian12", "version": 1, "least_version": 0, "bytes": GIB}
+        ]})
     );
 }
 

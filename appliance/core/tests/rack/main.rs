@@ -3,6 +3,7 @@
 // A node's document is one long macro.
 #![recursion_limit = "256"]
 
+mod access;
 mod addresses;
 mod admin_flags;
 mod allocations;
@@ -22,6 +23,7 @@ mod api_whole;
 mod common;
 mod credentials;
 mod every_verb;
+mod image_versions;
 mod leaving;
 mod life;
 mod machines;

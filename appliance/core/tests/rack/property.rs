@@ -221,6 +221,7 @@ impl World {
                     name: "",
                     class: "metal",
                     node: None,
+                    account: "",
                     lists: KeyValues(""),
                 };
                 if self.ask(Command::Allocate(allocate)).is_ok() {

@@ -95,6 +95,7 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
                     name: &word,
                     class: &word,
                     node: None,
+                    account: "",
                     lists: KeyValues::default(),
                 }))
             }

@@ -98,6 +98,8 @@ pub fn durable(rack: &TestRack) -> Vec<String> {
             Kind::RetiredReason,
             Kind::AllocationName,
             Kind::AllocationClass,
+            Kind::Owner,
+            Kind::Lessee,
         ] {
             fact(rack.texts().get(index, kind).to_owned());
         }
@@ -105,6 +107,28 @@ pub fn durable(rack: &TestRack) -> Vec<String> {
         pairs.sort_unstable();
         fact(format!("{pairs:?}"));
     }
+    let mut accounts: Vec<_> = rack
+        .accounts()
+        .iter()
+        .map(|a| format!("{} {:?} {:?}", a.name, a.role, a.verifier.hash))
+        .collect();
+    accounts.sort_unstable();
+    facts.extend(accounts);
+    let mut floors: Vec<_> = rack
+        .image_floors()
+        .iter()
+        .filter(|f| !f.name.is_empty())
+        .map(|f| format!("{f:?}"))
+        .collect();
+    floors.sort_unstable();
+    facts.extend(floors);
+    let mut revoked: Vec<_> = rack
+        .revoked_keys()
+        .iter()
+        .map(|k| format!("{k:?}"))
+        .collect();
+    revoked.sort_unstable();
+    facts.extend(revoked);
     let mut networks = rack.ipam().networks().to_vec();
     networks.sort_unstable_by_key(|network| network.place);
     facts.push(format!("{networks:?}"));
@@ -142,7 +166,7 @@ fn rack_of<'a>(now: Instant, records: impl Iterator<Item = &'a [u8]>) -> TestCon
     let mut store = MemoryStore::new();
     store.records = records.map(<[u8]>::to_vec).collect();
     let mut controller = Controller::new(Box::new(Rack::new()), store, Random::new(2, 0));
-    let configured = controller.configure(Config::default(), &IDENTITY);
+    let configured = controller.configure(Config::default(), Some(&IDENTITY));
     assert_eq!(configured, Ok(()), "the default configuration is sound");
     assert!(ready(controller.mount(now)).is_ok());
     assert_eq!(controller.counters().unknown_records, 0);

@@ -434,7 +434,7 @@ impl Lab {
 /// A controller that has restored its rack from a store.
 fn started(store: MemoryStore, entropy: Random, now: Instant) -> TestController {
     let mut controller = Controller::new(Box::new(Rack::new()), store, entropy);
-    let configured = controller.configure(Config::default(), &IDENTITY);
+    let configured = controller.configure(Config::default(), Some(&IDENTITY));
     assert_eq!(configured, Ok(()), "the default configuration is sound");
     let opened = ready(controller.restore(now));
     assert!(opened.is_ok());

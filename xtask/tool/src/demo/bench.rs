@@ -1,6 +1,7 @@
 //! Builds what a virtual rack is made of.
 
 use crate::board::{Board, Firmware};
+use crate::first_account::FirstAccount;
 use crate::kit::{self, Kit};
 use crate::{target_folder, tools, workspace};
 use anyhow::{Context, Result, ensure};
@@ -36,6 +37,24 @@ pub struct Prepared {
     pub firmware: Firmware,
     /// The other parts.
     pub kit: Kit,
+    /// The appliance's first account.
+    pub account: FirstAccount,
+}
+
+/// A configuration for an appliance that operators reach through a port
+/// forward of this host.
+///
+/// # Errors
+/// There is no room for the names.
+pub fn forwarded(account: &FirstAccount) -> Result<Config> {
+    let config = Config {
+        admin: Some(account.verifier),
+        ..Config::default()
+    };
+    config
+        .reached_by("127.0.0.1")
+        .and_then(|config| config.reached_by("localhost"))
+        .context("there is room for two names")
 }
 
 /// Installs what is missing and builds everything for a rack of whole servers
@@ -80,12 +99,17 @@ pub fn prepare_form(board: &str, form: Form) -> Result<Prepared> {
         .emulator
         .clone()
         .context("the board has no emulator")?;
+    let account = FirstAccount::random()?;
     let config = Config {
         kernel_options: KERNEL_OPTIONS.try_into().context("they are short")?,
-        ..Config::default()
+        ..forwarded(&account)?
     };
     let slots = u32::try_from(board.tables.nodes)?;
-    let (elf, stores) = (firmware.elf.clone(), kit.clone());
+    let (elf, stores, bare) = (firmware.elf.clone(), kit.clone(), kit.clone());
+    let without = Config {
+        admin: None,
+        ..config.clone()
+    };
     let bench = Bench {
         tools: tools::as_fn(),
         form,
@@ -97,9 +121,11 @@ pub fn prepare_form(board: &str, form: Form) -> Result<Prepared> {
             .name
             .clone(),
         work: target_folder().join("rigs"),
+        password: account.password.clone(),
         address: config.address,
         prefix: config.prefix,
         write_store: Arc::new(move |path| stores.write_store(path, &config, slots)),
+        write_bare_store: Arc::new(move |path| bare.write_store(path, &without, slots)),
         appliance: Arc::new(move |store| match emulator.program.as_str() {
             "{elf}" => ApplianceSpec::host(&elf, store),
             program => ApplianceSpec::emulated(program, &emulator.arguments, &elf, store),
@@ -109,6 +135,7 @@ pub fn prepare_form(board: &str, form: Form) -> Result<Prepared> {
         bench,
         firmware,
         kit,
+        account,
     })
 }
 

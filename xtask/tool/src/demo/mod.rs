@@ -11,6 +11,7 @@ use farrier_hil_tests::qemu::ServerSpec;
 use farrier_hil_tests::scenario::Rack;
 use report::Report;
 use std::convert::Infallible;
+use std::path::Path;
 use std::{fs, thread};
 use watch::Screen;
 use xtask::command_line::Given;
@@ -34,6 +35,15 @@ pub fn run(given: &Given) -> Result<()> {
         }
     });
     let rack = bench.rack("demo", specs.map(job::small_disk).collect())?;
+    let file = prepared.account.write(rack.directory())?;
+    screen.line(
+        "rack",
+        &format!(
+            "account admin, password {}, also in {}",
+            prepared.account.password,
+            file.display()
+        ),
+    );
     screen.line(
         "rack",
         &format!("appliance {board} is up, its API: {}", rack.api_url()),
@@ -78,7 +88,7 @@ pub fn run(given: &Given) -> Result<()> {
         if !report.ok() {
             println!("Logs are in {}.", rack.keep().display());
         }
-        stay_up(&rack)?;
+        stay_up(&rack, &file)?;
     }
     if !report.ok() {
         bail!(
@@ -94,15 +104,17 @@ pub fn run(given: &Given) -> Result<()> {
 ///
 /// # Errors
 /// A server does not start.
-fn stay_up(rack: &Rack) -> Result<Infallible> {
+fn stay_up(rack: &Rack, password: &Path) -> Result<Infallible> {
     for server in rack.servers() {
         server.power_on()?;
     }
     let url = rack.api_url();
     println!(
         "The rack stays up, and its servers are on. The appliance's API: {url}\n  \
-         OS_AUTH_TYPE=none OS_ENDPOINT={url} baremetal node list\n\
-         Press Ctrl-C to end it."
+         OS_AUTH_TYPE=http_basic OS_USERNAME=admin OS_PASSWORD=\"$(cat {})\" \
+         OS_ENDPOINT={url} baremetal node list\n\
+         Press Ctrl-C to end it.",
+        password.display()
     );
     loop {
         thread::park();

@@ -205,6 +205,8 @@ pub(crate) fn write(
         },
         "protected_reason" => w.string_or_null(text(Kind::ProtectedReason)),
         "retired_reason" => w.string_or_null(text(Kind::RetiredReason)),
+        "owner" => w.string_or_null(text(Kind::Owner)),
+        "lessee" => w.string_or_null(text(Kind::Lessee)),
         "fault" if node.flags.contains(Flags::CLEAN_FAULT) => w.string("clean failure"),
         "fault" if node.flags.contains(Flags::RECORDS_LOST) => w.string("records lost"),
         "console_enabled" => w.bool(false),

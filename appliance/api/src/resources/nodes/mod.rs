@@ -6,6 +6,7 @@ mod patch;
 pub(crate) use fields::Fields;
 pub(crate) use fields::boot_mode;
 
+use crate::access::Needs;
 use crate::body::Body;
 use crate::ident;
 use crate::query::{Key, List, Query, boolean, no_marker};
@@ -39,6 +40,7 @@ pub(crate) const ROUTES: &[Route] = &[
             "name",
             "uuid",
             "resource_class",
+            "owner",
             "driver_info/",
             "properties/serial_number",
         ]))
@@ -46,6 +48,7 @@ pub(crate) const ROUTES: &[Route] = &[
         .replies(show_new),
     Route::read(ONE, show).query(Query::Of(fields_only)),
     Route::change(Method::Patch, ONE, patch::command)
+        .needs(Needs::Member)
         .takes(Takes::Patch(patch::apply))
         .status(Status::OK)
         .replies(show),
@@ -224,10 +227,9 @@ pub(crate) fn start(view: &View<'_>, list: &List) -> usize {
 }
 
 fn next(view: &View<'_>, list: &List, from: usize) -> Option<usize> {
-    let rest = view.nodes.iter().enumerate().skip(from);
-    rest.filter(|(_, node)| !list.nothing && list.nodes.passes(node))
+    let mut rest = view.nodes().filter(|(place, _)| *place >= from);
+    rest.find(|(_, node)| !list.nothing && list.nodes.passes(node))
         .map(|(place, _)| place)
-        .next()
 }
 
 /// The link to the rest of a list of nodes that was cut by its limit.
@@ -340,6 +342,7 @@ fn create<'f>(_: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<'f
         name: pairs.get("name"),
         serial: pairs.get("properties/serial_number"),
         resource_class: pairs.get("resource_class"),
+        owner: pairs.get("owner"),
         driver_info: pairs.lists(),
     }))
 }

@@ -7,9 +7,13 @@ use crate::{Error, View, ident};
 use farrier_core::interface::Command;
 use farrier_core::node::{NAME_LEN, String};
 use farrier_core::interface::{DRIVER_INFO, FlagPatch, NodePatch};
+use farrier_http::Status;
 
 /// Fields that are flags, and take `true` and `false`.
 const FLAGS: [&str; 3] = ["maintenance", "protected", "retired"];
+/// Fields that say whose and what the node is, beside `driver_info`: a member
+/// does not change them.
+const ADMINS: [&str; 5] = ["owner", "lessee", "resource_class", "retired", "retired_reason"];
 /// Members of `instance_info`, with the longest text of each.
 const INSTANCE_INFO: [&str; 2] = ["image_source", "display_name"];
 
@@ -51,7 +55,8 @@ pub(super) fn apply(operation: &Operation<'_>, pairs: &mut Pairs) -> Result<(), 
         ("properties", _) => refused(format_args!(
             "properties come from the inspection of the node. Inspect it again."
         )),
-        ("extra" | "traits" | "description" | "owner" | "lessee", _) => refused(format_args!(
+        ("owner" | "lessee", "") => pairs.put(&[field], text).map_err(no_room),
+        ("extra" | "traits" | "description", _) => refused(format_args!(
             "this appliance does not keep that field. Leave it out."
         )),
         _ => refused(format_args!("that field can't be changed. Leave it out.")),
@@ -131,6 +136,17 @@ pub(super) fn command<'f>(
     body: &'f Body,
 ) -> Result<Command<'f>, Error> {
     let pairs = body.pairs();
+    if !call.who.is_admin() {
+        let others = |key: &str| {
+            ADMINS.contains(&key) || key.starts_with(DRIVER_INFO)
+        };
+        if let Some((key, _)) = pairs.iter().find(|(key, _)| others(key)) {
+            return Err(Error::new(
+                Status::FORBIDDEN,
+                format_args!("only the role admin may change {key}. Leave it out."),
+            ));
+        }
+    }
     let flag = |on: &str, reason: &str| FlagPatch {
         on: pairs.find(on).map(|on| on == "true"),
         reason: pairs.find(reason),
@@ -148,6 +164,8 @@ pub(super) fn command<'f>(
             maintenance: flag(maintenance, maintenance_reason),
             protected: flag(protected, protected_reason),
             retired: flag(retired, retired_reason),
+            owner: pairs.find("owner"),
+            lessee: pairs.find("lessee"),
             driver_info: pairs.lists(),
         },
     })

@@ -32,7 +32,12 @@ fn golden_bytes() {
         pool_len: 50,
         pool_first: address,
     };
-    let golden: [(Record<'_>, &str); 33] = [
+    let verifier = Verifier {
+        salt: [1; 16],
+        rounds: 300,
+        hash: [2; 32],
+    };
+    let golden: [(Record<'_>, &str); 39] = [
         (
             Record::Name { node, name: "n" },
             "0001010101010101010101010101010101016e",
@@ -273,6 +278,44 @@ fn golden_bytes() {
             },
             "20010101010101010101010101010101010902ac0201016104030502",
         ),
+        (
+            Record::Account {
+                place: 1,
+                name: "a",
+                role: 3,
+                verifier,
+            },
+            concat!(
+                "210101610301010101010101010101010101010101ac02",
+                "0202020202020202020202020202020202020202020202020202020202020202"
+            ),
+        ),
+        (Record::AccountDeleted { place: 1 }, "2201"),
+        (
+            Record::Keys {
+                noise: [1; 32],
+                signing: [2; 32],
+            },
+            concat!(
+                "230101010101010101010101010101010101010101010101010101010101010101",
+                "0202020202020202020202020202020202020202020202020202020202020202"
+            ),
+        ),
+        (
+            Record::ImageFloor {
+                name: "i",
+                version: 300,
+            },
+            "240169ac02",
+        ),
+        (
+            Record::KeyRevoked { key: [1; 32] },
+            "250101010101010101010101010101010101010101010101010101010101010101",
+        ),
+        (
+            Record::StoreAccount { salt: [1; 16] },
+            "2601010101010101010101010101010101",
+        ),
     ];
     for (place, (record, expected)) in golden.into_iter().enumerate() {
         let mut buf = [0; MAX_RECORD];
@@ -306,6 +349,16 @@ fn the_longest_record_fits() {
             what: 0xff,
             states: (0xff, 0xff),
             reason: 0xff,
+        },
+        Record::Account {
+            place: 0xff,
+            name: &long[..crate::interface::ACCOUNT_LEN],
+            role: 3,
+            verifier: Verifier {
+                salt: [0xff; 16],
+                rounds: u32::MAX,
+                hash: [0xff; 32],
+            },
         },
         Record::Instance {
             node,

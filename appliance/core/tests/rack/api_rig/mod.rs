@@ -2,9 +2,10 @@
 //! and a rack to ask.
 
 use crate::common::*;
-use farrier_api::{Host, REPLY_BUFFER, Services, View, serve};
+use farrier_api::{Host, Principal, REPLY_BUFFER, Services, View, serve};
 use farrier_asset_store::SlotPart;
-use farrier_core::interface::{Actor, CommandError};
+use farrier_core::accounts::{AccountName, Role};
+use farrier_core::interface::CommandError;
 use farrier_core::node::Node;
 use farrier_core::persist::record::Record;
 use farrier_core::rack::Entropy;
@@ -59,7 +60,7 @@ impl Services for FullServices {
         ]
         .into_iter()
         .cycle()
-        .take(20)
+        .take(70)
         {
             report(name, u32::MAX);
         }
@@ -75,6 +76,7 @@ pub struct Rig<'l> {
     pub receive: Receive<'l>,
     pub send: Send<'l>,
     pub random: [u8; 32],
+    pub who: Principal,
     received: Vec<u8>,
 }
 
@@ -91,12 +93,22 @@ impl<'l> Rig<'l> {
             receive: Box::new(receive),
             send: Box::new(send),
             random,
+            who: operator(Role::Admin),
             received: Vec::new(),
         }
     }
 }
 
+/// An account that needs no password.
+pub fn operator(role: Role) -> Principal {
+    Principal::trusted(AccountName::new("operator").unwrap(), role)
+}
+
 impl Host for Rig<'_> {
+    fn who(&mut self) -> Principal {
+        self.who
+    }
+
     fn random(&mut self) -> [u8; 32] {
         self.random
     }
@@ -106,7 +118,8 @@ impl Host for Rig<'_> {
     }
 
     fn command(&mut self, command: Command<'_>) -> Option<Result<(), CommandError>> {
-        let actor = Actor::OPERATOR;
+        let who = self.who;
+        let actor = who.actor();
         self.lab.step_quietly(Input::Command { actor, command });
         self.lab
             .controller
@@ -159,11 +172,23 @@ pub fn view(lab: &Lab) -> View<'_> {
 /// Carries a request through. It comes in slices of `cut` bytes, the reply
 /// goes out in a buffer of `room` bytes.
 pub fn exchange(lab: &mut Lab, request: &[u8], cut: usize, room: usize) -> Reply {
+    exchange_as(lab, operator(Role::Admin), request, cut, room)
+}
+
+/// The same in somebody's name.
+pub fn exchange_as(
+    lab: &mut Lab,
+    who: Principal,
+    request: &[u8],
+    cut: usize,
+    room: usize,
+) -> Reply {
     let (head, length) = Head::parse(request).unwrap().expect("a whole head");
     let mut slices = request[length..].chunks(cut);
     let mut wire = Vec::new();
     let receive = move || slices.next().map(<[u8]>::to_vec);
     let mut rig = Rig::new(lab, receive, |bytes| wire.extend_from_slice(bytes));
+    rig.who = who;
     if head.method != Method::Post {
         rig.random = [7; 32];
     }
