@@ -1,5 +1,7 @@
 //! What the API sees of the rack.
 
+use core::net::Ipv4Addr;
+
 use crate::resource::{Call, Ident};
 use farrier_core::allocation::Flavor;
 use farrier_core::interface::{Image, Instant};
@@ -12,6 +14,18 @@ use farrier_core::strings::StringPool;
 pub trait Services: core::fmt::Debug {
     /// Reports every counter by a name that is the program's own.
     fn counters(&self, report: &mut dyn FnMut(&'static str, u32));
+
+    /// Reports what was refused, to whom, and how often.
+    fn refusals(&self, report: &mut dyn FnMut(&'static str, Source, u32));
+}
+
+/// Who was refused something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The peer at an address.
+    Address(Ipv4Addr),
+    /// The interface with a hardware address.
+    Mac([u8; 6]),
 }
 
 /// What the API sees of the rack. Cheap: make a new one for every call.

@@ -18,8 +18,8 @@ use crate::assets::{AssetStore, BUFFER, PIECE, StoreError};
 use crate::controller::{ControllerParts, now};
 use crate::datagrams::DHCP_SERVER;
 use crate::fmt::{Show, Text, error, info, warning};
-use crate::http::HttpCounters;
-use crate::net::{self, Address, Resources, Runner, Started};
+use crate::http::{HttpCounters, PORT};
+use crate::net::{self, Address, Gate, Resources, Runner, Started};
 use crate::queues::{Queues, Texts};
 use crate::shared::{FirmwareController, Shared, SharedEntropy, SharedRack};
 use crate::statements::{StatementMemory, StatementReceiver};
@@ -78,6 +78,8 @@ impl From<AssetError> for StartError {
 pub struct Memory<B: Board, const SOCKETS: usize, const N: usize, const L: usize, const D: usize> {
     /// The stack's sockets and the multiplexer's queues.
     pub net: &'static mut Resources<SOCKETS>,
+    /// The way to the HTTP server's sockets.
+    pub gate: &'static Gate,
     /// The rack.
     pub rack: &'static mut Rack<N, L, D>,
     /// The rack for others than the controller.
@@ -164,13 +166,17 @@ pub async fn start<
     let Started {
         network,
         runner,
-        receiver,
+        dhcp,
+        agents,
         sender,
     } = net::start(
         parts.net,
         memory.net,
+        memory.gate,
+        shared,
         &address,
         ports,
+        PORT,
         u64::from_le_bytes(seed),
     );
     info!(
@@ -198,7 +204,8 @@ pub async fn start<
         runner,
         controller: ControllerParts {
             controller,
-            receiver,
+            dhcp,
+            agents,
             sender,
             statements: statement_sender,
             agent_port,

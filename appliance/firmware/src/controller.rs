@@ -41,7 +41,8 @@ pub fn now() -> farrier_core::Instant {
 /// What the controller's task owns.
 pub struct ControllerParts<B: Board, const N: usize, const L: usize, const D: usize> {
     pub(crate) controller: &'static mut FirmwareController<B, N, L, D>,
-    pub(crate) receiver: RawUdpReceiver,
+    pub(crate) dhcp: RawUdpReceiver,
+    pub(crate) agents: RawUdpReceiver,
     pub(crate) sender: RawUdpSender,
     pub(crate) statements: StatementSender,
     pub(crate) agent_port: u16,
@@ -304,7 +305,8 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     pub async fn run_controller(&self, parts: ControllerParts<B, N, L, D>) -> ! {
         let ControllerParts {
             controller,
-            mut receiver,
+            mut dhcp,
+            mut agents,
             sender,
             statements,
             agent_port,
@@ -322,7 +324,8 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             // Waiting is all that happens in here: a step begins when it has
             // ended.
             poll_fn(|cx| {
-                if receiver.poll_ready(cx).is_ready() && stepper.sender.poll_ready(cx).is_ready() {
+                let datagram = dhcp.poll_ready(cx).is_ready() | agents.poll_ready(cx).is_ready();
+                if datagram && stepper.sender.poll_ready(cx).is_ready() {
                     return Poll::Ready(());
                 }
                 let job = queues.jobs.poll_ready_to_receive(cx).is_ready();
@@ -335,16 +338,8 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             })
             .await;
             // One of each kind, so that none of them starves another.
-            if !receiver.is_empty() && !stepper.sender.is_full() {
-                if let Some(datagram) = receiver.peek()
-                    && (datagram.dst_port == DHCP_SERVER || self.admits_agent(&stepper).await)
-                {
-                    let neighbour = Some(datagram.src_mac);
-                    stepper.step(input(&datagram), neighbour).await;
-                    stepper.maintain().await;
-                }
-                receiver.done();
-            }
+            self.datagram(&mut stepper, &mut dhcp).await;
+            self.datagram(&mut stepper, &mut agents).await;
             match queues.jobs.try_receive() {
                 Ok(Job::File(place)) => stepper.file(place).await,
                 Ok(Job::Api(place)) => {
@@ -363,6 +358,21 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             stepper.step(event, None).await;
             stepper.maintain().await;
         }
+    }
+
+    /// Takes a datagram, if one waits and there is room for its answer.
+    async fn datagram(&self, stepper: &mut Stepper<'_, B, N, L, D>, from: &mut RawUdpReceiver) {
+        if from.is_empty() || stepper.sender.is_full() {
+            return;
+        }
+        if let Some(datagram) = from.peek()
+            && (datagram.dst_port == DHCP_SERVER || self.admits_agent(stepper).await)
+        {
+            let neighbour = Some(datagram.src_mac);
+            stepper.step(input(&datagram), neighbour).await;
+            stepper.maintain().await;
+        }
+        from.done();
     }
 
     /// Whether there is room for the statement that a datagram of an agent

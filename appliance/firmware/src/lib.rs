@@ -13,6 +13,7 @@
 //! | [`assets`] | assets and scratch slots on the block device |
 //! | [`controller`] | the controller, the only one that changes the rack; the clock |
 //! | [`queues`] | bounded queues to and from it |
+//! | [`refusals`] | who was refused what |
 //! | [`shared`] | the rack for those who look at it |
 //! | [`datagrams`] | DHCP and agent datagrams, as inputs and effects |
 //! | [`statements`] | statements of agents, on their way to the block device |
@@ -37,6 +38,7 @@ pub mod http;
 pub mod net;
 pub mod power;
 pub mod queues;
+pub mod refusals;
 pub mod shared;
 pub mod statements;
 pub mod tftp;
@@ -53,7 +55,7 @@ use block_device_driver::BlockDevice;
 use embassy_net_driver::Driver;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::Mutex;
-use farrier_api::Services;
+use farrier_api::{Services, Source};
 use farrier_asset_store::SECTOR;
 use farrier_controller::{ControllerCounters, RecordStore};
 use farrier_core::rack::Entropy;
@@ -148,29 +150,50 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
         B::nic_counters(report);
         let (mux, tftp, http) = (self.network.counters(), &self.tftp.counters, &self.http);
         let (controller, queues) = (self.controller.get(), &self.queues.counters);
+        let [dhcp, agents] = self.network.lanes();
+        let places = self.network.gate().counts();
+        let [held_boots, held_agents, held_operators] = places.held;
+        let [refused_boots, refused_agents, refused_operators] = places.refused;
         for (name, count) in [
             ("controller_withheld", controller.withheld),
             ("controller_unknown_records", controller.unknown_records),
             ("controller_maintain_failed", controller.maintain_failed),
             ("views_waited", self.shared.views_waited()),
+            ("http_held_boots", held_boots),
+            ("http_held_agents", held_agents),
+            ("http_held_operators", held_operators),
+            ("http_refused_boots", refused_boots),
+            ("http_refused_agents", refused_agents),
+            ("http_refused_operators", refused_operators),
+            ("http_idle_given_up", places.idle_given_up),
+            ("http_heads_given_up", places.heads_given_up),
         ] {
             report(name, count);
         }
         for (name, counter) in [
             ("mux_rx", &mux.rx),
             ("mux_tx", &mux.tx),
-            ("mux_raw_udp", &mux.raw_udp),
-            ("mux_raw_udp_dropped", &mux.raw_udp_dropped),
+            ("dhcp_queued", &dhcp.queued),
+            ("dhcp_full", &dhcp.full),
+            ("dhcp_over_share", &dhcp.over_share),
+            ("agents_queued", &agents.queued),
+            ("agents_full", &agents.full),
+            ("agents_over_share", &agents.over_share),
             ("mux_solicitations", &mux.solicitations),
             ("tftp_complete", &tftp.complete),
             ("tftp_probes", &tftp.probes),
             ("tftp_failed", &tftp.failed),
-            ("tftp_busy", &tftp.busy),
+            ("tftp_waited", &tftp.waited),
+            ("tftp_ignored", &tftp.ignored),
+            ("tftp_unanswered", &tftp.unanswered),
+            ("tftp_slow", &tftp.slow),
             ("tftp_malformed", &tftp.malformed),
             ("http_connections", &http.connections),
             ("http_requests", &http.requests),
             ("http_malformed", &http.malformed),
             ("http_broken", &http.broken),
+            ("http_slow_heads", &http.slow_heads),
+            ("http_slow_bodies", &http.slow_bodies),
             ("files_full", &queues.files_full),
             ("api_full", &queues.api_full),
             ("replies_full", &queues.replies_full),
@@ -180,6 +203,10 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
         ] {
             report(name, counter.get());
         }
+    }
+
+    fn refusals(&self, report: &mut dyn FnMut(&'static str, Source, u32)) {
+        self.network.gate().refusals().report(report);
     }
 }
 
@@ -204,7 +231,7 @@ macro_rules! program {
             use $crate::embassy_executor::{self, Spawner};
             use $crate::farrier_core::Rack;
             use $crate::http::ConnectionBuffers;
-            use $crate::net::{Resources, Runner};
+            use $crate::net::{Gate, Resources, Runner};
             use $crate::queues::{Queues, Texts};
             use $crate::shared::{FirmwareController, Shared};
             use $crate::sizes::{DISKS, HTTP_CONNECTIONS, LEASES, NODES, SOCKETS, TFTP_TRANSFERS};
@@ -218,6 +245,7 @@ macro_rules! program {
 
             static NET: ConstStaticCell<Resources<SOCKETS>> =
                 ConstStaticCell::new(Resources::new());
+            static GATE: ConstStaticCell<Gate> = ConstStaticCell::new(Gate::new());
             static RACK: ConstStaticCell<Rack<NODES, LEASES, DISKS>> =
                 ConstStaticCell::new(Rack::new());
             static SHARED: StaticCell<Shared<$board, NODES, LEASES, DISKS>> = StaticCell::new();
@@ -243,6 +271,11 @@ macro_rules! program {
             #[embassy_executor::task]
             async fn net(mut runner: Runner<Net>) -> ! {
                 runner.run().await
+            }
+
+            #[embassy_executor::task]
+            async fn gate(gate: &'static Gate) -> ! {
+                gate.run().await
             }
 
             #[embassy_executor::task]
@@ -299,6 +332,7 @@ macro_rules! program {
             async fn start(spawner: Spawner, parts: $crate::Parts<$board>) {
                 let memory = Memory {
                     net: NET.take(),
+                    gate: GATE.take(),
                     rack: RACK.take(),
                     shared: &SHARED,
                     controller: &CONTROLLER,
@@ -316,6 +350,7 @@ macro_rules! program {
                 let context: &'static Context = CONTEXT.init(running.context);
                 // Each pool has as many places as are taken here, once.
                 spawner.spawn(net(running.runner).expect("spawned once"));
+                spawner.spawn(gate(context.network.gate()).expect("spawned once"));
                 spawner.spawn(controller(context, running.controller).expect("spawned once"));
                 spawner.spawn(statements(context, running.statements).expect("spawned once"));
                 spawner.spawn(power(context, running.power).expect("spawned once"));

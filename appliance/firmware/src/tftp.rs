@@ -1,7 +1,8 @@
 //! TFTP: a listener on port 69, and a set of workers with one socket each,
 //! so that a transfer has its own transfer id (port) and a silent peer holds
-//! up nobody else. `farrier-tftp` speaks the protocol; the rack says which
-//! file a machine gets.
+//! up nobody else. `farrier-tftp` speaks the protocol and decides who gets a
+//! worker, who waits, and which transfer is given up; the rack says which file
+//! a machine gets.
 
 use core::cell::{Cell, RefCell};
 use core::net::SocketAddrV4;
@@ -12,18 +13,23 @@ use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Instant, Timer, with_timeout};
 use farrier_asset_store::SECTOR;
 use farrier_core::Transport;
-use farrier_sizes::{TFTP_BLOCK, TFTP_LISTENER, TFTP_RECEIVE, TFTP_REQUESTS, TFTP_TRANSFERS};
+use farrier_http::places::Class;
+use farrier_sizes::{
+    TFTP_BLOCK, TFTP_LISTENER, TFTP_RECEIVE, TFTP_REQUESTS, TFTP_TRANSFERS, TFTP_WAITING,
+};
 use farrier_tftp::name::normalise;
+use farrier_tftp::places::{Admission, Places, Policy};
 use farrier_tftp::server::{Action, Limits, Outcome, Transfer};
 use farrier_tftp::wire::{
     DATA_HEADER_LEN, ErrorCode, ErrorReply, Mode, Options, Packet, Request, emit_data_header,
 };
-use heapless::{String, Vec};
+use heapless::String;
 
 use crate::assets::PIECE;
 use crate::fmt::{Show, debug, error, info};
-use crate::net::{Udp, UdpBuffers, UdpError};
+use crate::net::{Classes as _, Udp, UdpBuffers, UdpError};
 use crate::queues::{Served, bump};
+use crate::refusals::Refusal;
 use crate::{Board, Context};
 
 /// The well-known port.
@@ -61,6 +67,12 @@ pub type WorkerBuffers = UdpBuffers<TFTP_RECEIVE, PACKET, 3, 1>;
 
 /// Workers.
 const WORKERS: usize = TFTP_TRANSFERS;
+/// A client acknowledges so many bytes a second, at least.
+const RATE: u32 = 2_048;
+/// How long it may acknowledge nothing new.
+const PAUSE_MILLIS: u32 = 15_000;
+/// How often the listener looks for a transfer to give up while requests wait.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// What the listener hands to a worker: a read request without its text.
 #[derive(Debug)]
@@ -94,29 +106,34 @@ pub struct TftpCounters {
     pub probes: Cell<u32>,
     /// Transfers that ended otherwise.
     pub failed: Cell<u32>,
-    /// Requests that found every worker busy.
-    pub busy: Cell<u32>,
+    /// Requests that waited for a worker.
+    pub waited: Cell<u32>,
+    /// Requests that were ignored: their source had its share, or too many
+    /// waited. Their clients repeat them.
+    pub ignored: Cell<u32>,
+    /// Transfers whose first packet was not answered, given up for others.
+    pub unanswered: Cell<u32>,
+    /// Transfers below the least rate.
+    pub slow: Cell<u32>,
     /// Packets to port 69 that are no readable request.
     pub malformed: Cell<u32>,
 }
 
-/// How the listener hands requests to workers; at most [`WORKERS`] of them.
+/// How the listener hands requests to workers. A worker's number is its place.
 pub struct Tftp {
-    /// The job that is being handed over.
-    job: RefCell<Option<Job>>,
-    /// Says that it was taken.
-    taken: Signal<NoopRawMutex, ()>,
+    places: RefCell<Places<WORKERS, TFTP_WAITING>>,
+    /// Requests that wait.
+    waiting: RefCell<[Option<Job>; TFTP_WAITING]>,
+    /// What each worker is called for.
+    jobs: RefCell<[Option<Job>; WORKERS]>,
     /// Calls one worker each. Not one channel for all of them: embassy's
     /// channels remember one waiting task, and several that wait would wake
     /// one another without end.
     calls: [Signal<NoopRawMutex, ()>; WORKERS],
+    /// Ends a worker's transfer.
+    give_up: [Signal<NoopRawMutex, ()>; WORKERS],
     /// Workers that have started.
     workers: Cell<usize>,
-    /// Places of the workers that wait for a call.
-    idle: RefCell<Vec<usize, WORKERS>>,
-    /// Peers that are being served: a client that repeats its request is not
-    /// served twice.
-    active: RefCell<Vec<SocketAddrV4, WORKERS>>,
     /// Counters.
     pub counters: TftpCounters,
 }
@@ -132,48 +149,101 @@ impl core::fmt::Debug for Tftp {
 impl Tftp {
     pub(crate) fn new() -> Self {
         Self {
-            job: RefCell::new(None),
-            taken: Signal::new(),
+            places: RefCell::new(Places::new(Policy::DEFAULT)),
+            waiting: RefCell::new([const { None }; TFTP_WAITING]),
+            jobs: RefCell::new([const { None }; WORKERS]),
             calls: [const { Signal::new() }; WORKERS],
+            give_up: [const { Signal::new() }; WORKERS],
             workers: Cell::new(0),
-            idle: RefCell::new(Vec::new()),
-            active: RefCell::new(Vec::new()),
             counters: TftpCounters::default(),
         }
     }
-}
 
-impl Tftp {
-    /// Gives a job to an idle worker, if there is one.
-    async fn hand_over(&self, job: Job) -> bool {
-        let Some(worker) = self.idle.borrow_mut().pop() else {
-            return false;
-        };
-        let Some(call) = self.calls.get(worker) else {
-            return false;
-        };
-        self.job.replace(Some(job));
-        call.signal(());
-        self.taken.wait().await;
-        true
+    /// Takes a request. Returns whether it is to be noted as refused.
+    fn request(&self, job: Job, known: bool) -> bool {
+        let admission = self.places.borrow_mut().request(millis(), job.peer, known);
+        match admission {
+            Admission::Wait(slot) => {
+                if let Some(waiting) = self.waiting.borrow_mut().get_mut(slot) {
+                    *waiting = Some(job);
+                }
+                self.start();
+                if self.places.borrow().waits(slot) {
+                    bump(&self.counters.waited);
+                }
+                false
+            }
+            Admission::Repeated => false,
+            Admission::Ignored => {
+                bump(&self.counters.ignored);
+                true
+            }
+        }
+    }
+
+    /// Calls workers for the requests that may start.
+    fn start(&self) {
+        loop {
+            let next = self.places.borrow_mut().next(millis());
+            let Some((slot, place)) = next else {
+                return;
+            };
+            let job = self
+                .waiting
+                .borrow_mut()
+                .get_mut(slot)
+                .and_then(Option::take);
+            if let (Some(at), Some(call)) =
+                (self.jobs.borrow_mut().get_mut(place), self.calls.get(place))
+            {
+                *at = job;
+                call.signal(());
+            }
+        }
+    }
+
+    /// Gives up transfers for requests that wait. Returns whether any waits.
+    fn look(&self) -> bool {
+        loop {
+            let victim = self.places.borrow_mut().tick(millis());
+            match victim.and_then(|place| self.give_up.get(place)) {
+                Some(give_up) => give_up.signal(()),
+                None => return self.places.borrow().is_crowded(),
+            }
+        }
     }
 
     /// Waits for the listener's call.
     async fn next_job(&self, me: usize) -> Job {
         loop {
-            // As many places as calls.
-            let listed = self.idle.borrow_mut().push(me).is_ok();
             match self.calls.get(me) {
-                Some(call) if listed => call.wait().await,
+                Some(call) => call.wait().await,
                 // More workers than places: this one has nothing to do.
-                _ => core::future::pending().await,
+                None => core::future::pending().await,
             }
-            if let Some(job) = self.job.take() {
-                self.taken.signal(());
+            let job = self.jobs.borrow_mut().get_mut(me).and_then(Option::take);
+            if let Some(job) = job {
                 return job;
             }
         }
     }
+
+    async fn given_up(&self, me: usize) {
+        loop {
+            match self.give_up.get(me) {
+                Some(give_up) => give_up.wait().await,
+                None => core::future::pending().await,
+            }
+            // An answer may have come at the last moment.
+            if self.places.borrow().is_given_up(me) {
+                return;
+            }
+        }
+    }
+}
+
+fn millis() -> u64 {
+    Instant::now().as_millis()
 }
 
 /// Where the bytes of a transfer come from.
@@ -200,39 +270,49 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         }
         let tftp = &self.tftp;
         let mut packet = [0; REQUEST];
+        let mut crowded = false;
         loop {
-            let (length, peer) = match socket.receive(&mut packet).await {
-                Ok(received) => received,
-                Err(_) => {
-                    bump(&tftp.counters.malformed);
-                    continue;
+            let received = if crowded {
+                match select(socket.receive(&mut packet), Timer::after(LOOK)).await {
+                    Either::First(received) => Some(received),
+                    Either::Second(()) => None,
                 }
+            } else {
+                Some(socket.receive(&mut packet).await)
             };
-            let bytes = packet.get(..length).unwrap_or_default();
-            let refused = match Packet::parse(bytes) {
-                Ok(Packet::Rrq(request)) => {
-                    if tftp.active.borrow().contains(&peer) {
-                        continue;
-                    }
-                    match Job::new(peer, &request) {
-                        None => ErrorReply::NOT_FOUND,
-                        Some(job) => {
-                            if tftp.hand_over(job).await {
-                                continue;
-                            }
-                            bump(&tftp.counters.busy);
-                            ErrorReply::BUSY
-                        }
-                    }
+            match received {
+                Some(Ok((length, peer))) => {
+                    let bytes = packet.get(..length).unwrap_or_default();
+                    self.tftp_request(&mut socket, peer, bytes).await;
                 }
-                Ok(Packet::Wrq(_)) => ErrorReply::READ_ONLY,
-                _ => {
-                    bump(&tftp.counters.malformed);
-                    continue;
-                }
-            };
-            answer(&mut socket, peer, &refused).await;
+                Some(Err(_)) => bump(&tftp.counters.malformed),
+                None => {}
+            }
+            crowded = tftp.look();
         }
+    }
+
+    async fn tftp_request(&self, socket: &mut Udp, peer: SocketAddrV4, packet: &[u8]) {
+        let tftp = &self.tftp;
+        let refused = match Packet::parse(packet) {
+            Ok(Packet::Rrq(request)) => match Job::new(peer, &request) {
+                None => ErrorReply::NOT_FOUND,
+                Some(job) => {
+                    let known = self.shared.class(*peer.ip()) != Class::Operator;
+                    if tftp.request(job, known) {
+                        let refusals = self.network.gate().refusals();
+                        refusals.note(Refusal::TftpTransfer, *peer.ip());
+                    }
+                    return;
+                }
+            },
+            Ok(Packet::Wrq(_)) => ErrorReply::READ_ONLY,
+            _ => {
+                bump(&tftp.counters.malformed);
+                return;
+            }
+        };
+        answer(socket, peer, &refused).await;
     }
 
     /// Serves one transfer after the other.
@@ -242,24 +322,33 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         let me = tftp.workers.replace(tftp.workers.get() + 1);
         loop {
             let job = tftp.next_job(me).await;
-            // As long as workers, of which there are no more than places.
-            let listed = tftp.active.borrow_mut().push(job.peer).is_ok();
+            if let Some(give_up) = tftp.give_up.get(me) {
+                give_up.reset();
+            }
             // A port of its own: the transfer's id.
             if socket.bind(0).is_ok() {
-                self.transfer(&mut socket, &job).await;
-                // Closing drops what is queued, be it an error's text.
-                if with_timeout(FLUSH_LIMIT, socket.flush()).await.is_err() {
-                    debug!("TFTP: {} does not answer ARP", Show(job.peer));
+                let transfer = self.transfer(&mut socket, &job, me);
+                match select(transfer, tftp.given_up(me)).await {
+                    Either::First(()) => {
+                        // Closing drops what is queued, be it an error's text.
+                        if with_timeout(FLUSH_LIMIT, socket.flush()).await.is_err() {
+                            debug!("TFTP: {} does not answer ARP", Show(job.peer));
+                        }
+                    }
+                    Either::Second(()) => {
+                        bump(&tftp.counters.unanswered);
+                        let refusals = self.network.gate().refusals();
+                        refusals.note(Refusal::TftpAnswer, *job.peer.ip());
+                    }
                 }
             }
             socket.close();
-            if listed {
-                tftp.active.borrow_mut().retain(|peer| *peer != job.peer);
-            }
+            tftp.places.borrow_mut().freed(me);
+            tftp.start();
         }
     }
 
-    async fn transfer(&self, socket: &mut Udp, job: &Job) {
+    async fn transfer(&self, socket: &mut Udp, job: &Job, me: usize) {
         let path = job.name.as_str();
         let peer = *job.peer.ip();
         let mut text = [0; TEXT];
@@ -273,7 +362,9 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 _ => Err(ErrorReply::NOT_FOUND),
             },
             Served::NotFound => Err(ErrorReply::NOT_FOUND),
-            Served::Busy => Err(ErrorReply::BUSY),
+            // An error would send the machine to its disk; it repeats its
+            // request.
+            Served::Busy => return,
         };
         let request = Request {
             name: path,
@@ -284,6 +375,8 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             let now = Instant::now().as_millis();
             let limits = Limits {
                 max_blksize: TFTP_BLOCK as u16,
+                least_rate: RATE,
+                pause_ms: PAUSE_MILLIS,
                 ..Limits::default()
             };
             let transfer = Transfer::new(now, &request, source.length(), &limits)?;
@@ -297,7 +390,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             }
         };
         let outcome = self
-            .exchange(socket, job.peer, &mut transfer, &source, &text)
+            .exchange(socket, (job.peer, me), &mut transfer, &source, &text)
             .await;
         let counters = &self.tftp.counters;
         match outcome {
@@ -305,6 +398,11 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             Outcome::Probe => {
                 bump(&counters.probes);
                 return;
+            }
+            Outcome::Slow => {
+                bump(&counters.slow);
+                let refusals = self.network.gate().refusals();
+                refusals.note(Refusal::TftpAnswer, peer);
             }
             _ => {
                 bump(&counters.failed);
@@ -319,7 +417,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     async fn exchange(
         &self,
         socket: &mut Udp,
-        peer: SocketAddrV4,
+        (peer, me): (SocketAddrV4, usize),
         transfer: &mut Transfer,
         source: &Source,
         text: &[u8],
@@ -344,6 +442,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                     let received = select(
                         socket.receive_with(|packet, from| {
                             if from == peer {
+                                self.tftp.places.borrow_mut().answered(me);
                                 transfer.process(packet);
                             }
                             from

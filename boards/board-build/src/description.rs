@@ -218,14 +218,18 @@ pub struct Tables {
     pub tftp_transfers: usize,
     /// HTTP connections at once.
     pub http_connections: usize,
+    /// Requests of the API at once that only read.
+    pub api_readers: usize,
 }
 
 /// Lengths of queues.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Queues {
-    /// Datagrams of raw UDP that wait for the controller.
-    pub datagrams: usize,
+    /// DHCP messages that wait for the controller.
+    pub dhcp_datagrams: usize,
+    /// Datagrams of agents that wait for the controller.
+    pub agent_datagrams: usize,
     /// Datagrams of raw UDP that wait for the network driver.
     pub replies: usize,
     /// Requests for a file that wait for the controller.
@@ -238,6 +242,10 @@ pub struct Queues {
     pub reports: usize,
     /// TFTP requests that wait for the listener.
     pub tftp_requests: usize,
+    /// TFTP requests that wait for a transfer's place.
+    pub tftp_waiting: usize,
+    /// TCP connections that wait for a place of the HTTP server.
+    pub http_waiting: usize,
 }
 
 /// Bytes of buffers.

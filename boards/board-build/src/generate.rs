@@ -42,15 +42,19 @@ pub fn sizes(board: &Board) -> String {
         reassemblies,
         tftp_transfers,
         http_connections,
+        api_readers,
     } = board.tables;
     let Queues {
-        datagrams,
+        dhcp_datagrams,
+        agent_datagrams,
         replies,
         files,
         power,
         driver_events,
         reports,
         tftp_requests,
+        tftp_waiting,
+        http_waiting,
     } = board.queues;
     let Buffers {
         http_receive,
@@ -86,9 +90,19 @@ pub fn sizes(board: &Board) -> String {
             http_connections,
         ),
         (
-            "Datagrams of raw UDP that wait for the controller.",
-            "DATAGRAMS",
-            datagrams,
+            "Requests of the API at once that only read.",
+            "API_READERS",
+            api_readers,
+        ),
+        (
+            "DHCP messages that wait for the controller.",
+            "DHCP_DATAGRAMS",
+            dhcp_datagrams,
+        ),
+        (
+            "Datagrams of agents that wait for the controller.",
+            "AGENT_DATAGRAMS",
+            agent_datagrams,
         ),
         (
             "Datagrams of raw UDP that wait for the driver.",
@@ -119,6 +133,16 @@ pub fn sizes(board: &Board) -> String {
             "TFTP requests that wait for the listener.",
             "TFTP_REQUESTS",
             tftp_requests,
+        ),
+        (
+            "TFTP requests that wait for a place.",
+            "TFTP_WAITING",
+            tftp_waiting,
+        ),
+        (
+            "TCP connections that wait for a place of the HTTP server.",
+            "HTTP_WAITING",
+            http_waiting,
         ),
         (
             "Bytes of a HTTP connection's receive buffer.",

@@ -6,6 +6,7 @@
 //!   "uptime_ms": 81234,
 //!   "counters": { "dhcp_offers": 4, "…": 0 },
 //!   "services": { "tftp_complete": 1, "nic_rx": 9123, "…": 0 },
+//!   "refusals": [ { "what": "http connection", "source": "172.22.0.9", "count": 7 }, … ],
 //!   "leases": { "pool": 200, "bound": 2 },
 //!   "nodes": [ {
 //!     "uuid": "…", "name": null, "mac": "52:54:00:…", "address": "172.22.0.20",
@@ -46,9 +47,15 @@ use core::net::Ipv4Addr;
 use farrier_core::interface::PowerState;
 use farrier_core::node::{Hop, Node};
 use farrier_core::provisioning::deadlines;
-use farrier_protocol::message::AgentStep;
+use crate::view::Source;
+use farrier_protocol::message::{AgentStep, Mac};
 
 const PATH: &str = "/farrier/v1/status";
+
+/// Counters of services that are written at once.
+const COUNTERS: usize = 24;
+/// The part behind those with counters.
+const REFUSALS: usize = usize::MAX;
 
 pub(crate) const ROUTES: &[Route] = &[Route::read(PATH, show)
     .query(Query::List(no_filter))
@@ -62,8 +69,12 @@ fn show(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
             counters(view, w);
             at.part = 1;
         }
+        Stage::Head if at.part < REFUSALS => {
+            let last = services(view, at.part, w);
+            at.part = if last { REFUSALS } else { at.part + 1 };
+        }
         Stage::Head => {
-            services(view, w);
+            refusals(view, w);
             at.part = 0;
             let (pool, bound) = view.leases;
             w.key("leases").object();
@@ -134,15 +145,44 @@ fn counters(view: &View<'_>, w: &mut Out<'_>) {
     w.end_object();
 }
 
-/// The firmware's counters: network driver, multiplexer, TFTP, HTTP.
-fn services(view: &View<'_>, w: &mut Out<'_>) {
-    w.key("services").object();
+/// The firmware's counters: network driver, multiplexer, TFTP, HTTP. They are
+/// many: a part writes some of them. Returns whether these were the last.
+fn services(view: &View<'_>, part: usize, w: &mut Out<'_>) -> bool {
+    if part == 1 {
+        w.key("services").object();
+    }
+    let first = (part - 1) * COUNTERS;
+    let mut count = 0;
     if let Some(services) = view.services {
         services.counters(&mut |name, value| {
-            w.key(name).number(value);
+            if (first..first + COUNTERS).contains(&count) {
+                w.key(name).number(value);
+            }
+            count += 1;
         });
     }
-    w.end_object();
+    let last = count <= first + COUNTERS;
+    if last {
+        w.end_object();
+    }
+    last
+}
+
+/// Who was refused what for now, in no order.
+fn refusals(view: &View<'_>, w: &mut Out<'_>) {
+    w.key("refusals").array();
+    if let Some(services) = view.services {
+        services.refusals(&mut |what, source, count| {
+            w.object().key("what").string(what);
+            w.key("source");
+            match source {
+                Source::Address(address) => w.text(address),
+                Source::Mac(mac) => w.text(MacText(Mac(mac))),
+            };
+            w.key("count").number(count).end_object();
+        });
+    }
+    w.end_array();
 }
 
 fn identity(node: &Node, w: &mut Out<'_>) {

@@ -1,10 +1,14 @@
 //! TCP connections, the accepting side.
 
+use core::future::{Future, poll_fn};
 use core::net::SocketAddrV4;
+use core::pin::pin;
+use core::task::Poll;
 
 use embassy_net::tcp::TcpSocket;
 use embassy_time::Duration;
 
+use super::gate::HANDSHAKE_MILLIS;
 use super::{Network, from_endpoint};
 
 /// The connection ended: reset, timed out, or closed by the peer before
@@ -36,15 +40,33 @@ impl Connection {
         Self { socket }
     }
 
-    /// Waits for a peer on `port`. The connection ends when the peer is silent
-    /// for `timeout` while data is unacknowledged. There is no backlog: as many
-    /// peers can connect at once as sockets are listening.
+    /// Waits for a peer on `port`, and calls `listening` as soon as one may
+    /// come. The connection ends when the peer is silent for `timeout` while
+    /// data is unacknowledged. There is no backlog: as many peers can connect at
+    /// once as sockets are listening.
     ///
     /// # Errors
     /// [`TcpError`] when the handshake failed.
-    pub async fn accept(&mut self, port: u16, timeout: Duration) -> Result<(), TcpError> {
+    pub async fn accept(
+        &mut self,
+        port: u16,
+        timeout: Duration,
+        listening: impl FnOnce(),
+    ) -> Result<(), TcpError> {
+        let handshake = Duration::from_millis(HANDSHAKE_MILLIS);
+        self.socket.set_timeout(Some(handshake));
+        {
+            let mut accept = pin!(self.socket.accept(port));
+            let first = poll_fn(|cx| Poll::Ready(accept.as_mut().poll(cx))).await;
+            listening();
+            match first {
+                Poll::Ready(accepted) => accepted,
+                Poll::Pending => accept.await,
+            }
+            .map_err(|_| TcpError)?;
+        }
         self.socket.set_timeout(Some(timeout));
-        self.socket.accept(port).await.map_err(|_| TcpError)
+        Ok(())
     }
 
     /// The peer's address, while there is a connection.

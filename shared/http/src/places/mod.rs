@@ -231,12 +231,10 @@ impl<const N: usize, const H: usize> Places<N, H> {
         }
     }
 
-    /// The slot of a held SYN that the stack may have now: its slot is free
-    /// afterwards.
+    /// The slot of a held SYN that the stack may have now.
     pub fn next(&mut self, now: u64) -> Option<usize> {
         self.end_handshakes(now);
-        let admitted = self
-            .waiting
+        self.waiting
             .iter()
             .enumerate()
             .filter_map(|(slot, waiting)| Some((slot, waiting.as_ref()?)))
@@ -245,13 +243,15 @@ impl<const N: usize, const H: usize> Places<N, H> {
                 !known && self.admits(w.class, *w.peer.ip())
             })
             .min_by_key(|(_, w)| w.since)
-            .map(|(slot, w)| (slot, *w));
-        let (slot, w) = admitted?;
-        if !self.open(now, w.peer, w.class) {
-            return None;
+            .map(|(slot, _)| slot)
+    }
+
+    /// The stack has the SYN of this slot, which is free now.
+    pub fn passed(&mut self, now: u64, slot: usize) {
+        if let Some(Some(w)) = self.waiting.get(slot).copied() {
+            self.open(now, w.peer, w.class);
+            clear(&mut self.waiting, slot);
         }
-        clear(&mut self.waiting, slot);
-        Some(slot)
     }
 
     /// Ends waits that took too long, and returns the place of a connection that

@@ -35,6 +35,11 @@ impl Pace {
         self.until = self.until.saturating_add(thousandths / least).min(most);
     }
 
+    /// The peer had to wait for so long: that time is not its own.
+    pub fn rested(&mut self, millis: u64) {
+        self.until = self.until.saturating_add(millis);
+    }
+
     /// When the next bytes must have moved.
     #[must_use]
     pub const fn until(&self) -> u64 {

@@ -2,7 +2,7 @@
 //! and a rack to ask.
 
 use crate::common::*;
-use farrier_api::{Host, REPLY_BUFFER, Services, View, serve};
+use farrier_api::{Host, REPLY_BUFFER, Services, Source, View, serve};
 use farrier_asset_store::SlotPart;
 use farrier_core::interface::{Actor, CommandError};
 use farrier_core::node::Node;
@@ -52,7 +52,7 @@ struct FullServices;
 impl Services for FullServices {
     fn counters(&self, report: &mut dyn FnMut(&'static str, u32)) {
         for name in [
-            "mux_raw_udp_dropped",
+            "dhcp_over_share_dropped",
             "mux_solicitations",
             "http_connections",
             "tftp_malformed",
@@ -62,6 +62,13 @@ impl Services for FullServices {
         .take(20)
         {
             report(name, u32::MAX);
+        }
+    }
+
+    fn refusals(&self, report: &mut dyn FnMut(&'static str, Source, u32)) {
+        for last in 0..8 {
+            let source = Source::Address([100, 100, 100, 100 + last].into());
+            report("agent datagram!", source, u32::MAX);
         }
     }
 }
