@@ -118,9 +118,9 @@ impl From<NotDurable> for Failed {
 }
 
 /// What a client is told whose request has no reply of its own.
-const NOT_DURABLE: &str = "The journal's flash does not take records, so nothing can be shown or \
-                           changed. Restart the appliance. Replace the flash if this comes \
-                           again.\n";
+const NOT_DURABLE: &str = "The journal can not be read, or its flash does not take records, so \
+                           nothing can be shown or changed. The console says which. Restart the \
+                           appliance. Replace the flash if this comes again.\n";
 
 /// The block device failed.
 #[derive(Debug, Clone, Copy)]

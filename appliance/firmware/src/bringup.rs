@@ -5,6 +5,7 @@
 
 use aligned::{A4, Aligned};
 use embassy_sync::mutex::Mutex;
+use farrier_api::JournalState;
 use farrier_asset_store::AssetKind;
 use farrier_controller::catalogue::{AssetError, Catalogue, Extent, Need, Survey, decode};
 use farrier_controller::{Controller, RecordStore};
@@ -15,7 +16,8 @@ use static_cell::StaticCell;
 
 use crate::api::{ApiSlots, Statement};
 use crate::assets::{AssetStore, BUFFER, PIECE, StoreError};
-use crate::controller::{ControllerParts, now};
+use crate::controller::{ControllerParts, journal_state, now, report_health};
+use crate::crash::set_start;
 use crate::datagrams::DHCP_SERVER;
 use crate::fmt::{Show, Text, error, info, warning};
 use crate::http::{HttpCounters, PORT};
@@ -33,8 +35,6 @@ pub enum StartError {
     Store(StoreError),
     /// An asset that the appliance needs is unusable.
     Asset(AssetError),
-    /// The records of earlier starts can not be read.
-    Records,
     /// The rack could not take an image: a record was not written.
     NotDurable,
     /// The configuration is impossible.
@@ -46,7 +46,6 @@ impl core::fmt::Display for StartError {
         match self {
             StartError::Store(why) => write!(f, "the asset store can not be read: {why:?}"),
             StartError::Asset(why) => why.fmt(f),
-            StartError::Records => f.write_str("the journal can not be read, see above"),
             StartError::NotDurable => f.write_str("the journal's flash does not take records"),
             StartError::Config(why) => {
                 write!(
@@ -119,6 +118,8 @@ pub struct Running<B: Board, const N: usize, const L: usize, const D: usize> {
     pub controller: ControllerParts<B, N, L, D>,
     /// The power driver's task.
     pub power: B::Power,
+    /// The watchdog's task.
+    pub watchdog: B::Watchdog,
     /// The task that writes statements.
     pub statements: StatementReceiver,
 }
@@ -137,6 +138,9 @@ pub async fn start<
     parts: Parts<B>,
     memory: Memory<B, SOCKETS, N, L, D>,
 ) -> Result<Running<B, N, L, D>, StartError> {
+    if let Some(crash) = &parts.crash {
+        error!("the appliance has restarted: {}", Text(crash));
+    }
     let shared = &*memory.shared.init(Shared::new(memory.rack, parts.entropy));
     let controller = memory.controller.init(Controller::new(
         SharedRack(shared),
@@ -148,7 +152,9 @@ pub async fn start<
     let config: Config = read(&store, AssetKind::Config, survey.config()?).await?;
     let identity: Identity = read(&store, AssetKind::Identity, survey.identity()?).await?;
     configure(controller, config, &identity)?;
-    restore(controller).await?;
+    let journal = restore(controller).await;
+    // Without its records the rack answers nobody: whoever asks is told.
+    shared.settled(journal.is_some());
     let images = give_images(controller, &store, survey.key()).await?;
 
     let (address, agent_port) = shared.look(|rack| {
@@ -195,6 +201,8 @@ pub async fn start<
             queues: memory.queues,
             texts: memory.texts,
             controller: counters.into(),
+            journal: journal.unwrap_or(UNREADABLE).into(),
+            crash: parts.crash,
             store,
             tftp: Tftp::new(),
             http: HttpCounters::default(),
@@ -211,6 +219,7 @@ pub async fn start<
             agent_port,
         },
         power: parts.power,
+        watchdog: parts.watchdog,
         statements: statement_receiver,
     })
 }
@@ -229,14 +238,33 @@ fn configure<B: Board, const N: usize, const L: usize, const D: usize>(
         .map_err(StartError::Config)
 }
 
-/// Gives the rack back what it knew before the reset.
+/// A journal that can't be read.
+const UNREADABLE: JournalState = JournalState {
+    start: 0,
+    sectors: 0,
+    used: 0,
+    given_up: 0,
+    cycles: 0,
+    health: "unreadable",
+};
+
+/// Gives the rack back what it knew before the reset. Returns none where that
+/// can't be read.
 async fn restore<B: Board, const N: usize, const L: usize, const D: usize>(
     controller: &mut FirmwareController<B, N, L, D>,
-) -> Result<(), StartError> {
-    let opened = controller.restore(now()).await.map_err(|why| {
-        error!("journal: {}", Show(why));
-        StartError::Records
-    })?;
+) -> Option<JournalState> {
+    let opened = match controller.restore(now()).await {
+        Ok(opened) => opened,
+        Err(why) => {
+            error!(
+                "journal: {}. The appliance does not know its nodes and answers nobody. Restore \
+                 the journal's flash, or erase it and enrol every node anew",
+                Show(why)
+            );
+            return None;
+        }
+    };
+    set_start(opened.run);
     let (usage, counters) = (controller.store().usage(), *controller.counters());
     info!(
         "journal: start {}, {} records in {} of {} sectors",
@@ -256,7 +284,9 @@ async fn restore<B: Board, const N: usize, const L: usize, const D: usize>(
             unknown
         );
     }
-    Ok(())
+    let state = journal_state(opened.run, usage);
+    report_health(usage.health());
+    Some(state)
 }
 
 /// Finds the appliance's own assets.
@@ -299,10 +329,11 @@ async fn give_images<B: Board, const N: usize, const L: usize, const D: usize>(
                 catalogue.bytes(&piece);
             }
             Need::Image(image) => {
-                controller
-                    .step(now(), Input::Image(image))
-                    .await
-                    .map_err(|_| StartError::NotDurable)?;
+                let step = controller.step(now(), Input::Image(image)).await;
+                // A rack without its journal takes nothing, and says so.
+                if step.is_err() && !controller.is_broken() {
+                    return Err(StartError::NotDurable);
+                }
                 images += 1;
             }
             Need::Refused(name, why) => error!("image {}: {}", name, Text(why)),

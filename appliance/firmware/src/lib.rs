@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`net`] | stack, L2 multiplexer, sockets |
 //! | [`assets`] | assets and scratch slots on the block device |
+//! | [`crash`] | the record of a crash |
 //! | [`controller`] | the controller, the only one that changes the rack; the clock |
 //! | [`queues`] | bounded queues to and from it |
 //! | [`refusals`] | who was refused what |
@@ -18,6 +19,7 @@
 //! | [`datagrams`] | DHCP and agent datagrams, as inputs and effects |
 //! | [`statements`] | statements of agents, on their way to the block device |
 //! | [`power`] | the power driver |
+//! | [`watchdog`] | feeds the watchdog while there is progress |
 //! | [`tftp`] | listener and workers |
 //! | [`http`] | workers |
 //! | [`api`] | requests of the API, within a worker |
@@ -32,6 +34,7 @@ pub mod api;
 pub mod assets;
 pub mod bringup;
 pub mod controller;
+pub mod crash;
 pub mod datagrams;
 mod fmt;
 pub mod http;
@@ -42,9 +45,11 @@ pub mod refusals;
 pub mod shared;
 pub mod statements;
 pub mod tftp;
+pub mod watchdog;
 
 pub use farrier_controller::JournalStore;
 pub use power::ManualPower;
+pub use watchdog::NoWatchdog;
 #[doc(hidden)]
 pub use {aligned, embassy_executor, farrier_core, farrier_sizes as sizes, static_cell};
 
@@ -55,19 +60,21 @@ use block_device_driver::BlockDevice;
 use embassy_net_driver::Driver;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::Mutex;
-use farrier_api::{Services, Source};
+use farrier_api::{JournalState, LastCrash, Services, Source};
 use farrier_asset_store::SECTOR;
 use farrier_controller::{ControllerCounters, RecordStore};
 use farrier_core::rack::Entropy;
 
 use api::{ApiSlots, Statement};
 use assets::AssetStore;
+use crash::Crash;
 use http::HttpCounters;
 use net::Network;
 use power::PowerDriver;
 use queues::{Queues, Texts};
 use shared::Shared;
 use tftp::Tftp;
+use watchdog::Watchdog;
 
 /// A block device of 512-byte sectors.
 pub trait Blocks: BlockDevice<SECTOR, Align = A4> + 'static {}
@@ -86,6 +93,8 @@ pub trait Board: 'static {
     type Records: RecordStore;
     /// What switches machines.
     type Power: PowerDriver;
+    /// What restarts the appliance when it hangs.
+    type Watchdog: Watchdog;
 
     /// Reports what the network driver has counted; names begin with `nic_`.
     fn nic_counters(report: &mut dyn FnMut(&'static str, u32));
@@ -104,6 +113,10 @@ pub struct Parts<B: Board> {
     pub records: B::Records,
     /// What switches machines.
     pub power: B::Power,
+    /// What restarts the appliance when it hangs.
+    pub watchdog: B::Watchdog,
+    /// The end of an earlier run, if it was a crash.
+    pub crash: Option<Crash>,
 }
 
 impl<B: Board> core::fmt::Debug for Parts<B> {
@@ -125,6 +138,10 @@ pub struct Context<B: Board, const N: usize, const L: usize, const D: usize> {
     pub texts: &'static Texts,
     /// What the controller has counted.
     pub controller: Cell<ControllerCounters>,
+    /// The journal's state.
+    pub journal: Cell<JournalState>,
+    /// The end of an earlier run, if it was a crash.
+    pub crash: Option<Crash>,
     /// Assets and slots.
     pub store: AssetStore<B::Blocks>,
     /// TFTP's listener and workers.
@@ -207,6 +224,20 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
 
     fn refusals(&self, report: &mut dyn FnMut(&'static str, Source, u32)) {
         self.network.gate().refusals().report(report);
+    }
+
+    fn last_crash(&self) -> Option<LastCrash<'_>> {
+        self.crash.as_ref().map(|crash| LastCrash {
+            start: crash.start,
+            uptime_secs: crash.uptime_secs,
+            count: crash.count,
+            cause: crash.cause.as_str(),
+            text: &crash.text,
+        })
+    }
+
+    fn journal(&self) -> JournalState {
+        self.journal.get()
     }
 }
 
@@ -300,6 +331,14 @@ macro_rules! program {
             }
 
             #[embassy_executor::task]
+            async fn watchdog(
+                context: &'static Context,
+                driver: <$board as $crate::Board>::Watchdog,
+            ) -> ! {
+                context.run_watchdog(driver).await
+            }
+
+            #[embassy_executor::task]
             async fn clock(context: &'static Context) -> ! {
                 context.run_clock().await
             }
@@ -355,6 +394,7 @@ macro_rules! program {
                 spawner.spawn(statements(context, running.statements).expect("spawned once"));
                 spawner.spawn(power(context, running.power).expect("spawned once"));
                 spawner.spawn(clock(context).expect("spawned once"));
+                spawner.spawn(watchdog(context, running.watchdog).expect("spawned once"));
                 spawner.spawn(tftp_listener(context, LISTENER.take()).expect("spawned once"));
                 for buffers in &WORKERS {
                     spawner.spawn(tftp_worker(context, buffers.take()).expect("pool size"));
@@ -362,6 +402,7 @@ macro_rules! program {
                 for buffers in &CONNECTIONS {
                     spawner.spawn(http_worker(context, buffers.take()).expect("pool size"));
                 }
+                $crate::crash::set_running();
             }
 
             /// Starts the appliance on an executor.

@@ -37,8 +37,8 @@ pub const API_SLOTS: usize = API_READERS + 1;
 /// Slots that a source may have for requests that read.
 const READERS_PER_SOURCE: usize = API_READERS.div_ceil(2);
 
-/// Every cell, every slot and the clock have one job at a time.
-const JOBS: usize = FILE_REQUESTS + API_SLOTS + 1;
+/// Every cell, every slot, the clock and the watchdog have one job at a time.
+const JOBS: usize = FILE_REQUESTS + API_SLOTS + 2;
 
 /// Something for the controller to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub(crate) enum Job {
     Api(usize),
     /// A deadline has come.
     Tick,
+    /// The watchdog asks for a sign of life.
+    Probe,
 }
 
 /// What a driver reports.
@@ -101,6 +103,10 @@ pub struct Queues {
     /// Turns at the slot behind them.
     writers: TurnQueue<1>,
     pub(crate) clock: Clock,
+    /// The controller is asked for a sign of life.
+    pub(crate) probed: Cell<bool>,
+    /// Counts those that it has given.
+    pub(crate) signs: Cell<u32>,
     /// What was counted.
     pub counters: QueueCounters,
 }
@@ -125,6 +131,8 @@ impl Queues {
             readers: TurnQueue::new(READERS_PER_SOURCE),
             writers: TurnQueue::new(1),
             clock: Clock::new(),
+            probed: Cell::new(false),
+            signs: Cell::new(0),
             counters: QueueCounters::new(),
         }
     }

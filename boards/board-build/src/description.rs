@@ -20,6 +20,8 @@ pub struct Board {
     pub uart: Option<Uart>,
     /// Timer of the clock driver.
     pub timer: Option<Timer>,
+    /// Watchdog.
+    pub watchdog: Option<WatchdogTimer>,
     /// Ethernet controller.
     pub nic: Option<Nic>,
     /// Block device of the asset store.
@@ -133,6 +135,14 @@ pub struct Timer {
     pub base: u32,
     /// Interrupt number.
     pub irq: u16,
+}
+
+/// Watchdog.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchdogTimer {
+    /// Address of its registers.
+    pub base: u32,
 }
 
 /// Ethernet controller.

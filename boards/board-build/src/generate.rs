@@ -198,6 +198,9 @@ pub fn constants(board: &Board) -> String {
         source.address("Address of the timer.", "TIMER_BASE", timer.base);
         source.put("Interrupt of the timer.", "TIMER_IRQ", "u16", timer.irq);
     }
+    if let Some(watchdog) = board.watchdog {
+        source.address("Address of the watchdog.", "WATCHDOG_BASE", watchdog.base);
+    }
     if let Some(nic) = &board.nic {
         source.address("Address of the Ethernet chip.", "NIC_BASE", nic.base);
         source.put("Interrupt of the chip.", "NIC_IRQ", "u16", nic.irq);

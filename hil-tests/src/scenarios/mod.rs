@@ -6,10 +6,12 @@
 
 mod appliance_restart;
 mod bit_flip;
+mod crash_restart;
 mod main_job;
 mod moved_card;
 mod power_cycle;
 mod reset_before_power;
+mod slow_peers;
 mod stock_client;
 
 use crate::job::Watch;
@@ -54,7 +56,7 @@ impl Scenario {
 pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 9] = [
+pub const ALL: [Scenario; 11] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
@@ -108,5 +110,17 @@ pub const ALL: [Scenario; 9] = [
         about: "another server boots with a node's network card: nothing happens to its disk",
         forms: &[Form::Light, Form::Whole],
         run: moved_card::run,
+    },
+    Scenario {
+        name: "slow-peers",
+        about: "peers hold connections and transfers; a server boots and an operator works beside them",
+        forms: &[Form::Light, Form::Whole],
+        run: slow_peers::run,
+    },
+    Scenario {
+        name: "crash-restart",
+        about: "the appliance's program faults, then hangs: it restarts, shows the crash and goes on",
+        forms: &[Form::Light, Form::Whole],
+        run: crash_restart::run,
     },
 ];

@@ -7,6 +7,10 @@
 //!   "counters": { "dhcp_offers": 4, "…": 0 },
 //!   "services": { "tftp_complete": 1, "nic_rx": 9123, "…": 0 },
 //!   "refusals": [ { "what": "http connection", "source": "172.22.0.9", "count": 7 }, … ],
+//!   "start": 12,
+//!   "last_crash": { "start": 11, "uptime_s": 86012, "count": 1, "cause": "panic",
+//!                   "text": "src/http.rs:12: …" },
+//!   "journal": { "health": "good", "sectors": 256, "used": 12, "given_up": 0, "cycles": 3 },
 //!   "leases": { "pool": 200, "bound": 2 },
 //!   "nodes": [ {
 //!     "uuid": "…", "name": null, "mac": "52:54:00:…", "address": "172.22.0.20",
@@ -25,6 +29,9 @@
 //!   "next": "/farrier/v1/status?limit=8&marker=…"
 //! }
 //! ```
+//!
+//! `last_crash` is null where the appliance has not crashed since it got power.
+//! `health` is `good`, `old`, `wearing` or `scarce`.
 //!
 //! All times are milliseconds: `uptime_ms` since the appliance's reset,
 //! `state_ms` since the state began, `deadline_ms` from now (null where the
@@ -55,7 +62,7 @@ const PATH: &str = "/farrier/v1/status";
 /// Counters of services that are written at once.
 const COUNTERS: usize = 24;
 /// The part behind those with counters.
-const REFUSALS: usize = usize::MAX;
+const REFUSALS: usize = usize::MAX - 1;
 
 pub(crate) const ROUTES: &[Route] = &[Route::read(PATH, show)
     .query(Query::List(no_filter))
@@ -73,8 +80,12 @@ fn show(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
             let last = services(view, at.part, w);
             at.part = if last { REFUSALS } else { at.part + 1 };
         }
-        Stage::Head => {
+        Stage::Head if at.part == REFUSALS => {
             refusals(view, w);
+            at.part += 1;
+        }
+        Stage::Head => {
+            health(view, w);
             at.part = 0;
             let (pool, bound) = view.leases;
             w.key("leases").object();
@@ -166,6 +177,32 @@ fn services(view: &View<'_>, part: usize, w: &mut Out<'_>) -> bool {
         w.end_object();
     }
     last
+}
+
+/// The crash before this start, and the journal.
+fn health(view: &View<'_>, w: &mut Out<'_>) {
+    let Some(services) = view.services else {
+        return;
+    };
+    let journal = services.journal();
+    w.key("start").number(journal.start);
+    w.key("last_crash");
+    match services.last_crash() {
+        Some(crash) => {
+            w.object().key("start").number(crash.start);
+            w.key("uptime_s").number(crash.uptime_secs);
+            w.key("count").number(crash.count);
+            w.key("cause").string(crash.cause);
+            w.key("text").string(crash.text).end_object();
+        }
+        None => _ = w.null(),
+    }
+    w.key("journal").object();
+    w.key("health").string(journal.health);
+    w.key("sectors").number(journal.sectors);
+    w.key("used").number(journal.used);
+    w.key("given_up").number(journal.given_up);
+    w.key("cycles").number(journal.cycles).end_object();
 }
 
 /// Who was refused what for now, in no order.

@@ -240,3 +240,16 @@ fn journal_opens_once() {
     ready(controller.step(NOW, create(1))).unwrap();
     assert_eq!(answers(&controller), 1, "it stays open");
 }
+
+#[test]
+fn a_rack_whose_records_can_not_be_read_answers_nobody() {
+    // No journal fits the flash.
+    let store = JournalStore::new(Chip::new(2));
+    let mut controller: TestController<_> =
+        Controller::new(Box::new(Rack::new()), store, Counting(0));
+    controller.configure(Config::default(), &IDENTITY).unwrap();
+    assert!(ready(controller.restore(NOW)).is_err());
+    assert!(controller.is_broken());
+    assert_eq!(ready(controller.step(NOW, create(2))), Err(NotDurable));
+    assert_eq!(answers(&controller), 0);
+}

@@ -4,7 +4,7 @@
 //! connection gets a place, and which one is given up for it, is decided by
 //! [`farrier_http::places`].
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::task::{Context, Poll};
@@ -49,6 +49,8 @@ pub struct Gate {
     /// This place's connection is to be given up.
     give_up: [Signal<NoopRawMutex, ()>; HTTP_CONNECTIONS],
     refusals: Refusals,
+    /// Counts how often the stack's task has looked for frames.
+    signs: Cell<u32>,
 }
 
 impl core::fmt::Debug for Gate {
@@ -88,6 +90,7 @@ impl Gate {
             crowded: Signal::new(),
             give_up: [const { Signal::new() }; HTTP_CONNECTIONS],
             refusals: Refusals::new(),
+            signs: Cell::new(0),
         }
     }
 
@@ -136,15 +139,29 @@ impl Gate {
         }
     }
 
+    /// The stack's task looks for frames.
+    pub(super) fn polled(&self, cx: &mut Context<'_>) {
+        self.signs.set(self.signs.get().wrapping_add(1));
+        self.stack.borrow_mut().register(cx.waker());
+    }
+
+    /// Lets the stack's task look for frames.
+    pub(crate) fn probe(&self) {
+        self.stack.borrow_mut().wake();
+    }
+
+    /// Differs from the last one where the stack's task has made progress.
+    pub(crate) fn signs(&self) -> u32 {
+        self.signs.get()
+    }
+
     /// Whether a segment is held.
     pub(super) fn is_crowded(&self) -> bool {
         self.places.borrow().is_crowded()
     }
 
-    /// The slot of a held segment that may pass now. Registers the stack's task
-    /// where others wait on.
-    pub(super) fn next(&self, cx: &mut Context<'_>) -> Option<usize> {
-        self.stack.borrow_mut().register(cx.waker());
+    /// The slot of a held segment that may pass now.
+    pub(super) fn next(&self) -> Option<usize> {
         self.places.borrow_mut().next(millis())
     }
 

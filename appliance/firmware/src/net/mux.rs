@@ -161,10 +161,11 @@ impl<D: Driver> Driver for L2Mux<D> {
     fn receive(&mut self, cx: &mut Context<'_>) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
         // The stack calls this on every poll, so queued replies leave here.
         self.send_replies(cx);
+        self.gate.polled(cx);
         // A held segment that may pass comes before what is on the wire. There
         // must be room for the answer first, or it would be lost.
         if self.gate.is_crowded()
-            && let Some(slot) = self.gate.next(cx)
+            && let Some(slot) = self.gate.next()
         {
             return Some((
                 RxToken::Held(self.gate, slot),

@@ -11,7 +11,8 @@
 //! * Each [`Class`] of peers has places that no other class can take.
 //! * A source address has at most [`Policy::per_source`] places.
 //! * A connection without a request, or with a slow head, is given up as soon as
-//!   somebody waits whom that helps.
+//!   somebody waits whom that helps. The source that has most loses one first.
+//! * Of those that wait, the source that has least is first.
 //! * Heads have a deadline from their first byte, whatever arrives meanwhile.
 //!
 //! [`Pace`] is the least rate of a body. [`Turns`] shares what several
@@ -69,20 +70,20 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Three quarters of `places` are kept for the classes, most of them for
-    /// servers that boot; a source has at most three eighths of them.
+    /// Half of `places` are kept for the classes, most of them for servers that
+    /// boot; a source has at most a quarter of them.
     #[must_use]
     pub const fn for_places(places: usize) -> Self {
         // A board has a handful of connections.
         let eighth = if places < 8 { 1 } else { (places / 8) as u8 };
         Self {
             kept: [2 * eighth, eighth, eighth],
-            per_source: 3 * eighth,
+            per_source: if places < 8 { 1 } else { 2 * eighth },
             waiting_per_source: 2,
             handshake_ms: 3_000,
             head_ms: 5_000,
             idle_ms: 10_000,
-            young_ms: 1_000,
+            young_ms: 500,
             pause_ms: 100,
             hold_ms: 3_000,
         }
@@ -209,7 +210,11 @@ impl<const N: usize, const H: usize> Places<N, H> {
         }
         let of_source = self.waiting.iter().flatten();
         let of_source = of_source.filter(|w| w.peer.ip() == peer.ip()).count();
-        let slot = self.waiting.iter().position(Option::is_none);
+        let free = self.waiting.iter().position(Option::is_none);
+        let slot = free.or_else(|| self.displaced(*peer.ip()));
+        if let Some(Some(other)) = slot.and_then(|slot| self.waiting.get(slot)) {
+            bump_class(&mut self.counts.refused, other.class);
+        }
         match slot.filter(|_| of_source < usize::from(self.policy.waiting_per_source)) {
             Some(slot) => {
                 put(
@@ -242,7 +247,7 @@ impl<const N: usize, const H: usize> Places<N, H> {
                 let known = self.places.iter().flatten().any(|p| p.peer == w.peer);
                 !known && self.admits(w.class, *w.peer.ip())
             })
-            .min_by_key(|(_, w)| w.since)
+            .min_by_key(|(_, w)| (self.of_source(*w.peer.ip()), w.since))
             .map(|(slot, _)| slot)
     }
 
@@ -274,7 +279,9 @@ impl<const N: usize, const H: usize> Places<N, H> {
         if waiting.clone().count() <= closing {
             return None;
         }
-        let victim = waiting.copied().find_map(|w| self.victim(now, &w))?;
+        let (victim, _) = waiting
+            .filter_map(|w| Some((self.victim(now, w)?, w)))
+            .min_by_key(|(_, w)| (self.of_source(*w.peer.ip()), w.since))?;
         let place = self.places.get_mut(victim)?.as_mut()?;
         let counter = if place.phase == Phase::Head {
             &mut self.counts.heads_given_up
@@ -430,6 +437,17 @@ impl<const N: usize, const H: usize> Places<N, H> {
             .sum();
         self.sockets.saturating_sub(taken) > kept
             && self.of_source(source) < usize::from(self.policy.per_source)
+    }
+
+    /// The slot of a held SYN that makes room for one of this source: of the
+    /// source that has most, which must be more.
+    fn displaced(&self, source: Ipv4Addr) -> Option<usize> {
+        let waiting = self.waiting.iter().enumerate();
+        waiting
+            .filter_map(|(slot, w)| Some((slot, self.of_source(*w.as_ref()?.peer.ip()))))
+            .filter(|(_, has)| *has > self.of_source(source))
+            .max_by_key(|(_, has)| *has)
+            .map(|(slot, _)| slot)
     }
 
     /// Whether a connection can be given up for another one.

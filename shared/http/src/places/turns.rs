@@ -14,9 +14,10 @@ struct Entry {
     has: Option<usize>,
 }
 
-/// Turns at `R` equal things for at most `W` that wait or have one, in the order
-/// of their arrival. A source has at most `per_source` at a time; what it asks
-/// for beyond that waits without holding up the sources behind it.
+/// Turns at `R` equal things for at most `W` that wait or have one. The source
+/// that has least is first; of equal ones, who came first. A source has at most
+/// `per_source` at a time; what it asks for beyond that waits without holding up
+/// the sources behind it.
 #[derive(Debug)]
 pub struct Turns<const R: usize, const W: usize> {
     entries: [Option<Entry>; W],
@@ -54,21 +55,34 @@ impl<const R: usize, const W: usize> Turns<R, W> {
         if own.has.is_some() {
             return own.has;
         }
-        let before = self.entries.iter().flatten().filter(|other| {
-            other.has.is_none()
-                && other.number.wrapping_sub(own.number) > u32::MAX / 2
-                && self.may_have(other.source)
-        });
-        // What is free beyond those that came before.
-        let free = (0..R).filter(|thing| self.is_free(*thing));
-        let thing = free.clone().next()?;
-        if !self.may_have(own.source) || free.count() <= before.count() {
-            return None;
+        // What is free goes to the others first that are before this one, as
+        // if they had asked already: so nobody waits for somebody's question.
+        let mut given = self.entries;
+        for thing in 0..R {
+            if !self.is_free(thing) {
+                continue;
+            }
+            let waiting = given.iter().enumerate();
+            let best = waiting
+                .filter_map(|(at, entry)| Some((at, (*entry)?)))
+                .filter(|(_, entry)| entry.has.is_none())
+                .map(|(at, entry)| (at, of_source(&given, entry.source), entry.number))
+                .filter(|(_, share, _)| *share < self.per_source)
+                .min_by_key(|(_, share, number)| (*share, number.wrapping_sub(self.next)));
+            let (best, ..) = best?;
+            let table = if best == ticket.0 {
+                &mut self.entries
+            } else {
+                &mut given
+            };
+            if let Some(Some(entry)) = table.get_mut(best) {
+                entry.has = Some(thing);
+            }
+            if best == ticket.0 {
+                return Some(thing);
+            }
         }
-        if let Some(Some(own)) = self.entries.get_mut(ticket.0) {
-            own.has = Some(thing);
-        }
-        Some(thing)
+        None
     }
 
     /// Leaves the queue, and gives back what it has.
@@ -81,10 +95,10 @@ impl<const R: usize, const W: usize> Turns<R, W> {
     fn is_free(&self, thing: usize) -> bool {
         !self.entries.iter().flatten().any(|e| e.has == Some(thing))
     }
+}
 
-    fn may_have(&self, source: Ipv4Addr) -> bool {
-        let have = self.entries.iter().flatten();
-        let have = have.filter(|e| e.has.is_some() && e.source == source);
-        have.count() < self.per_source
-    }
+fn of_source(entries: &[Option<Entry>], source: Ipv4Addr) -> usize {
+    let have = entries.iter().flatten();
+    let have = have.filter(|e| e.has.is_some() && e.source == source);
+    have.count()
 }

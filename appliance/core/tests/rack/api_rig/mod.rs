@@ -2,7 +2,7 @@
 //! and a rack to ask.
 
 use crate::common::*;
-use farrier_api::{Host, REPLY_BUFFER, Services, Source, View, serve};
+use farrier_api::{Host, JournalState, LastCrash, REPLY_BUFFER, Services, Source, View, serve};
 use farrier_asset_store::SlotPart;
 use farrier_core::interface::{Actor, CommandError};
 use farrier_core::node::Node;
@@ -69,6 +69,23 @@ impl Services for FullServices {
         for last in 0..8 {
             let source = Source::Address([100, 100, 100, 100 + last].into());
             report("agent datagram!", source, u32::MAX);
+        }
+    }
+
+    fn last_crash(&self) -> Option<LastCrash<'_>> {
+        Some(LastCrash {
+            start: u32::MAX,
+            uptime_secs: u32::MAX,
+            count: u32::MAX,
+            cause: "watchdog",
+            text: "\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"",
+        })
+    }
+
+    fn journal(&self) -> JournalState {
+        JournalState {
+            health: "wearing",
+            ..JournalState::default()
         }
     }
 }
