@@ -21,7 +21,7 @@ use crate::crash::set_start;
 use crate::datagrams::DHCP_SERVER;
 use crate::fmt::{Show, Text, error, info, warning};
 use crate::http::{HttpCounters, PORT};
-use crate::net::{self, Address, Gate, Resources, Runner, Started};
+use crate::net::{self, Address, Gate, Ports, Resources, Runner, Started};
 use crate::queues::{Queues, Texts};
 use crate::shared::{FirmwareController, Shared, SharedEntropy, SharedRack};
 use crate::statements::{StatementMemory, StatementReceiver};
@@ -89,6 +89,8 @@ pub struct Memory<B: Board, const SOCKETS: usize, const N: usize, const L: usize
     pub queues: &'static Queues,
     /// Texts that are served.
     pub texts: &'static Texts,
+    /// TFTP's listener and workers.
+    pub tftp: &'static Tftp,
     /// Statements on their way to the block device.
     pub statements: &'static mut StatementMemory,
     /// The store's buffer.
@@ -168,7 +170,10 @@ pub async fn start<
     });
     let mut seed = [0; 8];
     shared.fill(&mut seed);
-    let ports = [DHCP_SERVER, agent_port];
+    let ports = Ports {
+        raw_udp: [DHCP_SERVER, agent_port],
+        http: PORT,
+    };
     let Started {
         network,
         runner,
@@ -182,7 +187,6 @@ pub async fn start<
         shared,
         &address,
         ports,
-        PORT,
         u64::from_le_bytes(seed),
     );
     info!(
@@ -204,7 +208,7 @@ pub async fn start<
             journal: journal.unwrap_or(UNREADABLE).into(),
             crash: parts.crash,
             store,
-            tftp: Tftp::new(),
+            tftp: memory.tftp,
             http: HttpCounters::default(),
             slots: memory.slots,
             statement: Mutex::new(memory.statement),

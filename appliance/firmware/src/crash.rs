@@ -262,7 +262,7 @@ mod tests {
     fn the_text_is_cut_within_its_room() {
         let mut text = Cut(String::new());
         for _ in 0..TEXT {
-            write!(text, "é\n").unwrap();
+            writeln!(text, "é").unwrap();
         }
         assert!(text.0.len() > TEXT - 3 && !text.0.contains('\n'));
         let crash = Crash {

@@ -4,6 +4,8 @@
 //! their first byte, bodies a least rate, and a connection without a request
 //! ends as soon as somebody else waits for one.
 
+mod stream;
+
 use core::cell::Cell;
 use core::net::Ipv4Addr;
 
@@ -11,7 +13,6 @@ use embassy_futures::select::{Either, select};
 use embassy_time::{Duration, Instant, with_deadline, with_timeout};
 use farrier_api::{REPLY_BUFFER, is_ours};
 use farrier_core::Transport;
-use farrier_http::places::Pace;
 use farrier_http::{
     BodyLength, Error, Framing, Head, Method, ResponseHead, Selection, Status, percent,
 };
@@ -19,9 +20,11 @@ use farrier_sizes::{HTTP_HEAD, HTTP_RECEIVE, HTTP_SEND};
 use heapless::String;
 
 use crate::fmt::{Show, debug, error};
-use crate::net::{Classes as _, Connection, Gate, TcpError};
+use crate::net::{Classes as _, Connection};
 use crate::queues::{PATH, Served, bump};
 use crate::refusals::Refusal;
+pub(crate) use stream::{Broken, Stream};
+
 use crate::{Board, Context};
 
 /// The well-known port.
@@ -33,17 +36,6 @@ const STALL_LIMIT: Duration = Duration::from_secs(20);
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 /// The same while somebody waits for the connection.
 const CLOSE_LIMIT_CROWDED: Duration = Duration::from_millis(200);
-/// A peer takes so many bytes of a file a second, at least.
-const FILE_RATE: u32 = 4096;
-/// How long a peer may take nothing of a file: firmware pauses while it
-/// unpacks what it has loaded.
-const FILE_PAUSE: Duration = Duration::from_secs(10);
-/// A client of the API takes and sends so many bytes of a body a second, at
-/// least.
-const API_RATE: u32 = 8192;
-/// How long it may do nothing.
-const API_PAUSE: Duration = Duration::from_secs(3);
-
 /// Bytes of the request buffer: the longest head, and the longest text that
 /// core makes.
 pub(crate) const HEAD: usize = HTTP_HEAD;
@@ -102,86 +94,6 @@ pub(crate) enum Next {
     Close,
 }
 
-/// Why a connection ends before its request does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Broken {
-    /// The connection is gone.
-    Gone,
-    /// The peer is below the least rate.
-    Slow,
-}
-
-impl From<TcpError> for Broken {
-    fn from(_: TcpError) -> Self {
-        Broken::Gone
-    }
-}
-
-/// A connection that has a place, with the pace of the body that is on its
-/// way.
-pub(crate) struct Stream<'c> {
-    pub(crate) connection: &'c mut Connection,
-    pub(crate) peer: Ipv4Addr,
-    place: usize,
-    pace: Pace,
-}
-
-impl Stream<'_> {
-    /// A body begins, of the API or of a file.
-    pub(crate) fn start_body(&mut self, api: bool) {
-        let (pause, rate) = if api {
-            (API_PAUSE, API_RATE)
-        } else {
-            (FILE_PAUSE, FILE_RATE)
-        };
-        // Seconds.
-        self.pace = Pace::new(now(), pause.as_millis() as u32, rate);
-    }
-
-    /// The appliance made the peer wait: that time is not the peer's.
-    pub(crate) fn rested(&mut self, since: Instant) {
-        self.pace.rested(since.elapsed().as_millis());
-    }
-
-    /// Whether this reply should be the connection's last one.
-    pub(crate) fn is_wanted(&self, gate: &Gate) -> bool {
-        gate.is_wanted(self.place)
-    }
-
-    fn until(&self) -> Instant {
-        Instant::from_millis(self.pace.until())
-    }
-
-    /// Reads bytes of a body; none where the peer has closed its side.
-    pub(crate) async fn read(&mut self, into: &mut [u8]) -> Result<usize, Broken> {
-        let read = with_deadline(self.until(), self.connection.read(into));
-        let count = read.await.map_err(|_| Broken::Slow)??;
-        self.pace.moved(now(), count);
-        Ok(count)
-    }
-
-    /// Writes bytes of a reply.
-    pub(crate) async fn write(&mut self, mut bytes: &[u8]) -> Result<(), Broken> {
-        while !bytes.is_empty() {
-            let write = with_deadline(self.until(), self.connection.write(bytes));
-            let count = write.await.map_err(|_| Broken::Slow)??;
-            self.pace.moved(now(), count);
-            bytes = bytes.get(count..).unwrap_or_default();
-        }
-        Ok(())
-    }
-
-    /// Waits for room for a piece of a reply.
-    async fn writable(&mut self) -> Result<usize, Broken> {
-        let writable = with_deadline(self.until(), self.connection.writable());
-        Ok(writable.await.map_err(|_| Broken::Slow)??)
-    }
-}
-
-fn now() -> u64 {
-    Instant::now().as_millis()
-}
-
 /// What a wait for a head has brought.
 enum Arrived {
     Bytes(usize),
@@ -224,12 +136,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 continue;
             };
             bump(&self.http.connections);
-            let mut stream = Stream {
-                connection: &mut connection,
-                peer: *peer.ip(),
-                place: at,
-                pace: Pace::new(0, 0, 1),
-            };
+            let mut stream = Stream::new(&mut connection, *peer.ip(), at);
             match self.serve(&mut stream, head).await {
                 Ok(()) => {}
                 Err(Broken::Gone) => bump(&self.http.broken),
@@ -256,14 +163,14 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 match Head::parse(buffer.get(..filled).unwrap_or_default()) {
                     Ok(Some((head, length))) => {
                         bump(&self.http.requests);
-                        gate.busy(stream.place);
+                        gate.busy(stream.place());
                         if is_ours(head.path) {
                             stream.start_body(true);
                             match self.serve_api(stream, buffer, filled).await? {
                                 Next::Keep => filled = 0,
                                 Next::Close => return Ok(()),
                             }
-                            gate.idle(stream.place);
+                            gate.idle(stream.place());
                             continue;
                         }
                         // Bytes behind the head are a body or another request,
@@ -309,7 +216,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 Next::Keep => filled = 0,
                 Next::Close => return Ok(()),
             }
-            gate.idle(stream.place);
+            gate.idle(stream.place());
         }
     }
 
@@ -320,12 +227,13 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         room: &mut [u8],
     ) -> Result<Arrived, Broken> {
         let gate = self.network.gate();
-        let read = select(stream.connection.read(room), gate.given_up(stream.place));
-        Ok(match with_deadline(gate.until(stream.place), read).await {
+        let place = stream.place();
+        let read = select(stream.connection.read(room), gate.given_up(place));
+        Ok(match with_deadline(gate.until(place), read).await {
             Ok(Either::First(count)) => match count? {
                 0 => Arrived::End,
                 count => {
-                    gate.head(stream.place);
+                    gate.head(place);
                     Arrived::Bytes(count)
                 }
             },
@@ -453,9 +361,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 }
             };
             stream.rested(asked);
-            let count = stream.connection.write(&piece).await?;
-            *sent += count as u64;
-            stream.pace.moved(now(), count);
+            *sent += stream.write_some(&piece).await? as u64;
         }
         Ok(())
     }

@@ -145,7 +145,7 @@ pub struct Context<B: Board, const N: usize, const L: usize, const D: usize> {
     /// Assets and slots.
     pub store: AssetStore<B::Blocks>,
     /// TFTP's listener and workers.
-    pub tftp: Tftp,
+    pub tftp: &'static Tftp,
     /// What HTTP has counted.
     pub http: HttpCounters,
     /// Room for the API's requests.
@@ -268,7 +268,7 @@ macro_rules! program {
             use $crate::sizes::{DISKS, HTTP_CONNECTIONS, LEASES, NODES, SOCKETS, TFTP_TRANSFERS};
             use $crate::statements::{StatementMemory, StatementReceiver};
             use $crate::static_cell::{ConstStaticCell, StaticCell};
-            use $crate::tftp::{ListenerBuffers, WorkerBuffers};
+            use $crate::tftp::{ListenerBuffers, Tftp, WorkerBuffers};
 
             type Context = $crate::Context<$board, NODES, LEASES, DISKS>;
             type Piece = Aligned<A4, [u8; PIECE_LEN]>;
@@ -284,6 +284,7 @@ macro_rules! program {
                 StaticCell::new();
             static QUEUES: ConstStaticCell<Queues> = ConstStaticCell::new(Queues::new());
             static TEXTS: ConstStaticCell<Texts> = ConstStaticCell::new($crate::queues::texts());
+            static TFTP: ConstStaticCell<Tftp> = ConstStaticCell::new(Tftp::new());
             static STATEMENTS: ConstStaticCell<StatementMemory> =
                 ConstStaticCell::new(StatementMemory::new());
             static PIECE: ConstStaticCell<Piece> = ConstStaticCell::new(Aligned([0; PIECE_LEN]));
@@ -377,6 +378,7 @@ macro_rules! program {
                     controller: &CONTROLLER,
                     queues: QUEUES.take(),
                     texts: TEXTS.take(),
+                    tftp: TFTP.take(),
                     statements: STATEMENTS.take(),
                     piece: PIECE.take(),
                     statement: STATEMENT.take(),

@@ -4,26 +4,20 @@
 //! worker, who waits, and which transfer is given up; the rack says which file
 //! a machine gets.
 
-use core::cell::{Cell, RefCell};
+mod queue;
+
 use core::net::SocketAddrV4;
 
 use embassy_futures::select::{Either, select};
-use embassy_sync::blocking_mutex::raw::NoopRawMutex;
-use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Instant, Timer, with_timeout};
 use farrier_asset_store::SECTOR;
 use farrier_core::Transport;
 use farrier_http::places::Class;
-use farrier_sizes::{
-    TFTP_BLOCK, TFTP_LISTENER, TFTP_RECEIVE, TFTP_REQUESTS, TFTP_TRANSFERS, TFTP_WAITING,
-};
-use farrier_tftp::name::normalise;
-use farrier_tftp::places::{Admission, Places, Policy};
+use farrier_sizes::{TFTP_BLOCK, TFTP_LISTENER, TFTP_RECEIVE, TFTP_REQUESTS};
 use farrier_tftp::server::{Action, Limits, Outcome, Transfer};
 use farrier_tftp::wire::{
-    DATA_HEADER_LEN, ErrorCode, ErrorReply, Mode, Options, Packet, Request, emit_data_header,
+    DATA_HEADER_LEN, ErrorCode, ErrorReply, Packet, Request, emit_data_header,
 };
-use heapless::String;
 
 use crate::assets::PIECE;
 use crate::fmt::{Show, debug, error, info};
@@ -31,14 +25,15 @@ use crate::net::{Classes as _, Udp, UdpBuffers, UdpError};
 use crate::queues::{Served, bump};
 use crate::refusals::Refusal;
 use crate::{Board, Context};
+pub use queue::{Tftp, TftpCounters};
+
+use queue::Job;
 
 /// The well-known port.
 const PORT: u16 = 69;
 /// Longest request that is read: the options of real clients take under 100
 /// bytes, names as much.
 const REQUEST: usize = 256;
-/// Longest file name, in the form that the rack is asked with.
-const NAME: usize = 80;
 /// Longest text that is served from memory: a line or two that lead a boot
 /// program to HTTP.
 const TEXT: usize = 160;
@@ -65,186 +60,12 @@ const OACK: usize = 64;
 /// behind a short packet would wait for room for ever.
 pub type WorkerBuffers = UdpBuffers<TFTP_RECEIVE, PACKET, 3, 1>;
 
-/// Workers.
-const WORKERS: usize = TFTP_TRANSFERS;
 /// A client acknowledges so many bytes a second, at least.
 const RATE: u32 = 2_048;
 /// How long it may acknowledge nothing new.
 const PAUSE_MILLIS: u32 = 15_000;
 /// How often the listener looks for a transfer to give up while requests wait.
 const LOOK: Duration = Duration::from_millis(250);
-
-/// What the listener hands to a worker: a read request without its text.
-#[derive(Debug)]
-struct Job {
-    peer: SocketAddrV4,
-    name: String<NAME>,
-    mode: Mode,
-    options: Options,
-}
-
-impl Job {
-    /// Takes a request over, its name normalised; `None` for a name that no
-    /// file can have.
-    fn new(peer: SocketAddrV4, request: &Request<'_>) -> Option<Self> {
-        let mut room = [0; NAME];
-        Some(Self {
-            peer,
-            name: String::try_from(normalise(request.name, &mut room)?).ok()?,
-            mode: request.mode,
-            options: request.options,
-        })
-    }
-}
-
-/// What has happened since start. All wrap.
-#[derive(Debug, Default)]
-pub struct TftpCounters {
-    /// Transfers that ended with every byte acknowledged.
-    pub complete: Cell<u32>,
-    /// Requests for the size alone.
-    pub probes: Cell<u32>,
-    /// Transfers that ended otherwise.
-    pub failed: Cell<u32>,
-    /// Requests that waited for a worker.
-    pub waited: Cell<u32>,
-    /// Requests that were ignored: their source had its share, or too many
-    /// waited. Their clients repeat them.
-    pub ignored: Cell<u32>,
-    /// Transfers whose first packet was not answered, given up for others.
-    pub unanswered: Cell<u32>,
-    /// Transfers below the least rate.
-    pub slow: Cell<u32>,
-    /// Packets to port 69 that are no readable request.
-    pub malformed: Cell<u32>,
-}
-
-/// How the listener hands requests to workers. A worker's number is its place.
-pub struct Tftp {
-    places: RefCell<Places<WORKERS, TFTP_WAITING>>,
-    /// Requests that wait.
-    waiting: RefCell<[Option<Job>; TFTP_WAITING]>,
-    /// What each worker is called for.
-    jobs: RefCell<[Option<Job>; WORKERS]>,
-    /// Calls one worker each. Not one channel for all of them: embassy's
-    /// channels remember one waiting task, and several that wait would wake
-    /// one another without end.
-    calls: [Signal<NoopRawMutex, ()>; WORKERS],
-    /// Ends a worker's transfer.
-    give_up: [Signal<NoopRawMutex, ()>; WORKERS],
-    /// Workers that have started.
-    workers: Cell<usize>,
-    /// Counters.
-    pub counters: TftpCounters,
-}
-
-impl core::fmt::Debug for Tftp {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Tftp")
-            .field("counters", &self.counters)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Tftp {
-    pub(crate) fn new() -> Self {
-        Self {
-            places: RefCell::new(Places::new(Policy::DEFAULT)),
-            waiting: RefCell::new([const { None }; TFTP_WAITING]),
-            jobs: RefCell::new([const { None }; WORKERS]),
-            calls: [const { Signal::new() }; WORKERS],
-            give_up: [const { Signal::new() }; WORKERS],
-            workers: Cell::new(0),
-            counters: TftpCounters::default(),
-        }
-    }
-
-    /// Takes a request. Returns whether it is to be noted as refused.
-    fn request(&self, job: Job, known: bool) -> bool {
-        let admission = self.places.borrow_mut().request(millis(), job.peer, known);
-        match admission {
-            Admission::Wait(slot) => {
-                if let Some(waiting) = self.waiting.borrow_mut().get_mut(slot) {
-                    *waiting = Some(job);
-                }
-                self.start();
-                if self.places.borrow().waits(slot) {
-                    bump(&self.counters.waited);
-                }
-                false
-            }
-            Admission::Repeated => false,
-            Admission::Ignored => {
-                bump(&self.counters.ignored);
-                true
-            }
-        }
-    }
-
-    /// Calls workers for the requests that may start.
-    fn start(&self) {
-        loop {
-            let next = self.places.borrow_mut().next(millis());
-            let Some((slot, place)) = next else {
-                return;
-            };
-            let job = self
-                .waiting
-                .borrow_mut()
-                .get_mut(slot)
-                .and_then(Option::take);
-            if let (Some(at), Some(call)) =
-                (self.jobs.borrow_mut().get_mut(place), self.calls.get(place))
-            {
-                *at = job;
-                call.signal(());
-            }
-        }
-    }
-
-    /// Gives up transfers for requests that wait. Returns whether any waits.
-    fn look(&self) -> bool {
-        loop {
-            let victim = self.places.borrow_mut().tick(millis());
-            match victim.and_then(|place| self.give_up.get(place)) {
-                Some(give_up) => give_up.signal(()),
-                None => return self.places.borrow().is_crowded(),
-            }
-        }
-    }
-
-    /// Waits for the listener's call.
-    async fn next_job(&self, me: usize) -> Job {
-        loop {
-            match self.calls.get(me) {
-                Some(call) => call.wait().await,
-                // More workers than places: this one has nothing to do.
-                None => core::future::pending().await,
-            }
-            let job = self.jobs.borrow_mut().get_mut(me).and_then(Option::take);
-            if let Some(job) = job {
-                return job;
-            }
-        }
-    }
-
-    async fn given_up(&self, me: usize) {
-        loop {
-            match self.give_up.get(me) {
-                Some(give_up) => give_up.wait().await,
-                None => core::future::pending().await,
-            }
-            // An answer may have come at the last moment.
-            if self.places.borrow().is_given_up(me) {
-                return;
-            }
-        }
-    }
-}
-
-fn millis() -> u64 {
-    Instant::now().as_millis()
-}
 
 /// Where the bytes of a transfer come from.
 enum Source {
@@ -319,12 +140,9 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     pub async fn run_tftp_worker(&self, buffers: &'static mut WorkerBuffers) -> ! {
         let mut socket = Udp::new(self.network, buffers);
         let tftp = &self.tftp;
-        let me = tftp.workers.replace(tftp.workers.get() + 1);
+        let me = tftp.next_worker();
         loop {
             let job = tftp.next_job(me).await;
-            if let Some(give_up) = tftp.give_up.get(me) {
-                give_up.reset();
-            }
             // A port of its own: the transfer's id.
             if socket.bind(0).is_ok() {
                 let transfer = self.transfer(&mut socket, &job, me);
@@ -343,8 +161,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 }
             }
             socket.close();
-            tftp.places.borrow_mut().freed(me);
-            tftp.start();
+            tftp.freed(me);
         }
     }
 
@@ -442,7 +259,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                     let received = select(
                         socket.receive_with(|packet, from| {
                             if from == peer {
-                                self.tftp.places.borrow_mut().answered(me);
+                                self.tftp.answered(me);
                                 transfer.process(packet);
                             }
                             from

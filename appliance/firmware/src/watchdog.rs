@@ -25,7 +25,7 @@ impl Watchdog for NoWatchdog {
 }
 
 /// How long a watchdog waits.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How often the tasks are asked.
 const INTERVAL: Duration = Duration::from_secs(2);

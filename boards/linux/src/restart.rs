@@ -8,10 +8,10 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use farrier_firmware::crash::{self, Cause, Crash, LEN};
@@ -60,9 +60,8 @@ fn restart(cause: Cause, what: fmt::Arguments<'_>) -> ! {
 /// A thread that restarts the process when it is not fed.
 #[derive(Debug)]
 pub struct ThreadWatchdog {
-    started: Instant,
-    /// Milliseconds from the start to the last feeding.
-    fed: Arc<AtomicU64>,
+    /// How often it was fed.
+    fed: Arc<AtomicU32>,
 }
 
 impl ThreadWatchdog {
@@ -71,17 +70,20 @@ impl ThreadWatchdog {
     /// # Errors
     /// The host has no room for a thread.
     pub fn start() -> Result<Self> {
-        let started = Instant::now();
-        let fed = Arc::new(AtomicU64::new(0));
-        let seen = fed.clone();
+        let fed = Arc::new(AtomicU32::new(0));
+        let counter = fed.clone();
         thread::Builder::new()
             .name("watchdog".into())
             .spawn(move || {
+                // Its own waits are counted, and no clock is read: a process that
+                // was stopped for a while has missed nothing.
+                let (mut seen, mut missed) = (0, 0);
                 loop {
                     thread::sleep(Duration::from_secs(1));
-                    let fed = seen.load(Ordering::Relaxed);
-                    let now = started.elapsed().as_millis() as u64;
-                    if fed > 0 && now.saturating_sub(fed) > PATIENCE.as_millis() {
+                    let fed = counter.load(Ordering::Relaxed);
+                    missed = if fed == seen { missed + 1 } else { 0 };
+                    seen = fed;
+                    if fed > 0 && missed > PATIENCE.as_secs() {
                         let stalled = crash::stalled().as_str();
                         log::error!("watchdog: {stalled}");
                         restart(Cause::Watchdog, format_args!("{stalled}"));
@@ -89,13 +91,12 @@ impl ThreadWatchdog {
                 }
             })
             .context("the watchdog's thread")?;
-        Ok(Self { started, fed })
+        Ok(Self { fed })
     }
 }
 
 impl Watchdog for ThreadWatchdog {
     fn feed(&mut self) {
-        let now = self.started.elapsed().as_millis() as u64;
-        self.fed.store(now.max(1), Ordering::Relaxed);
+        self.fed.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -74,7 +74,7 @@ pub struct CmsdkWatchdog;
 impl Watchdog for CmsdkWatchdog {
     fn feed(&mut self) {
         WATCHDOG.write(LOCK, UNLOCK);
-        // Fits: `PATIENCE` is 10 s, and the clock 25 MHz.
+        // Fits: `PATIENCE` is 15 s, and the clock 25 MHz.
         WATCHDOG.write(LOAD, PATIENCE.as_secs() as u32 * board::CLOCK_HZ);
         WATCHDOG.write(CLEAR, 1);
         WATCHDOG.write(CONTROL, INTERRUPT | RESET);

@@ -29,6 +29,8 @@ pub enum Conduct {
     SlowHeads,
     /// Asks for a long answer and reads two bytes of it a second.
     SlowReads,
+    /// Breaks connections off before they are open, and begins others.
+    Resets,
     /// Asks for a file by TFTP, from one port after the other, and never
     /// answers.
     MuteTransfers,
@@ -92,7 +94,7 @@ impl Peer {
         let thread = std::thread::Builder::new()
             .name(format!("{conduct:?}"))
             .spawn(move || match conduct {
-                Conduct::Idle | Conduct::SlowHeads | Conduct::SlowReads => {
+                Conduct::Idle | Conduct::SlowHeads | Conduct::SlowReads | Conduct::Resets => {
                     peer::run(work, conduct, count);
                 }
                 Conduct::MuteTransfers => transfers::mute(work, count),

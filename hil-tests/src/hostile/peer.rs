@@ -65,9 +65,9 @@ pub(super) fn run(mut work: Work, conduct: Conduct, count: usize) {
                 }
                 connection.begun = false;
                 connection.due = now + AGAIN;
-            } else if socket.may_send() {
+            } else if socket.may_send() && conduct != Conduct::Resets {
                 hold(socket, connection, conduct, now);
-            } else if !socket.may_recv() {
+            } else if socket.state() != tcp::State::SynSent || conduct == Conduct::Resets {
                 socket.abort();
             }
         }

@@ -37,7 +37,8 @@ impl Debugger {
     /// The stub does not answer.
     pub fn program_counter(&mut self) -> Result<u32> {
         let text = self.ask(&format!("p{PC:x}"))?;
-        let bytes = u32::from_str_radix(&text, 16).with_context(|| format!("no register: {text}"))?;
+        let bytes =
+            u32::from_str_radix(&text, 16).with_context(|| format!("no register: {text}"))?;
         Ok(bytes.swap_bytes())
     }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const NOWHERE: u32 = 0x9000_0000;
 /// A jump to itself, in Thumb code.
 const HANG: u16 = 0xE7FE;
-/// How long a restart may take: the watchdog waits 10 s.
+/// How long a restart may take: the watchdog waits 15 s.
 const RESTART: Duration = Duration::from_secs(60);
 
 /// The scenario.
@@ -59,17 +59,14 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
 }
 
 /// Waits for the run behind a crash of start `crashed`, and looks at what it says.
-fn restarted(
-    rack: &Rack,
-    crashed: u64,
-    cause: &str,
-    count: u64,
-    watch: &dyn Watch,
-) -> Result<()> {
+fn restarted(rack: &Rack, crashed: u64, cause: &str, count: u64, watch: &dyn Watch) -> Result<()> {
     let begin = Instant::now();
     let status = loop {
         let status = rack.api().get("/farrier/v1/status").unwrap_or(Value::Null);
-        if status["start"].as_u64().is_some_and(|start| start > crashed) {
+        if status["start"]
+            .as_u64()
+            .is_some_and(|start| start > crashed)
+        {
             break status;
         }
         ensure!(

@@ -21,8 +21,7 @@ const MACHINES: u8 = 48;
 const HELD: usize = 24;
 /// How long one request of the operator may take meanwhile.
 const ANSWER: Duration = Duration::from_secs(10);
-/// How long a server's boot is left alone with the peers before the operator
-/// looks at the counters.
+/// As many connections a stock client opens in a row.
 const CONNECTIONS: usize = 20;
 
 /// The scenario.
@@ -47,6 +46,7 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
         Conduct::Idle,
         Conduct::SlowHeads,
         Conduct::SlowReads,
+        Conduct::Resets,
         Conduct::MuteTransfers,
         Conduct::ForgedTransfers,
     ]

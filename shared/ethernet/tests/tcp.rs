@@ -1,8 +1,8 @@
-//! The first segment of a TCP connection, and everything that is not one.
+//! The segments that begin a TCP connection or break it off, and all others.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use farrier_ethernet::tcp::opening;
+use farrier_ethernet::tcp::{Edge, edge};
 
 fn syn() -> Vec<u8> {
     let mut frame = vec![0; 54];
@@ -21,11 +21,15 @@ fn syn() -> Vec<u8> {
 fn both_ends_are_read() {
     let from = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 7), 40_000);
     let to = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 80);
-    assert_eq!(opening(&syn()), Some((from, to)));
+    assert_eq!(edge(&syn()), Some((Edge::Opening, from, to)));
     // Explicit congestion notification (RFC 3168) is negotiated in the SYN.
     let mut frame = syn();
     frame[47] = 0xC2;
-    assert_eq!(opening(&frame), Some((from, to)));
+    assert_eq!(edge(&frame), Some((Edge::Opening, from, to)));
+    for flags in [0x04, 0x14, 0x06] {
+        frame[47] = flags;
+        assert_eq!(edge(&frame), Some((Edge::Reset, from, to)));
+    }
 }
 
 #[test]
@@ -33,11 +37,11 @@ fn ip_options_are_skipped() {
     let mut frame = syn();
     frame[14] = 0x46;
     frame.splice(34..34, [1; 4]);
-    assert!(opening(&frame).is_some());
+    assert!(edge(&frame).is_some());
 }
 
 #[test]
-fn other_frames_open_nothing() {
+fn other_frames_are_none() {
     // Ethernet type, IP version, header length, fragments, protocol, flags.
     for (at, value) in [
         (12, 0x86),
@@ -48,15 +52,14 @@ fn other_frames_open_nothing() {
         (23, 17),
         (47, 0x12),
         (47, 0x10),
-        (47, 0x06),
         (47, 0x03),
         (47, 0),
     ] {
         let mut frame = syn();
         frame[at] = value;
-        assert_eq!(opening(&frame), None, "byte {at} = {value:#x}");
+        assert_eq!(edge(&frame), None, "byte {at} = {value:#x}");
     }
     for length in 0..48 {
-        assert_eq!(opening(&syn()[..length]), None, "{length}");
+        assert_eq!(edge(&syn()[..length]), None, "{length}");
     }
 }

@@ -378,3 +378,25 @@ fn nobody_waits_for_anothers_question() {
     assert!(turns.poll(other).is_some());
     assert!(turns.poll(slow[2]).is_some());
 }
+
+#[test]
+fn a_peer_that_breaks_off_takes_nothing() {
+    let mut places = server();
+    for port in 0..100 {
+        let peer = peer(1, port);
+        assert_eq!(places.syn(0, peer, Class::Operator), Syn::Pass, "{port}");
+        places.broken_off(peer);
+    }
+    fill(&mut places, Class::Operator);
+    for port in 0..100 {
+        let peer = peer(200, port);
+        let held = places.syn(1, peer, Class::Operator);
+        assert!(matches!(held, Syn::Hold(_)), "{port}");
+        places.left(peer);
+    }
+    // A connection is not broken off by whoever can send a segment.
+    let place = idle(&mut places, 1, peer(150, 1), Class::Boot).unwrap();
+    places.broken_off(peer(150, 1));
+    places.left(peer(150, 1));
+    assert_eq!(places.until(place), 10_001);
+}

@@ -129,6 +129,17 @@ impl Gate {
         Verdict::Taken
     }
 
+    /// A peer has sent a reset.
+    pub(super) fn left(&self, peer: SocketAddrV4) {
+        self.places.borrow_mut().left(peer);
+    }
+
+    /// The stack has found a handshake broken off.
+    pub(super) fn broken_off(&self, peer: SocketAddrV4) {
+        self.places.borrow_mut().broken_off(peer);
+        self.stack.borrow_mut().wake();
+    }
+
     /// Gives a segment that may pass now to `take`.
     pub(super) fn pass<R>(&self, slot: usize, take: impl FnOnce(&mut [u8]) -> R) -> R {
         self.places.borrow_mut().passed(millis(), slot);

@@ -37,6 +37,15 @@ pub struct Address {
     pub gateway: Option<Ipv4Addr>,
 }
 
+/// Ports that the multiplexer knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ports {
+    /// Raw UDP: DHCP's and the agents'.
+    pub raw_udp: [u16; 2],
+    /// TCP: connections to it go through the gate.
+    pub http: u16,
+}
+
 /// Memory of one queue of raw UDP datagrams.
 struct Lane<const PLACES: usize> {
     frames: [Frame; PLACES],
@@ -184,9 +193,7 @@ pub struct Started<D: Driver> {
     pub sender: RawUdpSender,
 }
 
-/// Puts the multiplexer and the stack on a driver. Datagrams to `ports` go
-/// to raw UDP: DHCP's and the agents'. Connections to `http` go through the
-/// gate. `seed` makes TCP's sequence numbers and first port
+/// Puts the multiplexer and the stack on a driver. `seed` makes TCP's sequence numbers and first port
 /// unpredictable.
 #[inline(never)]
 pub fn start<D: Driver + 'static, const SOCKETS: usize>(
@@ -195,8 +202,7 @@ pub fn start<D: Driver + 'static, const SOCKETS: usize>(
     gate: &'static Gate,
     classes: &'static dyn Classes,
     address: &Address,
-    ports: [u16; 2],
-    http: u16,
+    ports: Ports,
     seed: u64,
 ) -> Started<D> {
     let HardwareAddress::Ethernet(mac) = driver.hardware_address() else {
@@ -213,12 +219,12 @@ pub fn start<D: Driver + 'static, const SOCKETS: usize>(
     let mux = L2Mux {
         driver,
         lanes: Lanes {
-            ports,
+            ports: ports.raw_udp,
             queues: [dhcp_in, agents_in],
         },
         gate,
         classes,
-        server: SocketAddrV4::new(address.address, http),
+        server: SocketAddrV4::new(address.address, ports.http),
         replies,
         advertisement: None,
         mac,

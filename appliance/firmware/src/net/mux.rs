@@ -21,7 +21,7 @@ use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, TxTok
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::zerocopy_channel::{Channel, Receiver, Sender};
 use farrier_ethernet::ndp::{ANSWER_LEN, answer_solicitation};
-use farrier_ethernet::tcp::opening;
+use farrier_ethernet::tcp::{Edge, edge};
 
 use super::gate::{Classes, Gate, Verdict};
 use super::lane::{LaneSender, Queued};
@@ -247,12 +247,17 @@ impl<T: embassy_net_driver::RxToken> embassy_net_driver::RxToken for RxToken<'_,
             } => inner.consume(|bytes| {
                 bump(&counters.rx);
                 let taken = lanes.take(bytes, gate)
-                    || opening(bytes).is_some_and(|(from, to)| {
-                        to == server && {
+                    || match edge(bytes) {
+                        Some((Edge::Opening, from, to)) if to == server => {
                             let class = classes.class(*from.ip());
                             gate.segment(from, class, bytes) == Verdict::Taken
                         }
-                    });
+                        Some((Edge::Reset, from, to)) if to == server => {
+                            gate.left(from);
+                            false
+                        }
+                        _ => false,
+                    };
                 if taken {
                     // The stack must get a frame for its token. It ignores
                     // one of no bytes.
