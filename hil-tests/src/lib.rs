@@ -3,7 +3,8 @@
 //! [`switch`] connects everything, [`port_forward`] leads from localhost to
 //! the appliance, [`qemu`] runs whole machines and [`light`] plays machines
 //! without QEMU, [`server`] is either of them, [`disk`] reads what they left.
-//! [`folder`] removes their files when the program ends.
+//! [`folder`] removes their files when the program ends. [`hostile`] takes
+//! more than its share.
 //! [`scenario`] builds a rack of them, [`job`] is the main job of one server,
 //! and [`scenarios`] are the tests that use all that. [`bench`] counts the
 //! appliance's instructions. No policy of the product lives here.
@@ -18,6 +19,7 @@ pub mod bench;
 pub mod console;
 pub mod disk;
 pub mod folder;
+pub mod hostile;
 pub mod job;
 pub mod light;
 pub mod port_forward;

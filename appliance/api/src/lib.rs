@@ -84,7 +84,7 @@ pub use error::Error;
 pub use exchange::{Exchange, Need, REPLY_BUFFER, WORK_ROUNDS};
 pub use serve::{Gone, Host, serve};
 pub use version::Version;
-pub use view::{Services, View};
+pub use view::{JournalState, LastCrash, Services, Source, View};
 
 /// Longest config drive in bytes of its JSON text, as it stands in the
 /// request.

@@ -1,6 +1,8 @@
 //! What the API sees of the rack.
 
 use crate::access::Principal;
+use core::net::Ipv4Addr;
+
 use crate::resource::{Call, Ident};
 use farrier_core::Config;
 use farrier_core::accounts::{Account, AccountName};
@@ -15,6 +17,56 @@ use farrier_core::strings::StringPool;
 pub trait Services: core::fmt::Debug {
     /// Reports every counter by a name that is the program's own.
     fn counters(&self, report: &mut dyn FnMut(&'static str, u32));
+
+    /// Reports what was refused, to whom, and how often.
+    fn refusals(&self, report: &mut dyn FnMut(&'static str, Source, u32));
+
+    /// The end of an earlier run that was a crash.
+    fn last_crash(&self) -> Option<LastCrash<'_>>;
+
+    /// The journal's state.
+    fn journal(&self) -> JournalState;
+}
+
+/// A crash of an earlier run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastCrash<'a> {
+    /// The number of the start that it ended.
+    pub start: u32,
+    /// Seconds from that start to its end.
+    pub uptime_secs: u32,
+    /// Crashes since the appliance was without power.
+    pub count: u32,
+    /// What ended it: `panic`, `fault` or `watchdog`.
+    pub cause: &'a str,
+    /// Where, and the message.
+    pub text: &'a str,
+}
+
+/// The state of the journal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct JournalState {
+    /// The number of this start.
+    pub start: u32,
+    /// Sectors of the flash.
+    pub sectors: u32,
+    /// Sectors that a restart reads.
+    pub used: u32,
+    /// Sectors, or ends of them, that did not keep what was written.
+    pub given_up: u32,
+    /// Erasures of each sector, on average.
+    pub cycles: u32,
+    /// `good`, or what is wrong.
+    pub health: &'static str,
+}
+
+/// Who was refused something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The peer at an address.
+    Address(Ipv4Addr),
+    /// The interface with a hardware address.
+    Mac([u8; 6]),
 }
 
 /// What the API sees of the rack. Cheap: make a new one for every call.

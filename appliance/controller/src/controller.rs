@@ -8,9 +8,9 @@ use farrier_core::{Config, Effect, Effects, Identity, Input, Instant, Rack};
 
 use crate::store::{NotDurable, Opened, RecordStore};
 
-/// After a failed append the rack asks for nothing; the clock still comes by
-/// once an hour, in milliseconds.
-const BROKEN_WAKE_MILLIS: u64 = 3_600_000;
+/// After a failed append or mount the rack asks for nothing; the clock still
+/// comes by once a minute, in milliseconds, and somebody says so.
+const BROKEN_WAKE_MILLIS: u64 = 60_000;
 
 /// How a controller reaches its rack. The rack is too large to be moved, and
 /// in the firmware others look at it between steps: there it lies in a cell.
@@ -199,7 +199,7 @@ where
     /// rack is as it was before the restart.
     ///
     /// # Errors
-    /// The store's.
+    /// The store's. No effect leaves then, as after a failed append.
     pub async fn mount(&mut self, now: Instant) -> Result<Opened, S::OpenError> {
         let Self {
             rack,
@@ -208,14 +208,19 @@ where
             ..
         } = self;
         let layout = rack.with(|rack| rack.layout());
-        store
+        let opened = store
             .open(layout, |record| {
                 count(&mut counters.restored_records);
                 if !rack.with(|rack| rack.restore(now, record)) {
                     count(&mut counters.unknown_records);
                 }
             })
-            .await
+            .await;
+        if opened.is_err() {
+            // A rack that does not know its nodes must not answer anybody.
+            self.break_off();
+        }
+        opened
     }
 
     /// Ends the restoration: waits begin anew, work goes on or fails, and

@@ -35,4 +35,5 @@ pub mod store;
 pub mod testing;
 
 pub use controller::{Controller, ControllerCounters, RackRef};
+pub use farrier_journal::{Health, Usage};
 pub use store::{JournalStore, NotDurable, Opened, RecordStore};

@@ -2,10 +2,10 @@
 //! API's request engine.
 //!
 //! A request takes an API slot for as long as it lasts, and no longer than
-//! [`LIMIT`]. There is one slot for requests that only read and one for those
-//! that bring a body, so that a config drive never meets another one on its
-//! way to the same place, and a slow upload does not keep anybody from
-//! reading. The controller's task gives the rack the request's command out of
+//! [`LIMIT`]. There are some slots for requests that only read, of which a source
+//! has at most half, and one for those that bring a body, so that a config drive
+//! never meets another one on its way to the same place, and a slow upload does
+//! not keep anybody from reading. The controller's task gives the rack the request's command out of
 //! its slot; a connection that ends meanwhile leaves that work alone.
 
 use core::cell::Cell;
@@ -13,9 +13,8 @@ use core::cell::Cell;
 use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::{Mutex, MutexGuard};
-use embassy_sync::semaphore::Semaphore;
 use embassy_sync::signal::Signal;
-use embassy_time::{Duration, with_timeout};
+use embassy_time::{Duration, Instant, with_timeout};
 use farrier_api::access::Asked;
 use farrier_api::{Exchange, Need, Principal, View};
 use farrier_asset_store::SlotPart;
@@ -26,19 +25,13 @@ use farrier_protocol::MAX_STATEMENT;
 use crate::assets::PIECE;
 use crate::controller::now;
 use crate::fmt::{error, warning};
-use crate::http::{HEAD, HEAD_LIMIT, Next, say, write};
-use crate::net::{Connection, TcpError};
+use crate::http::{Broken, HEAD, Next, Stream, say};
 use crate::queues::{API_SLOTS, Job, bump};
 use crate::statements::LENGTH;
 use crate::{Board, Context};
 
 /// How long a request may hold its slot.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// The place of requests that only read.
-const READING: usize = 0;
-/// The place of requests that change something.
-const WRITING: usize = 1;
 
 /// Room for one request.
 pub struct ApiSlot {
@@ -102,15 +95,21 @@ pub const STATEMENT: usize = MAX_STATEMENT;
 /// Why a request has no reply of its own.
 #[derive(Debug, Clone, Copy)]
 enum Failed {
-    /// The connection is gone, or the reply can only be broken off.
-    Connection,
+    /// The connection is gone or too slow, or the reply can only be broken
+    /// off.
+    Connection(Broken),
     /// What the rack knows is not durable.
     NotDurable,
 }
 
-impl From<TcpError> for Failed {
-    fn from(_: TcpError) -> Self {
-        Failed::Connection
+impl Failed {
+    /// The reply can only be broken off.
+    const GONE: Self = Failed::Connection(Broken::Gone);
+}
+
+impl From<Broken> for Failed {
+    fn from(why: Broken) -> Self {
+        Failed::Connection(why)
     }
 }
 
@@ -121,9 +120,9 @@ impl From<NotDurable> for Failed {
 }
 
 /// What a client is told whose request has no reply of its own.
-const NOT_DURABLE: &str = "The journal's flash does not take records, so nothing can be shown or \
-                           changed. Restart the appliance. Replace the flash if this comes \
-                           again.\n";
+const NOT_DURABLE: &str = "The journal can not be read, or its flash does not take records, so \
+                           nothing can be shown or changed. The console says which. Restart the \
+                           appliance. Replace the flash if this comes again.\n";
 
 /// The block device failed.
 #[derive(Debug, Clone, Copy)]
@@ -134,8 +133,8 @@ type Inspection<'s> = (MutexGuard<'s, NoopRawMutex, &'static mut Statement>, usi
 
 /// A request on its way: the connection, and its bytes that are not taken
 /// yet.
-struct Request<'c, 's> {
-    connection: &'c mut Connection,
+struct Request<'c, 'b, 's> {
+    stream: &'c mut Stream<'b>,
     buffer: &'c mut [u8; HEAD],
     /// The bytes from here on are not taken yet.
     taken: usize,
@@ -159,41 +158,42 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     /// in `buffer`.
     pub(crate) async fn serve_api(
         &self,
-        connection: &mut Connection,
+        stream: &mut Stream<'_>,
         buffer: &mut [u8; HEAD],
         filled: usize,
-    ) -> Result<Next, TcpError> {
-        match with_timeout(LIMIT, self.api_request(connection, buffer, filled)).await {
+    ) -> Result<Next, Broken> {
+        match with_timeout(LIMIT, self.api_request(stream, buffer, filled)).await {
             Ok(result) => result,
             Err(_) => {
                 warning!("API: a request took longer than {} s", LIMIT.as_secs());
-                Err(TcpError)
+                Err(Broken::Gone)
             }
         }
     }
 
     async fn api_request(
         &self,
-        connection: &mut Connection,
+        stream: &mut Stream<'_>,
         buffer: &mut [u8; HEAD],
         filled: usize,
-    ) -> Result<Next, TcpError> {
+    ) -> Result<Next, Broken> {
         let received = buffer.get(..filled).unwrap_or_default();
-        let (place, asked) = match Head::parse(received) {
+        let (reads, asked) = match Head::parse(received) {
             Ok(Some((head, length))) => {
                 let reads = matches!(head.method, Method::Get | Method::Head);
-                let place = if reads { READING } else { WRITING };
-                (place, Asked::of(&head, length == filled))
+                (reads, Asked::of(&head, length == filled))
             }
             // The caller has parsed it before.
-            _ => return Err(TcpError),
+            _ => return Err(Broken::Gone),
         };
-        let peer = *connection.peer().ok_or(TcpError)?.ip();
-        let who = match self.admit(peer, received).await {
+        let since = Instant::now();
+        let admitted = self.admit(stream.peer, received).await;
+        stream.rested(since);
+        let who = match admitted {
             Ok(Ok(who)) => who,
             Ok(Err(refusal)) => {
                 let length = refusal.reply(asked, buffer);
-                write(connection, buffer.get(..length).unwrap_or_default()).await?;
+                stream.write(buffer.get(..length).unwrap_or_default()).await?;
                 return Ok(if asked.keep_alive() {
                     Next::Keep
                 } else {
@@ -202,18 +202,18 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             }
             Err(NotDurable) => {
                 let status = Status::SERVICE_UNAVAILABLE;
-                say(connection, status, false, NOT_DURABLE).await?;
+                say(stream, status, false, NOT_DURABLE).await?;
                 return Ok(Next::Close);
             }
         };
-        let (Some(slot), Some(turn)) = (self.slots.get(place), self.queues.turns.get(place)) else {
-            return Err(TcpError);
-        };
-        let Ok(_turn) = turn.acquire(1).await else {
+        let since = Instant::now();
+        let turn = self.queues.api_turn(reads, stream.peer).await;
+        stream.rested(since);
+        let Some(turn) = turn else {
             bump(&self.queues.counters.api_full);
             let status = Status::SERVICE_UNAVAILABLE;
             say(
-                connection,
+                stream,
                 status,
                 false,
                 "Too many requests wait. Try again.\n",
@@ -221,11 +221,15 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             .await?;
             return Ok(Next::Close);
         };
+        let place = turn.place();
+        let Some(slot) = self.slots.get(place) else {
+            return Err(Broken::Gone);
+        };
         // The last request may have been given up while the controller was
         // at work on it.
         slot.idle().await;
         let mut request = Request {
-            connection,
+            stream,
             buffer,
             taken: 0,
             filled,
@@ -236,17 +240,18 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             Ok(next) => Ok(next),
             Err(Failed::NotDurable) if !request.replies => {
                 let status = Status::SERVICE_UNAVAILABLE;
-                say(request.connection, status, false, NOT_DURABLE).await?;
+                say(request.stream, status, false, NOT_DURABLE).await?;
                 Ok(Next::Close)
             }
-            Err(_) => Err(TcpError),
+            Err(Failed::Connection(why)) => Err(why),
+            Err(Failed::NotDurable) => Err(Broken::Gone),
         }
     }
 
     /// Answers a request in its slot.
     async fn in_slot<'s>(
         &'s self,
-        request: &mut Request<'_, 's>,
+        request: &mut Request<'_, '_, 's>,
         place: usize,
         slot: &ApiSlot,
         who: Principal,
@@ -254,9 +259,10 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         let mut random = [0; 32];
         self.shared.fill(&mut random);
         let received = request.buffer.get(..request.filled).unwrap_or_default();
-        let Ok(Some((head, length))) = Head::parse(received) else {
-            return Err(Failed::Connection);
+        let Ok(Some((mut head, length))) = Head::parse(received) else {
+            return Err(Failed::GONE);
         };
+        head.keep_alive &= !request.stream.is_wanted(self.network.gate());
         {
             let mut exchange = slot.exchange.lock().await;
             self.shared
@@ -267,20 +273,22 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         loop {
             let turn = {
                 let mut exchange = slot.exchange.lock().await;
-                let exchange = exchange.as_mut().ok_or(Failed::Connection)?;
+                let exchange = exchange.as_mut().ok_or(Failed::GONE)?;
                 self.carry_through(request, exchange).await?
             };
             match turn {
                 Turn::Done(next) => return Ok(next),
                 Turn::Command => {
+                    let asked = Instant::now();
                     slot.asked.set(true);
                     slot.done.reset();
                     if self.queues.jobs.try_send(Job::Api(place)).is_err() {
                         // There is a place for every slot.
                         slot.asked.set(false);
-                        return Err(Failed::Connection);
+                        return Err(Failed::GONE);
                     }
                     slot.idle().await;
+                    request.stream.rested(asked);
                 }
             }
         }
@@ -289,7 +297,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     /// Carries a request through up to its command, or to its end.
     async fn carry_through<'s>(
         &'s self,
-        request: &mut Request<'_, 's>,
+        request: &mut Request<'_, '_, 's>,
         exchange: &mut Exchange,
     ) -> Result<Turn, Failed> {
         let shared = self.shared;
@@ -298,7 +306,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 .view(|rack| exchange.need(&View::of(rack, now())))
                 .await?;
             match need {
-                Need::Continue => write(request.connection, CONTINUE).await?,
+                Need::Continue => request.stream.write(CONTINUE).await?,
                 Need::Body => {
                     if request.taken == request.filled {
                         request.read().await?;
@@ -311,7 +319,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                     if taken == 0 {
                         // A request that neither takes its body nor asks for
                         // anything else has no end.
-                        return Err(Failed::Connection);
+                        return Err(Failed::GONE);
                     }
                     request.taken += taken;
                 }
@@ -320,16 +328,23 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                     part,
                     offset,
                     bytes,
-                } => match self.store.write_slot(slot, part, offset, &[bytes]).await {
-                    Ok(()) => exchange.stored(),
-                    Err(_) => exchange.storage_failed(),
-                },
+                } => {
+                    let asked = Instant::now();
+                    let written = self.store.write_slot(slot, part, offset, &[bytes]).await;
+                    request.stream.rested(asked);
+                    match written {
+                        Ok(()) => exchange.stored(),
+                        Err(_) => exchange.storage_failed(),
+                    }
+                }
                 Need::Work => {
                     exchange.work();
                     yield_now().await;
                 }
+                }
                 Need::Command(_) => return Ok(Turn::Command),
                 Need::Statement { slot, length } => {
+                    let asked = Instant::now();
                     // It may be on its way to the block device.
                     shared.statements_written().await?;
                     let mut room = self.statement.lock().await;
@@ -340,6 +355,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                         }
                         Err(DeviceFailed) => exchange.storage_failed(),
                     }
+                    request.stream.rested(asked);
                 }
                 Need::Send => {
                     let inspection = request
@@ -356,7 +372,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                         .await?;
                     let bytes = request.buffer.get(..length).unwrap_or_default();
                     request.replies = true;
-                    write(request.connection, bytes).await?;
+                    request.stream.write(bytes).await?;
                 }
                 Need::Done { keep_alive: true } => return Ok(Turn::Done(Next::Keep)),
                 Need::Done { keep_alive: false } => return Ok(Turn::Done(Next::Close)),
@@ -410,15 +426,15 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     }
 }
 
-impl Request<'_, '_> {
+impl Request<'_, '_, '_> {
     /// Waits for more of the body.
-    async fn read(&mut self) -> Result<(), TcpError> {
-        match with_timeout(HEAD_LIMIT, self.connection.read(self.buffer)).await {
-            Ok(Ok(count @ 1..)) => {
+    async fn read(&mut self) -> Result<(), Broken> {
+        match self.stream.read(self.buffer).await? {
+            0 => Err(Broken::Gone),
+            count => {
                 (self.taken, self.filled) = (0, count);
                 Ok(())
             }
-            _ => Err(TcpError),
         }
     }
 }

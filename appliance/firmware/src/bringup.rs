@@ -5,7 +5,7 @@
 
 use aligned::{A4, Aligned};
 use embassy_sync::mutex::Mutex;
-use farrier_api::Gate;
+use farrier_api::JournalState;
 use farrier_asset_store::AssetKind;
 use farrier_controller::catalogue::{AssetError, Catalogue, Extent, Need, Survey, decode};
 use farrier_controller::{Controller, RecordStore};
@@ -17,11 +17,12 @@ use static_cell::StaticCell;
 use crate::access::Access;
 use crate::api::{ApiSlots, Statement};
 use crate::assets::{AssetStore, BUFFER, PIECE, StoreError};
-use crate::controller::{ControllerParts, now};
+use crate::controller::{ControllerParts, journal_state, now, report_health};
+use crate::crash::set_start;
 use crate::datagrams::DHCP_SERVER;
 use crate::fmt::{Show, Text, error, info, warning};
-use crate::http::HttpCounters;
-use crate::net::{self, Address, Resources, Runner, Started};
+use crate::http::{HttpCounters, PORT};
+use crate::net::{self, Address, Gate, Ports, Resources, Runner, Started};
 use crate::queues::{Queues, Texts};
 use crate::shared::{FirmwareController, Shared, SharedEntropy, SharedRack};
 use crate::statements::{StatementMemory, StatementReceiver};
@@ -35,8 +36,6 @@ pub enum StartError {
     Store(StoreError),
     /// An asset that the appliance needs is unusable.
     Asset(AssetError),
-    /// The records of earlier starts can not be read.
-    Records,
     /// The rack could not take an image: a record was not written.
     NotDurable,
     /// The configuration is impossible.
@@ -48,7 +47,6 @@ impl core::fmt::Display for StartError {
         match self {
             StartError::Store(why) => write!(f, "the asset store can not be read: {why:?}"),
             StartError::Asset(why) => why.fmt(f),
-            StartError::Records => f.write_str("the journal can not be read, see above"),
             StartError::NotDurable => f.write_str("the journal's flash does not take records"),
             StartError::Config(why) => {
                 write!(
@@ -80,6 +78,8 @@ impl From<AssetError> for StartError {
 pub struct Memory<B: Board, const SOCKETS: usize, const N: usize, const L: usize, const D: usize> {
     /// The stack's sockets and the multiplexer's queues.
     pub net: &'static mut Resources<SOCKETS>,
+    /// The way to the HTTP server's sockets.
+    pub gate: &'static Gate,
     /// The rack.
     pub rack: &'static mut Rack<N, L, D>,
     /// The rack for others than the controller.
@@ -90,6 +90,8 @@ pub struct Memory<B: Board, const SOCKETS: usize, const N: usize, const L: usize
     pub queues: &'static Queues,
     /// Texts that are served.
     pub texts: &'static Texts,
+    /// TFTP's listener and workers.
+    pub tftp: &'static Tftp,
     /// Statements on their way to the block device.
     pub statements: &'static mut StatementMemory,
     /// The store's buffer.
@@ -119,6 +121,8 @@ pub struct Running<B: Board, const N: usize, const L: usize, const D: usize> {
     pub controller: ControllerParts<B, N, L, D>,
     /// The power driver's task.
     pub power: B::Power,
+    /// The watchdog's task.
+    pub watchdog: B::Watchdog,
     /// The task that writes statements.
     pub statements: StatementReceiver,
 }
@@ -137,6 +141,9 @@ pub async fn start<
     parts: Parts<B>,
     memory: Memory<B, SOCKETS, N, L, D>,
 ) -> Result<Running<B, N, L, D>, StartError> {
+    if let Some(crash) = &parts.crash {
+        error!("the appliance has restarted: {}", Text(crash));
+    }
     let shared = &*memory.shared.init(Shared::new(memory.rack, parts.entropy));
     let controller = memory.controller.init(Controller::new(
         SharedRack(shared),
@@ -147,9 +154,16 @@ pub async fn start<
     let survey = survey(&store).await?;
     let config: Config = read(&store, AssetKind::Config, survey.config()?).await?;
     configure(controller, config)?;
-    restore(controller).await?;
-    begin(controller, &store, survey.key()).await?;
-    let gate = accounts(controller, shared).await?;
+    let journal = restore(controller).await;
+    // Without its records the rack answers nobody: whoever asks is told.
+    shared.settled(journal.is_some());
+    let gate = match journal.is_some() {
+        true => {
+            begin(controller, &store, survey.key()).await?;
+            accounts(controller, shared).await?
+        }
+        false => farrier_api::Gate::new(),
+    };
     let images = give_images(controller, &store, survey.key()).await?;
 
     let (address, agent_port) = shared.look(|rack| {
@@ -163,15 +177,21 @@ pub async fn start<
     });
     let mut seed = [0; 8];
     shared.fill(&mut seed);
-    let ports = [DHCP_SERVER, agent_port];
+    let ports = Ports {
+        raw_udp: [DHCP_SERVER, agent_port],
+        http: PORT,
+    };
     let Started {
         network,
         runner,
-        receiver,
+        dhcp,
+        agents,
         sender,
     } = net::start(
         parts.net,
         memory.net,
+        memory.gate,
+        shared,
         &address,
         ports,
         u64::from_le_bytes(seed),
@@ -192,8 +212,10 @@ pub async fn start<
             queues: memory.queues,
             texts: memory.texts,
             controller: counters.into(),
+            journal: journal.unwrap_or(UNREADABLE).into(),
+            crash: parts.crash,
             store,
-            tftp: Tftp::new(),
+            tftp: memory.tftp,
             http: HttpCounters::default(),
             access: Access::new(gate),
             slots: memory.slots,
@@ -202,12 +224,14 @@ pub async fn start<
         runner,
         controller: ControllerParts {
             controller,
-            receiver,
+            dhcp,
+            agents,
             sender,
             statements: statement_sender,
             agent_port,
         },
         power: parts.power,
+        watchdog: parts.watchdog,
         statements: statement_receiver,
     })
 }
@@ -225,14 +249,33 @@ fn configure<B: Board, const N: usize, const L: usize, const D: usize>(
         .map_err(StartError::Config)
 }
 
-/// Gives the rack back what it knew before the reset.
+/// A journal that can't be read.
+const UNREADABLE: JournalState = JournalState {
+    start: 0,
+    sectors: 0,
+    used: 0,
+    given_up: 0,
+    cycles: 0,
+    health: "unreadable",
+};
+
+/// Gives the rack back what it knew before the reset. Returns none where that
+/// can't be read.
 async fn restore<B: Board, const N: usize, const L: usize, const D: usize>(
     controller: &mut FirmwareController<B, N, L, D>,
-) -> Result<(), StartError> {
-    let opened = controller.restore(now()).await.map_err(|why| {
-        error!("journal: {}", Show(why));
-        StartError::Records
-    })?;
+) -> Option<JournalState> {
+    let opened = match controller.restore(now()).await {
+        Ok(opened) => opened,
+        Err(why) => {
+            error!(
+                "journal: {}. The appliance does not know its nodes and answers nobody. Restore \
+                 the journal's flash, or erase it and enrol every node anew",
+                Show(why)
+            );
+            return None;
+        }
+    };
+    set_start(opened.run);
     let (usage, counters) = (controller.store().usage(), *controller.counters());
     info!(
         "journal: start {}, {} records in {} of {} sectors",
@@ -252,7 +295,9 @@ async fn restore<B: Board, const N: usize, const L: usize, const D: usize>(
             unknown
         );
     }
-    Ok(())
+    let state = journal_state(opened.run, usage);
+    report_health(usage.health());
+    Some(state)
 }
 
 /// Begins with the appliance's keys, which it makes at its first start, and
@@ -278,7 +323,7 @@ async fn begin<B: Board, const N: usize, const L: usize, const D: usize>(
 async fn accounts<B: Board, const N: usize, const L: usize, const D: usize>(
     controller: &mut FirmwareController<B, N, L, D>,
     shared: &Shared<B, N, L, D>,
-) -> Result<Gate, StartError> {
+) -> Result<farrier_api::Gate, StartError> {
     if let Some(verifier) = shared.look(|rack| rack.config().admin) {
         controller
             .step(now(), Input::FirstAccount(verifier))
@@ -288,7 +333,7 @@ async fn accounts<B: Board, const N: usize, const L: usize, const D: usize>(
     let (mut key, mut code) = ([0; 32], [0; 16]);
     shared.fill(&mut key);
     shared.fill(&mut code);
-    let mut gate = Gate::new();
+    let mut gate = farrier_api::Gate::new();
     gate.start(key, code);
     if shared.look(|rack| rack.accounts().is_empty()) {
         info!(
@@ -340,10 +385,11 @@ async fn give_images<B: Board, const N: usize, const L: usize, const D: usize>(
                 catalogue.bytes(&piece);
             }
             Need::Image(image) => {
-                controller
-                    .step(now(), Input::Image(image))
-                    .await
-                    .map_err(|_| StartError::NotDurable)?;
+                let step = controller.step(now(), Input::Image(image)).await;
+                // A rack without its journal takes nothing, and says so.
+                if step.is_err() && !controller.is_broken() {
+                    return Err(StartError::NotDurable);
+                }
                 images += 1;
             }
             Need::Refused(name, why) => error!("image {}: {}", name, Text(why)),

@@ -14,8 +14,9 @@ use core::task::Poll;
 use embassy_futures::select::select;
 use embassy_futures::yield_now;
 use embassy_time::{Instant, Timer};
-use farrier_api::{Need, View};
+use farrier_api::{JournalState, Need, View};
 use farrier_asset_store::SlotPart;
+use farrier_controller::{Health, RecordStore as _, Usage};
 use farrier_core::interface::{NetworkId, OperationError, StatementRef};
 use farrier_core::rack::TICK_MILLIS;
 use farrier_core::{Effect, Input, Serve, Transport};
@@ -41,7 +42,8 @@ pub fn now() -> farrier_core::Instant {
 /// What the controller's task owns.
 pub struct ControllerParts<B: Board, const N: usize, const L: usize, const D: usize> {
     pub(crate) controller: &'static mut FirmwareController<B, N, L, D>,
-    pub(crate) receiver: RawUdpReceiver,
+    pub(crate) dhcp: RawUdpReceiver,
+    pub(crate) agents: RawUdpReceiver,
     pub(crate) sender: RawUdpSender,
     pub(crate) statements: StatementSender,
     pub(crate) agent_port: u16,
@@ -64,6 +66,8 @@ struct Stepper<'c, B: Board, const N: usize, const L: usize, const D: usize> {
     agent_port: u16,
     /// When the clock comes by.
     wake: farrier_core::Instant,
+    /// The journal's, when it was looked at last.
+    health: Health,
 }
 
 impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N, L, D> {
@@ -151,6 +155,12 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
 
     /// Takes a tick, and asks for the next one.
     async fn tick(&mut self) {
+        if self.controller.is_broken() {
+            error!(
+                "journal: nothing is durable, so nobody is answered. Restart the appliance, and \
+                 replace the journal's flash if this comes again"
+            );
+        }
         self.step(Input::Tick, None).await;
         self.maintain().await;
         let now = now();
@@ -264,10 +274,55 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
         self.maintain().await;
     }
 
-    /// Copies the controller's counters to where the status report reads
-    /// them.
-    fn publish(&self) {
+    /// Copies the controller's counters and the journal's state to where the
+    /// status report reads them, and says when the journal has become worse.
+    fn publish(&mut self) {
         self.context.controller.set(*self.controller.counters());
+        let usage = self.controller.store().usage();
+        let health = usage.health();
+        if health > self.health {
+            report_health(health);
+        }
+        self.health = health;
+        let before = self.context.journal.get();
+        if before.sectors > 0 {
+            self.context.journal.set(journal_state(before.start, usage));
+        }
+    }
+}
+
+/// The journal's state, for the status report.
+pub(crate) fn journal_state(start: u32, usage: Usage) -> JournalState {
+    JournalState {
+        start,
+        sectors: usage.sectors,
+        used: usage.used,
+        given_up: usage.given_up,
+        cycles: usage.cycles(),
+        health: match usage.health() {
+            Health::Good => "good",
+            Health::Old => "old",
+            Health::Wearing => "wearing",
+            Health::Scarce => "scarce",
+        },
+    }
+}
+
+/// Says what is wrong with the journal, while it still takes records.
+pub(crate) fn report_health(health: Health) {
+    match health {
+        Health::Good => {}
+        Health::Old => warning!(
+            "journal: its flash was erased nearly as often as it is made for. Replace it soon"
+        ),
+        Health::Wearing => error!(
+            "journal: sectors of its flash do not keep what is written. Replace it soon: when none \
+             is left, the appliance answers nobody"
+        ),
+        Health::Scarce => error!(
+            "journal: more than half of its flash is in use. When it is full, the appliance answers \
+             nobody. Replace it by a larger one"
+        ),
     }
 }
 
@@ -305,7 +360,8 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     pub async fn run_controller(&self, parts: ControllerParts<B, N, L, D>) -> ! {
         let ControllerParts {
             controller,
-            mut receiver,
+            mut dhcp,
+            mut agents,
             sender,
             statements,
             agent_port,
@@ -317,13 +373,15 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             statements,
             agent_port,
             wake: farrier_core::Instant::START,
+            health: Health::Good,
         };
         let queues = self.queues;
         loop {
             // Waiting is all that happens in here: a step begins when it has
             // ended.
             poll_fn(|cx| {
-                if receiver.poll_ready(cx).is_ready() && stepper.sender.poll_ready(cx).is_ready() {
+                let datagram = dhcp.poll_ready(cx).is_ready() | agents.poll_ready(cx).is_ready();
+                if datagram && stepper.sender.poll_ready(cx).is_ready() {
                     return Poll::Ready(());
                 }
                 let job = queues.jobs.poll_ready_to_receive(cx).is_ready();
@@ -336,16 +394,8 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             })
             .await;
             // One of each kind, so that none of them starves another.
-            if !receiver.is_empty() && !stepper.sender.is_full() {
-                if let Some(datagram) = receiver.peek()
-                    && (datagram.dst_port == DHCP_SERVER || self.admits_agent(&stepper).await)
-                {
-                    let neighbour = Some(datagram.src_mac);
-                    stepper.step(input(&datagram), neighbour).await;
-                    stepper.maintain().await;
-                }
-                receiver.done();
-            }
+            self.datagram(&mut stepper, &mut dhcp).await;
+            self.datagram(&mut stepper, &mut agents).await;
             match queues.jobs.try_receive() {
                 Ok(Job::File(place)) => stepper.file(place).await,
                 Ok(Job::Api(place)) => {
@@ -354,6 +404,10 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                     }
                 }
                 Ok(Job::Tick) => stepper.tick().await,
+                Ok(Job::Probe) => {
+                    queues.probed.set(false);
+                    bump(&queues.signs);
+                }
                 Err(_) => {}
             }
             let event = match queues.events.try_receive() {
@@ -364,6 +418,21 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             stepper.step(event, None).await;
             stepper.maintain().await;
         }
+    }
+
+    /// Takes a datagram, if one waits and there is room for its answer.
+    async fn datagram(&self, stepper: &mut Stepper<'_, B, N, L, D>, from: &mut RawUdpReceiver) {
+        if from.is_empty() || stepper.sender.is_full() {
+            return;
+        }
+        if let Some(datagram) = from.peek()
+            && (datagram.dst_port == DHCP_SERVER || self.admits_agent(stepper).await)
+        {
+            let neighbour = Some(datagram.src_mac);
+            stepper.step(input(&datagram), neighbour).await;
+            stepper.maintain().await;
+        }
+        from.done();
     }
 
     /// Whether there is room for the statement that a datagram of an agent

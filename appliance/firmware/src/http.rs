@@ -1,12 +1,16 @@
 //! HTTP: a set of workers with one connection each. `farrier-http` reads
-//! heads and ranges and frames bodies; the rack says what a path is.
-//! Every wait has an end: for a head, for each piece of a reply, for the
-//! close of the connection.
+//! heads and ranges and frames bodies, and decides who gets a connection; the
+//! rack says what a path is. Every wait has an end: heads have a deadline from
+//! their first byte, bodies a least rate, and a connection without a request
+//! ends as soon as somebody else waits for one.
+
+mod stream;
 
 use core::cell::Cell;
 use core::net::Ipv4Addr;
 
-use embassy_time::{Duration, with_timeout};
+use embassy_futures::select::{Either, select};
+use embassy_time::{Duration, Instant, with_deadline, with_timeout};
 use farrier_api::{REPLY_BUFFER, is_ours};
 use farrier_core::Transport;
 use farrier_http::{
@@ -16,20 +20,22 @@ use farrier_sizes::{HTTP_HEAD, HTTP_RECEIVE, HTTP_SEND};
 use heapless::String;
 
 use crate::fmt::{Show, debug, error};
-use crate::net::{Connection, TcpError};
+use crate::net::{Classes as _, Connection};
 use crate::queues::{PATH, Served, bump};
+use crate::refusals::Refusal;
+pub(crate) use stream::{Broken, Stream};
+
 use crate::{Board, Context};
 
 /// The well-known port.
-const PORT: u16 = 80;
-/// How long a request head may take to arrive, and an idle connection may
-/// stay: connections are few.
-pub(crate) const HEAD_LIMIT: Duration = Duration::from_secs(10);
-/// How long a peer may take no byte of a reply, or acknowledge none.
+pub(crate) const PORT: u16 = 80;
+/// How long a peer may acknowledge nothing while there is something to
+/// acknowledge.
 const STALL_LIMIT: Duration = Duration::from_secs(20);
 /// How long a peer may take to close its end.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
-
+/// The same while somebody waits for the connection.
+const CLOSE_LIMIT_CROWDED: Duration = Duration::from_millis(200);
 /// Bytes of the request buffer: the longest head, and the longest text that
 /// core makes.
 pub(crate) const HEAD: usize = HTTP_HEAD;
@@ -75,6 +81,10 @@ pub struct HttpCounters {
     pub malformed: Cell<u32>,
     /// Replies that the peer did not take to their end.
     pub broken: Cell<u32>,
+    /// Heads that did not end in time.
+    pub slow_heads: Cell<u32>,
+    /// Bodies that came, or were taken, below the least rate.
+    pub slow_bodies: Cell<u32>,
 }
 
 /// Whether the connection stays open.
@@ -82,6 +92,15 @@ pub struct HttpCounters {
 pub(crate) enum Next {
     Keep,
     Close,
+}
+
+/// What a wait for a head has brought.
+enum Arrived {
+    Bytes(usize),
+    /// The peer has closed its side.
+    End,
+    /// The connection is given up, for somebody else or after its time.
+    GiveUp,
 }
 
 /// What of a request for a file matters, apart from its path.
@@ -98,94 +117,144 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     pub async fn run_http_worker(&self, buffers: &'static mut ConnectionBuffers) -> ! {
         let ConnectionBuffers { rx, tx, head } = buffers;
         let mut connection = Connection::new(self.network, rx, tx);
+        let gate = self.network.gate();
+        let mut first = true;
+        let mut place = None;
         loop {
-            if connection.accept(PORT, STALL_LIMIT).await.is_err() {
+            let accepted = connection
+                .accept(PORT, STALL_LIMIT, || gate.listens(first, place))
+                .await;
+            first = false;
+            place = match connection.peer() {
+                Some(peer) if accepted.is_ok() => {
+                    gate.accepted(peer, self.shared.class(*peer.ip()))
+                }
+                _ => None,
+            };
+            let (Some(at), Some(peer)) = (place, connection.peer()) else {
                 connection.abort().await;
                 continue;
-            }
+            };
             bump(&self.http.connections);
-            if self.serve(&mut connection, head).await.is_err() {
-                bump(&self.http.broken);
+            let mut stream = Stream::new(&mut connection, *peer.ip(), at);
+            match self.serve(&mut stream, head).await {
+                Ok(()) => {}
+                Err(Broken::Gone) => bump(&self.http.broken),
+                Err(Broken::Slow) => {
+                    bump(&self.http.slow_bodies);
+                    gate.refusals().note(Refusal::HttpBody, *peer.ip());
+                    // Nothing is left to say, and it would not be taken.
+                    connection.abort().await;
+                    continue;
+                }
             }
-            close(&mut connection).await;
+            let wanted = gate.is_wanted(at);
+            gate.closing(at);
+            close(&mut connection, wanted).await;
         }
     }
 
     /// Serves requests until either side closes the connection.
-    async fn serve(
-        &self,
-        connection: &mut Connection,
-        buffer: &mut [u8; HEAD],
-    ) -> Result<(), TcpError> {
+    async fn serve(&self, stream: &mut Stream<'_>, buffer: &mut [u8; HEAD]) -> Result<(), Broken> {
+        let gate = self.network.gate();
         let mut filled = 0;
         loop {
-            let peer = *connection.peer().ok_or(TcpError)?.ip();
             let (request, path, length) =
                 match Head::parse(buffer.get(..filled).unwrap_or_default()) {
                     Ok(Some((head, length))) => {
                         bump(&self.http.requests);
+                        gate.busy(stream.place());
                         if is_ours(head.path) {
-                            match self.serve_api(connection, buffer, filled).await? {
+                            stream.start_body(true);
+                            match self.serve_api(stream, buffer, filled).await? {
                                 Next::Keep => filled = 0,
                                 Next::Close => return Ok(()),
                             }
+                            gate.idle(stream.place());
                             continue;
                         }
                         // Bytes behind the head are a body or another request,
                         // and this buffer is about to be used for the reply.
                         let alone = length == filled && head.body == BodyLength::Known(0);
                         let request = FileRequest {
-                            peer,
+                            peer: stream.peer,
                             method: head.method,
                             range: head.range,
-                            keep_alive: head.keep_alive && alone,
+                            keep_alive: head.keep_alive && alone && !stream.is_wanted(gate),
                         };
                         match decoded(head.path) {
                             Ok(path) => (request, path, length),
-                            Err(error) => return self.refuse(connection, error).await,
+                            Err(error) => return self.refuse(stream, error).await,
                         }
                     }
                     Ok(None) if filled == HEAD => {
-                        return self.refuse(connection, Head::overflow(buffer)).await;
+                        return self.refuse(stream, Head::overflow(buffer)).await;
                     }
                     Ok(None) => {
                         let room = buffer.get_mut(filled..).unwrap_or_default();
-                        match with_timeout(HEAD_LIMIT, connection.read(room)).await {
-                            Ok(Ok(0)) => return Ok(()),
-                            Ok(Ok(count)) => filled += count,
-                            Ok(Err(TcpError)) => return Err(TcpError),
-                            // An idle connection is closed without a reply.
-                            Err(_) if filled == 0 => return Ok(()),
-                            Err(_) => {
+                        match self.more_of_head(stream, room).await? {
+                            Arrived::Bytes(count) => filled += count,
+                            Arrived::End => return Ok(()),
+                            // A connection without a request is closed
+                            // without a reply.
+                            Arrived::GiveUp if filled == 0 => return Ok(()),
+                            Arrived::GiveUp => {
+                                bump(&self.http.slow_heads);
+                                gate.refusals().note(Refusal::HttpHead, stream.peer);
                                 let head = ResponseHead::new(Status::REQUEST_TIMEOUT);
-                                return write_head(connection, &head).await;
+                                stream.start_body(true);
+                                return write_head(stream, &head).await;
                             }
                         }
                         continue;
                     }
-                    Err(error) => return self.refuse(connection, error).await,
+                    Err(error) => return self.refuse(stream, error).await,
                 };
             debug_assert!(length <= filled);
-            match self.reply(connection, &request, &path, buffer).await? {
+            stream.start_body(true);
+            match self.reply(stream, &request, &path, buffer).await? {
                 Next::Keep => filled = 0,
                 Next::Close => return Ok(()),
             }
+            gate.idle(stream.place());
         }
     }
 
-    async fn refuse(&self, connection: &mut Connection, error: Error) -> Result<(), TcpError> {
+    /// Waits for bytes of a head.
+    async fn more_of_head(
+        &self,
+        stream: &mut Stream<'_>,
+        room: &mut [u8],
+    ) -> Result<Arrived, Broken> {
+        let gate = self.network.gate();
+        let place = stream.place();
+        let read = select(stream.connection.read(room), gate.given_up(place));
+        Ok(match with_deadline(gate.until(place), read).await {
+            Ok(Either::First(count)) => match count? {
+                0 => Arrived::End,
+                count => {
+                    gate.head(place);
+                    Arrived::Bytes(count)
+                }
+            },
+            Ok(Either::Second(())) | Err(_) => Arrived::GiveUp,
+        })
+    }
+
+    async fn refuse(&self, stream: &mut Stream<'_>, error: Error) -> Result<(), Broken> {
         bump(&self.http.malformed);
-        say(connection, error.status(), false, error.text()).await
+        stream.start_body(true);
+        say(stream, error.status(), false, error.text()).await
     }
 
     /// Answers one request. `text` is scratch space.
     async fn reply(
         &self,
-        connection: &mut Connection,
+        stream: &mut Stream<'_>,
         request: &FileRequest,
         path: &str,
         text: &mut [u8],
-    ) -> Result<Next, TcpError> {
+    ) -> Result<Next, Broken> {
         let next = if request.keep_alive {
             Next::Keep
         } else {
@@ -194,7 +263,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         if !matches!(request.method, Method::Get | Method::Head) {
             let status = Status::METHOD_NOT_ALLOWED;
             say(
-                connection,
+                stream,
                 status,
                 request.keep_alive,
                 "Files can only be read: use GET or HEAD.\n",
@@ -203,19 +272,20 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             return Ok(next);
         }
         let body = matches!(request.method, Method::Get);
-        let (at, total) = match self
+        let served = self
             .open_file(Transport::Http, request.peer, path, text)
-            .await
-        {
+            .await;
+        stream.start_body(false);
+        let (at, total) = match served {
             Served::Text(length) => {
                 let head = ResponseHead::new(Status::OK)
                     .framing(Framing::Length(length as u64))
                     .keep_alive(request.keep_alive)
                     .content_type("text/plain");
-                write_head(connection, &head).await?;
+                write_head(stream, &head).await?;
                 if body {
                     let bytes = text.get(..length).unwrap_or_default();
-                    write(connection, bytes).await?;
+                    stream.write(bytes).await?;
                     self.sent(request.peer, path, length as u64, true).await;
                 }
                 return Ok(next);
@@ -223,12 +293,12 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             Served::Slot(at, length) => (at, length),
             Served::Asset(name) => match self.store.find(&name).await {
                 Ok(Some(entry)) if entry.kind.is_served() => (entry.offset, entry.len),
-                Ok(_) => return not_found(connection, next).await,
+                Ok(_) => return not_found(stream, next).await,
                 Err(error) => {
                     error!("HTTP: {}: {}", path, Show(error));
                     let status = Status::INTERNAL_SERVER_ERROR;
                     say(
-                        connection,
+                        stream,
                         status,
                         false,
                         "The asset store can not be read. Look at the appliance's console.\n",
@@ -237,11 +307,11 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                     return Ok(Next::Close);
                 }
             },
-            Served::NotFound => return not_found(connection, next).await,
+            Served::NotFound => return not_found(stream, next).await,
             Served::Busy => {
                 let status = Status::SERVICE_UNAVAILABLE;
                 say(
-                    connection,
+                    stream,
                     status,
                     request.keep_alive,
                     "The appliance has too many requests. Try again.\n",
@@ -257,11 +327,11 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             .selection(selection)
             .keep_alive(request.keep_alive)
             .content_type("application/octet-stream");
-        write_head(connection, &head).await?;
+        write_head(stream, &head).await?;
         if body && length > 0 {
             let mut sent = 0;
             let result = self
-                .send_device(connection, at + selection.offset(), length, &mut sent)
+                .send_device(stream, at + selection.offset(), length, &mut sent)
                 .await;
             self.sent(request.peer, path, sent, result.is_ok()).await;
             result?;
@@ -272,26 +342,26 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     /// Sends bytes of the store, as fast as the peer takes them.
     async fn send_device(
         &self,
-        connection: &mut Connection,
+        stream: &mut Stream<'_>,
         at: u64,
         length: u64,
         sent: &mut u64,
-    ) -> Result<(), TcpError> {
+    ) -> Result<(), Broken> {
         while *sent < length {
-            let room = with_timeout(STALL_LIMIT, connection.writable())
-                .await
-                .map_err(|_| TcpError)??;
+            let room = stream.writable().await?;
             let left = usize::try_from(length - *sent).unwrap_or(usize::MAX);
             // The store is locked from here on; there is room, so that the
             // write does not wait.
+            let asked = Instant::now();
             let piece = match self.store.read(at + *sent, left.min(room)).await {
                 Ok(piece) => piece,
                 Err(error) => {
                     error!("HTTP: the asset store can not be read: {}", Show(error));
-                    return Err(TcpError);
+                    return Err(Broken::Gone);
                 }
             };
-            *sent += connection.write(&piece).await? as u64;
+            stream.rested(asked);
+            *sent += stream.write_some(&piece).await? as u64;
         }
         Ok(())
     }
@@ -304,10 +374,10 @@ fn decoded(path: &str) -> Result<String<PATH>, Error> {
     String::try_from(path).map_err(|_| Error::PercentTooLong)
 }
 
-async fn not_found(connection: &mut Connection, next: Next) -> Result<Next, TcpError> {
+async fn not_found(stream: &mut Stream<'_>, next: Next) -> Result<Next, Broken> {
     let keep = next == Next::Keep;
     say(
-        connection,
+        stream,
         Status::NOT_FOUND,
         keep,
         "There is no such file for this machine.\n",
@@ -318,42 +388,41 @@ async fn not_found(connection: &mut Connection, next: Next) -> Result<Next, TcpE
 
 /// A short reply for people.
 pub(crate) async fn say(
-    connection: &mut Connection,
+    stream: &mut Stream<'_>,
     status: Status,
     keep_alive: bool,
     text: &str,
-) -> Result<(), TcpError> {
+) -> Result<(), Broken> {
     let head = ResponseHead::new(status)
         .framing(Framing::Length(text.len() as u64))
         .keep_alive(keep_alive)
         .content_type("text/plain");
-    write_head(connection, &head).await?;
-    write(connection, text.as_bytes()).await
+    write_head(stream, &head).await?;
+    stream.write(text.as_bytes()).await
 }
 
-async fn write_head(connection: &mut Connection, head: &ResponseHead<'_>) -> Result<(), TcpError> {
+async fn write_head(stream: &mut Stream<'_>, head: &ResponseHead<'_>) -> Result<(), Broken> {
     let mut room = [0; 320];
-    let length = head.emit(&mut room).map_err(|_| TcpError)?;
-    write(connection, room.get(..length).unwrap_or_default()).await
-}
-
-pub(crate) async fn write(connection: &mut Connection, bytes: &[u8]) -> Result<(), TcpError> {
-    with_timeout(STALL_LIMIT, connection.write_all(bytes))
-        .await
-        .map_err(|_| TcpError)?
+    let length = head.emit(&mut room).map_err(|_| Broken::Gone)?;
+    stream.write(room.get(..length).unwrap_or_default()).await
 }
 
 /// Ends a connection so that the peer gets everything that was written: our
 /// end is closed, the peer's is waited for, and only then is the socket
 /// taken for somebody else.
-async fn close(connection: &mut Connection) {
+async fn close(connection: &mut Connection, wanted: bool) {
+    let limit = if wanted {
+        CLOSE_LIMIT_CROWDED
+    } else {
+        CLOSE_LIMIT
+    };
     connection.finish();
     let rest = async {
         let mut sink = [0; 64];
         while matches!(connection.read(&mut sink).await, Ok(1..)) {}
         connection.flush().await
     };
-    if !matches!(with_timeout(CLOSE_LIMIT, rest).await, Ok(Ok(()))) {
+    if !matches!(with_timeout(limit, rest).await, Ok(Ok(()))) {
         debug!("HTTP: a peer did not close its connection in time");
     }
     connection.abort().await;

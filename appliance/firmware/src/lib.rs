@@ -11,12 +11,15 @@
 //! |---|---|
 //! | [`net`] | stack, L2 multiplexer, sockets |
 //! | [`assets`] | assets and scratch slots on the block device |
+//! | [`crash`] | the record of a crash |
 //! | [`controller`] | the controller, the only one that changes the rack; the clock |
 //! | [`queues`] | bounded queues to and from it |
+//! | [`refusals`] | who was refused what |
 //! | [`shared`] | the rack for those who look at it |
 //! | [`datagrams`] | DHCP and agent datagrams, as inputs and effects |
 //! | [`statements`] | statements of agents, on their way to the block device |
 //! | [`power`] | the power driver |
+//! | [`watchdog`] | feeds the watchdog while there is progress |
 //! | [`tftp`] | listener and workers |
 //! | [`http`] | workers |
 //! | [`access`] | who sends them |
@@ -33,18 +36,22 @@ pub mod api;
 pub mod assets;
 pub mod bringup;
 pub mod controller;
+pub mod crash;
 pub mod datagrams;
 mod fmt;
 pub mod http;
 pub mod net;
 pub mod power;
 pub mod queues;
+pub mod refusals;
 pub mod shared;
 pub mod statements;
 pub mod tftp;
+pub mod watchdog;
 
 pub use farrier_controller::JournalStore;
 pub use power::ManualPower;
+pub use watchdog::NoWatchdog;
 #[doc(hidden)]
 pub use {aligned, embassy_executor, farrier_core, farrier_sizes as sizes, static_cell};
 
@@ -55,7 +62,7 @@ use block_device_driver::BlockDevice;
 use embassy_net_driver::Driver;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::Mutex;
-use farrier_api::Services;
+use farrier_api::{JournalState, LastCrash, Services, Source};
 use farrier_asset_store::SECTOR;
 use farrier_controller::{ControllerCounters, RecordStore};
 use farrier_core::rack::Entropy;
@@ -63,12 +70,14 @@ use farrier_core::rack::Entropy;
 use access::Access;
 use api::{ApiSlots, Statement};
 use assets::AssetStore;
+use crash::Crash;
 use http::HttpCounters;
 use net::Network;
 use power::PowerDriver;
 use queues::{Queues, Texts};
 use shared::Shared;
 use tftp::Tftp;
+use watchdog::Watchdog;
 
 /// A block device of 512-byte sectors.
 pub trait Blocks: BlockDevice<SECTOR, Align = A4> + 'static {}
@@ -87,6 +96,8 @@ pub trait Board: 'static {
     type Records: RecordStore;
     /// What switches machines.
     type Power: PowerDriver;
+    /// What restarts the appliance when it hangs.
+    type Watchdog: Watchdog;
 
     /// Reports what the network driver has counted; names begin with `nic_`.
     fn nic_counters(report: &mut dyn FnMut(&'static str, u32));
@@ -105,6 +116,10 @@ pub struct Parts<B: Board> {
     pub records: B::Records,
     /// What switches machines.
     pub power: B::Power,
+    /// What restarts the appliance when it hangs.
+    pub watchdog: B::Watchdog,
+    /// The end of an earlier run, if it was a crash.
+    pub crash: Option<Crash>,
 }
 
 impl<B: Board> core::fmt::Debug for Parts<B> {
@@ -126,10 +141,14 @@ pub struct Context<B: Board, const N: usize, const L: usize, const D: usize> {
     pub texts: &'static Texts,
     /// What the controller has counted.
     pub controller: Cell<ControllerCounters>,
+    /// The journal's state.
+    pub journal: Cell<JournalState>,
+    /// The end of an earlier run, if it was a crash.
+    pub crash: Option<Crash>,
     /// Assets and slots.
     pub store: AssetStore<B::Blocks>,
     /// TFTP's listener and workers.
-    pub tftp: Tftp,
+    pub tftp: &'static Tftp,
     /// What HTTP has counted.
     pub http: HttpCounters,
     /// Looks at the API's requests first.
@@ -153,11 +172,23 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
         B::nic_counters(report);
         let (mux, tftp, http) = (self.network.counters(), &self.tftp.counters, &self.http);
         let (controller, queues) = (self.controller.get(), &self.queues.counters);
+        let [dhcp, agents] = self.network.lanes();
+        let places = self.network.gate().counts();
+        let [held_boots, held_agents, held_operators] = places.held;
+        let [refused_boots, refused_agents, refused_operators] = places.refused;
         for (name, count) in [
             ("controller_withheld", controller.withheld),
             ("controller_unknown_records", controller.unknown_records),
             ("controller_maintain_failed", controller.maintain_failed),
             ("views_waited", self.shared.views_waited()),
+            ("http_held_boots", held_boots),
+            ("http_held_agents", held_agents),
+            ("http_held_operators", held_operators),
+            ("http_refused_boots", refused_boots),
+            ("http_refused_agents", refused_agents),
+            ("http_refused_operators", refused_operators),
+            ("http_idle_given_up", places.idle_given_up),
+            ("http_heads_given_up", places.heads_given_up),
         ] {
             report(name, count);
         }
@@ -175,18 +206,27 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
         for (name, counter) in [
             ("mux_rx", &mux.rx),
             ("mux_tx", &mux.tx),
-            ("mux_raw_udp", &mux.raw_udp),
-            ("mux_raw_udp_dropped", &mux.raw_udp_dropped),
+            ("dhcp_queued", &dhcp.queued),
+            ("dhcp_full", &dhcp.full),
+            ("dhcp_over_share", &dhcp.over_share),
+            ("agents_queued", &agents.queued),
+            ("agents_full", &agents.full),
+            ("agents_over_share", &agents.over_share),
             ("mux_solicitations", &mux.solicitations),
             ("tftp_complete", &tftp.complete),
             ("tftp_probes", &tftp.probes),
             ("tftp_failed", &tftp.failed),
-            ("tftp_busy", &tftp.busy),
+            ("tftp_waited", &tftp.waited),
+            ("tftp_ignored", &tftp.ignored),
+            ("tftp_unanswered", &tftp.unanswered),
+            ("tftp_slow", &tftp.slow),
             ("tftp_malformed", &tftp.malformed),
             ("http_connections", &http.connections),
             ("http_requests", &http.requests),
             ("http_malformed", &http.malformed),
             ("http_broken", &http.broken),
+            ("http_slow_heads", &http.slow_heads),
+            ("http_slow_bodies", &http.slow_bodies),
             ("files_full", &queues.files_full),
             ("api_full", &queues.api_full),
             ("replies_full", &queues.replies_full),
@@ -196,6 +236,24 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
         ] {
             report(name, counter.get());
         }
+    }
+
+    fn refusals(&self, report: &mut dyn FnMut(&'static str, Source, u32)) {
+        self.network.gate().refusals().report(report);
+    }
+
+    fn last_crash(&self) -> Option<LastCrash<'_>> {
+        self.crash.as_ref().map(|crash| LastCrash {
+            start: crash.start,
+            uptime_secs: crash.uptime_secs,
+            count: crash.count,
+            cause: crash.cause.as_str(),
+            text: &crash.text,
+        })
+    }
+
+    fn journal(&self) -> JournalState {
+        self.journal.get()
     }
 }
 
@@ -220,13 +278,13 @@ macro_rules! program {
             use $crate::embassy_executor::{self, Spawner};
             use $crate::farrier_core::Rack;
             use $crate::http::ConnectionBuffers;
-            use $crate::net::{Resources, Runner};
+            use $crate::net::{Gate, Resources, Runner};
             use $crate::queues::{Queues, Texts};
             use $crate::shared::{FirmwareController, Shared};
             use $crate::sizes::{DISKS, HTTP_CONNECTIONS, LEASES, NODES, SOCKETS, TFTP_TRANSFERS};
             use $crate::statements::{StatementMemory, StatementReceiver};
             use $crate::static_cell::{ConstStaticCell, StaticCell};
-            use $crate::tftp::{ListenerBuffers, WorkerBuffers};
+            use $crate::tftp::{ListenerBuffers, Tftp, WorkerBuffers};
 
             type Context = $crate::Context<$board, NODES, LEASES, DISKS>;
             type Piece = Aligned<A4, [u8; PIECE_LEN]>;
@@ -234,6 +292,7 @@ macro_rules! program {
 
             static NET: ConstStaticCell<Resources<SOCKETS>> =
                 ConstStaticCell::new(Resources::new());
+            static GATE: ConstStaticCell<Gate> = ConstStaticCell::new(Gate::new());
             static RACK: ConstStaticCell<Rack<NODES, LEASES, DISKS>> =
                 ConstStaticCell::new(Rack::new());
             static SHARED: StaticCell<Shared<$board, NODES, LEASES, DISKS>> = StaticCell::new();
@@ -241,6 +300,7 @@ macro_rules! program {
                 StaticCell::new();
             static QUEUES: ConstStaticCell<Queues> = ConstStaticCell::new(Queues::new());
             static TEXTS: ConstStaticCell<Texts> = ConstStaticCell::new($crate::queues::texts());
+            static TFTP: ConstStaticCell<Tftp> = ConstStaticCell::new(Tftp::new());
             static STATEMENTS: ConstStaticCell<StatementMemory> =
                 ConstStaticCell::new(StatementMemory::new());
             static PIECE: ConstStaticCell<Piece> = ConstStaticCell::new(Aligned([0; PIECE_LEN]));
@@ -262,6 +322,11 @@ macro_rules! program {
             }
 
             #[embassy_executor::task]
+            async fn gate(gate: &'static Gate) -> ! {
+                gate.run().await
+            }
+
+            #[embassy_executor::task]
             async fn controller(
                 context: &'static Context,
                 parts: ControllerParts<$board, NODES, LEASES, DISKS>,
@@ -280,6 +345,14 @@ macro_rules! program {
                 driver: <$board as $crate::Board>::Power,
             ) -> ! {
                 context.run_power(driver).await
+            }
+
+            #[embassy_executor::task]
+            async fn watchdog(
+                context: &'static Context,
+                driver: <$board as $crate::Board>::Watchdog,
+            ) -> ! {
+                context.run_watchdog(driver).await
             }
 
             #[embassy_executor::task]
@@ -315,11 +388,13 @@ macro_rules! program {
             async fn start(spawner: Spawner, parts: $crate::Parts<$board>) {
                 let memory = Memory {
                     net: NET.take(),
+                    gate: GATE.take(),
                     rack: RACK.take(),
                     shared: &SHARED,
                     controller: &CONTROLLER,
                     queues: QUEUES.take(),
                     texts: TEXTS.take(),
+                    tftp: TFTP.take(),
                     statements: STATEMENTS.take(),
                     piece: PIECE.take(),
                     statement: STATEMENT.take(),
@@ -332,10 +407,12 @@ macro_rules! program {
                 let context: &'static Context = CONTEXT.init(running.context);
                 // Each pool has as many places as are taken here, once.
                 spawner.spawn(net(running.runner).expect("spawned once"));
+                spawner.spawn(gate(context.network.gate()).expect("spawned once"));
                 spawner.spawn(controller(context, running.controller).expect("spawned once"));
                 spawner.spawn(statements(context, running.statements).expect("spawned once"));
                 spawner.spawn(power(context, running.power).expect("spawned once"));
                 spawner.spawn(clock(context).expect("spawned once"));
+                spawner.spawn(watchdog(context, running.watchdog).expect("spawned once"));
                 spawner.spawn(tftp_listener(context, LISTENER.take()).expect("spawned once"));
                 for buffers in &WORKERS {
                     spawner.spawn(tftp_worker(context, buffers.take()).expect("pool size"));
@@ -343,6 +420,7 @@ macro_rules! program {
                 for buffers in &CONNECTIONS {
                     spawner.spawn(http_worker(context, buffers.take()).expect("pool size"));
                 }
+                $crate::crash::set_running();
             }
 
             /// Starts the appliance on an executor.

@@ -3,18 +3,23 @@
 //! refused for now.
 
 use core::cell::{Cell, RefCell};
+use core::future::poll_fn;
 use core::net::Ipv4Addr;
+use core::task::Poll;
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::channel::Channel;
 use embassy_sync::semaphore::{FairSemaphore, Semaphore};
 use embassy_sync::signal::Signal;
+use embassy_sync::waitqueue::MultiWakerRegistration;
 use embassy_time::Instant;
 use farrier_core::Transport;
 use farrier_core::interface::{OperationError, OperationId, PowerState};
+use farrier_http::places::{Ticket, Turns};
 use farrier_protocol::message::NodeId;
 use farrier_sizes::{
-    DRIVER_EVENTS, FILE_REQUESTS, HTTP_CONNECTIONS, HTTP_HEAD, POWER_REQUESTS, TFTP_TRANSFERS,
+    API_READERS, DRIVER_EVENTS, FILE_REQUESTS, HTTP_CONNECTIONS, HTTP_HEAD, POWER_REQUESTS,
+    TFTP_TRANSFERS,
 };
 use heapless::String;
 
@@ -26,12 +31,14 @@ pub const PATH: usize = 128;
 pub const TEXT: usize = HTTP_HEAD;
 /// Workers that may wait for a cell or for a view of the rack: all of them.
 pub const WAITERS: usize = TFTP_TRANSFERS + HTTP_CONNECTIONS;
-/// Requests of the API that are worked on at once: one that reads, one that
+/// Requests of the API that are worked on at once: some that read, and one that
 /// changes something.
-pub const API_SLOTS: usize = 2;
+pub const API_SLOTS: usize = API_READERS + 1;
+/// Slots that a source may have for requests that read.
+const READERS_PER_SOURCE: usize = API_READERS.div_ceil(2);
 
-/// Every cell, every slot and the clock have one job at a time.
-const JOBS: usize = FILE_REQUESTS + API_SLOTS + 1;
+/// Every cell, every slot, the clock and the watchdog have one job at a time.
+const JOBS: usize = FILE_REQUESTS + API_SLOTS + 2;
 
 /// Something for the controller to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +49,8 @@ pub(crate) enum Job {
     Api(usize),
     /// A deadline has come.
     Tick,
+    /// The watchdog asks for a sign of life.
+    Probe,
 }
 
 /// What a driver reports.
@@ -89,9 +98,15 @@ pub struct Queues {
     pub(crate) events: Channel<NoopRawMutex, DriverEvent, DRIVER_EVENTS>,
     pub(crate) power: Channel<NoopRawMutex, PowerRequest, POWER_REQUESTS>,
     pub(crate) files: Files,
-    /// Turns at the slots of the API.
-    pub(crate) turns: [FairSemaphore<NoopRawMutex, WAITERS>; API_SLOTS],
+    /// Turns at the API's slots for requests that read, which come first.
+    readers: TurnQueue<API_READERS>,
+    /// Turns at the slot behind them.
+    writers: TurnQueue<1>,
     pub(crate) clock: Clock,
+    /// The controller is asked for a sign of life.
+    pub(crate) probed: Cell<bool>,
+    /// Counts those that it has given.
+    pub(crate) signs: Cell<u32>,
     /// What was counted.
     pub counters: QueueCounters,
 }
@@ -113,8 +128,11 @@ impl Queues {
             events: Channel::new(),
             power: Channel::new(),
             files: Files::new(),
-            turns: [const { FairSemaphore::new(1) }; API_SLOTS],
+            readers: TurnQueue::new(READERS_PER_SOURCE),
+            writers: TurnQueue::new(1),
             clock: Clock::new(),
+            probed: Cell::new(false),
+            signs: Cell::new(0),
             counters: QueueCounters::new(),
         }
     }
@@ -123,6 +141,71 @@ impl Queues {
 impl Default for Queues {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Connections that wait for one of `R` slots.
+pub(crate) struct TurnQueue<const R: usize> {
+    turns: RefCell<Turns<R, HTTP_CONNECTIONS>>,
+    waiting: RefCell<MultiWakerRegistration<HTTP_CONNECTIONS>>,
+}
+
+impl<const R: usize> TurnQueue<R> {
+    const fn new(per_source: usize) -> Self {
+        TurnQueue {
+            turns: RefCell::new(Turns::new(per_source)),
+            waiting: RefCell::new(MultiWakerRegistration::new()),
+        }
+    }
+
+    /// Waits for a turn. Returns none where too many wait.
+    async fn take(&self, source: Ipv4Addr) -> Option<(Left<'_, R>, usize)> {
+        let ticket = self.turns.borrow_mut().enter(source)?;
+        let left = Left {
+            queue: self,
+            ticket,
+        };
+        let slot = poll_fn(|cx| match self.turns.borrow_mut().poll(ticket) {
+            Some(slot) => Poll::Ready(slot),
+            None => {
+                self.waiting.borrow_mut().register(cx.waker());
+                Poll::Pending
+            }
+        });
+        let slot = slot.await;
+        Some((left, slot))
+    }
+}
+
+/// A place in a queue for turns. Dropping it ends the turn or the wait.
+pub(crate) struct Left<'q, const R: usize> {
+    queue: &'q TurnQueue<R>,
+    ticket: Ticket,
+}
+
+impl<const R: usize> Drop for Left<'_, R> {
+    fn drop(&mut self) {
+        self.queue.turns.borrow_mut().leave(self.ticket);
+        self.queue.waiting.borrow_mut().wake();
+    }
+}
+
+/// A turn at a slot of the API, until it is dropped.
+pub(crate) enum ApiTurn<'q> {
+    Reader(
+        #[expect(dead_code, reason = "its drop ends the turn")] Left<'q, API_READERS>,
+        usize,
+    ),
+    Writer(#[expect(dead_code, reason = "its drop ends the turn")] Left<'q, 1>),
+}
+
+impl ApiTurn<'_> {
+    /// The slot.
+    pub(crate) fn place(&self) -> usize {
+        match self {
+            ApiTurn::Reader(_, slot) => *slot,
+            ApiTurn::Writer(_) => API_READERS,
+        }
     }
 }
 
@@ -294,6 +377,17 @@ impl Drop for Held<'_> {
 pub(crate) struct Full;
 
 impl Queues {
+    /// Waits for a slot of the API, for a request that only reads or for another
+    /// one. Returns none where too many wait.
+    pub(crate) async fn api_turn(&self, reads: bool, source: Ipv4Addr) -> Option<ApiTurn<'_>> {
+        if reads {
+            let (left, slot) = self.readers.take(source).await?;
+            return Some(ApiTurn::Reader(left, slot));
+        }
+        let (left, _) = self.writers.take(source).await?;
+        Some(ApiTurn::Writer(left))
+    }
+
     /// Asks the controller about a file. A text is put into `text`; where
     /// that is too short there is no such file.
     pub(crate) async fn ask(

@@ -4,15 +4,19 @@
 
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
+use core::net::Ipv4Addr;
 use core::task::Poll;
 
 use embassy_sync::waitqueue::MultiWakerRegistration;
 use embassy_time::{Duration, with_timeout};
 use farrier_controller::{Controller, NotDurable, RackRef};
 use farrier_core::Rack;
-use farrier_core::rack::Entropy;
+use farrier_core::rack::{Entropy, Peer};
+use farrier_http::places::Class;
 
 use crate::Board;
+use crate::controller::now;
+use crate::net::Classes;
 use crate::queues::{WAITERS, bump};
 
 /// How long a view of the rack waits for records and statements to be
@@ -147,6 +151,16 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Shared<B, N, L, D
     pub(crate) fn statement_done(&self) {
         self.statements.set(self.statements.get().saturating_sub(1));
         self.waiting.borrow_mut().wake();
+    }
+}
+
+impl<B: Board, const N: usize, const L: usize, const D: usize> Classes for Shared<B, N, L, D> {
+    fn class(&self, peer: Ipv4Addr) -> Class {
+        match self.look(|rack| rack.peer(now(), peer)) {
+            Peer::Agent => Class::Agent,
+            Peer::Machine => Class::Boot,
+            Peer::Other => Class::Operator,
+        }
     }
 }
 

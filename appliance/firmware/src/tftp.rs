@@ -1,38 +1,39 @@
 //! TFTP: a listener on port 69, and a set of workers with one socket each,
 //! so that a transfer has its own transfer id (port) and a silent peer holds
-//! up nobody else. `farrier-tftp` speaks the protocol; the rack says which
-//! file a machine gets.
+//! up nobody else. `farrier-tftp` speaks the protocol and decides who gets a
+//! worker, who waits, and which transfer is given up; the rack says which file
+//! a machine gets.
 
-use core::cell::{Cell, RefCell};
+mod queue;
+
 use core::net::SocketAddrV4;
 
 use embassy_futures::select::{Either, select};
-use embassy_sync::blocking_mutex::raw::NoopRawMutex;
-use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Instant, Timer, with_timeout};
 use farrier_asset_store::SECTOR;
 use farrier_core::Transport;
-use farrier_sizes::{TFTP_BLOCK, TFTP_LISTENER, TFTP_RECEIVE, TFTP_REQUESTS, TFTP_TRANSFERS};
-use farrier_tftp::name::normalise;
+use farrier_http::places::Class;
+use farrier_sizes::{TFTP_BLOCK, TFTP_LISTENER, TFTP_RECEIVE, TFTP_REQUESTS};
 use farrier_tftp::server::{Action, Limits, Outcome, Transfer};
 use farrier_tftp::wire::{
-    DATA_HEADER_LEN, ErrorCode, ErrorReply, Mode, Options, Packet, Request, emit_data_header,
+    DATA_HEADER_LEN, ErrorCode, ErrorReply, Packet, Request, emit_data_header,
 };
-use heapless::{String, Vec};
 
 use crate::assets::PIECE;
 use crate::fmt::{Show, debug, error, info};
-use crate::net::{Udp, UdpBuffers, UdpError};
+use crate::net::{Classes as _, Udp, UdpBuffers, UdpError};
 use crate::queues::{Served, bump};
+use crate::refusals::Refusal;
 use crate::{Board, Context};
+pub use queue::{Tftp, TftpCounters};
+
+use queue::Job;
 
 /// The well-known port.
 const PORT: u16 = 69;
 /// Longest request that is read: the options of real clients take under 100
 /// bytes, names as much.
 const REQUEST: usize = 256;
-/// Longest file name, in the form that the rack is asked with.
-const NAME: usize = 80;
 /// Longest text that is served from memory: a line or two that lead a boot
 /// program to HTTP.
 const TEXT: usize = 160;
@@ -59,122 +60,12 @@ const OACK: usize = 64;
 /// behind a short packet would wait for room for ever.
 pub type WorkerBuffers = UdpBuffers<TFTP_RECEIVE, PACKET, 3, 1>;
 
-/// Workers.
-const WORKERS: usize = TFTP_TRANSFERS;
-
-/// What the listener hands to a worker: a read request without its text.
-#[derive(Debug)]
-struct Job {
-    peer: SocketAddrV4,
-    name: String<NAME>,
-    mode: Mode,
-    options: Options,
-}
-
-impl Job {
-    /// Takes a request over, its name normalised; `None` for a name that no
-    /// file can have.
-    fn new(peer: SocketAddrV4, request: &Request<'_>) -> Option<Self> {
-        let mut room = [0; NAME];
-        Some(Self {
-            peer,
-            name: String::try_from(normalise(request.name, &mut room)?).ok()?,
-            mode: request.mode,
-            options: request.options,
-        })
-    }
-}
-
-/// What has happened since start. All wrap.
-#[derive(Debug, Default)]
-pub struct TftpCounters {
-    /// Transfers that ended with every byte acknowledged.
-    pub complete: Cell<u32>,
-    /// Requests for the size alone.
-    pub probes: Cell<u32>,
-    /// Transfers that ended otherwise.
-    pub failed: Cell<u32>,
-    /// Requests that found every worker busy.
-    pub busy: Cell<u32>,
-    /// Packets to port 69 that are no readable request.
-    pub malformed: Cell<u32>,
-}
-
-/// How the listener hands requests to workers; at most [`WORKERS`] of them.
-pub struct Tftp {
-    /// The job that is being handed over.
-    job: RefCell<Option<Job>>,
-    /// Says that it was taken.
-    taken: Signal<NoopRawMutex, ()>,
-    /// Calls one worker each. Not one channel for all of them: embassy's
-    /// channels remember one waiting task, and several that wait would wake
-    /// one another without end.
-    calls: [Signal<NoopRawMutex, ()>; WORKERS],
-    /// Workers that have started.
-    workers: Cell<usize>,
-    /// Places of the workers that wait for a call.
-    idle: RefCell<Vec<usize, WORKERS>>,
-    /// Peers that are being served: a client that repeats its request is not
-    /// served twice.
-    active: RefCell<Vec<SocketAddrV4, WORKERS>>,
-    /// Counters.
-    pub counters: TftpCounters,
-}
-
-impl core::fmt::Debug for Tftp {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Tftp")
-            .field("counters", &self.counters)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Tftp {
-    pub(crate) fn new() -> Self {
-        Self {
-            job: RefCell::new(None),
-            taken: Signal::new(),
-            calls: [const { Signal::new() }; WORKERS],
-            workers: Cell::new(0),
-            idle: RefCell::new(Vec::new()),
-            active: RefCell::new(Vec::new()),
-            counters: TftpCounters::default(),
-        }
-    }
-}
-
-impl Tftp {
-    /// Gives a job to an idle worker, if there is one.
-    async fn hand_over(&self, job: Job) -> bool {
-        let Some(worker) = self.idle.borrow_mut().pop() else {
-            return false;
-        };
-        let Some(call) = self.calls.get(worker) else {
-            return false;
-        };
-        self.job.replace(Some(job));
-        call.signal(());
-        self.taken.wait().await;
-        true
-    }
-
-    /// Waits for the listener's call.
-    async fn next_job(&self, me: usize) -> Job {
-        loop {
-            // As many places as calls.
-            let listed = self.idle.borrow_mut().push(me).is_ok();
-            match self.calls.get(me) {
-                Some(call) if listed => call.wait().await,
-                // More workers than places: this one has nothing to do.
-                _ => core::future::pending().await,
-            }
-            if let Some(job) = self.job.take() {
-                self.taken.signal(());
-                return job;
-            }
-        }
-    }
-}
+/// A client acknowledges so many bytes a second, at least.
+const RATE: u32 = 2_048;
+/// How long it may acknowledge nothing new.
+const PAUSE_MILLIS: u32 = 15_000;
+/// How often the listener looks for a transfer to give up while requests wait.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Where the bytes of a transfer come from.
 enum Source {
@@ -200,66 +91,81 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         }
         let tftp = &self.tftp;
         let mut packet = [0; REQUEST];
+        let mut crowded = false;
         loop {
-            let (length, peer) = match socket.receive(&mut packet).await {
-                Ok(received) => received,
-                Err(_) => {
-                    bump(&tftp.counters.malformed);
-                    continue;
+            let received = if crowded {
+                match select(socket.receive(&mut packet), Timer::after(LOOK)).await {
+                    Either::First(received) => Some(received),
+                    Either::Second(()) => None,
                 }
+            } else {
+                Some(socket.receive(&mut packet).await)
             };
-            let bytes = packet.get(..length).unwrap_or_default();
-            let refused = match Packet::parse(bytes) {
-                Ok(Packet::Rrq(request)) => {
-                    if tftp.active.borrow().contains(&peer) {
-                        continue;
-                    }
-                    match Job::new(peer, &request) {
-                        None => ErrorReply::NOT_FOUND,
-                        Some(job) => {
-                            if tftp.hand_over(job).await {
-                                continue;
-                            }
-                            bump(&tftp.counters.busy);
-                            ErrorReply::BUSY
-                        }
-                    }
+            match received {
+                Some(Ok((length, peer))) => {
+                    let bytes = packet.get(..length).unwrap_or_default();
+                    self.tftp_request(&mut socket, peer, bytes).await;
                 }
-                Ok(Packet::Wrq(_)) => ErrorReply::READ_ONLY,
-                _ => {
-                    bump(&tftp.counters.malformed);
-                    continue;
-                }
-            };
-            answer(&mut socket, peer, &refused).await;
+                Some(Err(_)) => bump(&tftp.counters.malformed),
+                None => {}
+            }
+            crowded = tftp.look();
         }
+    }
+
+    async fn tftp_request(&self, socket: &mut Udp, peer: SocketAddrV4, packet: &[u8]) {
+        let tftp = &self.tftp;
+        let refused = match Packet::parse(packet) {
+            Ok(Packet::Rrq(request)) => match Job::new(peer, &request) {
+                None => ErrorReply::NOT_FOUND,
+                Some(job) => {
+                    let known = self.shared.class(*peer.ip()) != Class::Operator;
+                    if tftp.request(job, known) {
+                        let refusals = self.network.gate().refusals();
+                        refusals.note(Refusal::TftpTransfer, *peer.ip());
+                    }
+                    return;
+                }
+            },
+            Ok(Packet::Wrq(_)) => ErrorReply::READ_ONLY,
+            _ => {
+                bump(&tftp.counters.malformed);
+                return;
+            }
+        };
+        answer(socket, peer, &refused).await;
     }
 
     /// Serves one transfer after the other.
     pub async fn run_tftp_worker(&self, buffers: &'static mut WorkerBuffers) -> ! {
         let mut socket = Udp::new(self.network, buffers);
         let tftp = &self.tftp;
-        let me = tftp.workers.replace(tftp.workers.get() + 1);
+        let me = tftp.next_worker();
         loop {
             let job = tftp.next_job(me).await;
-            // As long as workers, of which there are no more than places.
-            let listed = tftp.active.borrow_mut().push(job.peer).is_ok();
             // A port of its own: the transfer's id.
             if socket.bind(0).is_ok() {
-                self.transfer(&mut socket, &job).await;
-                // Closing drops what is queued, be it an error's text.
-                if with_timeout(FLUSH_LIMIT, socket.flush()).await.is_err() {
-                    debug!("TFTP: {} does not answer ARP", Show(job.peer));
+                let transfer = self.transfer(&mut socket, &job, me);
+                match select(transfer, tftp.given_up(me)).await {
+                    Either::First(()) => {
+                        // Closing drops what is queued, be it an error's text.
+                        if with_timeout(FLUSH_LIMIT, socket.flush()).await.is_err() {
+                            debug!("TFTP: {} does not answer ARP", Show(job.peer));
+                        }
+                    }
+                    Either::Second(()) => {
+                        bump(&tftp.counters.unanswered);
+                        let refusals = self.network.gate().refusals();
+                        refusals.note(Refusal::TftpAnswer, *job.peer.ip());
+                    }
                 }
             }
             socket.close();
-            if listed {
-                tftp.active.borrow_mut().retain(|peer| *peer != job.peer);
-            }
+            tftp.freed(me);
         }
     }
 
-    async fn transfer(&self, socket: &mut Udp, job: &Job) {
+    async fn transfer(&self, socket: &mut Udp, job: &Job, me: usize) {
         let path = job.name.as_str();
         let peer = *job.peer.ip();
         let mut text = [0; TEXT];
@@ -273,7 +179,9 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 _ => Err(ErrorReply::NOT_FOUND),
             },
             Served::NotFound => Err(ErrorReply::NOT_FOUND),
-            Served::Busy => Err(ErrorReply::BUSY),
+            // An error would send the machine to its disk; it repeats its
+            // request.
+            Served::Busy => return,
         };
         let request = Request {
             name: path,
@@ -284,6 +192,8 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             let now = Instant::now().as_millis();
             let limits = Limits {
                 max_blksize: TFTP_BLOCK as u16,
+                least_rate: RATE,
+                pause_ms: PAUSE_MILLIS,
                 ..Limits::default()
             };
             let transfer = Transfer::new(now, &request, source.length(), &limits)?;
@@ -297,7 +207,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             }
         };
         let outcome = self
-            .exchange(socket, job.peer, &mut transfer, &source, &text)
+            .exchange(socket, (job.peer, me), &mut transfer, &source, &text)
             .await;
         let counters = &self.tftp.counters;
         match outcome {
@@ -305,6 +215,11 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             Outcome::Probe => {
                 bump(&counters.probes);
                 return;
+            }
+            Outcome::Slow => {
+                bump(&counters.slow);
+                let refusals = self.network.gate().refusals();
+                refusals.note(Refusal::TftpAnswer, peer);
             }
             _ => {
                 bump(&counters.failed);
@@ -319,7 +234,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     async fn exchange(
         &self,
         socket: &mut Udp,
-        peer: SocketAddrV4,
+        (peer, me): (SocketAddrV4, usize),
         transfer: &mut Transfer,
         source: &Source,
         text: &[u8],
@@ -344,6 +259,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                     let received = select(
                         socket.receive_with(|packet, from| {
                             if from == peer {
+                                self.tftp.answered(me);
                                 transfer.process(packet);
                             }
                             from

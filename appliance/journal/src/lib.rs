@@ -99,6 +99,45 @@ pub struct Usage {
     pub given_up: u32,
 }
 
+/// What an operator should know of a journal, from good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Health {
+    /// Nothing is wrong.
+    Good,
+    /// Every sector was erased four fifths as often as NOR flash is made for.
+    Old,
+    /// Sectors, or ends of sectors, did not keep what was written.
+    Wearing,
+    /// More than half of the sectors are live: sweeps make too little room.
+    Scarce,
+}
+
+/// Erasures that a sector of NOR flash is made for.
+const ENDURANCE: u32 = 100_000;
+
+impl Usage {
+    /// How often each sector was erased, on average.
+    #[must_use]
+    pub fn cycles(&self) -> u32 {
+        self.opened.checked_div(self.sectors).unwrap_or(0)
+    }
+
+    /// What an operator should know. All but [`Health::Good`] is a reason to
+    /// replace the flash before it takes no records any more.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        if self.used > self.sectors / 2 {
+            Health::Scarce
+        } else if self.given_up > 0 {
+            Health::Wearing
+        } else if self.cycles() >= ENDURANCE / 5 * 4 {
+            Health::Old
+        } else {
+            Health::Good
+        }
+    }
+}
+
 /// A journal on a whole flash device.
 #[derive(Debug)]
 pub struct Journal<F> {

@@ -8,7 +8,7 @@ mod table;
 use embedded_storage_async::nor_flash::NorFlash;
 use farrier_journal::format::{Found, Frame, Header};
 use farrier_journal::sim::{Cut, Operation, Shared, now};
-use farrier_journal::{AppendError, Journal, MAX_RECORD, MountError};
+use farrier_journal::{AppendError, Health, Journal, MAX_RECORD, MountError, Usage};
 use table::{KEYS, Random, Small, StoredTable, record};
 
 /// A sector's header.
@@ -446,4 +446,29 @@ fn word_touched_by_an_interrupted_mount_is_skipped() {
         assert_eq!(stored.mounted.damaged, 0);
         flash = stored.journal.into_flash();
     }
+}
+
+#[test]
+fn wear_is_said_before_the_journal_is_full() {
+    let good = Usage {
+        sectors: 256,
+        used: 40,
+        opened: 256 * 79_999,
+        given_up: 0,
+    };
+    assert_eq!((good.health(), good.cycles()), (Health::Good, 79_999));
+    let old = Usage {
+        opened: 256 * 80_000,
+        ..good
+    };
+    assert_eq!(old.health(), Health::Old);
+    let wearing = Usage { given_up: 1, ..old };
+    assert_eq!(wearing.health(), Health::Wearing);
+    let scarce = Usage {
+        used: 129,
+        ..wearing
+    };
+    assert_eq!(scarce.health(), Health::Scarce);
+    assert!(Health::Good < Health::Old && Health::Wearing < Health::Scarce);
+    assert_eq!(Usage::default().health(), Health::Good);
 }

@@ -20,6 +20,8 @@ pub struct Board {
     pub uart: Option<Uart>,
     /// Timer of the clock driver.
     pub timer: Option<Timer>,
+    /// Watchdog.
+    pub watchdog: Option<WatchdogTimer>,
     /// Ethernet controller.
     pub nic: Option<Nic>,
     /// Block device of the asset store.
@@ -135,6 +137,14 @@ pub struct Timer {
     pub irq: u16,
 }
 
+/// Watchdog.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchdogTimer {
+    /// Address of its registers.
+    pub base: u32,
+}
+
 /// Ethernet controller.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -226,14 +236,18 @@ pub struct Tables {
     pub sessions: usize,
     /// Sources whose failed logins are remembered.
     pub login_sources: usize,
+    /// Requests of the API at once that only read.
+    pub api_readers: usize,
 }
 
 /// Lengths of queues.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Queues {
-    /// Datagrams of raw UDP that wait for the controller.
-    pub datagrams: usize,
+    /// DHCP messages that wait for the controller.
+    pub dhcp_datagrams: usize,
+    /// Datagrams of agents that wait for the controller.
+    pub agent_datagrams: usize,
     /// Datagrams of raw UDP that wait for the network driver.
     pub replies: usize,
     /// Requests for a file that wait for the controller.
@@ -246,6 +260,10 @@ pub struct Queues {
     pub reports: usize,
     /// TFTP requests that wait for the listener.
     pub tftp_requests: usize,
+    /// TFTP requests that wait for a transfer's place.
+    pub tftp_waiting: usize,
+    /// TCP connections that wait for a place of the HTTP server.
+    pub http_waiting: usize,
 }
 
 /// Bytes of buffers.

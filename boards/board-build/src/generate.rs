@@ -46,15 +46,19 @@ pub fn sizes(board: &Board) -> String {
         accounts,
         sessions,
         login_sources,
+        api_readers,
     } = board.tables;
     let Queues {
-        datagrams,
+        dhcp_datagrams,
+        agent_datagrams,
         replies,
         files,
         power,
         driver_events,
         reports,
         tftp_requests,
+        tftp_waiting,
+        http_waiting,
     } = board.queues;
     let Buffers {
         http_receive,
@@ -106,9 +110,19 @@ pub fn sizes(board: &Board) -> String {
             login_sources,
         ),
         (
-            "Datagrams of raw UDP that wait for the controller.",
-            "DATAGRAMS",
-            datagrams,
+            "Requests of the API at once that only read.",
+            "API_READERS",
+            api_readers,
+        ),
+        (
+            "DHCP messages that wait for the controller.",
+            "DHCP_DATAGRAMS",
+            dhcp_datagrams,
+        ),
+        (
+            "Datagrams of agents that wait for the controller.",
+            "AGENT_DATAGRAMS",
+            agent_datagrams,
         ),
         (
             "Datagrams of raw UDP that wait for the driver.",
@@ -139,6 +153,16 @@ pub fn sizes(board: &Board) -> String {
             "TFTP requests that wait for the listener.",
             "TFTP_REQUESTS",
             tftp_requests,
+        ),
+        (
+            "TFTP requests that wait for a place.",
+            "TFTP_WAITING",
+            tftp_waiting,
+        ),
+        (
+            "TCP connections that wait for a place of the HTTP server.",
+            "HTTP_WAITING",
+            http_waiting,
         ),
         (
             "Bytes of a HTTP connection's receive buffer.",
@@ -193,6 +217,9 @@ pub fn constants(board: &Board) -> String {
     if let Some(timer) = board.timer {
         source.address("Address of the timer.", "TIMER_BASE", timer.base);
         source.put("Interrupt of the timer.", "TIMER_IRQ", "u16", timer.irq);
+    }
+    if let Some(watchdog) = board.watchdog {
+        source.address("Address of the watchdog.", "WATCHDOG_BASE", watchdog.base);
     }
     if let Some(nic) = &board.nic {
         source.address("Address of the Ethernet chip.", "NIC_BASE", nic.base);

@@ -5,10 +5,11 @@
 //!
 //! Log lines go to standard output, as they go to a board's UART. The process
 //! ends with a status other than 0 when it can not start or when the switch
-//! closes the connection.
+//! closes the connection. After a panic it restarts itself.
 
 mod console;
 mod host;
+mod restart;
 mod wire;
 
 /// Constants out of `board.toml`.
@@ -27,6 +28,7 @@ use farrier_firmware::{Board, JournalStore, Parts};
 use static_cell::StaticCell;
 
 use host::{File, Flash, HostEntropy};
+use restart::ThreadWatchdog;
 use wire::Wire;
 
 /// Farrier, the rack's network-boot appliance, as a process.
@@ -46,6 +48,10 @@ struct Arguments {
     /// none. The default is the store's path with `.journal` behind it.
     #[arg(long)]
     journal: Option<PathBuf>,
+    /// File with the record of the last crash. The default is the store's path
+    /// with `.crash` behind it.
+    #[arg(long)]
+    crash: Option<PathBuf>,
     /// Ethernet address.
     #[arg(long, default_value = "02:fa:44:1e:00:01", value_parser = wire::parse_mac)]
     mac: [u8; 6],
@@ -60,6 +66,7 @@ impl Board for Linux {
     type Entropy = HostEntropy;
     type Records = JournalStore<Flash>;
     type Power = ManualPower;
+    type Watchdog = ThreadWatchdog;
 
     fn nic_counters(report: &mut dyn FnMut(&'static str, u32)) {
         report("nic_rx", wire::RECEIVED.load(Relaxed));
@@ -88,11 +95,14 @@ fn main() -> Result<()> {
     };
     let blocks = File::open(&arguments.store)
         .with_context(|| format!("no store at {}", arguments.store.display()))?;
-    let journal = arguments.journal.unwrap_or_else(|| {
-        let mut path = arguments.store.into_os_string();
-        path.push(".journal");
+    let beside = |name: &str| -> PathBuf {
+        let mut path = arguments.store.clone().into_os_string();
+        path.push(name);
         path.into()
-    });
+    };
+    let journal = arguments.journal.unwrap_or_else(|| beside(".journal"));
+    let crash = restart::start(arguments.crash.unwrap_or_else(|| beside(".crash")));
+    let watchdog = ThreadWatchdog::start()?;
     let journal =
         Flash::open(&journal).with_context(|| format!("no journal at {}", journal.display()))?;
     let entropy = HostEntropy::open().context("the host has no /dev/urandom")?;
@@ -106,6 +116,8 @@ fn main() -> Result<()> {
                 entropy,
                 records: JournalStore::new(journal),
                 power: ManualPower,
+                watchdog,
+                crash,
             },
         );
     })

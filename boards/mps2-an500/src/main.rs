@@ -10,6 +10,7 @@
 mod executor;
 mod flash;
 mod mmio;
+mod restart;
 mod semihost;
 mod stack;
 mod time;
@@ -27,11 +28,13 @@ use cortex_m::peripheral::{NVIC, SCB};
 use cortex_m_rt::{ExceptionFrame, entry, exception};
 use embassy_time::Timer;
 use farrier_firmware::ManualPower;
+use farrier_firmware::crash::{self, Cause};
 use farrier_firmware::{Board, JournalStore, Parts};
 use farrier_lan9118::{Buffers, Lan9118, Shared};
 use static_cell::ConstStaticCell;
 
 use mmio::Registers;
+use restart::CmsdkWatchdog;
 
 /// The Ethernet chip's registers, for the driver and for its interrupt.
 // SAFETY: the address is the board's LAN9118 (board.toml), which has no DMA.
@@ -109,6 +112,8 @@ fn main() -> ! {
                 entropy,
                 records: JournalStore::new(journal),
                 power: ManualPower,
+                watchdog: CmsdkWatchdog,
+                crash: restart::last_crash(),
             },
         );
     })
@@ -123,6 +128,7 @@ impl Board for An500 {
     type Entropy = semihost::Entropy;
     type Records = JournalStore<flash::Flash>;
     type Power = ManualPower;
+    type Watchdog = CmsdkWatchdog;
 
     fn nic_counters(report: &mut dyn FnMut(&'static str, u32)) {
         let counters = NIC_SHARED.counters();
@@ -179,27 +185,42 @@ unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     // SAFETY: read-only look at the fault status registers; nothing else
     // runs after a hard fault.
     let scb = unsafe { &*SCB::PTR };
-    exit_with(format_args!(
-        "hard fault: pc {:#010x} lr {:#010x} cfsr {:#010x} bfar {:#010x}",
-        frame.pc(),
-        frame.lr(),
-        scb.cfsr.read(),
-        scb.bfar.read()
-    ))
+    end(
+        Cause::Fault,
+        format_args!(
+            "hard fault: pc {:#010x} lr {:#010x} cfsr {:#010x} bfar {:#010x}",
+            frame.pc(),
+            frame.lr(),
+            scb.cfsr.read(),
+            scb.bfar.read()
+        ),
+    )
 }
 
-/// Ends the program with plain text on the semihosting console. The UART may
-/// hold an unfinished `defmt` frame.
-fn exit_with(text: core::fmt::Arguments<'_>) -> ! {
+/// The watchdog was not fed.
+#[exception]
+unsafe fn NonMaskableInt() -> ! {
+    restart::on_bite()
+}
+
+/// Ends this run with plain text on the semihosting console: the UART may hold
+/// an unfinished `defmt` frame. The board restarts, and the next run shows the
+/// crash. Before the appliance runs the program ends: it would end the same way
+/// again.
+fn end(cause: Cause, text: core::fmt::Arguments<'_>) -> ! {
+    restart::keep(cause, text);
     // The console accepts everything; an error could only be a formatter's.
     let _truncated = semihost::Console
         .write_fmt(text)
         .and_then(|()| semihost::Console.write_str("\n"));
+    if crash::is_running() {
+        restart::reset();
+    }
     semihost::exit(false)
 }
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     cortex_m::interrupt::disable();
-    exit_with(format_args!("{info}"))
+    end(Cause::Panic, format_args!("{info}"))
 }

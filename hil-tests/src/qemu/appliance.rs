@@ -79,6 +79,12 @@ impl ApplianceSpec {
         self
     }
 
+    /// Whether it is firmware on an emulated board.
+    #[must_use]
+    pub fn is_emulated(&self) -> bool {
+        matches!(self.program, Program::Emulator(_))
+    }
+
     /// More arguments, behind the others.
     #[must_use]
     pub fn with_arguments(

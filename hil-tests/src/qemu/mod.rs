@@ -7,6 +7,7 @@
 
 mod appliance;
 mod arguments;
+mod debugger;
 mod defmt;
 mod events;
 mod qmp;
@@ -15,6 +16,7 @@ mod spec;
 mod uefi_variables;
 
 pub use appliance::{Appliance, ApplianceSpec};
+pub use debugger::Debugger;
 pub use events::{Event, EventLog};
 pub use server::Server;
 pub use spec::{Boot, DiskBus, DiskSpec, Firmware, Identity, NicModel, NicSpec, ServerSpec};

@@ -6,11 +6,13 @@
 
 mod appliance_restart;
 mod bit_flip;
+mod crash_restart;
 mod main_job;
 mod moved_card;
 mod no_credentials;
 mod power_cycle;
 mod reset_before_power;
+mod slow_peers;
 mod stock_client;
 mod stranger_flood;
 mod ticket_thief;
@@ -58,7 +60,7 @@ impl Scenario {
 pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 13] = [
+pub const ALL: [Scenario; 15] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
@@ -136,5 +138,17 @@ pub const ALL: [Scenario; 13] = [
         about: "who is no operator changes nothing and learns nothing",
         forms: &[Form::Light],
         run: no_credentials::run,
+    },
+    Scenario {
+        name: "slow-peers",
+        about: "peers hold connections and transfers; a server boots and an operator works beside them",
+        forms: &[Form::Light, Form::Whole],
+        run: slow_peers::run,
+    },
+    Scenario {
+        name: "crash-restart",
+        about: "the appliance's program faults, then hangs: it restarts, shows the crash and goes on",
+        forms: &[Form::Light, Form::Whole],
+        run: crash_restart::run,
     },
 ];

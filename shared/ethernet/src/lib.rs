@@ -6,6 +6,7 @@
 //!   datagrams that are sent and received as whole frames.
 //! * [`ndp`]: the answer to an IPv6 router solicitation. It saves iPXE a wait
 //!   of 16 s.
+//! * [`tcp`]: the segments that begin a TCP connection or break it off.
 //!
 //! # Not supported
 //! * 802.1Q tags, LLDP and ARP.
@@ -16,5 +17,6 @@
 pub mod frame;
 pub mod ndp;
 mod network;
+pub mod tcp;
 
 pub use network::NetworkId;

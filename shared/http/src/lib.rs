@@ -3,7 +3,8 @@
 //! The crate has no sockets, no clock and no heap. The caller collects bytes in a
 //! buffer, parses a request head with [`Head::parse`], reads the body through
 //! [`Body`], and sends the bytes that [`ResponseHead::emit`] and
-//! [`chunked::frame`] write. The caller interprets paths.
+//! [`chunked::frame`] write. The caller interprets paths. [`places`] says which
+//! connection is served, held or given up.
 //!
 //! The parser refuses requests whose end is ambiguous: a length with a transfer
 //! coding, a repeated length or host, a line without a carriage return (RFC 9112,
@@ -42,6 +43,7 @@ pub mod chunked;
 mod error;
 mod head;
 pub mod percent;
+pub mod places;
 mod range;
 mod response;
 

@@ -5,6 +5,7 @@
 //! * [`wire`]: packets as bytes and as values (RFC 1350) with options (RFC
 //!   2347, 2348, 2349, 7440).
 //! * [`name`]: file names in the forms of boot clients.
+//! * [`places`]: who gets one of a server's transfers.
 //! * [`server`]: [`server::Transfer`], the sending end of one read.
 //! * [`client`]: [`client::Download`], the receiving end.
 //!
@@ -72,5 +73,6 @@ pub mod client;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod name;
+pub mod places;
 pub mod server;
 pub mod wire;

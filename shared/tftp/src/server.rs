@@ -24,14 +24,19 @@ pub struct Limits {
     pub max_retries: u8,
     /// Longest duration of the whole transfer.
     pub deadline_ms: u32,
+    /// Least rate of acknowledged bytes, in bytes a second; 0 is none.
+    pub least_rate: u32,
+    /// How long a client may acknowledge nothing new. Bytes buy time at the least
+    /// rate, and never more than this.
+    pub pause_ms: u32,
     /// Shortest time between two DATA packets. Some drivers lose packets or hang
     /// when a window arrives at wire speed.
     pub gap_ms: u16,
 }
 
 impl Default for Limits {
-    /// 1468 bytes, 8 blocks, 1 s doubling to 8 s, 6 retries, 10 minutes, no
-    /// gap.
+    /// 1468 bytes, 8 blocks, 1 s doubling to 8 s, 6 retries, 10 minutes, 2 KiB a
+    /// second with pauses of 45 s, no gap.
     fn default() -> Self {
         Self {
             max_blksize: 1468,
@@ -40,6 +45,8 @@ impl Default for Limits {
             max_timeout_ms: 8_000,
             max_retries: 6,
             deadline_ms: 600_000,
+            least_rate: 2_048,
+            pause_ms: 45_000,
             gap_ms: 0,
         }
     }
@@ -83,6 +90,8 @@ pub enum Outcome {
     TimedOut,
     /// [`Limits::deadline_ms`] has passed.
     Deadline,
+    /// The client was below [`Limits::least_rate`].
+    Slow,
     /// [`Transfer::abort`] was called.
     Aborted,
 }
@@ -113,6 +122,11 @@ pub struct Transfer {
     resend_at: u64,
     gap_until: u64,
     deadline: u64,
+    /// When the next bytes must be acknowledged, for those up to `paced`.
+    pace_until: u64,
+    paced: u64,
+    least_rate: u32,
+    pause_ms: u32,
     timeout_ms: u32,
     base_timeout_ms: u32,
     max_timeout_ms: u32,
@@ -163,6 +177,13 @@ impl Transfer {
             resend_at: 0,
             gap_until: now,
             deadline: now.saturating_add(u64::from(limits.deadline_ms)),
+            pace_until: match limits.least_rate {
+                0 => u64::MAX,
+                _ => now.saturating_add(u64::from(limits.pause_ms)),
+            },
+            paced: 0,
+            least_rate: limits.least_rate,
+            pause_ms: limits.pause_ms,
             timeout_ms: base_timeout_ms,
             base_timeout_ms,
             max_timeout_ms: limits.max_timeout_ms.max(base_timeout_ms),
@@ -189,6 +210,10 @@ impl Transfer {
         }
         if now >= self.deadline {
             return self.finish(Outcome::Deadline);
+        }
+        self.keep_pace(now);
+        if now >= self.pace_until {
+            return self.finish(Outcome::Slow);
         }
         if let Phase::Oack { sent } = self.phase {
             if sent && now < self.resend_at {
@@ -362,7 +387,19 @@ impl Transfer {
     }
 
     fn wait(&self, until: u64) -> Action {
-        Action::Wait(until.min(self.deadline))
+        Action::Wait(until.min(self.deadline).min(self.pace_until))
+    }
+
+    /// Buys time with the bytes that were acknowledged since the last poll.
+    fn keep_pace(&mut self, now: u64) {
+        let acked = self.acked_len();
+        if self.least_rate == 0 || acked == self.paced {
+            return;
+        }
+        let bought = (acked - self.paced).saturating_mul(1_000) / u64::from(self.least_rate);
+        let most = now.saturating_add(u64::from(self.pause_ms));
+        self.pace_until = self.pace_until.saturating_add(bought).min(most);
+        self.paced = acked;
     }
 
     fn finish(&mut self, outcome: Outcome) -> Action {

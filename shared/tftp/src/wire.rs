@@ -99,11 +99,6 @@ impl ErrorReply {
         code: ErrorCode::UNKNOWN_TID,
         message: "unknown transfer id",
     };
-    /// All transfer slots are in use; the client can try again.
-    pub const BUSY: Self = Self {
-        code: ErrorCode::NOT_DEFINED,
-        message: "too many transfers",
-    };
     /// The server supports only octet mode.
     pub const OCTET_ONLY: Self = Self {
         code: ErrorCode::ILLEGAL_OPERATION,

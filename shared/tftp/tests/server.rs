@@ -17,6 +17,8 @@ const LIMITS: Limits = Limits {
     max_timeout_ms: 4_000,
     max_retries: 3,
     deadline_ms: 60_000,
+    least_rate: 0,
+    pause_ms: 0,
     gap_ms: 0,
 };
 
@@ -515,6 +517,8 @@ fn extreme_limits_do_not_panic() {
         max_retries: 0,
         deadline_ms: 1_000,
         gap_ms: 0,
+        least_rate: 0,
+        pause_ms: 0,
     };
     let mut transfer = start_with(window(4), 3, &zero);
     assert_eq!(transfer.poll(0), Action::SendOack);
@@ -531,4 +535,52 @@ fn extreme_limits_do_not_panic() {
     assert_eq!(late.poll(u64::MAX), Action::Done(Outcome::Deadline));
     let mut huge = start(NO_OPTIONS, u64::MAX);
     assert_eq!(burst(&mut huge, 0).0, [1]);
+}
+
+#[test]
+fn a_client_below_the_least_rate_is_given_up() {
+    let limits = Limits {
+        least_rate: 2_048,
+        pause_ms: 15_000,
+        ..Limits::default()
+    };
+    let request = Request {
+        name: "f",
+        mode: Mode::Octet,
+        options: Options::default(),
+    };
+    // A block of 512 bytes every second is a quarter of the rate, and pays for
+    // 250 ms.
+    let mut transfer = Transfer::new(0, &request, 1 << 20, &limits).unwrap();
+    let mut now = 0;
+    let mut block = 0_u16;
+    let outcome = loop {
+        match transfer.poll(now) {
+            Action::SendData { block: sent, .. } => block = sent,
+            Action::Wait(until) => {
+                assert!(until <= now + 15_000);
+                now += 1_000;
+                transfer.process(&[0, 4, block.to_be_bytes()[0], block.to_be_bytes()[1]]);
+            }
+            Action::Done(outcome) => break outcome,
+            Action::SendOack => unreachable!(),
+        }
+    };
+    assert_eq!(outcome, Outcome::Slow);
+    assert_eq!(now, 20_000);
+    // Twice the rate goes on to the end.
+    let mut transfer = Transfer::new(0, &request, 1 << 20, &limits).unwrap();
+    let mut now = 0;
+    let outcome = loop {
+        match transfer.poll(now) {
+            Action::SendData { block: sent, .. } => block = sent,
+            Action::Wait(_) => {
+                now += 125;
+                transfer.process(&[0, 4, block.to_be_bytes()[0], block.to_be_bytes()[1]]);
+            }
+            Action::Done(outcome) => break outcome,
+            Action::SendOack => unreachable!(),
+        }
+    };
+    assert_eq!(outcome, Outcome::Complete);
 }

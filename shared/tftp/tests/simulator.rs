@@ -105,6 +105,8 @@ fn run(seed: u64, weather: Weather, file_len: u64, options: Options) -> Run {
         max_timeout_ms: 400,
         max_retries: 50,
         deadline_ms: u32::MAX,
+        // The storms here are worse than any client.
+        least_rate: 0,
         ..Limits::default()
     };
     let config = client::Config {

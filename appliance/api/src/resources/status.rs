@@ -6,6 +6,11 @@
 //!   "uptime_ms": 81234,
 //!   "counters": { "dhcp_offers": 4, "…": 0 },
 //!   "services": { "tftp_complete": 1, "nic_rx": 9123, "…": 0 },
+//!   "refusals": [ { "what": "http connection", "source": "172.22.0.9", "count": 7 }, … ],
+//!   "start": 12,
+//!   "last_crash": { "start": 11, "uptime_s": 86012, "count": 1, "cause": "panic",
+//!                   "text": "src/http.rs:12: …" },
+//!   "journal": { "health": "good", "sectors": 256, "used": 12, "given_up": 0, "cycles": 3 },
 //!   "leases": { "pool": 200, "bound": 2 },
 //!   "nodes": [ {
 //!     "uuid": "…", "name": null, "mac": "52:54:00:…", "address": "172.22.0.20",
@@ -24,6 +29,9 @@
 //!   "next": "/farrier/v1/status?limit=8&marker=…"
 //! }
 //! ```
+//!
+//! `last_crash` is null where the appliance has not crashed since it got power.
+//! `health` is `good`, `old`, `wearing` or `scarce`.
 //!
 //! All times are milliseconds: `uptime_ms` since the appliance's reset,
 //! `state_ms` since the state began, `deadline_ms` from now (null where the
@@ -47,9 +55,15 @@ use core::net::Ipv4Addr;
 use farrier_core::interface::PowerState;
 use farrier_core::node::{Hop, Node};
 use farrier_core::provisioning::deadlines;
-use farrier_protocol::message::AgentStep;
+use crate::view::Source;
+use farrier_protocol::message::{AgentStep, Mac};
 
 const PATH: &str = "/farrier/v1/status";
+
+/// Counters of services that are written at once.
+const COUNTERS: usize = 24;
+/// The part behind those with counters.
+const REFUSALS: usize = usize::MAX - 1;
 
 pub(crate) const ROUTES: &[Route] = &[Route::read(PATH, show)
     .needs(Needs::WholeRack)
@@ -64,11 +78,16 @@ fn show(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
             counters(view, w);
             at.part = 1;
         }
+        Stage::Head if at.part < REFUSALS => {
+            let last = services(view, at.part, w);
+            at.part = if last { REFUSALS } else { at.part + 1 };
+        }
+        Stage::Head if at.part == REFUSALS => {
+            refusals(view, w);
+            at.part += 1;
+        }
         Stage::Head => {
-            if services(view, at.part - 1, w) {
-                at.part += 1;
-                return;
-            }
+            health(view, w);
             at.part = 0;
             let (pool, bound) = view.leases;
             w.key("leases").object();
@@ -145,30 +164,70 @@ fn counters(view: &View<'_>, w: &mut Out<'_>) {
     w.end_object();
 }
 
-/// Counters of services in one fragment: there may be more of them than the
-/// reply's buffer has room for.
-const FRAGMENT: usize = 16;
-
-/// A fragment of the firmware's counters: network driver, multiplexer, TFTP,
-/// HTTP, access. Gives whether more follow.
-fn services(view: &View<'_>, fragment: usize, w: &mut Out<'_>) -> bool {
-    if fragment == 0 {
+/// The firmware's counters: network driver, multiplexer, TFTP, HTTP. They are
+/// many: a part writes some of them. Returns whether these were the last.
+fn services(view: &View<'_>, part: usize, w: &mut Out<'_>) -> bool {
+    if part == 1 {
         w.key("services").object();
     }
-    let (first, mut number) = (fragment * FRAGMENT, 0);
+    let first = (part - 1) * COUNTERS;
+    let mut count = 0;
     if let Some(services) = view.services {
         services.counters(&mut |name, value| {
-            if (first..first + FRAGMENT).contains(&number) {
+            if (first..first + COUNTERS).contains(&count) {
                 w.key(name).number(value);
             }
-            number += 1;
+            count += 1;
         });
     }
-    let more = number > first + FRAGMENT;
-    if !more {
+    let last = count <= first + COUNTERS;
+    if last {
         w.end_object();
     }
-    more
+    last
+}
+
+/// The crash before this start, and the journal.
+fn health(view: &View<'_>, w: &mut Out<'_>) {
+    let Some(services) = view.services else {
+        return;
+    };
+    let journal = services.journal();
+    w.key("start").number(journal.start);
+    w.key("last_crash");
+    match services.last_crash() {
+        Some(crash) => {
+            w.object().key("start").number(crash.start);
+            w.key("uptime_s").number(crash.uptime_secs);
+            w.key("count").number(crash.count);
+            w.key("cause").string(crash.cause);
+            w.key("text").string(crash.text).end_object();
+        }
+        None => _ = w.null(),
+    }
+    w.key("journal").object();
+    w.key("health").string(journal.health);
+    w.key("sectors").number(journal.sectors);
+    w.key("used").number(journal.used);
+    w.key("given_up").number(journal.given_up);
+    w.key("cycles").number(journal.cycles).end_object();
+}
+
+/// Who was refused what for now, in no order.
+fn refusals(view: &View<'_>, w: &mut Out<'_>) {
+    w.key("refusals").array();
+    if let Some(services) = view.services {
+        services.refusals(&mut |what, source, count| {
+            w.object().key("what").string(what);
+            w.key("source");
+            match source {
+                Source::Address(address) => w.text(address),
+                Source::Mac(mac) => w.text(MacText(Mac(mac))),
+            };
+            w.key("count").number(count).end_object();
+        });
+    }
+    w.end_array();
 }
 
 fn identity(node: &Node, w: &mut Out<'_>) {

@@ -491,6 +491,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.leases.usage(now)
     }
 
+    /// What the peer at an address of the provisioning network is.
+    pub fn peer(&self, now: Instant, address: Ipv4Addr) -> Peer {
+        let Some(interface) = self.interface_at(address) else {
+            return Peer::Other;
+        };
+        let node = self.find_by_mac(interface);
+        match node.and_then(|node| self.nodes.get(node)) {
+            Some(node) if node.agent_is_live(now) => Peer::Agent,
+            _ => Peer::Machine,
+        }
+    }
+
     /// The node that talks from this address.
     pub(crate) fn find_by_address(&self, address: Ipv4Addr) -> Option<usize> {
         self.find_by_mac(self.interface_at(address)?)
@@ -517,6 +529,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
         }
     }
+}
+
+/// What a peer is, as far as its address tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// A machine that has a lease, or an address that is reserved for it.
+    Machine,
+    /// One of them whose agent is alive.
+    Agent,
+    /// Anybody else.
+    Other,
 }
 
 /// A rack for unit tests: one size for all, since each is compiled anew.

@@ -3,6 +3,8 @@
 //! multiplexer, and wraps sockets in types with `core::net` addresses. It
 //! knows no protocol above UDP and TCP.
 
+mod gate;
+mod lane;
 mod mux;
 mod raw_udp;
 mod tcp;
@@ -13,13 +15,16 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use embassy_net::{IpAddress, IpEndpoint, Ipv4Cidr, StackResources, StaticConfigV4};
 use embassy_net_driver::{Driver, HardwareAddress};
 
+pub use gate::{Classes, Gate};
+pub use lane::LaneCounters;
 pub use mux::MuxCounters;
 pub use raw_udp::{RawUdpError, RawUdpReceiver, RawUdpSender};
 pub use tcp::{Connection, TcpError};
 pub use udp::{Udp, UdpBuffers, UdpError};
 
-use farrier_sizes::{DATAGRAMS, REPLIES};
-use mux::{Frame, L2Mux, Queue};
+use farrier_sizes::{AGENT_DATAGRAMS, DHCP_DATAGRAMS, REPLIES};
+use lane::{LaneReceiver, LaneSender, Sources, share};
+use mux::{Frame, L2Mux, Lanes, Queue};
 
 /// The appliance's address on the provisioning network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,13 +37,57 @@ pub struct Address {
     pub gateway: Option<Ipv4Addr>,
 }
 
+/// Ports that the multiplexer knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ports {
+    /// Raw UDP: DHCP's and the agents'.
+    pub raw_udp: [u16; 2],
+    /// TCP: connections to it go through the gate.
+    pub http: u16,
+}
+
+/// Memory of one queue of raw UDP datagrams.
+struct Lane<const PLACES: usize> {
+    frames: [Frame; PLACES],
+    queue: Option<Queue>,
+    sources: Sources,
+    counters: LaneCounters,
+}
+
+impl<const PLACES: usize> Lane<PLACES> {
+    const fn new() -> Self {
+        Self {
+            frames: [const { Frame::EMPTY }; PLACES],
+            queue: None,
+            sources: Sources::new(),
+            counters: LaneCounters::new(),
+        }
+    }
+
+    fn split(&'static mut self) -> (LaneSender, LaneReceiver, &'static LaneCounters) {
+        let (queue, frames) = self.queue.insert(Queue::new(&mut self.frames)).split();
+        let (sources, counters) = (&self.sources, &self.counters);
+        let sender = LaneSender {
+            queue,
+            sources,
+            counters,
+            share: share(PLACES),
+        };
+        let receiver = LaneReceiver {
+            queue: frames,
+            sources,
+        };
+        (sender, receiver, counters)
+    }
+}
+
 /// Memory of the network: one static per program. `SOCKETS` is the number of
 /// TCP and UDP sockets that are ever open at once.
 pub struct Resources<const SOCKETS: usize> {
     stack: StackResources<SOCKETS>,
-    requests: [Frame; DATAGRAMS],
+    dhcp: Lane<DHCP_DATAGRAMS>,
+    agents: Lane<AGENT_DATAGRAMS>,
     replies: [Frame; REPLIES],
-    request_queue: Option<Queue>,
     reply_queue: Option<Queue>,
     counters: MuxCounters,
 }
@@ -49,9 +98,9 @@ impl<const SOCKETS: usize> Resources<SOCKETS> {
     pub const fn new() -> Self {
         Self {
             stack: StackResources::new(),
-            requests: [const { Frame::EMPTY }; DATAGRAMS],
+            dhcp: Lane::new(),
+            agents: Lane::new(),
             replies: [const { Frame::EMPTY }; REPLIES],
-            request_queue: None,
             reply_queue: None,
             counters: MuxCounters::new(),
         }
@@ -75,6 +124,8 @@ impl<const SOCKETS: usize> core::fmt::Debug for Resources<SOCKETS> {
 pub struct Network {
     stack: embassy_net::Stack<'static>,
     counters: &'static MuxCounters,
+    lanes: [&'static LaneCounters; 2],
+    gate: &'static Gate,
 }
 
 impl core::fmt::Debug for Network {
@@ -88,6 +139,19 @@ impl Network {
     #[must_use]
     pub fn counters(&self) -> &'static MuxCounters {
         self.counters
+    }
+
+    /// The counters of the queues of raw UDP datagrams, in the order of their
+    /// ports.
+    #[must_use]
+    pub fn lanes(&self) -> [&'static LaneCounters; 2] {
+        self.lanes
+    }
+
+    /// The way to the HTTP server's sockets.
+    #[must_use]
+    pub fn gate(&self) -> &'static Gate {
+        self.gate
     }
 
     /// Waits until the link is up.
@@ -121,21 +185,24 @@ pub struct Started<D: Driver> {
     pub network: Network,
     /// Must be run by a task of its own.
     pub runner: Runner<D>,
-    /// Datagrams to the raw UDP ports.
-    pub receiver: RawUdpReceiver,
+    /// DHCP messages.
+    pub dhcp: RawUdpReceiver,
+    /// Datagrams of agents.
+    pub agents: RawUdpReceiver,
     /// Sends datagrams that bypass the stack.
     pub sender: RawUdpSender,
 }
 
-/// Puts the multiplexer and the stack on a driver. Datagrams to `ports` go
-/// to raw UDP. `seed` makes TCP's sequence numbers and first port
+/// Puts the multiplexer and the stack on a driver. `seed` makes TCP's sequence numbers and first port
 /// unpredictable.
 #[inline(never)]
 pub fn start<D: Driver + 'static, const SOCKETS: usize>(
     driver: D,
     resources: &'static mut Resources<SOCKETS>,
+    gate: &'static Gate,
+    classes: &'static dyn Classes,
     address: &Address,
-    ports: [u16; 2],
+    ports: Ports,
     seed: u64,
 ) -> Started<D> {
     let HardwareAddress::Ethernet(mac) = driver.hardware_address() else {
@@ -143,18 +210,21 @@ pub fn start<D: Driver + 'static, const SOCKETS: usize>(
         panic!("the driver is not for Ethernet");
     };
     let counters: &'static MuxCounters = &resources.counters;
-    let (request_in, requests) = resources
-        .request_queue
-        .insert(Queue::new(&mut resources.requests))
-        .split();
+    let (dhcp_in, dhcp, dhcp_counters) = resources.dhcp.split();
+    let (agents_in, agents, agents_counters) = resources.agents.split();
     let (reply_in, replies) = resources
         .reply_queue
         .insert(Queue::new(&mut resources.replies))
         .split();
     let mux = L2Mux {
         driver,
-        ports,
-        requests: request_in,
+        lanes: Lanes {
+            ports: ports.raw_udp,
+            queues: [dhcp_in, agents_in],
+        },
+        gate,
+        classes,
+        server: SocketAddrV4::new(address.address, ports.http),
         replies,
         advertisement: None,
         mac,
@@ -167,9 +237,15 @@ pub fn start<D: Driver + 'static, const SOCKETS: usize>(
     });
     let (stack, inner) = embassy_net::new(mux, config, &mut resources.stack, seed);
     Started {
-        network: Network { stack, counters },
+        network: Network {
+            stack,
+            counters,
+            lanes: [dhcp_counters, agents_counters],
+            gate,
+        },
         runner: Runner { inner },
-        receiver: RawUdpReceiver::new(requests),
+        dhcp: RawUdpReceiver::new(dhcp),
+        agents: RawUdpReceiver::new(agents),
         sender: RawUdpSender::new(reply_in, mac, address.address),
     }
 }

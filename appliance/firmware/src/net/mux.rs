@@ -5,20 +5,27 @@
 //! the stream before the stack sees them, sends replies to a hardware address
 //! without ARP, answers IPv6 router solicitations with an empty advertisement
 //! (iPXE waits sixteen seconds for one before it goes on over IPv4), and
-//! counts. Requests go to a bounded queue. When it is full the frame is
-//! dropped and counted, and the peer retransmits.
+//! counts. Each of the ports has a bounded queue. When it is full the frame is
+//! dropped and counted, and the peer retransmits. The first segment of a
+//! connection to the HTTP server goes through the gate.
 //!
 //! 802.1Q tags, LLDP (EtherType 0x88CC) and capture are not implemented.
 //! [`RxToken::consume`] and [`TxToken::consume`] see every frame and are the
 //! places for them.
 
 use core::cell::Cell;
+use core::net::SocketAddrV4;
 use core::task::{Context, Poll};
 
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, TxToken as _};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::zerocopy_channel::{Channel, Receiver, Sender};
 use farrier_ethernet::ndp::{ANSWER_LEN, answer_solicitation};
+use farrier_ethernet::tcp::{Edge, edge};
+
+use super::gate::{Classes, Gate, Verdict};
+use super::lane::{LaneSender, Queued};
+use crate::refusals::Refusal;
 
 /// Bytes of a queued frame: Ethernet's longest.
 pub(super) const FRAME: usize = 1514;
@@ -51,11 +58,6 @@ pub struct MuxCounters {
     pub rx: Cell<u32>,
     /// Frames to the wire.
     pub tx: Cell<u32>,
-    /// Datagrams to raw UDP ports.
-    pub raw_udp: Cell<u32>,
-    /// Datagrams to raw UDP ports that were dropped because the queue was
-    /// full.
-    pub raw_udp_dropped: Cell<u32>,
     /// Router solicitations that were answered.
     pub solicitations: Cell<u32>,
 }
@@ -65,8 +67,6 @@ impl MuxCounters {
         Self {
             rx: Cell::new(0),
             tx: Cell::new(0),
-            raw_udp: Cell::new(0),
-            raw_udp_dropped: Cell::new(0),
             solicitations: Cell::new(0),
         }
     }
@@ -76,12 +76,45 @@ fn bump(counter: &Cell<u32>) {
     counter.set(counter.get().wrapping_add(1));
 }
 
+/// The raw UDP ports and their queues.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    pub(super) ports: [u16; 2],
+    pub(super) queues: [LaneSender; 2],
+}
+
+impl Lanes {
+    /// What a full queue refuses, in the order of the ports.
+    const REFUSALS: [Refusal; 2] = [Refusal::DhcpMessage, Refusal::AgentDatagram];
+
+    /// Queues a frame, if it is for one of the ports.
+    fn take(&mut self, frame: &[u8], gate: &Gate) -> bool {
+        let port = udp_port(frame);
+        let lanes = self.ports.iter().zip(&mut self.queues);
+        let lane = lanes
+            .zip(Self::REFUSALS)
+            .find(|((of, _), _)| Some(**of) == port);
+        let Some(((_, queue), refusal)) = lane else {
+            return false;
+        };
+        let source = frame.get(6..12).and_then(|mac| mac.try_into().ok());
+        let source: [u8; 6] = source.unwrap_or_default();
+        if queue.send(source, frame) == Queued::No {
+            gate.refusals().note_mac(refusal, source);
+        }
+        true
+    }
+}
+
 /// See the module's documentation.
 pub(super) struct L2Mux<D> {
     pub(super) driver: D,
-    /// The raw UDP ports.
-    pub(super) ports: [u16; 2],
-    pub(super) requests: FrameSender,
+    pub(super) lanes: Lanes,
+    pub(super) gate: &'static Gate,
+    /// What the peers are.
+    pub(super) classes: &'static dyn Classes,
+    /// Where the HTTP server listens.
+    pub(super) server: SocketAddrV4,
     pub(super) replies: FrameReceiver,
     /// The answer to a router solicitation, until the driver takes it.
     pub(super) advertisement: Option<[u8; ANSWER_LEN]>,
@@ -128,12 +161,28 @@ impl<D: Driver> Driver for L2Mux<D> {
     fn receive(&mut self, cx: &mut Context<'_>) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
         // The stack calls this on every poll, so queued replies leave here.
         self.send_replies(cx);
+        self.gate.polled(cx);
+        // A held segment that may pass comes before what is on the wire. There
+        // must be room for the answer first, or it would be lost.
+        if self.gate.is_crowded()
+            && let Some(slot) = self.gate.next()
+        {
+            return Some((
+                RxToken::Held(self.gate, slot),
+                TxToken {
+                    inner: self.driver.transmit(cx)?,
+                    counters: self.counters,
+                },
+            ));
+        }
         let (inner, tx) = self.driver.receive(cx)?;
         Some((
-            RxToken {
+            RxToken::Wire {
                 inner,
-                ports: self.ports,
-                requests: &mut self.requests,
+                lanes: &mut self.lanes,
+                gate: self.gate,
+                classes: self.classes,
+                server: self.server,
                 advertisement: &mut self.advertisement,
                 mac: self.mac,
                 counters: self.counters,
@@ -165,44 +214,62 @@ impl<D: Driver> Driver for L2Mux<D> {
     }
 }
 
-/// A received frame that is not classified yet.
-pub(super) struct RxToken<'a, T> {
-    inner: T,
-    ports: [u16; 2],
-    requests: &'a mut FrameSender,
-    advertisement: &'a mut Option<[u8; ANSWER_LEN]>,
-    mac: [u8; 6],
-    counters: &'a MuxCounters,
+/// A received frame.
+pub(super) enum RxToken<'a, T> {
+    /// One that is not classified yet.
+    Wire {
+        inner: T,
+        lanes: &'a mut Lanes,
+        gate: &'static Gate,
+        classes: &'static dyn Classes,
+        server: SocketAddrV4,
+        advertisement: &'a mut Option<[u8; ANSWER_LEN]>,
+        mac: [u8; 6],
+        counters: &'a MuxCounters,
+    },
+    /// A segment that was held in this slot.
+    Held(&'static Gate, usize),
 }
 
 impl<T: embassy_net_driver::RxToken> embassy_net_driver::RxToken for RxToken<'_, T> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, f: F) -> R {
-        self.inner.consume(|bytes| {
-            bump(&self.counters.rx);
-            if !is_udp_to(bytes, self.ports) {
+        match self {
+            RxToken::Held(gate, slot) => gate.pass(slot, f),
+            RxToken::Wire {
+                inner,
+                lanes,
+                gate,
+                classes,
+                server,
+                advertisement,
+                mac,
+                counters,
+            } => inner.consume(|bytes| {
+                bump(&counters.rx);
+                let taken = lanes.take(bytes, gate)
+                    || match edge(bytes) {
+                        Some((Edge::Opening, from, to)) if to == server => {
+                            let class = classes.class(*from.ip());
+                            gate.segment(from, class, bytes) == Verdict::Taken
+                        }
+                        Some((Edge::Reset, from, to)) if to == server => {
+                            gate.left(from);
+                            false
+                        }
+                        _ => false,
+                    };
+                if taken {
+                    // The stack must get a frame for its token. It ignores
+                    // one of no bytes.
+                    return f(&mut []);
+                }
                 let mut answer = [0; ANSWER_LEN];
-                if answer_solicitation(bytes, self.mac, &mut answer).is_some() {
-                    *self.advertisement = Some(answer);
+                if answer_solicitation(bytes, mac, &mut answer).is_some() {
+                    *advertisement = Some(answer);
                 }
-                return f(bytes);
-            }
-            match self.requests.try_send() {
-                Some(slot) => {
-                    slot.length = bytes.len().min(FRAME);
-                    if let (Some(to), Some(from)) =
-                        (slot.bytes.get_mut(..slot.length), bytes.get(..slot.length))
-                    {
-                        to.copy_from_slice(from);
-                    }
-                    self.requests.send_done();
-                    bump(&self.counters.raw_udp);
-                }
-                None => bump(&self.counters.raw_udp_dropped),
-            }
-            // The stack must get a frame for its token. It ignores one of no
-            // bytes.
-            f(&mut [])
-        })
+                f(bytes)
+            }),
+        }
     }
 }
 
@@ -219,13 +286,11 @@ impl<T: embassy_net_driver::TxToken> embassy_net_driver::TxToken for TxToken<'_,
     }
 }
 
-/// Whether this is an unfragmented IPv4/UDP frame to one of `ports`. Reads
-/// five fields, since every frame passes here.
+/// The port that an unfragmented IPv4/UDP frame is for. Reads five fields,
+/// since every frame passes here.
 #[inline]
-fn is_udp_to(frame: &[u8], ports: [u16; 2]) -> bool {
-    let Some(&[.., hi, lo, v_ihl]) = frame.first_chunk::<{ ETHERNET + 1 }>() else {
-        return false;
-    };
+fn udp_port(frame: &[u8]) -> Option<u16> {
+    let &[.., hi, lo, v_ihl] = frame.first_chunk::<{ ETHERNET + 1 }>()?;
     if [hi, lo] != [0x08, 0x00]
         || v_ihl >> 4 != 4
         || frame.get(ETHERNET + 9) != Some(&17)
@@ -233,11 +298,11 @@ fn is_udp_to(frame: &[u8], ports: [u16; 2]) -> bool {
         || frame.get(ETHERNET + 6).is_none_or(|b| b & 0x3F != 0)
         || frame.get(ETHERNET + 7) != Some(&0)
     {
-        return false;
+        return None;
     }
     let udp = ETHERNET + usize::from(v_ihl & 0x0F) * 4;
-    matches!(frame.get(udp + 2..udp + 4), Some(&[hi, lo])
-        if ports.contains(&u16::from_be_bytes([hi, lo])))
+    let port = frame.get(udp + 2..udp + 4)?;
+    Some(u16::from_be_bytes(port.try_into().ok()?))
 }
 
 #[cfg(test)]
@@ -262,9 +327,7 @@ mod tests {
 
     #[test]
     fn raw_udp_ports_are_recognised() {
-        assert!(is_udp_to(&made(), [67, 8470]));
-        assert!(is_udp_to(&made(), [8470, 67]));
-        assert!(!is_udp_to(&made(), [68, 69]));
+        assert_eq!(udp_port(&made()), Some(67));
     }
 
     #[test]
@@ -272,14 +335,14 @@ mod tests {
         for (at, value) in [(12, 0x86), (14, 0x60), (20, 0x20), (21, 3), (23, 6)] {
             let mut frame = made();
             frame[at] = value;
-            assert!(!is_udp_to(&frame, [67, 67]), "byte {at}");
+            assert_eq!(udp_port(&frame), None, "byte {at}");
         }
     }
 
     #[test]
     fn short_frames_are_not_udp() {
         for length in 0..38 {
-            assert!(!is_udp_to(&made()[..length], [67, 67]));
+            assert_eq!(udp_port(&made()[..length]), None);
         }
     }
 }

@@ -10,18 +10,19 @@ use core::task::{Context, Poll};
 
 use farrier_ethernet::frame::{self, HEADER_LEN, Header, UdpFrame};
 
-use super::mux::{FrameReceiver, FrameSender};
+use super::lane::LaneReceiver;
+use super::mux::FrameSender;
 
-/// Receives the datagrams of the raw UDP ports.
+/// Receives the datagrams of one raw UDP port.
 #[derive(Debug)]
 pub struct RawUdpReceiver {
-    queue: FrameReceiver,
+    lane: LaneReceiver,
     damaged: u32,
 }
 
 impl RawUdpReceiver {
-    pub(super) fn new(queue: FrameReceiver) -> Self {
-        Self { queue, damaged: 0 }
+    pub(super) fn new(lane: LaneReceiver) -> Self {
+        Self { lane, damaged: 0 }
     }
 
     /// Datagrams so far whose lengths or checksums were wrong.
@@ -32,20 +33,20 @@ impl RawUdpReceiver {
 
     /// Whether a datagram waits; registers the caller for the next one.
     pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.queue.poll_receive(cx).map(drop)
+        self.lane.queue.poll_receive(cx).map(drop)
     }
 
     /// Whether a datagram waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.lane.queue.is_empty()
     }
 
     /// The datagram that waits for longest, in its place in the queue. It
     /// stays there until [`done`](Self::done). `None` where none waits or
     /// its lengths or checksums are wrong.
     pub fn peek(&mut self) -> Option<UdpFrame<'_>> {
-        let queued = self.queue.try_receive()?;
+        let queued = self.lane.queue.try_receive()?;
         match frame::parse(queued.bytes.get(..queued.length).unwrap_or_default()) {
             Ok(datagram) => Some(datagram),
             Err(_) => {
@@ -57,7 +58,7 @@ impl RawUdpReceiver {
 
     /// Frees the place of the datagram that waits for longest.
     pub fn done(&mut self) {
-        self.queue.receive_done();
+        self.lane.done();
     }
 }
 

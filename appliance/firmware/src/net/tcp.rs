@@ -1,10 +1,14 @@
 //! TCP connections, the accepting side.
 
+use core::future::{Future, poll_fn};
 use core::net::SocketAddrV4;
+use core::pin::pin;
+use core::task::Poll;
 
-use embassy_net::tcp::TcpSocket;
+use embassy_net::tcp::{State, TcpSocket};
 use embassy_time::Duration;
 
+use super::gate::{Gate, HANDSHAKE_MILLIS};
 use super::{Network, from_endpoint};
 
 /// The connection ended: reset, timed out, or closed by the peer before
@@ -15,6 +19,7 @@ pub struct TcpError;
 /// One socket. It serves one connection after the other.
 pub struct Connection {
     socket: TcpSocket<'static>,
+    gate: &'static Gate,
 }
 
 impl core::fmt::Debug for Connection {
@@ -33,18 +38,58 @@ impl Connection {
         // Replies are written whole, so waiting to fill a segment would only
         // delay the last one.
         socket.set_nagle_enabled(false);
-        Self { socket }
+        Self {
+            socket,
+            gate: network.gate,
+        }
     }
 
-    /// Waits for a peer on `port`. The connection ends when the peer is silent
-    /// for `timeout` while data is unacknowledged. There is no backlog: as many
-    /// peers can connect at once as sockets are listening.
+    /// Waits for a peer on `port`, and calls `listening` as soon as one may
+    /// come. The connection ends when the peer is silent for `timeout` while
+    /// data is unacknowledged. There is no backlog: as many peers can connect at
+    /// once as sockets are listening.
     ///
     /// # Errors
     /// [`TcpError`] when the handshake failed.
-    pub async fn accept(&mut self, port: u16, timeout: Duration) -> Result<(), TcpError> {
+    pub async fn accept(
+        &mut self,
+        port: u16,
+        timeout: Duration,
+        listening: impl FnOnce(),
+    ) -> Result<(), TcpError> {
+        let handshake = Duration::from_millis(HANDSHAKE_MILLIS);
+        self.socket.set_timeout(Some(handshake));
+        // The first poll makes the socket listen. The rest of the wait is below,
+        // since the gate must know of handshakes that are broken off.
+        let listens = {
+            let mut accept = pin!(self.socket.accept(port));
+            poll_fn(|cx| Poll::Ready(accept.as_mut().poll(cx))).await
+        };
+        if matches!(listens, Poll::Ready(Err(_))) {
+            return Err(TcpError);
+        }
+        listening();
+        let mut opening = None;
+        poll_fn(|cx| {
+            // Wakes this task when the socket's state changes.
+            let changed = pin!(self.socket.wait_read_ready()).poll(cx);
+            match self.socket.state() {
+                State::Listen if changed.is_pending() => {
+                    if let Some(peer) = opening.take() {
+                        self.gate.broken_off(peer);
+                    }
+                    Poll::Pending
+                }
+                State::SynReceived if changed.is_pending() => {
+                    opening = self.peer();
+                    Poll::Pending
+                }
+                _ => Poll::Ready(()),
+            }
+        })
+        .await;
         self.socket.set_timeout(Some(timeout));
-        self.socket.accept(port).await.map_err(|_| TcpError)
+        Ok(())
     }
 
     /// The peer's address, while there is a connection.

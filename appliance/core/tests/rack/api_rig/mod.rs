@@ -2,7 +2,9 @@
 //! and a rack to ask.
 
 use crate::common::*;
-use farrier_api::{Host, Principal, REPLY_BUFFER, Services, View, serve};
+use farrier_api::{
+    Host, JournalState, LastCrash, Principal, REPLY_BUFFER, Services, Source, View, serve,
+};
 use farrier_asset_store::SlotPart;
 use farrier_core::accounts::{AccountName, Role};
 use farrier_core::interface::CommandError;
@@ -53,7 +55,7 @@ struct FullServices;
 impl Services for FullServices {
     fn counters(&self, report: &mut dyn FnMut(&'static str, u32)) {
         for name in [
-            "mux_raw_udp_dropped",
+            "dhcp_over_share_dropped",
             "mux_solicitations",
             "http_connections",
             "tftp_malformed",
@@ -63,6 +65,30 @@ impl Services for FullServices {
         .take(70)
         {
             report(name, u32::MAX);
+        }
+    }
+
+    fn refusals(&self, report: &mut dyn FnMut(&'static str, Source, u32)) {
+        for last in 0..8 {
+            let source = Source::Address([100, 100, 100, 100 + last].into());
+            report("agent datagram!", source, u32::MAX);
+        }
+    }
+
+    fn last_crash(&self) -> Option<LastCrash<'_>> {
+        Some(LastCrash {
+            start: u32::MAX,
+            uptime_secs: u32::MAX,
+            count: u32::MAX,
+            cause: "watchdog",
+            text: "\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"",
+        })
+    }
+
+    fn journal(&self) -> JournalState {
+        JournalState {
+            health: "wearing",
+            ..JournalState::default()
         }
     }
 }

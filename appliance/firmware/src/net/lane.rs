@@ -1,0 +1,176 @@
+//! Queues of raw UDP datagrams, one a protocol, so that neither of them keeps
+//! the other one out. Within a queue a hardware address has at most half of the
+//! places, so that nobody keeps all others out.
+
+use core::cell::{Cell, RefCell};
+
+use farrier_sizes::{AGENT_DATAGRAMS, DHCP_DATAGRAMS};
+use heapless::Deque;
+
+use super::mux::{FRAME, Frame, FrameReceiver, FrameSender};
+
+/// Places of the longer queue.
+const LONGEST: usize = if DHCP_DATAGRAMS > AGENT_DATAGRAMS {
+    DHCP_DATAGRAMS
+} else {
+    AGENT_DATAGRAMS
+};
+
+/// What has passed through a queue since start. All wrap.
+#[derive(Debug, Default)]
+pub struct LaneCounters {
+    /// Datagrams that were queued.
+    pub queued: Cell<u32>,
+    /// Datagrams that found the queue full.
+    pub full: Cell<u32>,
+    /// Datagrams whose source had its share of the queue already.
+    pub over_share: Cell<u32>,
+}
+
+impl LaneCounters {
+    pub(super) const fn new() -> Self {
+        Self {
+            queued: Cell::new(0),
+            full: Cell::new(0),
+            over_share: Cell::new(0),
+        }
+    }
+}
+
+/// The sources of what is in a queue, oldest first.
+#[derive(Debug)]
+pub(super) struct Sources {
+    queued: RefCell<Deque<[u8; 6], LONGEST>>,
+}
+
+impl Sources {
+    pub(super) const fn new() -> Self {
+        Self {
+            queued: RefCell::new(Deque::new()),
+        }
+    }
+
+    fn count(&self, source: [u8; 6]) -> usize {
+        let queued = self.queued.borrow();
+        queued.iter().filter(|other| **other == source).count()
+    }
+
+    fn push(&self, source: [u8; 6]) {
+        // As many places as frames.
+        let _full = self.queued.borrow_mut().push_back(source);
+    }
+
+    fn pop(&self) {
+        self.queued.borrow_mut().pop_front();
+    }
+}
+
+/// What was done with a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Queued {
+    Yes,
+    No,
+}
+
+/// The multiplexer's end of a queue.
+#[derive(Debug)]
+pub(super) struct LaneSender {
+    pub(super) queue: FrameSender,
+    pub(super) sources: &'static Sources,
+    pub(super) counters: &'static LaneCounters,
+    /// Most datagrams of one source.
+    pub(super) share: usize,
+}
+
+impl LaneSender {
+    /// Queues a copy of a frame.
+    pub(super) fn send(&mut self, source: [u8; 6], bytes: &[u8]) -> Queued {
+        if self.sources.count(source) >= self.share {
+            bump(&self.counters.over_share);
+            return Queued::No;
+        }
+        let Some(slot) = self.queue.try_send() else {
+            bump(&self.counters.full);
+            return Queued::No;
+        };
+        fill(slot, bytes);
+        self.queue.send_done();
+        self.sources.push(source);
+        bump(&self.counters.queued);
+        Queued::Yes
+    }
+}
+
+fn fill(slot: &mut Frame, bytes: &[u8]) {
+    slot.length = bytes.len().min(FRAME);
+    if let (Some(to), Some(from)) = (slot.bytes.get_mut(..slot.length), bytes.get(..slot.length)) {
+        to.copy_from_slice(from);
+    }
+}
+
+/// The controller's end of a queue.
+#[derive(Debug)]
+pub(super) struct LaneReceiver {
+    pub(super) queue: FrameReceiver,
+    pub(super) sources: &'static Sources,
+}
+
+impl LaneReceiver {
+    /// Frees the place of the datagram that waits for longest.
+    pub(super) fn done(&mut self) {
+        self.queue.receive_done();
+        self.sources.pop();
+    }
+}
+
+/// The share of one source in a queue of `places`.
+pub(super) const fn share(places: usize) -> usize {
+    places.div_ceil(2)
+}
+
+fn bump(counter: &Cell<u32>) {
+    counter.set(counter.get().wrapping_add(1));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mux::Queue;
+    use super::*;
+    use std::boxed::Box;
+
+    fn lane(places: usize) -> (LaneSender, LaneReceiver) {
+        let frames: std::vec::Vec<Frame> = (0..places).map(|_| Frame::EMPTY).collect();
+        let queue = Box::leak(Box::new(Queue::new(Box::leak(frames.into_boxed_slice()))));
+        let (sender, receiver) = queue.split();
+        let sources = Box::leak(Box::new(Sources::new()));
+        let sender = LaneSender {
+            queue: sender,
+            sources,
+            counters: Box::leak(Box::new(LaneCounters::new())),
+            share: share(places),
+        };
+        let receiver = LaneReceiver {
+            queue: receiver,
+            sources,
+        };
+        (sender, receiver)
+    }
+
+    #[test]
+    fn a_source_leaves_half_of_the_queue_to_others() {
+        let (mut sender, mut receiver) = lane(4);
+        let sent = (0..10).filter(|_| sender.send([1; 6], &[1]) == Queued::Yes);
+        assert_eq!(sent.count(), 2);
+        assert_eq!(sender.send([2; 6], &[2]), Queued::Yes);
+        assert_eq!(sender.send([3; 6], &[3]), Queued::Yes);
+        assert_eq!(sender.send([4; 6], &[4]), Queued::No);
+        let counters = sender.counters;
+        assert_eq!((counters.queued.get(), counters.over_share.get()), (4, 8));
+        assert_eq!(counters.full.get(), 1);
+        // The oldest leaves, and its source may send again.
+        assert_eq!(receiver.queue.try_receive().unwrap().bytes[0], 1);
+        receiver.done();
+        assert_eq!(sender.send([1; 6], &[1]), Queued::Yes);
+        assert_eq!(sender.send([1; 6], &[1]), Queued::No);
+    }
+}

@@ -1,0 +1,149 @@
+//! Peers on the rack's network take all that they can get: connections without
+//! a request, heads that do not end, answers that are not read, transfers that
+//! are not answered. Meanwhile a server boots, is inspected and cleaned, and an
+//! operator's client works. Before that, 48 machines load one file at once.
+
+use crate::hostile::{Conduct, Peer, Place, storm};
+use crate::job::{ServerJob, Watch};
+use crate::qemu::ServerSpec;
+use crate::scenario::{Api, Bench, Rack};
+use crate::switch::Mac;
+use anyhow::{Context, Result, ensure};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// As many machines as a rack has.
+const MACHINES: u8 = 48;
+/// What each of the peers holds, or tries to: more than the appliance has.
+const HELD: usize = 24;
+/// How long one request of the operator may take meanwhile.
+const ANSWER: Duration = Duration::from_secs(10);
+/// As many connections a stock client opens in a row.
+const CONNECTIONS: usize = 20;
+
+/// The scenario.
+pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
+    let spec = bench.small_disks(ServerSpec::uefi("patient", 1));
+    let rack = bench.rack("slow-peers", vec![spec])?;
+    let at = |offset: u32| Ipv4Addr::from_bits(bench.address.to_bits() + offset);
+    let took = storm::load(
+        rack.switch(),
+        MACHINES,
+        at(190),
+        bench.prefix,
+        bench.address,
+        "snponly.efi",
+    )?;
+    watch.say(
+        "rack",
+        &format!("{MACHINES} machines loaded the boot program at once, in {took:.1?}"),
+    );
+
+    let peers: Vec<_> = [
+        Conduct::Idle,
+        Conduct::SlowHeads,
+        Conduct::SlowReads,
+        Conduct::Resets,
+        Conduct::MuteTransfers,
+        Conduct::ForgedTransfers,
+    ]
+    .into_iter()
+    .zip(2..)
+    .map(|(conduct, number)| {
+        let place = Place {
+            mac: Mac([0x02, 0xFA, 0x44, 0x1E, 0xDD, number]),
+            address: at(u32::from(number)),
+            prefix: bench.prefix,
+            target: bench.address,
+        };
+        let port = rack.switch().add_host_port(&format!("{conduct:?}"))?;
+        Peer::start(port, place, conduct, HELD)
+    })
+    .collect::<Result<_>>()?;
+    // They have all that they can get.
+    thread::sleep(Duration::from_secs(2));
+
+    let done = AtomicBool::new(false);
+    let (job, longest) = thread::scope(|scope| {
+        let operator = scope.spawn(|| work(&rack, &done));
+        let job = boot(&rack, watch);
+        done.store(true, Ordering::Release);
+        (job, operator.join())
+    });
+    let attempts: Vec<_> = peers.iter().map(Peer::attempts).collect();
+    job.context("a server's boot beside slow peers")?;
+    let longest = longest.map_err(|_| anyhow::anyhow!("the operator's thread has panicked"))?;
+    let (requests, longest) = longest.context("an operator's client beside slow peers")?;
+    watch.say(
+        "operator",
+        &format!("{requests} requests, the longest took {longest:.1?}"),
+    );
+    many_connections(&rack).context("connections of a stock client")?;
+
+    let status = rack.api().get("/farrier/v1/status")?;
+    let count = |name: &str| status["services"][name].as_u64().unwrap_or(0);
+    for name in [
+        "http_idle_given_up",
+        "http_heads_given_up",
+        "http_slow_bodies",
+        "http_held_operators",
+        "tftp_unanswered",
+        "tftp_ignored",
+    ] {
+        watch.say("appliance", &format!("{name}: {}", count(name)));
+        ensure!(count(name) > 0, "{name} is 0, and peers began {attempts:?}");
+    }
+    let refusals = status["refusals"].to_string();
+    ensure!(
+        refusals.contains(&at(2).to_string()),
+        "the refusals do not name the peer with idle connections: {refusals}"
+    );
+    Ok(())
+}
+
+/// A server boots, and is inspected and cleaned.
+fn boot(rack: &Rack, watch: &dyn Watch) -> Result<()> {
+    let server = rack.server(0)?;
+    let mut job = ServerJob::power_on(server, rack.api(), watch)?;
+    job.inspect()?;
+    job.provide()
+}
+
+/// An operator's client: a connection of its own for each request, as the stock
+/// client opens them. Returns how many were answered, and the longest wait.
+fn work(rack: &Rack, done: &AtomicBool) -> Result<(u32, Duration)> {
+    let (mut requests, mut longest) = (0, Duration::ZERO);
+    while !done.load(Ordering::Acquire) {
+        let start = Instant::now();
+        Api::new(&rack.api_url()).get("/v1/nodes")?;
+        let took = start.elapsed();
+        ensure!(took < ANSWER, "a request took {took:.1?}");
+        requests += 1;
+        longest = longest.max(took);
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok((requests, longest))
+}
+
+/// A client opens one connection after the other, and leaves them open.
+fn many_connections(rack: &Rack) -> Result<()> {
+    let url = rack.api_url();
+    let address = url.strip_prefix("http://").unwrap_or(&url);
+    let mut open = Vec::new();
+    for number in 0..CONNECTIONS {
+        let start = Instant::now();
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(ANSWER))?;
+        stream.write_all(b"GET /v1 HTTP/1.1\r\nHost: appliance\r\n\r\n")?;
+        let mut reply = [0; 12];
+        stream
+            .read_exact(&mut reply)
+            .with_context(|| format!("connection {number}, after {:.1?}", start.elapsed()))?;
+        ensure!(&reply == b"HTTP/1.1 200", "connection {number}: {reply:?}");
+        open.push(stream);
+    }
+    Ok(())
+}
