@@ -7,6 +7,7 @@ use farrier_core::ipam::Ipam;
 use farrier_core::node::{Histories, Node};
 use farrier_core::rack::{Counters, Rack};
 use farrier_core::strings::StringPool;
+use farrier_protocol::message::EraseMethod;
 
 /// What the services around the rack have counted.
 pub trait Services: core::fmt::Debug {
@@ -27,6 +28,8 @@ pub struct View<'a> {
     pub(crate) flavors: &'a [Flavor],
     /// Addresses in the pool, and how many of them are bound.
     pub(crate) leases: (usize, usize),
+    /// The weakest erase method of nodes without one of their own.
+    pub(crate) least_erase: EraseMethod,
     pub(crate) services: Option<&'a dyn Services>,
 }
 
@@ -46,6 +49,7 @@ impl<'a> View<'a> {
             ipam: rack.ipam(),
             flavors: rack.flavors(),
             leases: rack.lease_usage(now),
+            least_erase: rack.config().least_erase,
             services: None,
         }
     }

@@ -17,4 +17,6 @@ mod uefi_variables;
 pub use appliance::{Appliance, ApplianceSpec};
 pub use events::{Event, EventLog};
 pub use server::Server;
-pub use spec::{Boot, DiskBus, DiskSpec, Firmware, Identity, NicModel, NicSpec, ServerSpec};
+pub use spec::{
+    Boot, DiskBus, DiskSpec, Firmware, Identity, NicModel, NicSpec, Peculiarity, ServerSpec,
+};

@@ -6,7 +6,9 @@
 
 mod appliance_restart;
 mod bit_flip;
+mod lying_disk;
 mod main_job;
+mod many_disks;
 mod moved_card;
 mod power_cycle;
 mod reset_before_power;
@@ -54,7 +56,7 @@ impl Scenario {
 pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 9] = [
+pub const ALL: [Scenario; 11] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
@@ -108,5 +110,17 @@ pub const ALL: [Scenario; 9] = [
         about: "another server boots with a node's network card: nothing happens to its disk",
         forms: &[Form::Light, Form::Whole],
         run: moved_card::run,
+    },
+    Scenario {
+        name: "many-disks",
+        about: "24 disks and a controller without a driver: nothing stays unseen, an operator waives by name",
+        forms: &[Form::Light, Form::Whole],
+        run: many_disks::run,
+    },
+    Scenario {
+        name: "lying-disk",
+        about: "a disk answers zeroes until it is opened again: the node is not offered",
+        forms: &[Form::Light],
+        run: lying_disk::run,
     },
 ];

@@ -1,6 +1,7 @@
 //! The appliance's configuration: addresses, pool, keys.
 
 use core::net::Ipv4Addr;
+use farrier_protocol::message::EraseMethod;
 use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,12 @@ pub struct Config {
     /// Relay agents whose messages are answered: the addresses that they put
     /// into `giaddr` (RFC 2131, 4.1). The appliance ignores all others.
     pub relays: Vec<Ipv4Addr, 4>,
+    /// The weakest method by which a disk may be erased, for nodes without one of
+    /// their own.
+    pub least_erase: EraseMethod,
+    /// Whether a cleaned machine restarts and a sample of its disks is read again
+    /// before the node is available.
+    pub reread: bool,
 }
 
 impl Default for Config {
@@ -49,6 +56,8 @@ impl Default for Config {
             agent_port: 8470,
             kernel_options: String::new(),
             relays: Vec::new(),
+            least_erase: EraseMethod::WriteZeroes,
+            reread: true,
         }
     }
 }

@@ -79,11 +79,15 @@ pub enum Reason {
     OtherMachine = 35,
     /// The proof names another disk.
     WrongDisk = 36,
+    /// A device of the machine is not proven empty.
+    Unproven = 37,
+    /// A disk was erased by less than was ordered.
+    WeakErasure = 38,
 }
 
 impl Reason {
     /// Every reason, by its number.
-    pub const ALL: [Reason; 37] = [
+    pub const ALL: [Reason; 39] = [
         Reason::Held,
         Reason::Adopted,
         Reason::Proven,
@@ -121,6 +125,8 @@ impl Reason {
         Reason::TooManyRestarts,
         Reason::OtherMachine,
         Reason::WrongDisk,
+        Reason::Unproven,
+        Reason::WeakErasure,
     ];
 
     /// The reason of that number.
@@ -172,6 +178,8 @@ impl Reason {
             Self::TooManyRestarts => "too many restarts",
             Self::OtherMachine => "another machine answers as this node",
             Self::WrongDisk => "the proof names another disk",
+            Self::Unproven => "a device is not proven empty",
+            Self::WeakErasure => "a disk was erased by less than was ordered",
         }
     }
 }

@@ -22,7 +22,8 @@ use crate::node::{Histories, History, HistoryEntry, Node};
 use crate::persist::{Before, Nodes};
 use crate::strings::StringPool;
 use core::net::Ipv4Addr;
-use farrier_protocol::message::{DiskId, Mac, NodeId};
+use farrier_protocol::marks;
+use farrier_protocol::message::{DiskId, EraseMethod, Mac, NodeId};
 use farrier_protocol::parts::Reassembly;
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing::SecretKey;
@@ -114,6 +115,8 @@ pub(crate) fn count(counter: &mut u32) {
 pub(crate) struct Secrets {
     pub(crate) noise: Keys,
     pub(crate) orders: SecretKey,
+    /// Makes the seeds of [`marks`].
+    pub(crate) marks: [u8; 32],
 }
 
 /// A disk of a node, by place in the node's own list.
@@ -199,6 +202,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 agent_port: 0,
                 kernel_options: heapless::String::new(),
                 relays: heapless::Vec::new(),
+                least_erase: EraseMethod::Discard,
+                reread: false,
             },
             secrets: None,
             nodes: Nodes::new(),
@@ -278,6 +283,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.secrets = Some(Secrets {
             noise: Keys::new(identity.noise, seed),
             orders: SecretKey::from_bytes(&identity.signing),
+            marks: marks::seed(&identity.signing, &[0; 16], 0),
         });
         self.config = config;
         Ok(())

@@ -34,6 +34,11 @@ pub enum Kind {
     AllocationName,
     /// The resource class or the flavor that the allocation asked for.
     AllocationClass,
+    /// The weakest method by which the node's disks may be erased.
+    LeastErase,
+    /// A device that an operator has waived, and what is kept of that, as a pair;
+    /// there may be several.
+    Waiver,
     /// A trait or a resource class.
     Trait(u8),
     /// The name of a flavor.
@@ -52,6 +57,8 @@ impl Kind {
             Self::DriverInfo => 3,
             Self::AllocationName => 4,
             Self::AllocationClass => 5,
+            Self::LeastErase => 6,
+            Self::Waiver => 7,
             Self::Trait(place) => 64 + place % 64,
             Self::Flavor(place) => 128 + place % 32,
             Self::Network(place) => 160 + place % 32,

@@ -32,5 +32,6 @@ mod restart;
 mod sizes;
 mod steps;
 mod transport;
+mod unproven;
 mod waits;
 mod wire;

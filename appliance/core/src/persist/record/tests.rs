@@ -32,7 +32,7 @@ fn golden_bytes() {
         pool_len: 50,
         pool_first: address,
     };
-    let golden: [(Record<'_>, &str); 33] = [
+    let golden: [(Record<'_>, &str); 35] = [
         (
             Record::Name { node, name: "n" },
             "0001010101010101010101010101010101016e",
@@ -187,8 +187,9 @@ fn golden_bytes() {
                 link: 250,
                 parts: 5,
                 statement_len: 700,
+                unproven: 3,
             },
-            "160101010101010101010101010101010140808010c00701fa0105bc05",
+            "160101010101010101010101010101010140808010c00701fa0105bc0503",
         ),
         (
             Record::Disk {
@@ -273,6 +274,18 @@ fn golden_bytes() {
             },
             "20010101010101010101010101010101010902ac0201016104030502",
         ),
+        (
+            Record::Erasure { node, boot },
+            "2101010101010101010101010101010101ac02",
+        ),
+        (
+            Record::Waiver {
+                node,
+                device: "d",
+                kept: "7",
+            },
+            "220101010101010101010101010101010101640137",
+        ),
     ];
     for (place, (record, expected)) in golden.into_iter().enumerate() {
         let mut buf = [0; MAX_RECORD];
@@ -310,6 +323,11 @@ fn the_longest_record_fits() {
         Record::Instance {
             node,
             image: core::str::from_utf8(&[b'x'; 64]).unwrap(),
+        },
+        Record::Waiver {
+            node,
+            device: &long[..40],
+            kept: "4294967295-4294967295",
         },
     ];
     let session = [
