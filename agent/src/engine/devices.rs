@@ -14,12 +14,12 @@ use super::inventory::{DiskTexts, flag, identifier, number, tail_text, text};
 /// not exist.
 #[derive(Debug, Clone, Default)]
 pub struct BusTexts {
-    /// The bus: `pci`, `virtio`, `usb`, `scsi`, `mmc` or `nd`.
+    /// The bus: `pci`, `virtio`, `usb`, `scsi`, `mmc`, `nd` or `acpi`.
     pub bus: String,
     /// Name below `/sys/bus/BUS/devices`.
     pub name: String,
     /// What the device is: `class` of PCI, `device` of virtio, `bInterfaceClass` of
-    /// USB, `type` of SCSI and MMC, `size` of an NVDIMM's namespace.
+    /// USB, `type` of SCSI and MMC, `size` of an NVDIMM's namespace, `hid` of ACPI.
     pub class: String,
     /// `vendor` of PCI.
     pub vendor: String,
@@ -158,6 +158,8 @@ pub fn controller(texts: &BusTexts) -> Option<Controller> {
                 && texts.holder.trim().is_empty(),
             "NVDIMM namespace".into(),
         ),
+        // ACPI 6.5, section 9.19: the root of all NVDIMMs.
+        "acpi" => (class == "ACPI0012", "NVDIMM root".into()),
         _ => (false, String::new()),
     };
     stores.then(|| Controller {
@@ -287,6 +289,8 @@ mod tests {
             (on("nd", "namespace0.0", "1073741824\n"), true),
             (on("nd", "namespace0.1", "0\n"), false),
             (on("nd", "region0", "1073741824\n"), false),
+            (on("acpi", "ACPI0012:00", "ACPI0012\n"), true),
+            (on("acpi", "PNP0103:00", "PNP0103\n"), false),
         ];
         for (texts, expected) in &found {
             assert_eq!(controller(texts).is_some(), *expected, "{texts:?}");

@@ -52,13 +52,14 @@ pub fn gather(settled: bool, address_of: impl Fn(&str) -> Option<Ipv4Addr>) -> S
 }
 
 /// The buses that storage is attached to, and the file that says what a device is.
-const BUSES: [(&str, &str); 6] = [
+const BUSES: [(&str, &str); 7] = [
     ("pci", "class"),
     ("virtio", "device"),
     ("usb", "bInterfaceClass"),
     ("scsi", "type"),
     ("mmc", "type"),
     ("nd", "size"),
+    ("acpi", "hid"),
 ];
 
 fn bus_device(bus: &str, class: &str, name: String) -> BusTexts {
