@@ -19,7 +19,7 @@ use farrier_protocol::message::{
 };
 
 use crate::device::BlockDevice;
-use crate::operations::{Meter, deploy, erase, failure};
+use crate::operations::{Meter, deploy, erase, failure, reread};
 
 /// A task without progress for this time hangs in the kernel. The limit is
 /// longer than the slowest single disk command.
@@ -192,12 +192,21 @@ impl<M: Machine> AgentHandler for Agent<M> {
                     Ok(())
                 });
             }
-            Task::Erase { disks, least } => {
+            Task::Erase { disks, least, seed } => {
                 self.machine
                     .log(&format!("order: erase {} disks", disks.len()));
-                let (disks, least) = (disks.to_vec(), *least);
+                let (disks, least, seed) = (disks.to_vec(), *least, *seed);
                 self.spawn(counter, AgentStep::Erase, move |machine, meter, events| {
-                    erase_disks(machine, &disks, least, meter, events)
+                    erase_disks(machine, &disks, least, &seed, meter, events)
+                });
+            }
+            Task::Reread { disks, seed } => {
+                self.machine
+                    .log(&format!("order: read {} disks again", disks.len()));
+                let (disks, seed) = (disks.to_vec(), *seed);
+                self.spawn(counter, AgentStep::Reread, move |machine, meter, events| {
+                    let jobs = open_for(machine, &disks)?;
+                    conclude(reread::reread_all(jobs, &seed, meter), events)
                 });
             }
             Task::Deploy(deploy) => {
@@ -344,7 +353,27 @@ fn summary(inspection: &Inspection) -> String {
         } else {
             disks.join(", ")
         }
-    )
+    ) + &unproven(inspection)
+}
+
+/// What of an inspection the agent can't prove empty.
+fn unproven(inspection: &Inspection) -> String {
+    let mut all = String::new();
+    let skipped = inspection.skipped.iter();
+    for device in skipped.filter(|device| device.reason.is_unproven()) {
+        let reason = device.reason.as_str();
+        all += &format!("; skipped {} {} ({reason})", device.name, device.id);
+    }
+    for controller in &inspection.controllers {
+        all += &format!("; no driver for {} ({})", controller.id, controller.kind);
+    }
+    if inspection.unlisted > 0 {
+        all += &format!("; {} more devices", inspection.unlisted);
+    }
+    if !inspection.settled {
+        all += "; the kernel still initialises devices";
+    }
+    all
 }
 
 /// Finds a disk by serial number and size. Both must match.
@@ -431,16 +460,29 @@ fn erase_disks<M: Machine>(
     machine: &M,
     wanted: &[DiskId],
     least: EraseMethod,
+    seed: &[u8; 32],
     meter: &Meter,
     events: &Sender<TaskEvent>,
 ) -> Result<(), Failure> {
-    let jobs = open_all(&machine.inspect().disks, wanted, |disk| machine.open(disk))?;
+    let jobs = open_for(machine, wanted)?;
     let certificates = std::sync::Mutex::new(events.clone());
-    let failures = erase::erase_all(jobs, least, meter, &|certificate| {
+    let failures = erase::erase_all(jobs, least, seed, meter, &|certificate| {
         if let Ok(events) = certificates.lock() {
             send_report(&events, Report::Erased(certificate));
         }
     });
+    conclude(failures, events)
+}
+
+fn open_for<M: Machine>(
+    machine: &M,
+    wanted: &[DiskId],
+) -> Result<Vec<erase::EraseJob<M::Device>>, Failure> {
+    open_all(&machine.inspect().disks, wanted, |disk| machine.open(disk))
+}
+
+/// Reports that an order about several disks is done, or the failures.
+fn conclude(failures: Vec<Failure>, events: &Sender<TaskEvent>) -> Result<(), Failure> {
     // One failure a disk. The appliance keeps the first as the node's last
     // error, so the first also has the number of failed disks. The last one
     // ends the order.

@@ -54,6 +54,10 @@ impl Machine for Bench {
             disks: self.disks.iter().map(|(disk, _)| disk.clone()).collect(),
             nics: Default::default(),
             tpm2: false,
+            skipped: Default::default(),
+            controllers: Default::default(),
+            unlisted: 0,
+            settled: true,
         }
     }
 
@@ -184,6 +188,7 @@ fn agent_inspects_erases_deploys_and_reboots() {
         Task::Erase {
             disks: [id("SDA"), id("SDB")].into_iter().collect(),
             least: EraseMethod::Discard,
+            seed: [8; 32],
         },
         Task::Deploy(Deploy {
             disk: id("SDB"),
@@ -225,6 +230,7 @@ fn impossible_erase_order_fails_without_a_write() {
     let erase = |disks: &[DiskId]| Task::Erase {
         disks: disks.iter().cloned().collect(),
         least: EraseMethod::Discard,
+        seed: [8; 32],
     };
     let http_server = FakeHttpServer::open("127.0.0.1:0");
     let tasks = vec![
@@ -268,6 +274,7 @@ fn order_for_a_duplicate_serial_number_fails() {
     let task = Task::Erase {
         disks: [id("SDA")].into_iter().collect(),
         least: EraseMethod::Discard,
+        seed: [8; 32],
     };
     let http_server = FakeHttpServer::open("127.0.0.1:0");
     let (reports, _) = run(
@@ -304,6 +311,7 @@ fn every_failed_disk_is_reported() {
     let task = Task::Erase {
         disks: [id("SDA"), id("SDB"), id("SDC")].into_iter().collect(),
         least: EraseMethod::Discard,
+        seed: [8; 32],
     };
     let http_server = FakeHttpServer::open("127.0.0.1:0");
     let (reports, left) = run(disks, &http_server, vec![task], order_key(), None);

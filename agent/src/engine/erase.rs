@@ -4,7 +4,9 @@
 //! [`Ladder`] is sans-IO: it returns an [`Action`], the caller carries it out and
 //! passes the [`Outcome`] back, until the ladder returns a [`Verdict`]. The
 //! success of an erase command is not evidence. A disk counts as empty only
-//! after the read-back of every byte.
+//! after the read-back of every byte. Where a discard is acceptable, the ladder
+//! overwrites the bytes that it left. Otherwise a disk with a byte left is overwritten
+//! as a whole.
 
 use farrier_protocol::message::{EraseAbilities, EraseMethod};
 
@@ -131,6 +133,8 @@ enum Phase {
 pub struct Ladder {
     size: u64,
     abilities: EraseAbilities,
+    /// The weakest acceptable method.
+    least: EraseMethod,
     method: EraseMethod,
     repaired: u64,
     window: u64,
@@ -148,6 +152,7 @@ impl Ladder {
         Self {
             size,
             abilities,
+            least,
             method,
             repaired: 0,
             window: WINDOW,
@@ -217,6 +222,19 @@ impl Ladder {
             (Phase::Verify { at }, Outcome::NotZero(run)) => {
                 let window = self.range(at, self.window);
                 match within(run, window) {
+                    // The disk acknowledged a command and did not carry it out.
+                    // Only a discard may be a hint.
+                    Some(run)
+                        if self.least > EraseMethod::Discard
+                            && self.method != EraseMethod::Overwrite =>
+                    {
+                        self.repaired += run.length;
+                        self.method = EraseMethod::Overwrite;
+                        Phase::Erase {
+                            method: self.method,
+                            at: 0,
+                        }
+                    }
                     Some(mut run) => {
                         self.runs = self.runs.saturating_add(1);
                         if self.runs > SINGLE_RUNS {
@@ -428,6 +446,31 @@ mod tests {
     }
 
     #[test]
+    fn disk_that_ignores_a_command_is_overwritten_as_a_whole() {
+        let mut ladder = Ladder::new(8192, ALL, EraseMethod::WriteZeroes);
+        assert_eq!(ladder.action(), Action::WriteZeroes(range(0, 8192)));
+        ladder.advance(Outcome::Done);
+        ladder.advance(Outcome::Done);
+        ladder.advance(Outcome::NotZero(range(512, 1024)));
+        for action in [
+            Action::Overwrite(range(0, 8192)),
+            Action::Flush,
+            Action::Read(range(0, 8192)),
+        ] {
+            assert_eq!(ladder.action(), action);
+            ladder.advance(Outcome::Done);
+        }
+        assert_eq!(
+            ladder.action(),
+            Action::Finished(Verdict::Empty {
+                method: EraseMethod::Overwrite,
+                verified: 8192,
+                repaired: 1024
+            })
+        );
+    }
+
+    #[test]
     fn permanent_remains_end_as_not_empty() {
         let mut ladder = Ladder::new(4096, NONE, EraseMethod::Discard);
         ladder.advance(Outcome::Done);
@@ -463,10 +506,12 @@ mod tests {
             discard in any::<bool>(),
             write_zeroes in any::<bool>(),
             outcomes in proptest::collection::vec(outcome(), 0..200),
+            strict in any::<bool>(),
         ) {
             let size = blocks * 512;
             let abilities = EraseAbilities { discard, write_zeroes };
-            let mut ladder = Ladder::new(size, abilities, EraseMethod::Discard);
+            let least = if strict { EraseMethod::WriteZeroes } else { EraseMethod::Discard };
+            let mut ladder = Ladder::new(size, abilities, least);
             let mut outcomes = outcomes.into_iter();
             let mut clean_to = 0;
             for _ in 0..10_000 {

@@ -1,14 +1,16 @@
 //! Converts texts of sysfs and procfs to an inspection report.
 //!
-//! The module decides which block devices count as disks, where a serial number
-//! comes from, and how orders name a disk. [`crate::sys::hardware`] reads the
-//! texts. Each of them can be missing or malformed.
+//! The module decides where a serial number comes from and how orders name a disk.
+//! [`super::devices`] decides what is a disk. [`crate::sys::hardware`] reads the texts.
+//! Each of them can be missing or malformed.
 
+use farrier_protocol::fit;
 use farrier_protocol::message::{
     BootMode, Cpu, Disk, DiskId, EraseAbilities, Inspection, MAX_DISKS, MAX_NICS, Mac, Nic,
 };
 use heapless::String as Text;
 
+use super::devices::{self, BusTexts, skip_reason};
 use super::smbios::Smbios;
 
 /// Bytes of a sector in sysfs's `size` files. It does not depend on the disk's
@@ -95,16 +97,25 @@ pub struct StringPool {
     pub disks: Vec<DiskTexts>,
     /// Interfaces that have a device.
     pub nics: Vec<NicTexts>,
+    /// Devices of the buses that storage is attached to.
+    pub buses: Vec<BusTexts>,
+    /// Whether the kernel had initialised all devices before the texts were read.
+    pub settled: bool,
 }
 
-/// Creates an inspection report. It sorts the disks by their bus paths and omits
-/// those above [`MAX_DISKS`](farrier_protocol::message::MAX_DISKS).
+/// Creates an inspection report. It sorts the disks by their bus paths. It counts
+/// what finds no room, such as disks above
+/// [`MAX_DISKS`](farrier_protocol::message::MAX_DISKS).
 pub fn inspection(texts: &StringPool, smbios: &Smbios) -> Inspection {
     let mut disks: Vec<Disk> = texts.disks.iter().filter_map(disk).collect();
     disks.sort_by(|a, b| a.by_path.cmp(&b.by_path).then(a.name.cmp(&b.name)));
+    let (skipped, more_skipped) = devices::skipped(&texts.disks, &disks);
+    let (controllers, more_controllers) = devices::without_driver(&texts.buses);
+    let more_disks = disks.len().saturating_sub(MAX_DISKS);
+    let unlisted = more_disks + more_skipped + more_controllers;
     let mut nics: Vec<Nic> = texts.nics.iter().filter_map(nic).collect();
     nics.sort_by(|a, b| a.name.cmp(&b.name));
-    Inspection {
+    let mut inspection = Inspection {
         vendor: text(&smbios.vendor),
         product: text(&smbios.product),
         serial: text(&smbios.serial),
@@ -123,37 +134,25 @@ pub fn inspection(texts: &StringPool, smbios: &Smbios) -> Inspection {
         disks: disks.into_iter().take(MAX_DISKS).collect(),
         nics: nics.into_iter().take(MAX_NICS).collect(),
         tpm2: texts.tpm_version.trim() == "2",
-    }
+        skipped,
+        controllers,
+        unlisted: u16::try_from(unlisted).unwrap_or(u16::MAX),
+        settled: texts.settled,
+    };
+    fit::shorten(&mut inspection);
+    inspection
 }
 
-/// Returns a block device as a disk, `None` if it can't be erased and written.
+/// Returns a block device as a disk, `None` if it can't be erased and written. See
+/// [`super::devices::skip_reason`].
 pub fn disk(texts: &DiskTexts) -> Option<Disk> {
-    const NOT_DISKS: [&str; 7] = ["loop", "ram", "zram", "sr", "fd", "dm-", "md"];
-    let name = texts.name.as_str();
-    let virtual_device = texts.device_path.split('/').any(|part| part == "virtual")
-        // With multi-path, NVMe namespaces are below a virtual subsystem.
-        && !name.starts_with("nvme");
     let size = number(&texts.size).checked_mul(SYSFS_SECTOR)?;
-    if NOT_DISKS.iter().any(|prefix| name.starts_with(prefix))
-        || virtual_device
-        || size == 0
-        || flag(&texts.removable)
-        || flag(&texts.read_only)
-        || flag(&texts.hidden)
-        || !matches!(texts.scsi_type.trim(), "" | "0" | "20" | "disk" | "SD" | "MMC")
-        // eMMC boot areas are not disks.
-        || name.contains("boot")
-        || name.contains("rpmb")
-    {
+    if skip_reason(texts).is_some() {
         return None;
     }
+    let name = texts.name.as_str();
     let bus = bus_path(texts);
-    let serial = serial(texts);
-    let serial = if serial.is_empty() {
-        tail_text(&format!("@{bus}"), '@')
-    } else {
-        text(&serial)
-    };
+    let serial = identifier(texts);
     Some(Disk {
         id: DiskId { serial, size },
         name: text(name),
@@ -175,6 +174,16 @@ pub fn disk(texts: &DiskTexts) -> Option<Disk> {
             write_zeroes: number(&texts.write_zeroes_max) > 0,
         },
     })
+}
+
+/// Returns how orders name a disk: its serial number, or `@` and the bus path.
+pub(super) fn identifier(texts: &DiskTexts) -> Text<40> {
+    let serial = serial(texts);
+    if serial.is_empty() {
+        tail_text(&format!("@{}", bus_path(texts)), '@')
+    } else {
+        text(&serial)
+    }
 }
 
 /// Returns the serial number from the device's file or from the vital product
@@ -322,7 +331,7 @@ fn field<'a>(lines: &'a str, key: &str) -> Option<&'a str> {
         .map(|(_, value)| value.trim())
 }
 
-fn number(text: &str) -> u64 {
+pub(super) fn number(text: &str) -> u64 {
     text.trim().parse().unwrap_or(0)
 }
 
@@ -330,7 +339,7 @@ fn saturating(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-fn flag(text: &str) -> bool {
+pub(super) fn flag(text: &str) -> bool {
     text.trim() == "1"
 }
 
@@ -347,7 +356,7 @@ pub(crate) fn text<const N: usize>(from: &str) -> Text<N> {
 
 /// Returns the end of a text behind `mark`. The end of a long bus path
 /// distinguishes disks.
-fn tail_text<const N: usize>(from: &str, mark: char) -> Text<N> {
+pub(super) fn tail_text<const N: usize>(from: &str, mark: char) -> Text<N> {
     if from.len() <= N {
         return text(from);
     }
@@ -446,7 +455,7 @@ mod tests {
             machine: "x86_64".into(),
             uefi: true,
             tpm_version: "2\n".into(),
-            disks: vec![sata(); 20],
+            disks: vec![sata(); MAX_DISKS + 4],
             nics: vec![
                 NicTexts {
                     name: "eth0".into(),
@@ -472,6 +481,8 @@ mod tests {
         assert_eq!(inspection.cpu.mhz, 2100);
         assert_eq!(inspection.memory_mib, 977);
         assert_eq!(inspection.disks.len(), MAX_DISKS);
+        assert_eq!(inspection.unlisted, 4);
+        assert!(!inspection.settled);
         assert_eq!(inspection.boot_mode, BootMode::Uefi);
         assert!(inspection.tpm2);
         assert_eq!(inspection.nics[0].pci, [0x8086, 0x100e]);

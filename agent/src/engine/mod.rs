@@ -4,6 +4,7 @@
 
 pub mod cmdline;
 pub mod config_drive;
+pub mod devices;
 pub mod erase;
 pub mod fat;
 pub mod gzip_base64;

@@ -1,9 +1,13 @@
 //! Runs the erase ladder on real devices, with one thread for each disk.
+//!
+//! Before the ladder, the [marks](farrier_protocol::marks) are written and read back: a
+//! disk that does not store what is written can't prove that it erases.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use farrier_protocol::marks::{MARK_LEN, Marks};
 use farrier_protocol::message::{
     AgentStep, DiskId, EraseAbilities, EraseCertificate, EraseMethod, Failure, Reason,
 };
@@ -39,6 +43,7 @@ pub fn window_for(jobs: usize) -> u64 {
 pub fn erase_all<D: BlockDevice>(
     jobs: Vec<EraseJob<D>>,
     least: EraseMethod,
+    seed: &[u8; 32],
     meter: &Meter,
     certify: &(impl Fn(EraseCertificate) + Sync),
 ) -> Vec<Failure> {
@@ -59,7 +64,7 @@ pub fn erase_all<D: BlockDevice>(
                 .stack_size(crate::STACK);
             let spawned = thread.spawn_scoped(scope, move || {
                 let mut was_verifying = false;
-                erase(job, least, window, |ladder| {
+                erase(job, least, seed, window, |ladder| {
                     let (done, size) = ladder.progress();
                     let before = if ladder.is_verifying() { size } else { 0 };
                     if ladder.is_verifying() && !was_verifying {
@@ -99,12 +104,27 @@ pub fn erase_all<D: BlockDevice>(
     })
 }
 
+/// How far the marks of a disk are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Marking {
+    /// This one is to be written.
+    Write(u32),
+    /// All are written.
+    Flush,
+    /// This one is to be read back.
+    Read(u32),
+    /// All are on the disk.
+    Done,
+}
+
 /// The erasure of one disk, one command at a time. The agent calls
 /// [`Erasure::step`] in a loop on a thread; the simulator calls it when the
 /// simulated command is over.
 #[derive(Debug)]
 pub struct Erasure<D> {
     job: EraseJob<D>,
+    marks: Marks,
+    marking: Marking,
     ladder: Ladder,
     buffer: AlignedBuffer,
     /// The error of the last command that failed.
@@ -114,12 +134,19 @@ pub struct Erasure<D> {
 impl<D: BlockDevice> Erasure<D> {
     /// Prepares the erasure and sends no command. `window` is the size of the
     /// read-back buffer in bytes.
-    pub fn new(job: EraseJob<D>, least: EraseMethod, window: u64) -> Self {
+    pub fn new(job: EraseJob<D>, least: EraseMethod, seed: &[u8; 32], window: u64) -> Self {
+        let marks = Marks::new(seed, &job.id.serial, job.device.size());
         let ladder = Ladder::new(job.device.size(), job.abilities, least).with_window(window);
         Self {
             job,
+            marks,
+            marking: if marks.count() > 0 {
+                Marking::Write(0)
+            } else {
+                Marking::Done
+            },
             ladder,
-            buffer: AlignedBuffer::new(usize::try_from(window).unwrap_or(0)),
+            buffer: AlignedBuffer::new(usize::try_from(window).unwrap_or(0).max(2 * MARK_LEN)),
             last_error: None,
         }
     }
@@ -135,6 +162,9 @@ impl<D: BlockDevice> Erasure<D> {
     /// # Errors
     /// The failure to report: the disk has data left, or a command failed.
     pub fn step(&mut self) -> Option<Result<EraseCertificate, Failure>> {
+        if self.marking != Marking::Done {
+            return self.mark().err().map(Err);
+        }
         let device = &self.job.device;
         let result = match self.ladder.action() {
             Action::Discard(range) => done(device.discard(range.start, range.length)),
@@ -159,15 +189,76 @@ impl<D: BlockDevice> Erasure<D> {
     }
 }
 
+impl<D: BlockDevice> Erasure<D> {
+    /// Writes or reads one mark.
+    fn mark(&mut self) -> Result<(), Failure> {
+        let (serial, device) = (&self.job.id.serial, &self.job.device);
+        let next = |index: u32| (index + 1 < self.marks.count()).then_some(index + 1);
+        let Some((written, read)) = self
+            .buffer
+            .get_mut(..2 * MARK_LEN)
+            .and_then(|room| room.split_at_mut_checked(MARK_LEN))
+        else {
+            return Ok(());
+        };
+        self.marking = match self.marking {
+            Marking::Write(index) => {
+                let at = self.marks.offset(index);
+                self.marks.fill(index, written);
+                device.write_at(at, written).map_err(|error| {
+                    failure(
+                        AgentStep::Erase,
+                        Reason::DiskWrite,
+                        format_args!("disk {serial} can't be written at byte {at}: {error}"),
+                    )
+                })?;
+                next(index).map_or(Marking::Flush, Marking::Write)
+            }
+            Marking::Flush => {
+                device.flush().map_err(|error| {
+                    failure(
+                        AgentStep::Erase,
+                        Reason::DiskWrite,
+                        format_args!("disk {serial} can't be flushed: {error}"),
+                    )
+                })?;
+                Marking::Read(0)
+            }
+            Marking::Read(index) => {
+                let at = self.marks.offset(index);
+                self.marks.fill(index, written);
+                device.read_at(at, read).map_err(|error| {
+                    failure(
+                        AgentStep::Erase,
+                        Reason::DiskRead,
+                        format_args!("disk {serial} can't be read at byte {at}: {error}"),
+                    )
+                })?;
+                if written != read {
+                    return Err(failure(
+                        AgentStep::Erase,
+                        Reason::ReadBack,
+                        format_args!("disk {serial} does not store what is written at byte {at}"),
+                    ));
+                }
+                next(index).map_or(Marking::Done, Marking::Read)
+            }
+            Marking::Done => Marking::Done,
+        };
+        Ok(())
+    }
+}
+
 /// Erases one disk and calls `watch` after every command.
 fn erase<D: BlockDevice>(
     job: EraseJob<D>,
     least: EraseMethod,
+    seed: &[u8; 32],
     window: u64,
     mut watch: impl FnMut(&Ladder),
 ) -> Result<EraseCertificate, Failure> {
     let began = Instant::now();
-    let mut erasure = Erasure::new(job, least, window);
+    let mut erasure = Erasure::new(job, least, seed, window);
     loop {
         if let Some(ended) = erasure.step() {
             return ended.map(|certificate| EraseCertificate {

@@ -8,6 +8,7 @@ pub mod deploy;
 pub mod drive;
 pub mod erase;
 pub mod fetch;
+pub mod reread;
 pub mod stream;
 pub mod verified;
 
@@ -33,7 +34,7 @@ pub struct Meter {
 }
 
 /// The steps by their number.
-const STEPS: [AgentStep; 7] = [
+const STEPS: [AgentStep; 8] = [
     AgentStep::Startup,
     AgentStep::Inspect,
     AgentStep::Erase,
@@ -41,6 +42,7 @@ const STEPS: [AgentStep; 7] = [
     AgentStep::Write,
     AgentStep::VerifyImage,
     AgentStep::Finish,
+    AgentStep::Reread,
 ];
 
 impl Meter {

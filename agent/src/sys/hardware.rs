@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use super::{bytes, text};
+use crate::engine::devices::BusTexts;
 use crate::engine::inventory::{DiskTexts, NicTexts, StringPool};
 use crate::engine::smbios::Smbios;
 
@@ -21,9 +22,9 @@ pub fn is_uefi() -> bool {
     Path::new("/sys/firmware/efi").exists()
 }
 
-/// Reads the texts of an inspection. `address_of` returns the address of an
-/// interface.
-pub fn gather(address_of: impl Fn(&str) -> Option<Ipv4Addr>) -> StringPool {
+/// Reads the texts of an inspection. `settled` says whether the kernel has
+/// initialised all devices, `address_of` returns the address of an interface.
+pub fn gather(settled: bool, address_of: impl Fn(&str) -> Option<Ipv4Addr>) -> StringPool {
     StringPool {
         cpuinfo: text("/proc/cpuinfo"),
         meminfo: text("/proc/meminfo"),
@@ -39,6 +40,39 @@ pub fn gather(address_of: impl Fn(&str) -> Option<Ipv4Addr>) -> StringPool {
             .iter()
             .map(|name| nic(name, address_of(name)))
             .collect(),
+        buses: BUSES
+            .iter()
+            .flat_map(|(bus, class)| {
+                let all = names(&format!("/sys/bus/{bus}/devices"));
+                all.into_iter().map(|name| bus_device(bus, class, name))
+            })
+            .collect(),
+        settled,
+    }
+}
+
+/// The buses that storage is attached to, and the file that says what a device is.
+const BUSES: [(&str, &str); 7] = [
+    ("pci", "class"),
+    ("virtio", "device"),
+    ("usb", "bInterfaceClass"),
+    ("scsi", "type"),
+    ("mmc", "type"),
+    ("nd", "size"),
+    ("acpi", "hid"),
+];
+
+fn bus_device(bus: &str, class: &str, name: String) -> BusTexts {
+    let folder = Path::new("/sys/bus").join(bus).join("devices").join(&name);
+    let read = |file: &str| text(folder.join(file));
+    BusTexts {
+        bus: bus.into(),
+        name,
+        class: read(class),
+        vendor: read("vendor"),
+        device: read("device"),
+        driver: link_name(&folder.join("driver")),
+        holder: read("holder"),
     }
 }
 

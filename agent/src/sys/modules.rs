@@ -20,8 +20,11 @@ use super::console::log;
 use super::text;
 use crate::engine::modules::{ModuleIndex, parameters};
 
-/// Time without uevents after which device discovery counts as complete.
+/// How long to wait for a uevent.
 const QUIET: Duration = Duration::from_millis(300);
+/// Time without uevents after which device discovery counts as complete. Buses such
+/// as MMC and USB look for devices a while after their controller has a driver.
+const SETTLED: Duration = Duration::from_secs(2);
 /// The multicast group of the kernel's uevents.
 const KERNEL_GROUP: u32 = 1;
 /// Depth limit of the search below `/sys/devices`.
@@ -80,15 +83,20 @@ fn run(settling: &Settling) {
     }
     let mut loader = Loader::new();
     loader.walk();
+    let mut last_added = Instant::now();
     loop {
         match announcements.as_ref().ok().map(next) {
-            Some(Ok(Some(alias))) => {
-                if loader.is_news(&alias) {
+            Some(Ok(Some(Announcement { added, alias }))) => {
+                if added {
                     settling.set(false);
-                    loader.load_for(&alias);
+                    if loader.is_news(&alias) {
+                        loader.load_for(&alias);
+                    }
+                    last_added = Instant::now();
                 }
+                settling.set(last_added.elapsed() >= SETTLED);
             }
-            Some(Ok(None)) => settling.set(true),
+            Some(Ok(None)) => settling.set(last_added.elapsed() >= SETTLED),
             // Uevents were lost or are not available: search sysfs again.
             Some(Err(_)) | None => {
                 std::thread::sleep(QUIET);
@@ -113,9 +121,17 @@ fn listen() -> rustix::io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Returns the alias in the next uevent, empty if it has none; `None` after
-/// [`QUIET`].
-fn next(socket: &OwnedFd) -> rustix::io::Result<Option<String>> {
+/// A uevent.
+struct Announcement {
+    /// A device is new, or a driver was bound to it. Devices that are there send
+    /// other uevents all the time.
+    added: bool,
+    /// The alias, empty if there is none.
+    alias: String,
+}
+
+/// Returns the next uevent, `None` after [`QUIET`].
+fn next(socket: &OwnedFd) -> rustix::io::Result<Option<Announcement>> {
     let timeout = Timespec {
         tv_sec: 0,
         tv_nsec: i64::from(QUIET.subsec_nanos()),
@@ -128,17 +144,27 @@ fn next(socket: &OwnedFd) -> rustix::io::Result<Option<String>> {
     let mut buffer = [0; 4096];
     let (length, _) = match recv(socket, &mut buffer[..], RecvFlags::DONTWAIT) {
         Ok(received) => received,
-        Err(Errno::AGAIN | Errno::INTR) => return Ok(Some(String::new())),
+        Err(Errno::AGAIN | Errno::INTR) => {
+            return Ok(Some(Announcement {
+                added: false,
+                alias: String::new(),
+            }));
+        }
         Err(error) => return Err(error),
     };
-    // Pairs of name and value, each with a NUL behind it.
-    let alias = buffer
-        .get(..length)
-        .unwrap_or_default()
+    // `ACTION@PATH`, then pairs of name and value, each with a NUL behind it.
+    let bytes = buffer.get(..length).unwrap_or_default();
+    let added = [&b"add@"[..], b"bind@"]
+        .iter()
+        .any(|action| bytes.starts_with(action));
+    let alias = bytes
         .split(|&byte| byte == 0)
         .find_map(|pair| pair.strip_prefix(b"MODALIAS="))
         .unwrap_or_default();
-    Ok(Some(String::from_utf8_lossy(alias).into_owned()))
+    Ok(Some(Announcement {
+        added,
+        alias: String::from_utf8_lossy(alias).into_owned(),
+    }))
 }
 
 struct Loader {

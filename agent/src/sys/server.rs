@@ -36,7 +36,8 @@ impl Machine for Server {
     type Device = KernelDisk;
 
     fn inspect(&self) -> Inspection {
-        if !self.settling.wait(Instant::now() + SETTLE) {
+        let settled = self.settling.wait(Instant::now() + SETTLE);
+        if !settled {
             console::log(
                 "the kernel still initialises devices; the inspection lists those that are ready",
             );
@@ -52,7 +53,7 @@ impl Machine for Server {
                 .then(|| self.boot.address())
                 .flatten()
         };
-        inventory::inspection(&hardware::gather(address_of), &hardware::smbios())
+        inventory::inspection(&hardware::gather(settled, address_of), &hardware::smbios())
     }
 
     fn open(&self, disk: &Disk) -> io::Result<KernelDisk> {

@@ -351,6 +351,21 @@ impl Error {
                 "a value is too long. Names have at most 48 bytes, keys of driver_info 24 and \
                  their values 40, reasons 96.",
             ),
+            CommandError::BadDevice => (
+                Status::BAD_REQUEST,
+                "the name of a device has 1 to 40 printable ASCII characters. Send it as the \
+                 node's inventory shows it.",
+            ),
+            CommandError::TooManyWaivers => (
+                Status::CONFLICT,
+                "has 8 devices that are waived, and there is no room for more. Delete a waiver, \
+                 or remove devices from the machine.",
+            ),
+            CommandError::NoSuchWaiver => (
+                Status::NOT_FOUND,
+                "has no waiver for that device. GET /farrier/v1/nodes/{node}/waivers lists the \
+                 waivers.",
+            ),
             CommandError::TooManyKeys => (
                 Status::BAD_REQUEST,
                 "driver_info has too many keys; there is room for 3. Remove one first.",

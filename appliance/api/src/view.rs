@@ -12,6 +12,7 @@ use farrier_core::ipam::Ipam;
 use farrier_core::node::{Histories, Node, Strangers};
 use farrier_core::rack::{Counters, ImageFloor, Rack};
 use farrier_core::strings::StringPool;
+use farrier_protocol::message::EraseMethod;
 
 /// What the services around the rack have counted.
 pub trait Services: core::fmt::Debug {
@@ -90,6 +91,8 @@ pub struct View<'a> {
     pub(crate) images_key: Option<[u8; 32]>,
     /// Only nodes that this account owns or leases are seen.
     only: Option<AccountName>,
+    /// The weakest erase method of nodes without one of their own.
+    pub(crate) least_erase: EraseMethod,
     pub(crate) services: Option<&'a dyn Services>,
 }
 
@@ -116,6 +119,7 @@ impl<'a> View<'a> {
             revoked: rack.revoked_keys(),
             images_key: rack.images_key(),
             only: None,
+            least_erase: rack.config().least_erase,
             services: None,
         }
     }

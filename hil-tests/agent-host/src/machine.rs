@@ -8,13 +8,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use farrier_agent::agent::Machine;
+use farrier_agent::engine::devices::BusTexts;
 use farrier_agent::engine::inventory::{self, DiskTexts, NicTexts, StringPool};
 use farrier_agent::engine::smbios::Smbios;
 use farrier_agent::sys::{console, peak_rss_kib, random};
 use farrier_protocol::message::{Disk, FinalReport, Inspection};
 use serde::Deserialize;
 
-use crate::disk::{Discard, FileDisk};
+use crate::disk::{Discard, FileDisk, Memory};
 
 /// Exit status of a process whose machine reboots.
 const EXIT_REBOOT: i32 = 64;
@@ -48,6 +49,8 @@ pub struct Description {
     pub uuid: String,
     /// Memory in MiB.
     pub memory_mib: u64,
+    /// Whether there is a storage controller without a driver.
+    pub strange_controller: bool,
     /// Disks.
     pub disks: Vec<DiskDescription>,
 }
@@ -63,6 +66,12 @@ pub struct DiskDescription {
     pub serial: String,
     /// Bytes a second, where it is slow.
     pub rate: Option<u64>,
+    /// Whether the kernel shows it as read-only.
+    pub read_only: bool,
+    /// Whether the kernel shows it as removable.
+    pub removable: bool,
+    /// Whether what is written is gone when this process ends.
+    pub forgets: bool,
 }
 
 /// How a disk is attached.
@@ -85,6 +94,8 @@ pub struct HostMachine {
     /// The same as the agent reads it out of SMBIOS.
     pub smbios: Smbios,
     boot_mac: [u8; 6],
+    /// Contents of the disks that forget, by their place.
+    memories: Vec<Memory>,
 }
 
 impl HostMachine {
@@ -105,10 +116,13 @@ impl HostMachine {
             firmware: "Farrier light server".into(),
             memory_mib: description.memory_mib,
         };
+        let disks = description.disks.iter();
+        let memories = disks.map(|disk| Memory::new(disk.forgets)).collect();
         Ok(Self {
             description,
             smbios,
             boot_mac,
+            memories,
         })
     }
 
@@ -144,6 +158,19 @@ impl HostMachine {
                 pci_device: "0x1000".into(),
                 ipv4: self.description.address.octets(),
             }],
+            buses: vec![BusTexts {
+                bus: "pci".into(),
+                name: "0000:00:1e.0".into(),
+                class: "0x010000".into(),
+                vendor: "0x1022".into(),
+                device: "0x2020".into(),
+                driver: match self.description.strange_controller {
+                    true => String::new(),
+                    false => "ahci".into(),
+                },
+                ..BusTexts::default()
+            }],
+            settled: true,
             ..StringPool::default()
         }
     }
@@ -165,8 +192,8 @@ fn disk_texts(index: usize, disk: &DiskDescription) -> DiskTexts {
     let size = fs::metadata(&disk.path).map_or(0, |meta| meta.len());
     let common = DiskTexts {
         size: (size / SECTOR).to_string(),
-        removable: "0".into(),
-        read_only: "0".into(),
+        removable: u8::from(disk.removable).to_string(),
+        read_only: u8::from(disk.read_only).to_string(),
         rotational: "0".into(),
         block_size: SECTOR.to_string(),
         discard_max: "2147450880".into(),
@@ -223,14 +250,15 @@ impl Machine for HostMachine {
 
     fn open(&self, disk: &Disk) -> io::Result<FileDisk> {
         let mut disks = self.description.disks.iter().enumerate();
-        let (_, found) = disks
+        let (index, found) = disks
             .find(|(index, known)| name(*index, known.bus) == disk.name.as_str())
             .ok_or(io::ErrorKind::NotFound)?;
         let discard = match found.bus {
             Bus::Sata => Discard::Ignored,
             Bus::Nvme | Bus::Virtio => Discard::Zeroes,
         };
-        FileDisk::open(&found.path, discard, found.rate)
+        let memory = self.memories.get(index).cloned().unwrap_or_default();
+        FileDisk::open(&found.path, discard, found.rate, memory)
     }
 
     fn random(&self) -> [u8; 16] {

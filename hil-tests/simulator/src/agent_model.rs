@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 
 use farrier_agent::agent::{open_all, open_one};
 use farrier_agent::operations::erase::Erasure;
+use farrier_agent::operations::reread::Reread;
 use farrier_protocol::handler::TaskEvent;
 use farrier_protocol::message::{
     AgentStep, Deploy, DiskId, EraseMethod, Failure, HandshakeReply, Inspection, NodeId, Order,
@@ -39,6 +40,10 @@ enum Job {
         running: Vec<Erasure<Disk>>,
         disks: Vec<Disk>,
         failed: Option<Failure>,
+    },
+    Reread {
+        running: Vec<Reread<Disk>>,
+        disks: Vec<Disk>,
     },
     Deploy(Imaging),
 }
@@ -139,6 +144,7 @@ impl AgentModel {
                 self.end(Ok(()));
             }
             Job::Erase { .. } => self.erase(now),
+            Job::Reread { .. } => self.reread(now),
             Job::Deploy(_) => self.deploy(now),
         }
     }
@@ -203,6 +209,28 @@ impl AgentModel {
         }
     }
 
+    fn reread(&mut self, now: u64) {
+        let Job::Reread { running, disks } = &mut self.job else {
+            return;
+        };
+        let mut failed = None;
+        running.retain_mut(|disk| match disk.step() {
+            None => true,
+            Some(ended) => {
+                failed = failed.take().or(ended.err());
+                false
+            }
+        });
+        let moved = disks.iter().map(Disk::take_moved).sum::<u64>();
+        self.due = now + (moved / self.rate).max(1);
+        if let Some(failure) = failed {
+            self.end(Err(failure));
+        } else if running.is_empty() {
+            self.report(Report::Done);
+            self.end(Ok(()));
+        }
+    }
+
     fn deploy(&mut self, now: u64) {
         let Job::Deploy(imaging) = &mut self.job else {
             return;
@@ -220,7 +248,7 @@ impl AgentModel {
         }
     }
 
-    fn begin_erase(&mut self, wanted: &[DiskId], least: EraseMethod) {
+    fn begin_erase(&mut self, wanted: &[DiskId], least: EraseMethod, seed: &[u8; 32]) {
         let jobs = open_all(&self.inspection.disks, wanted, |disk| self.open(disk));
         match jobs {
             Err(failure) => self.end(Err(failure)),
@@ -228,13 +256,25 @@ impl AgentModel {
                 let disks = jobs.iter().map(|job| job.device.clone()).collect();
                 let running = jobs
                     .into_iter()
-                    .map(|job| Erasure::new(job, least, WINDOW))
+                    .map(|job| Erasure::new(job, least, seed, WINDOW))
                     .collect();
                 self.job = Job::Erase {
                     running,
                     disks,
                     failed: None,
                 };
+            }
+        }
+    }
+
+    fn begin_reread(&mut self, wanted: &[DiskId], seed: &[u8; 32]) {
+        let jobs = open_all(&self.inspection.disks, wanted, |disk| self.open(disk));
+        match jobs {
+            Err(failure) => self.end(Err(failure)),
+            Ok(jobs) => {
+                let disks = jobs.iter().map(|job| job.device.clone()).collect();
+                let running = jobs.into_iter().map(|job| Reread::new(job, seed)).collect();
+                self.job = Job::Reread { running, disks };
             }
         }
     }
@@ -266,7 +306,8 @@ impl Engine for AgentModel {
                 self.job = Job::Inspect;
                 self.due = now + INSPECTING;
             }
-            Task::Erase { disks, least } => self.begin_erase(disks, *least),
+            Task::Erase { disks, least, seed } => self.begin_erase(disks, *least, seed),
+            Task::Reread { disks, seed } => self.begin_reread(disks, seed),
             Task::Deploy(deploy) => self.begin_deploy(deploy),
             Task::Reboot | Task::PowerOff => {}
         }

@@ -6,7 +6,7 @@ use farrier_core::node::flags::AdminFlag;
 use farrier_core::provisioning::steps::{Step, Steps};
 use farrier_core::{Command, Input};
 use farrier_lifecycle::{ProvisionState, Verb};
-use farrier_protocol::message::NodeId;
+use farrier_protocol::message::{EraseMethod, NodeId};
 
 use crate::drive::Drive;
 use crate::faults::Fault;
@@ -74,6 +74,27 @@ impl Simulation {
         granted
     }
 
+    /// An operator chooses how a node's disks may be erased at least, and waives a
+    /// device or no longer does.
+    fn chooses_erasure(&mut self, slot: usize) {
+        const LEAST: [Option<EraseMethod>; 3] = [
+            None,
+            Some(EraseMethod::Discard),
+            Some(EraseMethod::Overwrite),
+        ];
+        if self.random.below(4) != 0 {
+            return;
+        }
+        let Some(node) = self.appliance.rack().nodes().get(slot).map(|node| node.id) else {
+            return;
+        };
+        let least = self.random.pick(&LEAST);
+        self.command(Command::SetLeastErase { node, least });
+        let device = self.random.pick(&["@pci-0000:00:05.0", "USB-1"]);
+        let on = self.random.below(2) == 0;
+        self.command(Command::Waive { node, device, on });
+    }
+
     /// A node's state; `None` before it is discovered.
     pub fn state(&self, slot: usize) -> Option<ProvisionState> {
         self.appliance
@@ -111,6 +132,7 @@ impl Simulation {
                 pause = 60_000;
             }
             Some(ProvisionState::Manageable) => {
+                self.chooses_erasure(slot);
                 match self.random.below(16) {
                     0..=3 => self.verb(slot, Verb::Inspect),
                     4 => {

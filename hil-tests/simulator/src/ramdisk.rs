@@ -229,7 +229,7 @@ impl Simulation {
         let destroys = match &order.task {
             Task::Erase { disks, .. } => disks.as_slice(),
             Task::Deploy(deploy) => std::slice::from_ref(&deploy.disk),
-            Task::Inspect | Task::Reboot | Task::PowerOff => return,
+            Task::Inspect | Task::Reread { .. } | Task::Reboot | Task::PowerOff => return,
         };
         for id in destroys {
             if let Some(disk) = self.machines[index].disk(id) {

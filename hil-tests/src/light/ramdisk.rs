@@ -22,7 +22,7 @@ use super::script::Start;
 use super::{Ending, Machine, assets};
 use crate::port_forward::Connections;
 use crate::process::Process;
-use crate::qemu::{DiskBus, Firmware};
+use crate::qemu::{DiskBus, Firmware, Peculiarity};
 
 /// Package and name of the agent's program.
 pub const PROGRAM: &str = "farrier-agent-host";
@@ -198,7 +198,15 @@ fn describe(
                 DiskBus::Nvme => "nvme",
                 DiskBus::Virtio => "virtio",
             };
-            json!({ "path": path, "bus": bus, "serial": disk.serial, "rate": disk.rate })
+            json!({
+                "path": path,
+                "bus": bus,
+                "serial": disk.serial,
+                "rate": disk.rate,
+                "read_only": disk.peculiarity == Peculiarity::ReadOnly,
+                "removable": disk.peculiarity == Peculiarity::Removable,
+                "forgets": disk.peculiarity == Peculiarity::Forgets,
+            })
         })
         .collect();
     json!({
@@ -213,6 +221,7 @@ fn describe(
         "serial": spec.identity.serial,
         "uuid": spec.identity.uuid,
         "memory_mib": spec.memory_mib,
+        "strange_controller": spec.strange_controller,
         "disks": disks,
     })
 }

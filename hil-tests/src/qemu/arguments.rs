@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::spec::{Boot, DiskBus, Firmware, Identity, NicModel, ServerSpec};
+use super::spec::{Boot, DiskBus, Firmware, Identity, NicModel, Peculiarity, ServerSpec};
 use crate::Tools;
 
 /// OVMF's code, from Debian's `ovmf` package.
@@ -77,6 +77,13 @@ pub(super) fn arguments(
     firmware(&mut line, spec, files, tools)?;
     for (index, port) in ports.iter().enumerate() {
         network(&mut line, spec, index, port, tools)?;
+    }
+    let disks = || spec.disks.iter();
+    if disks().any(|disk| disk.peculiarity == Peculiarity::Removable) {
+        line.add("-device", "qemu-xhci");
+    }
+    if spec.strange_controller {
+        line.add("-device", "am53c974");
     }
     for index in 0..spec.disks.len() {
         disk(&mut line, spec, index, files);
@@ -206,10 +213,16 @@ fn disk(line: &mut Line, spec: &ServerSpec, index: usize, files: &Files) {
         "-blockdev",
         format!(
             "driver=raw,node-name=disk{index},discard=unmap,detect-zeroes=unmap,cache.no-flush=on,\
-             file.driver=file,file.filename={file}"
+             file.driver=file,file.filename={file}{}",
+            if disk.peculiarity == Peculiarity::ReadOnly {
+                ",read-only=on"
+            } else {
+                ""
+            }
         ),
     );
     let device = match disk.bus {
+        _ if disk.peculiarity == Peculiarity::Removable => "usb-storage,removable=on".to_owned(),
         DiskBus::Sata => {
             let unit = spec.disks[..index]
                 .iter()

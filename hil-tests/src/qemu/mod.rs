@@ -19,4 +19,6 @@ pub use appliance::{Appliance, ApplianceSpec};
 pub use debugger::Debugger;
 pub use events::{Event, EventLog};
 pub use server::Server;
-pub use spec::{Boot, DiskBus, DiskSpec, Firmware, Identity, NicModel, NicSpec, ServerSpec};
+pub use spec::{
+    Boot, DiskBus, DiskSpec, Firmware, Identity, NicModel, NicSpec, Peculiarity, ServerSpec,
+};

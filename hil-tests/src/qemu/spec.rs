@@ -42,6 +42,20 @@ pub enum DiskBus {
     Virtio,
 }
 
+/// What is peculiar about a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peculiarity {
+    /// Nothing.
+    None,
+    /// It can't be written.
+    ReadOnly,
+    /// Its medium can be taken out: a USB disk in QEMU.
+    Removable,
+    /// It keeps what is written in a memory that the next start of the machine finds
+    /// empty, and answers from there. For light servers.
+    Forgets,
+}
+
 /// One disk: a sparse raw file in the server's directory.
 #[derive(Debug, Clone)]
 pub struct DiskSpec {
@@ -54,6 +68,8 @@ pub struct DiskSpec {
     /// Bytes that it reads or writes in a second, so that its work can be cut
     /// in the middle. For light servers: QEMU's disks are slow enough.
     pub rate: Option<u64>,
+    /// What is peculiar about it.
+    pub peculiarity: Peculiarity,
 }
 
 /// What the machine's SMBIOS says it is.
@@ -92,6 +108,9 @@ pub struct ServerSpec {
     pub nics: Vec<NicSpec>,
     /// Its disks, all zero when new.
     pub disks: Vec<DiskSpec>,
+    /// Whether it has a storage controller for which the ramdisk has no driver: an
+    /// AMD Am53C974.
+    pub strange_controller: bool,
     /// What it says it is.
     pub identity: Identity,
     /// What the firmware tries, in this order, over and over.
@@ -135,7 +154,9 @@ impl ServerSpec {
                 bytes: 4 << 30,
                 serial: format!("FARRIER-DISK-{number:03}"),
                 rate: None,
+                peculiarity: Peculiarity::None,
             }],
+            strange_controller: false,
             identity: Identity {
                 uuid: format!("fa000000-0000-4000-8000-{number:012}"),
                 serial: format!("RACK-{number:03}"),

@@ -7,7 +7,9 @@
 mod appliance_restart;
 mod bit_flip;
 mod crash_restart;
+mod lying_disk;
 mod main_job;
+mod many_disks;
 mod moved_card;
 mod no_credentials;
 mod power_cycle;
@@ -60,7 +62,7 @@ impl Scenario {
 pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 15] = [
+pub const ALL: [Scenario; 17] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
@@ -150,5 +152,17 @@ pub const ALL: [Scenario; 15] = [
         about: "the appliance's program faults, then hangs: it restarts, shows the crash and goes on",
         forms: &[Form::Light, Form::Whole],
         run: crash_restart::run,
+    },
+    Scenario {
+        name: "many-disks",
+        about: "24 disks and a controller without a driver: nothing stays unseen, an operator waives by name",
+        forms: &[Form::Light, Form::Whole],
+        run: many_disks::run,
+    },
+    Scenario {
+        name: "lying-disk",
+        about: "a disk answers zeroes until it is opened again: the node is not offered",
+        forms: &[Form::Light],
+        run: lying_disk::run,
     },
 ];

@@ -16,8 +16,9 @@ use farrier_protocol::agent_client::{AgentClient, Config, Lost};
 use farrier_protocol::client::HandshakeEntropy;
 use farrier_protocol::handler::{AgentHandler, AgentRunner, TaskEvent};
 use farrier_protocol::message::{
-    AgentHandshake, AgentStep, BootMode, DiskId, EraseCertificate, Failure, FinalReport,
-    HandshakeReply, ImageProof, Inspection, Mac, Nic, Order, Reason, Refusal, Report, Task,
+    AgentHandshake, AgentStep, BootMode, DiskId, EraseCertificate, EraseMethod, Failure,
+    FinalReport, HandshakeReply, ImageProof, Inspection, Mac, Nic, Order, Reason, Refusal, Report,
+    Task,
 };
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing::{PublicKey, SecretKey};
@@ -45,6 +46,12 @@ pub enum Behaviour {
     CertifiesPart,
     /// It certifies disks of another size than the ordered ones.
     CertifiesOtherDisk,
+    /// It certifies that disks were erased by a discard.
+    ErasesWeakly,
+    /// It certifies that a disk's own command left bytes.
+    LeavesBytes,
+    /// It finds that an erased disk is not empty after a restart.
+    FindsContent,
     /// It reports at once that all is done.
     ClaimsDone,
     /// It proves another image.
@@ -131,8 +138,8 @@ impl<E: Engine> ScriptedAgent<E> {
     /// The behaviour towards this order.
     fn towards(&mut self, task: &Task) -> Behaviour {
         use Behaviour::{
-            CertifiesOtherDisk, CertifiesPart, ClaimsDone, Fails, Hangs, Honest, Vanishes,
-            WithholdsCertificate, WrongRoot,
+            CertifiesOtherDisk, CertifiesPart, ClaimsDone, ErasesWeakly, Fails, FindsContent,
+            Hangs, Honest, LeavesBytes, Vanishes, WithholdsCertificate, WrongRoot,
         };
         let erases = matches!(task, Task::Erase { .. });
         let deploys = matches!(task, Task::Deploy(_));
@@ -140,7 +147,9 @@ impl<E: Engine> ScriptedAgent<E> {
             Honest => false,
             Hangs => erases || deploys || *task == Task::Inspect,
             Fails(_) | ClaimsDone => erases || deploys,
-            WithholdsCertificate | CertifiesPart | CertifiesOtherDisk => erases,
+            WithholdsCertificate | CertifiesPart | CertifiesOtherDisk | ErasesWeakly
+            | LeavesBytes => erases,
+            FindsContent => matches!(task, Task::Reread { .. }),
             WrongRoot => deploys,
             Vanishes => *task == Task::Reboot,
         };
@@ -160,6 +169,15 @@ impl<E: Engine> ScriptedAgent<E> {
             }
             (Behaviour::CertifiesPart, TaskEvent::Report(Report::Erased(mut certificate))) => {
                 certificate.verified_bytes /= 2;
+                Some(TaskEvent::Report(Report::Erased(certificate)))
+            }
+            (Behaviour::ErasesWeakly, TaskEvent::Report(Report::Erased(mut certificate))) => {
+                certificate.method = EraseMethod::Discard;
+                Some(TaskEvent::Report(Report::Erased(certificate)))
+            }
+            (Behaviour::LeavesBytes, TaskEvent::Report(Report::Erased(mut certificate))) => {
+                certificate.method = EraseMethod::WriteZeroes;
+                certificate.repaired_bytes = 512;
                 Some(TaskEvent::Report(Report::Erased(certificate)))
             }
             (Behaviour::CertifiesOtherDisk, TaskEvent::Report(Report::Erased(mut certificate))) => {
@@ -194,6 +212,14 @@ impl<E: Engine> AgentHandler for ScriptedAgent<E> {
                     text: "scripted".try_into().unwrap_or_default(),
                 }));
             }
+            (Behaviour::FindsContent, _) => {
+                self.engine.stop();
+                self.reports.push_back(TaskEvent::Failed(Failure {
+                    step: AgentStep::Reread,
+                    reason: Reason::NotErased,
+                    text: "scripted".try_into().unwrap_or_default(),
+                }));
+            }
             (Behaviour::ClaimsDone, _) => {
                 self.engine.stop();
                 self.reports.push_back(TaskEvent::Report(Report::Done));
@@ -206,7 +232,7 @@ impl<E: Engine> AgentHandler for ScriptedAgent<E> {
             (_, Task::PowerOff) => self
                 .reports
                 .push_back(TaskEvent::Leave(FinalReport::PowerOff)),
-            (_, Task::Inspect | Task::Erase { .. } | Task::Deploy(_)) => {
+            (_, Task::Inspect | Task::Erase { .. } | Task::Deploy(_) | Task::Reread { .. }) => {
                 self.engine.begin(now, order);
             }
         }
@@ -307,7 +333,8 @@ impl Engine for Immediate {
                 let inspection = self.inspection.clone();
                 self.report(Report::Inspection(inspection));
             }
-            Task::Erase { disks, least } => {
+            Task::Reread { .. } => self.report(Report::Done),
+            Task::Erase { disks, least, .. } => {
                 for disk in disks {
                     self.report(Report::Erased(EraseCertificate {
                         disk: disk.clone(),

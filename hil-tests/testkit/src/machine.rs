@@ -69,6 +69,10 @@ pub fn inspection(disks: &[DiskId]) -> Inspection {
         disks: disks.iter().cloned().map(listed).collect(),
         nics: heapless::Vec::new(),
         tpm2: false,
+        skipped: heapless::Vec::new(),
+        controllers: heapless::Vec::new(),
+        unlisted: 0,
+        settled: true,
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::SECTOR;
 
 /// Size of a node's slot in bytes.
-pub const SLOT_LEN: u64 = 160 * 1024;
+pub const SLOT_LEN: u64 = 168 * 1024;
 
 /// The position of a config drive in a slot, which has room for two. A new config drive
 /// is written beside the current one and replaces it only when its request is accepted.
@@ -45,7 +45,7 @@ impl DrivePlace {
 pub enum SlotPart {
     /// A sealed config drive, at most 72 KiB.
     ConfigDrive(DrivePlace),
-    /// The last signed inspection statement, at most 8 KiB.
+    /// The last signed inspection statement, at most 16 KiB with its length.
     Inspection,
     /// The last signed statement of another kind, at most 8 KiB.
     Statement,
@@ -58,7 +58,7 @@ impl SlotPart {
             SlotPart::ConfigDrive(DrivePlace::First) => 0,
             SlotPart::ConfigDrive(DrivePlace::Second) => 72 * 1024,
             SlotPart::Inspection => 144 * 1024,
-            SlotPart::Statement => 152 * 1024,
+            SlotPart::Statement => 160 * 1024,
         }
     }
 
@@ -66,7 +66,8 @@ impl SlotPart {
     pub const fn capacity(self) -> u64 {
         match self {
             SlotPart::ConfigDrive(_) => 72 * 1024,
-            SlotPart::Inspection | SlotPart::Statement => 8 * 1024,
+            SlotPart::Inspection => 16 * 1024,
+            SlotPart::Statement => 8 * 1024,
         }
     }
 }

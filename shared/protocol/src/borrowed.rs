@@ -1,12 +1,17 @@
-//! Inspections whose texts are borrowed from the bytes of their statement. The API
-//! reads them, because a [`crate::message::Statement`] is too large for its stack.
+//! Inspections whose texts are borrowed from the bytes of their statement, and whose
+//! lists are read one value at a time. The API reads them, because a [`crate::message::Statement`] is too large for its stack.
 //! [`crate::digest`] has the fields on which the appliance acts. The types have
 //! the fields of those in [`crate::message`] in the same order.
 
-use heapless::Vec;
+use core::marker::PhantomData;
+
 use serde::{Deserialize, Deserializer};
 
-use crate::message::{BootId, BootMode, EraseAbilities, MAX_DISKS, MAX_NICS, Mac, NodeId};
+use crate::message::{
+    BootId, BootMode, EraseAbilities, MAX_CONTROLLERS, MAX_DISKS, MAX_NICS, MAX_SKIPPED, Mac,
+    NodeId, SkipReason,
+};
+use crate::signing::SIGNATURE_LEN;
 
 /// A text of at most `N` bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,34 +44,116 @@ impl<'de: 'a, 'a, const N: usize> Deserialize<'de> for Text<'a, N> {
     }
 }
 
-/// A statement with an inspection.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Statement<'a> {
-    /// The node of the agent.
-    pub node: NodeId,
-    /// The boot of the agent.
-    pub boot: BootId,
-    /// The statement's counter, as in its parts.
-    pub counter: u32,
-    /// Counter of the order that it is about; 0 for none.
-    pub order: u32,
-    /// The report.
-    #[serde(borrow)]
-    pub report: Report<'a>,
+/// Values one behind the other in the bytes of a statement. Reading one decodes
+/// those before it, so that no list is on the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct List<'a, T> {
+    bytes: &'a [u8],
+    len: usize,
+    of: PhantomData<T>,
 }
 
-/// The first variant of [`crate::message::Report`]. Other variants fail to decode.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub enum Report<'a> {
-    /// The hardware inventory.
-    #[serde(borrow)]
-    Inspection(Inspection<'a>),
+impl<'a, T: Deserialize<'a>> List<'a, T> {
+    /// Takes a list of at most `most` values from the front of `bytes`. Returns
+    /// `None` if a value is malformed or there are more.
+    fn take(bytes: &'a [u8], most: usize) -> Option<(Self, &'a [u8])> {
+        let (len, bytes) = postcard::take_from_bytes::<usize>(bytes).ok()?;
+        if len > most {
+            return None;
+        }
+        let mut rest = bytes;
+        for _ in 0..len {
+            (_, rest) = postcard::take_from_bytes::<T>(rest).ok()?;
+        }
+        let of = PhantomData;
+        Some((Self { bytes, len, of }, rest))
+    }
+
+    /// Returns the values in their order.
+    pub fn iter(&self) -> impl Iterator<Item = T> + use<'a, T> {
+        let mut rest = self.bytes;
+        (0..self.len).map_while(move |_| {
+            let (value, behind) = postcard::take_from_bytes(rest).ok()?;
+            rest = behind;
+            Some(value)
+        })
+    }
+
+    /// Returns a value by its place.
+    pub fn get(&self, index: usize) -> Option<T> {
+        self.iter().nth(index)
+    }
+
+    /// Returns the number of values.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
 }
 
 /// See [`crate::message::Inspection`].
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are those of the type in `message`")]
 pub struct Inspection<'a> {
+    pub server: Server<'a>,
+    pub disks: List<'a, Disk<'a>>,
+    pub nics: List<'a, Nic<'a>>,
+    pub tpm2: bool,
+    pub skipped: List<'a, SkippedDevice<'a>>,
+    pub controllers: List<'a, Controller<'a>>,
+    pub unlisted: u16,
+    pub settled: bool,
+}
+
+impl<'a> Inspection<'a> {
+    /// Reads the inspection out of a signed statement. Does not verify the
+    /// signature. Returns `None` if the statement is malformed or is another
+    /// report.
+    pub fn read(signed: &'a [u8]) -> Option<Self> {
+        /// The first variant of [`crate::message::Report`].
+        const INSPECTION: u32 = 0;
+        let (body, _) = signed.split_last_chunk::<SIGNATURE_LEN>()?;
+        let (head, rest) = postcard::take_from_bytes::<Head>(body).ok()?;
+        let (server, rest) = postcard::take_from_bytes(rest).ok()?;
+        let (disks, rest) = List::take(rest, MAX_DISKS)?;
+        let (nics, rest) = List::take(rest, MAX_NICS)?;
+        let (tpm2, rest) = postcard::take_from_bytes(rest).ok()?;
+        let (skipped, rest) = List::take(rest, MAX_SKIPPED)?;
+        let (controllers, rest) = List::take(rest, MAX_CONTROLLERS)?;
+        let ((unlisted, settled), rest) = postcard::take_from_bytes(rest).ok()?;
+        (head.report == INSPECTION && rest.is_empty()).then_some(Self {
+            server,
+            disks,
+            nics,
+            tpm2,
+            skipped,
+            controllers,
+            unlisted,
+            settled,
+        })
+    }
+}
+
+/// What is in front of the inspection in a statement.
+#[derive(Deserialize)]
+#[allow(dead_code, reason = "fields that are passed over")]
+struct Head {
+    node: NodeId,
+    boot: BootId,
+    counter: u32,
+    order: u32,
+    /// Number of the variant of [`crate::message::Report`].
+    report: u32,
+}
+
+/// The fields of [`crate::message::Inspection`] before its lists.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the type in `message`")]
+pub struct Server<'a> {
     #[serde(borrow)]
     pub vendor: Text<'a, 64>,
     pub product: Text<'a, 64>,
@@ -77,9 +164,6 @@ pub struct Inspection<'a> {
     pub cpu: Cpu<'a>,
     pub memory_mib: u32,
     pub physical_memory_mib: u32,
-    pub disks: Vec<Disk<'a>, MAX_DISKS>,
-    pub nics: Vec<Nic<'a>, MAX_NICS>,
-    pub tpm2: bool,
 }
 
 /// See [`crate::message::Cpu`].
@@ -141,4 +225,24 @@ pub struct LldpNeighbour<'a> {
     #[serde(borrow)]
     pub chassis: Text<'a, 40>,
     pub port: Text<'a, 40>,
+}
+
+/// See [`crate::message::SkippedDevice`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the type in `message`")]
+pub struct SkippedDevice<'a> {
+    #[serde(borrow)]
+    pub id: Text<'a, 40>,
+    pub name: Text<'a, 16>,
+    pub size: u64,
+    pub reason: SkipReason,
+}
+
+/// See [`crate::message::Controller`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the type in `message`")]
+pub struct Controller<'a> {
+    #[serde(borrow)]
+    pub id: Text<'a, 40>,
+    pub kind: Text<'a, 24>,
 }

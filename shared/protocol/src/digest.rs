@@ -8,12 +8,15 @@
 //! The types have the fields of those in [`crate::message`] in the same order; a
 //! field that is not needed is [`Skipped`].
 
+use core::marker::PhantomData;
+
 use heapless::{String, Vec};
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::message::{
-    BootId, BootMode, DiskId, EraseAbilities, EraseCertificate, Failure, ImageProof, MAX_DISKS,
-    MAX_NICS, Mac, NodeId,
+    BootId, BootMode, DiskId, EraseAbilities, EraseCertificate, Failure, ImageProof,
+    MAX_CONTROLLERS, MAX_DISKS, MAX_NICS, MAX_SKIPPED, Mac, NodeId, SkipReason,
 };
 
 /// A text of at most `N` bytes that is parsed and discarded.
@@ -30,6 +33,37 @@ impl<'de, const N: usize> Deserialize<'de> for Skipped<N> {
             ));
         }
         Ok(Self)
+    }
+}
+
+/// A list of at most `N` values that are parsed and discarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SkippedList<T, const N: usize>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, const N: usize> Deserialize<'de> for SkippedList<T, N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each<T, const N: usize>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>, const N: usize> Visitor<'de> for Each<T, N> {
+            type Value = SkippedList<T, N>;
+
+            fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                write!(f, "at most {N} values")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Self::Value, A::Error> {
+                let mut count = 0;
+                while all.next_element::<T>()?.is_some() {
+                    count += 1;
+                    if count > N {
+                        return Err(serde::de::Error::invalid_length(count, &self));
+                    }
+                }
+                Ok(SkippedList(PhantomData))
+            }
+        }
+
+        deserializer.deserialize_seq(Each(PhantomData))
     }
 }
 
@@ -172,6 +206,25 @@ pub struct Inspection {
     pub nics: Vec<Nic, MAX_NICS>,
     /// Whether the server has a TPM 2.0.
     pub tpm2: bool,
+    // The appliance reads these with [`crate::borrowed`].
+    skipped: SkippedList<SkippedDevice, MAX_SKIPPED>,
+    controllers: SkippedList<Controller, MAX_CONTROLLERS>,
+    unlisted: u16,
+    settled: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct SkippedDevice {
+    id: Skipped<40>,
+    name: Skipped<16>,
+    size: u64,
+    reason: SkipReason,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct Controller {
+    id: Skipped<40>,
+    kind: Skipped<24>,
 }
 
 /// See [`crate::message::Cpu`].
@@ -276,6 +329,16 @@ mod tests {
                 port: text(),
             }),
         };
+        let skipped = |n: u8| message::SkippedDevice {
+            id: text(),
+            name: text(),
+            size: u64::MAX - u64::from(n),
+            reason: SkipReason::Path,
+        };
+        let controller = |_: u8| message::Controller {
+            id: text(),
+            kind: text(),
+        };
         let whole = message::Statement {
             node: NodeId([1; 16]),
             boot: BootId(2),
@@ -296,17 +359,22 @@ mod tests {
                 },
                 memory_mib: 7,
                 physical_memory_mib: 8,
-                disks: (0..16).map(disk).collect(),
+                disks: (0..64).map(disk).collect(),
                 nics: (0..16).map(nic).collect(),
                 tpm2: true,
+                skipped: (0..64).map(skipped).collect(),
+                controllers: (0..16).map(controller).collect(),
+                unlisted: u16::MAX,
+                settled: true,
             }),
         };
-        let mut room = [0; crate::MAX_STATEMENT];
-        let bytes = postcard::to_slice(&whole, &mut room).unwrap();
+        let mut room = [0; 2 * crate::MAX_STATEMENT];
+        let length = postcard::to_slice(&whole, &mut room).unwrap().len();
+        let bytes = &room[..length];
         let (read, rest) = postcard::take_from_bytes::<Statement>(bytes).unwrap();
         assert_eq!((read.node, read.counter, rest), (whole.node, 3, &[][..]));
-        let borrowed: crate::borrowed::Statement<'_> = postcard::from_bytes(bytes).unwrap();
-        let crate::borrowed::Report::Inspection(borrowed) = borrowed.report;
+        let signed = &room[..length + crate::signing::SIGNATURE_LEN];
+        let borrowed = crate::borrowed::Inspection::read(signed).unwrap();
         let (Report::Inspection(read), message::Report::Inspection(whole)) =
             (read.report, whole.report)
         else {
@@ -325,13 +393,19 @@ mod tests {
                 .eq(whole.nics.iter().map(|n| n.mac))
         );
         assert_eq!(read.cpu.architecture, whole.cpu.architecture);
-        for (disk, seen) in whole.disks.iter().zip(&borrowed.disks) {
+        assert_eq!((borrowed.disks.len(), borrowed.nics.len()), (64, 16));
+        assert_eq!((borrowed.unlisted, borrowed.settled), (u16::MAX, true));
+        assert_eq!(borrowed.controllers.iter().count(), 16);
+        let seen = borrowed.skipped.get(63).unwrap();
+        assert_eq!((seen.size, seen.reason), (u64::MAX - 63, SkipReason::Path));
+        assert!(seen.name.len() == 16 && borrowed.skipped.get(64).is_none());
+        for (disk, seen) in whole.disks.iter().zip(borrowed.disks.iter()) {
             assert_eq!(
                 (&*seen.by_path, seen.id.size),
                 (&*disk.by_path, disk.id.size)
             );
         }
-        for (nic, seen) in whole.nics.iter().zip(&borrowed.nics) {
+        for (nic, seen) in whole.nics.iter().zip(borrowed.nics.iter()) {
             let port = |port: &str| port.len();
             assert_eq!(
                 nic.lldp.as_ref().map(|l| port(&l.port)),

@@ -37,7 +37,9 @@ pub mod borrowed;
 pub mod client;
 pub mod credential;
 pub mod digest;
+pub mod fit;
 pub mod handler;
+pub mod marks;
 pub mod message;
 pub mod parts;
 pub mod sealed;
@@ -54,6 +56,6 @@ pub const MAX_DATAGRAM: usize = 1200;
 /// Bytes of a statement in every part but the last.
 pub const PART_LEN: usize = 1024;
 /// Longest encoded and signed statement, in bytes.
-pub const MAX_STATEMENT: usize = 8 * 1024;
+pub const MAX_STATEMENT: usize = 15 * 1024;
 /// Largest number of parts of a statement.
 pub const MAX_PARTS: usize = MAX_STATEMENT / PART_LEN;

@@ -9,8 +9,15 @@
 use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
 
-/// Largest number of disks in an inspection and in an order.
-pub const MAX_DISKS: usize = 16;
+/// Largest number of disks in an inspection.
+pub const MAX_DISKS: usize = 64;
+/// Largest number of disks in an erase order. More disks are erased by several
+/// orders.
+pub const MAX_ORDER_DISKS: usize = 16;
+/// Largest number of block devices in an inspection that are not disks.
+pub const MAX_SKIPPED: usize = 64;
+/// Largest number of storage controllers without a driver in an inspection.
+pub const MAX_CONTROLLERS: usize = 16;
 /// Largest number of network interfaces in an inspection.
 pub const MAX_NICS: usize = 16;
 
@@ -128,6 +135,8 @@ pub enum AgentStep {
     VerifyImage = 5,
     /// Partition table fix-up and config drive.
     Finish = 6,
+    /// Reading a sample of erased disks again after a restart.
+    Reread = 7,
 }
 
 /// The last message of an agent: why its session ends.
@@ -218,9 +227,12 @@ pub enum Task {
     /// Erase disks and read them back.
     Erase {
         /// The disks. The agent refuses the whole order if one is missing.
-        disks: Vec<DiskId, MAX_DISKS>,
+        disks: Vec<DiskId, MAX_ORDER_DISKS>,
         /// The weakest acceptable method.
         least: EraseMethod,
+        /// Determines places and contents of the [`crate::marks`] that the agent
+        /// writes before it erases.
+        seed: [u8; 32],
     },
     /// Write an image and a config drive and verify both.
     Deploy(Deploy),
@@ -228,6 +240,14 @@ pub enum Task {
     Reboot,
     /// Power the server off.
     PowerOff,
+    /// Read the places of the [`crate::marks`] again: every byte must be zero.
+    /// Ordered in a boot after the one that erased the disks.
+    Reread {
+        /// The disks. The agent refuses the whole order if one is missing.
+        disks: Vec<DiskId, MAX_ORDER_DISKS>,
+        /// The seed of the erase order.
+        seed: [u8; 32],
+    },
 }
 
 /// Identifier of a disk in orders and statements.
@@ -354,6 +374,17 @@ pub struct Inspection {
     pub nics: Vec<Nic, MAX_NICS>,
     /// Whether the server has a TPM 2.0.
     pub tpm2: bool,
+    /// Block devices that are not in `disks`, and why. Those that can hold a
+    /// tenant's data come first.
+    pub skipped: Vec<SkippedDevice, MAX_SKIPPED>,
+    /// Storage controllers and storage devices on a bus that no driver serves.
+    pub controllers: Vec<Controller, MAX_CONTROLLERS>,
+    /// Number of disks, block devices and controllers that found no room in the
+    /// lists.
+    pub unlisted: u16,
+    /// Whether the kernel had initialised all devices before the lists were
+    /// made.
+    pub settled: bool,
 }
 
 /// Processors.
@@ -392,6 +423,92 @@ pub struct Disk {
     pub block_size: u16,
     /// The erase commands that the disk supports.
     pub erase: EraseAbilities,
+}
+
+/// A block device that the agent does not erase and does not write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedDevice {
+    /// Serial number, or `@` and the bus path, as in [`DiskId`]. Parts of an MMC
+    /// device share its serial number; their names are appended.
+    pub id: String<40>,
+    /// Kernel name without `/dev/`.
+    pub name: String<16>,
+    /// Size in bytes.
+    pub size: u64,
+    /// Why the agent skips it.
+    pub reason: SkipReason,
+}
+
+/// Why the agent skips a block device. Numbered, never reordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum SkipReason {
+    /// The kernel reports it as read-only.
+    ReadOnly = 0,
+    /// It is removable, with a medium in it.
+    Removable = 1,
+    /// It is hidden: a path of a multi-path disk that is not listed.
+    Hidden = 2,
+    /// A boot area of an MMC device.
+    BootArea = 3,
+    /// A replay-protected area of an MMC device.
+    Rpmb = 4,
+    /// A SCSI device of another type than a disk.
+    NotDisk = 5,
+    /// Its blocks have neither 512 nor 4096 bytes.
+    BlockSize = 6,
+    /// It has no size: a drive without a medium.
+    NoMedium = 7,
+    /// An optical drive.
+    Optical = 8,
+    /// It exists in the kernel's memory only, or consists of other block devices.
+    Virtual = 9,
+    /// A path of a multi-path disk that is listed.
+    Path = 10,
+}
+
+impl SkipReason {
+    /// Returns whether a device that is skipped for this reason can hold a
+    /// tenant's data that no erasure has removed.
+    pub const fn is_unproven(self) -> bool {
+        match self {
+            Self::ReadOnly
+            | Self::Removable
+            | Self::Hidden
+            | Self::BootArea
+            | Self::Rpmb
+            | Self::NotDisk
+            | Self::BlockSize => true,
+            Self::NoMedium | Self::Optical | Self::Virtual | Self::Path => false,
+        }
+    }
+
+    /// Returns the reason in words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "read-only",
+            Self::Removable => "removable",
+            Self::Hidden => "hidden",
+            Self::BootArea => "boot area",
+            Self::Rpmb => "replay-protected area",
+            Self::NotDisk => "not a disk",
+            Self::BlockSize => "unsupported block size",
+            Self::NoMedium => "no medium",
+            Self::Optical => "optical drive",
+            Self::Virtual => "virtual",
+            Self::Path => "path of a listed disk",
+        }
+    }
+}
+
+/// A storage controller, or a storage device on a bus, without a driver. What
+/// lies behind it is not seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Controller {
+    /// `@`, the bus and the address, such as `@pci-0000:00:05.0`.
+    pub id: String<40>,
+    /// Kind of the device, such as `1000:0012 class 010000` on PCI.
+    pub kind: String<24>,
 }
 
 /// The erase commands that a disk supports.

@@ -7,7 +7,7 @@
 
 use crate::{
     MAX_STATEMENT, PART_LEN,
-    message::{MAX_DISKS, MAX_NICS},
+    message::{MAX_CONTROLLERS, MAX_DISKS, MAX_NICS, MAX_ORDER_DISKS, MAX_SKIPPED},
     server::{MAX_INIT_PAYLOAD, MAX_RESPONSE_PAYLOAD},
     signing::SIGNATURE_LEN,
     wire::{MAX_REPLY, MAX_REQUEST},
@@ -41,8 +41,8 @@ pub const REQUEST: usize = VARIANT + U32 + U16 + U16 + bytes(PART_LEN);
 pub const DISK_ID: usize = string(40) + U64;
 /// [`crate::message::Deploy`].
 pub const DEPLOY: usize = DISK_ID + 32 + 2 * string(96) + BOOL + string(96) + U32 + 32 + VARIANT;
-/// The disks and the method of [`crate::message::Task::Erase`].
-pub const ERASE: usize = 1 + MAX_DISKS * DISK_ID + VARIANT;
+/// Disks, method and seed of [`crate::message::Task::Erase`].
+pub const ERASE: usize = 1 + MAX_ORDER_DISKS * DISK_ID + VARIANT + 32;
 /// [`crate::message::Order`].
 pub const ORDER: usize = NODE + U64 + U32 + VARIANT + if DEPLOY > ERASE { DEPLOY } else { ERASE };
 /// [`crate::message::Reply::Order`], the longest reply.
@@ -58,21 +58,33 @@ pub const DISK: usize = DISK_ID
     + BOOL
     + U16
     + 2 * BOOL;
+/// The same without its descriptions, see [`crate::fit`].
+pub const SHORT_DISK: usize = DISK - 40 - 16 - 40 - 64;
+/// [`crate::message::SkippedDevice`].
+pub const SKIPPED: usize = string(40) + string(16) + U64 + VARIANT;
+/// [`crate::message::Controller`].
+pub const CONTROLLER: usize = string(40) + string(24);
 /// [`crate::message::Nic`].
 pub const NIC: usize =
     string(16) + MAC + string(24) + U32 + BOOL + 4 + 2 * U16 + BOOL + 2 * string(40);
-/// [`crate::message::Inspection`].
+/// [`crate::message::Inspection`] whose disks have no descriptions.
 pub const INSPECTION: usize = 4 * string(64)
     + 16
     + VARIANT
     + (U16 + string(64) + string(16) + U32)
     + U32
     + U32
-    + (1 + MAX_DISKS * DISK)
+    + (1 + MAX_DISKS * SHORT_DISK)
     + (1 + MAX_NICS * NIC)
+    + BOOL
+    + (1 + MAX_SKIPPED * SKIPPED)
+    + (1 + MAX_CONTROLLERS * CONTROLLER)
+    + U16
     + BOOL;
+/// What is around a [`crate::message::Inspection`] in its statement.
+pub const AROUND_INSPECTION: usize = NODE + U64 + U32 + U32 + VARIANT;
 /// [`crate::message::Statement`] with the longest report, an inspection.
-pub const STATEMENT: usize = NODE + U64 + U32 + U32 + VARIANT + INSPECTION;
+pub const STATEMENT: usize = AROUND_INSPECTION + INSPECTION;
 
 const _: () = {
     assert!(24 + AGENT_HANDSHAKE <= MAX_INIT_PAYLOAD);

@@ -46,6 +46,7 @@ impl AgentHandler for TestHandler {
                 TaskEvent::Finished,
             ]
             .into(),
+            Task::Reread { .. } => [TaskEvent::Report(Report::Done), TaskEvent::Finished].into(),
             Task::Deploy(_) => [TaskEvent::Failed(failure())].into(),
             Task::Reboot => [TaskEvent::Leave(FinalReport::Reboot)].into(),
             Task::PowerOff => [TaskEvent::Leave(FinalReport::PowerOff)].into(),

@@ -121,6 +121,7 @@ fn messages_have_the_golden_bytes() {
         AgentStep::Write,
         AgentStep::VerifyImage,
         AgentStep::Finish,
+        AgentStep::Reread,
     ];
     golden.value("steps", steps);
 
@@ -150,6 +151,7 @@ fn messages_have_the_golden_bytes() {
     golden.value("order.deploy", order(deploy()));
     golden.value("order.reboot", order(Task::Reboot));
     golden.value("order.power_off", order(Task::PowerOff));
+    golden.value("order.reread", order(reread()));
     golden.value(
         "erase_methods",
         [
@@ -174,6 +176,22 @@ fn messages_have_the_golden_bytes() {
     );
     golden.value("statement.failure", statement(Report::Failure(failure())));
     golden.value("statement.done", statement(Report::Done));
+    golden.value(
+        "skip_reasons",
+        [
+            SkipReason::ReadOnly,
+            SkipReason::Removable,
+            SkipReason::Hidden,
+            SkipReason::BootArea,
+            SkipReason::Rpmb,
+            SkipReason::NotDisk,
+            SkipReason::BlockSize,
+            SkipReason::NoMedium,
+            SkipReason::Optical,
+            SkipReason::Virtual,
+            SkipReason::Path,
+        ],
+    );
     golden.value(
         "reasons",
         [

@@ -3,7 +3,7 @@
 mod common;
 
 use common::text;
-use farrier_protocol::{PART_LEN, message::*, size};
+use farrier_protocol::{PART_LEN, fit, message::*, size};
 use heapless::{String, Vec};
 
 fn full<const N: usize>() -> String<N> {
@@ -11,7 +11,7 @@ fn full<const N: usize>() -> String<N> {
 }
 
 fn len(value: &impl serde::Serialize) -> usize {
-    let mut buffer = [0; 16 * 1024];
+    let mut buffer = [0; 32 * 1024];
     postcard::to_slice(value, &mut buffer).unwrap().len()
 }
 
@@ -128,6 +128,7 @@ fn orders() {
     let erase = Task::Erase {
         disks: all(disk_id()),
         least: EraseMethod::Overwrite,
+        seed: [0xff; 32],
     };
     assert_eq!(len(&erase), 1 + size::ERASE);
     let longest = len(&order(Task::Deploy(deploy))).max(len(&order(erase)));
@@ -138,7 +139,19 @@ fn orders() {
 fn statements() {
     assert_eq!(len(&disk()), size::DISK);
     assert_eq!(len(&nic()), size::NIC);
-    let inspection = Inspection {
+    let skipped = SkippedDevice {
+        id: full(),
+        name: full(),
+        size: u64::MAX,
+        reason: SkipReason::ReadOnly,
+    };
+    assert_eq!(len(&skipped), size::SKIPPED);
+    let controller = Controller {
+        id: full(),
+        kind: full(),
+    };
+    assert_eq!(len(&controller), size::CONTROLLER);
+    let mut inspection = Inspection {
         vendor: full(),
         product: full(),
         serial: full(),
@@ -156,7 +169,13 @@ fn statements() {
         disks: all(disk()),
         nics: all(nic()),
         tpm2: true,
+        skipped: all(skipped),
+        controllers: all(controller),
+        unlisted: u16::MAX,
+        settled: true,
     };
+    fit::shorten(&mut inspection);
+    assert_eq!(inspection.disks.len(), MAX_DISKS);
     assert_eq!(len(&inspection), size::INSPECTION);
     let statement = |report| Statement {
         node: NodeId([0xff; 16]),

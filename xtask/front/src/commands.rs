@@ -291,11 +291,22 @@ pub const COMMANDS: &[Command] = &[
         name: "dist",
         about: "Build all that a rack needs into one folder",
         plan: |_| "builds firmware, ramdisks, boot programs, a Debian image and an asset store",
-        arguments: &[option(
-            "output",
-            Value::Text("FOLDER"),
-            "folder for the files, -o for short; default: target/dist",
-        )],
+        arguments: &[
+            option(
+                "output",
+                Value::Text("FOLDER"),
+                "folder for the files, -o for short; default: target/dist",
+            ),
+            option(
+                "least-erase",
+                Value::OneOf(&["discard", "write_zeroes", "overwrite"]),
+                "weakest method by which the rack's disks may be erased; default: write_zeroes",
+            ),
+            flag(
+                "no-reread",
+                "do not restart a cleaned machine to read a sample of its disks again",
+            ),
+        ],
         subcommands: &[],
         optional: false,
         needs: |_| {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use farrier_core::interface::config::Config;
+use farrier_core::interface::erase_method;
 use farrier_deploy_ramdisk::{ipxe, ramdisk::Flavour};
 
 use xtask::command_line::Given;
@@ -53,10 +54,14 @@ pub fn run(given: &Given) -> Result<()> {
         copy(&image.data, &folder.join(format!("{}.data", image.name)))?;
     }
     let account = FirstAccount::random()?;
-    let config = Config {
+    let mut config = Config {
         admin: Some(account.verifier),
+        reread: !given.flag("no-reread"),
         ..Config::default()
     };
+    if let Some(least) = given.text("least-erase").and_then(erase_method) {
+        config.least_erase = least;
+    }
     let store = folder.join("store.img");
     kit.write_store(&store, &config, slots)?;
     let file = account.write(&folder)?;

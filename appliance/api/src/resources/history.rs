@@ -12,6 +12,7 @@ use crate::resources::power;
 use crate::{Error, View, ident};
 use farrier_core::interface::ActorKind;
 use farrier_core::node::{Happening, HistoryEntry};
+use farrier_core::provisioning::waivers::device_of;
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::NodeId;
 
@@ -70,24 +71,29 @@ fn list(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
             ident::text(ask.call.node_id())
         ),
     };
-    page.write(ask, at, w, |(node, entry), w| one(node, entry, w));
+    page.write(ask, at, w, |(node, entry), w| one(ask, node, entry, w));
 }
 
 fn show(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
     at.end();
     match named(&ask.view, ask.call) {
-        Some((node, entry)) => one(node, entry, w),
+        Some((node, entry)) => one(ask, node, entry, w),
         // It made room for a newer one meanwhile.
         None => _ = w.null(),
     }
 }
 
-fn one(node: NodeId, entry: &HistoryEntry, w: &mut Out<'_>) {
+fn one(ask: &Ask<'_>, node: NodeId, entry: &HistoryEntry, w: &mut Out<'_>) {
+    let place = ask.node().map(|(place, _)| place);
+    let device = place.and_then(|place| device_of(ask.view.texts, place, entry.sequence));
     let (kind, verb) = match entry.what {
         Happening::Transition(event) => ("provisioning", event.as_str()),
         Happening::Power(action) => ("power", power::name(action)),
         Happening::Flag(flag, _) => ("flag", flag.as_str()),
         Happening::Rebind => ("identity", "rebind"),
+        Happening::Waiver(true) => ("erasure", "waive"),
+        Happening::Waiver(false) => ("erasure", "end waiver of"),
+        Happening::LeastErase => ("erasure", "least method"),
     };
     let failed = entry.to == ProvisionState::Error || entry.to.as_str().ends_with("failed");
     let own = id(node, entry);
@@ -101,7 +107,13 @@ fn one(node: NodeId, entry: &HistoryEntry, w: &mut Out<'_>) {
             "{verb}: {} to {}, {}",
             entry.from, entry.to, entry.reason
         )),
-        Happening::Power(_) | Happening::Rebind => w.text(format_args!("{verb}: {}", entry.reason)),
+        Happening::Power(_) | Happening::Rebind | Happening::LeastErase => {
+            w.text(format_args!("{verb}: {}", entry.reason))
+        }
+        Happening::Waiver(_) => {
+            let device = device.unwrap_or("a device");
+            w.text(format_args!("{verb} {device}: {}", entry.reason))
+        }
         Happening::Flag(_, on) => {
             let value = if on { "set" } else { "cleared" };
             w.text(format_args!("{verb} {value}: {}", entry.reason))

@@ -8,8 +8,7 @@ use crate::resources::nodes::boot_mode;
 use crate::{Error, View};
 use core::net::Ipv4Addr;
 use farrier_http::Status;
-use farrier_protocol::borrowed::{Disk, Inspection, Nic, Report, Statement};
-use farrier_protocol::signing::SIGNATURE_LEN;
+use farrier_protocol::borrowed::{Disk, Inspection, Nic, SkippedDevice};
 
 pub(crate) const ROUTES: &[Route] = &[Route::read("/v1/nodes/{node}/inventory", show)
     .check(check)
@@ -28,38 +27,12 @@ fn check(view: &View<'_>, call: &Call) -> Result<(), Error> {
     }
 }
 
-/// An inspection, read out of a statement.
-#[derive(Debug)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "lives on the stack for one call; there is no heap to box it on"
-)]
-enum Inventory<'a> {
-    /// There is none, or its bytes do not parse.
-    Nothing,
-    /// The hardware.
-    Hardware(Inspection<'a>),
-}
-
-impl<'a> Inventory<'a> {
-    /// Reads a statement as it is kept: encoded, with its signature behind
-    /// it. The signature was verified when the statement was taken in.
-    fn read(signed: &'a [u8]) -> Self {
-        let body = signed.split_last_chunk::<SIGNATURE_LEN>();
-        let statement = body.map(|(body, _)| postcard::from_bytes::<Statement<'_>>(body));
-        match statement {
-            Some(Ok(Statement {
-                report: Report::Inspection(inspection),
-                ..
-            })) => Self::Hardware(inspection),
-            _ => Self::Nothing,
-        }
-    }
-}
-
-/// Interfaces are the first list, disks the second: `at.item` counts both.
+/// Interfaces are the first list, disks the second; then come the block devices that
+/// are no disks, and storage without a driver. `at.item` counts each, and `at.shown`
+/// the lists behind the interfaces. The signature of the statement was verified when
+/// it was taken in.
 fn show(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
-    let Inventory::Hardware(found) = &Inventory::read(ask.statement) else {
+    let Some(found) = &Inspection::read(ask.statement) else {
         w.object().key("inventory").null();
         w.key("plugin_data").object().end_object().end_object();
         at.end();
@@ -72,13 +45,13 @@ fn show(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
                 1 => cpu(found, w),
                 2 => {
                     w.key("system_vendor").object();
-                    w.key("manufacturer").string_or_null(&found.vendor);
-                    w.key("product_name").string_or_null(&found.product);
+                    w.key("manufacturer").string_or_null(&found.server.vendor);
+                    w.key("product_name").string_or_null(&found.server.product);
                 }
                 3 => {
-                    w.key("serial_number").string_or_null(&found.serial);
+                    w.key("serial_number").string_or_null(&found.server.serial);
                     w.key("firmware").object();
-                    w.key("version").string_or_null(&found.firmware);
+                    w.key("version").string_or_null(&found.server.firmware);
                     w.key("vendor").null().key("build_date").null();
                     w.end_object().end_object();
                 }
@@ -91,7 +64,7 @@ fn show(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
         }
         Stage::Seek => match found.nics.get(at.item) {
             Some(nic) => {
-                interface(nic, w);
+                interface(&nic, w);
                 at.item += 1;
             }
             None => {
@@ -101,20 +74,44 @@ fn show(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
                 at.stage = Stage::Item;
             }
         },
-        Stage::Item => match found.disks.get(at.item) {
-            Some(disk) if at.part == 0 => {
-                disk_identity(disk, w);
-                at.part = 1;
+        Stage::Item => {
+            let next = match at.shown {
+                0 => found.disks.get(at.item).map(|disk| {
+                    if at.part == 0 {
+                        disk_identity(&disk, w);
+                    } else {
+                        disk_place(&disk, w);
+                    }
+                    at.part == 1
+                }),
+                1 => found.skipped.get(at.item).map(|device| {
+                    skipped(&device, w);
+                    true
+                }),
+                _ => found.controllers.get(at.item).map(|controller| {
+                    w.object().key("device").string(&controller.id);
+                    w.key("kind").string(&controller.kind).end_object();
+                    true
+                }),
+            };
+            match next {
+                Some(false) => at.part += 1,
+                Some(true) => (at.item, at.part) = (at.item + 1, 0),
+                None => {
+                    w.end_array();
+                    at.shown += 1;
+                    (at.item, at.part) = (0, 0);
+                    match at.shown {
+                        1 => _ = w.key("skipped_devices").array(),
+                        2 => _ = w.key("controllers_without_driver").array(),
+                        _ => at.stage = Stage::Tail,
+                    }
+                }
             }
-            Some(disk) => {
-                disk_place(disk, w);
-                at.item += 1;
-                at.part = 0;
-            }
-            None => at.stage = Stage::Tail,
-        },
+        }
         Stage::Tail | Stage::End => {
-            w.end_array().end_object();
+            w.key("unlisted_devices").number(found.unlisted);
+            w.key("devices_settled").bool(found.settled).end_object();
             w.key("plugin_data").object().end_object().end_object();
             at.end();
         }
@@ -124,15 +121,15 @@ fn show(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
 fn machine(found: &Inspection<'_>, w: &mut Out<'_>) {
     w.object().key("inventory").object();
     w.key("memory").object();
-    w.key("total").number(u64::from(found.memory_mib) << 20);
-    let physical = match found.physical_memory_mib {
-        0 => found.memory_mib,
+    w.key("total").number(u64::from(found.server.memory_mib) << 20);
+    let physical = match found.server.physical_memory_mib {
+        0 => found.server.memory_mib,
         known => known,
     };
     w.key("physical_mb").number(physical).end_object();
     w.key("boot").object();
     w.key("current_boot_mode")
-        .string(boot_mode(found.boot_mode));
+        .string(boot_mode(found.server.boot_mode));
     w.key("pxe_interface").null().end_object();
     w.key("hostname").null();
     w.key("bmc_address").null().key("bmc_v6address").null();
@@ -141,11 +138,11 @@ fn machine(found: &Inspection<'_>, w: &mut Out<'_>) {
 
 fn cpu(found: &Inspection<'_>, w: &mut Out<'_>) {
     w.key("cpu").object();
-    w.key("model_name").string_or_null(&found.cpu.model);
-    w.key("architecture").string(&found.cpu.architecture);
-    w.key("count").number(found.cpu.count);
+    w.key("model_name").string_or_null(&found.server.cpu.model);
+    w.key("architecture").string(&found.server.cpu.architecture);
+    w.key("count").number(found.server.cpu.count);
     w.key("frequency");
-    match found.cpu.mhz {
+    match found.server.cpu.mhz {
         0 => w.null(),
         // As the agent of Ironic does: a string.
         mhz => w.text(mhz),
@@ -185,6 +182,16 @@ fn interface(nic: &Nic<'_>, w: &mut Out<'_>) {
         w.key("lldp_chassis").string(&neighbour.chassis);
         w.key("lldp_port").string(&neighbour.port);
     }
+    w.end_object();
+}
+
+fn skipped(device: &SkippedDevice<'_>, w: &mut Out<'_>) {
+    w.object();
+    w.key("name").text(format_args!("/dev/{}", device.name));
+    w.key("device").string(&device.id);
+    w.key("size").number(device.size);
+    w.key("reason").string(device.reason.as_str());
+    w.key("unproven").bool(device.reason.is_unproven());
     w.end_object();
 }
 

@@ -20,6 +20,8 @@ resources! {
     provision
     power
     rebind
+    waivers
+    erasure
     maintenance
     traits
     validate

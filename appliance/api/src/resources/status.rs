@@ -314,6 +314,7 @@ fn progress(node: &Node, w: &mut Out<'_>) {
         AgentStep::VerifyErase => "verify erase",
         AgentStep::Write => "write",
         AgentStep::VerifyImage => "verify image",
+        AgentStep::Reread => "reread",
         AgentStep::Finish => "finish",
     });
     w.key("done").number(progress.done);

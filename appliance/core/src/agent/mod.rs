@@ -10,7 +10,7 @@ use crate::node::{Hop, Job, Node};
 use crate::provisioning::steps::{Step, job_of};
 use crate::rack::{Entropy, Rack, count, edit};
 use farrier_lifecycle::ProvisionEvent;
-use farrier_protocol::message::{FinalReport, Progress, Refusal, Reply, Request};
+use farrier_protocol::message::{BootId, FinalReport, Progress, Refusal, Reply, Request};
 use farrier_protocol::server::{Freshness, Session, SessionError};
 use farrier_protocol::wire::{Datagram, SessionId, emit_unknown_session};
 use farrier_protocol::{MAX_DATAGRAM, size};
@@ -206,7 +206,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let due = node.step().and_then(job_of);
         match due.filter(|_| agent_phase(node.state) == Some(AgentPhase::Working)) {
             // Disks are named from what this very boot has seen.
+            // The disks are erased: what is on them shows behind a restart.
+            Some(Job::Erase) if node.erased_in == node.boot.id => Answer::Order(Job::Reboot),
             Some(Job::Erase | Job::Deploy) if !node.boot.inspected => Answer::Order(Job::Inspect),
+            // The inspection was for something else. Another one fails the work and
+            // names what it finds.
+            Some(Job::Erase) if node.hardware.unproven > 0 => Answer::Order(Job::Inspect),
+            Some(Job::Erase) if node.erased_in != BootId(0) => Answer::Order(Job::Reread),
             Some(job) => Answer::Order(job),
             None => Answer::Wait(IDLE_MILLIS),
         }

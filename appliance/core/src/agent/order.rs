@@ -5,9 +5,8 @@ use crate::interface::Instant;
 use crate::node::Reason;
 use crate::node::{Hop, Issued, Job};
 use crate::rack::{Rack, edit};
-use farrier_protocol::message::{ConfigDrive, Deploy, EraseMethod, Order, Task};
+use farrier_protocol::message::{ConfigDrive, Deploy, Order, Task};
 use farrier_protocol::signing;
-use heapless::Vec;
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Makes the order for a job and signs it into `body`. An order that was
@@ -20,20 +19,26 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         body: &mut [u8],
         out: &mut Effects,
     ) -> Option<(usize, [u8; signing::SIGNATURE_LEN])> {
+        let present = self.nodes.get(index)?.boot.order;
+        let repeated = present.filter(|order| order.job == job);
+        let batch = match (repeated, job) {
+            (Some(order), _) => order.batch,
+            (None, Job::Erase | Job::Reread) => self.begin_batch(index),
+            (None, _) => 0,
+        };
         let task = match job {
             Job::Inspect => Task::Inspect,
             Job::Reboot => Task::Reboot,
             Job::PowerOff => Task::PowerOff,
-            Job::Erase => {
-                let mut disks = Vec::new();
-                for disk in self.disks(index) {
-                    disks.push(disk.clone()).ok()?;
-                }
-                Task::Erase {
-                    disks,
-                    least: EraseMethod::Discard,
-                }
-            }
+            Job::Erase => Task::Erase {
+                disks: self.batch(index, batch)?,
+                least: self.least_erase(index),
+                seed: self.erase_seed(index, job)?,
+            },
+            Job::Reread => Task::Reread {
+                disks: self.batch(index, batch)?,
+                seed: self.erase_seed(index, job)?,
+            },
             Job::Deploy => match self.deploy_task(index) {
                 Ok(deploy) => {
                     self.image_ordered(index, out);
@@ -48,7 +53,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         let node = edit!(self, index)?;
         let secrets = self.secrets.as_ref()?;
-        let repeated = node.boot.order.filter(|order| order.job == job);
         let counter = match repeated {
             Some(order) => order.counter,
             None => node.boot.last_order.checked_add(1)?,
@@ -62,12 +66,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let (encoded, signature) = signing::sign_order(&secrets.orders, &order, body).ok()?;
         let len = encoded.len();
         if repeated.is_none() {
-            if job == Job::Erase {
-                node.boot.erased = 0;
-            }
             node.boot.progress = None;
             node.boot.last_order = counter;
-            node.boot.order = Some(Issued { counter, job });
+            node.boot.order = Some(Issued {
+                counter,
+                job,
+                batch,
+            });
         }
         node.timeline.mark(Hop::Order, now);
         Some((len, signature))

@@ -6,14 +6,13 @@ use crate::interface::Instant;
 use crate::interface::{Effects, StatementRef};
 use crate::node::Reason;
 use crate::node::agent_phase;
-use crate::node::flags::Flags;
 use crate::node::{Architecture, Job, Written};
 use crate::provisioning::steps::Step;
 use crate::rack::{DiskSlot, PartSlot, REASSEMBLIES, Rack, count, edit};
 use farrier_asset_store::SlotPart;
 use farrier_lifecycle::{ProvisionEvent, ProvisionState};
 use farrier_protocol::digest::{Inspection, Report, Statement};
-use farrier_protocol::message::{Failure, Part, Refusal};
+use farrier_protocol::message::{BootId, Failure, Part, Refusal};
 use farrier_protocol::parts::{Arrived, PartError};
 use farrier_protocol::signing::{self, PublicKey};
 
@@ -93,12 +92,19 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 node.hardware.statement_len = len;
             }
         }
-        self.learn(now, index, &statement, out);
+        self.learn(now, index, &statement, statement_place, out);
         Answer::Stored(part.statement)
     }
 
     /// What follows from a statement that holds.
-    fn learn(&mut self, now: Instant, index: usize, statement: &Statement, out: &mut Effects) {
+    fn learn(
+        &mut self,
+        now: Instant,
+        index: usize,
+        statement: &Statement,
+        place: StatementRef,
+        out: &mut Effects,
+    ) {
         let Some(node) = self.nodes.get(index) else {
             return;
         };
@@ -107,49 +113,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let Some(order) = node.boot.order.filter(|o| o.counter == statement.order) else {
             return;
         };
-        let state = node.state;
         match &statement.report {
             Report::Inspection(inspection) => {
-                self.inspected(now, index, inspection, out);
+                self.inspected(now, index, inspection, place, out);
             }
             Report::Erased(certificate) if order.job == Job::Erase => {
-                let size = certificate.disk.size;
-                let place = self
-                    .disks
-                    .iter()
-                    .find(|slot| usize::from(slot.node) == index && slot.id == certificate.disk)
-                    .map(|slot| slot.place);
-                if let Some(place) = place.filter(|_| certificate.verified_bytes == size)
-                    && let Some(node) = edit!(self, index)
-                {
-                    node.boot.erased |= 1u16.checked_shl(place.into()).unwrap_or(0);
-                }
+                self.certified(now, index, certificate, out);
             }
-            Report::Done if order.job == Job::Erase => {
-                let all = self
-                    .disks
-                    .iter()
-                    .filter(|slot| usize::from(slot.node) == index)
-                    .fold(0u16, |all, slot| {
-                        all | 1u16.checked_shl(slot.place.into()).unwrap_or(0)
-                    });
-                let erased = self.nodes.get(index).map_or(0, |n| n.boot.erased);
-                if let Some(node) = edit!(self, index) {
-                    node.boot.order = None;
-                }
-                let certified = all != 0 && erased & all == all;
-                if (certified || cfg!(farrier_bug = "failed-clean"))
-                    && state == ProvisionState::Cleaning
-                {
-                    self.set_flags(index, Flags::ERASED, true);
-                    self.step_done(now, index, out);
-                } else {
-                    self.warn(
-                        index,
-                        "the agent is done, but not every disk has a certificate",
-                    );
-                    self.fail(now, index, Reason::CertificatesMissing, out);
-                }
+            Report::Done if matches!(order.job, Job::Erase | Job::Reread) => {
+                self.batch_done(now, index, order.job, order.batch, out);
             }
             Report::ImageWritten(proof) if order.job == Job::Deploy => {
                 let image = self.image_of(index);
@@ -196,6 +168,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         now: Instant,
         index: usize,
         inspection: &Inspection,
+        place: StatementRef,
         out: &mut Effects,
     ) {
         let Ok(owner) = u16::try_from(index) else {
@@ -221,6 +194,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if self.touch(index).is_none() {
             return;
         }
+        let unproven = self.unproven(index, place);
+        let disks = inspection.disks.iter().map(|disk| &disk.id);
+        let same_disks = self.disks(index).eq(disks);
         self.disks.retain(|slot| slot.node != owner);
         let mut full = false;
         for (place, disk) in inspection.disks.iter().enumerate() {
@@ -236,6 +212,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         node.boot.inspected = !full;
         node.boot.order = None;
+        node.boot.erased = 0;
+        node.hardware.unproven = unproven.count;
+        if !same_disks {
+            // What was erased were others.
+            node.erased_in = BootId(0);
+        }
         node.hardware.cpus = inspection.cpu.count;
         node.hardware.memory_mib = inspection.memory_mib;
         node.hardware.architecture = Architecture::new(&inspection.cpu.architecture);
@@ -244,12 +226,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let (link, parts) = crate::node::hardware::parts(inspection);
         node.hardware.link = link;
         node.hardware.parts = parts;
+        if unproven.count > 0 {
+            node.set_error(format_args!("not proven empty: {}", unproven.text));
+        }
         let state = node.state;
         let due = agent_phase(state).and_then(|_| node.step());
         if full {
             count(&mut self.counters.disks_full);
             self.warn(index, "the appliance's table of disks is full");
             self.fail(now, index, Reason::DisksFull, out);
+        } else if unproven.count > 0 && due == Some(Step::Erase) {
+            self.fail(now, index, Reason::Unproven, out);
         } else if inspection.disks.is_empty() && matches!(due, Some(Step::Erase | Step::Write)) {
             self.warn(index, "the machine has no disk that can be written");
             self.fail(now, index, Reason::NoDisks, out);

@@ -47,7 +47,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Command::SetPower { node, action } => {
                 self.set_power(now, self.unlocked(node)?, action, out)
             }
-            Command::Rebind { node } => self.rebind(now, self.unlocked(node)?, out),
+            Command::Rebind { node } => {
+                let index = self.unlocked(node)?;
+                self.rebind(now, index, out)?;
+                self.end_waivers(index, out);
+                Ok(())
+            }
+            Command::Waive { node, device, on } => {
+                self.waive(now, self.unlocked(node)?, device, on, out)
+            }
+            Command::SetLeastErase { node, least } => {
+                self.set_least_erase(now, self.unlocked(node)?, least, out)
+            }
             Command::CreateNode(new) => self.create_node(now, &new, out),
             Command::DeleteNode { node } => self.delete(now, self.must_find(node)?, out),
             Command::CreatePort { node, mac } => {

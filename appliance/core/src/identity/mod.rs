@@ -15,7 +15,7 @@ use crate::node::{Happening, Node, Reason};
 use crate::rack::{Entropy, Rack, count, edit};
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::digest::Inspection;
-use farrier_protocol::message::{Mac, NodeId};
+use farrier_protocol::message::{BootId, Mac, NodeId};
 
 /// Most nodes that one inventory joins.
 const MAX_JOINS: u8 = 3;
@@ -78,6 +78,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             // It was proven of the machine before.
             node.written = None;
             node.flags.remove(Flags::ERASED);
+            node.erased_in = BootId(0);
         }
         node.flags.remove(Flags::IDENTITY);
         node.system_uuid = [0; 16];

@@ -6,7 +6,7 @@ use super::{
 use core::net::Ipv4Addr;
 use farrier_asset_store::DrivePlace;
 use farrier_lifecycle::Verb;
-use farrier_protocol::message::{ConfigDriveFormat, Mac, NodeId};
+use farrier_protocol::message::{ConfigDriveFormat, EraseMethod, Mac, NodeId};
 
 /// A flag that operators set, with a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,24 @@ pub enum Command<'a> {
     Rebind {
         /// The node.
         node: NodeId,
+    },
+    /// Offer the node although a device of its machine is not proven empty, or no
+    /// longer do so.
+    Waive {
+        /// The node.
+        node: NodeId,
+        /// The device as the inspection names it: its serial number, or `@` and
+        /// its path.
+        device: &'a str,
+        /// Whether it is waived.
+        on: bool,
+    },
+    /// Set the weakest method by which the node's disks may be erased.
+    SetLeastErase {
+        /// The node.
+        node: NodeId,
+        /// The method; `None` for that of the rack.
+        least: Option<EraseMethod>,
     },
     /// Enrol a node of which nothing was seen yet.
     CreateNode(NewNode<'a>),

@@ -2,6 +2,7 @@
 
 use super::Verifier;
 use core::net::Ipv4Addr;
+use farrier_protocol::message::EraseMethod;
 use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,12 @@ pub struct Config {
     /// Checks the password of the first account, `admin`. Without one the
     /// appliance prints a code to its console with which it can be made.
     pub admin: Option<Verifier>,
+    /// The weakest method by which a disk may be erased, for nodes without one of
+    /// their own.
+    pub least_erase: EraseMethod,
+    /// Whether a cleaned machine restarts and a sample of its disks is read again
+    /// before the node is available.
+    pub reread: bool,
 }
 
 impl Default for Config {
@@ -57,6 +64,8 @@ impl Default for Config {
             relays: Vec::new(),
             hosts: Vec::new(),
             admin: None,
+            least_erase: EraseMethod::WriteZeroes,
+            reread: true,
         }
     }
 }

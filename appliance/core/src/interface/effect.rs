@@ -3,13 +3,13 @@
 use super::{CommandError, Endpoint, Instant, OperationId, PowerAction};
 use farrier_asset_store::SlotPart;
 use farrier_dhcp::route::Route;
-use farrier_protocol::message::NodeId;
+use farrier_protocol::message::{MAX_DISKS, NodeId};
 
 /// Most outputs of one step.
 pub const MAX_EFFECTS: usize = 12;
 /// Bytes that the outputs of one step carry between them: a boot script or a
-/// frame, beside records.
-pub const ARENA_LEN: usize = 3 * 1024;
+/// frame, beside records. The most records come with an inspection: one a disk.
+pub const ARENA_LEN: usize = 3 * 1024 + MAX_DISKS * 74;
 
 /// One effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,6 +32,12 @@ pub enum CommandError {
     BadName,
     /// A value is longer than its field.
     TooLong,
+    /// A device's name is empty, longer than 40 bytes, or not printable ASCII.
+    BadDevice,
+    /// As many devices of the node are waived as there is room for.
+    TooManyWaivers,
+    /// That device is not waived.
+    NoSuchWaiver,
     /// No room for another key of `driver_info`.
     TooManyKeys,
     /// What was to be changed is in use: the node is deployed or at work.

@@ -20,6 +20,11 @@ pub enum Happening {
     Flag(AdminFlag, bool),
     /// An operator had the node's identity learned anew.
     Rebind,
+    /// An operator waived a device, or no longer does. The device is with the
+    /// [waiver](crate::provisioning::waivers).
+    Waiver(bool),
+    /// An operator changed the weakest method by which disks may be erased.
+    LeastErase,
 }
 
 impl Happening {
@@ -29,6 +34,10 @@ impl Happening {
     const FLAG: u8 = 96;
     /// The number of a rebind.
     const REBIND: u8 = 128;
+    /// The number of the end of a waiver, before that of a waiver.
+    const WAIVER: u8 = 129;
+    /// The number of another least method.
+    const LEAST_ERASE: u8 = 131;
 
     /// The number in records.
     pub const fn number(self) -> u8 {
@@ -36,14 +45,20 @@ impl Happening {
             Self::Transition(event) => event as u8,
             Self::Power(action) => Self::POWER + action as u8,
             Self::Rebind => Self::REBIND,
+            Self::Waiver(on) => Self::WAIVER + on as u8,
+            Self::LeastErase => Self::LEAST_ERASE,
             Self::Flag(flag, on) => Self::FLAG + 2 * flag as u8 + on as u8,
         }
     }
 
     /// What has that number.
     pub fn from_number(number: u8) -> Option<Self> {
-        if number == Self::REBIND {
-            return Some(Self::Rebind);
+        match number {
+            Self::REBIND => return Some(Self::Rebind),
+            Self::WAIVER => return Some(Self::Waiver(false)),
+            130 => return Some(Self::Waiver(true)),
+            Self::LEAST_ERASE => return Some(Self::LeastErase),
+            _ => {}
         }
         if let Some(flag) = number.checked_sub(Self::FLAG) {
             let known = AdminFlag::ALL.get(usize::from(flag / 2))?;

@@ -38,6 +38,8 @@ pub const MAX_MACS: usize = 8;
 pub const ERROR_LEN: usize = 160;
 /// Most keys of `driver_info`.
 pub const MAX_DRIVER_INFO: usize = 3;
+/// Most devices of a node that are waived, or were.
+pub const MAX_WAIVERS: usize = 8;
 /// Longest key of `driver_info` in bytes.
 pub const DRIVER_KEY_LEN: usize = 24;
 /// Longest value of `driver_info` in bytes.
@@ -59,16 +61,19 @@ pub enum Job {
     Reboot,
     /// Switch the machine off.
     PowerOff,
+    /// Read a sample of the erased disks again.
+    Reread,
 }
 
 impl Job {
     /// Every job.
-    pub(crate) const ALL: [Job; 5] = [
+    pub(crate) const ALL: [Job; 6] = [
         Job::Inspect,
         Job::Erase,
         Job::Deploy,
         Job::Reboot,
         Job::PowerOff,
+        Job::Reread,
     ];
 }
 
@@ -79,6 +84,9 @@ pub struct Issued {
     pub counter: u32,
     /// What it is for.
     pub job: Job,
+    /// Which disks it names, where it is about several: those from so many times
+    /// [`MAX_ORDER_DISKS`](farrier_protocol::message::MAX_ORDER_DISKS) on.
+    pub batch: u8,
 }
 
 /// A ticket and who it was given to. Its secret follows from both.
@@ -117,9 +125,9 @@ pub struct Boot {
     pub last_order: u32,
     /// Counter of the last statement that was accepted.
     pub last_statement: u32,
-    /// Disks that were certified as erased in this boot, by their place in
-    /// the node's disk list.
-    pub erased: u16,
+    /// Disks that were certified as erased in this boot, or whose sample was
+    /// read again, by their place in the node's disk list.
+    pub erased: u64,
     /// The agent has said that it leaves.
     pub left: bool,
     /// When the agent last said something authentic.
@@ -221,6 +229,9 @@ pub struct Hardware {
     pub parts: HardwareFeatures,
     /// Bytes of the inspection statement in the node's slot; 0 for none.
     pub statement_len: u16,
+    /// What the last inspection found that can hold a tenant's data and that
+    /// the agent can't erase, without what an operator has waived.
+    pub unproven: u16,
 }
 
 /// A server.
@@ -261,6 +272,9 @@ pub struct Node {
     pub offered: Option<GivenTicket>,
     /// A boot that began since then counts for the present state.
     pub boots_since: Instant,
+    /// The boot that erased every disk in the cleaning at hand, while a sample
+    /// is still to be read again; 0 for none.
+    pub erased_in: BootId,
     /// Boots since the present work began: a machine that restarts again
     /// and again is not tried for ever.
     pub attempts: u8,
@@ -319,6 +333,7 @@ impl Node {
             boot: Boot::none(),
             offered: None,
             boots_since: now,
+            erased_in: BootId(0),
             attempts: 0,
             hardware: Hardware::default(),
             instance: InstanceInfo::default(),
@@ -345,6 +360,7 @@ impl Node {
         self.last_error.clear();
         self.boot = Boot::none();
         self.offered = None;
+        self.erased_in = BootId(0);
         self.hardware = Hardware::default();
         self.instance = InstanceInfo::default();
         self.written = None;

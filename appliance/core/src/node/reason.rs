@@ -81,11 +81,15 @@ pub enum Reason {
     WrongDisk = 36,
     /// Two machines have the boot's ticket.
     SecondHolder = 37,
+    /// A device of the machine is not proven empty.
+    Unproven = 38,
+    /// A disk was erased by less than was ordered.
+    WeakErasure = 39,
 }
 
 impl Reason {
     /// Every reason, by its number.
-    pub const ALL: [Reason; 38] = [
+    pub const ALL: [Reason; 40] = [
         Reason::Held,
         Reason::Adopted,
         Reason::Proven,
@@ -124,6 +128,8 @@ impl Reason {
         Reason::OtherMachine,
         Reason::WrongDisk,
         Reason::SecondHolder,
+        Reason::Unproven,
+        Reason::WeakErasure,
     ];
 
     /// The reason of that number.
@@ -176,6 +182,8 @@ impl Reason {
             Self::OtherMachine => "another machine answers as this node",
             Self::WrongDisk => "the proof names another disk",
             Self::SecondHolder => "two machines have the boot's ticket",
+            Self::Unproven => "a device is not proven empty",
+            Self::WeakErasure => "a disk was erased by less than was ordered",
         }
     }
 }

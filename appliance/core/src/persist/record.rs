@@ -197,7 +197,8 @@ pub enum Record<'a> {
         node: NodeId,
         /// The boot.
         boot: BootId,
-        /// Counter and number of the order that is being carried out.
+        /// Counter and number of the order that is being carried out. The four
+        /// high bits of the number are its batch.
         order: Option<(u32, u8)>,
         /// Counter of the last order.
         last_order: u32,
@@ -206,7 +207,7 @@ pub enum Record<'a> {
         /// Counter of the last request, at least; 0 for none.
         heard: u64,
         /// Disks that were certified as erased.
-        erased: u16,
+        erased: u64,
         /// Boots since the work began.
         attempts: u8,
         /// Bits: inspected, imaged, left, has a ticket, has a session.
@@ -230,6 +231,8 @@ pub enum Record<'a> {
         parts: u8,
         /// Bytes of the inspection statement in the node's slot.
         statement_len: u16,
+        /// Devices that are not proven empty and not waived.
+        unproven: u16,
     },
     /// A disk of a node's last inspection; of no bytes where there is none.
     Disk {
@@ -376,6 +379,22 @@ pub enum Record<'a> {
         /// The salt of its password.
         salt: [u8; 16],
     },
+    /// A sample of a node's erased disks is to be read again.
+    Erasure {
+        /// The node.
+        node: NodeId,
+        /// The boot that erased them; 0 where nothing is to be read.
+        boot: BootId,
+    },
+    /// An operator has waived a device of a node, or no longer does.
+    Waiver {
+        /// The node.
+        node: NodeId,
+        /// The device.
+        device: &'a str,
+        /// See [`crate::provisioning::waivers`]; empty where it is forgotten.
+        kept: &'a str,
+    },
 }
 
 impl Record<'_> {
@@ -432,6 +451,7 @@ impl Record<'_> {
             Record::Written { written, .. } => written.is_none(),
             Record::RequestedTraits { wanted, .. } => wanted == 0,
             Record::Power { request, .. } => request.is_none(),
+            Record::Erasure { boot, .. } => boot == BootId(0),
             Record::DriverInfo { .. }
             | Record::Trait { .. }
             | Record::Flavor { .. }
@@ -446,6 +466,7 @@ impl Record<'_> {
             | Record::LeaseEnded { .. }
             | Record::Reservation { .. }
             | Record::History { .. }
+            | Record::Waiver { .. }
             | Record::Account { .. }
             | Record::AccountDeleted { .. }
             | Record::Keys { .. }

@@ -16,7 +16,7 @@ use crate::power::network_is_confirmed;
 use crate::provisioning::steps::{Step, Steps};
 use crate::rack::{Rack, edit};
 use farrier_lifecycle::{ProvisionEvent, ProvisionState, Verb};
-use farrier_protocol::message::DiskId;
+use farrier_protocol::message::{BootId, DiskId};
 
 /// Room that a deployment needs beside the image: config drive, alignment,
 /// and the second partition table.
@@ -251,6 +251,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         match state {
             ProvisionState::Cleaning if from != ProvisionState::CleanWait => {
                 node.flags.set(Flags::ERASED, false);
+                node.erased_in = BootId(0);
                 node.config_drive = None;
             }
             ProvisionState::Available => {

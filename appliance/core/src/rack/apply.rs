@@ -131,6 +131,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     let _full = self.texts.set_pair(index, Kind::DriverInfo, key, value);
                 }
             }
+            Record::Waiver { node, device, kept } => {
+                if let Some(index) = self.find(node) {
+                    let _full = self.texts.set_pair(index, Kind::Waiver, device, kept);
+                }
+            }
             Record::History {
                 node,
                 sequence,
@@ -179,6 +184,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             | Record::ConfigDrive { node, .. }
             | Record::Written { node, .. }
             | Record::RequestedTraits { node, .. }
+            | Record::Erasure { node, .. }
             | Record::Power { node, .. } => {
                 if let Some(index) = self.find(node)
                     && let Some(node) = self.nodes.restored().get_mut(index)
@@ -284,6 +290,7 @@ fn apply_part(node: &mut Node, record: &Record<'_>) {
             link,
             parts,
             statement_len,
+            unproven,
             ..
         } => {
             node.hardware = crate::node::Hardware {
@@ -299,8 +306,10 @@ fn apply_part(node: &mut Node, record: &Record<'_>) {
                 link,
                 parts: HardwareFeatures::from_bits_retain(parts),
                 statement_len,
+                unproven,
             };
         }
+        Record::Erasure { boot, .. } => node.erased_in = boot,
         Record::Instance { image, .. } => node.instance.image_source = cut(image),
         Record::InstanceName { name, uuid, .. } => {
             node.instance.display_name = cut(name);
@@ -359,6 +368,7 @@ fn apply_part(node: &mut Node, record: &Record<'_>) {
         | Record::Lease { .. }
         | Record::LeaseEnded { .. }
         | Record::Reservation { .. }
+        | Record::Waiver { .. }
         | Record::History { .. }
         | Record::Account { .. }
         | Record::AccountDeleted { .. }
@@ -414,8 +424,13 @@ fn apply_boot(node: &mut Node, record: &Record<'_>) {
             node.attempts = attempts;
             boot.order = order.and_then(|(counter, number)| {
                 let mut all = Job::ALL.into_iter();
-                let job = all.find(|job| job_number(*job) == number)?;
-                Some(Issued { counter, job })
+                let job = all.find(|job| job_number(*job) == number & 0xf)?;
+                let batch = number >> 4;
+                Some(Issued {
+                    counter,
+                    job,
+                    batch,
+                })
             });
             boot.last_order = last_order;
             boot.last_statement = last_statement;

@@ -30,7 +30,8 @@ use crate::persist::{Before, Nodes};
 use crate::strings::StringPool;
 use core::net::Ipv4Addr;
 use farrier_protocol::credential::CredentialKey;
-use farrier_protocol::message::{DiskId, Mac, NodeId};
+use farrier_protocol::marks;
+use farrier_protocol::message::{DiskId, EraseMethod, Mac, NodeId};
 use farrier_protocol::parts::Reassembly;
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing::SecretKey;
@@ -135,6 +136,8 @@ pub(crate) struct Secrets {
     pub(crate) noise: Keys,
     pub(crate) orders: SecretKey,
     pub(crate) credentials: CredentialKey,
+    /// Makes the seeds of [`marks`].
+    pub(crate) marks: [u8; 32],
 }
 
 /// A disk of a node, by place in the node's own list.
@@ -238,6 +241,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 relays: heapless::Vec::new(),
                 hosts: heapless::Vec::new(),
                 admin: None,
+                least_erase: EraseMethod::Discard,
+                reread: false,
             },
             secrets: None,
             identity: None,
@@ -346,6 +351,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             noise: Keys::new(identity.noise, self.seed),
             orders: SecretKey::from_bytes(&identity.signing),
             credentials: CredentialKey::new(&identity.noise),
+            marks: marks::seed(&identity.signing, &[0; 16], 0),
         });
     }
 

@@ -4,7 +4,9 @@ use super::{MAX_ACCOUNTS, MAX_FLAVORS, MAX_IMAGES, MAX_REVOKED};
 use crate::interface::Instant;
 use crate::ipam::lease::LeaseView;
 use crate::ipam::{MAX_ADDRESSES, MAX_NETWORKS};
-use crate::node::{Architecture, GivenTicket, HISTORY_LEN, HistoryEntry, Job, Node};
+use crate::node::{
+    Architecture, GivenTicket, HISTORY_LEN, HistoryEntry, Issued, Job, MAX_WAIVERS, Node,
+};
 use crate::persist::record::{ERROR_KEPT, Record};
 use crate::rack::Rack;
 use crate::strings::traits::MAX_TRAITS;
@@ -20,7 +22,7 @@ pub(crate) mod bits {
 }
 
 /// StringPool of a node that are parts.
-pub(crate) const TEXTS: [Kind; 7] = [
+pub(crate) const TEXTS: [Kind; 8] = [
     Kind::MaintenanceReason,
     Kind::ProtectedReason,
     Kind::RetiredReason,
@@ -28,6 +30,7 @@ pub(crate) const TEXTS: [Kind; 7] = [
     Kind::AllocationClass,
     Kind::Owner,
     Kind::Lessee,
+    Kind::LeastErase,
 ];
 
 // The parts of a node, in the order in which a restart has to learn them.
@@ -51,15 +54,17 @@ pub(super) const STEPS: usize = 16;
 pub(super) const KIND: usize = 17;
 pub(super) const WANTED: usize = 18;
 pub(super) const POWER: usize = 19;
-pub(super) const TEXT: usize = 20;
+pub(super) const ERASURE: usize = 20;
+pub(super) const TEXT: usize = 21;
 pub(super) const DISK: usize = TEXT + TEXTS.len();
 /// Parts of which each has its mark.
 pub(super) const MARKED: usize = DISK + MAX_DISKS;
 const _: () = assert!(MARKED == crate::persist::FINGERPRINTS);
 pub(super) const DRIVER: usize = MARKED;
 pub(super) const HISTORY: usize = DRIVER + crate::node::MAX_DRIVER_INFO;
+pub(super) const WAIVER: usize = HISTORY + HISTORY_LEN;
 /// Places of a snapshot for one node.
-pub(super) const PARTS: usize = HISTORY + HISTORY_LEN;
+pub(super) const PARTS: usize = WAIVER + MAX_WAIVERS;
 pub(super) const TRAITS_END: usize = MAX_TRAITS as usize;
 pub(super) const NETWORKS: usize = TRAITS_END + MAX_FLAVORS;
 pub(super) const RESERVATIONS: usize = NETWORKS + MAX_NETWORKS;
@@ -79,7 +84,13 @@ pub(crate) fn job_number(job: Job) -> u8 {
         Job::Deploy => 2,
         Job::Reboot => 3,
         Job::PowerOff => 4,
+        Job::Reread => 5,
     }
+}
+
+/// The number of an order's job, with its batch.
+fn order_number(order: &Issued) -> u8 {
+    job_number(order.job) | order.batch << 4
 }
 
 /// The record of an entry of a node's history.
@@ -266,7 +277,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     boot: boot.id,
                     order: boot
                         .order
-                        .map(|order| (order.counter, job_number(order.job))),
+                        .map(|order| (order.counter, order_number(&order))),
                     last_order: boot.last_order,
                     last_statement: boot.last_statement,
                     heard: if mark { heard.min(1) } else { heard },
@@ -287,6 +298,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 link: node.hardware.link,
                 parts: node.hardware.parts.bits(),
                 statement_len: node.hardware.statement_len,
+                unproven: node.hardware.unproven,
             },
             INSTANCE => Record::Instance {
                 node: id,
@@ -336,10 +348,24 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 node: id,
                 request: node.power_request.map(|request| request.action as u8),
             },
+            ERASURE => Record::Erasure {
+                node: id,
+                boot: node.erased_in,
+            },
             WANTED => Record::RequestedTraits {
                 node: id,
                 wanted: node.wanted,
             },
+            WAIVER.. => {
+                // From the last to the first, as for driver info.
+                let pair = (PARTS - 1).checked_sub(part)?;
+                let (device, kept) = self.texts.pairs(index, Kind::Waiver).nth(pair)?;
+                Record::Waiver {
+                    node: id,
+                    device,
+                    kept,
+                }
+            }
             HISTORY.. => history_record(id, self.history.slot(index, part - HISTORY)?),
             DRIVER.. => {
                 // From the last to the first: what is told is behind the others

@@ -38,6 +38,11 @@ pub enum Kind {
     Owner,
     /// The account that works with a node for a while.
     Lessee,
+    /// The weakest method by which the node's disks may be erased.
+    LeastErase,
+    /// A device that an operator has waived, and what is kept of that, as a pair;
+    /// there may be several.
+    Waiver,
     /// A trait or a resource class.
     Trait(u8),
     /// The name of a flavor.
@@ -58,6 +63,8 @@ impl Kind {
             Self::AllocationClass => 5,
             Self::Owner => 6,
             Self::Lessee => 7,
+            Self::LeastErase => 8,
+            Self::Waiver => 9,
             Self::Trait(place) => 64 + place % 64,
             Self::Flavor(place) => 128 + place % 32,
             Self::Network(place) => 160 + place % 32,

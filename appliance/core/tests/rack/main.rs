@@ -35,5 +35,6 @@ mod restart;
 mod sizes;
 mod steps;
 mod transport;
+mod unproven;
 mod waits;
 mod wire;

@@ -15,6 +15,7 @@ fn jobs(agent: &Agent) -> Vec<&'static str> {
         .map(|order| match order.task {
             Task::Inspect => "inspect",
             Task::Erase { .. } => "erase",
+            Task::Reread { .. } => "reread",
             Task::Deploy(_) => "deploy",
             Task::Reboot => "reboot",
             Task::PowerOff => "power off",

@@ -172,7 +172,7 @@ fn sent(lab: &mut Lab, from: Endpoint, datagram: &[u8]) -> Option<Vec<u8>> {
 fn certificate(disk: &DiskId) -> Report {
     Report::Erased(EraseCertificate {
         disk: disk.clone(),
-        method: EraseMethod::Discard,
+        method: EraseMethod::WriteZeroes,
         verified_bytes: disk.size,
         repaired_bytes: 0,
         millis: 1,
@@ -343,7 +343,7 @@ fn a_statement_under_another_counter_than_its_parts_is_refused() {
             bytes,
         })
     };
-    let said = agent.says(&mut lab, &part(9, &[0; 1024]));
+    let said = agent.says(&mut lab, &part(16, &[0; 1024]));
     assert_eq!(said, Said::Refused(Refusal::TooLong));
     let said = agent.says(&mut lab, &part(2, &[0; 1]));
     assert_eq!(said, Said::Refused(Refusal::Malformed));
@@ -555,7 +555,7 @@ fn a_farewell_that_nobody_ordered_is_no_step() {
 fn a_table_without_room_for_disks_says_so() {
     let mut lab = Lab::new();
     let disks = |from: u8| -> Vec<DiskId> {
-        (from..from + 10)
+        (from..from + 14)
             .map(|n| disk(&format!("DISK{n}"), 8 * GIB))
             .collect()
     };
@@ -566,7 +566,7 @@ fn a_table_without_room_for_disks_says_so() {
         let mut agent = Speaker::new(&mut lab, index + 1);
         lab.verb(usize::from(index), Verb::Manage).unwrap();
         lab.verb(usize::from(index), Verb::Provide).unwrap();
-        agent.inspects(&mut lab, &disks(index * 10));
+        agent.inspects(&mut lab, &disks(index * 14));
         assert_eq!(lab.state(index.into()), state);
     }
     assert_eq!(lab.rack().counters().disks_full, 1);

@@ -1,13 +1,13 @@
 //! Compares a lab's rack with fresh ones that were restored from its records,
 //! from a snapshot, and from sweeps that a restart interrupted.
 
-use super::{Lab, TestController, TestRack};
+use super::{Lab, TestController, TestRack, config};
 use crate::{IDENTITY, Random};
 use farrier_controller::Controller;
 use farrier_controller::testing::{MemoryStore, ready};
 use farrier_core::persist::record::{ERROR_KEPT, MAX_RECORD, Record};
 use farrier_core::strings::Kind;
-use farrier_core::{Config, Instant, Rack};
+use farrier_core::{Instant, Rack};
 use farrier_protocol::message::Mac;
 use std::net::Ipv4Addr;
 
@@ -69,6 +69,7 @@ pub fn durable(rack: &TestRack) -> Vec<String> {
         ));
         fact(format!("{} {} {}", boot.erased, boot.left, node.attempts));
         fact(format!("{} {}", boot.inspected, boot.imaged));
+        fact(format!("{:?}", node.erased_in));
         fact(format!("{:?}", node.power_request));
         if let Some(session) = &boot.session {
             let heard = session.last_counter().min(1);
@@ -100,10 +101,14 @@ pub fn durable(rack: &TestRack) -> Vec<String> {
             Kind::AllocationClass,
             Kind::Owner,
             Kind::Lessee,
+            Kind::LeastErase,
         ] {
             fact(rack.texts().get(index, kind).to_owned());
         }
         let mut pairs: Vec<_> = rack.texts().pairs(index, Kind::DriverInfo).collect();
+        pairs.sort_unstable();
+        fact(format!("{pairs:?}"));
+        let mut pairs: Vec<_> = rack.texts().pairs(index, Kind::Waiver).collect();
         pairs.sort_unstable();
         fact(format!("{pairs:?}"));
     }
@@ -166,7 +171,7 @@ fn rack_of<'a>(now: Instant, records: impl Iterator<Item = &'a [u8]>) -> TestCon
     let mut store = MemoryStore::new();
     store.records = records.map(<[u8]>::to_vec).collect();
     let mut controller = Controller::new(Box::new(Rack::new()), store, Random::new(2, 0));
-    let configured = controller.configure(Config::default(), Some(&IDENTITY));
+    let configured = controller.configure(config(), Some(&IDENTITY));
     assert_eq!(configured, Ok(()), "the default configuration is sound");
     assert!(ready(controller.mount(now)).is_ok());
     assert_eq!(controller.counters().unknown_records, 0);

@@ -32,7 +32,7 @@ use crate::random::Random;
 use crate::{GIB, IDENTITY};
 
 /// The rack of a lab: small, so that tests reach its bounds.
-pub type TestRack = Rack<8, 16, 16>;
+pub type TestRack = Rack<8, 16, 24>;
 /// The controller of a lab.
 pub type TestController = Controller<Box<TestRack>, MemoryStore, Random>;
 
@@ -80,11 +80,17 @@ impl Lab {
     /// A rack that has seen nothing, and knows one image.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_config(config())
+    }
+
+    /// The same with another configuration.
+    #[must_use]
+    pub fn with_config(config: Config) -> Self {
         end_at_first_failure();
         let now = 1000;
         let store = MemoryStore::new();
         let mut lab = Lab {
-            controller: started(store, Random::new(1, 0), Instant::from_millis(now)),
+            controller: started(store, Random::new(1, 0), Instant::from_millis(now), config),
             now,
             drives: HashMap::new(),
         };
@@ -165,7 +171,8 @@ impl Lab {
         let mut store = std::mem::take(self.controller.store_mut());
         store.lost = lost;
         let entropy = self.controller.entropy_mut().clone();
-        self.controller = started(store, entropy, self.clock());
+        let config = self.rack().config().clone();
+        self.controller = started(store, entropy, self.clock(), config);
         self.learn_image();
     }
 
@@ -431,10 +438,20 @@ impl Lab {
     }
 }
 
+/// The configuration of a lab: the default one, but that a cleaned machine does not
+/// restart. Most tests are about something else.
+#[must_use]
+pub fn config() -> Config {
+    Config {
+        reread: false,
+        ..Config::default()
+    }
+}
+
 /// A controller that has restored its rack from a store.
-fn started(store: MemoryStore, entropy: Random, now: Instant) -> TestController {
+fn started(store: MemoryStore, entropy: Random, now: Instant, config: Config) -> TestController {
     let mut controller = Controller::new(Box::new(Rack::new()), store, entropy);
-    let configured = controller.configure(Config::default(), Some(&IDENTITY));
+    let configured = controller.configure(config, Some(&IDENTITY));
     assert_eq!(configured, Ok(()), "the default configuration is sound");
     let opened = ready(controller.restore(now));
     assert!(opened.is_ok());

@@ -114,6 +114,14 @@ pub fn erase() -> Task {
     Task::Erase {
         disks: Vec::from_slice(&[disk_id()]).unwrap(),
         least: EraseMethod::WriteZeroes,
+        seed: [0x44; 32],
+    }
+}
+
+pub fn reread() -> Task {
+    Task::Reread {
+        disks: Vec::from_slice(&[disk_id()]).unwrap(),
+        seed: [0x44; 32],
     }
 }
 
@@ -198,6 +206,20 @@ pub fn inspection() -> Inspection {
         }])
         .unwrap(),
         tpm2: true,
+        skipped: Vec::from_slice(&[SkippedDevice {
+            id: text("USB-1"),
+            name: text("sdb"),
+            size: 4 << 30,
+            reason: SkipReason::Removable,
+        }])
+        .unwrap(),
+        controllers: Vec::from_slice(&[Controller {
+            id: text("@pci-0000:00:05.0"),
+            kind: text("1000:0012 class 010000"),
+        }])
+        .unwrap(),
+        unlisted: 1,
+        settled: true,
     }
 }
 

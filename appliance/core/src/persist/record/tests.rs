@@ -37,7 +37,7 @@ fn golden_bytes() {
         rounds: 300,
         hash: [2; 32],
     };
-    let golden: [(Record<'_>, &str); 39] = [
+    let golden: [(Record<'_>, &str); 41] = [
         (
             Record::Name { node, name: "n" },
             "0001010101010101010101010101010101016e",
@@ -192,8 +192,9 @@ fn golden_bytes() {
                 link: 250,
                 parts: 5,
                 statement_len: 700,
+                unproven: 3,
             },
-            "160101010101010101010101010101010140808010c00701fa0105bc05",
+            "160101010101010101010101010101010140808010c00701fa0105bc0503",
         ),
         (
             Record::Disk {
@@ -316,6 +317,18 @@ fn golden_bytes() {
             Record::StoreAccount { salt: [1; 16] },
             "2601010101010101010101010101010101",
         ),
+        (
+            Record::Erasure { node, boot },
+            "2701010101010101010101010101010101ac02",
+        ),
+        (
+            Record::Waiver {
+                node,
+                device: "d",
+                kept: "7",
+            },
+            "280101010101010101010101010101010101640137",
+        ),
     ];
     for (place, (record, expected)) in golden.into_iter().enumerate() {
         let mut buf = [0; MAX_RECORD];
@@ -363,6 +376,11 @@ fn the_longest_record_fits() {
         Record::Instance {
             node,
             image: core::str::from_utf8(&[b'x'; 64]).unwrap(),
+        },
+        Record::Waiver {
+            node,
+            device: &long[..40],
+            kept: "4294967295-4294967295",
         },
     ];
     let session = [

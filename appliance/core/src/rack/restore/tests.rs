@@ -82,6 +82,7 @@ fn architectures_have_numbers() {
             link: 4,
             parts: 5,
             statement_len: 6,
+            unproven: 0,
         };
         rack.apply(NOW, &record);
         assert_eq!(rack.nodes[0].hardware.architecture, architecture);
