@@ -43,6 +43,10 @@ pub struct Peer {
 
 /// What becomes of a request.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is no heap to box a check on, and it is moved once"
+)]
 pub enum Admission {
     /// It is carried out in this one's name, as far as that one may.
     Granted(Principal),
