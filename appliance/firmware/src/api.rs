@@ -193,7 +193,9 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             Ok(Ok(who)) => who,
             Ok(Err(refusal)) => {
                 let length = refusal.reply(asked, buffer);
-                stream.write(buffer.get(..length).unwrap_or_default()).await?;
+                stream
+                    .write(buffer.get(..length).unwrap_or_default())
+                    .await?;
                 return Ok(if asked.keep_alive() {
                     Next::Keep
                 } else {
@@ -340,7 +342,6 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 Need::Work => {
                     exchange.work();
                     yield_now().await;
-                }
                 }
                 Need::Command(_) => return Ok(Turn::Command),
                 Need::Statement { slot, length } => {

@@ -115,9 +115,9 @@ fn request(
             }
         },
         8..14 => match table.bind(at, client, asked, SECONDS) {
-            Ok(()) => {
+            Ok(lease) => {
                 seen.leases += 1;
-                let until = now + u64::from(SECONDS) * 1000;
+                let until = now + u64::from(lease.seconds) * 1000;
                 promise(promises, asked, who, now, until, seen);
             }
             Err(_) => {

@@ -89,6 +89,7 @@ impl Simulation {
                 name: "",
                 class,
                 node: None,
+                account: "",
                 lists: KeyValues::default(),
             }));
             if self.random.below(8) == 0 {

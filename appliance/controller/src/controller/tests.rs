@@ -279,13 +279,17 @@ fn each_board_makes_its_own_keys_and_keeps_them() {
         from = place + 1;
     }
     assert_eq!(board(swept, 5).rack().trusted_keys(), Some(keys));
+}
+
 #[test]
 fn a_rack_whose_records_can_not_be_read_answers_nobody() {
     // No journal fits the flash.
     let store = JournalStore::new(Chip::new(2));
     let mut controller: TestController<_> =
         Controller::new(Box::new(Rack::new()), store, Counting(0));
-    controller.configure(Config::default(), &IDENTITY).unwrap();
+    controller
+        .configure(Config::default(), Some(&IDENTITY))
+        .unwrap();
     assert!(ready(controller.restore(NOW)).is_err());
     assert!(controller.is_broken());
     assert_eq!(ready(controller.step(NOW, create(2))), Err(NotDurable));

@@ -92,7 +92,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// Puts a new node into the first free place.
     pub(crate) fn add_node(&mut self, node: Node) -> Result<usize, CommandError> {
-        self.make_room();
+        self.make_place();
         let free = self.nodes.iter().position(Node::is_vacant);
         let index = free.unwrap_or(self.nodes.len());
         let put = self
@@ -249,7 +249,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Makes room for a new node in a full table: a machine that was discovered,
     /// that nobody has touched, and whose agent is gone is forgotten, the one
     /// that was not heard for longest first.
-    fn make_room(&mut self) {
+    fn make_place(&mut self) {
         if !self.has_free_place()
             && let Some(index) = self.forgettable()
         {
