@@ -1,9 +1,9 @@
 //! Statements with only the fields on which the appliance acts.
 //!
-//! A [`crate::message::Statement`] has about 8 KB, and decoding it by value puts
+//! A [`crate::message::Statement`] has about 30 KB, and decoding it by value puts
 //! several of them on the stack: too much for a microcontroller. The types of
-//! this module decode the same bytes and keep names, sizes and addresses: a tenth
-//! of the size. The appliance keeps the signed bytes as evidence.
+//! this module decode the same bytes and keep names, sizes and addresses: a
+//! quarter of the size. The appliance keeps the signed bytes as evidence.
 //!
 //! The types have the fields of those in [`crate::message`] in the same order; a
 //! field that is not needed is [`Skipped`].
