@@ -218,6 +218,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
             ("tftp_failed", &tftp.failed),
             ("tftp_waited", &tftp.waited),
             ("tftp_ignored", &tftp.ignored),
+            ("tftp_over_share", &mux.tftp_over_share),
             ("tftp_unanswered", &tftp.unanswered),
             ("tftp_slow", &tftp.slow),
             ("tftp_malformed", &tftp.malformed),

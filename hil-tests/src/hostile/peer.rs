@@ -15,11 +15,16 @@ const SLOW_ROOM: usize = 64;
 /// After a refusal it tries again this much later.
 const AGAIN: Duration = Duration::from_millis(50);
 const WHOLE: &[u8] = b"GET / HTTP/1.1\r\nHost: appliance\r\n\r\n";
-const LONG: &[u8] = b"GET /farrier/v1/status HTTP/1.1\r\nHost: appliance\r\n\r\n";
+/// A long answer of the API, and a file.
+const LONG: [&[u8]; 2] = [
+    b"GET /farrier/v1/status HTTP/1.1\r\nHost: appliance\r\n\r\n",
+    b"GET /vmlinuz HTTP/1.1\r\nHost: appliance\r\n\r\n",
+];
 const HEAD: &[u8] = b"GET / HTTP/1.1\r\nX-Slow: ";
 
 struct Connection {
     handle: SocketHandle,
+    long: &'static [u8],
     /// The request, or the beginning of its head, was sent.
     begun: bool,
     /// When the next byte is due, or the next attempt.
@@ -42,10 +47,11 @@ pub(super) fn run(mut work: Work, conduct: Conduct, count: usize) {
     };
     let mut sockets = SocketSet::new(Vec::new());
     let mut connections: Vec<_> = (0..count)
-        .map(|_| {
+        .map(|number| {
             let buffer = |length| tcp::SocketBuffer::new(vec![0; length]);
             Connection {
                 handle: sockets.add(tcp::Socket::new(buffer(room), buffer(512))),
+                long: LONG[number % LONG.len()],
                 begun: false,
                 due: Instant::now(),
             }
@@ -80,7 +86,7 @@ fn hold(socket: &mut tcp::Socket<'_>, at: &mut Connection, conduct: Conduct, now
     if !at.begun {
         let request = match conduct {
             Conduct::SlowHeads => HEAD,
-            Conduct::SlowReads => LONG,
+            Conduct::SlowReads => at.long,
             _ => WHOLE,
         };
         at.begun = socket.send_slice(request).is_ok();

@@ -28,6 +28,8 @@ impl Debugger {
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut debugger = Self(stream);
         debugger.ask("?")?;
+        // Only who has read what registers there are may ask for one.
+        debugger.ask("qXfer:features:read:target.xml:0,ffb")?;
         Ok(debugger)
     }
 
@@ -77,21 +79,32 @@ impl Debugger {
     fn ask(&mut self, command: &str) -> Result<String> {
         let sum = command.bytes().fold(0_u8, u8::wrapping_add);
         write!(self.0, "${command}#{sum:02x}")?;
-        let mut answer = Vec::new();
+        loop {
+            let answer = self.packet()?;
+            // The stub reports the stop by itself too.
+            if command == "?" || !answer.starts_with('T') {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// The payload of the next packet.
+    fn packet(&mut self) -> Result<String> {
+        let mut payload = Vec::new();
         let mut byte = [0];
         loop {
             self.0.read_exact(&mut byte).context("the debugger stub")?;
             match byte {
                 // Acknowledgements.
                 [b'+'] => {}
-                [b'$'] => answer.clear(),
+                [b'$'] => payload.clear(),
                 [b'#'] => break,
-                [other] => answer.push(other),
+                [other] => payload.push(other),
             }
         }
         let mut sum = [0; 2];
         self.0.read_exact(&mut sum)?;
         self.0.write_all(b"+")?;
-        Ok(String::from_utf8(answer)?)
+        Ok(String::from_utf8(payload)?)
     }
 }

@@ -1,11 +1,12 @@
 //! Queues of raw UDP datagrams, one a protocol, so that neither of them keeps
 //! the other one out. Within a queue a hardware address has at most half of the
-//! places, so that nobody keeps all others out.
+//! places, so that nobody keeps all others out. [`Window`] does the same for a
+//! queue that the stack has.
 
 use core::cell::{Cell, RefCell};
 
 use farrier_sizes::{AGENT_DATAGRAMS, DHCP_DATAGRAMS};
-use heapless::Deque;
+use heapless::{Deque, Vec};
 
 use super::mux::{FRAME, Frame, FrameReceiver, FrameSender};
 
@@ -123,6 +124,43 @@ impl LaneReceiver {
     }
 }
 
+/// How long a window is, in milliseconds: by then its queue was looked at.
+const WINDOW: u64 = 50;
+/// Most packets of one source in a window.
+const IN_WINDOW: usize = 4;
+
+/// The sources of what went to a queue of the stack within the last moment.
+#[derive(Debug)]
+pub(super) struct Window {
+    since: u64,
+    sources: Vec<[u8; 6], 32>,
+}
+
+impl Window {
+    pub(super) const fn new() -> Self {
+        Self {
+            since: 0,
+            sources: Vec::new(),
+        }
+    }
+
+    /// Whether a packet of this source may go to the queue. Milliseconds.
+    pub(super) fn admits(&mut self, now: u64, source: [u8; 6]) -> bool {
+        if now.saturating_sub(self.since) >= WINDOW {
+            self.since = now;
+            self.sources.clear();
+        }
+        let sent = self.sources.iter().filter(|other| **other == source);
+        if sent.count() >= IN_WINDOW {
+            return false;
+        }
+        // A window that is full has the sources that were first: others are
+        // admitted.
+        let _full = self.sources.push(source);
+        true
+    }
+}
+
 /// The share of one source in a queue of `places`.
 pub(super) const fn share(places: usize) -> usize {
     places.div_ceil(2)
@@ -154,6 +192,18 @@ mod tests {
             sources,
         };
         (sender, receiver)
+    }
+
+    #[test]
+    fn a_source_sends_a_few_packets_in_a_window() {
+        let mut window = Window::new();
+        let admitted = (0..100).filter(|_| window.admits(1_000, [1; 6]));
+        assert_eq!(admitted.count(), IN_WINDOW);
+        assert!(window.admits(1_001, [2; 6]));
+        assert!(!window.admits(1_049, [1; 6]));
+        assert!(window.admits(1_050, [1; 6]));
+        // Many sources at once are all admitted.
+        assert!((0..48).all(|last| window.admits(2_000, [3, 0, 0, 0, 0, last])));
     }
 
     #[test]

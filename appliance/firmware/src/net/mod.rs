@@ -23,7 +23,7 @@ pub use tcp::{Connection, TcpError};
 pub use udp::{Udp, UdpBuffers, UdpError};
 
 use farrier_sizes::{AGENT_DATAGRAMS, DHCP_DATAGRAMS, REPLIES};
-use lane::{LaneReceiver, LaneSender, Sources, share};
+use lane::{LaneReceiver, LaneSender, Sources, Window, share};
 use mux::{Frame, L2Mux, Lanes, Queue};
 
 /// The appliance's address on the provisioning network.
@@ -221,6 +221,7 @@ pub fn start<D: Driver + 'static, const SOCKETS: usize>(
         lanes: Lanes {
             ports: ports.raw_udp,
             queues: [dhcp_in, agents_in],
+            tftp: Window::new(),
         },
         gate,
         classes,

@@ -20,15 +20,19 @@ use core::task::{Context, Poll};
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, TxToken as _};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::zerocopy_channel::{Channel, Receiver, Sender};
+use embassy_time::Instant;
 use farrier_ethernet::ndp::{ANSWER_LEN, answer_solicitation};
 use farrier_ethernet::tcp::{Edge, edge};
 
 use super::gate::{Classes, Gate, Verdict};
-use super::lane::{LaneSender, Queued};
+use super::lane::{LaneSender, Queued, Window};
 use crate::refusals::Refusal;
 
 /// Bytes of a queued frame: Ethernet's longest.
 pub(super) const FRAME: usize = 1514;
+
+/// The TFTP listener's port.
+const TFTP: u16 = 69;
 
 /// Bytes of the Ethernet header.
 const ETHERNET: usize = 14;
@@ -60,6 +64,8 @@ pub struct MuxCounters {
     pub tx: Cell<u32>,
     /// Router solicitations that were answered.
     pub solicitations: Cell<u32>,
+    /// TFTP requests of a source that had sent its share within the last moment.
+    pub tftp_over_share: Cell<u32>,
 }
 
 impl MuxCounters {
@@ -68,6 +74,7 @@ impl MuxCounters {
             rx: Cell::new(0),
             tx: Cell::new(0),
             solicitations: Cell::new(0),
+            tftp_over_share: Cell::new(0),
         }
     }
 }
@@ -81,6 +88,8 @@ fn bump(counter: &Cell<u32>) {
 pub(super) struct Lanes {
     pub(super) ports: [u16; 2],
     pub(super) queues: [LaneSender; 2],
+    /// What went to the TFTP listener.
+    pub(super) tftp: Window,
 }
 
 impl Lanes {
@@ -88,17 +97,25 @@ impl Lanes {
     const REFUSALS: [Refusal; 2] = [Refusal::DhcpMessage, Refusal::AgentDatagram];
 
     /// Queues a frame, if it is for one of the ports.
-    fn take(&mut self, frame: &[u8], gate: &Gate) -> bool {
-        let port = udp_port(frame);
-        let lanes = self.ports.iter().zip(&mut self.queues);
-        let lane = lanes
-            .zip(Self::REFUSALS)
-            .find(|((of, _), _)| Some(**of) == port);
-        let Some(((_, queue), refusal)) = lane else {
+    fn take(&mut self, frame: &[u8], gate: &Gate, counters: &MuxCounters) -> bool {
+        let Some(port) = udp_port(frame) else {
             return false;
         };
         let source = frame.get(6..12).and_then(|mac| mac.try_into().ok());
         let source: [u8; 6] = source.unwrap_or_default();
+        if port == TFTP {
+            let admitted = self.tftp.admits(Instant::now().as_millis(), source);
+            if !admitted {
+                bump(&counters.tftp_over_share);
+                gate.refusals().note_mac(Refusal::TftpTransfer, source);
+            }
+            return !admitted;
+        }
+        let lanes = self.ports.iter().zip(&mut self.queues);
+        let lane = lanes.zip(Self::REFUSALS).find(|((of, _), _)| **of == port);
+        let Some(((_, queue), refusal)) = lane else {
+            return false;
+        };
         if queue.send(source, frame) == Queued::No {
             gate.refusals().note_mac(refusal, source);
         }
@@ -246,7 +263,7 @@ impl<T: embassy_net_driver::RxToken> embassy_net_driver::RxToken for RxToken<'_,
                 counters,
             } => inner.consume(|bytes| {
                 bump(&counters.rx);
-                let taken = lanes.take(bytes, gate)
+                let taken = lanes.take(bytes, gate, counters)
                     || match edge(bytes) {
                         Some((Edge::Opening, from, to)) if to == server => {
                             let class = classes.class(*from.ip());
