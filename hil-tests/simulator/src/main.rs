@@ -167,6 +167,10 @@ fn simulate(arguments: &Arguments) -> Result<bool, String> {
         report.replay_hash,
         report.violations.len(),
     );
+    // The last line says what to look at.
+    if let Some((command, what)) = report.violations.first() {
+        println!("violation: {what}: {command}");
+    }
     if let Some(path) = &arguments.report {
         std::fs::write(path, report.json()).map_err(|error| format!("{path}: {error}"))?;
     }

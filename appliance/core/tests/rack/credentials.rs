@@ -230,3 +230,24 @@ fn strangers_are_shown_and_are_no_nodes() {
     let node = lab.node(0).id;
     lab.operator(Command::DeleteNode { node }).unwrap();
 }
+
+#[test]
+fn operators_see_strangers() {
+    let mut lab = Lab::new();
+    let lease = lab.dhcp(7, |request| {
+        ipxe(request);
+        request.machine_id = Some(&[0, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9]);
+    });
+    lab.now += 5_000;
+    let shown = crate::api_rig::get(&mut lab, "/farrier/v1/strangers");
+    assert_eq!(
+        shown["strangers"],
+        serde_json::json!([{
+            "mac": "52:54:00:00:00:07",
+            "uuid": "09090909-0909-0909-0909-090909090909",
+            "address": lease.unwrap().address.to_string(),
+            "last_hop": "dhcp ack",
+            "seen_seconds": 5,
+        }])
+    );
+}

@@ -68,7 +68,8 @@ impl Stages {
             if result.is_err() {
                 stage.print_tail();
             }
-            result
+            // What is printed at the end says what failed, too.
+            result.with_context(|| stage.last())
         });
         let seconds = started.elapsed().as_secs_f64();
         let error = result.err().map(|error| format!("{error:#}"));
@@ -162,6 +163,12 @@ impl Stage {
             bar,
             shows_itself: AtomicBool::new(false),
         })
+    }
+
+    /// The last line of the log.
+    fn last(&self) -> String {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.last.trim().to_owned()
     }
 
     /// Takes the stage's bar off the terminal and prints no lines between, for
