@@ -274,7 +274,7 @@ pub fn config_drive(bytes: &[u8]) {
         let content: usize = files.iter().map(|file| file.content.len()).sum();
         for block in [512, 4096] {
             let image = fat::build(&files, block).expect("few bytes fit");
-            assert!(image.size() >= content as u64 && image.size() % 512 == 0);
+            assert!(image.size() >= content as u64 && image.size().is_multiple_of(512));
         }
     }
     let mut room = [0; 4096];
