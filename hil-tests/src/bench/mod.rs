@@ -7,10 +7,12 @@
 //! no figure. Time on the host plays no part, nor does what storage costs:
 //! the emulated board reads its store through the emulator.
 //!
-//! [`dhcp`] and [`tftp`] are the clients, [`reset`] is a restart. What a
+//! [`dhcp`] and [`tftp`] are the clients, [`hostile`] is a machine that means
+//! harm, [`reset`] is a restart. What a
 //! figure is held against is the caller's.
 
 pub mod dhcp;
+pub mod hostile;
 pub mod reset;
 pub mod tftp;
 

@@ -2,6 +2,7 @@
 //! the machine.
 
 use crate::command_line::{Argument, Command, Form, Given, Value};
+use crate::fuzz;
 use crate::needs::{Boards, Part};
 use crate::simulator;
 
@@ -117,13 +118,13 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        about: "Count instructions of a DHCP exchange and of a TFTP block",
+        about: "Count instructions of a DHCP exchange, a TFTP block, a hostile frame",
         plan: |_| "builds firmware and bench clients, then counts instructions (about an hour for all)",
         arguments: &[
             argument(
                 "name",
                 Form::Positional,
-                Value::OneOf(&["dhcp", "tftp"]),
+                Value::OneOf(&["dhcp", "tftp", "hostile"]),
                 "one bench; default: all",
             ),
             option(
@@ -142,7 +143,7 @@ pub const COMMANDS: &[Command] = &[
         optional: false,
         needs: |given| {
             let mut parts = vec![Part::Tool];
-            if given.text("name") != Some("tftp") && !given.flag("board-only") {
+            if given.text("name").is_none_or(|name| name == "dhcp") && !given.flag("board-only") {
                 parts.push(Part::OtherDhcpServers);
             }
             if !given.flag("host-only") {
@@ -264,6 +265,35 @@ pub const COMMANDS: &[Command] = &[
         subcommands: &[],
         optional: false,
         needs: |_| vec![Part::Tool],
+    },
+    Command {
+        name: "fuzz",
+        about: "Look for bytes that break a parser, or a rack in work",
+        plan: |given| {
+            if given.flag("input") {
+                "builds the bodies with coverage counters, then runs one of them on one input"
+            } else {
+                "builds the bodies with coverage counters (about 4 minutes the first time), then runs them"
+            }
+        },
+        arguments: &[
+            argument(
+                "name",
+                Form::Positional,
+                Value::OneOf(fuzz::BODIES),
+                "one body; default: all",
+            ),
+            option(
+                "minutes",
+                POSITIVE,
+                "minutes for all bodies together; default: 5",
+            ),
+            option("input", FILE, "run the named body on this file only"),
+            REPORT,
+        ],
+        subcommands: &[],
+        optional: false,
+        needs: |_| vec![Part::Tool, Part::Fuzzer],
     },
     Command {
         name: "sizes",

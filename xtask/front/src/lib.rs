@@ -13,6 +13,7 @@ pub mod board_files;
 pub mod command_line;
 pub mod commands;
 mod error;
+pub mod fuzz;
 pub mod needs;
 pub mod simulator;
 pub mod toolchain;

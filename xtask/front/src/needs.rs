@@ -33,6 +33,8 @@ pub enum Part {
     OtherDhcpServers,
     /// Mutants.
     Mutants,
+    /// The bodies of the fuzzer.
+    Fuzzer,
     /// The files of another git revision.
     OtherRevision,
 }
@@ -102,6 +104,7 @@ fn programs(part: &Part) -> Result<Vec<String>> {
         ],
         Part::OtherDhcpServers => &["valgrind", "dnsmasq", "kea-dhcp4", "ip"],
         Part::Mutants => &["cargo-mutants"],
+        Part::Fuzzer => &["c++"],
         Part::OtherRevision => &["git"],
     };
     Ok(fixed.iter().map(|name| (*name).to_owned()).collect())
@@ -194,6 +197,7 @@ mod tests {
             Part::StockClient,
             Part::OtherDhcpServers,
             Part::Mutants,
+            Part::Fuzzer,
             Part::OtherRevision,
         ];
         for name in parts.iter().flat_map(|part| programs(part).unwrap()) {

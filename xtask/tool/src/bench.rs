@@ -16,7 +16,7 @@ use farrier_asset_store::AssetKind;
 use farrier_core::boot::PROGRAM_X64;
 use farrier_core::interface::config::{CONFIG_ASSET, Config, OPERATOR_KEY_ASSET};
 use farrier_deploy_ramdisk::ipxe;
-use farrier_hil_tests::bench::{Meter, dhcp, reset, tftp};
+use farrier_hil_tests::bench::{Meter, dhcp, hostile, reset, tftp};
 use farrier_hil_tests::qemu::ApplianceSpec;
 use farrier_hil_tests::scenario::{Bench, Rack};
 use farrier_hil_tests::server::Form;
@@ -45,6 +45,8 @@ enum Name {
     Dhcp,
     /// A TFTP block of 1468 bytes.
     Tftp,
+    /// Frames that are dropped.
+    Hostile,
 }
 
 #[derive(Serialize)]
@@ -62,6 +64,7 @@ pub fn run(given: &Given) -> Result<()> {
     let wanted = match given.text("name") {
         Some("dhcp") => Some(Name::Dhcp),
         Some("tftp") => Some(Name::Tftp),
+        Some("hostile") => Some(Name::Hostile),
         _ => None,
     };
     let wants = |name| wanted.is_none_or(|wanted| wanted == name);
@@ -107,6 +110,11 @@ fn on_board(wants: &dyn Fn(Name) -> bool) -> Result<Vec<Figure>> {
         let (bench, program) = prepare(None)?;
         let rack = bench.rack("bench-tftp", Vec::new())?;
         figures.extend(tftp(&bench, &rack, &program).with_context(|| logs(&rack))?);
+    }
+    if wants(Name::Hostile) {
+        let (bench, _) = prepare(None)?;
+        let rack = bench.rack("bench-hostile", Vec::new())?;
+        figures.extend(hostile(&rack).with_context(|| logs(&rack))?);
     }
     Ok(figures)
 }
@@ -249,6 +257,28 @@ fn rounds(
         clients.exchange(kind, exchange % among)?;
     }
     Ok(())
+}
+
+/// Frames of each kind that a count is divided by.
+const FRAMES: u32 = 400;
+
+/// What each kind of hostile frame takes, held against the goals.
+fn hostile(rack: &Rack) -> Result<Vec<Figure>> {
+    let spinner = Spinner::start("hostile frames");
+    let port = rack.switch().add_host_port("hostile")?;
+    let mut machine = hostile::Machine::new(&port)?;
+    let meter = Meter::new(rack)?;
+    let mut all = Vec::new();
+    for (kind, cost) in hostile::cost(&meter, &mut machine, FRAMES)? {
+        let goal = if kind.is_keyed() { 15_000.0 } else { 1_500.0 };
+        all.extend(figures(
+            &format!("Cortex-M7: a hostile frame: {}", kind.words()),
+            cost,
+            &[("goal", goal)],
+        ));
+    }
+    spinner.done(&format!("{FRAMES} frames of each kind"));
+    Ok(all)
 }
 
 /// A block that fills an Ethernet frame.

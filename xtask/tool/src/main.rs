@@ -7,6 +7,7 @@ mod board;
 mod demo;
 mod dist;
 mod first_account;
+mod fuzz;
 mod image;
 mod kit;
 mod mutants;
@@ -34,7 +35,7 @@ use xtask::{target_folder, toolchain, workspace};
 type Task = fn(&Given) -> Result<()>;
 
 /// The task of each command of the table.
-const TASKS: [(&str, Task); 9] = [
+const TASKS: [(&str, Task); 10] = [
     ("demo", demo::run),
     ("test", test::run),
     ("image", image::run),
@@ -42,6 +43,7 @@ const TASKS: [(&str, Task); 9] = [
     ("sim", sim::run),
     ("mutants", mutants::run),
     ("powercut", powercut::run),
+    ("fuzz", fuzz::run),
     ("sizes", sizes::run),
     ("dist", dist::run),
 ];

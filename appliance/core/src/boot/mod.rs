@@ -254,13 +254,20 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         ticket: &Ticket,
         out: &mut Effects,
     ) -> bool {
+        let id = ticket.id;
+        // An earlier boot's script can be fetched again while it is fresh. Its
+        // ticket is given to nobody then: a copy of its handshake would count as
+        // a second holder's.
+        let used = self.nodes.get(index).and_then(|node| node.boot.ticket);
+        let later = used.is_none_or(|used| self.is_later(id, used.id));
         let Some(mut node) = self.nodes.volatile(index) else {
             return false;
         };
         node.timeline().mark(Hop::Script, now);
         if boot_device(&node) == BootDevice::Network {
-            let id = ticket.id;
-            node.set_offered(GivenTicket { id, place });
+            if later {
+                node.set_offered(GivenTicket { id, place });
+            }
             return false;
         }
         node.timeline().mark(Hop::LocalBoot, now);

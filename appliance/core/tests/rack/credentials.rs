@@ -212,6 +212,37 @@ fn the_ticket_of_an_earlier_boot_begins_no_other_one() {
     assert_eq!(lab.state(0), ProvisionState::Available);
 }
 
+/// Whoever hears everything fetches an earlier boot's script again and repeats
+/// that boot's handshake from a place of its own.
+#[test]
+fn a_copied_handshake_of_an_earlier_boot_stops_nobody() {
+    let (mut lab, _) = available_with(&[8 * GIB]);
+    lab.pass(100);
+    let lease = lab.dhcp(1, ipxe).unwrap();
+    let Served::Text(script) = lab.open(lease.address, lease.script()) else {
+        panic!("no script");
+    };
+    let mut first = agent_of(1, lease.address, &script, 0);
+    let from = first.endpoint;
+    let datagram = lab.shake_hands(&mut first);
+    lab.pass(2);
+    let mut second = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
+    lab.open(lease.address, lease.script());
+    let elsewhere = farrier_core::interface::Endpoint {
+        mac: mac_of(9),
+        ..from
+    };
+    lab.step(Input::Agent {
+        from: elsewhere,
+        datagram: &datagram,
+    });
+    assert!(lab.node(0).last_error.is_empty());
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.verb(0, Verb::Provide).unwrap();
+    lab.run(&mut second, 20);
+    assert_eq!(lab.state(0), ProvisionState::Available);
+}
+
 #[test]
 fn strangers_are_shown_and_are_no_nodes() {
     let mut lab = Lab::new();

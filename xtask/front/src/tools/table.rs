@@ -80,6 +80,7 @@ pub(super) const TABLE: &[Entry] = &[
     ),
     debian("/usr/bin/ld.lld", "lld", "links the firmware"),
     debian("cc", "gcc", "links programs and compiles the zstd library"),
+    debian("c++", "g++", "compiles the fuzzer's runtime"),
     debian(
         "/usr/include/stdio.h",
         "libc6-dev",
