@@ -1,8 +1,9 @@
 //! What an operator feeds: JSON, and requests of the API to a rack.
 
 use farrier_api::json::{Event, Reader};
-use farrier_api::{Host, REPLY_BUFFER, View, serve};
+use farrier_api::{Host, Principal, REPLY_BUFFER, View, serve};
 use farrier_asset_store::SlotPart;
+use farrier_core::accounts::{AccountName, Role};
 use farrier_core::interface::{Actor, CommandError};
 use farrier_core::{Command, Effect, Input, Instant};
 use farrier_http::Head;
@@ -58,6 +59,11 @@ struct Client<'l> {
 }
 
 impl Host for Client<'_> {
+    fn who(&mut self) -> Principal {
+        let name = AccountName::new("operator").expect("a name");
+        Principal::trusted(name, Role::Admin)
+    }
+
     fn random(&mut self) -> [u8; 32] {
         [7; 32]
     }

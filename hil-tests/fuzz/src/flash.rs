@@ -83,7 +83,7 @@ fn restored(records: Vec<Vec<u8>>, at: Instant) -> Controller<Box<TestRack>, Mem
     let mut store = MemoryStore::new();
     store.records = records;
     let mut controller = Controller::new(Box::new(Rack::new()), store, Random::new(1, 0));
-    let configured = controller.configure(Config::default(), &IDENTITY);
+    let configured = controller.configure(Config::default(), Some(&IDENTITY));
     assert_eq!(configured, Ok(()));
     assert!(ready(controller.restore(at)).is_ok());
     controller
@@ -136,7 +136,7 @@ pub fn config(bytes: &[u8]) {
     );
     if config.check().is_ok() {
         let mut rack: Box<TestRack> = Box::new(Rack::new());
-        let configured = rack.configure(config.clone(), &IDENTITY, &mut Random::new(1, 0));
+        let configured = rack.configure(config.clone(), Some(&IDENTITY), &mut Random::new(1, 0));
         assert_eq!(configured, Ok(()));
         assert!(config.on_link(config.address));
     }
