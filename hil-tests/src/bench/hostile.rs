@@ -3,10 +3,12 @@
 //!
 //! After every such frame comes a probe, to which there is an answer: so no
 //! frame is lost in a queue, and none is counted that the appliance has not
-//! looked at. What the probes alone take is counted first.
+//! looked at. A pause before it lets the appliance fall asleep, so that the
+//! frame wakes it by itself. What the probes alone take is counted first.
 
 use std::net::Ipv4Addr;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use farrier_dhcp::wire::{MessageType, Reply, Request};
@@ -15,6 +17,8 @@ use farrier_ethernet::frame::{self, BROADCAST, HEADER_LEN, Header};
 use super::{Meter, PATIENCE};
 use crate::switch::HostPort;
 
+/// Long enough for an emulated appliance to drop a frame.
+const PAUSE: Duration = Duration::from_millis(4);
 /// The hostile machine's interface.
 const MAC: [u8; 6] = [0x52, 0x54, 0x00, 0xBE, 0x0E, 0x01];
 /// Its transaction.
@@ -255,12 +259,18 @@ fn request(counter: &[u8; 8]) -> Vec<u8> {
 /// # Errors
 /// The appliance does not answer the probes.
 pub fn cost(meter: &Meter<'_>, machine: &mut Machine<'_>, frames: u32) -> Result<Vec<(Kind, f64)>> {
-    let (probes, ()) = meter.count(|| (0..frames).try_for_each(|_| machine.probe()))?;
+    let (probes, ()) = meter.count(|| {
+        (0..frames).try_for_each(|_| {
+            thread::sleep(PAUSE);
+            machine.probe()
+        })
+    })?;
     let mut all = Vec::new();
     for kind in Kind::ALL {
         let (both, ()) = meter.count(|| {
             (0..frames).try_for_each(|_| {
                 machine.attack(kind)?;
+                thread::sleep(PAUSE);
                 machine.probe()
             })
         })?;
