@@ -91,6 +91,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let Some(mut node) = self.nodes.volatile(index) else {
             return;
         };
+        // A copy of a request from elsewhere gets no answer, not even a sealed one.
+        let place = node.boot.ticket.map(|given| given.place);
+        if place.is_none_or(|place| place.mac != from.mac || place.network != from.network.0) {
+            count(&mut self.counters.agent_stray);
+            return;
+        }
         let Some(session) = node.session() else {
             return;
         };

@@ -232,14 +232,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     /// Whether a client that has no address may be given one. A known machine
-    /// always may: strangers leave an address for each of those, and its other
-    /// identities give theirs.
+    /// always may, and strangers leave an address for each that has none.
     fn may_lease(&mut self, now: Instant, client: Client) -> bool {
         if self.leases.has(client) {
             return true;
         }
         if self.find_by_mac(client.mac).is_some() {
-            return true;
+            return self.leases.spares(now, client.mac, IDENTITIES, 0);
         }
         let pool = self.config.pool_len;
         let nodes = self.nodes.iter().filter(|node| !node.is_vacant());

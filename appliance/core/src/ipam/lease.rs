@@ -34,6 +34,9 @@ impl Client {
     pub fn new(mac: Mac, identity: &ClientIdentity<'_>) -> Self {
         let mut key = Fnv::START;
         match identity {
+            // Type 1 and the hardware address (RFC 2132 §9.14) says no more than
+            // the address itself: boot ROMs send none, and iPXE this one.
+            ClientIdentity::ClientId([1, id @ ..]) if *id == mac.0 => key.add(0).add_all(id),
             ClientIdentity::ClientId(id) => key.add(1).add_all(id),
             ClientIdentity::Hardware(mac) => key.add(0).add_all(mac),
         };
@@ -160,21 +163,8 @@ impl<const L: usize> Leases<L> {
         own < share && free > reserve
     }
 
-    /// The address that an interface has under another identity, of several the
-    /// one that runs out first: firmware, iPXE and system of one machine come one
-    /// after the other.
-    fn of_interface(&self, mac: Mac) -> Option<usize> {
-        let held = |index: usize| match self.slots.get(index)? {
-            State::Held { client, until, .. } if client.mac == mac => Some((until, index)),
-            _ => None,
-        };
-        let own = (0..self.slots.len()).filter_map(held).min();
-        own.map(|(_, index)| index)
-    }
-
     /// Finds an address for a client: its own, else the one that it asks for,
-    /// else a free one, else the one that ran out first, else one of the same
-    /// interface. Holds it as an offer.
+    /// else a free one, else the one that ran out first. Holds it as an offer.
     ///
     /// # Errors
     /// [`LeaseError::Exhausted`].
@@ -202,7 +192,6 @@ impl<const L: usize> Leases<L> {
                 let (until, index) = self.slots.first_out()?;
                 (until <= now || cfg!(farrier_bug = "addresses")).then_some(index)
             })
-            .or_else(|| self.of_interface(client.mac))
             .ok_or(LeaseError::Exhausted)?;
         self.slots
             .hold(index, client, now.plus_millis(OFFER_MILLIS), false);

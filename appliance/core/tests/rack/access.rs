@@ -242,8 +242,7 @@ fn credentials_that_can_not_be_read() {
 #[test]
 fn machines_of_the_rack_are_no_operators() {
     let mut lab = lab_with_admin();
-    lab.dhcp(1, ipxe);
-    let leased = lab.node(0).address;
+    let leased = lab.dhcp(1, ipxe).unwrap().address;
     let right = basic("admin", PASSWORD);
     let mut front = Front::new(&mut lab);
     // The last one is of the pool, and nobody's yet.
