@@ -15,7 +15,12 @@ pub(super) fn life_cycle() -> Verdict {
     must(sim.machines[0].is_bootable(), "there is nothing to boot")?;
     ask(&mut sim, 0, Verb::Deleted)?;
     until(&mut sim, 0, ProvisionState::Available)?;
-    must(sim.ramdisks == 2, "two boots are enough for a life")
+    // The first one, that of the release, and behind each cleaning the one that
+    // reads a sample again.
+    must(
+        sim.ramdisks == 4,
+        &format!("{} boots instead of four for a life", sim.ramdisks),
+    )
 }
 
 pub(super) fn config_drive() -> Verdict {
