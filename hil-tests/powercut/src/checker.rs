@@ -220,8 +220,14 @@ impl Checker<'_> {
             && let Some(mut thief) = agent(*machine, *address, script, THIEF)
             && let RunnerPoll::Transmit(datagram) = thief.driver.poll(0)
         {
-            // From another place, and with the machine's own addresses.
-            for mac in [mac_of(0xee), thief.endpoint.mac] {
+            // From another place, and with the machine's own addresses. A node
+            // that an operator has deleted has used no ticket.
+            let own = thief.endpoint.mac;
+            let known = controller.rack().find_by_mac(own).is_some();
+            for mac in [mac_of(0xee), own] {
+                if mac == own && !known {
+                    continue;
+                }
                 let from = Endpoint {
                     mac,
                     ..thief.endpoint

@@ -133,7 +133,7 @@ fn failed_append_withholds_all_later_effects() {
     assert_eq!(ready(controller.maintain(NOW)), Err(NotDurable));
     assert_eq!(controller.counters().withheld, 4);
     assert_eq!(controller.counters().steps, 2, "the rack takes no more");
-    assert!(controller.wake_at(NOW) > NOW.plus_millis(60_000));
+    assert!(controller.wake_at(NOW) >= NOW.plus_millis(60_000));
 }
 
 #[test]
@@ -239,8 +239,9 @@ fn power_cut_in_an_append_breaks_the_controller_until_a_restart() {
 fn journal_opens_once() {
     let mut controller = started(JournalStore::new(Chip::new(8)));
     assert!(ready(controller.mount(NOW)).is_err());
-    ready(controller.step(NOW, create(1))).unwrap();
-    assert_eq!(answers(&controller), 1, "it stays open");
+    // Nobody knows what it has restored then.
+    assert_eq!(ready(controller.step(NOW, create(1))), Err(NotDurable));
+    assert_eq!(answers(&controller), 0);
 }
 
 /// A board of these random bytes that was never started before, with the
