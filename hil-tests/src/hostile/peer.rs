@@ -14,11 +14,11 @@ const HTTP: u16 = 80;
 const SLOW_ROOM: usize = 64;
 /// After a refusal it tries again this much later.
 const AGAIN: Duration = Duration::from_millis(50);
-const WHOLE: &[u8] = b"GET / HTTP/1.1\r\nHost: appliance\r\n\r\n";
+const WHOLE: &[u8] = b"GET / HTTP/1.1\r\nHost: 172.22.0.1\r\n\r\n";
 /// A long answer of the API, and a file.
 const LONG: [&[u8]; 2] = [
-    b"GET /farrier/v1/status HTTP/1.1\r\nHost: appliance\r\n\r\n",
-    b"GET /vmlinuz HTTP/1.1\r\nHost: appliance\r\n\r\n",
+    b"GET /farrier/v1/status HTTP/1.1\r\nHost: 172.22.0.1\r\n\r\n",
+    b"GET /vmlinuz HTTP/1.1\r\nHost: 172.22.0.1\r\n\r\n",
 ];
 const HEAD: &[u8] = b"GET / HTTP/1.1\r\nX-Slow: ";
 

@@ -6,7 +6,7 @@
 use crate::hostile::{Conduct, Peer, Place, storm};
 use crate::job::{ServerJob, Watch};
 use crate::qemu::ServerSpec;
-use crate::scenario::{Api, Bench, Rack};
+use crate::scenario::{Api, Bench, FIRST_ACCOUNT, Rack};
 use crate::switch::Mac;
 use anyhow::{Context, Result, ensure};
 use std::io::{Read, Write};
@@ -139,7 +139,9 @@ fn work(rack: &Rack, done: &AtomicBool) -> Result<(u32, Duration)> {
     let (mut requests, mut longest) = (0, Duration::ZERO);
     while !done.load(Ordering::Acquire) {
         let start = Instant::now();
-        Api::new(&rack.api_url()).get("/v1/nodes")?;
+        Api::new(&rack.api_url())
+            .with_account(FIRST_ACCOUNT, rack.password())
+            .get("/v1/nodes")?;
         let took = start.elapsed();
         ensure!(took < ANSWER, "a request took {took:.1?}");
         requests += 1;
@@ -158,7 +160,7 @@ fn many_connections(rack: &Rack) -> Result<()> {
         let start = Instant::now();
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(ANSWER))?;
-        stream.write_all(b"GET /v1 HTTP/1.1\r\nHost: appliance\r\n\r\n")?;
+        write!(stream, "GET /v1 HTTP/1.1\r\nHost: {address}\r\n\r\n")?;
         let mut reply = [0; 12];
         stream
             .read_exact(&mut reply)
