@@ -117,7 +117,7 @@ impl<'a> Clients<'a> {
 }
 
 /// Sends a client's message, as one that has no address yet.
-pub(super) fn send(port: &HostPort, request: &Request<'_>) -> Result<()> {
+pub(crate) fn send(port: &HostPort, request: &Request<'_>) -> Result<()> {
     let mut frame = [0; 1514];
     let length = request.emit(&mut frame[HEADER_LEN..])?;
     let header = Header {

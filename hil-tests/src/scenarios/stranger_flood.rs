@@ -2,13 +2,13 @@
 //! hundred a second. A known server beside them is cleaned, no forged machine
 //! becomes a node, and a real one does when it boots after them.
 
+use crate::bench::dhcp;
 use crate::job::{Patience, ServerJob, Watch};
 use crate::qemu::ServerSpec;
 use crate::scenario::Bench;
 use crate::switch::HostPort;
 use anyhow::{Result, ensure};
 use farrier_dhcp::wire::{ArchList, MessageType, Request};
-use farrier_ethernet::frame::{self, BROADCAST, HEADER_LEN, Header};
 use serde_json::json;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -78,18 +78,7 @@ fn forged(port: &HostPort, number: u32) -> Result<()> {
             message_type,
             ..Request::new(message_type, number, mac)
         };
-        let mut frame = [0; 1514];
-        let length = request.emit(&mut frame[HEADER_LEN..])?;
-        let header = Header {
-            src_mac: mac,
-            dst_mac: BROADCAST,
-            src: Ipv4Addr::UNSPECIFIED,
-            dst: Ipv4Addr::BROADCAST,
-            src_port: 68,
-            dst_port: 67,
-        };
-        let length = frame::emit(&mut frame, &header, length)?;
-        port.send(&frame[..length]);
+        dhcp::send(port, &request)?;
     }
     Ok(())
 }
