@@ -196,7 +196,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 is_new: true,
             }),
             // A client of before a restart, whose lease was forgotten.
-            None if !self.leases.has(client) && !self.may_lease(now, client) => {
+            None if !self.may_lease(now, client) => {
                 count(&mut self.counters.leases_withheld);
                 None
             }
