@@ -215,6 +215,17 @@ impl<'r> ServerJob<'r> {
         }
     }
 
+    /// Asks for a soft power off, and waits until the machine is off: its agent
+    /// has left.
+    ///
+    /// # Errors
+    /// The request is refused, or the machine stays on.
+    pub fn soft_power_off(&self) -> Result<()> {
+        let power = format!("/v1/nodes/{}/states/power", self.node);
+        self.api.put(&power, &json!({"target": "soft power off"}))?;
+        self.server.wait_off(self.patience.boot)
+    }
+
     /// Asks for a verb.
     ///
     /// # Errors

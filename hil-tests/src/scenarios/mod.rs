@@ -22,8 +22,26 @@ mod uuid_thief;
 
 use crate::job::Watch;
 use crate::scenario::Bench;
-use crate::server::Form;
-use anyhow::Result;
+use crate::server::{Form, Server};
+use anyhow::{Context, Result};
+use std::fs;
+
+/// What lies on a disk that a scenario must not change.
+const CONTENT: &[u8] = b"somebody else's data ";
+
+/// Writes data to the front of a server's first disk. Returns the whole disk's
+/// bytes.
+fn fill_disk(server: &Server) -> Result<Vec<u8>> {
+    let disk = server.disk(0);
+    let length = fs::metadata(&disk)
+        .with_context(|| format!("the disk of {}", server.name()))?
+        .len();
+    let content: Vec<u8> = CONTENT.iter().copied().cycle().take(1 << 20).collect();
+    let mut bytes = vec![0; usize::try_from(length)?];
+    bytes[..content.len()].copy_from_slice(&content);
+    fs::write(&disk, &bytes)?;
+    Ok(bytes)
+}
 
 /// A scenario.
 #[derive(Debug, Clone, Copy)]

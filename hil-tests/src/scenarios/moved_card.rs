@@ -6,15 +6,13 @@
 use crate::job::{Patience, ServerJob, Watch};
 use crate::qemu::ServerSpec;
 use crate::scenario::{Bench, Rack};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::json;
 use std::fs;
 use std::time::{Duration, Instant};
 
 /// For how long the other server may go on trying after it was found out.
 const AFTERWARDS: Duration = Duration::from_secs(5);
-/// What lies on the other server's disk.
-const CONTENT: &[u8] = b"somebody else's data ";
 
 /// The scenario.
 pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
@@ -31,19 +29,10 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
     job.inspect()?;
     job.provide()?;
     // Its agent leaves: an agent that is there is not disturbed.
-    let power = format!("/v1/nodes/{}/states/power", job.node);
-    rack.api()
-        .put(&power, &json!({"target": "soft power off"}))?;
-    own.wait_off(patience.boot)?;
+    job.soft_power_off()?;
 
     let disk = other.disk(0);
-    let length = fs::metadata(&disk)
-        .context("the other server's disk")?
-        .len();
-    let content: Vec<u8> = CONTENT.iter().copied().cycle().take(1 << 20).collect();
-    let mut before = vec![0; usize::try_from(length)?];
-    before[..content.len()].copy_from_slice(&content);
-    fs::write(&disk, &before)?;
+    let before = super::fill_disk(other)?;
 
     job.verb("manage")?;
     job.wait_for("manageable", patience.boot)?;

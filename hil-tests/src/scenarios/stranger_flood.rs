@@ -9,7 +9,6 @@ use crate::scenario::Bench;
 use crate::switch::HostPort;
 use anyhow::{Result, ensure};
 use farrier_dhcp::wire::{ArchList, MessageType, Request};
-use serde_json::json;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -26,10 +25,7 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
     let (own, late) = (rack.server(0)?, rack.server(1)?);
     let mut job = ServerJob::power_on(own, rack.api(), watch)?;
     job.inspect()?;
-    let power = format!("/v1/nodes/{}/states/power", job.node);
-    rack.api()
-        .put(&power, &json!({"target": "soft power off"}))?;
-    own.wait_off(patience.boot)?;
+    job.soft_power_off()?;
 
     let port = rack.switch().add_host_port("flood")?;
     let (over, sent) = (AtomicBool::new(false), AtomicU32::new(0));

@@ -5,13 +5,9 @@
 use crate::job::{Patience, ServerJob, Watch};
 use crate::qemu::ServerSpec;
 use crate::scenario::Bench;
-use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use anyhow::{Result, ensure};
 use std::fs;
 use std::time::{Duration, Instant};
-
-/// What lies on the thief's disk.
-const CONTENT: &[u8] = b"somebody else's data ";
 
 /// The scenario.
 pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
@@ -24,17 +20,10 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
     let mut job = ServerJob::power_on(own, rack.api(), watch)?;
     job.inspect()?;
     job.provide()?;
-    let power = format!("/v1/nodes/{}/states/power", job.node);
-    rack.api()
-        .put(&power, &json!({"target": "soft power off"}))?;
-    own.wait_off(patience.boot)?;
+    job.soft_power_off()?;
 
     let disk = thief.disk(0);
-    let length = fs::metadata(&disk).context("the thief's disk")?.len();
-    let content: Vec<u8> = CONTENT.iter().copied().cycle().take(1 << 20).collect();
-    let mut before = vec![0; usize::try_from(length)?];
-    before[..content.len()].copy_from_slice(&content);
-    fs::write(&disk, &before)?;
+    let before = super::fill_disk(thief)?;
 
     job.verb("manage")?;
     job.wait_for("manageable", patience.boot)?;
