@@ -3,6 +3,7 @@
 use core::ops::{Deref, DerefMut};
 
 use farrier_core::interface::ConfigError;
+use farrier_core::persist::seal::{BOARD_KEY_LEN, KeyChange, NO_KEY};
 use farrier_core::rack::Entropy;
 use farrier_core::{Config, Effect, Effects, Identity, Input, Instant, Rack};
 
@@ -192,6 +193,9 @@ where
     pub async fn restore(&mut self, now: Instant) -> Result<Opened, S::OpenError> {
         let opened = self.mount(now).await?;
         self.restored(now, opened);
+        if self.maintain_keys(now).await.is_err() {
+            self.break_off();
+        }
         Ok(opened)
     }
 
@@ -207,6 +211,15 @@ where
             counters,
             ..
         } = self;
+        // Without its keys the rack would make others, and the board would
+        // lose those that it has.
+        match store.board_keys().await {
+            Ok(keys) => rack.with(|rack| rack.set_board_keys(&keys)),
+            Err(why) => {
+                self.break_off();
+                return Err(why.into());
+            }
+        }
         let layout = rack.with(|rack| rack.layout());
         let opened = store
             .open(layout, |record| {
@@ -295,10 +308,40 @@ where
         let maintained = store
             .maintain(|from, room| rack.with(|rack| rack.snapshot(now, from, room)))
             .await;
+        let maintained = match maintained {
+            Ok(()) => self.maintain_keys(now).await,
+            Err(NotDurable) => Err(NotDurable),
+        };
         if maintained.is_err() {
             count(&mut self.counters.maintain_failed);
         }
         maintained
+    }
+
+    /// Lets the board replace the key that seals secrets, where the rack wants
+    /// so. [`restore`](Self::restore) and [`maintain`](Self::maintain) do it
+    /// as well; who mounts and restores in two steps calls it behind them.
+    ///
+    /// # Errors
+    /// [`NotDurable`]: the board did not do it. The key before goes on.
+    pub async fn maintain_keys(&mut self, now: Instant) -> Result<(), NotDurable> {
+        if self.stage != Stage::Durable {
+            return Err(NotDurable);
+        }
+        let Some(change) = self.rack.with(|rack| rack.board_key_change(now)) else {
+            return Ok(());
+        };
+        let (place, key) = match change {
+            KeyChange::Write(place) => {
+                let mut key = [0; BOARD_KEY_LEN];
+                self.entropy.fill(&mut key);
+                (place, key)
+            }
+            KeyChange::Erase(place) => (place, NO_KEY),
+        };
+        self.store.set_board_key(place, &key).await?;
+        self.rack.with(|rack| rack.board_key_changed(place, &key));
+        Ok(())
     }
 
     /// When [`Input::Tick`] is due.

@@ -36,4 +36,4 @@ pub mod testing;
 
 pub use controller::{Controller, ControllerCounters, RackRef};
 pub use farrier_journal::{Health, Usage};
-pub use store::{JournalStore, NotDurable, Opened, RecordStore};
+pub use store::{JournalStore, KeyStore, MemoryKeys, NotDurable, Opened, RecordStore};

@@ -4,12 +4,13 @@
 use core::fmt::Debug;
 
 use embedded_storage_async::nor_flash::NorFlash;
+use farrier_core::persist::seal::{BOARD_KEY_LEN, BoardKeys, NO_KEY};
 use farrier_journal::{Journal, MountError, Usage};
 
 /// Where records go before their effects leave. [`JournalStore`] is one.
 pub trait RecordStore {
     /// Why it could not be opened.
-    type OpenError: Debug;
+    type OpenError: Debug + From<NotDurable>;
 
     /// Opens the store and gives every record of earlier starts to `apply`,
     /// in order. `layout` is [`farrier_core::Rack::layout`].
@@ -41,6 +42,23 @@ pub trait RecordStore {
         state: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
     ) -> impl Future<Output = Result<(), NotDurable>>;
 
+    /// The board's keys that seal secrets in records, by place.
+    ///
+    /// # Errors
+    /// [`NotDurable`]: they can't be read. Sealed secrets are lost then.
+    fn board_keys(&mut self) -> impl Future<Output = Result<BoardKeys, NotDurable>>;
+
+    /// Makes `key` the content of a place, for good: what was there before can't
+    /// be read any more. [`NO_KEY`] erases it.
+    ///
+    /// # Errors
+    /// [`NotDurable`]; what is there is not known then.
+    fn set_board_key(
+        &mut self,
+        place: usize,
+        key: &[u8; BOARD_KEY_LEN],
+    ) -> impl Future<Output = Result<(), NotDurable>>;
+
     /// How full the store is.
     fn usage(&self) -> Usage {
         Usage::default()
@@ -60,13 +78,58 @@ pub struct Opened {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotDurable;
 
-/// The journal on a flash device.
+/// Where a board keeps the keys that seal secrets in records: two places of 32
+/// bytes, apart from the journal's flash, so that who copies that does not have
+/// them.
+pub trait KeyStore {
+    /// The content of both places.
+    ///
+    /// # Errors
+    /// [`NotDurable`]: they can't be read.
+    fn read_keys(&mut self) -> impl Future<Output = Result<BoardKeys, NotDurable>>;
+
+    /// As [`RecordStore::set_board_key`].
+    ///
+    /// # Errors
+    /// [`NotDurable`].
+    fn write_key(
+        &mut self,
+        place: usize,
+        key: &[u8; BOARD_KEY_LEN],
+    ) -> impl Future<Output = Result<(), NotDurable>>;
+}
+
+/// Keys in memory, for simulated boards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryKeys(pub BoardKeys);
+
+impl Default for MemoryKeys {
+    fn default() -> Self {
+        MemoryKeys([NO_KEY; 2])
+    }
+}
+
+impl KeyStore for MemoryKeys {
+    async fn read_keys(&mut self) -> Result<BoardKeys, NotDurable> {
+        Ok(self.0)
+    }
+
+    async fn write_key(
+        &mut self,
+        place: usize,
+        key: &[u8; BOARD_KEY_LEN],
+    ) -> Result<(), NotDurable> {
+        *self.0.get_mut(place).ok_or(NotDurable)? = *key;
+        Ok(())
+    }
+}
+
 #[allow(
     clippy::large_enum_variant,
     reason = "there is one, it is open for as long as the appliance runs, and there is no heap to box it on"
 )]
 #[derive(Debug)]
-pub enum JournalStore<F> {
+enum Medium<F> {
     /// Not opened yet.
     Closed(F),
     /// Open.
@@ -75,35 +138,55 @@ pub enum JournalStore<F> {
     Failed,
 }
 
-impl<F: NorFlash> JournalStore<F> {
+/// The journal on a flash device, and the board's keys beside it.
+#[derive(Debug)]
+pub struct JournalStore<F, K> {
+    medium: Medium<F>,
+    keys: K,
+}
+
+impl<F: NorFlash, K: KeyStore> JournalStore<F, K> {
     /// A journal that takes the whole of a device.
-    pub const fn new(flash: F) -> Self {
-        JournalStore::Closed(flash)
+    pub const fn new(flash: F, keys: K) -> Self {
+        JournalStore {
+            medium: Medium::Closed(flash),
+            keys,
+        }
     }
 
     /// The journal, while it is open.
     pub fn journal(&self) -> Option<&Journal<F>> {
-        match self {
-            JournalStore::Open(journal) => Some(journal),
-            JournalStore::Closed(_) | JournalStore::Failed => None,
+        match &self.medium {
+            Medium::Open(journal) => Some(journal),
+            Medium::Closed(_) | Medium::Failed => None,
         }
     }
 
     /// The journal, while it is open, for tests that damage its flash.
     pub fn journal_mut(&mut self) -> Option<&mut Journal<F>> {
-        match self {
-            JournalStore::Open(journal) => Some(journal),
-            JournalStore::Closed(_) | JournalStore::Failed => None,
+        match &mut self.medium {
+            Medium::Open(journal) => Some(journal),
+            Medium::Closed(_) | Medium::Failed => None,
         }
     }
 
-    /// Gives the flash back; `None` after a failed mount, which keeps it.
-    pub fn into_flash(self) -> Option<F> {
-        match self {
-            JournalStore::Closed(flash) => Some(flash),
-            JournalStore::Open(journal) => Some(journal.into_flash()),
-            JournalStore::Failed => None,
+    /// The flash, while it is not opened yet, for tests that damage it.
+    pub fn closed_mut(&mut self) -> Option<&mut F> {
+        match &mut self.medium {
+            Medium::Closed(flash) => Some(flash),
+            Medium::Open(_) | Medium::Failed => None,
         }
+    }
+
+    /// Gives flash and keys back; no flash after a failed mount, which keeps
+    /// it.
+    pub fn into_parts(self) -> (Option<F>, K) {
+        let flash = match self.medium {
+            Medium::Closed(flash) => Some(flash),
+            Medium::Open(journal) => Some(journal.into_flash()),
+            Medium::Failed => None,
+        };
+        (flash, self.keys)
     }
 }
 
@@ -114,9 +197,17 @@ pub enum JournalError {
     Mount(MountError),
     /// It is open already, or an earlier mount failed.
     NotClosed,
+    /// The board's keys can't be read.
+    Keys,
 }
 
-impl<F: NorFlash> RecordStore for JournalStore<F> {
+impl From<NotDurable> for JournalError {
+    fn from(_: NotDurable) -> Self {
+        JournalError::Keys
+    }
+}
+
+impl<F: NorFlash, K: KeyStore> RecordStore for JournalStore<F, K> {
     type OpenError = JournalError;
 
     async fn open(
@@ -124,20 +215,20 @@ impl<F: NorFlash> RecordStore for JournalStore<F> {
         layout: u16,
         apply: impl FnMut(&[u8]),
     ) -> Result<Opened, JournalError> {
-        match core::mem::replace(self, JournalStore::Failed) {
-            JournalStore::Closed(flash) => {
+        match core::mem::replace(&mut self.medium, Medium::Failed) {
+            Medium::Closed(flash) => {
                 let (journal, mounted) = Journal::mount(flash, layout, apply)
                     .await
                     .map_err(JournalError::Mount)?;
                 let run = journal.run();
-                *self = JournalStore::Open(journal);
+                self.medium = Medium::Open(journal);
                 Ok(Opened {
                     run,
                     lost: mounted.damaged,
                 })
             }
             other => {
-                *self = other;
+                self.medium = other;
                 Err(JournalError::NotClosed)
             }
         }
@@ -157,6 +248,18 @@ impl<F: NorFlash> RecordStore for JournalStore<F> {
     ) -> Result<(), NotDurable> {
         let journal = self.journal_mut().ok_or(NotDurable)?;
         journal.maintain(state).await.map_err(|_| NotDurable)
+    }
+
+    async fn board_keys(&mut self) -> Result<BoardKeys, NotDurable> {
+        self.keys.read_keys().await
+    }
+
+    async fn set_board_key(
+        &mut self,
+        place: usize,
+        key: &[u8; BOARD_KEY_LEN],
+    ) -> Result<(), NotDurable> {
+        self.keys.write_key(place, key).await
     }
 
     fn usage(&self) -> Usage {

@@ -3,7 +3,9 @@
 
 use std::vec::Vec;
 
-use crate::store::{NotDurable, Opened, RecordStore};
+use farrier_core::persist::seal::{BOARD_KEY_LEN, BoardKeys, NO_KEY};
+
+use crate::store::{KeyStore, MemoryKeys, NotDurable, Opened, RecordStore};
 
 /// Records in memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub struct MemoryStore {
     pub lost: u32,
     /// Appends until one fails; `None` for never.
     pub fails_after: Option<u32>,
+    /// The board's keys.
+    pub keys: MemoryKeys,
     /// An append failed: all others do.
     broken: bool,
 }
@@ -28,19 +32,16 @@ impl MemoryStore {
             run: 0,
             lost: 0,
             fails_after: None,
+            keys: MemoryKeys([NO_KEY; 2]),
             broken: false,
         }
     }
 }
 
 impl RecordStore for MemoryStore {
-    type OpenError = core::convert::Infallible;
+    type OpenError = NotDurable;
 
-    async fn open(
-        &mut self,
-        _: u16,
-        apply: impl FnMut(&[u8]),
-    ) -> Result<Opened, core::convert::Infallible> {
+    async fn open(&mut self, _: u16, apply: impl FnMut(&[u8])) -> Result<Opened, NotDurable> {
         self.run += 1;
         self.broken = false;
         self.records.iter().map(Vec::as_slice).for_each(apply);
@@ -73,6 +74,37 @@ impl RecordStore for MemoryStore {
             return Err(NotDurable);
         }
         Ok(())
+    }
+
+    async fn board_keys(&mut self) -> Result<BoardKeys, NotDurable> {
+        self.keys.read_keys().await
+    }
+
+    async fn set_board_key(
+        &mut self,
+        place: usize,
+        key: &[u8; BOARD_KEY_LEN],
+    ) -> Result<(), NotDurable> {
+        self.keys.write_key(place, key).await
+    }
+}
+
+/// The keys beside a simulated flash chip.
+impl<const WORD: usize, const SECTOR: usize> KeyStore
+    for farrier_journal::sim::Shared<WORD, SECTOR>
+{
+    async fn read_keys(&mut self) -> Result<BoardKeys, NotDurable> {
+        self.with(farrier_journal::sim::SimFlash::read_keys)
+            .map_err(|_| NotDurable)
+    }
+
+    async fn write_key(
+        &mut self,
+        place: usize,
+        key: &[u8; BOARD_KEY_LEN],
+    ) -> Result<(), NotDurable> {
+        self.with(|flash| flash.write_key(place, key))
+            .map_err(|_| NotDurable)
     }
 }
 

@@ -68,6 +68,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             self.next_tick = now.plus_millis(TICK_MILLIS);
             self.actor = (ActorKind::Rack, heapless::String::new());
             self.look_at_deadlines(now, out);
+            self.seal_anew(out);
         }
         self.write_touched(out);
         let far = now.plus_millis(IDLE_MILLIS);
@@ -84,7 +85,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         let idle = self.next_tick.plus_millis(IDLE_MILLIS);
         let due = self.nodes.first_wake().unwrap_or(idle);
-        due.max(self.next_tick).min(idle)
+        let keys = self.sealing.wake_at().unwrap_or(idle);
+        due.min(keys).max(self.next_tick).min(idle)
     }
 
     /// A node that should have been looked at by now, although nobody would

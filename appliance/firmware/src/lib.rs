@@ -49,7 +49,8 @@ pub mod statements;
 pub mod tftp;
 pub mod watchdog;
 
-pub use farrier_controller::JournalStore;
+pub use farrier_controller::{JournalStore, KeyStore, NotDurable};
+pub use farrier_core::persist::seal::{BOARD_KEY_LEN, BoardKeys, NO_KEY};
 pub use power::ManualPower;
 pub use watchdog::NoWatchdog;
 #[doc(hidden)]

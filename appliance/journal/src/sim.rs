@@ -62,6 +62,13 @@ pub enum Operation {
         /// Its address.
         at: u32,
     },
+    /// A place for a key, beside the chip, got another content.
+    Key {
+        /// The place: 0 or 1.
+        place: usize,
+        /// Its new content.
+        key: [u8; 32],
+    },
 }
 
 /// A chip with words of `WORD` bytes and sectors of `SECTOR` bytes.
@@ -73,6 +80,10 @@ pub struct SimFlash<const WORD: usize, const SECTOR: usize> {
     /// Bits that read differently each time.
     weak: Vec<(usize, u8)>,
     erases: Vec<u32>,
+    /// The board's keys, which lose their power with the chip.
+    keys: [[u8; 32]; 2],
+    /// Bits of them that read differently each time.
+    weak_keys: [[u8; 32]; 2],
     /// Number of erases until a sector is worn out.
     endurance: u32,
     log: Option<Vec<Operation>>,
@@ -91,6 +102,8 @@ impl<const WORD: usize, const SECTOR: usize> SimFlash<WORD, SECTOR> {
             touched: vec![false; sectors * SECTOR / WORD],
             weak: Vec::new(),
             erases: vec![0; sectors],
+            keys: [[0xff; 32]; 2],
+            weak_keys: [[0; 32]; 2],
             endurance: u32::MAX,
             log: None,
             operations: 0,
@@ -186,6 +199,58 @@ impl<const WORD: usize, const SECTOR: usize> SimFlash<WORD, SECTOR> {
         match operation {
             Operation::Program { at, word } => self.program(*at as usize, word, cut),
             Operation::Erase { at } => self.wipe(*at as usize, cut),
+            Operation::Key { place, key } => self.put_key(*place, key, cut),
+        }
+    }
+
+    /// Reads the places for keys beside the chip.
+    ///
+    /// # Errors
+    /// The power is off.
+    pub fn read_keys(&mut self) -> Result<[[u8; 32]; 2], SimError> {
+        if self.off {
+            return Err(SimError::PowerCut);
+        }
+        let mut keys = self.keys;
+        let mut random = Xorshift(self.random);
+        for (byte, mask) in keys
+            .iter_mut()
+            .zip(&self.weak_keys)
+            .flat_map(|(k, m)| k.iter_mut().zip(m))
+        {
+            *byte ^= random.next() as u8 & mask;
+        }
+        self.random = random.0;
+        Ok(keys)
+    }
+
+    /// Writes a place for a key: at once, or in part where a cut hits it.
+    ///
+    /// # Errors
+    /// The power is off, or there is no such place.
+    pub fn write_key(&mut self, place: usize, key: &[u8; 32]) -> Result<(), SimError> {
+        if place >= self.keys.len() {
+            return Err(SimError::Address);
+        }
+        let cut = self.power()?;
+        let operation = Operation::Key { place, key: *key };
+        self.apply(&operation, cut);
+        if let Some(log) = &mut self.log {
+            log.push(operation);
+        }
+        match cut {
+            Some(_) => Err(SimError::PowerCut),
+            None => Ok(()),
+        }
+    }
+
+    fn put_key(&mut self, place: usize, key: &[u8; 32], cut: Option<Cut>) {
+        let mut bits = Bits::of(cut);
+        let bytes = self.keys[place].iter_mut().zip(&mut self.weak_keys[place]);
+        for ((byte, mask), new) in bytes.zip(key) {
+            let (done, weak) = bits.choose(*byte ^ new);
+            *byte ^= done;
+            *mask = weak;
         }
     }
 

@@ -10,6 +10,7 @@ use block_device_driver::{BlockDevice, blocks_to_slice, blocks_to_slice_mut};
 use embedded_storage_async::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
+use farrier_firmware::{BOARD_KEY_LEN, BoardKeys, KeyStore, NO_KEY, NotDurable};
 
 use crate::board;
 
@@ -74,8 +75,8 @@ impl Flash {
             .truncate(false)
             .mode(0o600)
             .open(path)?;
-        // It holds the appliance's secret keys; one of before may be open to
-        // others.
+        // It holds what operators gave in confidence; one of before may be open
+        // to others.
         file.set_permissions(Permissions::from_mode(0o600))?;
         if file.metadata()?.len() != board::JOURNAL_SIZE as u64 {
             file.set_len(0)?;
@@ -83,6 +84,55 @@ impl Flash {
             file.sync_all()?;
         }
         Ok(Flash(file))
+    }
+}
+
+/// The board's keys that seal secrets in the journal: a file of the host with
+/// 64 bytes. What the host's disk keeps of erased ones is not in the program's
+/// hand.
+#[derive(Debug)]
+pub struct Keys(std::fs::File);
+
+impl Keys {
+    /// Opens the file, or creates one without keys.
+    ///
+    /// # Errors
+    /// The host's.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = std::fs::File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)?;
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        if file.metadata()?.len() != BOARD_KEY_LEN as u64 * 2 {
+            file.set_len(0)?;
+            file.write_all_at([NO_KEY; 2].as_flattened(), 0)?;
+            file.sync_all()?;
+        }
+        Ok(Keys(file))
+    }
+}
+
+impl KeyStore for Keys {
+    async fn read_keys(&mut self) -> Result<BoardKeys, NotDurable> {
+        let mut keys = [NO_KEY; 2];
+        let read = self.0.read_exact_at(keys.as_flattened_mut(), 0);
+        read.map(|()| keys).map_err(|_| NotDurable)
+    }
+
+    async fn write_key(
+        &mut self,
+        place: usize,
+        key: &[u8; BOARD_KEY_LEN],
+    ) -> Result<(), NotDurable> {
+        let at = (place * BOARD_KEY_LEN) as u64;
+        let written = self.0.write_all_at(key, at);
+        written
+            .and_then(|()| self.0.sync_data())
+            .map_err(|_| NotDurable)
     }
 }
 

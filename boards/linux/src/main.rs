@@ -27,7 +27,7 @@ use farrier_firmware::ManualPower;
 use farrier_firmware::{Board, JournalStore, Parts};
 use static_cell::StaticCell;
 
-use host::{File, Flash, HostEntropy};
+use host::{File, Flash, HostEntropy, Keys};
 use restart::ThreadWatchdog;
 use wire::Wire;
 
@@ -48,6 +48,10 @@ struct Arguments {
     /// none. The default is the store's path with `.journal` behind it.
     #[arg(long)]
     journal: Option<PathBuf>,
+    /// File with the keys that seal secrets in the journal; it is created if
+    /// there is none. The default is the store's path with `.keys` behind it.
+    #[arg(long)]
+    keys: Option<PathBuf>,
     /// File with the record of the last crash. The default is the store's path
     /// with `.crash` behind it.
     #[arg(long)]
@@ -64,7 +68,7 @@ impl Board for Linux {
     type Net = Wire;
     type Blocks = File;
     type Entropy = HostEntropy;
-    type Records = JournalStore<Flash>;
+    type Records = JournalStore<Flash, Keys>;
     type Power = ManualPower;
     type Watchdog = ThreadWatchdog;
 
@@ -101,6 +105,8 @@ fn main() -> Result<()> {
         path.into()
     };
     let journal = arguments.journal.unwrap_or_else(|| beside(".journal"));
+    let keys = arguments.keys.unwrap_or_else(|| beside(".keys"));
+    let keys = Keys::open(&keys).with_context(|| format!("no keys at {}", keys.display()))?;
     let crash = restart::start(arguments.crash.unwrap_or_else(|| beside(".crash")));
     let watchdog = ThreadWatchdog::start()?;
     let journal =
@@ -114,7 +120,7 @@ fn main() -> Result<()> {
                 net,
                 blocks,
                 entropy,
-                records: JournalStore::new(journal),
+                records: JournalStore::new(journal, keys),
                 power: ManualPower,
                 watchdog,
                 crash,

@@ -78,21 +78,17 @@ fn main() -> ! {
         Ok(store) => store,
         Err(refused) => panic!("store {path}: {refused}"),
     };
-    let mut beside = heapless::String::<128>::new();
-    let path = match semihost::argument("journal", &mut line) {
-        Some(path) => path,
-        None => {
-            let mut line = [0; 256];
-            let store = semihost::argument("store", &mut line).unwrap_or(board::STORE_FILE);
-            let fits = write!(beside, "{store}.journal");
-            fits.expect("the store's path is shorter");
-            beside.as_str()
-        }
-    };
+    let mut path = heapless::String::<128>::new();
+    file_beside("journal", &mut path);
     // SAFETY: here, and once.
-    let journal = match unsafe { flash::Flash::open(path) } {
+    let journal = match unsafe { flash::Flash::open(&path) } {
         Ok(journal) => journal,
         Err(refused) => panic!("journal {path}: {refused}"),
+    };
+    file_beside("keys", &mut path);
+    let keys = match semihost::Keys::open(&path) {
+        Ok(keys) => keys,
+        Err(refused) => panic!("keys {path}: {refused}"),
     };
     let entropy = match semihost::Entropy::open() {
         Ok(entropy) => entropy,
@@ -110,13 +106,28 @@ fn main() -> ! {
                 net,
                 blocks: store,
                 entropy,
-                records: JournalStore::new(journal),
+                records: JournalStore::new(journal, keys),
                 power: ManualPower,
                 watchdog: CmsdkWatchdog,
                 crash: restart::last_crash(),
             },
         );
     })
+}
+
+/// The path of a file: the one that the command line names, or the store's with
+/// the name behind it.
+fn file_beside(name: &str, path: &mut heapless::String<128>) {
+    let mut line = [0; 256];
+    path.clear();
+    let fits = match semihost::argument(name, &mut line) {
+        Some(named) => path.push_str(named).map_err(|_| core::fmt::Error),
+        None => {
+            let store = semihost::argument("store", &mut line).unwrap_or(board::STORE_FILE);
+            write!(path, "{store}.{name}")
+        }
+    };
+    fits.expect("the paths of files are shorter");
 }
 
 /// This board.
@@ -126,7 +137,7 @@ impl Board for An500 {
     type Net = Lan9118<Registers>;
     type Blocks = semihost::File;
     type Entropy = semihost::Entropy;
-    type Records = JournalStore<flash::Flash>;
+    type Records = JournalStore<flash::Flash, semihost::Keys>;
     type Power = ManualPower;
     type Watchdog = CmsdkWatchdog;
 

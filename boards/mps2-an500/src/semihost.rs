@@ -9,6 +9,7 @@ use core::fmt;
 use aligned::{A4, Aligned};
 use block_device_driver::BlockDevice;
 use cortex_m_semihosting::{nr, syscall};
+use farrier_firmware::{BOARD_KEY_LEN, BoardKeys, KeyStore, NO_KEY, NotDurable};
 
 const SECTOR: usize = 512;
 const OPEN_READ: usize = 1;
@@ -151,6 +152,45 @@ impl farrier_core::rack::Entropy for Entropy {
         self.0
             .read_exact(to)
             .expect("host entropy was there at start");
+    }
+}
+
+/// The board's keys that seal secrets in the journal, in a file of the host with
+/// 64 bytes. A product board has them apart from the journal's chip: in the
+/// microcontroller's own flash, or in its memory that a battery keeps.
+#[derive(Debug)]
+pub struct Keys(File);
+
+impl Keys {
+    /// Opens the file, or creates one without keys.
+    pub fn open(path: &str) -> Result<Self, Refused> {
+        if let Ok(file) = File::open_store(path)
+            && file.len() == BOARD_KEY_LEN as u64 * 2
+        {
+            return Ok(Self(file));
+        }
+        let file = File::create(path)?;
+        file.write_all([NO_KEY; 2].as_flattened())?;
+        Ok(Self(file))
+    }
+}
+
+impl KeyStore for Keys {
+    async fn read_keys(&mut self) -> Result<BoardKeys, NotDurable> {
+        let mut keys = [NO_KEY; 2];
+        let sought = self.0.seek(0);
+        let read = sought.and_then(|()| self.0.read_exact(keys.as_flattened_mut()));
+        read.map(|()| keys).map_err(|_| NotDurable)
+    }
+
+    async fn write_key(
+        &mut self,
+        place: usize,
+        key: &[u8; BOARD_KEY_LEN],
+    ) -> Result<(), NotDurable> {
+        let sought = self.0.seek((place * BOARD_KEY_LEN) as u64);
+        let written = sought.and_then(|()| self.0.write_all(key));
+        written.map_err(|_| NotDurable)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 
 use farrier_controller::testing::ready;
-use farrier_controller::{Controller, JournalStore, RecordStore};
+use farrier_controller::{Controller, JournalStore, MemoryKeys, RecordStore};
 use farrier_core::interface::NetworkId;
 use farrier_core::{Config, Effect, Input, Instant, Rack};
 use farrier_journal::ram::{RamFlash, SECTOR};
@@ -21,7 +21,8 @@ const SECTORS: usize = 1024;
 /// The appliance.
 #[derive(Debug)]
 pub struct Appliance {
-    controller: Controller<Box<Rack<48, LEASES, 96>>, JournalStore<RamFlash<Vec<u8>>>, Random>,
+    controller:
+        Controller<Box<Rack<48, LEASES, 96>>, JournalStore<RamFlash<Vec<u8>>, MemoryKeys>, Random>,
     now: Instant,
 }
 
@@ -32,7 +33,10 @@ impl Appliance {
     /// Where it does not start.
     #[must_use]
     pub fn new() -> Self {
-        let store = JournalStore::new(RamFlash(vec![0xff; SECTORS * SECTOR]));
+        let store = JournalStore::new(
+            RamFlash(vec![0xff; SECTORS * SECTOR]),
+            MemoryKeys::default(),
+        );
         let entropy = Random::new(1, 0);
         let mut controller = Controller::new(Box::new(Rack::new()), store, entropy);
         let config = Config {

@@ -42,6 +42,7 @@ pub fn start<const WORD: usize, S: ChipStore<WORD>>(
     let opened = ready(controller.mount(now)).ok()?;
     let found = Durable::of(controller.rack(), now);
     controller.restored(now, opened);
+    ready(controller.maintain_keys(now)).ok()?;
     Some((controller, found))
 }
 

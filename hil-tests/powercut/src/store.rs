@@ -2,7 +2,8 @@
 //! broken on purpose, to show that the checker notices.
 
 use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
-use farrier_controller::{JournalStore, NotDurable, Opened, RecordStore};
+use farrier_controller::{JournalStore, KeyStore as _, NotDurable, Opened, RecordStore};
+use farrier_core::persist::seal::{BOARD_KEY_LEN, BoardKeys};
 use farrier_journal::sim::{Shared, SimFlash};
 
 /// A chip with words of `WORD` bytes and sectors of 4 KiB.
@@ -17,11 +18,11 @@ pub trait ChipStore<const WORD: usize>: RecordStore + std::fmt::Debug {
 }
 
 /// The shipping journal.
-pub type Sound<const WORD: usize> = JournalStore<Chip<WORD>>;
+pub type Sound<const WORD: usize> = JournalStore<Chip<WORD>, Chip<WORD>>;
 
 impl<const WORD: usize> ChipStore<WORD> for Sound<WORD> {
     fn on(chip: Chip<WORD>) -> Self {
-        JournalStore::new(chip)
+        JournalStore::new(chip.clone(), chip)
     }
 }
 
@@ -36,7 +37,7 @@ pub struct Hasty<const WORD: usize> {
 impl<const WORD: usize> ChipStore<WORD> for Hasty<WORD> {
     fn on(chip: Chip<WORD>) -> Self {
         Hasty {
-            journal: JournalStore::new(chip),
+            journal: JournalStore::new(chip.clone(), chip),
             queue: Vec::new(),
         }
     }
@@ -66,6 +67,18 @@ impl<const WORD: usize> RecordStore for Hasty<WORD> {
         state: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
     ) -> Result<(), NotDurable> {
         self.journal.maintain(state).await
+    }
+
+    async fn board_keys(&mut self) -> Result<BoardKeys, NotDurable> {
+        self.journal.board_keys().await
+    }
+
+    async fn set_board_key(
+        &mut self,
+        place: usize,
+        key: &[u8; BOARD_KEY_LEN],
+    ) -> Result<(), NotDurable> {
+        self.journal.set_board_key(place, key).await
     }
 }
 
@@ -126,5 +139,16 @@ impl<const WORD: usize> RecordStore for Unchecked<WORD> {
         _state: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
     ) -> Result<(), NotDurable> {
         Ok(())
+    }
+    async fn board_keys(&mut self) -> Result<BoardKeys, NotDurable> {
+        self.chip.read_keys().await
+    }
+
+    async fn set_board_key(
+        &mut self,
+        place: usize,
+        key: &[u8; BOARD_KEY_LEN],
+    ) -> Result<(), NotDurable> {
+        self.chip.write_key(place, key).await
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use farrier_asset_store::DrivePlace;
 use farrier_controller::testing::ready;
-use farrier_controller::{Controller, JournalStore, RecordStore};
+use farrier_controller::{Controller, JournalStore, MemoryKeys, RecordStore};
 use farrier_core::interface::{NetworkId, StoredConfigDrive};
 use farrier_core::persist::record::MAX_RECORD;
 use farrier_core::{Config, Input, Instant, Rack, Transport};
@@ -28,7 +28,7 @@ pub type SimRack = Rack<48, 96, 96>;
 /// The flash chip: words of 8 bytes, sectors of 4 KiB.
 type Flash = SimFlash<8, SECTOR>;
 /// The shipping controller with all that the appliance has.
-type SimController = Controller<Box<SimRack>, JournalStore<Flash>, Random>;
+type SimController = Controller<Box<SimRack>, JournalStore<Flash, MemoryKeys>, Random>;
 
 /// Sectors of the chip.
 const SECTORS: usize = 64;
@@ -78,7 +78,10 @@ impl Appliance {
     /// A new appliance, started at this time.
     pub fn new(now: u64, seed: u64) -> Self {
         let mut appliance = Appliance {
-            controller: unstarted(JournalStore::new(Flash::new(SECTORS)), Random::new(seed, 1)),
+            controller: unstarted(
+                JournalStore::new(Flash::new(SECTORS), MemoryKeys::default()),
+                Random::new(seed, 1),
+            ),
             zero: now,
             down: true,
             planned: false,
@@ -157,7 +160,8 @@ impl Appliance {
     /// mounted.
     pub fn stumble(&mut self, operations: u64, cut: Cut) {
         let layout = self.rack().layout();
-        if let (true, JournalStore::Closed(flash)) = (self.down, self.controller.store_mut()) {
+        let closed = self.controller.store_mut().closed_mut();
+        if let Some(flash) = closed.filter(|_| self.down) {
             flash.power_on();
             flash.cut_after(operations, cut);
             // It fails, or it gets through before the cut: both may be.
@@ -176,11 +180,10 @@ impl Appliance {
         }
         self.zero = now;
         let entropy = self.controller.entropy_mut().clone();
-        let mut store = std::mem::replace(self.controller.store_mut(), JournalStore::Failed);
-        if let JournalStore::Closed(flash) = &mut store {
-            flash.power_on();
-        }
-        self.controller = unstarted(store, entropy);
+        let (flash, keys) = self.take_store().into_parts();
+        let mut flash = flash.ok_or("the journal's flash is gone")?;
+        flash.power_on();
+        self.controller = unstarted(JournalStore::new(flash, keys), entropy);
         let configured = self
             .controller
             .configure(Config::default(), Some(&IDENTITY));
@@ -209,6 +212,7 @@ impl Appliance {
             return Err("a power cut shows as damage of the flash".into());
         }
         self.controller.restored(clock, opened);
+        ready(self.controller.maintain_keys(clock)).map_err(|_| "the board takes no key")?;
         self.restarts += u64::from(planned);
         let mut none = Vec::new();
         self.step(now, Input::Image(&image::catalogue().entry), &mut none);
@@ -229,6 +233,12 @@ impl Appliance {
         records
     }
 
+    /// Takes the store out; what is left there takes no journal.
+    fn take_store(&mut self) -> JournalStore<Flash, MemoryKeys> {
+        let none = JournalStore::new(Flash::new(0), MemoryKeys::default());
+        std::mem::replace(self.controller.store_mut(), none)
+    }
+
     /// Notices that the power was cut while the journal wrote. Whether it
     /// was.
     fn power_failed(&mut self, now: u64) -> bool {
@@ -238,9 +248,8 @@ impl Appliance {
             .is_some_and(|journal| journal.flash().is_off());
         if off {
             self.after = self.durable(now);
-            let store = std::mem::replace(self.controller.store_mut(), JournalStore::Failed);
-            if let Some(flash) = store.into_flash() {
-                *self.controller.store_mut() = JournalStore::Closed(flash);
+            if let (Some(flash), keys) = self.take_store().into_parts() {
+                *self.controller.store_mut() = JournalStore::new(flash, keys);
             }
             self.down = true;
         }
@@ -343,6 +352,6 @@ impl Appliance {
 }
 
 /// A controller whose store is not open yet.
-fn unstarted(store: JournalStore<Flash>, entropy: Random) -> SimController {
+fn unstarted(store: JournalStore<Flash, MemoryKeys>, entropy: Random) -> SimController {
     Controller::new(Box::new(Rack::new()), store, entropy)
 }

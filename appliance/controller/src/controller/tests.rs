@@ -1,11 +1,12 @@
 use super::*;
-use crate::store::JournalStore;
+use crate::store::{JournalStore, MemoryKeys};
 use crate::testing::{MemoryStore, ready};
 use core::future::{Future, pending};
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use farrier_core::Command;
 use farrier_core::interface::{Actor, NewNode};
+use farrier_core::persist::seal::{BoardKeys, NO_KEY};
 use farrier_journal::sim::{Cut, SimFlash};
 use farrier_protocol::message::NodeId;
 use std::boxed::Box;
@@ -85,6 +86,14 @@ impl RecordStore for Stuck {
         &mut self,
         _: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
     ) -> Result<(), NotDurable> {
+        Ok(())
+    }
+
+    async fn board_keys(&mut self) -> Result<BoardKeys, NotDurable> {
+        Ok([NO_KEY; 2])
+    }
+
+    async fn set_board_key(&mut self, _: usize, _: &[u8; 32]) -> Result<(), NotDurable> {
         Ok(())
     }
 }
@@ -199,7 +208,7 @@ fn unknown_records_are_counted() {
 
 #[test]
 fn sweeps_keep_the_journal_bounded_and_the_rack_whole() {
-    let mut controller = started(JournalStore::new(Chip::new(8)));
+    let mut controller = started(JournalStore::new(Chip::new(8), MemoryKeys::default()));
     ready(controller.step(NOW, create(1))).unwrap();
     for round in 0..3000 {
         let input = if round % 2 == 0 { create(2) } else { delete(2) };
@@ -209,7 +218,8 @@ fn sweeps_keep_the_journal_bounded_and_the_rack_whole() {
     }
     assert!(controller.store().usage().opened > 16, "around the chip");
     let (_, store, _) = controller.into_parts();
-    let controller = started(JournalStore::new(store.into_flash().unwrap()));
+    let (flash, keys) = store.into_parts();
+    let controller = started(JournalStore::new(flash.unwrap(), keys));
     let ids: Vec<_> = controller
         .rack()
         .nodes()
@@ -221,15 +231,16 @@ fn sweeps_keep_the_journal_bounded_and_the_rack_whole() {
 
 #[test]
 fn power_cut_in_an_append_breaks_the_controller_until_a_restart() {
-    let mut controller = started(JournalStore::new(Chip::new(8)));
+    let mut controller = started(JournalStore::new(Chip::new(8), MemoryKeys::default()));
     ready(controller.step(NOW, create(1))).unwrap();
     let journal = controller.store_mut().journal_mut().unwrap();
     journal.flash_mut().cut_after(1, Cut::Torn(7));
     assert_eq!(ready(controller.step(NOW, create(2))), Err(NotDurable));
     let (_, store, _) = controller.into_parts();
-    let mut chip = store.into_flash().unwrap();
+    let (chip, keys) = store.into_parts();
+    let mut chip = chip.unwrap();
     chip.power_on();
-    let mut controller = started(JournalStore::new(chip));
+    let mut controller = started(JournalStore::new(chip, keys));
     assert_eq!(controller.rack().nodes().len(), 1);
     ready(controller.step(NOW, create(2))).unwrap();
     assert_eq!(answers(&controller), 1);
@@ -237,7 +248,7 @@ fn power_cut_in_an_append_breaks_the_controller_until_a_restart() {
 
 #[test]
 fn journal_opens_once() {
-    let mut controller = started(JournalStore::new(Chip::new(8)));
+    let mut controller = started(JournalStore::new(Chip::new(8), MemoryKeys::default()));
     assert!(ready(controller.mount(NOW)).is_err());
     // Nobody knows what it has restored then.
     assert_eq!(ready(controller.step(NOW, create(1))), Err(NotDurable));
@@ -273,7 +284,8 @@ fn each_board_makes_its_own_keys_and_keeps_them() {
     // A sweep keeps them too.
     let mut swept = MemoryStore::new();
     let mut room = [0; farrier_core::persist::record::MAX_RECORD];
-    let (rack, ..) = board(store, 9).into_parts();
+    let (rack, store, _) = board(store, 9).into_parts();
+    swept.keys = store.keys;
     let mut from = 0;
     while let Some((place, length)) = rack.snapshot(NOW, from, &mut room) {
         swept.records.push(room[..length].to_vec());
@@ -285,7 +297,7 @@ fn each_board_makes_its_own_keys_and_keeps_them() {
 #[test]
 fn a_rack_whose_records_can_not_be_read_answers_nobody() {
     // No journal fits the flash.
-    let store = JournalStore::new(Chip::new(2));
+    let store = JournalStore::new(Chip::new(2), MemoryKeys::default());
     let mut controller: TestController<_> =
         Controller::new(Box::new(Rack::new()), store, Counting(0));
     controller
@@ -295,4 +307,77 @@ fn a_rack_whose_records_can_not_be_read_answers_nobody() {
     assert!(controller.is_broken());
     assert_eq!(ready(controller.step(NOW, create(2))), Err(NotDurable));
     assert_eq!(answers(&controller), 0);
+}
+
+/// Lets an hour pass, minute by minute.
+fn an_hour<S: RecordStore>(controller: &mut TestController<S>, from: Instant) -> Instant {
+    let mut now = from;
+    for _ in 0..62 {
+        now = now.plus_millis(60_000);
+        ready(controller.step(now, Input::Tick)).unwrap();
+        ready(controller.maintain(now)).unwrap();
+    }
+    now
+}
+
+#[test]
+fn the_journal_does_not_tell_the_keys_without_the_board() {
+    let controller = board(MemoryStore::new(), 0);
+    let keys = controller.rack().trusted_keys().unwrap();
+    let (_, store, _) = controller.into_parts();
+    let again = board(store.clone(), 9);
+    let same = again.rack().trusted_keys().unwrap();
+    assert_eq!((same.session, same.orders), (keys.session, keys.orders));
+
+    let mut elsewhere = store;
+    elsewhere.keys = MemoryKeys::default();
+    let other = board(elsewhere, 99);
+    let new = other.rack().trusted_keys().unwrap();
+    assert!(new.session != keys.session && new.orders != keys.orders);
+    let restarted = board(other.into_parts().1, 7);
+    assert_eq!(
+        restarted.rack().trusted_keys().unwrap().session,
+        new.session
+    );
+}
+
+#[test]
+fn the_key_is_replaced_once_a_secret_may_have_ended_and_the_old_one_erased() {
+    let controller = board(MemoryStore::new(), 0);
+    let trusted = controller.rack().trusted_keys().unwrap().session;
+    let first = controller.store().keys.clone();
+    assert_eq!(first.0.iter().filter(|key| **key != NO_KEY).count(), 1);
+    let now = NOW;
+    let mut restarted = board(controller.into_parts().1, 33);
+    let now = an_hour(&mut restarted, now);
+    let second = restarted.store().keys.clone();
+    assert_eq!(second.0.iter().filter(|key| **key != NO_KEY).count(), 1);
+    assert_ne!(second, first, "what had ended may not be opened any more");
+    // Nothing has ended since.
+    an_hour(&mut restarted, now);
+    assert_eq!(restarted.store().keys, second);
+    let again = board(restarted.into_parts().1, 66);
+    assert_eq!(again.rack().trusted_keys().unwrap().session, trusted);
+}
+
+#[test]
+fn a_start_between_any_two_steps_of_a_replacement_keeps_the_keys() {
+    let controller = board(MemoryStore::new(), 0);
+    let trusted = controller.rack().trusted_keys().unwrap().session;
+    let store = controller.into_parts().1;
+    for steps in 0..8 {
+        let mut controller = board(store.clone(), 33);
+        let now = NOW.plus_millis(3_600_000);
+        for step in 0..steps {
+            let now = now.plus_millis(step * 2000);
+            if step % 2 == 0 {
+                ready(controller.maintain(now)).unwrap();
+            } else {
+                ready(controller.step(now, Input::Tick)).unwrap();
+            }
+        }
+        let again = board(controller.into_parts().1, 77);
+        let same = again.rack().trusted_keys().unwrap().session;
+        assert_eq!(same, trusted, "after {steps} steps");
+    }
 }

@@ -38,32 +38,64 @@ impl Budget {
 
 /// Sources that are remembered at once.
 const SOURCES: usize = 16;
-/// One source ends so many leases in [`PERIOD_MILLIS`]. A machine's firmware,
-/// iPXE, installer and system have an identity each.
-const PER_SOURCE: u8 = 4;
-const PERIOD_MILLIS: u64 = 60_000;
-/// All sources together: a burst, and one more in so many milliseconds.
-const BURST: u32 = 64;
-const REFILL_MILLIS: u64 = 2_000;
+
+/// How often each source may do something, and all of them together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rule {
+    /// So often each source may in `period`.
+    pub(crate) per_source: u8,
+    /// In milliseconds.
+    pub(crate) period: u64,
+    /// All sources together may so often at once,
+    pub(crate) burst: u32,
+    /// and once more in so many milliseconds.
+    pub(crate) refill: u64,
+}
 
 /// Declines and releases: each costs a record and the pool an address, and a
-/// source can be forged.
+/// source can be forged. A machine's firmware, iPXE, installer and system have
+/// an identity each.
+pub(crate) const ENDINGS: Rule = Rule {
+    per_source: 4,
+    period: 60_000,
+    burst: 64,
+    refill: 2_000,
+};
+
+/// Handshakes of machines of the rack: each costs some millions of instructions
+/// and some records. A machine that restarts without end has one a minute.
+pub(crate) const HANDSHAKES: Rule = Rule {
+    per_source: 8,
+    period: 60_000,
+    burst: 96,
+    refill: 500,
+};
+
+/// Handshakes of strangers.
+pub(crate) const STRANGERS_HANDSHAKES: Rule = Rule {
+    per_source: 8,
+    period: 60_000,
+    burst: 48,
+    refill: 1_000,
+};
+
+/// What many sources may do, each its share of it.
 #[derive(Debug)]
-pub(crate) struct Endings {
+pub(crate) struct Shares {
     all: Budget,
     sources: [(Mac, u8, Instant); SOURCES],
 }
 
-impl Endings {
+impl Shares {
     pub(crate) const fn new() -> Self {
-        Endings {
+        Shares {
             all: Budget::new(),
             sources: [(Mac([0; 6]), 0, Instant::START); SOURCES],
         }
     }
 
-    /// Whether this source may end a lease now.
-    pub(crate) fn take(&mut self, now: Instant, mac: Mac) -> bool {
+    /// Whether this source may do it now.
+    pub(crate) fn take(&mut self, now: Instant, mac: Mac, rule: &Rule) -> bool {
         let known = self.sources.iter().position(|(of, ..)| *of == mac);
         let oldest = || {
             let ages = self.sources.iter().enumerate();
@@ -75,14 +107,14 @@ impl Endings {
         else {
             return false;
         };
-        if source.0 != mac || now.since(source.2) >= PERIOD_MILLIS {
+        if source.0 != mac || now.since(source.2) >= rule.period {
             *source = (mac, 0, now);
         }
-        if source.1 >= PER_SOURCE {
+        if source.1 >= rule.per_source {
             return false;
         }
         source.1 += 1;
-        self.all.take(now, BURST, REFILL_MILLIS)
+        self.all.take(now, rule.burst, rule.refill)
     }
 }
 
@@ -109,9 +141,12 @@ mod tests {
     #[test]
     fn a_source_has_its_share_and_all_together_have_theirs() {
         let mac = |number: u8| Mac([2, 0, 0, 0, 0, number]);
-        let mut endings = Endings::new();
-        let taken =
-            |endings: &mut Endings, now, mac| (0..100).filter(|_| endings.take(now, mac)).count();
+        let mut endings = Shares::new();
+        let taken = |endings: &mut Shares, now, mac| {
+            (0..100)
+                .filter(|_| endings.take(now, mac, &ENDINGS))
+                .count()
+        };
         assert_eq!(taken(&mut endings, at(0), mac(1)), 4);
         assert_eq!(taken(&mut endings, at(59_999), mac(1)), 0);
         assert_eq!(taken(&mut endings, at(60_000), mac(1)), 4);

@@ -5,6 +5,7 @@
 mod fingerprint;
 mod nodes;
 pub mod record;
+pub mod seal;
 
 pub(crate) use fingerprint::{Before, FINGERPRINTS, Fingerprint, Fingerprints};
 pub(crate) use nodes::{Nodes, Touched};

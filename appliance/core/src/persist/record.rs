@@ -4,8 +4,9 @@
 //! never reordered. The glue hands it to a store behind a trait and makes
 //! it durable before it carries out what follows in the same step.
 
+use super::seal::Sealed;
 use crate::interface::Effects;
-use crate::interface::{Account, Identity, Network, Requirements, Verifier};
+use crate::interface::{Account, Network, Requirements, Verifier};
 use crate::ipam::Entry;
 use crate::node::Reason;
 use core::net::Ipv4Addr;
@@ -186,10 +187,8 @@ pub enum Record<'a> {
         boot: BootId,
         /// The session's name.
         session: u32,
-        /// Opens requests.
-        requests: [u8; 32],
-        /// Seals replies.
-        replies: [u8; 32],
+        /// The key that opens requests, and the one that seals replies.
+        keys: Sealed,
     },
     /// How far the present boot has come.
     Work {
@@ -260,7 +259,7 @@ pub enum Record<'a> {
         /// The node.
         node: NodeId,
         /// `None` where the key is forgotten.
-        drive: Option<(u32, [u8; 32], u8, u8)>,
+        drive: Option<(u32, Sealed, u8, u8)>,
     },
     /// What was proven of a node's deployment: bytes of the image, bytes
     /// fetched, chunks fetched again, the agent's memory in KiB.
@@ -357,10 +356,9 @@ pub enum Record<'a> {
     },
     /// The appliance has made its keys.
     Keys {
-        /// X25519 secret of the session handshake.
-        noise: [u8; 32],
-        /// ed25519 seed: signs orders.
-        signing: [u8; 32],
+        /// X25519 secret of the session handshake, and the ed25519 seed that
+        /// signs orders.
+        keys: Sealed,
     },
     /// An image has another least version; 0 for none.
     ImageFloor {
@@ -395,6 +393,15 @@ pub enum Record<'a> {
         /// See [`crate::provisioning::waivers`]; empty where it is forgotten.
         kept: &'a str,
     },
+    /// Secrets are sealed under this key of the board; see [`super::seal`].
+    SealingKey {
+        /// Counts the keys, from 1.
+        epoch: u32,
+        /// Tells whether the board has the key.
+        check: [u8; 8],
+        /// Whether records under the key before may still be needed.
+        old: bool,
+    },
 }
 
 impl Record<'_> {
@@ -407,14 +414,6 @@ impl Record<'_> {
             address: entry.address,
             named: entry.is_named(),
             quarantined: !entry.is_held(),
-        }
-    }
-
-    /// The record of the appliance's keys.
-    pub(crate) fn of_keys(identity: &Identity) -> Record<'static> {
-        Record::Keys {
-            noise: identity.noise,
-            signing: identity.signing,
         }
     }
 
@@ -472,7 +471,8 @@ impl Record<'_> {
             | Record::Keys { .. }
             | Record::ImageFloor { .. }
             | Record::KeyRevoked { .. }
-            | Record::StoreAccount { .. } => false,
+            | Record::StoreAccount { .. }
+            | Record::SealingKey { .. } => false,
         }
     }
 

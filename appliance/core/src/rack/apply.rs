@@ -1,6 +1,6 @@
 //! What each record holds, put back where it was.
 
-use super::parts::{TEXTS, bits, job_number};
+use super::parts::{CONFIG_DRIVE, KEYS, SESSION, TEXTS, bits, job_number};
 use crate::interface::Flavor;
 use crate::interface::Steps;
 use crate::interface::{
@@ -104,7 +104,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Record::AccountDeleted { place } => {
                 self.accounts.retain(|known| known.place != place);
             }
-            Record::Keys { noise, signing } => self.identity = Some(Identity { noise, signing }),
+            Record::Keys { keys } => {
+                let opened = self.opened(KEYS, NodeId([0; 16]), &keys);
+                self.identity = opened.map(|[noise, signing]| Identity { noise, signing });
+            }
+            Record::SealingKey { epoch, check, old } => self.sealing.restore(epoch, check, old),
             Record::ImageFloor { name, version } => {
                 let _room = self.image_rules.set_floor(name, version);
             }
@@ -186,10 +190,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             | Record::RequestedTraits { node, .. }
             | Record::Erasure { node, .. }
             | Record::Power { node, .. } => {
+                let secrets = match record {
+                    Record::Session { keys, .. } => self.opened(SESSION, node, keys),
+                    Record::ConfigDrive {
+                        drive: Some((_, key, ..)),
+                        ..
+                    } => self.opened(CONFIG_DRIVE, node, key),
+                    _ => None,
+                };
                 if let Some(index) = self.find(node)
                     && let Some(node) = self.nodes.restored().get_mut(index)
                 {
-                    apply_part(node, record);
+                    apply_part(node, record, secrets);
                 }
             }
         }
@@ -245,7 +257,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
 /// Puts one part of a node back. Records of the boot before the present one
 /// change nothing.
-fn apply_part(node: &mut Node, record: &Record<'_>) {
+fn apply_part(node: &mut Node, record: &Record<'_>, secrets: Option<[[u8; 32]; 2]>) {
     match *record {
         Record::Name { name, .. } => node.name = cut(name),
         Record::State { state, reason, .. } => {
@@ -316,7 +328,10 @@ fn apply_part(node: &mut Node, record: &Record<'_>) {
             node.instance.instance_uuid = uuid;
         }
         Record::ConfigDrive { drive, .. } => {
-            node.config_drive = drive.map(|(length, key, format, place)| StoredConfigDrive {
+            // A key of zeros opens nothing: where the board has lost its own, the
+            // deployment fails, and does not go on without its drive.
+            let [key, _] = secrets.unwrap_or_default();
+            node.config_drive = drive.map(|(length, _, format, place)| StoredConfigDrive {
                 length,
                 key,
                 format: match format {
@@ -352,7 +367,7 @@ fn apply_part(node: &mut Node, record: &Record<'_>) {
         }
         Record::Agent { boot, .. } | Record::Session { boot, .. } | Record::Work { boot, .. } => {
             if node.boot.id == boot {
-                apply_boot(node, record);
+                apply_boot(node, record, secrets);
             }
         }
         Record::DriverInfo { .. }
@@ -375,12 +390,13 @@ fn apply_part(node: &mut Node, record: &Record<'_>) {
         | Record::Keys { .. }
         | Record::ImageFloor { .. }
         | Record::KeyRevoked { .. }
-        | Record::StoreAccount { .. } => debug_assert!(false, "no part of a node"),
+        | Record::StoreAccount { .. }
+        | Record::SealingKey { .. } => debug_assert!(false, "no part of a node"),
     }
 }
 
 /// Puts a part of a node's present boot back.
-fn apply_boot(node: &mut Node, record: &Record<'_>) {
+fn apply_boot(node: &mut Node, record: &Record<'_>, secrets: Option<[[u8; 32]; 2]>) {
     let boot = &mut node.boot;
     match *record {
         Record::Agent {
@@ -396,12 +412,12 @@ fn apply_boot(node: &mut Node, record: &Record<'_>) {
                 _ => BootMode::Bios,
             });
         }
-        Record::Session {
-            session,
-            requests,
-            replies,
-            ..
-        } => {
+        Record::Session { session, .. } => {
+            let Some([requests, replies]) = secrets else {
+                // The board has another key.
+                boot.session = None;
+                return;
+            };
             let id = SessionId(session);
             // A session that is written again has been heard as far as is
             // known. A handshake that was repeated has a session of the same

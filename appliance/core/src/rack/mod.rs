@@ -5,6 +5,7 @@ mod apply;
 mod images;
 mod parts;
 mod restore;
+mod secrets;
 mod small;
 mod write;
 
@@ -21,11 +22,11 @@ use crate::interface::Instant;
 use crate::interface::StatementRef;
 use crate::interface::config::{Config, ConfigError, Identity, TrustedKeys};
 use crate::interface::{ACCOUNT_LEN, ActorKind};
-use crate::ipam::budget::{Budget, Endings};
+use crate::ipam::budget::{Budget, Shares};
 use crate::ipam::lease::Leases;
 use crate::ipam::{Ipam, PROVISIONING};
 use crate::node::{Histories, History, HistoryEntry, Node, Strangers};
-use crate::persist::record::Record;
+use crate::persist::seal::Sealing;
 use crate::persist::{Before, Nodes};
 use crate::strings::StringPool;
 use core::net::Ipv4Addr;
@@ -103,6 +104,8 @@ pub struct Counters {
     pub statements: u32,
     /// Statements that were refused.
     pub statements_refused: u32,
+    /// Handshakes beyond a machine's share of them, or that of all.
+    pub handshakes_deferred: u32,
     /// Requests for a file that there is not, or not for this peer.
     pub files_refused: u32,
     /// States that ran into their deadline.
@@ -150,14 +153,24 @@ pub(crate) struct DiskSlot {
 
 pub(crate) struct PartSlot {
     pub(crate) owner: Option<usize>,
-    pub(crate) used: Instant,
+    /// Its owner began then.
+    pub(crate) begun: Instant,
+    /// A part came then that was not there yet.
+    pub(crate) grown: Instant,
+    /// Which parts are there.
+    pub(crate) have: u32,
+    /// Its owner has an order.
+    pub(crate) ordered: bool,
     pub(crate) reassembly: Reassembly,
 }
 
 impl PartSlot {
     const EMPTY: PartSlot = PartSlot {
         owner: None,
-        used: Instant::START,
+        begun: Instant::START,
+        grown: Instant::START,
+        have: 0,
+        ordered: false,
         reassembly: Reassembly::new(),
     };
 }
@@ -166,6 +179,8 @@ impl PartSlot {
 pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) config: Config,
     pub(crate) secrets: Option<Secrets>,
+    /// The keys of the board that seal secrets in records.
+    pub(crate) sealing: Sealing,
     /// The keys that this appliance made, once it has.
     pub(crate) identity: Option<Identity>,
     /// Keeps the exchanges of this start apart from those of others.
@@ -179,7 +194,13 @@ pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) strangers: Strangers,
     /// New leases of strangers.
     pub(crate) new_leases: Budget,
-    pub(crate) endings: Endings,
+    pub(crate) endings: Shares,
+    /// Handshakes of machines of the rack.
+    pub(crate) handshakes: Shares,
+    /// Handshakes of strangers.
+    pub(crate) new_handshakes: Shares,
+    /// Statements of agents that have no order.
+    pub(crate) spare_statements: Budget,
     /// Nodes that the present step has touched, as they were before.
     pub(crate) touched: Vec<Before, MAX_TOUCHED>,
     pub(crate) history: History<N>,
@@ -245,6 +266,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 reread: false,
             },
             secrets: None,
+            sealing: Sealing::new(),
             identity: None,
             seed: [0; 32],
             first_reply: 0,
@@ -253,7 +275,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             nodes: Nodes::new(),
             strangers: Strangers::new(),
             new_leases: Budget::new(),
-            endings: Endings::new(),
+            endings: Shares::new(),
+            handshakes: Shares::new(),
+            new_handshakes: Shares::new(),
+            spare_statements: Budget::new(),
             touched: Vec::new(),
             history: History::new(),
             actor: (ActorKind::Rack, heapless::String::new()),
@@ -287,6 +312,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 sessions: 0,
                 statements: 0,
                 statements_refused: 0,
+                handshakes_deferred: 0,
                 files_refused: 0,
                 deadlines: 0,
                 ports_full: 0,
@@ -363,6 +389,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         out: &mut Effects,
     ) {
         self.images_key = images;
+        self.begin_epoch(out);
         if self.secrets.is_some() {
             return;
         }
@@ -373,10 +400,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             };
             entropy.fill(&mut new.noise);
             entropy.fill(&mut new.signing);
-            Record::of_keys(&new).emit(out);
+            self.identity = Some(new);
+            if let Some(record) = self.keys_record() {
+                record.emit(out);
+            }
             new
         });
-        self.identity = Some(identity);
         self.use_keys(&identity);
     }
 
@@ -469,7 +498,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub fn is_machine(&self, address: Ipv4Addr) -> bool {
         let first = self.config.pool_first.to_bits();
         let pool = first..first.saturating_add(u32::from(self.config.pool_len));
-        pool.contains(&address.to_bits()) || self.interface_at(address).is_some()
+        let reserved = |entry: &crate::ipam::Entry| entry.address == address;
+        pool.contains(&address.to_bits())
+            || self.interface_at(address).is_some()
+            || self.ipam.entries().iter().any(reserved)
     }
 
     /// The images that can be deployed.

@@ -71,7 +71,8 @@ pub(super) const RESERVATIONS: usize = NETWORKS + MAX_NETWORKS;
 pub(super) const ACCOUNTS: usize = RESERVATIONS + MAX_ADDRESSES;
 pub(super) const STORE_ACCOUNT: usize = ACCOUNTS + MAX_ACCOUNTS;
 pub(super) const KEYS: usize = STORE_ACCOUNT + 1;
-pub(super) const FLOORS: usize = KEYS + 1;
+pub(super) const SEALING_KEY: usize = KEYS + 1;
+pub(super) const FLOORS: usize = SEALING_KEY + 1;
 pub(super) const REVOKED: usize = FLOORS + MAX_IMAGES;
 /// Places for the rack itself: traits, flavors, networks, reservations,
 /// accounts.
@@ -145,7 +146,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     version: floor.version,
                 })
             }
-            KEYS.. => self.identity.as_ref().map(Record::of_keys),
+            SEALING_KEY.. => self.sealing.record(),
+            KEYS.. => self.keys_record(),
             STORE_ACCOUNT.. => self.store_account.map(|salt| Record::StoreAccount { salt }),
             ACCOUNTS.. => {
                 let number = place - ACCOUNTS;
@@ -262,8 +264,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     node: id,
                     boot: boot.id,
                     session: session.id().0,
-                    requests: *requests,
-                    replies: *replies,
+                    keys: self.sealed(mark, part, id, [*requests, *replies])?,
                 }
             }
             WORK => {
@@ -311,14 +312,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             },
             CONFIG_DRIVE => Record::ConfigDrive {
                 node: id,
-                drive: node.config_drive.as_ref().map(|drive| {
-                    (
-                        drive.length,
-                        drive.key,
-                        drive.format as u8,
-                        drive.place as u8,
-                    )
-                }),
+                drive: match node.config_drive.as_ref() {
+                    Some(drive) => {
+                        let key = self.sealed(mark, part, id, [drive.key, [0; 32]])?;
+                        Some((drive.length, key, drive.format as u8, drive.place as u8))
+                    }
+                    None => None,
+                },
             },
             WRITTEN => Record::Written {
                 node: id,

@@ -87,6 +87,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
         }
         self.nodes.trim();
+        self.sealing.restored(now);
         self.learn_addresses(now);
         self.next_tick = now;
         self.now = now;

@@ -8,7 +8,8 @@
 //! differ at the end of the step. Reading records back is in `restore`.
 
 use super::parts::{
-    DISK, ERROR, FLAGS, MARKED, OWN, PARTS, PLACE, PORTS, POWER, STATE, WORK, history_record,
+    CONFIG_DRIVE, DISK, ERROR, FLAGS, MARKED, OWN, PARTS, PLACE, PORTS, POWER, SESSION, STATE,
+    WORK, history_record,
 };
 use crate::interface::{Effects, Instant};
 use crate::node::{Happening, HistoryEntry, MAX_MACS, Node, Reason};
@@ -19,7 +20,7 @@ use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::NodeId;
 
 /// To be raised where a place of a snapshot comes to mean something else.
-const ARRANGEMENT: usize = 2;
+const ARRANGEMENT: usize = 3;
 
 /// Most nodes that one step touches: one, those that become one with it, and
 /// one whose deadline is over.
@@ -82,21 +83,25 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Writes what the step has changed of the nodes that it touched.
     pub(crate) fn write_touched(&mut self, out: &mut Effects) {
         for place in 0..self.touched.len() {
-            if let Some(before) = self.touched.get(place) {
-                self.write_node(before, out);
+            if let Some(before) = self.touched.get(place)
+                && self.write_node(before, out)
+            {
+                self.sealing.note_end();
             }
         }
         self.touched.clear();
     }
 
-    fn write_node(&self, before: &Before, out: &mut Effects) {
+    /// Returns whether a secret of the node has ended.
+    fn write_node(&self, before: &Before, out: &mut Effects) -> bool {
         let index = before.index;
         let Some(node) = self.nodes.get(index).filter(|node| !node.is_vacant()) else {
             if before.id != NodeId([0; 16]) {
                 Record::Deleted { node: before.id }.emit(out);
             }
-            return;
+            return true;
         };
+        let mut secrets_end = false;
         let after = self.fingerprints(index);
         let is_new = node.id != before.id;
         if is_new && before.id != NodeId([0; 16]) {
@@ -110,10 +115,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             } else {
                 old != new
             };
+            if old != new && *old != 0 && matches!(part, SESSION | CONFIG_DRIVE) {
+                secrets_end = true;
+            }
             if differs && let Some(record) = self.encode(index, node, part, &mut room) {
                 out.record(record);
             }
         }
+        secrets_end
     }
 
     /// Writes what [quarantine](Rack::quarantine) changes of a node.
@@ -182,7 +191,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     /// One part of a node, as the bytes of a record.
-    fn encode<'r>(
+    pub(super) fn encode<'r>(
         &self,
         index: usize,
         node: &Node,

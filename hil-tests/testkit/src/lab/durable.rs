@@ -4,6 +4,7 @@
 use super::{Lab, TestController, TestRack, config};
 use crate::{IDENTITY, Random};
 use farrier_controller::Controller;
+use farrier_controller::MemoryKeys;
 use farrier_controller::testing::{MemoryStore, ready};
 use farrier_core::persist::record::{ERROR_KEPT, MAX_RECORD, Record};
 use farrier_core::strings::Kind;
@@ -167,8 +168,13 @@ fn quarantined(rack: &TestRack) -> Vec<(u8, Ipv4Addr, Mac)> {
 
 /// A fresh rack that has these records and was not restarted further: waits
 /// are as they were recorded.
-fn rack_of<'a>(now: Instant, records: impl Iterator<Item = &'a [u8]>) -> TestController {
+fn rack_of<'a>(
+    now: Instant,
+    keys: &MemoryKeys,
+    records: impl Iterator<Item = &'a [u8]>,
+) -> TestController {
     let mut store = MemoryStore::new();
+    store.keys = keys.clone();
     store.records = records.map(<[u8]>::to_vec).collect();
     let mut controller = Controller::new(Box::new(Rack::new()), store, Random::new(2, 0));
     let configured = controller.configure(config(), Some(&IDENTITY));
@@ -213,6 +219,7 @@ impl Lab {
 
     fn check(&mut self, sweeps: Sweeps) {
         let (records, snapshot) = (self.records().to_vec(), self.snapshot());
+        let keys = self.controller.store().keys.clone();
         let known = durable(self.rack());
         let rest = quarantined(self.rack());
         let now = self.clock();
@@ -240,10 +247,10 @@ impl Lab {
             );
         };
         check(
-            rack_of(now, snapshot.iter().map(Vec::as_slice)).rack(),
+            rack_of(now, &keys, snapshot.iter().map(Vec::as_slice)).rack(),
             "a snapshot",
         );
-        let (mut rack, ..) = rack_of(now, records.iter().map(Vec::as_slice)).into_parts();
+        let (mut rack, ..) = rack_of(now, &keys, records.iter().map(Vec::as_slice)).into_parts();
         check(&rack, "the records");
         check_leases(&rack);
         for record in snapshot.iter().filter(|_| sweeps != Sweeps::None) {
@@ -264,7 +271,7 @@ impl Lab {
             _ => snapshot.len() / 4 + 1,
         };
         for before in befores {
-            let (mut rack, ..) = rack_of(now, before.iter().map(Vec::as_slice)).into_parts();
+            let (mut rack, ..) = rack_of(now, &keys, before.iter().map(Vec::as_slice)).into_parts();
             let mut swept: Vec<Vec<u8>> = Vec::new();
             for (place, record) in snapshot_from(self.rack(), now, 0) {
                 assert!(rack.restore(now, &record));
@@ -275,7 +282,7 @@ impl Lab {
                 let rest = snapshot_from(&rack, now, place + 1);
                 let rest = rest.iter().map(|(_, record)| record);
                 let all = swept.iter().chain(rest).map(Vec::as_slice);
-                check(rack_of(now, all).rack(), "an interrupted sweep");
+                check(rack_of(now, &keys, all).rack(), "an interrupted sweep");
             }
         }
     }

