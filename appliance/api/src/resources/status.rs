@@ -151,6 +151,7 @@ fn counters(view: &View<'_>, w: &mut Out<'_>) {
         ("sessions", c.sessions),
         ("statements", c.statements),
         ("statements_refused", c.statements_refused),
+        ("handshakes_deferred", c.handshakes_deferred),
         ("files_refused", c.files_refused),
         ("deadlines", c.deadlines),
         ("ports_full", c.ports_full),

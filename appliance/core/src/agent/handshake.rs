@@ -4,14 +4,15 @@
 //! A boot begins with its handshake. Until then nothing of the boot before it
 //! ends, whoever asks for scripts and addresses in the machine's name.
 
-use crate::identity::{contradicts, is_real_uuid, new_node_id, same_uuid};
+use crate::identity::{agent_contradicts, is_real_uuid, new_node_id, same_uuid};
 use crate::interface::{Effects, Endpoint, Instant, PowerState};
+use crate::ipam::budget::{HANDSHAKES, STRANGERS_HANDSHAKES};
 use crate::node::flags::Flags;
 use crate::node::{Boot, GivenTicket, Hop, Node, Reason, agent_phase, cut};
 use crate::power::{BootDevice, boot_device};
 use crate::rack::{Entropy, Rack, count, edit};
 use farrier_protocol::credential::Place;
-use farrier_protocol::message::{AgentHandshake, BootId, HandshakeReply, NodeId};
+use farrier_protocol::message::{AgentHandshake, BootId, HandshakeReply, Mac, NodeId};
 use farrier_protocol::server::{self, Accepted, HandshakeError};
 use farrier_protocol::ticket::Ticket;
 use farrier_protocol::version;
@@ -150,6 +151,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             match session.filter(|session| session.is_unused() && given.place == place) {
                 Some(session) => {
                     let session = session.id();
+                    if !self.may_shake_hands(now, from.mac) {
+                        return;
+                    }
                     self.repeat(index, from, init, ticket, session, out);
                 }
                 None => count(&mut self.counters.agent_stray),
@@ -194,6 +198,19 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if agent_phase(node.state).is_some() {
             self.fail(now, index, Reason::SecondHolder, out);
         }
+    }
+
+    /// Whether there is room for a handshake, which costs some millions of
+    /// instructions. A good ticket is no reason: every lease comes with one.
+    fn may_shake_hands(&mut self, now: Instant, mac: Mac) -> bool {
+        let may = match self.find_by_mac(mac) {
+            Some(_) => self.handshakes.take(now, mac, &HANDSHAKES),
+            None => self.new_handshakes.take(now, mac, &STRANGERS_HANDSHAKES),
+        };
+        if !may {
+            count(&mut self.counters.handshakes_deferred);
+        }
+        may
     }
 
     /// Answers a handshake again whose response was lost. It is no sign of life.
@@ -277,6 +294,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         entropy: &mut dyn Entropy,
         out: &mut Effects,
     ) {
+        if !self.may_shake_hands(now, from.mac) {
+            self.refuse(from, init, HandshakeRefusal::Busy, out);
+            return;
+        }
         let mut session = SessionId(self.last_session.wrapping_add(1));
         // Sessions of before a restart keep their names.
         while self.find_by_session(session).is_some() {
@@ -307,7 +328,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             Err(reason) => {
                 self.refused(now, (known, reason), &said, from, out);
-                self.use_up(known, from, place, init);
+                if reason != HandshakeRefusal::Busy {
+                    self.use_up(known, from, place, init);
+                }
                 return;
             }
         };
@@ -351,7 +374,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         fresh: NodeId,
     ) -> Result<Owner, HandshakeRefusal> {
         if let Some((index, node)) = known.and_then(|index| Some((index, self.nodes.get(index)?))) {
-            return match contradicts(node, uuid, 0) {
+            return match agent_contradicts(node, uuid, None) {
                 true => Err(HandshakeRefusal::OtherMachine),
                 false => Ok(Owner::Known(index)),
             };

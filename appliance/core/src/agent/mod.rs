@@ -128,7 +128,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Some(Request::Ask) if fresh || self.is_working(index) => self.ask(now, index, out),
             Some(Request::Ask) => Answer::Wait(IDLE_MILLIS),
             Some(Request::Progress(progress)) => self.progress(now, index, progress),
-            Some(Request::Part(part)) => self.part(now, index, &part, out),
+            Some(Request::Part(part)) => self.part(now, index, &part, fresh, out),
             Some(Request::FinalReport(report)) if freshness == Freshness::New => {
                 self.final_report(now, index, report, out)
             }

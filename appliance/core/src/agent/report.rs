@@ -1,18 +1,19 @@
 //! What agents state: put together from its parts, verified, kept as
 //! evidence, and what follows from it.
 
-use crate::identity::contradicts;
+use crate::identity::{agent_contradicts, is_real_uuid};
 use crate::interface::Instant;
 use crate::interface::{Effects, StatementRef};
-use crate::node::Reason;
 use crate::node::agent_phase;
+use crate::node::flags::Flags;
 use crate::node::{Architecture, Job, Written};
+use crate::node::{Node, Reason};
 use crate::provisioning::steps::Step;
 use crate::rack::{DiskSlot, PartSlot, REASSEMBLIES, Rack, count, edit};
 use farrier_asset_store::SlotPart;
 use farrier_lifecycle::{ProvisionEvent, ProvisionState};
 use farrier_protocol::digest::{Inspection, Report, Statement};
-use farrier_protocol::message::{BootId, Failure, Part, Refusal};
+use farrier_protocol::message::{BootId, DiskId, Failure, Part, Refusal};
 use farrier_protocol::parts::{Arrived, PartError};
 use farrier_protocol::signing::{self, PublicKey};
 
@@ -21,6 +22,13 @@ use super::Answer;
 /// A statement that does not grow for so long loses its place, in
 /// milliseconds.
 const STALE_MILLIS: u64 = 5_000;
+/// A statement that is not whole after so long loses its place where another
+/// agent wants it, in milliseconds.
+const WHOLE_MILLIS: u64 = 60_000;
+/// So many statements of agents that have no order are put together at once,
+/// and one more in so many milliseconds.
+const SPARE: u32 = 8;
+const SPARE_MILLIS: u64 = 5_000;
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(super) fn part(
@@ -28,6 +36,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         now: Instant,
         index: usize,
         part: &Part<'_>,
+        fresh: bool,
         out: &mut Effects,
     ) -> Answer {
         let Some(node) = self.nodes.get(index) else {
@@ -38,19 +47,33 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         let boot_key = PublicKey(node.boot.boot_key);
         let (id, boot) = (node.id, node.boot.id);
-        let Some(place) = claim(&self.parts, now, index) else {
+        let ordered = node.boot.order.is_some();
+        let Some(place) = claim(&self.parts, now, index, ordered) else {
             return Answer::Busy;
         };
         let Some(slot) = self.parts.get_mut(place) else {
             return Answer::Busy;
         };
         if slot.owner != Some(index) {
+            // Anybody can send the last request of an agent again: that takes
+            // no place from others. And what comes without an order is kept
+            // as evidence now and then only.
+            let may = fresh && (ordered || self.spare_statements.take(now, SPARE, SPARE_MILLIS));
+            if !may {
+                return Answer::Busy;
+            }
             slot.reassembly.clear();
             slot.owner = Some(index);
+            (slot.begun, slot.grown, slot.have) = (now, now, 0);
+            slot.ordered = ordered;
         }
-        slot.used = now;
         let signed = match slot.reassembly.push(part) {
-            Ok(Arrived::Some(have)) => return Answer::Partial(have),
+            Ok(Arrived::Some(have)) => {
+                if slot.have != have {
+                    (slot.have, slot.grown) = (have, now);
+                }
+                return Answer::Partial(have);
+            }
             Ok(Arrived::All(signed)) => signed,
             Err(error) => {
                 count(&mut self.counters.statements_refused);
@@ -176,7 +199,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         let (uuid, serial) = (inspection.system_uuid, inspection.serial.0);
         let known = self.nodes.get(index);
-        if known.is_none_or(|node| contradicts(node, &uuid, serial)) {
+        // The agent says in its handshake which machine it is, if the machine
+        // knows: an inventory makes it no other one.
+        let silent = |node: &Node| !node.flags.contains(Flags::IDENTIFIED) && is_real_uuid(&uuid);
+        if known.is_none_or(|node| agent_contradicts(node, &uuid, Some(serial)) || silent(node)) {
             self.other_machine(now, index, &uuid, out);
             return;
         }
@@ -195,6 +221,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         }
         let unproven = self.unproven(index, place);
+        let state = self.nodes.get(index).map(|node| node.state);
+        let due = state
+            .and_then(agent_phase)
+            .and_then(|_| self.nodes.get(index)?.step());
+        if due == Some(Step::Erase) && self.misses_disk(index, inspection) {
+            self.fail(now, index, Reason::Unproven, out);
+            return;
+        }
         let disks = inspection.disks.iter().map(|disk| &disk.id);
         let same_disks = self.disks(index).eq(disks);
         self.disks.retain(|slot| slot.node != owner);
@@ -246,13 +280,43 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             self.step_done(now, index, out);
         }
     }
+
+    /// Whether a disk is missing that the node had at its last inspection. Nobody
+    /// has erased it, and it may be there again after the next power cycle.
+    fn misses_disk(&mut self, index: usize, inspection: &Inspection) -> bool {
+        let there = |id: &DiskId| inspection.disks.iter().any(|disk| disk.id == *id);
+        let missing = self.disks(index).find(|id| !there(id)).cloned();
+        if let Some(disk) = &missing
+            && let Some(node) = edit!(self, index)
+        {
+            node.boot.order = None;
+            node.hardware.unproven = node.hardware.unproven.max(1);
+            node.set_error(format_args!(
+                "not proven empty: the disk {} is missing that was there at the last \
+                 inspection. Put it back, or manage and inspect the node without it",
+                disk.serial
+            ));
+        }
+        missing.is_some()
+    }
 }
 
 /// The place where a node's statement is put together: its own, else a free
-/// one, else one that was given up.
-fn claim(parts: &[PartSlot; REASSEMBLIES], now: Instant, node: usize) -> Option<usize> {
+/// one, else one that was given up, else that of an agent which has no order,
+/// where this one has.
+fn claim(
+    parts: &[PartSlot; REASSEMBLIES],
+    now: Instant,
+    node: usize,
+    ordered: bool,
+) -> Option<usize> {
     let find = |wanted: &dyn Fn(&PartSlot) -> bool| parts.iter().position(wanted);
     find(&|slot| slot.owner == Some(node))
         .or_else(|| find(&|slot| slot.owner.is_none()))
-        .or_else(|| find(&|slot| now.since(slot.used) >= STALE_MILLIS))
+        .or_else(|| {
+            find(&|slot| {
+                now.since(slot.grown) >= STALE_MILLIS || now.since(slot.begun) >= WHOLE_MILLIS
+            })
+        })
+        .or_else(|| find(&|slot| ordered && !slot.ordered))
 }

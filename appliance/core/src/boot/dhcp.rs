@@ -4,6 +4,7 @@ use crate::boot::{self, OTHER_MACHINE};
 use crate::identity::{contradicts, is_real_uuid};
 use crate::interface::Instant;
 use crate::interface::{Effects, NetworkId};
+use crate::ipam::budget::ENDINGS;
 use crate::ipam::lease::{Client, Lease};
 use crate::node::flags::Flags;
 use crate::node::{Hop, Timeline};
@@ -193,7 +194,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let bound = match self.own_address(request) {
             Some(own) => (own == address).then_some(Lease {
                 seconds,
-                is_new: true,
+                // A restart knows it by its reservation.
+                is_new: false,
             }),
             // A client of before a restart, whose lease was forgotten.
             None if !self.may_lease(now, client) => {
@@ -234,13 +236,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Whether a client that has no address may be given one. A known machine
     /// always may, and strangers leave an address for each that has none.
     fn may_lease(&mut self, now: Instant, client: Client) -> bool {
-        if self.leases.has(client) {
+        if self.leases.has(now, client) {
             return true;
         }
         if self.find_by_mac(client.mac).is_some() {
             return self.leases.spares(now, client.mac, IDENTITIES, 0);
         }
-        let pool = self.config.pool_len;
+        let (pool, _) = self.leases.usage(now);
+        let pool = u32::try_from(pool).unwrap_or(u32::MAX);
         let nodes = self.nodes.iter().filter(|node| !node.is_vacant());
         let without =
             nodes.filter(|node| matches!(self.leases.left(now, node.address), None | Some(0)));
@@ -248,12 +251,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.leases.spares(now, client.mac, IDENTITIES, reserve)
             && self
                 .new_leases
-                .take(now, pool.into(), POOL_MILLIS / u64::from(pool.max(1)))
+                .take(now, pool, POOL_MILLIS / u64::from(pool.max(1)))
     }
 
     /// Whether a client may give an address back, or say that it is taken.
     fn may_end(&mut self, now: Instant, client: Client) -> bool {
-        let may = !self.leases.has(client) || self.endings.take(now, client.mac);
+        let may = !self.leases.knows(client) || self.endings.take(now, client.mac, &ENDINGS);
         if !may {
             count(&mut self.counters.declines_ignored);
         }

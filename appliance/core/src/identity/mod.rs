@@ -9,13 +9,18 @@
 
 pub(crate) mod credential;
 
-use crate::interface::{CommandError, Effects, Instant, PowerState};
+use crate::interface::{ActorKind, CommandError, Effects, Instant, PowerState};
 use crate::node::flags::Flags;
 use crate::node::{Happening, Node, Reason};
 use crate::rack::{Entropy, Rack, count, edit};
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::digest::Inspection;
 use farrier_protocol::message::{BootId, Mac, NodeId};
+
+/// A discovered machine that nobody has touched may lose its place in a full
+/// table after so many milliseconds, though its agent lives: others want to be
+/// seen too. An operator's new node takes the place at once.
+const UNTOUCHED_MILLIS: u64 = 15 * 60 * 1000;
 
 /// Most nodes that one inventory joins.
 const MAX_JOINS: u8 = 3;
@@ -47,6 +52,15 @@ pub(crate) fn contradicts(node: &Node, uuid: &[u8; 16], serial: u32) -> bool {
     node.flags.contains(Flags::IDENTIFIED)
         && (uuids && !same_uuid(&node.system_uuid, uuid)
             || node.serial != 0 && serial != 0 && node.serial != serial)
+}
+
+/// The same of what an agent says, which reads it from the machine itself: who
+/// says no UUID is not the machine that has one. `serial` is `None` where the
+/// agent has not said it yet.
+pub(crate) fn agent_contradicts(node: &Node, uuid: &[u8; 16], serial: Option<u32>) -> bool {
+    let silent = is_real_uuid(&node.system_uuid) != is_real_uuid(uuid)
+        || serial.is_some_and(|serial| node.serial != 0 && serial == 0);
+    contradicts(node, uuid, serial.unwrap_or(0)) || node.flags.contains(Flags::IDENTIFIED) && silent
 }
 
 /// A random name for a node (RFC 9562: version 4, variant 10).
@@ -86,6 +100,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.boot.session = None;
         node.offered = None;
         let why = (node.state, Reason::Requested);
+        if why.0 != ProvisionState::Active {
+            self.disks.retain(|slot| usize::from(slot.node) != index);
+        }
         self.remember(now, index, Happening::Rebind, why, out);
         Ok(())
     }
@@ -267,14 +284,31 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.nodes.len() < N || self.nodes.iter().any(Node::is_vacant)
     }
 
+    /// The node that a new one takes the place of: of those that nobody has
+    /// touched one whose agent is gone, else one that was there for long.
     fn forgettable(&self) -> Option<usize> {
         let now = self.now;
+        let old = match self.actor.0 {
+            ActorKind::Account => 0,
+            _ => UNTOUCHED_MILLIS,
+        };
         let forgettable = |index: &usize| {
             let node = self.nodes.get(*index);
             self.is_untouched(*index, ProvisionState::Enroll)
-                && node.is_some_and(|node| !node.agent_is_live(now))
+                && node.is_some_and(|node| !node.agent_is_live(now) || now.since(node.since) >= old)
         };
-        let heard = |index: &usize| self.nodes.get(*index).and_then(|node| node.boot.heard);
+        let heard = |index: &usize| {
+            let node = self.nodes.get(*index)?;
+            let live = node.agent_is_live(now);
+            Some((
+                live,
+                if live {
+                    Some(node.since)
+                } else {
+                    node.boot.heard
+                },
+            ))
+        };
         (0..self.nodes.len()).filter(forgettable).min_by_key(heard)
     }
 
@@ -296,11 +330,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         // Makers give one address to many machines, and cards move: what another
         // machine's own agent has claimed stays its.
         let has_agent = |node: &Node| node.flags.contains(Flags::IDENTIFIED);
-        let two = self.nodes.get(other).is_some_and(has_agent) && self.are_two(index, other);
+        // One machine has no agent of an earlier boot that still speaks.
+        let began = self.nodes.get(index).map(|node| node.timeline.started());
+        let speaks = |node: &Node| node.boot.heard > began && node.boot.heard.is_some();
+        let two = self.nodes.get(other).is_some_and(|other_node| {
+            has_agent(other_node) && (self.are_two(index, other) || speaks(other_node))
+        });
         let (stays, goes) = if !two && self.is_untouched(other, ProvisionState::Enroll) {
             (index, other)
         } else if !two
             && self.is_untouched(index, ProvisionState::Inspecting)
+            && self.may_join(other)
             && self
                 .nodes
                 .get(other)

@@ -30,13 +30,13 @@ fn what_a_node_lacks_comes_from_the_one_that_joins_it() {
 #[test]
 fn the_enrolled_node_stays_when_two_become_one() {
     // The node that stays was enrolled by hand, or is the one whose agent
-    // reports.
-    for (enrolled, stays) in [
-        (Some(ProvisionState::InspectWait), 1),
-        (Some(ProvisionState::Cleaning), 1),
-        (Some(ProvisionState::Manageable), 1),
-        (Some(ProvisionState::Active), 1),
-        (None, 0),
+    // reports. Nothing joins a node in work or in use.
+    for (enrolled, stays, nodes) in [
+        (Some(ProvisionState::InspectWait), 0, 2),
+        (Some(ProvisionState::Cleaning), 0, 2),
+        (Some(ProvisionState::Manageable), 1, 1),
+        (Some(ProvisionState::Active), 0, 2),
+        (None, 0, 1),
     ] {
         let mut rack = Box::new(TestRack::new());
         for number in 0..2 {
@@ -51,6 +51,8 @@ fn the_enrolled_node_stays_when_two_become_one() {
             rack.nodes[1].power = PowerState::Off;
         }
         assert_eq!(rack.merge(0, 1), stays);
+        let there = rack.nodes.iter().filter(|node| !node.is_vacant());
+        assert_eq!(there.count(), nodes);
         assert_eq!(rack.nodes[stays].power, PowerState::On);
     }
 }

@@ -141,8 +141,14 @@ impl<const L: usize> Leases<L> {
         (self.slots.len(), bound.count())
     }
 
-    /// Whether a client has an address, or the offer of one.
-    pub(crate) fn has(&self, client: Client) -> bool {
+    /// Whether a client has an address now, or the offer of one.
+    pub(crate) fn has(&self, now: Instant, client: Client) -> bool {
+        let slot = self.slots.find(client).and_then(|at| self.slots.get(at));
+        matches!(slot, Some(State::Held { until, .. }) if until > now)
+    }
+
+    /// Whether a client has or had an address.
+    pub(crate) fn knows(&self, client: Client) -> bool {
         self.slots.find(client).is_some()
     }
 

@@ -126,7 +126,7 @@ fn work_that_has_ended_well_may_restart_as_often_again() {
     lab.verb(0, Verb::Manage).unwrap();
     for verb in [Verb::Inspect, Verb::Provide] {
         lab.verb(0, verb).unwrap();
-        lab.discover(1);
+        lab.starts(1);
         assert_eq!(lab.node(0).attempts, 1);
         let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
         lab.run(&mut agent, 20);

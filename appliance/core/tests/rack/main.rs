@@ -20,6 +20,7 @@ mod api_read;
 mod api_rig;
 mod api_route;
 mod api_whole;
+mod attacks;
 mod common;
 mod credentials;
 mod every_verb;

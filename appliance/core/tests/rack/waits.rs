@@ -41,7 +41,7 @@ fn clean_wait() -> Lab {
 
 /// An agent that takes its order to erase and does nothing.
 fn hangs(lab: &mut Lab) -> Agent {
-    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB, 20 * GIB]));
     lab.run(&mut agent, 2);
     agent.driver.handler_mut().behaviour = Behaviour::Hangs;
     agent

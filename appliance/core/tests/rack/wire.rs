@@ -370,12 +370,14 @@ fn statements_of_several_agents_are_put_together_at_once() {
     assert_eq!(first(two, &mut lab), Said::Partial(1));
     lab.now += 999;
     assert_eq!(first(three, &mut lab), Said::Busy);
-    // Whoever says nothing for five seconds loses it.
+    // A statement that does not grow for five seconds loses it; the same part
+    // again is no growth.
     lab.now += 1;
     assert_eq!(first(three, &mut lab), Said::Partial(1));
-    assert_eq!(first(one, &mut lab), Said::Busy);
+    assert_eq!(first(one, &mut lab), Said::Partial(1));
+    assert_eq!(first(two, &mut lab), Said::Busy);
     let part = cut(1, &long, 1).unwrap();
-    for agent in [two, three] {
+    for agent in [one, three] {
         let said = agent.says(&mut lab, &Request::Part(part));
         assert_eq!(said, Said::Refused(Refusal::BadSignature), "both parts");
     }

@@ -218,11 +218,12 @@ proptest! {
                     }
                 }
                 1 => {
-                    if leases.bind(now, client(who), wanted, 60).is_ok() {
+                    if let Ok(lease) = leases.bind(now, client(who), wanted, 60) {
                         if let Some((owner, until)) = owned.get(&wanted) {
                             prop_assert!(*owner == who || *until <= now, "{wanted} bound twice");
                         }
-                        owned.insert(wanted, (who, now.plus_millis(60_000)));
+                        let until = now.plus_millis(u64::from(lease.seconds) * 1000);
+                        owned.insert(wanted, (who, until));
                     }
                 }
                 2 => {
