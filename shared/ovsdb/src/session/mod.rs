@@ -1,0 +1,414 @@
+//! A session with one switch over one connection.
+
+mod request;
+mod verdict;
+
+use farrier_json::{Slice, Writer};
+
+use crate::change::{Change, Outcome, Stage};
+use crate::error::{Error, ErrorKind};
+use crate::message::{Asked, MAX_ID, MAX_PARAMS, Message, Method};
+use crate::rows::Visitor;
+use crate::text::Text;
+use crate::token::Lexer;
+use crate::vlan::{PortName, PortVlan};
+use request::Request;
+
+/// Room that every request fits, in bytes.
+pub const MAX_REQUEST: usize = 1536;
+
+/// What a session is told once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// Longest message in bytes. A schema has some 25 KiB; the first reply to
+    /// a monitor has about 1 KiB a port.
+    pub max_message: u32,
+    /// Whether the counters of interfaces are monitored. Open vSwitch then
+    /// sends those of every interface every 5 s.
+    pub statistics: bool,
+}
+
+impl Default for Config {
+    /// 1 MiB, no counters.
+    fn default() -> Self {
+        Self {
+            max_message: 1 << 20,
+            statistics: false,
+        }
+    }
+}
+
+/// What the session waits for. The owner puts a deadline around each but
+/// [`State::Ready`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// The names of the databases.
+    Databases,
+    /// The schema.
+    Schema,
+    /// The present rows.
+    Monitor,
+    /// Nothing: a change, a read or a probe can begin.
+    Ready,
+    /// The answer to a change.
+    Commit,
+    /// The switch has the change in its database and has to say that it
+    /// applied it: an update with this number or a higher one.
+    Apply {
+        /// The number of the configuration.
+        next_cfg: i64,
+    },
+    /// The port's row after a change.
+    ReadBack,
+    /// The port's row, as the owner asked.
+    Read,
+    /// The answer to a probe.
+    Probe,
+    /// Nothing any more.
+    Failed(Error),
+}
+
+/// What became of what was received.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Event {
+    /// Something is to be sent: the answer to a request of the switch, or the
+    /// next request.
+    Send,
+    /// All rows were shown: the session is ready.
+    Ready,
+    /// Rows that changed were shown.
+    Updated,
+    /// The switch has the change in its database: [`State::Apply`].
+    Committed,
+    /// The change that was begun ended.
+    Done(Outcome),
+    /// The port that was asked for has this; `None`: there is no such port.
+    Port(Option<PortVlan>),
+    /// The switch refused to show the port.
+    Unreadable,
+    /// The switch answered the probe.
+    Alive,
+}
+
+/// Why something can't begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum NotNow {
+    /// The session is not [`State::Ready`].
+    Busy = 0,
+    /// A side of the change is not [exact](PortVlan::is_exact).
+    Inexact = 1,
+    /// No change was made that could be undone.
+    NothingToUndo = 2,
+}
+
+/// The buffer has less room than the request takes; see [`MAX_REQUEST`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BufferTooSmall;
+
+/// What follows the read after a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Commitment {
+    /// The port was not as expected.
+    Conflict,
+    /// The switch committed something else than it was asked for.
+    Odd,
+    /// The switch says that it applied the change.
+    Applied,
+}
+
+/// A client's end of one connection.
+///
+/// The owner calls [`Session::send`] until it gives 0, then waits for bytes,
+/// hands them to [`Session::receive`], and so on. The session has no clock:
+/// [`Session::state`] says what is awaited, and [`Session::give_up`] ends it.
+#[derive(Debug, Clone)]
+pub struct Session {
+    config: Config,
+    lexer: Lexer,
+    message: Message,
+    state: State,
+    /// Whether the request that belongs to the state was given to the owner.
+    sent: bool,
+    id: u32,
+    /// A request of the switch that has to be answered.
+    echo: Option<Echo>,
+    port: Option<PortName>,
+    expected: PortVlan,
+    desired: PortVlan,
+    /// Whether the switch has this change in its database.
+    undoable: bool,
+    commitment: Commitment,
+    cur_cfg: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Echo {
+    id: Text<MAX_ID>,
+    params: Text<MAX_PARAMS>,
+    known: bool,
+}
+
+impl Session {
+    /// A session whose connection was just opened.
+    #[must_use]
+    pub const fn new(config: Config) -> Self {
+        Self {
+            config,
+            lexer: Lexer::new(config.max_message),
+            message: Message::new(),
+            state: State::Databases,
+            sent: false,
+            id: 1,
+            echo: None,
+            port: None,
+            expected: PortVlan::UNSET,
+            desired: PortVlan::UNSET,
+            undoable: false,
+            commitment: Commitment::Odd,
+            cur_cfg: None,
+        }
+    }
+
+    /// What is awaited.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// Whether [`Session::send`] has something to give.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !matches!(self.state, State::Failed(_)) && (self.echo.is_some() || self.unsent())
+    }
+
+    /// The number of the configuration that the switch applied last.
+    #[must_use]
+    pub const fn cur_cfg(&self) -> Option<i64> {
+        self.cur_cfg
+    }
+
+    /// The change at work, or the last one.
+    #[must_use]
+    pub fn change(&self) -> Option<Change> {
+        Some(Change {
+            port: self.port?,
+            expected: self.expected,
+            desired: self.desired,
+        })
+    }
+
+    /// Begins a change. Its end is [`Event::Done`].
+    ///
+    /// # Errors
+    /// [`NotNow::Busy`], [`NotNow::Inexact`].
+    pub fn begin(&mut self, change: &Change) -> Result<(), NotNow> {
+        self.check_ready()?;
+        if !change.expected.is_exact() || !change.desired.is_exact() {
+            return Err(NotNow::Inexact);
+        }
+        self.port = Some(change.port);
+        self.expected = change.expected;
+        self.desired = change.desired;
+        self.undoable = false;
+        self.ask(State::Commit);
+        Ok(())
+    }
+
+    /// Begins to undo the last change: sets the port to what was expected of
+    /// it, provided that it has what was desired. OVSDB has no confirmed
+    /// commit: a session that ends undoes nothing, and a later one undoes by
+    /// [`Change::reversed`].
+    ///
+    /// # Errors
+    /// [`NotNow::Busy`]; [`NotNow::NothingToUndo`] where the switch did not
+    /// commit the change.
+    pub fn rollback(&mut self) -> Result<(), NotNow> {
+        self.check_ready()?;
+        let change = self.change().filter(|_| self.undoable);
+        self.begin(&change.ok_or(NotNow::NothingToUndo)?.reversed())
+    }
+
+    /// Begins to read a port's VLANs. Its end is [`Event::Port`] or
+    /// [`Event::Unreadable`]. The change before can't be undone by
+    /// [`Session::rollback`] any more where it was of another port.
+    ///
+    /// # Errors
+    /// [`NotNow::Busy`].
+    pub fn read(&mut self, port: &PortName) -> Result<(), NotNow> {
+        self.check_ready()?;
+        self.undoable &= self.port == Some(*port);
+        self.port = Some(*port);
+        self.ask(State::Read);
+        Ok(())
+    }
+
+    /// Begins to ask whether the switch is there. Its end is [`Event::Alive`].
+    ///
+    /// # Errors
+    /// [`NotNow::Busy`].
+    pub fn probe(&mut self) -> Result<(), NotNow> {
+        self.check_ready()?;
+        self.ask(State::Probe);
+        Ok(())
+    }
+
+    /// Ends what is awaited, because it took too long or the connection is
+    /// lost. Says how far a change had come; `None` where none was at work.
+    ///
+    /// The session has failed thereafter where an answer could still come.
+    /// While the switch only has to apply a change, it stays ready: the change
+    /// can be undone.
+    pub fn give_up(&mut self) -> Option<Stage> {
+        let stage = match (self.state, self.sent) {
+            (State::Commit, false) => Some(Stage::Unsent),
+            (State::Commit, true) => Some(Stage::Unanswered),
+            (State::Apply { .. }, _) => Some(Stage::Committed),
+            (State::ReadBack, _) => Some(self.stage()),
+            _ => None,
+        };
+        match self.state {
+            State::Ready | State::Failed(_) => {}
+            State::Apply { .. } => self.state = State::Ready,
+            State::Commit | State::ReadBack | State::Read | State::Probe if !self.sent => {
+                self.state = State::Ready;
+            }
+            _ => self.state = State::Failed(self.lexer.fault(ErrorKind::GivenUp)),
+        }
+        stage
+    }
+
+    /// Writes one message for the switch into `out` and gives its length, 0
+    /// for none. The message counts as sent.
+    ///
+    /// # Errors
+    /// [`BufferTooSmall`]: it is still to be sent.
+    pub fn send(&mut self, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
+        if let State::Failed(_) = self.state {
+            return Ok(0);
+        }
+        if let Some(echo) = &self.echo {
+            let mut json = Writer::new(Slice::new(out));
+            json.object().key("id").verbatim(echo.id.as_str());
+            json.key("result");
+            match echo.known {
+                true => json.verbatim(echo.params.as_str()).key("error").null(),
+                false => json.null().key("error").string("unknown method"),
+            };
+            json.end_object();
+            let slice = json.finish().ok_or(BufferTooSmall)?;
+            self.echo = None;
+            return Ok(slice.len());
+        }
+        if !self.unsent() {
+            return Ok(0);
+        }
+        let change = self.change();
+        let request = match (self.state, &change) {
+            (State::Databases, _) => Request::Databases,
+            (State::Schema, _) => Request::Schema,
+            (State::Monitor, _) => Request::Monitor {
+                statistics: self.config.statistics,
+            },
+            (State::Commit, Some(change)) => Request::Commit(change),
+            (State::ReadBack | State::Read, Some(change)) => Request::Read(&change.port),
+            (State::Probe, _) => Request::Probe,
+            _ => return Ok(0),
+        };
+        let len = request::write(&request, self.id, out).ok_or(BufferTooSmall)?;
+        self.sent = true;
+        Ok(len)
+    }
+
+    /// Takes bytes of the switch, up to the end of a message that means
+    /// something to the owner, and advances `input` past them. `None` means
+    /// that `input` is used up. The visitor is shown the rows on the way.
+    ///
+    /// While an answer to the switch is to be sent, no new message is begun.
+    ///
+    /// # Errors
+    /// The fault that ends the session, from then on always.
+    pub fn receive(
+        &mut self,
+        input: &mut &[u8],
+        visitor: &mut impl Visitor,
+    ) -> Result<Option<Event>, Error> {
+        if let State::Failed(error) = self.state {
+            return Err(error);
+        }
+        let event = self.advance(input, visitor);
+        if let Err(error) = event {
+            self.state = State::Failed(error);
+        }
+        event
+    }
+
+    fn advance(
+        &mut self,
+        input: &mut &[u8],
+        visitor: &mut impl Visitor,
+    ) -> Result<Option<Event>, Error> {
+        loop {
+            if self.message.is_new() && self.echo.is_some() && !input.is_empty() {
+                return Ok(Some(Event::Send));
+            }
+            let Some(token) = self.lexer.next(input)? else {
+                return Ok(None);
+            };
+            let (text, asked) = (self.lexer.text(), self.asked());
+            let ended = self.message.take(token, text, asked, visitor);
+            if ended.map_err(|kind| self.lexer.fault(kind))? {
+                let event = self.judge().map_err(|kind| self.lexer.fault(kind))?;
+                self.lexer.restart();
+                self.message = Message::new();
+                if event.is_some() {
+                    return Ok(event);
+                }
+            }
+        }
+    }
+
+    /// What the one open request asked for.
+    const fn asked(&self) -> Asked {
+        match self.state {
+            _ if !self.sent => Asked::Nothing,
+            State::Databases => Asked::Databases,
+            State::Schema => Asked::Schema,
+            State::Monitor => Asked::Monitor,
+            State::Commit => Asked::Commit,
+            State::ReadBack | State::Read => Asked::Port,
+            State::Ready | State::Apply { .. } | State::Probe | State::Failed(_) => Asked::Nothing,
+        }
+    }
+
+    fn check_ready(&self) -> Result<(), NotNow> {
+        match self.state {
+            State::Ready => Ok(()),
+            _ => Err(NotNow::Busy),
+        }
+    }
+
+    const fn unsent(&self) -> bool {
+        let has_request = !matches!(
+            self.state,
+            State::Ready | State::Apply { .. } | State::Failed(_)
+        );
+        has_request && !self.sent
+    }
+
+    /// How far the change had come before its port is read.
+    const fn stage(&self) -> Stage {
+        match self.commitment {
+            Commitment::Applied => Stage::Unread,
+            Commitment::Odd => Stage::Committed,
+            Commitment::Conflict => Stage::Uncommitted,
+        }
+    }
+
+    /// Enters a state whose request is to be sent.
+    const fn ask(&mut self, state: State) {
+        self.state = state;
+        self.sent = false;
+        self.id = self.id.wrapping_add(1);
+    }
+}
