@@ -5,6 +5,8 @@
 mod change;
 mod error;
 mod message;
+#[cfg(feature = "model")]
+pub mod model;
 mod rows;
 mod session;
 mod text;

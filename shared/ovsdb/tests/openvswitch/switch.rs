@@ -92,7 +92,9 @@ impl Switch {
         let trace = self.appctl(&["ofproto/trace", "far-br", &flow]);
         let ports = self.appctl(&["dpif/show"]);
         // `far-a 2/3: (tap)`: the second number is the data path's.
-        let line = ports.lines().find(|line| line.trim().starts_with(&format!("{to} ")));
+        let line = ports
+            .lines()
+            .find(|line| line.trim().starts_with(&format!("{to} ")));
         let line = line.unwrap_or_else(|| panic!("no port {to} in {ports}"));
         let dp = line.split(['/', ':']).nth(1).unwrap();
         let actions = trace
