@@ -4,6 +4,8 @@
 
 mod change;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod message;
 #[cfg(feature = "model")]
 pub mod model;

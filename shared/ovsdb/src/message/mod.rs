@@ -201,11 +201,6 @@ impl Message {
         }
     }
 
-    /// Whether nothing of a message came yet.
-    pub(crate) fn is_new(&self) -> bool {
-        self.place == Place::Top
-    }
-
     /// Takes a token; `true` when the message is complete.
     pub(crate) fn take(
         &mut self,

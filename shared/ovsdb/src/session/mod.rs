@@ -7,15 +7,14 @@ use farrier_json::{Slice, Writer};
 
 use crate::change::{Change, Outcome, Stage};
 use crate::error::{Error, ErrorKind};
-use crate::message::{Asked, MAX_ID, MAX_PARAMS, Message, Method};
+use crate::message::{Asked, Message, Method};
 use crate::rows::Visitor;
-use crate::text::Text;
 use crate::token::Lexer;
 use crate::vlan::{PortName, PortVlan};
 use request::Request;
 
 /// Room that every request fits, in bytes.
-pub const MAX_REQUEST: usize = 1536;
+pub const MAX_REQUEST: usize = 1024;
 
 /// What a session is told once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,8 +130,9 @@ pub struct Session {
     /// Whether the request that belongs to the state was given to the owner.
     sent: bool,
     id: u32,
-    /// A request of the switch that has to be answered.
-    echo: Option<Echo>,
+    /// A request of the switch has to be answered, with its parameters or with
+    /// a refusal. It stays in `message` until then.
+    answer: Option<Answer>,
     port: Option<PortName>,
     expected: PortVlan,
     desired: PortVlan,
@@ -142,11 +142,10 @@ pub struct Session {
     cur_cfg: Option<i64>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Echo {
-    id: Text<MAX_ID>,
-    params: Text<MAX_PARAMS>,
-    known: bool,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Echo,
+    UnknownMethod,
 }
 
 impl Session {
@@ -160,7 +159,7 @@ impl Session {
             state: State::Databases,
             sent: false,
             id: 1,
-            echo: None,
+            answer: None,
             port: None,
             expected: PortVlan::UNSET,
             desired: PortVlan::UNSET,
@@ -179,7 +178,7 @@ impl Session {
     /// Whether [`Session::send`] has something to give.
     #[must_use]
     pub fn has_output(&self) -> bool {
-        !matches!(self.state, State::Failed(_)) && (self.echo.is_some() || self.unsent())
+        !matches!(self.state, State::Failed(_)) && (self.answer.is_some() || self.unsent())
     }
 
     /// The number of the configuration that the switch applied last.
@@ -287,17 +286,21 @@ impl Session {
         if let State::Failed(_) = self.state {
             return Ok(0);
         }
-        if let Some(echo) = &self.echo {
+        if let Some(answer) = self.answer {
             let mut json = Writer::new(Slice::new(out));
-            json.object().key("id").verbatim(echo.id.as_str());
-            json.key("result");
-            match echo.known {
-                true => json.verbatim(echo.params.as_str()).key("error").null(),
-                false => json.null().key("error").string("unknown method"),
+            json.object().key("id");
+            json.verbatim(self.message.id_json.as_str()).key("result");
+            match answer {
+                Answer::Echo => {
+                    let params = self.message.params_json.as_str();
+                    json.verbatim(params).key("error").null()
+                }
+                Answer::UnknownMethod => json.null().key("error").string("unknown method"),
             };
             json.end_object();
             let slice = json.finish().ok_or(BufferTooSmall)?;
-            self.echo = None;
+            self.answer = None;
+            self.message = Message::new();
             return Ok(slice.len());
         }
         if !self.unsent() {
@@ -349,8 +352,8 @@ impl Session {
         visitor: &mut impl Visitor,
     ) -> Result<Option<Event>, Error> {
         loop {
-            if self.message.is_new() && self.echo.is_some() && !input.is_empty() {
-                return Ok(Some(Event::Send));
+            if self.answer.is_some() {
+                return Ok((!input.is_empty()).then_some(Event::Send));
             }
             let Some(token) = self.lexer.next(input)? else {
                 return Ok(None);
@@ -360,7 +363,9 @@ impl Session {
             if ended.map_err(|kind| self.lexer.fault(kind))? {
                 let event = self.judge().map_err(|kind| self.lexer.fault(kind))?;
                 self.lexer.restart();
-                self.message = Message::new();
+                if self.answer.is_none() {
+                    self.message = Message::new();
+                }
                 if event.is_some() {
                     return Ok(event);
                 }

@@ -1,6 +1,6 @@
 //! What a complete message means for the session.
 
-use super::{Commitment, Echo, Event, Method, Session, State};
+use super::{Answer, Commitment, Event, Method, Session, State};
 use crate::change::{Outcome, Refusal};
 use crate::error::ErrorKind;
 use crate::message::Id;
@@ -30,12 +30,15 @@ impl Session {
             // A notification.
             return Ok(None);
         }
+        let (id, params) = (&self.message.id_json, &self.message.params_json);
         let known = self.message.method == Method::Echo;
-        let (id, params) = (self.message.id_json, self.message.params_json);
         if id.is_cut() || known && (params.is_cut() || params.is_empty()) {
             return Err(ErrorKind::EchoTooLong);
         }
-        self.echo = Some(Echo { id, params, known });
+        self.answer = Some(match known {
+            true => Answer::Echo,
+            false => Answer::UnknownMethod,
+        });
         Ok(Some(Event::Send))
     }
 
