@@ -152,7 +152,7 @@ proptest! {
         switch.add_port(PortName::new(&text).unwrap(), before);
         let mut connection = Connection::<8192>::new(&switch);
         let port = json!([["name", "==", text]]);
-        let request = json!({"id": {"any": [1, "\u{1f600}"]}, "method": "transact", "params": [
+        let request = json!({"id": [1, "\u{1f600}"], "method": "transact", "params": [
             "Open_vSwitch",
             {"op": "comment", "comment": "{[\"\\"},
             {"op": "wait", "timeout": 0, "table": "Port", "where": port, "until": "==",
@@ -168,7 +168,7 @@ proptest! {
         connection.receive(&mut switch, &mut input);
         connection.poll(&mut switch);
         let reply: Value = serde_json::from_slice(connection.output()).unwrap();
-        prop_assert_eq!(reply, json!({"id": {"any": [1, "\u{1f600}"]}, "error": null, "result": [
+        prop_assert_eq!(reply, json!({"id": [1, "\u{1f600}"], "error": null, "result": [
             {}, {}, {"count": 1}, {"rows": [{"name": text}]},
         ]}));
         prop_assert_eq!(*switch.port(&text).unwrap().vlan(), after);
