@@ -258,7 +258,8 @@ impl Row {
                 (Column::Status, Token::Str) if current => {
                     visitor.status(&self.uuid, self.value.key().as_str(), text.as_str());
                 }
-                (Column::Statistics, Token::Int(_)) | (Column::Status, Token::Str) => {}
+                (Column::Statistics, Token::Int(_) | Token::Number)
+                | (Column::Status, Token::Str) => {}
                 _ => return Err(ErrorKind::Column),
             },
         }

@@ -1,5 +1,5 @@
-//! The client against Open vSwitch with its userspace data path, on loopback and
-//! in a folder of its own. Skipped, with a reason, where the programs are absent
+//! The client against Open vSwitch with its userspace data path, on loopback, in
+//! a network namespace and a folder of its own. Skipped, with a reason, where the programs are absent
 //! or the test does not run as root.
 
 mod client;
@@ -17,8 +17,7 @@ fn name(text: &str) -> PortName {
     PortName::new(text).unwrap()
 }
 
-/// One test, because a switch takes seconds to start and ports of the kernel
-/// are everybody's.
+/// One test, because a switch takes a while to start.
 #[test]
 fn open_vswitch_moves_ports_and_says_when() {
     let Some(switch) = Switch::start() else {

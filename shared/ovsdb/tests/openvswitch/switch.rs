@@ -8,7 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
-const PROGRAMS: [&str; 5] = [
+const PROGRAMS: [&str; 6] = [
+    "unshare",
     "ovsdb-tool",
     "ovsdb-server",
     "ovs-vsctl",
@@ -48,14 +49,19 @@ impl Switch {
         this.run("ovsdb-server", &[&db[..], &detach].concat());
         this.vsctl(&["--no-wait", "init"]);
         let (pid2, log2, socket) = (pid("vswitchd.pid"), log("vswitchd.log"), this.socket());
-        let vswitchd = [&socket, &pid2, &log2, "--disable-system"];
-        this.run("ovs-vswitchd", &[&vswitchd[..], &detach].concat());
-        this.vsctl(
-            &["add-br", "far-br", "--", "set", "bridge", "far-br"]
-                .into_iter()
-                .chain(["datapath_type=netdev"])
-                .collect::<Vec<_>>(),
-        );
+        // In a network namespace of its own: its ports have names and are seen by
+        // nobody else.
+        let vswitchd = [
+            "--net",
+            "ovs-vswitchd",
+            &socket,
+            &pid2,
+            &log2,
+            "--disable-system",
+        ];
+        this.run("unshare", &[&vswitchd[..], &detach].concat());
+        let bridge = ["add-br", "far-br", "--", "set", "bridge", "far-br"];
+        this.vsctl(&[&bridge[..], &["datapath_type=netdev"]].concat());
         for (port, vlan) in [
             ("far-a", "tag=10"),
             ("far-b", "tag=20"),
