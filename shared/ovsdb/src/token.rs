@@ -66,6 +66,7 @@ impl Lexer {
 
     pub(crate) fn next(&mut self, input: &mut &[u8]) -> Result<Option<Token>, Error> {
         loop {
+            let (start, torn) = (self.offset, u64::from(self.reader.torn()));
             let before = input.len();
             let event = self.reader.next(input);
             let taken = before - input.len();
@@ -73,7 +74,11 @@ impl Lexer {
             self.length = self.length.saturating_add(taken as u32);
             let event = event.map_err(|error| Error {
                 kind: ErrorKind::Json(error),
-                offset: self.offset - u64::from(taken > 0),
+                offset: match error {
+                    // The character's first byte, whichever slice that was in.
+                    farrier_json::Error::Utf8 => start - torn,
+                    _ => self.offset - u64::from(taken > 0),
+                },
             })?;
             if self.length > self.max_message {
                 return Err(self.fault(ErrorKind::TooLong));

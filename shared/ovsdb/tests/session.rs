@@ -307,6 +307,23 @@ fn faults_name_their_byte() {
     let before = r#" {"id":null,"method":"locked","params":[]} "#;
     let offset = start().fails(&format!("{before}]"), syntax);
     assert_eq!(offset, before.len() as u64);
+    // Text that is not UTF-8: its first byte, whatever the slices.
+    for bad in [
+        &b"{\"ab\xec\"}"[..],
+        b"{\"ab\xe2\x82x",
+        b"{\"ab\xf0\x9f\x98\"",
+        b"{\"ab\xff",
+    ] {
+        for cut in 1..10 {
+            let mut script = start();
+            let fault = bad.chunks(cut).find_map(|mut piece| {
+                let event = script.session.receive(&mut piece, &mut script.seen);
+                event.err()
+            });
+            let kind = ErrorKind::Json(json::Error::Utf8);
+            assert_eq!(fault, Some(Error { kind, offset: 4 }), "{bad:?} by {cut}");
+        }
+    }
     let error = Error {
         kind: ErrorKind::Shape,
         offset: 12,

@@ -164,6 +164,11 @@ impl Reader {
         self.depth
     }
 
+    /// How many bytes of a character were taken whose rest has not come.
+    pub const fn torn(&self) -> u8 {
+        self.torn_len
+    }
+
     /// Gives the next event and advances `input` past the bytes that it took
     /// (and past blanks ahead of them, never behind them). `None` means that
     /// `input` is used up.
