@@ -22,7 +22,9 @@
 //! owner watches for the machine's frames and decides; [`Session::rollback`], or a
 //! later session with [`Change::reversed`], is another compare-and-set. After
 //! [`Stage::Unanswered`] the change may still happen, so the owner opens another
-//! connection and reads the port before it does anything else.
+//! connection and reads the port before it does anything else. When the connection
+//! is lost or the switch breaks the protocol, [`Session::give_up`] says how far the
+//! change had come.
 //!
 //! # Deadlines
 //! The session waits for ever. Its owner puts a deadline around every state but

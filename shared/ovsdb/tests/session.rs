@@ -8,7 +8,7 @@ use common::{Seen, access, move_p1, name, outcome};
 use farrier_json as json;
 use farrier_ovsdb::{
     Change, Config, Error, ErrorKind, Event, MAX_NAME, MAX_REQUEST, MAX_TRUNKS, Outcome, PortName,
-    PortVlan, Session, State, Table, VlanMode,
+    PortVlan, Session, Stage, State, Table, VlanMode,
 };
 
 const SCHEMA: &str = concat!(
@@ -503,6 +503,27 @@ fn the_number_of_the_configuration_may_come_before_the_answer_or_after() {
     script.ok(&update(10));
     assert_eq!(script.session.state(), State::ReadBack);
     assert!(script.session.has_output());
+}
+
+#[test]
+fn a_fault_within_a_change_leaves_its_stage() {
+    let mut script = Script::ready();
+    script.session.begin(&move_p1()).unwrap();
+    script.sent();
+    assert!(script.feed("]").is_err());
+    assert_eq!(script.session.give_up(), Some(Stage::Unanswered));
+    assert_eq!(script.session.give_up(), None, "it is told once");
+    let mut script = Script::ready();
+    script.session.begin(&move_p1()).unwrap();
+    script.sent();
+    script.ok(
+        r#"{"id":4,"result":[{},{"count":1},{"count":1},{"rows":[{"next_cfg":9}]}],"error":null}"#,
+    );
+    assert!(script.feed("]").is_err());
+    assert_eq!(script.session.give_up(), Some(Stage::Committed));
+    let mut script = Script::ready();
+    assert!(script.feed("]").is_err());
+    assert_eq!(script.session.give_up(), None);
 }
 
 #[test]

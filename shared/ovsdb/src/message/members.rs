@@ -3,7 +3,7 @@
 
 use farrier_json::Writer;
 
-use super::{After, Asked, Capture, Id, MONITOR, Message, Method, Place, expect};
+use super::{After, Asked, Capture, Id, MAX_REPEATED, MONITOR, Message, Method, Place, expect};
 use crate::error::ErrorKind;
 use crate::text::Text;
 use crate::token::{MAX_TOKEN, Token};
@@ -164,7 +164,7 @@ impl Message {
 }
 
 /// Appends a token to a document. One that does not fit cuts it for good.
-fn copy<const N: usize>(out: &mut Text<N>, token: Token, text: &Text<MAX_TOKEN>) {
+fn copy(out: &mut Text<MAX_REPEATED>, token: Token, text: &Text<MAX_TOKEN>) {
     let last = out.as_str().as_bytes().last().copied().unwrap_or(b':');
     if text.is_cut() {
         out.cut();

@@ -15,10 +15,9 @@ use crate::rows::{Row, Visitor};
 use crate::text::Text;
 use crate::token::{MAX_TOKEN, Token};
 
-/// Longest id of a peer's request, as JSON.
-pub(crate) const MAX_ID: usize = 40;
-/// Longest parameters of a peer's `echo`, as JSON.
-pub(crate) const MAX_PARAMS: usize = 80;
+/// Longest id of a peer's request, and longest parameters of its `echo`, as JSON.
+/// Open vSwitch has `"echo"` and `[]`.
+pub(crate) const MAX_REPEATED: usize = 60;
 /// Longest error of a peer that is kept.
 pub(crate) const MAX_ERROR: usize = 32;
 /// Longest details of an error that are kept.
@@ -62,9 +61,9 @@ pub(crate) struct Message {
     pub(crate) method: Method,
     pub(crate) id: Id,
     /// The id as JSON, to be sent back.
-    pub(crate) id_json: Text<MAX_ID>,
+    pub(crate) id_json: Text<MAX_REPEATED>,
     /// The parameters as JSON, to be sent back.
-    pub(crate) params_json: Text<MAX_PARAMS>,
+    pub(crate) params_json: Text<MAX_REPEATED>,
     /// Whether there is a result that is not `null`.
     pub(crate) result: bool,
     /// Whether something was refused: the whole, or one operation.

@@ -116,11 +116,25 @@ enum Commitment {
     Applied,
 }
 
+impl Commitment {
+    /// How far the change has come before its port is read.
+    const fn stage(self) -> Stage {
+        match self {
+            Self::Applied => Stage::Unread,
+            Self::Odd => Stage::Committed,
+            Self::Conflict => Stage::Uncommitted,
+        }
+    }
+}
+
 /// A client's end of one connection.
 ///
 /// The owner calls [`Session::send`] until it gives 0, then waits for bytes,
 /// hands them to [`Session::receive`], and so on. The session has no clock:
 /// [`Session::state`] says what is awaited, and [`Session::give_up`] ends it.
+///
+/// Its initial value is not all zeros: as a static it belongs into a cell that is
+/// filled at run time.
 #[derive(Debug, Clone)]
 pub struct Session {
     config: Config,
@@ -139,6 +153,8 @@ pub struct Session {
     /// Whether the switch has this change in its database.
     undoable: bool,
     commitment: Commitment,
+    /// How far a change had come when the session failed.
+    left_at: Option<Stage>,
     cur_cfg: Option<i64>,
 }
 
@@ -165,6 +181,7 @@ impl Session {
             desired: PortVlan::UNSET,
             undoable: false,
             commitment: Commitment::Odd,
+            left_at: None,
             cur_cfg: None,
         }
     }
@@ -253,21 +270,17 @@ impl Session {
     }
 
     /// Ends what is awaited, because it took too long or the connection is
-    /// lost. Says how far a change had come; `None` where none was at work.
+    /// lost, and after a fault. Says how far a change had come; `None` where none
+    /// was at work.
     ///
     /// The session has failed thereafter where an answer could still come.
     /// While the switch only has to apply a change, it stays ready: the change
     /// can be undone.
     pub fn give_up(&mut self) -> Option<Stage> {
-        let stage = match (self.state, self.sent) {
-            (State::Commit, false) => Some(Stage::Unsent),
-            (State::Commit, true) => Some(Stage::Unanswered),
-            (State::Apply { .. }, _) => Some(Stage::Committed),
-            (State::ReadBack, _) => Some(self.stage()),
-            _ => None,
-        };
+        let stage = self.stage();
         match self.state {
-            State::Ready | State::Failed(_) => {}
+            State::Ready => {}
+            State::Failed(_) => self.left_at = None,
             State::Apply { .. } => self.state = State::Ready,
             State::Commit | State::ReadBack | State::Read | State::Probe if !self.sent => {
                 self.state = State::Ready;
@@ -341,6 +354,7 @@ impl Session {
         }
         let event = self.advance(input, visitor);
         if let Err(error) = event {
+            self.left_at = self.stage();
             self.state = State::Failed(error);
         }
         event
@@ -401,12 +415,15 @@ impl Session {
         has_request && !self.sent
     }
 
-    /// How far the change had come before its port is read.
-    const fn stage(&self) -> Stage {
-        match self.commitment {
-            Commitment::Applied => Stage::Unread,
-            Commitment::Odd => Stage::Committed,
-            Commitment::Conflict => Stage::Uncommitted,
+    /// How far the change has come that is at work.
+    const fn stage(&self) -> Option<Stage> {
+        match self.state {
+            State::Commit if self.sent => Some(Stage::Unanswered),
+            State::Commit => Some(Stage::Unsent),
+            State::Apply { .. } => Some(Stage::Committed),
+            State::ReadBack => Some(self.commitment.stage()),
+            State::Failed(_) => self.left_at,
+            _ => None,
         }
     }
 

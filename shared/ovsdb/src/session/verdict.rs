@@ -161,7 +161,7 @@ impl Session {
 
     /// The port was read after a change.
     fn end(&mut self) -> Event {
-        let stage = self.stage();
+        let stage = self.commitment.stage();
         self.state = State::Ready;
         if self.refused() {
             return Event::Done(Outcome::Unproven(stage));
