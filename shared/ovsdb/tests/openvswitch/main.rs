@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use client::{Client, Seen};
 use farrier_ovsdb::{
-    Carriage, Change, Config, Event, NotNow, Outcome, PortName, PortVlan, State, VlanMode,
+    Carriage, Change, Config, Event, NotNow, Outcome, PortName, PortVlan, State, VlanMode, VlanSet,
 };
 use switch::Switch;
 
@@ -28,6 +28,7 @@ fn open_vswitch_moves_ports_and_says_when() {
     the_initial_state_is_shown(&client.seen);
     a_change_is_applied_and_undone(&switch, &mut client);
     a_trunk_is_compared_with_all_its_vlans(&switch, &mut client);
+    carriage_is_what_the_data_path_does(&switch, &mut client);
     what_another_changed_is_left_alone(&switch, &mut client);
     a_constraint_is_refused_by_name(&mut client);
     the_switch_asks_whether_the_client_lives(&mut client);
@@ -105,6 +106,51 @@ fn a_trunk_is_compared_with_all_its_vlans(switch: &Switch, client: &mut Client) 
     assert_eq!(switch.get("far-t", "vlan_mode"), "native-untagged");
     assert_eq!(client.change(&change.reversed()), Outcome::Applied);
     assert_eq!(switch.get("far-t", "trunks"), "[10, 20]");
+}
+
+/// `far-c` sends frames of VLAN 10, `far-b` those of VLAN 20.
+fn carriage_is_what_the_data_path_does(switch: &Switch, client: &mut Client) {
+    let start = client.read("far-t").unwrap();
+    let set = |tag, trunks: &[u16], mode| PortVlan {
+        tag,
+        trunks: VlanSet::new(trunks).unwrap(),
+        mode,
+    };
+    let mut before = start;
+    for desired in [
+        PortVlan::UNSET,
+        PortVlan::access(10).unwrap(),
+        PortVlan::trunk(&[10, 30]).unwrap(),
+        PortVlan::native(10, &[20]).unwrap(),
+        set(Some(10), &[20], None),
+        set(Some(10), &[20], Some(VlanMode::Trunk)),
+        set(Some(10), &[20], Some(VlanMode::NativeTagged)),
+        set(Some(10), &[], Some(VlanMode::NativeUntagged)),
+        set(None, &[], Some(VlanMode::Trunk)),
+        set(None, &[20], None),
+        start,
+    ] {
+        let change = Change {
+            port: name("far-t"),
+            expected: before,
+            desired,
+        };
+        assert_eq!(client.change(&change), Outcome::Applied, "{desired}");
+        for (from, vlan) in [("far-c", 10), ("far-b", 20)] {
+            let wanted = match desired.carriage(vlan).unwrap() {
+                Carriage::No => None,
+                Carriage::Untagged => Some(None),
+                Carriage::Tagged => Some(Some(vlan)),
+                Carriage::Tunnel => unreachable!(),
+            };
+            assert_eq!(
+                switch.leaves(from, "far-t"),
+                wanted,
+                "{vlan} with {desired}"
+            );
+        }
+        before = desired;
+    }
 }
 
 fn what_another_changed_is_left_alone(switch: &Switch, client: &mut Client) {

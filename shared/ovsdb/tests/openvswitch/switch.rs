@@ -90,6 +90,12 @@ impl Switch {
     /// Whether a broadcast of one port leaves by the other, as the data path has
     /// it now.
     pub fn reaches(&self, from: &str, to: &str) -> bool {
+        self.leaves(from, to).is_some()
+    }
+
+    /// With which tag an untagged broadcast of one port leaves by the other;
+    /// `None` where it does not.
+    pub fn leaves(&self, from: &str, to: &str) -> Option<Option<u16>> {
         let number = |port: &str| self.vsctl(&["get", "interface", port, "ofport"]);
         let flow = format!(
             "in_port={},dl_src=02:00:00:00:00:01,dl_dst=ff:ff:ff:ff:ff:ff",
@@ -98,16 +104,25 @@ impl Switch {
         let trace = self.appctl(&["ofproto/trace", "far-br", &flow]);
         let ports = self.appctl(&["dpif/show"]);
         // `far-a 2/3: (tap)`: the second number is the data path's.
-        let line = ports
-            .lines()
-            .find(|line| line.trim().starts_with(&format!("{to} ")));
+        let name = format!("{to} ");
+        let line = ports.lines().find(|line| line.trim().starts_with(&name));
         let line = line.unwrap_or_else(|| panic!("no port {to} in {ports}"));
         let dp = line.split(['/', ':']).nth(1).unwrap();
-        let actions = trace
-            .lines()
-            .find_map(|l| l.strip_prefix("Datapath actions: "));
-        let mut actions = actions.expect("a trace has actions").split(',');
-        actions.any(|action| action.trim() == dp)
+        let prefix = "Datapath actions: ";
+        let actions = trace.lines().find_map(|line| line.strip_prefix(prefix));
+        let mut tag = None;
+        for action in actions.expect("a trace has actions").split(',') {
+            match action.trim() {
+                "pop_vlan" => tag = None,
+                port if port == dp => return Some(tag),
+                other => {
+                    if let Some(vlan) = other.strip_prefix("push_vlan(vid=") {
+                        tag = Some(vlan.parse().unwrap());
+                    }
+                }
+            }
+        }
+        None
     }
 
     /// Stops the daemon that applies configurations, or lets it go on.
