@@ -70,7 +70,6 @@ mod drive;
 mod error;
 mod exchange;
 pub mod ident;
-pub mod json;
 mod query;
 mod reply;
 mod resource;
@@ -82,6 +81,8 @@ mod view;
 pub use access::{Admission, Gate, Peer, Principal};
 pub use error::Error;
 pub use exchange::{Exchange, Need, REPLY_BUFFER, WORK_ROUNDS};
+/// JSON without a heap: what reads the bodies and writes the replies.
+pub use farrier_json as json;
 pub use serve::{Gone, Host, serve};
 pub use version::Version;
 pub use view::{JournalState, LastCrash, Services, Source, View};

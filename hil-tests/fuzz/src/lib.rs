@@ -61,6 +61,7 @@ pub const BODIES: &[Body] = &[
     body("tftp-download", farrier_tftp::fuzz::download, 1024, 10_000),
     body("http-head", wire::http_head, 4096, 20_000),
     body("http-body", wire::http_body, 2048, 10_000),
+    body("ovsdb-session", farrier_ovsdb::fuzz::session, 2048, 10_000),
     body("datagram", wire::datagram, 1300, 1_000),
     body("message", wire::message, 8192, 5_000),
     body("command-line", wire::command_line, 2048, 10_000),

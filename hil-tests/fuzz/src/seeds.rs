@@ -51,6 +51,29 @@ fn framed(payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// An update of a port and an interface, and a request to be answered.
+const OVSDB_UPDATE: &str = concat!(
+    r#"{"id":null,"method":"update","params":["farrier",{"Port":{"#,
+    r#""fa440000-0000-4000-8000-000000000012":{"old":{"tag":10},"new":{"name":"xe-0/0/1","#,
+    r#""tag":["set",[]],"trunks":["set",[20,30]],"vlan_mode":"trunk"}}},"Interface":{"#,
+    r#""fa440000-0000-4000-8000-000000000013":{"new":{"name":"xe-0/0/1","ofport":1,"#,
+    r#""mac_in_use":"02:00:00:00:00:01","status":["map",[["driver_name","tun"]]]}}}}]}"#,
+    r#"{"id":"echo","method":"echo","params":[]}"#
+);
+
+/// A change is committed, applied and read back.
+const OVSDB_COMMIT: &str = concat!(
+    r#"{"id":4,"error":null,"result":[{},{"count":1},{"count":1},{"rows":[{"next_cfg":2}]}]}"#,
+    r#"{"id":null,"method":"update","params":["farrier",{"Open_vSwitch":{"#,
+    r#""fa440000-0000-4000-8000-000000000001":{"new":{"cur_cfg":2,"next_cfg":2}}}}]}"#,
+    r#"{"id":5,"error":null,"result":[{"rows":[{"tag":1}]}]}"#
+);
+
+/// A session in this state, whose bytes come nine at a time.
+fn ovsdb(state: u8, text: &str) -> Vec<u8> {
+    [&[state, 9], text.as_bytes()].concat()
+}
+
 fn tftp() -> Vec<u8> {
     let request = TftpRequest {
         name: "undionly.kpxe",
@@ -179,6 +202,10 @@ pub fn of(body: &str) -> Vec<Seed> {
             "chunked",
             b"\x09\x005\r\nhello\r\n3;x=y\r\nabc\r\n0\r\n\r\nGET".to_vec(),
         )],
+        "ovsdb-session" => vec![
+            ("update", ovsdb(3, OVSDB_UPDATE)),
+            ("commit", ovsdb(4, OVSDB_COMMIT)),
+        ],
         "datagram" => vec![
             ("init", ends.init().to_vec()),
             ("response", ends.response.clone()),

@@ -12,6 +12,7 @@ pub const BODIES: &[&str] = &[
     "tftp-download",
     "http-head",
     "http-body",
+    "ovsdb-session",
     "datagram",
     "message",
     "command-line",

@@ -12,7 +12,6 @@ mod api_change;
 mod api_client;
 mod api_errors;
 mod api_fine;
-mod api_json;
 mod api_node;
 mod api_noise;
 mod api_power;

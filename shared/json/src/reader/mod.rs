@@ -2,7 +2,7 @@
 
 mod text;
 
-use super::number::Number;
+use crate::number::Number;
 
 /// How deep arrays and objects may be nested. What the API takes is at most
 /// five deep; user data of a config drive is text within.
@@ -86,7 +86,7 @@ impl core::error::Error for Error {}
 /// Takes one document apart.
 ///
 /// ```
-/// use farrier_api::json::{Event, Reader};
+/// use farrier_json::{Event, Reader};
 ///
 /// let mut reader = Reader::new();
 /// let mut input: &[u8] = b"[true";
@@ -162,6 +162,11 @@ impl Reader {
     /// How many arrays and objects are open.
     pub const fn depth(&self) -> u8 {
         self.depth
+    }
+
+    /// How many bytes of a character were taken whose rest has not come.
+    pub const fn torn(&self) -> u8 {
+        self.torn_len
     }
 
     /// Gives the next event and advances `input` past the bytes that it took

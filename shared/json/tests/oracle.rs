@@ -1,6 +1,6 @@
 //! The tokenizer and the writer, against `serde_json`.
 
-use farrier_api::json::{Error, Event, MAX_DEPTH, Reader, Slice, Writer};
+use farrier_json::{Error, Event, MAX_DEPTH, Reader, Slice, Writer};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 

@@ -5,6 +5,8 @@
 //! document's length, so that a config drive of any size can pass through
 //! while it arrives; the writer knows where commas go, so that a document
 //! can be written in pieces. What the documents mean is not known here.
+#![no_std]
+#![forbid(unsafe_code)]
 
 mod number;
 mod reader;

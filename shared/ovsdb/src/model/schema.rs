@@ -1,0 +1,32 @@
+//! The part of Open vSwitch's schema that the model has.
+
+/// As `get_schema` gives it.
+pub(super) const SCHEMA: &str = concat!(
+    r#"{"name":"Open_vSwitch","version":"8.3.1","cksum":"0 0","tables":{"#,
+    r#""Open_vSwitch":{"isRoot":true,"maxRows":1,"columns":{"#,
+    r#""bridges":{"type":{"key":{"type":"uuid","refTable":"Bridge"},"#,
+    r#""min":0,"max":"unlimited"}},"#,
+    r#""cur_cfg":{"type":"integer"},"next_cfg":{"type":"integer"}}},"#,
+    r#""Bridge":{"columns":{"name":{"type":"string","mutable":false},"#,
+    r#""ports":{"type":{"key":{"type":"uuid","refTable":"Port"},"#,
+    r#""min":0,"max":"unlimited"}}},"indexes":[["name"]]},"#,
+    r#""Port":{"columns":{"name":{"type":"string","mutable":false},"#,
+    r#""interfaces":{"type":{"key":{"type":"uuid","refTable":"Interface"},"#,
+    r#""min":1,"max":"unlimited"}},"#,
+    r#""tag":{"type":{"key":{"type":"integer","minInteger":0,"maxInteger":4095},"#,
+    r#""min":0,"max":1}},"#,
+    r#""trunks":{"type":{"key":{"type":"integer","minInteger":0,"maxInteger":4095},"#,
+    r#""min":0,"max":4096}},"#,
+    r#""vlan_mode":{"type":{"key":{"type":"string","enum":["set",["trunk","access","#,
+    r#""native-tagged","native-untagged","dot1q-tunnel"]]},"min":0,"max":1}}},"#,
+    r#""indexes":[["name"]]},"#,
+    r#""Interface":{"columns":{"name":{"type":"string","mutable":false},"#,
+    r#""ofport":{"type":{"key":"integer","min":0,"max":1}},"#,
+    r#""link_state":{"type":{"key":{"type":"string","enum":["set",["up","down"]]},"#,
+    r#""min":0,"max":1}},"#,
+    r#""mac_in_use":{"type":{"key":"string","min":0,"max":1}},"#,
+    r#""statistics":{"type":{"key":"string","value":"integer","#,
+    r#""min":0,"max":"unlimited"}},"#,
+    r#""status":{"type":{"key":"string","value":"string","#,
+    r#""min":0,"max":"unlimited"}}},"indexes":[["name"]]}}}"#,
+);
