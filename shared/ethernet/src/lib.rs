@@ -6,17 +6,23 @@
 //!   datagrams that are sent and received as whole frames.
 //! * [`ndp`]: the answer to an IPv6 router solicitation. It saves iPXE a wait
 //!   of 16 s.
+//! * [`vlan`]: 802.1Q tags.
+//! * [`lldp`]: what a switch says of the port that a cable is in.
+//! * [`arp`]: who says which address is whose.
 //! * [`tcp`]: the segments that begin a TCP connection or break it off.
 //!
 //! # Not supported
-//! * 802.1Q tags, LLDP and ARP.
+//! * Double tags (802.1ad), and LLDP beyond what tells a port.
 //! * IPv4 fragments and IPv4 options on the way out.
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod arp;
 pub mod frame;
+pub mod lldp;
 pub mod ndp;
 mod network;
 pub mod tcp;
+pub mod vlan;
 
 pub use network::NetworkId;
