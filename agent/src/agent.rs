@@ -6,8 +6,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use farrier_image::manifest::PublicKey;
@@ -19,6 +19,7 @@ use farrier_protocol::message::{
 };
 
 use crate::device::BlockDevice;
+use crate::engine::reported::Reported;
 use crate::operations::{Meter, deploy, erase, failure, reread};
 
 /// A task without progress for this time hangs in the kernel. The limit is
@@ -81,6 +82,8 @@ pub struct Agent<M> {
     settings: Settings,
     node: NodeId,
     task: Option<RunningTask>,
+    /// The devices of the last inspection.
+    reported: Arc<Mutex<Option<Reported>>>,
     /// The thread of an earlier order did not end.
     hung: bool,
     left: Option<FinalReport>,
@@ -104,6 +107,7 @@ impl<M: Machine> Agent<M> {
             settings,
             node: NodeId([0; 16]),
             task: None,
+            reported: Arc::default(),
             hung: false,
             left: None,
             lost: None,
@@ -185,8 +189,11 @@ impl<M: Machine> AgentHandler for Agent<M> {
         match &order.task {
             Task::Inspect => {
                 self.machine.log("order: inspect");
-                self.spawn(counter, AgentStep::Inspect, |machine, _, events| {
+                let reported = Arc::clone(&self.reported);
+                self.spawn(counter, AgentStep::Inspect, move |machine, _, events| {
                     let inspection = machine.inspect();
+                    *reported.lock().unwrap_or_else(PoisonError::into_inner) =
+                        Some(Reported::of(&inspection));
                     machine.log(&summary(&inspection));
                     send_report(events, Report::Inspection(inspection));
                     Ok(())
@@ -196,16 +203,19 @@ impl<M: Machine> AgentHandler for Agent<M> {
                 self.machine
                     .log(&format!("order: erase {} disks", disks.len()));
                 let (disks, least, seed) = (disks.to_vec(), *least, *seed);
+                let reported = Arc::clone(&self.reported);
                 self.spawn(counter, AgentStep::Erase, move |machine, meter, events| {
-                    erase_disks(machine, &disks, least, &seed, meter, events)
+                    let jobs = open_for(machine, &disks, AgentStep::Erase, &reported)?;
+                    erase_disks(jobs, least, &seed, meter, events)
                 });
             }
             Task::Reread { disks, seed } => {
                 self.machine
                     .log(&format!("order: read {} disks again", disks.len()));
                 let (disks, seed) = (disks.to_vec(), *seed);
+                let reported = Arc::clone(&self.reported);
                 self.spawn(counter, AgentStep::Reread, move |machine, meter, events| {
-                    let jobs = open_for(machine, &disks)?;
+                    let jobs = open_for(machine, &disks, AgentStep::Reread, &reported)?;
                     conclude(reread::reread_all(jobs, &seed, meter), events)
                 });
             }
@@ -456,16 +466,14 @@ pub fn open_one<'a, D: BlockDevice>(
     Ok((disk, device))
 }
 
-fn erase_disks<M: Machine>(
-    machine: &M,
-    wanted: &[DiskId],
+fn erase_disks<D: BlockDevice>(
+    jobs: Vec<erase::EraseJob<D>>,
     least: EraseMethod,
     seed: &[u8; 32],
     meter: &Meter,
     events: &Sender<TaskEvent>,
 ) -> Result<(), Failure> {
-    let jobs = open_for(machine, wanted)?;
-    let certificates = std::sync::Mutex::new(events.clone());
+    let certificates = Mutex::new(events.clone());
     let failures = erase::erase_all(jobs, least, seed, meter, &|certificate| {
         if let Ok(events) = certificates.lock() {
             send_report(&events, Report::Erased(certificate));
@@ -474,11 +482,26 @@ fn erase_disks<M: Machine>(
     conclude(failures, events)
 }
 
+/// Opens the disks of an order that proves all disks empty. It fails where the server
+/// has other devices than the inspection said, since the order is about those alone.
 fn open_for<M: Machine>(
     machine: &M,
     wanted: &[DiskId],
+    step: AgentStep,
+    reported: &Mutex<Option<Reported>>,
 ) -> Result<Vec<erase::EraseJob<M::Device>>, Failure> {
-    open_all(&machine.inspect().disks, wanted, |disk| machine.open(disk))
+    let inspection = machine.inspect();
+    let known = reported.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = &*known
+        && let Some(difference) = known.difference(&Reported::of(&inspection))
+    {
+        return Err(failure(
+            step,
+            Reason::DevicesChanged,
+            format_args!("{difference}, since the devices were reported. Start the work again."),
+        ));
+    }
+    open_all(&inspection.disks, wanted, |disk| machine.open(disk))
 }
 
 /// Reports that an order about several disks is done, or the failures.

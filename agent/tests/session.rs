@@ -6,6 +6,7 @@ mod support;
 use std::collections::VecDeque;
 use std::io;
 use std::net::UdpSocket;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +17,7 @@ use farrier_protocol::agent_client::{AgentClient, Config};
 use farrier_protocol::client::HandshakeEntropy;
 use farrier_protocol::message::{
     AgentHandshake, BootMode, Cpu, Deploy, Disk, DiskId, EraseAbilities, EraseMethod, FinalReport,
-    Inspection, Mac, Reason, Report, Task,
+    Inspection, Mac, Reason, Report, SkipReason, SkippedDevice, Task,
 };
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing::SecretKey;
@@ -30,13 +31,17 @@ const DISK: usize = 24 << 20;
 struct Bench {
     disks: Vec<(Disk, FakeDisk)>,
     left: Mutex<Option<FinalReport>>,
+    /// Inspections so far.
+    inspections: AtomicUsize,
+    /// What of the server changes after the first inspection.
+    change: fn(&mut Inspection),
 }
 
 impl Machine for Bench {
     type Device = FakeDisk;
 
     fn inspect(&self) -> Inspection {
-        Inspection {
+        let mut inspection = Inspection {
             vendor: Default::default(),
             product: "bench".try_into().unwrap(),
             serial: Default::default(),
@@ -58,7 +63,11 @@ impl Machine for Bench {
             controllers: Default::default(),
             unlisted: 0,
             settled: true,
+        };
+        if self.inspections.fetch_add(1, Ordering::Relaxed) > 0 {
+            (self.change)(&mut inspection);
         }
+        inspection
     }
 
     fn open(&self, disk: &Disk) -> io::Result<FakeDisk> {
@@ -122,6 +131,18 @@ fn run(
     key: SecretKey,
     loses: Option<u32>,
 ) -> (Vec<Report>, Option<FinalReport>) {
+    run_changing(disks, http_server, tasks, key, loses, |_| {})
+}
+
+/// The same on a server that changes after the first inspection.
+fn run_changing(
+    disks: Vec<(Disk, FakeDisk)>,
+    http_server: &FakeHttpServer,
+    tasks: Vec<Task>,
+    key: SecretKey,
+    loses: Option<u32>,
+    change: fn(&mut Inspection),
+) -> (Vec<Report>, Option<FinalReport>) {
     let (sender, events) = channel();
     let mut tasks = VecDeque::from(tasks);
     let plan = Box::new(move |_: &[Report]| Some(tasks.pop_front().unwrap_or(Task::Reboot)));
@@ -129,6 +150,8 @@ fn run(
     let bench = Arc::new(Bench {
         disks,
         left: Mutex::new(None),
+        inspections: AtomicUsize::new(0),
+        change,
     });
     let settings = Settings {
         image_key: ImageKey(operator().public().0),
@@ -332,4 +355,55 @@ fn every_failed_disk_is_reported() {
     );
     assert_eq!(second.reason, Reason::DiskRead);
     assert!(second.text.starts_with("disk SDC "), "{second:?}");
+}
+
+#[test]
+fn erasure_fails_where_the_devices_are_not_those_of_the_inspection() {
+    let erase = |disk: &str| Task::Erase {
+        disks: [id(disk)].into_iter().collect(),
+        least: EraseMethod::Discard,
+        seed: [8; 32],
+    };
+    let reread = |disk: &str| Task::Reread {
+        disks: [id(disk)].into_iter().collect(),
+        seed: [8; 32],
+    };
+    let late: fn(&mut Inspection) = |inspection| {
+        let mut disk = inspection.disks[0].clone();
+        disk.id.serial = "LATE".try_into().unwrap();
+        inspection.disks.push(disk).unwrap();
+    };
+    let skipped: fn(&mut Inspection) = |inspection| {
+        let device = SkippedDevice {
+            id: "FAILED".try_into().unwrap(),
+            name: "sdb".try_into().unwrap(),
+            size: 0,
+            reason: SkipReason::NoSize,
+        };
+        inspection.skipped.push(device).unwrap();
+    };
+    for (change, named) in [
+        (late, "LATE"),
+        (skipped, "FAILED"),
+        (|i| i.settled = false, "initialises"),
+    ] {
+        for task in [erase("SDA"), reread("SDA")] {
+            let disk = FakeDisk::new(noise(1, DISK), 512, Faults::default());
+            let http_server = FakeHttpServer::open("127.0.0.1:0");
+            let (reports, _) = run_changing(
+                vec![described("sda", &disk)],
+                &http_server,
+                vec![Task::Inspect, task],
+                order_key(),
+                None,
+                change,
+            );
+            let [Report::Inspection(_), Report::Failure(failure)] = reports.as_slice() else {
+                panic!("{reports:?}");
+            };
+            assert_eq!(failure.reason, Reason::DevicesChanged);
+            assert!(failure.text.contains(named), "{}", failure.text);
+            assert_eq!(disk.writes(), 0);
+        }
+    }
 }

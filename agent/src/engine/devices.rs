@@ -44,10 +44,10 @@ pub fn skip_reason(texts: &DiskTexts) -> Option<SkipReason> {
         Some(SkipReason::Virtual)
     } else if name.starts_with("sr") || scsi_type == "5" {
         Some(SkipReason::Optical)
-    } else if number(&texts.size) == 0 {
-        Some(SkipReason::NoMedium)
     } else if flag(&texts.hidden) {
         Some(SkipReason::Hidden)
+    } else if number(&texts.size) == 0 {
+        Some(without_size(texts))
     } else if name.contains("rpmb") {
         Some(SkipReason::Rpmb)
     } else if name.contains("boot") {
@@ -62,6 +62,22 @@ pub fn skip_reason(texts: &DiskTexts) -> Option<SkipReason> {
         Some(SkipReason::BlockSize)
     } else {
         None
+    }
+}
+
+/// Returns what a device without a size is: a drive that nothing was put into, or a
+/// disk whose content the kernel can't reach.
+fn without_size(texts: &DiskTexts) -> SkipReason {
+    // The kernel calls ATA disks in bays for hot plugging removable, and they never lack
+    // a medium.
+    let is_ata = texts.device_path.split('/').any(|part| {
+        let port = part.strip_prefix("ata");
+        port.is_some_and(|port| port.parse::<u32>().is_ok())
+    });
+    if (flag(&texts.removable) || texts.name.starts_with("fd")) && !is_ata {
+        SkipReason::NoMedium
+    } else {
+        SkipReason::NoSize
     }
 }
 
@@ -220,8 +236,39 @@ mod tests {
                 Some(SkipReason::BlockSize),
             ),
             (
-                device("sdf", |t| t.size = "0\n".into()),
+                device("sdf", |t| {
+                    t.size = "0\n".into();
+                    t.removable = "1\n".into();
+                    t.device_path = "pci0000:00/0000:00:14.0/usb1/1-2/host9/block/sdf".into();
+                }),
                 Some(SkipReason::NoMedium),
+            ),
+            // A disk that failed, also in a bay for hot plugging, and a namespace in a
+            // format that the kernel does not know.
+            (
+                device("sdf", |t| t.size = "0\n".into()),
+                Some(SkipReason::NoSize),
+            ),
+            (
+                device("sdf", |t| {
+                    t.size = "0\n".into();
+                    t.removable = "1\n".into();
+                }),
+                Some(SkipReason::NoSize),
+            ),
+            (
+                device("nvme0n1", |t| {
+                    t.size = "0\n".into();
+                    t.device_path = "pci0000:00/0000:00:03.0/nvme/nvme0/nvme0n1".into();
+                }),
+                Some(SkipReason::NoSize),
+            ),
+            (
+                device("nvme0c0n1", |t| {
+                    t.size = "0\n".into();
+                    t.hidden = "1\n".into();
+                }),
+                Some(SkipReason::Hidden),
             ),
             (
                 device("sr0", |t| t.removable = "1\n".into()),

@@ -11,5 +11,7 @@ pub mod gzip_base64;
 pub mod inventory;
 pub mod modules;
 pub mod partitions;
+pub mod reported;
+pub mod settle;
 pub mod smbios;
 pub mod zero;

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::{bytes, text};
 use crate::engine::devices::BusTexts;
 use crate::engine::inventory::{DiskTexts, NicTexts, StringPool};
+use crate::engine::settle::Listing;
 use crate::engine::smbios::Smbios;
 
 /// Reads the SMBIOS tables; the default if there are none.
@@ -61,6 +62,47 @@ const BUSES: [(&str, &str); 7] = [
     ("nd", "size"),
     ("acpi", "hid"),
 ];
+
+/// Lists the devices, for [`Settle`](crate::engine::settle::Settle).
+pub fn listing() -> Listing {
+    let mut listing = Listing::default();
+    for (bus, _) in BUSES {
+        let folder = Path::new("/sys/bus").join(bus).join("devices");
+        for name in names(&folder.to_string_lossy()) {
+            let device = folder.join(&name);
+            let driver = link_name(&device.join("driver"));
+            // The SCSI disk driver is bound before it has asked the disk for its size,
+            // and waits while the disk spins up.
+            listing.pending += usize::from(driver == "sd" && !device.join("block").exists());
+            listing.devices.insert(format!("{bus} {name} {driver}"));
+        }
+    }
+    for name in names("/sys/block") {
+        let size = text(Path::new("/sys/block").join(&name).join("size"));
+        listing
+            .devices
+            .insert(format!("block {name} {}", size.trim()));
+    }
+    for name in names("/sys/class/nvme") {
+        let controller = Path::new("/sys/class/nvme").join(&name);
+        let state = text(controller.join("state"));
+        let starts = matches!(state.trim(), "new" | "resetting" | "connecting");
+        let is_local = text(controller.join("transport")).trim() == "pcie";
+        listing.pending += usize::from(starts && is_local);
+        listing
+            .devices
+            .insert(format!("nvme {name} {}", state.trim()));
+    }
+    for name in names("/sys/class/scsi_host") {
+        let path = fs::canonicalize(Path::new("/sys/class/scsi_host").join(&name));
+        let is_ata = path.is_ok_and(|path| path.to_string_lossy().contains("/ata"));
+        if !is_ata {
+            listing.hosts.insert(name.clone());
+        }
+        listing.devices.insert(format!("host {name}"));
+    }
+    listing
+}
 
 fn bus_device(bus: &str, class: &str, name: String) -> BusTexts {
     let folder = Path::new("/sys/bus").join(bus).join("devices").join(&name);

@@ -17,14 +17,14 @@ use rustix::net::{
 use rustix::system::{finit_module, uname};
 
 use super::console::log;
-use super::text;
+use super::{hardware, text};
 use crate::engine::modules::{ModuleIndex, parameters};
+use crate::engine::settle::Settle;
 
 /// How long to wait for a uevent.
 const QUIET: Duration = Duration::from_millis(300);
-/// Time without uevents after which device discovery counts as complete. Buses such
-/// as MMC and USB look for devices a while after their controller has a driver.
-const SETTLED: Duration = Duration::from_secs(2);
+/// How often the devices are listed.
+const LIST: Duration = Duration::from_secs(1);
 /// The multicast group of the kernel's uevents.
 const KERNEL_GROUP: u32 = 1;
 /// Depth limit of the search below `/sys/devices`.
@@ -83,7 +83,8 @@ fn run(settling: &Settling) {
     }
     let mut loader = Loader::new();
     loader.walk();
-    let mut last_added = Instant::now();
+    let mut settle = Settle::new(Instant::now());
+    let mut listed: Option<Instant> = None;
     loop {
         match announcements.as_ref().ok().map(next) {
             Some(Ok(Some(Announcement { added, alias }))) => {
@@ -92,19 +93,32 @@ fn run(settling: &Settling) {
                     if loader.is_news(&alias) {
                         loader.load_for(&alias);
                     }
-                    last_added = Instant::now();
+                    settle.disturbed(Instant::now());
                 }
-                settling.set(last_added.elapsed() >= SETTLED);
             }
-            Some(Ok(None)) => settling.set(last_added.elapsed() >= SETTLED),
-            // Uevents were lost or are not available: search sysfs again.
-            Some(Err(_)) | None => {
+            Some(Ok(None)) => {}
+            // Uevents were lost: what they said is looked for in sysfs.
+            Some(Err(_)) => {
+                settling.set(false);
+                std::thread::sleep(QUIET);
+                loader.walk();
+                settle.disturbed(Instant::now());
+            }
+            // There are none at all: listings alone tell what is new.
+            None => {
                 std::thread::sleep(QUIET);
                 let before = loader.loaded.len();
                 loader.walk();
-                settling.set(loader.loaded.len() == before);
+                if loader.loaded.len() != before {
+                    settle.disturbed(Instant::now());
+                }
             }
         }
+        if listed.is_none_or(|last| last.elapsed() >= LIST) {
+            settle.listed(Instant::now(), hardware::listing());
+            listed = Some(Instant::now());
+        }
+        settling.set(settle.is_complete(Instant::now()));
     }
 }
 

@@ -15,8 +15,9 @@ use super::{console, hardware, link, power};
 use crate::agent::Machine;
 use crate::engine::inventory;
 
-/// Longest wait for devices that the kernel still initialises.
-const SETTLE: Duration = Duration::from_secs(60);
+/// Longest wait for devices that the kernel still initialises. The kernel gives a disk
+/// 100 seconds to spin up.
+const SETTLE: Duration = Duration::from_secs(150);
 
 /// A real server.
 #[derive(Debug)]

@@ -353,8 +353,8 @@ impl Error {
             ),
             CommandError::BadDevice => (
                 Status::BAD_REQUEST,
-                "the name of a device has 1 to 40 printable ASCII characters. Send it as the \
-                 node's inventory shows it.",
+                "the name of a device has 1 to 40 printable ASCII characters, the kind of a \
+                 controller at most 24. Send them as the node's inventory shows them.",
             ),
             CommandError::TooManyWaivers => (
                 Status::CONFLICT,

@@ -210,6 +210,9 @@ pub struct Tables {
     pub leases: usize,
     /// Disks of all servers together.
     pub disks: usize,
+    /// Of these, disks that each server always finds room for; a server of more takes
+    /// what is left beyond the shares of all.
+    pub disk_share: usize,
     /// Tenant networks.
     pub networks: usize,
     /// Reserved addresses of all networks together.
@@ -431,6 +434,10 @@ impl Board {
         }
         if let Some(nic) = &self.nic {
             nic.mac()?;
+        }
+        let tables = &self.tables;
+        if tables.disk_share.saturating_mul(tables.nodes) > tables.disks {
+            return invalid("tables.disks has no room for tables.disk_share of every node");
         }
         let journal = &self.journal;
         if journal.sector == 0 || !journal.size.is_multiple_of(journal.sector) {

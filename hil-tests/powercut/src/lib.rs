@@ -30,7 +30,7 @@ pub use promises::Tally;
 use store::Sound;
 
 /// A rack that is small enough for every path to be taken often.
-pub type TestRack = Rack<6, 24, 12>;
+pub type TestRack = Rack<6, 24, 24>;
 /// Its controller, over a store.
 pub type TestController<S> = Controller<Box<TestRack>, S, Random>;
 

@@ -1,12 +1,12 @@
 //! Operators: they bring nodes into use and back, repair what failed, and
 //! contradict each other. What tenants want of nodes is in `tenant`.
 
-use farrier_core::interface::{Actor, NewNode, NodePatch, PowerAction};
+use farrier_core::interface::{Actor, NewNode, NodePatch, PowerAction, Seen};
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::provisioning::steps::{Step, Steps};
 use farrier_core::{Command, Input};
 use farrier_lifecycle::{ProvisionState, Verb};
-use farrier_protocol::message::{EraseMethod, NodeId};
+use farrier_protocol::message::{EraseMethod, NodeId, SkipReason};
 
 use crate::drive::Drive;
 use crate::faults::Fault;
@@ -91,8 +91,12 @@ impl Simulation {
         let least = self.random.pick(&LEAST);
         self.command(Command::SetLeastErase { node, least });
         let device = self.random.pick(&["@pci-0000:00:05.0", "USB-1"]);
-        let on = self.random.below(2) == 0;
-        self.command(Command::Waive { node, device, on });
+        let reason = self
+            .random
+            .pick(&[SkipReason::Removable, SkipReason::ReadOnly]);
+        let size = 1 << 30;
+        let seen = (self.random.below(2) == 0).then_some(Seen::Skipped { reason, size });
+        self.command(Command::Waive { node, device, seen });
     }
 
     /// A node's state; `None` before it is discovered.

@@ -75,10 +75,10 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
         error.contains(&serial(READ_ONLY)) || error.contains("more"),
         "the error names no device: {error}"
     );
-    for device in &unproven {
+    for (device, seen) in &unproven {
         let waiver = format!("/farrier/v1/nodes/{}/waivers/{device}", job.node);
         watch.say(server.name(), &format!("waive {device}"));
-        rack.api().put(&waiver, &json!({}))?;
+        rack.api().put(&waiver, seen)?;
     }
     job.verb("manage")?;
     job.wait_for("manageable", patience.boot)?;
@@ -92,7 +92,7 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
         .api()
         .get(&format!("/v1/nodes/{}/history", job.node))?
         .to_string();
-    for device in &unproven {
+    for (device, _) in &unproven {
         ensure!(
             history.contains(&format!("waive {device}")),
             "the history does not name the waiver of {device}: {history}"
@@ -106,8 +106,8 @@ fn serial(index: usize) -> String {
 }
 
 /// Checks that the inventory names every device. Returns the devices that are not
-/// proven.
-fn check_inventory(inventory: &Value) -> Result<Vec<String>> {
+/// proven, each with the body of its waiver.
+fn check_inventory(inventory: &Value) -> Result<Vec<(String, Value)>> {
     let list = |key: &str| inventory[key].as_array().cloned().unwrap_or_default();
     let disks = list("disks");
     ensure!(
@@ -126,7 +126,8 @@ fn check_inventory(inventory: &Value) -> Result<Vec<String>> {
             "disk {} is not skipped as {reason}: {skipped:?}",
             serial(index)
         );
-        unproven.push(serial(index));
+        let size = found.map(|device| device["size"].clone());
+        unproven.push((serial(index), json!({"reason": reason, "size": size})));
     }
     let controllers = list("controllers_without_driver");
     let [controller] = controllers.as_slice() else {
@@ -136,7 +137,10 @@ fn check_inventory(inventory: &Value) -> Result<Vec<String>> {
         controller["kind"] == "1022:2020 class 010000",
         "another controller has no driver: {controller}"
     );
-    unproven.push(controller["device"].as_str().unwrap_or_default().to_owned());
+    unproven.push((
+        controller["device"].as_str().unwrap_or_default().to_owned(),
+        json!({"kind": controller["kind"]}),
+    ));
     ensure!(
         inventory["devices_settled"] == true && inventory["unlisted_devices"] == 0,
         "the inventory is not complete: {inventory}"

@@ -457,7 +457,7 @@ pub enum SkipReason {
     NotDisk = 5,
     /// Its blocks have neither 512 nor 4096 bytes.
     BlockSize = 6,
-    /// It has no size: a drive without a medium.
+    /// It has no size: a removable drive without a medium.
     NoMedium = 7,
     /// An optical drive.
     Optical = 8,
@@ -465,9 +465,35 @@ pub enum SkipReason {
     Virtual = 9,
     /// A path of a multi-path disk that is listed.
     Path = 10,
+    /// It is fixed and has no size: a disk that failed, or one in a format that the
+    /// kernel does not know.
+    NoSize = 11,
 }
 
 impl SkipReason {
+    /// All reasons by their numbers.
+    pub const ALL: [Self; 12] = [
+        Self::ReadOnly,
+        Self::Removable,
+        Self::Hidden,
+        Self::BootArea,
+        Self::Rpmb,
+        Self::NotDisk,
+        Self::BlockSize,
+        Self::NoMedium,
+        Self::Optical,
+        Self::Virtual,
+        Self::Path,
+        Self::NoSize,
+    ];
+
+    /// Returns the reason with these words, see [`as_str`](Self::as_str).
+    pub fn parse(words: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|reason| reason.as_str() == words)
+    }
+
     /// Returns whether a device that is skipped for this reason can hold a
     /// tenant's data that no erasure has removed.
     pub const fn is_unproven(self) -> bool {
@@ -478,7 +504,8 @@ impl SkipReason {
             | Self::BootArea
             | Self::Rpmb
             | Self::NotDisk
-            | Self::BlockSize => true,
+            | Self::BlockSize
+            | Self::NoSize => true,
             Self::NoMedium | Self::Optical | Self::Virtual | Self::Path => false,
         }
     }
@@ -497,6 +524,7 @@ impl SkipReason {
             Self::Optical => "optical drive",
             Self::Virtual => "virtual",
             Self::Path => "path of a listed disk",
+            Self::NoSize => "without a size",
         }
     }
 }
@@ -632,4 +660,6 @@ pub enum Reason {
     BadOrder = 13,
     /// The agent has no memory or threads left.
     Resources = 14,
+    /// The server has other devices than those that its inspection named.
+    DevicesChanged = 15,
 }

@@ -176,22 +176,7 @@ fn messages_have_the_golden_bytes() {
     );
     golden.value("statement.failure", statement(Report::Failure(failure())));
     golden.value("statement.done", statement(Report::Done));
-    golden.value(
-        "skip_reasons",
-        [
-            SkipReason::ReadOnly,
-            SkipReason::Removable,
-            SkipReason::Hidden,
-            SkipReason::BootArea,
-            SkipReason::Rpmb,
-            SkipReason::NotDisk,
-            SkipReason::BlockSize,
-            SkipReason::NoMedium,
-            SkipReason::Optical,
-            SkipReason::Virtual,
-            SkipReason::Path,
-        ],
-    );
+    golden.value("skip_reasons", SkipReason::ALL);
     golden.value(
         "reasons",
         [
@@ -210,6 +195,7 @@ fn messages_have_the_golden_bytes() {
             Reason::BadPartitionTable,
             Reason::BadOrder,
             Reason::Resources,
+            Reason::DevicesChanged,
         ],
     );
     golden.end();

@@ -3,6 +3,7 @@
 use crate::{Error, View};
 use farrier_core::accounts::{Account, AccountName, Role};
 use farrier_core::interface::{Actor, ActorKind};
+use farrier_core::node::flags::Flags;
 use farrier_http::Status;
 
 /// In whose name a request is carried out.
@@ -160,6 +161,25 @@ pub(crate) fn permit(
                 _ => "it needs the role admin",
             },
         )),
+    }
+}
+
+/// Whether somebody may change the node in a place, which may be quarantined.
+pub(crate) fn permit_on_doubted(
+    who: &Principal,
+    place: usize,
+    view: &View<'_>,
+) -> Result<(), Error> {
+    let doubted = view
+        .nodes
+        .get(place)
+        .is_some_and(|node| node.flags.contains(Flags::RECORDS_LOST));
+    match doubted && !who.is_admin() {
+        true => Err(denied(
+            who,
+            "the appliance lost records of the node, and an admin must end its maintenance",
+        )),
+        false => Ok(()),
     }
 }
 

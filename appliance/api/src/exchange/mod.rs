@@ -6,7 +6,7 @@ mod sending;
 
 pub use sending::REPLY_BUFFER;
 
-use crate::access::{Principal, permit};
+use crate::access::{Principal, permit, permit_on_doubted};
 use crate::body::{AccountBody, Body};
 use crate::drive::Drive;
 use crate::reply::Cursor;
@@ -17,6 +17,11 @@ use crate::{Error, MAX_BODY, Version, View, query, version};
 use farrier_asset_store::SlotPart;
 use farrier_core::interface::{Command, CommandError, StoredConfigDrive};
 use farrier_http::{BodyLength, Head, Method, Piece, Status};
+
+/// The node of a request was deleted while the request came.
+fn gone() -> Error {
+    Error::bad("the node is gone, or belongs to somebody else by now.")
+}
 
 /// Rounds of a password's hash that are computed at once.
 pub const WORK_ROUNDS: u32 = 25;
@@ -154,6 +159,7 @@ impl Exchange {
                 found.ok_or_else(|| Error::not_found("Node", text, "/v1/nodes/{node}"))?;
             // A name may be another node's by the time of the reply.
             self.call.node = Some((place, node.id));
+            self.permit_on_doubted(route, view)?;
         }
         self.call.list.detail = route.detail;
         query::read(view, &mut self.call, head.query, route.query)?;
@@ -312,10 +318,19 @@ impl Exchange {
         };
         permit(&self.call.who, route.needs, self.call.last(), view)?;
         match self.call.node {
-            Some(_) if view.node(&self.call).is_none() => Err(Error::bad(
-                "the node is gone, or belongs to somebody else by now.",
-            )),
-            _ => Ok(()),
+            Some(_) if view.node(&self.call).is_none() => Err(gone()),
+            _ => self.permit_on_doubted(route, view),
+        }
+    }
+
+    /// Whether the request may change its node. What the appliance remembers of a
+    /// quarantined node may be of before: who was its owner or lessee then may be
+    /// nobody to it by now.
+    fn permit_on_doubted(&self, route: &Route, view: &View<'_>) -> Result<(), Error> {
+        let node = view.node(&self.call).filter(|_| route.command.is_some());
+        match node {
+            Some((place, _)) => permit_on_doubted(&self.call.who, place, view),
+            None => Ok(()),
         }
     }
 
@@ -326,12 +341,15 @@ impl Exchange {
         let Body::Provision(_, drive) = &self.body else {
             return false;
         };
-        let present = view
-            .node(&self.call)
-            .and_then(|(_, node)| node.config_drive);
+        let node = view.node(&self.call).map(|(_, node)| node.config_drive);
         if !sealed {
             self.storage_failed();
-        } else if present.is_some_and(|present| present.place == drive.place) {
+        } else if node.is_none() {
+            // Its slot may be another node's by now.
+            self.refuse_about(&gone(), view);
+            self.close();
+            self.stage = Stage::Head;
+        } else if node.flatten().is_some_and(|now| now.place == drive.place) {
             self.answered(Err(CommandError::DrivePlaceTaken), view);
             self.close();
             self.stage = Stage::Head;

@@ -98,7 +98,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }),
         };
         Ok(Deploy {
-            disk: disk.clone(),
+            disk,
             manifest_root: image.root,
             manifest_path: image.manifest_path.clone(),
             data_path: image.data_path.clone(),

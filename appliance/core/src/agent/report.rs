@@ -13,7 +13,7 @@ use crate::rack::{DiskSlot, PartSlot, REASSEMBLIES, Rack, count, edit};
 use farrier_asset_store::SlotPart;
 use farrier_lifecycle::{ProvisionEvent, ProvisionState};
 use farrier_protocol::digest::{Inspection, Report, Statement};
-use farrier_protocol::message::{BootId, DiskId, Failure, Part, Refusal};
+use farrier_protocol::message::{self, BootId, DiskId, Failure, Part, Refusal};
 use farrier_protocol::parts::{Arrived, PartError};
 use farrier_protocol::signing::{self, PublicKey};
 
@@ -153,7 +153,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 if expected != Some(proof.manifest_root) {
                     self.warn(index, "the agent proved another image than the one ordered");
                     self.fail(now, index, Reason::WrongImage, out);
-                } else if ordered != Some(&proof.disk) {
+                } else if ordered.as_ref() != Some(&proof.disk) {
                     self.warn(
                         index,
                         "the agent proved an image on another disk than the one ordered",
@@ -182,6 +182,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 "{:?} failed, reason {} ({:?}): {}",
                 failure.step, failure.reason as u8, failure.reason, failure.text
             ));
+        }
+        if failure.reason == message::Reason::DevicesChanged
+            && let Some(node) = edit!(self, index)
+        {
+            // The next work looks at the machine again.
+            node.boot.inspected = false;
         }
         self.fail(now, index, Reason::AgentFailed, out);
     }
@@ -229,16 +235,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             self.fail(now, index, Reason::Unproven, out);
             return;
         }
-        let disks = inspection.disks.iter().map(|disk| &disk.id);
+        let disks = inspection.disks.iter().map(|disk| disk.id.clone());
         let same_disks = self.disks(index).eq(disks);
+        let mut full = !self.has_room_for_disks(index, inspection.disks.len());
         self.disks.retain(|slot| slot.node != owner);
-        let mut full = false;
-        for (place, disk) in inspection.disks.iter().enumerate() {
-            let slot = DiskSlot {
-                node: owner,
-                place: u8::try_from(place).unwrap_or(u8::MAX),
-                id: disk.id.clone(),
-            };
+        let listed = if full { &[][..] } else { &inspection.disks };
+        for (place, disk) in listed.iter().enumerate() {
+            let place = u8::try_from(place).unwrap_or(u8::MAX);
+            let slot = DiskSlot::new(owner, place, &disk.id.serial, disk.id.size);
             full |= self.disks.push(slot).is_err();
         }
         let Some(node) = edit!(self, index) else {
@@ -285,7 +289,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// has erased it, and it may be there again after the next power cycle.
     fn misses_disk(&mut self, index: usize, inspection: &Inspection) -> bool {
         let there = |id: &DiskId| inspection.disks.iter().any(|disk| disk.id == *id);
-        let missing = self.disks(index).find(|id| !there(id)).cloned();
+        let missing = self.disks(index).find(|id| !there(id));
         if let Some(disk) = &missing
             && let Some(node) = edit!(self, index)
         {

@@ -53,8 +53,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 self.end_waivers(index, out);
                 Ok(())
             }
-            Command::Waive { node, device, on } => {
-                self.waive(now, self.unlocked(node)?, device, on, out)
+            Command::Waive { node, device, seen } => {
+                self.waive(now, self.unlocked(node)?, device, seen, out)
             }
             Command::SetLeastErase { node, least } => {
                 self.set_least_erase(now, self.unlocked(node)?, least, out)

@@ -1,7 +1,7 @@
 //! What operators ask of the rack.
 
 use super::{
-    KeyValues, Network, NewNode, NodePatch, PowerAction, Requirements, Role, Steps, Verifier,
+    KeyValues, Network, NewNode, NodePatch, PowerAction, Requirements, Role, Seen, Steps, Verifier,
 };
 use core::net::Ipv4Addr;
 use farrier_asset_store::DrivePlace;
@@ -81,8 +81,9 @@ pub enum Command<'a> {
         /// The device as the inspection names it: its serial number, or `@` and
         /// its path.
         device: &'a str,
-        /// Whether it is waived.
-        on: bool,
+        /// What the inspection says of it: the waiver holds for that alone.
+        /// `None` ends the waiver.
+        seen: Option<Seen<'a>>,
     },
     /// Set the weakest method by which the node's disks may be erased.
     SetLeastErase {

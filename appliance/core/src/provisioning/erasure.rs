@@ -64,11 +64,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// The bits of a node's disks, by their places.
     fn all_disks(&self, index: usize) -> u64 {
-        let own = self
-            .disks
-            .iter()
-            .filter(|slot| usize::from(slot.node) == index);
-        own.fold(0, |all, slot| {
+        self.disk_slots(index).fold(0, |all, slot| {
             all | 1_u64.checked_shl(slot.place.into()).unwrap_or(0)
         })
     }
@@ -76,12 +72,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// The disks of a batch of a node.
     pub(crate) fn batch(&self, index: usize, batch: u8) -> Option<Vec<DiskId, MAX_ORDER_DISKS>> {
         let mut disks = Vec::new();
-        let own = self
-            .disks
-            .iter()
-            .filter(|slot| usize::from(slot.node) == index);
+        let own = self.disk_slots(index);
         for slot in own.filter(|slot| usize::from(slot.place) / MAX_ORDER_DISKS == batch.into()) {
-            disks.push(slot.id.clone()).ok()?;
+            disks.push(slot.id()).ok()?;
         }
         Some(disks)
     }
@@ -126,9 +119,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     ) {
         let least = self.least_erase(index);
         let place = self
-            .disks
-            .iter()
-            .find(|slot| usize::from(slot.node) == index && slot.id == certificate.disk)
+            .disk_slots(index)
+            .find(|slot| slot.is(&certificate.disk))
             .map(|slot| slot.place);
         let Some(place) = place.filter(|_| certificate.verified_bytes == certificate.disk.size)
         else {

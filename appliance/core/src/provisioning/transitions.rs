@@ -369,7 +369,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// The smallest disk of a node on which an image has room; of equal
     /// ones the first.
-    pub(crate) fn target_disk(&self, index: usize, raw_size: u64) -> Option<&DiskId> {
+    pub(crate) fn target_disk(&self, index: usize, raw_size: u64) -> Option<DiskId> {
         let least = raw_size.saturating_add(DEPLOY_MARGIN);
         self.disks(index)
             .filter(|disk| disk.size >= least)

@@ -18,7 +18,7 @@ use crate::strings::{Kind, RACK};
 use farrier_asset_store::DrivePlace;
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::credential::Place;
-use farrier_protocol::message::{BootMode, ConfigDriveFormat, DiskId, Mac, NodeId};
+use farrier_protocol::message::{BootMode, ConfigDriveFormat, Mac, NodeId};
 use farrier_protocol::server::Session;
 use farrier_protocol::ticket::TicketId;
 use farrier_protocol::wire::SessionId;
@@ -223,15 +223,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.disks
             .retain(|slot| slot.node != owner || slot.place != place);
         if size > 0 {
-            let id = DiskId {
-                serial: cut(serial),
-                size,
-            };
-            let _full = self.disks.push(DiskSlot {
-                node: owner,
-                place,
-                id,
-            });
+            let _full = self.disks.push(DiskSlot::new(owner, place, serial, size));
         }
     }
 

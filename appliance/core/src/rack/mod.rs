@@ -2,6 +2,7 @@
 //! restore. Rules are in the rooms above.
 
 mod apply;
+mod disks;
 mod images;
 mod parts;
 mod restore;
@@ -9,6 +10,7 @@ mod secrets;
 mod small;
 mod write;
 
+pub(crate) use disks::DiskSlot;
 pub(crate) use images::ImageRules;
 pub use images::{ImageFloor, MAX_REVOKED};
 pub use small::{check_name, has_instance};
@@ -32,7 +34,7 @@ use crate::strings::StringPool;
 use core::net::Ipv4Addr;
 use farrier_protocol::credential::CredentialKey;
 use farrier_protocol::marks;
-use farrier_protocol::message::{DiskId, EraseMethod, Mac, NodeId};
+use farrier_protocol::message::{EraseMethod, Mac, NodeId};
 use farrier_protocol::parts::Reassembly;
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing::SecretKey;
@@ -141,14 +143,6 @@ pub(crate) struct Secrets {
     pub(crate) credentials: CredentialKey,
     /// Makes the seeds of [`marks`].
     pub(crate) marks: [u8; 32],
-}
-
-/// A disk of a node, by place in the node's own list.
-#[derive(Debug, Clone)]
-pub(crate) struct DiskSlot {
-    pub(crate) node: u16,
-    pub(crate) place: u8,
-    pub(crate) id: DiskId,
 }
 
 pub(crate) struct PartSlot {
@@ -507,14 +501,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// The images that can be deployed.
     pub fn images(&self) -> &[Image] {
         &self.images
-    }
-
-    /// The disks of a node, in the order of its last inspection.
-    pub fn disks(&self, node: usize) -> impl Iterator<Item = &DiskId> {
-        self.disks
-            .iter()
-            .filter(move |slot| usize::from(slot.node) == node)
-            .map(|slot| &slot.id)
     }
 
     /// The bytes of a statement that the last step asked to be kept.

@@ -1,5 +1,6 @@
 //! The parts: which there are, and the record of each.
 
+use super::DiskSlot;
 use super::{MAX_ACCOUNTS, MAX_FLAVORS, MAX_IMAGES, MAX_REVOKED};
 use crate::interface::Instant;
 use crate::ipam::lease::LeaseView;
@@ -388,8 +389,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 Record::Disk {
                     node: id,
                     place,
-                    serial: slot.map_or("", |slot| slot.id.serial.as_str()),
-                    size: slot.map_or(0, |slot| slot.id.size),
+                    serial: slot.map_or("", DiskSlot::serial),
+                    size: slot.map_or(0, DiskSlot::size),
                 }
             }
             TEXT.. => {

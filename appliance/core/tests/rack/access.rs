@@ -524,3 +524,48 @@ fn roles_see_and_do_what_is_theirs() {
     );
     assert_eq!(free.status, 409);
 }
+
+#[test]
+fn member_changes_nothing_of_a_node_whose_records_were_lost() {
+    let mut lab = available();
+    let patch = r#"[{"op":"add","path":"/lessee","value":"operator"}]"#;
+    let path = "/v1/nodes/rack-1";
+    assert_eq!(call(&mut lab, "PATCH", path, patch).status, 200);
+    lab.restart(3);
+    let mut send = |role, method: &str, path: &str, body: &str| {
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: a\r\nX-OpenStack-Ironic-API-Version: 1.81\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        exchange_as(
+            &mut lab,
+            operator(role),
+            request.as_bytes(),
+            7,
+            REPLY_BUFFER,
+        )
+    };
+    let end = r#"[{"op":"replace","path":"/maintenance","value":false}]"#;
+    let states = format!("{path}/states/provision");
+    let power = format!("{path}/states/power");
+    let maintenance = format!("{path}/maintenance");
+    for (method, path, body) in [
+        ("DELETE", &*maintenance, ""),
+        ("PATCH", path, end),
+        ("PUT", &states, r#"{"target":"provide"}"#),
+        ("PUT", &power, r#"{"target":"power off"}"#),
+    ] {
+        let reply = send(Role::Member, method, path, body);
+        assert_eq!(reply.status, 403, "{method} {path}: {}", reply.body);
+        assert!(reply.fault().contains("lost records"), "{}", reply.fault());
+    }
+    assert_eq!(
+        send(Role::Member, "GET", path, "").body["maintenance"],
+        true
+    );
+    assert_eq!(send(Role::Admin, "DELETE", &maintenance, "").status, 202);
+    // The admin has looked: it is the lessee's again.
+    assert_eq!(send(Role::Member, "PUT", &maintenance, "{}").status, 202);
+    assert_eq!(send(Role::Member, "DELETE", &maintenance, "").status, 202);
+}

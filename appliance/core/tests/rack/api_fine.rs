@@ -313,6 +313,64 @@ fn of_two_config_drives_on_their_way_at_once_one_is_refused() {
 }
 
 #[test]
+fn config_drive_of_a_deleted_node_is_not_stored() {
+    let mut lab = available();
+    lab.set_image(0, "debian12").unwrap();
+    let body = r#"{"target": "active", "configdrive": {"a": "b"}}"#;
+    let request = format!(
+        "PUT /v1/nodes/rack-1/states/provision HTTP/1.1\r\nHost: a\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let (head, _) = Head::parse(request.as_bytes()).unwrap().unwrap();
+    let mut slow = Exchange::begin(&head, [9; 32], operator(Role::Admin), &view(&lab));
+    assert_eq!(slow.push(&body.as_bytes()[..40], &view(&lab)), 40);
+    put(&mut lab, "rack-1", r#"{"target": "manage"}"#);
+    assert_eq!(call(&mut lab, "DELETE", "/v1/nodes/rack-1", "").status, 204);
+    // Another node takes its place, and with it its slot.
+    let new = post(
+        &mut lab,
+        "/v1/nodes",
+        json!({"driver": "farrier", "name": "new"}),
+    );
+    assert_eq!(new.status, 201);
+    assert_eq!(lab.node(0).name, "new");
+    slow.push(&body.as_bytes()[40..], &view(&lab));
+    assert!(
+        matches!(slow.need(&view(&lab)), Need::Send),
+        "nothing is stored"
+    );
+    let mut buffer = [0; REPLY_BUFFER];
+    let length = slow.reply(&view(&lab), &[], &mut buffer);
+    assert!(buffer[..length].starts_with(b"HTTP/1.1 400 "));
+}
+
+#[test]
+fn secrets_of_drivers_are_not_shown() {
+    const OPEN: [&str; 4] = ["ipmi_address", "ipmi_username", "ipmi_port", "snmp_version"];
+    const SECRET: [&str; 8] = [
+        "ipmi_Password",
+        "CLIENT_SECRET",
+        "snmp_community",
+        "ipmi_kg",
+        "snmp_auth_key",
+        "api_Token",
+        "credential",
+        "redfish_passwd",
+    ];
+    let mut lab = rack();
+    for (names, shown) in [(&OPEN[..], "geheim"), (&SECRET[..], "******")] {
+        for name in names {
+            let path = format!("/driver_info/{name}");
+            let reply = patch(&mut lab, &json!([add(&path, "geheim".into())]));
+            assert_eq!(reply.body["driver_info"][name], shown, "{name}");
+            assert_eq!(node(&mut lab)["driver_info"][name], shown, "{name}");
+            assert_eq!(patch(&mut lab, &json!([remove(&path)])).status, 200);
+        }
+    }
+}
+
+#[test]
 fn malformed_patches_are_refused() {
     let mut lab = rack();
     let mut status = |body: &str| {

@@ -4,11 +4,17 @@
 
 use crate::api_rig::{call, get};
 use crate::common::*;
+use farrier_core::interface::Seen;
 use farrier_core::{Command, Config};
 use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::message::*;
 
 type Change = fn(&mut Inspection);
+
+/// What `skip` puts into an inspection, as the body of a waiver.
+const USB: &str = r#"{"reason": "removable", "size": 1073741824}"#;
+/// The same of `controller`.
+const PCI: &str = r#"{"kind": "1000:0012 class 010000"}"#;
 
 fn text<const N: usize>(text: &str) -> heapless::String<N> {
     text.try_into().unwrap()
@@ -67,7 +73,7 @@ fn erasures(agent: &Agent) -> usize {
 
 #[test]
 fn node_with_anything_unproven_is_not_available() {
-    let changes: [(Change, &str); 8] = [
+    let changes: [(Change, &str); 9] = [
         (
             |i| skip(i, "RO-1", SkipReason::ReadOnly),
             "RO-1 (read-only)",
@@ -79,6 +85,10 @@ fn node_with_anything_unproven_is_not_available() {
         (|i| skip(i, "H-1", SkipReason::Hidden), "H-1 (hidden)"),
         (|i| skip(i, "B-1", SkipReason::BootArea), "B-1 (boot area)"),
         (|i| skip(i, "R-1", SkipReason::Rpmb), "R-1 (replay"),
+        (
+            |i| skip(i, "N-1", SkipReason::NoSize),
+            "N-1 (without a size)",
+        ),
         (controller, "@pci-0000:00:05.0 (no driver)"),
         (|i| i.unlisted = 3, "3 devices too many"),
         (|i| i.settled = false, "still initialises"),
@@ -158,16 +168,20 @@ fn operator_waives_a_named_device() {
     };
     let usb = node_path(&lab, "waivers/USB%201");
     let pci = node_path(&lab, "waivers/@pci-0000:00:05.0");
-    assert_eq!(call(&mut lab, "PUT", &usb, "").status, 204);
+    assert_eq!(call(&mut lab, "PUT", &usb, USB).status, 204);
     assert_eq!(again(&mut lab, &mut agent), ProvisionState::CleanFailed);
     let error = &lab.node(0).last_error;
     assert!(!error.contains("USB") && error.contains("@pci"), "{error}");
-    assert_eq!(call(&mut lab, "PUT", &pci, "").status, 204);
+    assert_eq!(call(&mut lab, "PUT", &pci, PCI).status, 204);
     lab.restart(0);
     assert_eq!(again(&mut lab, &mut agent), ProvisionState::Available);
     let list = shown(&mut lab, "waivers");
-    assert_eq!(list["waivers"][0]["device"], "USB 1");
-    assert_eq!(list["waivers"][1]["device"], "@pci-0000:00:05.0");
+    let [usb_waiver, pci_waiver] = [&list["waivers"][0], &list["waivers"][1]];
+    assert_eq!(usb_waiver["device"], "USB 1");
+    assert_eq!(usb_waiver["reason"], "removable");
+    assert_eq!(usb_waiver["size"], 1_u64 << 30);
+    assert_eq!(pci_waiver["device"], "@pci-0000:00:05.0");
+    assert_eq!(pci_waiver["kind"], "1000:0012 class 010000");
 
     assert_eq!(call(&mut lab, "DELETE", &usb, "").status, 204);
     assert_eq!(call(&mut lab, "DELETE", &usb, "").status, 404);
@@ -181,11 +195,65 @@ fn operator_waives_a_named_device() {
 }
 
 #[test]
+fn waiver_is_for_the_device_that_was_seen() {
+    let changes: [Change; 4] = [
+        |i| skip(i, "USB-1", SkipReason::ReadOnly),
+        |i| {
+            skip(i, "USB-1", SkipReason::Removable);
+            i.skipped[0].size += 512;
+        },
+        |i| {
+            controller(i);
+            i.controllers[0].id = text("USB-1");
+        },
+        |i| {
+            controller(i);
+            i.controllers[0].kind = text("1000:0013 class 010000");
+        },
+    ];
+    for change in changes {
+        let (mut lab, mut agent) = cleaned(machine(change));
+        for (device, body) in [("USB-1", USB), ("@pci-0000:00:05.0", PCI)] {
+            let path = node_path(&lab, &format!("waivers/{device}"));
+            assert_eq!(call(&mut lab, "PUT", &path, body).status, 204);
+        }
+        lab.restart(0);
+        lab.verb(0, Verb::Manage).unwrap();
+        lab.verb(0, Verb::Provide).unwrap();
+        lab.run(&mut agent, 10);
+        assert_eq!(lab.state(0), ProvisionState::CleanFailed);
+    }
+    // It says what it is for.
+    let (mut lab, _) = cleaned(machine(|_| {}));
+    let usb = node_path(&lab, "waivers/USB-1");
+    for body in [
+        "",
+        r#"{"reason": "removable"}"#,
+        r#"{"size": 7}"#,
+        r#"{"reason": "nice", "size": 7}"#,
+        r#"{"reason": "removable", "size": 7, "kind": "k"}"#,
+        r#"{"kind": "1234567890123456789012345"}"#,
+    ] {
+        assert_eq!(call(&mut lab, "PUT", &usb, body).status, 400, "{body}");
+    }
+    // Another one takes its place.
+    for (body, reason) in [
+        (USB, "removable"),
+        (r#"{"reason": "read-only", "size": 1}"#, "read-only"),
+    ] {
+        assert_eq!(call(&mut lab, "PUT", &usb, body).status, 204);
+        let list = shown(&mut lab, "waivers");
+        assert_eq!(list["waivers"][0]["reason"], reason);
+        assert_eq!(list["waivers"].as_array().unwrap().len(), 1);
+    }
+}
+
+#[test]
 fn waivers_are_for_one_machine() {
     let (mut lab, _) = cleaned(machine(|i| skip(i, "USB-1", SkipReason::Removable)));
     let node = lab.node(0).id;
     let usb = node_path(&lab, "waivers/USB-1");
-    assert_eq!(call(&mut lab, "PUT", &usb, "").status, 204);
+    assert_eq!(call(&mut lab, "PUT", &usb, USB).status, 204);
     lab.operator(Command::Rebind { node }).unwrap();
     let list = shown(&mut lab, "waivers");
     assert_eq!(list["waivers"].as_array().unwrap().len(), 0);
@@ -197,7 +265,14 @@ fn waivers_are_for_one_machine() {
 fn waivers_are_bounded_and_ended_ones_give_way() {
     let (mut lab, _) = cleaned(machine(|_| {}));
     let node = lab.node(0).id;
-    let mut waive = |device: &str, on| lab.operator(Command::Waive { node, device, on });
+    let seen = Seen::Skipped {
+        reason: SkipReason::Removable,
+        size: u64::MAX,
+    };
+    let mut waive = |device: &str, on: bool| {
+        let seen = on.then_some(seen);
+        lab.operator(Command::Waive { node, device, seen })
+    };
     for n in 0..8 {
         waive(&format!("D{n}"), true).unwrap();
     }

@@ -556,21 +556,51 @@ fn a_farewell_that_nobody_ordered_is_no_step() {
 #[test]
 fn a_table_without_room_for_disks_says_so() {
     let mut lab = Lab::new();
-    let disks = |from: u8| -> Vec<DiskId> {
-        (from..from + 14)
+    let disks = |from: u8, count: u8| -> Vec<DiskId> {
+        (from..from + count)
             .map(|n| disk(&format!("DISK{n}"), 8 * GIB))
             .collect()
     };
-    for (index, state) in [
-        (0, ProvisionState::Cleaning),
-        (1, ProvisionState::CleanFailed),
+    // Two big machines do not fit; smaller ones always do.
+    for (index, count, state) in [
+        (0, 24, ProvisionState::Cleaning),
+        (1, 24, ProvisionState::CleanFailed),
+        (2, 2, ProvisionState::Cleaning),
+        (3, 12, ProvisionState::Cleaning),
+        (4, 1, ProvisionState::Cleaning),
+        (5, 2, ProvisionState::Cleaning),
+        (6, 2, ProvisionState::Cleaning),
     ] {
         let mut agent = Speaker::new(&mut lab, index + 1);
         lab.verb(usize::from(index), Verb::Manage).unwrap();
         lab.verb(usize::from(index), Verb::Provide).unwrap();
-        agent.inspects(&mut lab, &disks(index * 14));
-        assert_eq!(lab.state(index.into()), state);
+        agent.inspects(&mut lab, &disks(index * 24, count));
+        assert_eq!(lab.state(index.into()), state, "{index}");
     }
     assert_eq!(lab.rack().counters().disks_full, 1);
     assert!(lab.node(1).last_error.contains("table of disks"));
+}
+
+#[test]
+fn machine_with_other_devices_than_reported_is_inspected_again() {
+    let mut lab = Lab::new();
+    let mut agent = Speaker::new(&mut lab, 1);
+    let disks = [disk("DISK0", 8 * GIB)];
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.verb(0, Verb::Provide).unwrap();
+    agent.inspects(&mut lab, &disks);
+    let order = agent.order(&mut lab);
+    assert!(matches!(order.task, Task::Erase { .. }));
+    let failure = Failure {
+        step: AgentStep::Erase,
+        reason: Reason::DevicesChanged,
+        text: "disk LATE is new".try_into().unwrap(),
+    };
+    agent.states(&mut lab, order.counter, Report::Failure(failure));
+    assert_eq!(lab.state(0), ProvisionState::CleanFailed);
+    assert!(lab.node(0).last_error.contains("LATE"));
+    lab.restart(0);
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.verb(0, Verb::Provide).unwrap();
+    agent.inspects(&mut lab, &disks);
 }

@@ -32,7 +32,7 @@ use crate::random::Random;
 use crate::{GIB, IDENTITY};
 
 /// The rack of a lab: small, so that tests reach its bounds.
-pub type TestRack = Rack<8, 16, 24>;
+pub type TestRack = Rack<8, 16, 48>;
 /// The controller of a lab.
 pub type TestController = Controller<Box<TestRack>, MemoryStore, Random>;
 

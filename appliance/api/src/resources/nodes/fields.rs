@@ -276,6 +276,27 @@ fn instance_info<'w, 'b>(node: &Node, w: &'w mut Out<'b>) -> &'w mut Out<'b> {
     w.end_object()
 }
 
+/// Whether the value of a key of `driver_info` opens something. Ironic masks passwords,
+/// secrets and tokens in the same way; who set them need not read them here.
+fn is_secret(key: &str) -> bool {
+    const PARTS: [&str; 9] = [
+        "pass", // password, passwd, passphrase
+        "pwd",
+        "secret",
+        "community",
+        "kg",
+        "key",
+        "token",
+        "credential",
+        "cookie",
+    ];
+    let key = key.as_bytes();
+    PARTS.iter().any(|part| {
+        key.windows(part.len())
+            .any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
+    })
+}
+
 fn driver_info<'w, 'b>(
     view: &View<'_>,
     index: usize,
@@ -283,8 +304,7 @@ fn driver_info<'w, 'b>(
 ) -> &'w mut Out<'b> {
     w.object();
     for (key, value) in view.texts.pairs(index, Kind::DriverInfo) {
-        let secret = key.contains("password") || key.contains("secret");
-        let value = if secret { "******" } else { value };
+        let value = if is_secret(key) { "******" } else { value };
         w.key(key).string(value);
     }
     w.end_object()

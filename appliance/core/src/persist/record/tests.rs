@@ -402,7 +402,7 @@ fn the_longest_record_fits() {
         Record::Waiver {
             node,
             device: &long[..40],
-            kept: "4294967295-4294967295",
+            kept: "4294967295 11 18446744073709551615",
         },
     ];
     let session = [

@@ -1,9 +1,9 @@
 use super::*;
-use crate::node::{Architecture, HardwareFeatures, Node, cut};
+use crate::node::{Architecture, HardwareFeatures, Node};
 use crate::rack::DiskSlot;
 use crate::rack::TestRack;
 use core::net::Ipv4Addr;
-use farrier_protocol::message::{DiskId, Mac, NodeId};
+use farrier_protocol::message::{Mac, NodeId};
 use std::boxed::Box;
 
 const NOW: Instant = Instant::from_millis(50_000);
@@ -52,11 +52,7 @@ fn what_nobody_can_go_on_with_ends_at_once() {
 fn a_doubt_drops_disks_behind_a_hole_and_no_others() {
     let mut rack = rack(&[ProvisionState::Manageable, ProvisionState::Manageable]);
     for (node, place) in [(0, 0), (0, 1), (1, 0), (1, 2), (1, 3)] {
-        let id = DiskId {
-            serial: cut("D"),
-            size: 1,
-        };
-        rack.disks.push(DiskSlot { node, place, id }).unwrap();
+        rack.disks.push(DiskSlot::new(node, place, "D", 1)).unwrap();
     }
     rack.restored(NOW, 2, 1);
     let left: std::vec::Vec<_> = rack.disks.iter().map(|d| (d.node, d.place)).collect();
