@@ -22,6 +22,10 @@ pub struct Access {
     gate: RefCell<Gate>,
     check: RefCell<Option<Check>>,
     turns: FairSemaphore<NoopRawMutex, WAITERS>,
+    /// Turns at the queue for [`Self::turns`], for sources that did not log in to
+    /// the account before: of all of them one waits there at a time, so that the
+    /// others wait for two checks at most, however many guess.
+    others: FairSemaphore<NoopRawMutex, WAITERS>,
 }
 
 impl Access {
@@ -30,6 +34,7 @@ impl Access {
             gate: RefCell::new(gate),
             check: RefCell::new(None),
             turns: FairSemaphore::new(1),
+            others: FairSemaphore::new(1),
         }
     }
 
@@ -45,14 +50,25 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         peer: Ipv4Addr,
         received: &[u8],
     ) -> Result<Result<Principal, Refusal>, NotDurable> {
-        match self.look(peer, received, false).await? {
+        let (admission, first) = self.look(peer, received, false).await?;
+        match admission {
             Admission::Granted(who) => return Ok(Ok(who)),
             Admission::Refused(refusal) => return Ok(Err(refusal)),
             Admission::Wait | Admission::Check(_) => {}
         }
         // All workers have room to wait.
+        let _other = match first {
+            true => None,
+            false => Some(
+                self.access
+                    .others
+                    .acquire(1)
+                    .await
+                    .map_err(|_| NotDurable)?,
+            ),
+        };
         let _turn = self.access.turns.acquire(1).await.map_err(|_| NotDurable)?;
-        match self.look(peer, received, true).await? {
+        match self.look(peer, received, true).await?.0 {
             Admission::Granted(who) => return Ok(Ok(who)),
             Admission::Refused(refusal) => return Ok(Err(refusal)),
             Admission::Wait => return Err(NotDurable),
@@ -67,12 +83,13 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         }
     }
 
+    /// What becomes of a request, and whether it waits before those of others.
     async fn look(
         &self,
         address: Ipv4Addr,
         received: &[u8],
         in_turn: bool,
-    ) -> Result<Admission, NotDurable> {
+    ) -> Result<(Admission, bool), NotDurable> {
         self.shared
             .view(|rack| match Head::parse(received) {
                 Ok(Some((head, _))) => {
@@ -82,10 +99,14 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                         is_machine,
                     };
                     let mut gate = self.access.gate.borrow_mut();
-                    gate.admit(&head, peer, in_turn, now(), &View::of(rack, now()))
+                    let view = View::of(rack, now());
+                    let admission = gate.admit(&head, peer, in_turn, now(), &view);
+                    let waits = matches!(admission, Admission::Wait);
+                    let first = waits && gate.comes_first(&head, address, &view);
+                    (admission, first)
                 }
                 // The caller has parsed it before.
-                _ => Admission::Refused(Refusal::Unreadable),
+                _ => (Admission::Refused(Refusal::Unreadable), false),
             })
             .await
     }

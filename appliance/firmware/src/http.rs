@@ -1,8 +1,9 @@
 //! HTTP: a set of workers with one connection each. `farrier-http` reads
 //! heads and ranges and frames bodies, and decides who gets a connection; the
 //! rack says what a path is. Every wait has an end: heads have a deadline from
-//! their first byte, bodies a least rate, and a connection without a request
-//! ends as soon as somebody else waits for one.
+//! their first byte, bodies a least rate. As soon as somebody else waits, a
+//! connection without a request ends, and so does a file that is sent too slowly
+//! or for minutes.
 
 mod stream;
 
@@ -140,8 +141,11 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             match self.serve(&mut stream, head).await {
                 Ok(()) => {}
                 Err(Broken::Gone) => bump(&self.http.broken),
-                Err(Broken::Slow) => {
-                    bump(&self.http.slow_bodies);
+                Err(why @ (Broken::Slow | Broken::GivenUp)) => {
+                    // The gate counts what it gives up.
+                    if why == Broken::Slow {
+                        bump(&self.http.slow_bodies);
+                    }
                     gate.refusals().note(Refusal::HttpBody, *peer.ip());
                     // Nothing is left to say, and it would not be taken.
                     connection.abort().await;
@@ -330,9 +334,13 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         write_head(stream, &head).await?;
         if body && length > 0 {
             let mut sent = 0;
-            let result = self
-                .send_device(stream, at + selection.offset(), length, &mut sent)
-                .await;
+            let (gate, place) = (self.network.gate(), stream.place());
+            gate.sending(place);
+            let sending = self.send_device(stream, at + selection.offset(), length, &mut sent);
+            let result = match select(sending, gate.given_up(place)).await {
+                Either::First(result) => result,
+                Either::Second(()) => Err(Broken::GivenUp),
+            };
             self.sent(request.peer, path, sent, result.is_ok()).await;
             result?;
         }
@@ -361,7 +369,9 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 }
             };
             stream.rested(asked);
-            *sent += stream.write_some(&piece).await? as u64;
+            let written = stream.write_some(&piece).await?;
+            self.network.gate().sent(stream.place(), written);
+            *sent += written as u64;
         }
         Ok(())
     }

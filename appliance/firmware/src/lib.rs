@@ -175,8 +175,13 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
         let (controller, queues) = (self.controller.get(), &self.queues.counters);
         let [dhcp, agents] = self.network.lanes();
         let places = self.network.gate().counts();
-        let [held_boots, held_agents, held_operators] = places.held;
-        let [refused_boots, refused_agents, refused_operators] = places.refused;
+        let [held_boots, held_agents, held_operators, held_strangers] = places.held;
+        let [
+            refused_boots,
+            refused_agents,
+            refused_operators,
+            refused_strangers,
+        ] = places.refused;
         for (name, count) in [
             ("controller_withheld", controller.withheld),
             ("controller_unknown_records", controller.unknown_records),
@@ -185,11 +190,14 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
             ("http_held_boots", held_boots),
             ("http_held_agents", held_agents),
             ("http_held_operators", held_operators),
+            ("http_held_strangers", held_strangers),
             ("http_refused_boots", refused_boots),
             ("http_refused_agents", refused_agents),
             ("http_refused_operators", refused_operators),
+            ("http_refused_strangers", refused_strangers),
             ("http_idle_given_up", places.idle_given_up),
             ("http_heads_given_up", places.heads_given_up),
+            ("http_transfers_given_up", places.transfers_given_up),
         ] {
             report(name, count);
         }
@@ -221,6 +229,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
             ("tftp_ignored", &tftp.ignored),
             ("tftp_over_share", &mux.tftp_over_share),
             ("tftp_unanswered", &tftp.unanswered),
+            ("tftp_given_up", &tftp.given_up),
             ("tftp_slow", &tftp.slow),
             ("tftp_malformed", &tftp.malformed),
             ("http_connections", &http.connections),

@@ -159,6 +159,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Classes for Share
         match self.look(|rack| rack.peer(now(), peer)) {
             Peer::Agent => Class::Agent,
             Peer::Machine => Class::Boot,
+            Peer::Stranger => Class::Stranger,
             Peer::Other => Class::Operator,
         }
     }

@@ -14,6 +14,7 @@ use farrier_asset_store::SECTOR;
 use farrier_core::Transport;
 use farrier_http::places::Class;
 use farrier_sizes::{TFTP_BLOCK, TFTP_LISTENER, TFTP_RECEIVE, TFTP_REQUESTS};
+use farrier_tftp::places;
 use farrier_tftp::server::{Action, Limits, Outcome, Transfer};
 use farrier_tftp::wire::{
     DATA_HEADER_LEN, ErrorCode, ErrorReply, Packet, Request, emit_data_header,
@@ -119,8 +120,12 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             Ok(Packet::Rrq(request)) => match Job::new(peer, &request) {
                 None => ErrorReply::NOT_FOUND,
                 Some(job) => {
-                    let known = self.shared.class(*peer.ip()) != Class::Operator;
-                    if tftp.request(job, known) {
+                    let class = match self.shared.class(*peer.ip()) {
+                        Class::Boot | Class::Agent => places::Class::Known,
+                        Class::Stranger => places::Class::Stranger,
+                        Class::Operator => places::Class::Other,
+                    };
+                    if tftp.request(job, class) {
                         let refusals = self.network.gate().refusals();
                         refusals.note(Refusal::TftpTransfer, *peer.ip());
                     }
@@ -154,7 +159,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                         }
                     }
                     Either::Second(()) => {
-                        bump(&tftp.counters.unanswered);
+                        tftp.count_given_up(me);
                         let refusals = self.network.gate().refusals();
                         refusals.note(Refusal::TftpAnswer, *job.peer.ip());
                     }
@@ -259,8 +264,8 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                     let received = select(
                         socket.receive_with(|packet, from| {
                             if from == peer {
-                                self.tftp.answered(me);
                                 transfer.process(packet);
+                                self.tftp.answered(me, transfer.acked_len());
                             }
                             from
                         }),

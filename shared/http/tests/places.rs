@@ -41,8 +41,8 @@ fn next(places: &mut Server, now: u64) -> Option<usize> {
 /// All places that a class can have: what is kept for it, and what is for all.
 fn most(class: Class) -> u8 {
     match class {
-        Class::Boot => 12,
-        Class::Agent | Class::Operator => 10,
+        Class::Boot => 10,
+        Class::Agent | Class::Operator | Class::Stranger => 8,
     }
 }
 
@@ -101,7 +101,7 @@ fn an_idle_connection_is_given_up_for_one_that_waits() {
     assert!(!places.is_crowded());
     assert!(places.accepted(111, late, Class::Operator).is_some());
     assert_eq!(places.counts().idle_given_up, 1);
-    assert_eq!(places.counts().held, [0, 0, 1]);
+    assert_eq!(places.counts().held, [0, 0, 1, 0]);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_request_at_work_is_never_given_up() {
     // The wait ends; the peer's stack asks again.
     assert_eq!(places.tick(3_010), None);
     assert!(!places.is_crowded());
-    assert_eq!(places.counts().refused, [0, 0, 1]);
+    assert_eq!(places.counts().refused, [0, 0, 1, 0]);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn one_source_does_not_fill_the_queue() {
     for port in 1..20 {
         places.syn(1, peer(200, port), Class::Operator);
     }
-    assert_eq!(places.counts().refused, [0, 0, 17]);
+    assert_eq!(places.counts().refused, [0, 0, 17, 0]);
     assert!(matches!(
         places.syn(1, peer(201, 1), Class::Operator),
         Syn::Hold(_)
@@ -328,7 +328,7 @@ fn who_has_least_waits_shortest() {
             greedy.extend(idle(&mut places, 0, peer(source, port), Class::Operator));
         }
     }
-    assert_eq!(greedy.len(), 10);
+    assert_eq!(greedy.len(), 8);
     for source in 1..=3 {
         for port in 10..20 {
             places.syn(10, peer(source, port), Class::Operator);
@@ -349,7 +349,7 @@ fn who_has_least_waits_shortest() {
 #[test]
 fn a_full_queue_makes_room_for_who_has_least() {
     let mut places = server();
-    for source in 1..=10 {
+    for source in 1..=8 {
         idle(&mut places, 0, peer(source, 1), Class::Operator);
     }
     for source in 1..=4 {
@@ -362,7 +362,7 @@ fn a_full_queue_makes_room_for_who_has_least() {
     assert_eq!(places.syn(2, peer(5, 2), Class::Operator), Syn::Refused);
     let held = places.syn(2, peer(100, 1), Class::Operator);
     assert!(matches!(held, Syn::Hold(_)));
-    assert_eq!(places.counts().refused, [0, 0, 2]);
+    assert_eq!(places.counts().refused, [0, 0, 2, 0]);
 }
 
 #[test]

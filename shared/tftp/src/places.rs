@@ -7,10 +7,13 @@
 //! that does not fit the queue is ignored, and its client repeats it.
 //!
 //! * A source address has at most [`Policy::per_source`] transfers.
-//! * Addresses that the caller does not know have at most half of the places, and
-//!   wait behind those that it knows.
+//! * Machines that the caller knows wait before all others. Machines of which it
+//!   knows the address alone have at most half of the places, and so has anybody
+//!   else; both together have three quarters.
 //! * A transfer whose first packet is not answered is given up after
 //!   [`Policy::answer_ms`], if somebody waits whom that helps.
+//! * So is one that is too slow, or takes minutes, if a machine waits that the
+//!   caller knows, or a peer of the same class.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
@@ -23,6 +26,25 @@ pub struct Policy {
     pub answer_ms: u32,
     /// How long a request waits that is not repeated.
     pub wait_ms: u32,
+    /// How long a transfer may take while others wait.
+    pub transfer_ms: u32,
+    /// After so long a transfer must have had [`Self::fair_rate`] on average,
+    /// while others wait.
+    pub fair_after_ms: u32,
+    /// Bytes a second.
+    pub fair_rate: u32,
+}
+
+/// What a peer is, as far as its address tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// A machine that the caller knows.
+    Known,
+    /// A machine of which the caller knows its address alone. Anybody can be
+    /// many of them.
+    Stranger,
+    /// Anybody else.
+    Other,
 }
 
 impl Default for Policy {
@@ -33,11 +55,15 @@ impl Default for Policy {
 
 impl Policy {
     /// Two transfers of a source: firmware asks for the size by one, and at once
-    /// for the file by the next. Two seconds for an answer, ten for a request.
+    /// for the file by the next. Two seconds for an answer, ten for a request. Five
+    /// minutes for a transfer, which after 15 s must have had 8 KiB a second.
     pub const DEFAULT: Self = Self {
         per_source: 2,
         answer_ms: 2_000,
         wait_ms: 10_000,
+        transfer_ms: 300_000,
+        fair_after_ms: 15_000,
+        fair_rate: 8 * 1024,
     };
 }
 
@@ -55,16 +81,18 @@ pub enum Admission {
 #[derive(Debug, Clone, Copy)]
 struct Place {
     peer: SocketAddrV4,
-    known: bool,
+    class: Class,
     since: u64,
     answered: bool,
+    /// Bytes that the peer has acknowledged.
+    acked: u64,
     given_up: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
     peer: SocketAddrV4,
-    known: bool,
+    class: Class,
     since: u64,
     seen: u64,
 }
@@ -88,8 +116,8 @@ impl<const P: usize, const W: usize> Places<P, W> {
         }
     }
 
-    /// A read request has come. `known`: the caller knows its source address.
-    pub fn request(&mut self, now: u64, peer: SocketAddrV4, known: bool) -> Admission {
+    /// A read request has come.
+    pub fn request(&mut self, now: u64, peer: SocketAddrV4, class: Class) -> Admission {
         self.forget(now);
         if self.places.iter().flatten().any(|p| p.peer == peer) {
             return Admission::Repeated;
@@ -103,20 +131,13 @@ impl<const P: usize, const W: usize> Places<P, W> {
         if source >= self.policy.per_source {
             return Admission::Ignored;
         }
-        let free = self.waiting.iter().position(Option::is_none);
-        // Whom the caller knows takes the slot of somebody else's.
-        let unknown = |w: &Option<Waiting>| w.is_some_and(|w| !w.known);
-        let slot = free.or_else(|| {
-            let slot = self.waiting.iter().position(unknown);
-            slot.filter(|_| known)
-        });
-        let Some(slot) = slot else {
+        let Some(slot) = self.slot_for(class) else {
             return Admission::Ignored;
         };
         if let Some(waiting) = self.waiting.get_mut(slot) {
             *waiting = Some(Waiting {
                 peer,
-                known,
+                class,
                 since: now,
                 seen: now,
             });
@@ -134,10 +155,10 @@ impl<const P: usize, const W: usize> Places<P, W> {
             .iter()
             .enumerate()
             .filter_map(|(slot, waiting)| Some((slot, (*waiting)?)))
-            .filter(|(_, w)| self.admits(*w.peer.ip(), w.known))
-            .min_by_key(|(_, w)| (!w.known, w.since));
+            .filter(|(_, w)| self.admits(*w.peer.ip(), w.class))
+            .min_by_key(|(_, w)| (w.class, w.since));
         let (slot, waiting) = admitted?;
-        let place = self.take(now, waiting.peer, waiting.known)?;
+        let place = self.take(now, waiting.peer, waiting.class)?;
         if let Some(waiting) = self.waiting.get_mut(slot) {
             *waiting = None;
         }
@@ -165,18 +186,11 @@ impl<const P: usize, const W: usize> Places<P, W> {
         if self.waiting.iter().flatten().count() <= going {
             return None;
         }
-        let answer = u64::from(self.policy.answer_ms);
-        let victim = self.waiting.iter().flatten().find_map(|w| {
-            let places = self.places.iter().enumerate();
-            places
-                .filter_map(|(at, place)| Some((at, (*place)?)))
-                .filter(|(_, p)| {
-                    !p.answered && !p.given_up && now.saturating_sub(p.since) >= answer
-                })
-                .filter(|(_, p)| self.helps(p, w))
-                .min_by_key(|(_, p)| p.since)
-                .map(|(at, _)| at)
-        })?;
+        // Whoever is first in the queue may find nothing that helps.
+        let waiting = self.waiting.iter().flatten();
+        let (victim, _) = waiting
+            .filter_map(|w| Some((self.victim(now, w)?, w)))
+            .min_by_key(|(_, w)| (w.class, w.since))?;
         if let Some(Some(place)) = self.places.get_mut(victim) {
             place.given_up = true;
         }
@@ -186,12 +200,26 @@ impl<const P: usize, const W: usize> Places<P, W> {
     /// The peer has answered the transfer's first packet.
     pub fn answered(&mut self, place: usize) {
         if let Some(Some(place)) = self.places.get_mut(place) {
+            // Too slow it is nevertheless.
+            place.given_up &= place.answered;
             place.answered = true;
-            place.given_up = false;
         }
     }
 
-    /// Whether a transfer is given up: no answer has come since
+    /// The peer has acknowledged so many bytes of the transfer, in all.
+    pub fn acked(&mut self, place: usize, bytes: u64) {
+        if let Some(Some(place)) = self.places.get_mut(place) {
+            place.acked = bytes;
+        }
+    }
+
+    /// Whether the peer has answered at all.
+    #[must_use]
+    pub fn is_answered(&self, place: usize) -> bool {
+        matches!(self.places.get(place), Some(Some(place)) if place.answered)
+    }
+
+    /// Whether a transfer is given up: it is too slow or too old, or no answer has come since
     /// [`Self::tick`] named it.
     #[must_use]
     pub fn is_given_up(&self, place: usize) -> bool {
@@ -205,13 +233,33 @@ impl<const P: usize, const W: usize> Places<P, W> {
         }
     }
 
-    fn take(&mut self, now: u64, peer: SocketAddrV4, known: bool) -> Option<usize> {
+    /// The slot for a request: a free one, or that of a request of a class behind,
+    /// which is ignored.
+    fn slot_for(&self, class: Class) -> Option<usize> {
+        let strangers = self.waiting.iter().flatten();
+        let strangers = strangers.filter(|w| w.class == Class::Stranger).count();
+        if class == Class::Stranger && strangers >= (W / 2).max(1) {
+            return None;
+        }
+        let free = self.waiting.iter().position(Option::is_none);
+        free.or_else(|| {
+            let waiting = self.waiting.iter().enumerate();
+            waiting
+                .filter_map(|(slot, w)| Some((slot, w.as_ref()?)))
+                .filter(|(_, w)| w.class > class)
+                .max_by_key(|(_, w)| (w.class, w.since))
+                .map(|(slot, _)| slot)
+        })
+    }
+
+    fn take(&mut self, now: u64, peer: SocketAddrV4, class: Class) -> Option<usize> {
         let place = self.places.iter().position(Option::is_none)?;
         *self.places.get_mut(place)? = Some(Place {
             peer,
-            known,
+            class,
             since: now,
             answered: false,
+            acked: 0,
             given_up: false,
         });
         Some(place)
@@ -222,24 +270,64 @@ impl<const P: usize, const W: usize> Places<P, W> {
         places.filter(|p| *p.peer.ip() == source).count()
     }
 
-    /// Whether all places are taken that unknown sources may have.
-    fn unknowns_are_full(&self) -> bool {
-        let unknown = self.places.iter().flatten().filter(|p| !p.known);
-        unknown.count() >= (P / 2).max(1)
+    fn used(&self, is_one: impl Fn(Class) -> bool) -> usize {
+        let places = self.places.iter().flatten();
+        places.filter(|p| is_one(p.class)).count()
     }
 
-    fn admits(&self, source: Ipv4Addr, known: bool) -> bool {
+    /// Whether all places are taken that a class may have.
+    fn is_full(&self, class: Class) -> bool {
+        class != Class::Known && self.used(|of| of == class) >= (P / 2).max(1)
+    }
+
+    /// Whether all places are taken that peers may have which the caller does not
+    /// know.
+    fn unknowns_are_full(&self) -> bool {
+        self.used(|of| of != Class::Known) >= (P - P / 4).max(1)
+    }
+
+    fn admits(&self, source: Ipv4Addr, class: Class) -> bool {
         self.places.iter().any(Option::is_none)
             && self.of_source(source) < self.policy.per_source
-            && (known || !self.unknowns_are_full())
+            && !self.is_full(class)
+            && (class == Class::Known || !self.unknowns_are_full())
     }
 
-    /// Whether the end of a transfer lets a request start.
+    /// What to give up for this one: what was never answered, then what is too slow
+    /// or too old, of unknown peers before known ones.
+    fn victim(&self, now: u64, waiting: &Waiting) -> Option<usize> {
+        let places = self.places.iter().enumerate();
+        places
+            .filter_map(|(at, place)| Some((at, place.as_ref()?)))
+            .filter(|(_, p)| !p.given_up && self.is_spare(p, now) && self.helps(p, waiting))
+            .min_by_key(|(_, p)| (p.answered, p.class == Class::Known, p.since))
+            .map(|(at, _)| at)
+    }
+
+    fn is_spare(&self, place: &Place, now: u64) -> bool {
+        let age = now.saturating_sub(place.since);
+        if !place.answered {
+            return age >= u64::from(self.policy.answer_ms);
+        }
+        let fair = age.saturating_mul(u64::from(self.policy.fair_rate)) / 1_000;
+        age >= u64::from(self.policy.transfer_ms)
+            || age >= u64::from(self.policy.fair_after_ms) && place.acked < fair
+    }
+
+    /// Whether the end of a transfer lets a request start, which comes before it.
     fn helps(&self, place: &Place, waiting: &Waiting) -> bool {
+        let same = place.class == waiting.class;
         if self.of_source(*waiting.peer.ip()) >= self.policy.per_source {
             return place.peer.ip() == waiting.peer.ip();
         }
-        waiting.known || !self.unknowns_are_full() || !place.known
+        let room = if waiting.class == Class::Known {
+            true
+        } else if self.is_full(waiting.class) {
+            same
+        } else {
+            !self.unknowns_are_full() || place.class != Class::Known
+        };
+        room && (!place.answered || same || waiting.class == Class::Known)
     }
 
     /// Drops requests that nobody repeats any more.

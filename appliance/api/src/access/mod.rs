@@ -216,11 +216,12 @@ impl Gate {
         if view.accounts.is_empty() {
             return self.first_contact(&credentials, &mac, peer, now);
         }
-        if !in_turn {
-            return Ok(Admission::Wait);
-        }
         let known = AccountName::new(credentials.name());
         let known = known.and_then(|name| view.account(name));
+        if !in_turn {
+            self.tries.may(peer.address, known.map(place), now)?;
+            return Ok(Admission::Wait);
+        }
         self.tries.begin(peer.address, known.map(place), now)?;
         // An account that there is not takes as long as one that there is.
         let (salt, rounds) = known.map_or(([0; 16], ROUNDS), |account| {
@@ -233,6 +234,18 @@ impl Gate {
             mac,
             source: peer.address,
         }))
+    }
+
+    /// Whether a request that waits for its turn comes before those of other
+    /// sources: its source had the right password of this account before.
+    #[must_use]
+    pub fn comes_first(&self, head: &Head<'_>, address: Ipv4Addr, view: &View<'_>) -> bool {
+        let Ok(credentials) = Credentials::of(head) else {
+            return false;
+        };
+        let name = AccountName::new(credentials.name());
+        let account = name.and_then(|name| view.account(name));
+        account.is_some_and(|account| self.tries.is_known(address, place(account)))
     }
 
     /// Takes the result of a check: a session begins where the password is
@@ -282,7 +295,7 @@ impl Gate {
         peer: Peer,
         now: Instant,
     ) -> Result<Admission, Refusal> {
-        self.tries.begin(peer.address, None, now)?;
+        self.tries.begin_code(peer.address, now)?;
         let mut right: String<{ CODE + 8 }> = String::new();
         let fits = right.push_str(AccountName::FIRST).is_ok()
             && right.push(':').is_ok()

@@ -27,11 +27,13 @@ use crate::interface::{ACCOUNT_LEN, ActorKind};
 use crate::ipam::budget::{Budget, Shares};
 use crate::ipam::lease::Leases;
 use crate::ipam::{Ipam, PROVISIONING};
+use crate::node::flags::Flags;
 use crate::node::{Histories, History, HistoryEntry, Node, Strangers};
 use crate::persist::seal::Sealing;
 use crate::persist::{Before, Nodes};
 use crate::strings::StringPool;
 use core::net::Ipv4Addr;
+use farrier_lifecycle::ProvisionState::Enroll;
 use farrier_protocol::credential::CredentialKey;
 use farrier_protocol::marks;
 use farrier_protocol::message::{EraseMethod, Mac, NodeId};
@@ -522,8 +524,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         let node = self.find_by_mac(interface);
         match node.and_then(|node| self.nodes.get(node)) {
+            // It has made itself a node, as anybody on the network can.
+            Some(node) if node.state == Enroll && !node.flags.contains(Flags::BY_HAND) => {
+                Peer::Stranger
+            }
             Some(node) if node.agent_is_live(now) => Peer::Agent,
-            _ => Peer::Machine,
+            Some(_) => Peer::Machine,
+            // An operator has reserved the address.
+            None if self.ipam.owner(PROVISIONING, address).is_some() => Peer::Machine,
+            None => Peer::Stranger,
         }
     }
 
@@ -558,10 +567,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 /// What a peer is, as far as its address tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
-    /// A machine that has a lease, or an address that is reserved for it.
+    /// A machine that operators know: an interface of a node, or one that an
+    /// address is reserved for.
     Machine,
     /// One of them whose agent is alive.
     Agent,
+    /// A machine that has a lease and no node, or a node that no operator has
+    /// enrolled or managed. Anybody on the network can be many of them.
+    Stranger,
     /// Anybody else.
     Other,
 }
@@ -612,6 +625,42 @@ mod tests {
         let bytes = u64::from_le_bytes(core::array::from_fn(|place| 49 + place as u8));
         assert_eq!(rack.last_boot, bytes >> 32 << 16, "room for 2^16 boots");
         assert_eq!(rack.last_session, u32::from_le_bytes([57, 58, 59, 60]));
+    }
+
+    #[test]
+    fn a_lease_alone_makes_no_known_machine() {
+        use crate::ipam::lease::Client;
+        use farrier_dhcp::wire::ClientIdentity;
+
+        let mut rack = std::boxed::Box::new(TestRack::new());
+        let now = Instant::START;
+        let address = |number| Ipv4Addr::new(10, 0, 0, number);
+        rack.leases.configure(address(1), 8, [1, 2]);
+        for number in 1..=5 {
+            let mac = Mac([number; 6]);
+            let client = Client::new(mac, &ClientIdentity::Hardware(mac.0));
+            rack.leases.bind(now, client, address(number), 60).unwrap();
+        }
+        let mut nodes = [2, 3, 4].map(|number| {
+            let id = NodeId([number; 16]);
+            Node::discovered(id, Mac([number; 6]), now)
+        });
+        nodes[1].flags.insert(Flags::BY_HAND);
+        nodes[2].state = farrier_lifecycle::ProvisionState::Active;
+        for node in nodes {
+            rack.add_node(node).unwrap();
+        }
+        let reserved = Mac([5; 6]);
+        rack.ipam
+            .give(now, PROVISIONING, reserved, Some(address(5)), 60)
+            .unwrap();
+        assert_eq!(rack.peer(now, address(1)), Peer::Stranger);
+        // Whoever answers the ramdisk's handshake is a node.
+        assert_eq!(rack.peer(now, address(2)), Peer::Stranger);
+        assert_eq!(rack.peer(now, address(3)), Peer::Machine, "enrolled");
+        assert_eq!(rack.peer(now, address(4)), Peer::Machine, "in use");
+        assert_eq!(rack.peer(now, address(5)), Peer::Machine, "reserved");
+        assert_eq!(rack.peer(now, address(6)), Peer::Other);
     }
 
     #[test]

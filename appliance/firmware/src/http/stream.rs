@@ -26,6 +26,8 @@ pub(crate) enum Broken {
     Gone,
     /// The peer is below the least rate.
     Slow,
+    /// Somebody else waits, and the file was sent too slowly or for too long.
+    GivenUp,
 }
 
 impl From<TcpError> for Broken {

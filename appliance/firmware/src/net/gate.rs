@@ -224,6 +224,16 @@ impl Gate {
         self.places.borrow_mut().busy(place);
     }
 
+    /// A file begins to be sent: [`Self::given_up`] may end it.
+    pub(crate) fn sending(&self, place: usize) {
+        self.places.borrow_mut().sending(millis(), place);
+    }
+
+    /// The peer has taken so many more bytes of it.
+    pub(crate) fn sent(&self, place: usize, bytes: usize) {
+        self.places.borrow_mut().sent(place, bytes);
+    }
+
     pub(crate) fn idle(&self, place: usize) {
         self.places.borrow_mut().idle(millis(), place);
     }

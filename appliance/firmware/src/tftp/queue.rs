@@ -8,7 +8,7 @@ use embassy_sync::signal::Signal;
 use embassy_time::Instant;
 use farrier_sizes::{TFTP_TRANSFERS, TFTP_WAITING};
 use farrier_tftp::name::normalise;
-use farrier_tftp::places::{Admission, Places, Policy};
+use farrier_tftp::places::{Admission, Class, Places, Policy};
 use farrier_tftp::wire::{Mode, Options, Request};
 use heapless::String;
 
@@ -57,6 +57,8 @@ pub struct TftpCounters {
     pub ignored: Cell<u32>,
     /// Transfers whose first packet was not answered, given up for others.
     pub unanswered: Cell<u32>,
+    /// Transfers that were too slow or took minutes, given up for others.
+    pub given_up: Cell<u32>,
     /// Transfers below the least rate.
     pub slow: Cell<u32>,
     /// Packets to port 69 that are no readable request.
@@ -114,6 +116,7 @@ impl Tftp {
                 waited: Cell::new(0),
                 ignored: Cell::new(0),
                 unanswered: Cell::new(0),
+                given_up: Cell::new(0),
                 slow: Cell::new(0),
                 malformed: Cell::new(0),
             },
@@ -121,8 +124,8 @@ impl Tftp {
     }
 
     /// Takes a request. Returns whether it is to be noted as refused.
-    pub(super) fn request(&self, job: Job, known: bool) -> bool {
-        let admission = self.places.borrow_mut().request(millis(), job.peer, known);
+    pub(super) fn request(&self, job: Job, class: Class) -> bool {
+        let admission = self.places.borrow_mut().request(millis(), job.peer, class);
         match admission {
             Admission::Wait(slot) => {
                 if let Some(waiting) = self.waiting.borrow_mut().get_mut(slot) {
@@ -169,9 +172,20 @@ impl Tftp {
         self.start();
     }
 
-    /// The peer has answered a worker's transfer.
-    pub(super) fn answered(&self, me: usize) {
-        self.places.borrow_mut().answered(me);
+    /// The peer has answered a worker's transfer, and has acknowledged so many
+    /// bytes of it in all.
+    pub(super) fn answered(&self, me: usize, acked: u64) {
+        let mut places = self.places.borrow_mut();
+        places.answered(me);
+        places.acked(me, acked);
+    }
+
+    /// A worker's transfer was given up: what of it is counted.
+    pub(super) fn count_given_up(&self, me: usize) {
+        bump(match self.places.borrow().is_answered(me) {
+            true => &self.counters.given_up,
+            false => &self.counters.unanswered,
+        });
     }
 
     /// The number of a worker that starts.

@@ -12,6 +12,10 @@
 //! * A source address has at most [`Policy::per_source`] places.
 //! * A connection without a request, or with a slow head, is given up as soon as
 //!   somebody waits whom that helps. The source that has most loses one first.
+//! * A file that is sent too slowly, or for minutes, is given up as soon as a
+//!   peer waits that comes before its own, or one of the same class.
+//! * Peers of which nothing but the address is known have together at most half of
+//!   the places, and of the room for segments that wait.
 //! * Of those that wait, the source that has least is first.
 //! * Heads have a deadline from their first byte, whatever arrives meanwhile.
 //!
@@ -20,7 +24,9 @@
 
 mod pace;
 mod policy;
+mod spare;
 mod turns;
+mod waiting;
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
@@ -63,6 +69,8 @@ struct Place {
     class: Class,
     phase: Phase,
     since: u64,
+    /// Bytes that were sent of a file, while one is sent.
+    sent: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +91,8 @@ pub struct Counts {
     pub idle_given_up: u32,
     /// Connections with a slow head that were given up for somebody else.
     pub heads_given_up: u32,
+    /// Transfers, slow or old, that were given up for somebody else.
+    pub transfers_given_up: u32,
 }
 
 /// The places of `N` connections, and room for `H` SYNs that are held.
@@ -94,6 +104,18 @@ pub struct Places<const N: usize, const H: usize> {
     places: [Option<Place>; N],
     waiting: [Option<Waiting>; H],
     counts: Counts,
+}
+
+impl Place {
+    const fn new(now: u64, peer: SocketAddrV4, class: Class, phase: Phase) -> Self {
+        Self {
+            peer,
+            class,
+            phase,
+            since: now,
+            sent: None,
+        }
+    }
 }
 
 impl<const N: usize, const H: usize> Places<N, H> {
@@ -110,6 +132,7 @@ impl<const N: usize, const H: usize> Places<N, H> {
                 refused: [0; CLASSES],
                 idle_given_up: 0,
                 heads_given_up: 0,
+                transfers_given_up: 0,
             },
         }
     }
@@ -146,24 +169,13 @@ impl<const N: usize, const H: usize> Places<N, H> {
         if known.is_none() && self.admits(class, *peer.ip()) && self.open(now, peer, class) {
             return Syn::Pass;
         }
-        let of_source = self.waiting.iter().flatten();
-        let of_source = of_source.filter(|w| w.peer.ip() == peer.ip()).count();
-        let free = self.waiting.iter().position(Option::is_none);
-        let slot = free.or_else(|| self.displaced(*peer.ip()));
-        if let Some(Some(other)) = slot.and_then(|slot| self.waiting.get(slot)) {
-            bump_class(&mut self.counts.refused, other.class);
-        }
-        match slot.filter(|_| of_source < usize::from(self.policy.waiting_per_source)) {
+        match self.slot_for(*peer.ip(), class) {
             Some(slot) => {
-                put(
-                    &mut self.waiting,
-                    slot,
-                    Waiting {
-                        peer,
-                        class,
-                        since: now,
-                    },
-                );
+                if let Some(Some(other)) = self.waiting.get(slot) {
+                    bump_class(&mut self.counts.refused, other.class);
+                }
+                let since = now;
+                put(&mut self.waiting, slot, Waiting { peer, class, since });
                 bump_class(&mut self.counts.held, class);
                 Syn::Hold(slot)
             }
@@ -221,10 +233,10 @@ impl<const N: usize, const H: usize> Places<N, H> {
             .filter_map(|w| Some((self.victim(now, w)?, w)))
             .min_by_key(|(_, w)| (self.of_source(*w.peer.ip()), w.since))?;
         let place = self.places.get_mut(victim)?.as_mut()?;
-        let counter = if place.phase == Phase::Head {
-            &mut self.counts.heads_given_up
-        } else {
-            &mut self.counts.idle_given_up
+        let counter = match place.phase {
+            Phase::Head => &mut self.counts.heads_given_up,
+            Phase::Busy => &mut self.counts.transfers_given_up,
+            _ => &mut self.counts.idle_given_up,
         };
         *counter = counter.wrapping_add(1);
         place.phase = Phase::Closing;
@@ -243,13 +255,7 @@ impl<const N: usize, const H: usize> Places<N, H> {
             // It took longer than a handshake may.
             None => self.places.iter().position(Option::is_none)?,
         };
-        let (phase, since) = (Phase::New, now);
-        let new = Place {
-            peer,
-            class,
-            phase,
-            since,
-        };
+        let new = Place::new(now, peer, class, Phase::New);
         put(&mut self.places, place, new);
         Some(place)
     }
@@ -302,6 +308,7 @@ impl<const N: usize, const H: usize> Places<N, H> {
             Phase::Idle | Phase::Busy => (p.phase, p.since) = (Phase::Head, now),
             Phase::Opening | Phase::Head | Phase::Closing => {}
         });
+        self.change(place, |p| p.sent = None);
     }
 
     /// A head is complete.
@@ -309,6 +316,26 @@ impl<const N: usize, const H: usize> Places<N, H> {
         self.change(place, |p| {
             if p.phase != Phase::Closing {
                 p.phase = Phase::Busy;
+            }
+        });
+    }
+
+    /// A file begins to be sent: from now on [`Self::sent`] tells how it goes. The
+    /// caller ends it when [`Self::tick`] names the place.
+    pub fn sending(&mut self, now: u64, place: usize) {
+        self.change(place, |p| {
+            p.sent = Some(0);
+            if p.phase == Phase::Busy {
+                p.since = now;
+            }
+        });
+    }
+
+    /// The peer has taken so many more bytes of a file.
+    pub fn sent(&mut self, place: usize, bytes: usize) {
+        self.change(place, |p| {
+            if let Some(sent) = &mut p.sent {
+                *sent = sent.saturating_add(bytes as u64);
             }
         });
     }
@@ -343,17 +370,8 @@ impl<const N: usize, const H: usize> Places<N, H> {
         let Some(place) = self.places.iter().position(Option::is_none) else {
             return false;
         };
-        let (phase, since) = (Phase::Opening, now);
-        put(
-            &mut self.places,
-            place,
-            Place {
-                peer,
-                class,
-                phase,
-                since,
-            },
-        );
+        let new = Place::new(now, peer, class, Phase::Opening);
+        put(&mut self.places, place, new);
         true
     }
 
@@ -394,56 +412,13 @@ impl<const N: usize, const H: usize> Places<N, H> {
             .map(|other| self.kept(*other).saturating_sub(self.used(*other)))
             .sum();
         self.sockets.saturating_sub(taken) > kept
+            && !self.has_its_share(class)
             && self.of_source(source) < usize::from(self.policy.per_source)
     }
 
-    /// The slot of a held SYN that makes room for one of this source: of the
-    /// source that has most, which must be more.
-    fn displaced(&self, source: Ipv4Addr) -> Option<usize> {
-        let waiting = self.waiting.iter().enumerate();
-        waiting
-            .filter_map(|(slot, w)| Some((slot, self.of_source(*w.as_ref()?.peer.ip()))))
-            .filter(|(_, has)| *has > self.of_source(source))
-            .max_by_key(|(_, has)| *has)
-            .map(|(slot, _)| slot)
-    }
-
-    /// Whether a connection can be given up for another one.
-    fn is_spare(&self, place: &Place, now: u64) -> bool {
-        let age = now.saturating_sub(place.since);
-        match place.phase {
-            Phase::Idle => age >= u64::from(self.policy.pause_ms),
-            Phase::New | Phase::Head => age >= u64::from(self.policy.young_ms),
-            Phase::Opening | Phase::Busy | Phase::Closing => false,
-        }
-    }
-
-    /// What to give up for this one: of the source that has most, and of that
-    /// what has waited for longest, without a head before with one.
-    fn victim(&self, now: u64, waiting: &Waiting) -> Option<usize> {
-        let source = *waiting.peer.ip();
-        let own_only = self.of_source(source) >= usize::from(self.policy.per_source);
-        let helps = |p: &Place| {
-            if own_only || p.peer == waiting.peer {
-                *p.peer.ip() == source
-            } else {
-                p.class == waiting.class || self.used(p.class) > self.kept(p.class)
-            }
-        };
-        self.places
-            .iter()
-            .enumerate()
-            .filter_map(|(at, place)| Some((at, place.as_ref()?)))
-            .filter(|(_, p)| self.is_spare(p, now) && helps(p))
-            .max_by_key(|(_, p)| {
-                (
-                    p.peer == waiting.peer,
-                    self.of_source(*p.peer.ip()),
-                    p.phase != Phase::Head,
-                    now.saturating_sub(p.since),
-                )
-            })
-            .map(|(at, _)| at)
+    /// Whether no more of this class are admitted, whatever is free.
+    fn has_its_share(&self, class: Class) -> bool {
+        class == Class::Stranger && self.used(class) >= (self.sockets / 2).max(1)
     }
 }
 
