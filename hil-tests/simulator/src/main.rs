@@ -9,7 +9,8 @@ use farrier_simulator::scenario;
 use farrier_simulator::simulation::Options;
 
 const USAGE: &str = "farrier-sim [--seed S] [--seeds N] [--nodes N] [--hours H] [--threads N]
-    [--without KIND,...] [--only KIND,...] [--seed-file FILE] [--report FILE] [--trace]
+    [--without KIND,...] [--only KIND,...] [--seed-file FILE]
+    [--hostile-frames N] [--report FILE] [--trace]
 farrier-sim --scenario NAME | --scenario all | --list";
 
 struct Arguments {
@@ -64,6 +65,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
                 arguments.options.kinds = kinds(&value, arguments.options.kinds, Kinds::without)?;
             }
             "--only" => arguments.options.kinds = kinds(&value, Kinds::NONE, Kinds::with)?,
+            "--hostile-frames" => arguments.options.hostile_frames = Some(number()?),
             "--seed-file" => arguments.seed_file = Some(value),
             "--report" => arguments.report = Some(value),
             "--scenario" => arguments.scenario = Some(value),
@@ -158,6 +160,10 @@ fn simulate(arguments: &Arguments) -> Result<bool, String> {
     println!(
         "{} events, {} steps of the rack, {} transitions, {} cleaned, {} deployed",
         report.events, report.steps, report.transitions, report.cleaned, report.deployed
+    );
+    println!(
+        "{} frames of hostile machines, none accepted without a violation",
+        report.hostile_frames
     );
     println!(
         "{:.0} s simulated in {:.2} s: {:.0} x real time; replay hash {:016x}; {} violations",

@@ -30,9 +30,11 @@ impl Simulation {
         if self.appliance.is_down() {
             return;
         }
+        self.hostile.hears(mac, packet);
         match packet {
             Packet::Dhcp(payload) => {
                 self.digest.add_bytes(payload);
+                self.expects_offer(mac, payload);
                 self.step(Input::Dhcp {
                     network: NetworkId::PROVISIONING,
                     from: mac,
@@ -91,6 +93,9 @@ impl Simulation {
         if self.machines[index].cut_until > self.now {
             self.faults.count(Fault::Partition);
             return;
+        }
+        if let Packet::Agent(..) = packet {
+            self.hostile.hears_reply(packet);
         }
         let port = Port::Server(listens);
         let comes = match to {

@@ -26,6 +26,8 @@ pub struct Outcome {
     pub deployed: u64,
     /// Nodes that became available.
     pub cleaned: u64,
+    /// Frames of the hostile machine.
+    pub hostile_frames: u64,
     /// How often each fault struck.
     pub faults: [u64; KINDS],
     /// The rack's milliseconds.
@@ -55,6 +57,7 @@ pub fn run(options: Options) -> Outcome {
         transitions: sim.invariants.transitions,
         deployed: sim.invariants.deployed,
         cleaned: sim.invariants.cleaned,
+        hostile_frames: sim.hostile.frames,
         faults: *sim.faults.counts(),
         millis: sim.now - BEGIN,
         violation: violation.map(|(at, what)| (at - BEGIN, what)),
@@ -168,6 +171,9 @@ pub fn command(options: &Options) -> String {
         "cargo xtask sim --seed {} --nodes {} --hours {}",
         options.seed, options.nodes, options.hours
     );
+    if let Some(frames) = options.hostile_frames {
+        command.push_str(&format!(" --hostile-frames {frames}"));
+    }
     if options.kinds == Kinds::NONE {
         command.push_str(" --without all");
     } else if options.kinds != Kinds::ALL {
@@ -197,6 +203,8 @@ pub struct Report {
     pub deployed: u64,
     /// Cleanings that were finished.
     pub cleaned: u64,
+    /// Frames of hostile machines. One that is accepted is a violation.
+    pub hostile_frames: u64,
     /// How often each fault struck.
     pub faults: [u64; KINDS],
     /// What was wrong: the command that repeats it, and what.
@@ -226,6 +234,7 @@ impl Report {
             transitions: sum(|o| o.transitions),
             deployed: sum(|o| o.deployed),
             cleaned: sum(|o| o.cleaned),
+            hostile_frames: sum(|o| o.hostile_frames),
             faults,
             violations: outcomes
                 .iter()
@@ -265,7 +274,7 @@ impl Report {
             "{{\n  \"ok\": {},\n  \"seeds\": {},\n  \"simulated_seconds\": {:.3},\n  \
              \"wall_seconds\": {:.3},\n  \"speedup\": {:.0},\n  \"events\": {},\n  \
              \"steps\": {},\n  \"transitions\": {},\n  \"deployed\": {},\n  \"cleaned\": {},\n  \
-             \"faults\": {{\n{}\n  }},\n  \"violations\": [\n{}\n  ],\n  \
+             \"hostile_frames\": {},\n  \"faults\": {{\n{}\n  }},\n  \"violations\": [\n{}\n  ],\n  \
              \"replay_hash\": \"{:016x}\"\n}}\n",
             self.violations.is_empty(),
             self.seeds,
@@ -277,6 +286,7 @@ impl Report {
             self.transitions,
             self.deployed,
             self.cleaned,
+            self.hostile_frames,
             faults.join(",\n"),
             violations.join(",\n"),
             self.replay_hash,

@@ -34,6 +34,7 @@ pub const FAULTS: &[&str] = &[
     "operator-conflict",
     "clock-jump",
     "all-at-once",
+    "hostile",
 ];
 
 /// Scenarios.

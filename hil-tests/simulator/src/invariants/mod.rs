@@ -79,6 +79,8 @@ pub struct Invariants {
     power_requests: PowerRequests,
     /// When power requests are looked at next.
     next_look: u64,
+    /// A known machine that the next step has to offer an address to.
+    asked: Option<Mac>,
     /// The text in the config drive that each node's tenant is to find.
     texts: Vec<Option<Vec<u8>>>,
 }
@@ -99,14 +101,20 @@ impl Invariants {
             tenancy: vec![0; machines],
             power_requests: PowerRequests::default(),
             next_look: 0,
+            asked: None,
             texts: Vec::new(),
         }
     }
 
-    fn wrong(&mut self, now: u64, what: impl FnOnce() -> String) {
+    pub(crate) fn wrong(&mut self, now: u64, what: impl FnOnce() -> String) {
         if self.violation.is_none() {
             self.violation = Some((now, what()));
         }
+    }
+
+    /// A known machine asks for an address in the next step.
+    pub(crate) fn expects_offer(&mut self, mac: Mac) {
+        self.asked = Some(mac);
     }
 
     /// The appliance's clock jumped ahead: what it promised ends earlier.
@@ -140,6 +148,14 @@ impl Invariants {
         machines: &[Machine],
         effects: &[Outcome],
     ) {
+        // A step whose records are not durable has no effects.
+        if let Some(mac) = self.asked.take().filter(|_| !appliance.is_down())
+            && !effects.iter().any(|e| matches!(e, Outcome::Dhcp(..)))
+        {
+            self.wrong(now, || {
+                format!("{mac:?} is known and is offered no address")
+            });
+        }
         for effect in effects {
             match effect {
                 Outcome::Dhcp(_, payload) => self.dhcp(now, payload),
