@@ -17,6 +17,20 @@ pub(crate) enum Packet {
     Agent(Endpoint, Vec<u8>),
 }
 
+impl Packet {
+    /// Becomes a copy of another one, in the memory that it has.
+    pub(crate) fn copy_from(&mut self, other: &Packet) {
+        match (&mut *self, other) {
+            (Packet::Dhcp(bytes), Packet::Dhcp(others)) => bytes.clone_from(others),
+            (Packet::Agent(from, bytes), Packet::Agent(others, datagram)) => {
+                *from = *others;
+                bytes.clone_from(datagram);
+            }
+            _ => *self = other.clone(),
+        }
+    }
+}
+
 impl Simulation {
     /// The machine with this interface.
     pub(crate) fn owner(&self, mac: Mac) -> Option<usize> {
@@ -30,19 +44,25 @@ impl Simulation {
         if self.appliance.is_down() {
             return;
         }
-        self.hostile.hears(mac, packet);
+        self.hostile.hears(packet, self.appliance.run());
         match packet {
             Packet::Dhcp(payload) => {
                 self.digest.add_bytes(payload);
-                self.expects_offer(mac, payload);
-                self.step(Input::Dhcp {
+                let input = Input::Dhcp {
                     network: NetworkId::PROVISIONING,
                     from: mac,
                     payload,
-                });
+                };
+                if !self.hostile.impersonates() {
+                    self.invariants.expects_offer(&self.appliance, &input);
+                }
+                self.step(input);
             }
             Packet::Agent(from, datagram) => {
                 self.digest.add_bytes(datagram);
+                if let Some(slot) = self.appliance.rack().find_by_mac(mac) {
+                    self.invariants.lateness.heard(slot, self.now);
+                }
                 self.step(Input::Agent {
                     from: *from,
                     datagram,
@@ -64,6 +84,7 @@ impl Simulation {
     pub(crate) fn transmit_up(&mut self, index: usize, packet: &Packet) {
         if self.reaches(index) {
             let mac = self.machines[index].mac();
+            self.race(packet);
             self.transmit(packet, |packet| Event::Up(mac, packet));
         }
     }

@@ -40,7 +40,8 @@ pub struct Options {
     pub kinds: Kinds,
     /// Whether operators act by themselves; scenarios act in their place.
     pub operators: bool,
-    /// Frames of the hostile machine in all hours together; `None` for a few.
+    /// Frames of the hostile machine in all hours together; `None` for a few in
+    /// an hour.
     pub hostile_frames: Option<u64>,
     /// Print what happens.
     pub trace: bool,
@@ -192,7 +193,7 @@ impl Simulation {
             appliance: Appliance::new(BEGIN, options.seed),
             switch: Switch::default(),
             faults: Faults::new(options.kinds),
-            hostile: Hostile::new(options.seed, options.hostile_frames, options.hours),
+            hostile: Hostile::new(&options),
             invariants: Invariants::new(machines.len()),
             digest: Digest::default(),
             events: 0,
