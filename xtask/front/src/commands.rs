@@ -198,7 +198,7 @@ pub const COMMANDS: &[Command] = &[
             option(
                 "hostile-frames",
                 POSITIVE,
-                "frames that each rack's hostile machine sends; default: a few in an hour",
+                "frames of hostile machines, over as many seeds as that takes; default: a few in an hour",
             ),
             option(
                 "seed-file",

@@ -38,7 +38,8 @@ use crate::simulation::{Event, HOUR, Options, Simulation};
 
 /// Frames that it remembers.
 const MEMORY: usize = 128;
-/// It hears one frame in so many, to leave the others' time.
+/// Where no number of frames is asked for it hears one in so many: what it does
+/// is to cost a run little.
 const HEARS: u64 = 4;
 /// It strikes that often, on average, in milliseconds: where no number of frames
 /// is asked for, and where one is.
@@ -132,8 +133,9 @@ pub struct Hostile {
     paths: Vec<String>,
     /// Datagrams that went to agents.
     replies: Vec<Packet>,
-    /// Frames that went by.
+    /// Frames that went by, and of how many it hears one.
     passed: u64,
+    hears: u64,
     /// Frames each time.
     burst: u64,
     pause: u64,
@@ -159,6 +161,7 @@ impl Hostile {
             paths: Vec::new(),
             replies: Vec::new(),
             passed: 0,
+            hears: if many.is_some() { 1 } else { HEARS },
             burst: many.map_or(FRAMES, |frames| frames.div_ceil(times)),
             pause,
             races: if many.is_some() { BUSY_RACES } else { RACES },
@@ -170,13 +173,18 @@ impl Hostile {
         }
     }
 
+    /// From now on it hears every frame.
+    pub(crate) fn hears_all(&mut self) {
+        self.hears = 1;
+    }
+
     /// A frame has reached the appliance, in its start of that number.
     pub(crate) fn hears(&mut self, packet: &Packet, run: u32) {
         self.passed += 1;
-        if !self.passed.is_multiple_of(HEARS) {
+        if !self.passed.is_multiple_of(self.hears) {
             return;
         }
-        let place = (self.passed / HEARS) as usize % MEMORY;
+        let place = (self.passed / self.hears) as usize % MEMORY;
         match self.heard.get_mut(place) {
             Some(heard) => {
                 heard.packet.copy_from(packet);
@@ -199,7 +207,7 @@ impl Hostile {
 
     /// A datagram goes to an agent.
     pub(crate) fn hears_reply(&mut self, packet: &Packet) {
-        let place = (self.passed / HEARS) as usize % MEMORY;
+        let place = (self.passed / self.hears) as usize % MEMORY;
         match self.replies.get_mut(place) {
             Some(reply) => reply.copy_from(packet),
             None => self.replies.push(packet.clone()),
