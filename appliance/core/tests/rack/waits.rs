@@ -3,14 +3,12 @@
 
 use crate::api_rig::{get, rack};
 use crate::common::*;
-use farrier_core::Input;
 use farrier_core::interface::NetworkId;
 use farrier_core::interface::PowerState;
 use farrier_core::node::{AGENT_SILENT_MILLIS, Hop};
 use farrier_core::power::OPERATION_MILLIS;
 use farrier_dhcp::wire::{ArchList, MessageType, Request};
 use farrier_lifecycle::{ProvisionState, Verb};
-use farrier_protocol::handler::RunnerPoll;
 
 /// The hop that the first node's boot waits for, and for how many seconds
 /// yet: timelines are exact to one part in 2048.
@@ -118,47 +116,6 @@ fn who_is_at_the_agent_already_needs_no_boot() {
     let (hop, left) = next(&mut lab).unwrap();
     assert_eq!(hop, Hop::Order.as_str(), "its boot is not forgotten");
     assert!(left < 120);
-}
-
-/// Anybody can send the last request of an agent again.
-#[test]
-fn a_copy_of_a_dead_agents_request_moves_no_deadline() {
-    let mut lab = clean_wait();
-    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
-    agent.driver.handler_mut().behaviour = Behaviour::Hangs;
-    lab.run(&mut agent, 5);
-    let from = agent.endpoint;
-    let mut last = Vec::new();
-    let end = lab.now + 10_000;
-    while lab.now < end {
-        let RunnerPoll::Transmit(datagram) = agent.driver.poll(lab.now) else {
-            lab.now += 100;
-            lab.step(Input::Tick);
-            continue;
-        };
-        last = datagram.to_vec();
-        let datagram = &last;
-        for outcome in lab.step(Input::Agent { from, datagram }) {
-            if let Outcome::Agent(_, reply) = outcome {
-                agent.driver.process(lab.now, &reply);
-            }
-        }
-    }
-    assert_eq!(lab.state(0), ProvisionState::Cleaning);
-    assert!(lab.node(0).boot.progress.is_some(), "it tells its progress");
-    lab.now += AGENT_SILENT_MILLIS;
-    lab.step(Input::Tick);
-    assert_eq!(lab.state(0), ProvisionState::CleanWait);
-    let deadline = lab.node(0).deadline;
-    for _ in 0..3 {
-        lab.now += 2_000;
-        lab.step(Input::Agent {
-            from,
-            datagram: &last,
-        });
-        assert_eq!(lab.state(0), ProvisionState::CleanWait);
-        assert_eq!(lab.node(0).deadline, deadline);
-    }
 }
 
 #[test]
