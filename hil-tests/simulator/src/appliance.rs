@@ -110,6 +110,11 @@ impl Appliance {
         self.down
     }
 
+    /// The number of its start; 0 without power.
+    pub fn run(&self) -> u32 {
+        self.controller.store().journal().map_or(0, Journal::run)
+    }
+
     /// Its flash chip; `None` without power.
     fn flash(&mut self) -> Option<&mut Flash> {
         let journal = self.controller.store_mut().journal_mut();

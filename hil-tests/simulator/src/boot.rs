@@ -301,6 +301,9 @@ impl Simulation {
         if self.faults.strikes(Fault::Loss, &mut self.random, 10_000) {
             return None;
         }
+        if path.starts_with("boot/") {
+            self.hostile.sees(path);
+        }
         let peer = self.machines[index].ip;
         let mut effects = Vec::new();
         let served = self

@@ -168,7 +168,7 @@ impl Simulation {
             }
         }
         self.trace(|| "the appliance starts again".into());
-        self.invariants.restarted();
+        self.invariants.restarted(self.now);
         match self.appliance.start(self.now) {
             Err(why) => {
                 self.invariants.violation.get_or_insert((self.now, why));

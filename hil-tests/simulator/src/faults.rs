@@ -66,10 +66,12 @@ pub enum Fault {
     ClockJump,
     /// All servers start at once.
     AllAtOnce,
+    /// A hostile machine sends a frame.
+    Hostile,
 }
 
 /// How many kinds there are.
-pub const KINDS: usize = 30;
+pub const KINDS: usize = 31;
 
 impl Fault {
     /// Every kind.
@@ -104,6 +106,7 @@ impl Fault {
         Fault::OperatorConflict,
         Fault::ClockJump,
         Fault::AllAtOnce,
+        Fault::Hostile,
     ];
 
     /// Its name on command lines and in reports.
@@ -139,6 +142,7 @@ impl Fault {
             Fault::OperatorConflict => "operator-conflict",
             Fault::ClockJump => "clock-jump",
             Fault::AllAtOnce => "all-at-once",
+            Fault::Hostile => "hostile",
         }
     }
 

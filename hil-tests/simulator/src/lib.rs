@@ -31,6 +31,7 @@ pub mod digest;
 pub mod disk;
 pub mod drive;
 pub mod faults;
+pub mod hostile;
 pub mod image;
 pub mod invariants;
 pub mod machine;

@@ -4,18 +4,21 @@ use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use farrier_simulator::faults::{Fault, Kinds};
-use farrier_simulator::run::{Report, command, run, run_all, shrink};
+use farrier_simulator::hostile::{self, RACK_FRAMES};
+use farrier_simulator::run::{Report, command, run, run_frames, shrink};
 use farrier_simulator::scenario;
 use farrier_simulator::simulation::Options;
 
 const USAGE: &str = "farrier-sim [--seed S] [--seeds N] [--nodes N] [--hours H] [--threads N]
-    [--without KIND,...] [--only KIND,...] [--seed-file FILE] [--report FILE] [--trace]
+    [--without KIND,...] [--only KIND,...] [--seed-file FILE]
+    [--hostile-frames N] [--report FILE] [--trace]
 farrier-sim --scenario NAME | --scenario all | --list";
 
 struct Arguments {
     options: Options,
     seed: Option<u64>,
     seeds: u64,
+    frames: u64,
     threads: usize,
     seed_file: Option<String>,
     report: Option<String>,
@@ -38,6 +41,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
         options: Options::new(0),
         seed: None,
         seeds: 1,
+        frames: 0,
         threads: std::thread::available_parallelism().map_or(1, |n| n.get().min(2)),
         seed_file: None,
         report: None,
@@ -64,6 +68,10 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
                 arguments.options.kinds = kinds(&value, arguments.options.kinds, Kinds::without)?;
             }
             "--only" => arguments.options.kinds = kinds(&value, Kinds::NONE, Kinds::with)?,
+            "--hostile-frames" => {
+                arguments.frames = number()?;
+                arguments.options.hostile_frames = Some(arguments.frames.min(RACK_FRAMES));
+            }
             "--seed-file" => arguments.seed_file = Some(value),
             "--report" => arguments.report = Some(value),
             "--scenario" => arguments.scenario = Some(value),
@@ -129,15 +137,22 @@ fn simulate(arguments: &Arguments) -> Result<bool, String> {
         arguments.threads,
     );
     let began = Instant::now();
-    let outcomes = run_all(arguments.options, &seeds, arguments.threads, &|outcome| {
-        if let Some((at, what)) = &outcome.violation {
-            println!(
-                "seed {}: after {} s: {what}",
-                outcome.options.seed,
-                at / 1000
-            );
-        }
-    });
+    let frames = arguments.frames;
+    let outcomes = run_frames(
+        arguments.options,
+        &seeds,
+        arguments.threads,
+        frames,
+        &|outcome| {
+            if let Some((at, what)) = &outcome.violation {
+                println!(
+                    "seed {}: after {} s: {what}",
+                    outcome.options.seed,
+                    at / 1000
+                );
+            }
+        },
+    );
     let mut report = Report::new(&outcomes, began);
     for (place, outcome) in outcomes
         .iter()
@@ -158,6 +173,15 @@ fn simulate(arguments: &Arguments) -> Result<bool, String> {
     println!(
         "{} events, {} steps of the rack, {} transitions, {} cleaned, {} deployed",
         report.events, report.steps, report.transitions, report.cleaned, report.deployed
+    );
+    for ((_, name), count) in hostile::Kind::ALL.into_iter().zip(report.hostile_frames) {
+        println!("hostile: {name:<11} {count:>12}");
+    }
+    println!(
+        "{} hostile frames, {} accepted; {} copies of what an earlier start had heard counted once",
+        report.hostile_frames.iter().sum::<u64>(),
+        report.accepted,
+        report.late_copies,
     );
     println!(
         "{:.0} s simulated in {:.2} s: {:.0} x real time; replay hash {:016x}; {} violations",

@@ -17,6 +17,20 @@ pub(crate) enum Packet {
     Agent(Endpoint, Vec<u8>),
 }
 
+impl Packet {
+    /// Becomes a copy of another one, in the memory that it has.
+    pub(crate) fn copy_from(&mut self, other: &Packet) {
+        match (&mut *self, other) {
+            (Packet::Dhcp(bytes), Packet::Dhcp(others)) => bytes.clone_from(others),
+            (Packet::Agent(from, bytes), Packet::Agent(others, datagram)) => {
+                *from = *others;
+                bytes.clone_from(datagram);
+            }
+            _ => *self = other.clone(),
+        }
+    }
+}
+
 impl Simulation {
     /// The machine with this interface.
     pub(crate) fn owner(&self, mac: Mac) -> Option<usize> {
@@ -30,17 +44,29 @@ impl Simulation {
         if self.appliance.is_down() {
             return;
         }
+        // The second holder of a ticket is no machine: a copy of what it said is as
+        // good as its own word.
+        if self.owner(mac).is_some() {
+            self.hostile.hears(packet, self.appliance.run());
+        }
         match packet {
             Packet::Dhcp(payload) => {
                 self.digest.add_bytes(payload);
-                self.step(Input::Dhcp {
+                let input = Input::Dhcp {
                     network: NetworkId::PROVISIONING,
                     from: mac,
                     payload,
-                });
+                };
+                if !self.hostile.impersonates() {
+                    self.invariants.expects_offer(&self.appliance, &input);
+                }
+                self.step(input);
             }
             Packet::Agent(from, datagram) => {
                 self.digest.add_bytes(datagram);
+                if let Some(slot) = self.appliance.rack().find_by_mac(mac) {
+                    self.invariants.lateness.heard(slot, self.now);
+                }
                 self.step(Input::Agent {
                     from: *from,
                     datagram,
@@ -62,6 +88,7 @@ impl Simulation {
     pub(crate) fn transmit_up(&mut self, index: usize, packet: &Packet) {
         if self.reaches(index) {
             let mac = self.machines[index].mac();
+            self.race(packet);
             self.transmit(packet, |packet| Event::Up(mac, packet));
         }
     }
@@ -91,6 +118,9 @@ impl Simulation {
         if self.machines[index].cut_until > self.now {
             self.faults.count(Fault::Partition);
             return;
+        }
+        if let Packet::Agent(..) = packet {
+            self.hostile.hears_reply(packet);
         }
         let port = Port::Server(listens);
         let comes = match to {

@@ -25,7 +25,7 @@ use crate::simulation::Simulation;
 use crate::switch::Port;
 
 /// UDP port of agents.
-const PORT: u16 = 40_000;
+pub(crate) const PORT: u16 = 40_000;
 /// A crashed agent's machine restarts after a pause, as its PID 1 does it.
 const GIVE_UP: u64 = 30_000;
 
@@ -226,6 +226,8 @@ impl Simulation {
     /// and no other.
     fn ordered(&mut self, index: usize, order: &farrier_protocol::message::Order) {
         self.machines[index].revoke();
+        let (rack, machine) = (self.appliance.rack(), &self.machines[index]);
+        self.invariants.order_taken(self.now, rack, machine, order);
         let destroys = match &order.task {
             Task::Erase { disks, .. } => disks.as_slice(),
             Task::Deploy(deploy) => std::slice::from_ref(&deploy.disk),

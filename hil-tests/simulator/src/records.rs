@@ -18,6 +18,7 @@ impl Records {
             // What ends with the time alone starts its time anew at a restart.
             Ok(
                 Record::Lease { .. }
+                | Record::LeaseEnded { .. }
                 | Record::Reservation {
                     quarantined: true, ..
                 },

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::digest::Digest;
 use crate::faults::{Fault, KINDS, Kinds};
+use crate::hostile;
 use crate::simulation::{BEGIN, HOUR, Options, REST, Simulation};
 
 /// What came of one rack.
@@ -26,6 +27,11 @@ pub struct Outcome {
     pub deployed: u64,
     /// Nodes that became available.
     pub cleaned: u64,
+    /// Frames of the hostile machine, by kind.
+    pub hostile_frames: [u64; hostile::KINDS],
+    /// Its copies of what was sent before the appliance's last start that
+    /// counted.
+    pub late_copies: u64,
     /// How often each fault struck.
     pub faults: [u64; KINDS],
     /// The rack's milliseconds.
@@ -55,6 +61,8 @@ pub fn run(options: Options) -> Outcome {
         transitions: sim.invariants.transitions,
         deployed: sim.invariants.deployed,
         cleaned: sim.invariants.cleaned,
+        hostile_frames: sim.hostile.frames,
+        late_copies: sim.hostile.late_copies,
         faults: *sim.faults.counts(),
         millis: sim.now - BEGIN,
         violation: violation.map(|(at, what)| (at - BEGIN, what)),
@@ -91,6 +99,39 @@ pub fn run_all(
     let mut outcomes = outcomes.into_inner().unwrap_or_default();
     outcomes.sort_by_key(|(place, _)| *place);
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+/// Simulates these seeds, and then as many of the next ones until hostile
+/// machines have sent so many frames or an invariant was violated.
+pub fn run_frames(
+    base: Options,
+    seeds: &[u64],
+    threads: usize,
+    frames: u64,
+    progress: &(impl Fn(&Outcome) + Sync),
+) -> Vec<Outcome> {
+    let mut outcomes = run_all(base, seeds, threads, progress);
+    let mut next = seeds.last().map_or(0, |last| last.wrapping_add(1));
+    let mut sent = frames_of(&outcomes);
+    while sent < frames && outcomes.iter().all(|outcome| outcome.violation.is_none()) {
+        // Always as many: how many threads there are must not matter.
+        let batch = [0, 1].map(|number| next.wrapping_add(number));
+        next = next.wrapping_add(batch.len() as u64);
+        let more = run_all(base, &batch, threads, progress);
+        let sent_now = frames_of(&more);
+        outcomes.extend(more);
+        sent += sent_now;
+        if sent_now == 0 {
+            // The kind of fault is left out.
+            break;
+        }
+    }
+    outcomes
+}
+
+fn frames_of(outcomes: &[Outcome]) -> u64 {
+    let frames = outcomes.iter().flat_map(|outcome| outcome.hostile_frames);
+    frames.sum()
 }
 
 /// Makes a failing run smaller as long as it goes on to fail: fewer hours,
@@ -168,6 +209,9 @@ pub fn command(options: &Options) -> String {
         "cargo xtask sim --seed {} --nodes {} --hours {}",
         options.seed, options.nodes, options.hours
     );
+    if let Some(frames) = options.hostile_frames {
+        command.push_str(&format!(" --hostile-frames {frames}"));
+    }
     if options.kinds == Kinds::NONE {
         command.push_str(" --without all");
     } else if options.kinds != Kinds::ALL {
@@ -197,6 +241,12 @@ pub struct Report {
     pub deployed: u64,
     /// Cleanings that were finished.
     pub cleaned: u64,
+    /// Frames of hostile machines, by kind. One that is accepted is a violation.
+    pub hostile_frames: [u64; hostile::KINDS],
+    /// Copies of what was sent before an appliance's last start that counted.
+    pub late_copies: u64,
+    /// Runs that ended with an accepted frame.
+    pub accepted: usize,
     /// How often each fault struck.
     pub faults: [u64; KINDS],
     /// What was wrong: the command that repeats it, and what.
@@ -210,8 +260,12 @@ impl Report {
     pub fn new(outcomes: &[Outcome], began: Instant) -> Self {
         let mut digest = Digest::default();
         let mut faults = [0; KINDS];
+        let mut hostile_frames = [0; hostile::KINDS];
         for outcome in outcomes {
             digest.add(outcome.digest);
+            for (sum, count) in hostile_frames.iter_mut().zip(outcome.hostile_frames) {
+                *sum += count;
+            }
             for (sum, count) in faults.iter_mut().zip(outcome.faults) {
                 *sum += count;
             }
@@ -226,6 +280,13 @@ impl Report {
             transitions: sum(|o| o.transitions),
             deployed: sum(|o| o.deployed),
             cleaned: sum(|o| o.cleaned),
+            hostile_frames,
+            late_copies: sum(|o| o.late_copies),
+            accepted: outcomes
+                .iter()
+                .filter_map(|outcome| outcome.violation.as_ref())
+                .filter(|(_, what)| what.starts_with(hostile::ACCEPTED))
+                .count(),
             faults,
             violations: outcomes
                 .iter()
@@ -250,6 +311,11 @@ impl Report {
             .zip(self.faults)
             .map(|(fault, count)| format!("    \"{}\": {count}", fault.name()))
             .collect();
+        let frames: Vec<String> = hostile::Kind::ALL
+            .into_iter()
+            .zip(self.hostile_frames)
+            .map(|((_, name), count)| format!("    \"{name}\": {count}"))
+            .collect();
         let violations: Vec<String> = self
             .violations
             .iter()
@@ -265,7 +331,8 @@ impl Report {
             "{{\n  \"ok\": {},\n  \"seeds\": {},\n  \"simulated_seconds\": {:.3},\n  \
              \"wall_seconds\": {:.3},\n  \"speedup\": {:.0},\n  \"events\": {},\n  \
              \"steps\": {},\n  \"transitions\": {},\n  \"deployed\": {},\n  \"cleaned\": {},\n  \
-             \"faults\": {{\n{}\n  }},\n  \"violations\": [\n{}\n  ],\n  \
+             \"hostile_frames\": {},\n  \"hostile_kinds\": {{\n{}\n  }},\n  \
+             \"accepted\": {},\n  \"late_copies\": {},\n  \"faults\": {{\n{}\n  }},\n  \"violations\": [\n{}\n  ],\n  \
              \"replay_hash\": \"{:016x}\"\n}}\n",
             self.violations.is_empty(),
             self.seeds,
@@ -277,6 +344,10 @@ impl Report {
             self.transitions,
             self.deployed,
             self.cleaned,
+            self.hostile_frames.iter().sum::<u64>(),
+            frames.join(",\n"),
+            self.accepted,
+            self.late_copies,
             faults.join(",\n"),
             violations.join(",\n"),
             self.replay_hash,

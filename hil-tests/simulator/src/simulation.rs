@@ -12,6 +12,7 @@ use crate::appliance::Appliance;
 use crate::bmc::Answer;
 use crate::digest::Digest;
 use crate::faults::{Faults, Kinds};
+use crate::hostile::Hostile;
 use crate::invariants::Invariants;
 use crate::machine::Machine;
 use crate::network::Packet;
@@ -39,6 +40,9 @@ pub struct Options {
     pub kinds: Kinds,
     /// Whether operators act by themselves; scenarios act in their place.
     pub operators: bool,
+    /// Frames of the hostile machine in all hours together; `None` for a few in
+    /// an hour.
+    pub hostile_frames: Option<u64>,
     /// Print what happens.
     pub trace: bool,
 }
@@ -52,6 +56,7 @@ impl Options {
             hours: 24,
             kinds: Kinds::ALL,
             operators: true,
+            hostile_frames: None,
             trace: false,
         }
     }
@@ -94,6 +99,8 @@ pub(crate) enum Event {
     PutRight(Port),
     /// Somebody else sends under this address, and again until then.
     Impostor(Mac, u64),
+    /// A hostile machine sends some frames.
+    Hostile,
     /// Something goes wrong.
     Strike,
     /// The appliance has power again.
@@ -137,6 +144,8 @@ pub struct Simulation {
     pub switch: Switch,
     /// What goes wrong.
     pub faults: Faults,
+    /// The hostile machine.
+    pub hostile: Hostile,
     /// What must hold after every step.
     pub invariants: Invariants,
     /// Of everything that happened.
@@ -184,6 +193,7 @@ impl Simulation {
             appliance: Appliance::new(BEGIN, options.seed),
             switch: Switch::default(),
             faults: Faults::new(options.kinds),
+            hostile: Hostile::new(&options),
             invariants: Invariants::new(machines.len()),
             digest: Digest::default(),
             events: 0,
@@ -222,6 +232,7 @@ impl Simulation {
             sim.at(0, Event::Tenancy);
         }
         sim.at(60_000, Event::Strike);
+        sim.at(90_000, Event::Hostile);
         sim.schedule_tick();
         sim
     }
@@ -342,6 +353,10 @@ impl Simulation {
             Event::Impostor(mac, until) => {
                 self.digest.add(10);
                 self.impostor(mac, until);
+            }
+            Event::Hostile => {
+                self.digest.add(15);
+                self.hostile();
             }
             Event::Strike => {
                 self.digest.add(7);

@@ -1,7 +1,8 @@
 //! A run is repeated bit by bit from its seed, and every scenario passes.
 
 use farrier_simulator::faults::{Fault, Kinds};
-use farrier_simulator::run::{Report, command, run, run_all, shrink};
+use farrier_simulator::hostile::Kind;
+use farrier_simulator::run::{Report, command, run, run_all, run_frames, shrink};
 use farrier_simulator::scenario;
 use farrier_simulator::simulation::Options;
 
@@ -38,6 +39,43 @@ fn only_allowed_faults_strike() {
     });
     assert_eq!(outcome.faults.iter().sum::<u64>(), 0);
     assert_eq!(outcome.violation, None);
+}
+
+#[test]
+fn every_kind_of_hostile_frame_is_sent_and_none_accepted() {
+    let options = Options {
+        hostile_frames: Some(6_000),
+        ..small(5)
+    };
+    let (first, second) = (run(options), run(options));
+    assert_eq!(first.violation, None);
+    assert_eq!(first.digest, second.digest);
+    assert_eq!(first.hostile_frames, second.hostile_frames);
+    for ((_, name), count) in Kind::ALL.into_iter().zip(first.hostile_frames) {
+        assert!(count > 0, "{name}");
+    }
+}
+
+#[test]
+fn racks_follow_until_all_hostile_frames_are_sent() {
+    let options = Options {
+        hostile_frames: Some(500),
+        ..small(0)
+    };
+    let outcomes = run_frames(options, &[6], 1, 1_200, &|_| {});
+    let sent = outcomes.iter().flat_map(|outcome| outcome.hostile_frames);
+    assert!(sent.sum::<u64>() >= 1_200);
+    let seeds: Vec<u64> = outcomes
+        .iter()
+        .map(|outcome| outcome.options.seed)
+        .collect();
+    assert_eq!(seeds, [6, 7, 8]);
+    // Without the kind of fault it ends as well.
+    let none = Options {
+        kinds: Kinds::NONE,
+        ..options
+    };
+    assert!(run_frames(none, &[6], 1, 1_200, &|_| {}).len() <= 3);
 }
 
 #[test]

@@ -196,6 +196,11 @@ pub const COMMANDS: &[Command] = &[
             ),
             option("only", KINDS, "the only kinds of faults that are injected"),
             option(
+                "hostile-frames",
+                POSITIVE,
+                "frames of hostile machines, over as many seeds as that takes; default: a few in an hour",
+            ),
+            option(
                 "seed-file",
                 FILE,
                 "seeds to run before the others, one per line",

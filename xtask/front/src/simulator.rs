@@ -34,6 +34,7 @@ pub const FAULTS: &[&str] = &[
     "operator-conflict",
     "clock-jump",
     "all-at-once",
+    "hostile",
 ];
 
 /// Scenarios.
@@ -54,6 +55,9 @@ pub const SCENARIOS: &[&str] = &[
     "power-forced",
     "power-forgotten",
     "quick-server",
+    "other-place",
+    "dead-agent",
+    "stranger-flood",
 ];
 
 /// Bugs in the code behind `cfg!(farrier_bug = "NAME")`: each makes the scenario
@@ -61,13 +65,16 @@ pub const SCENARIOS: &[&str] = &[
 pub const BUGS: &[&str] = &[
     "addresses",
     "boots-again",
+    "dead-agent",
     "failed-clean",
     "old-disk-boots",
+    "other-place",
     "port-moved",
     "power-forced",
     "power-forgotten",
     "quick-server",
     "restarts",
+    "stranger-flood",
     "ticket-twice",
     "wait-without-end",
     "wrong-clock",

@@ -41,6 +41,7 @@ pub fn run(given: &Given) -> Result<()> {
             "without",
             "only",
             "seed-file",
+            "hostile-frames",
             "report",
         ]
     };

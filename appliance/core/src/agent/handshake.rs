@@ -167,7 +167,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             self.repeat(index, from, init, ticket, session, out);
             return;
         }
-        self.second_holder(now, index, given, from, out);
+        // Where the boot of this ticket is over there is nothing to stop, and a copy
+        // of a second holder's handshake must not end the work after it.
+        let over = session.is_none() && node.boot.ticket == Some(given);
+        if over {
+            count(&mut self.counters.ticket_reused);
+        } else {
+            self.second_holder(now, index, given, from, out);
+        }
         self.refuse(from, init, HandshakeRefusal::TicketUsed, out);
     }
 

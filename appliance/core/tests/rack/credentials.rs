@@ -171,6 +171,45 @@ fn a_second_holder_stops_the_orders_whoever_came_first() {
     }
 }
 
+/// The boot of a ticket that two had is over. Copies of their handshakes do not
+/// end the work that waits for the next boot.
+#[test]
+fn a_copy_of_a_second_holders_handshake_stops_no_later_work() {
+    for elsewhere in [true, false] {
+        let (mut lab, _) = available_with(&[8 * GIB]);
+        lab.verb(0, Verb::Manage).unwrap();
+        lab.pass(100);
+        lab.verb(0, Verb::Provide).unwrap();
+        let (address, script) = lab.boot(1);
+        let mut own = agent_of(1, address, &script, 0);
+        own.driver.handler_mut().behaviour = Behaviour::Hangs;
+        lab.run(&mut own, 3);
+        let mut thief = match elsewhere {
+            true => {
+                let ip = lab.dhcp(7, |_| {}).unwrap().address;
+                agent_of(7, ip, &script, 9)
+            }
+            false => agent_of(1, address, &script, 9),
+        };
+        let from = thief.endpoint;
+        let datagram = &lab.shake_hands(&mut thief);
+        assert_eq!(lab.state(0), ProvisionState::CleanFailed);
+        lab.verb(0, Verb::Manage).unwrap();
+        lab.verb(0, Verb::Provide).unwrap();
+        for _ in 0..3 {
+            lab.now += 1;
+            lab.step(Input::Agent { from, datagram });
+            assert_eq!(lab.state(0), ProvisionState::CleanWait);
+        }
+        lab.run(&mut own, 3);
+        assert_eq!(lab.state(0), ProvisionState::CleanWait);
+        let mut again = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
+        lab.step(Input::Agent { from, datagram });
+        lab.run(&mut again, 20);
+        assert_eq!(lab.state(0), ProvisionState::Available);
+    }
+}
+
 #[test]
 fn a_copied_handshake_stops_nobody() {
     let (mut lab, _) = available_with(&[8 * GIB]);

@@ -474,6 +474,18 @@ fn progress_of_the_order_keeps_the_work_alive() {
 }
 
 #[test]
+fn a_copy_of_the_last_progress_moves_no_deadline() {
+    let (mut lab, mut agent, order, _) = cleaning();
+    agent.says(&mut lab, &progress(order.counter, AgentStep::Erase, 5));
+    // The agent is dead, and its machine is waited for.
+    lab.pass(100);
+    assert_eq!(lab.state(0), ProvisionState::CleanWait);
+    let deadline = lab.node(0).deadline;
+    assert!(sent(&mut lab, agent.from, &agent.last).is_some());
+    assert_eq!(lab.node(0).deadline, deadline);
+}
+
+#[test]
 fn an_agent_that_comes_back_after_a_restart_has_all_of_its_time() {
     let (mut lab, mut agent, order, _) = cleaning();
     lab.restart(0);

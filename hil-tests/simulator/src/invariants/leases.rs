@@ -75,6 +75,9 @@ impl Invariants {
                 format!("{address} is promised to {mac:?} and still belongs to {owner:?}")
             });
         }
+        if reply.message_type == MessageType::Offer {
+            self.offers.offered(now, mac);
+        }
         if seconds > 0 {
             let until = now + u64::from(seconds) * 1000;
             self.promised.insert(address, (mac, until));

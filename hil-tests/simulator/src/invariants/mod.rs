@@ -4,8 +4,11 @@
 //! nothing. Checked is what can be seen from outside - what the rack
 //! answers and shows, and what lies on disks - and not how it came to it.
 
+mod lateness;
 mod leases;
+mod offers;
 mod owners;
+mod places;
 mod power_requests;
 mod tenants;
 
@@ -18,7 +21,10 @@ use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::Mac;
 use farrier_testkit::outcome::Outcome;
 
+use self::lateness::Lateness;
+use self::offers::Offers;
 use self::owners::Owners;
+pub use self::places::gets_anothers;
 use self::power_requests::PowerRequests;
 use self::tenants::{is_cleaned, is_in_use};
 use crate::appliance::Appliance;
@@ -79,6 +85,8 @@ pub struct Invariants {
     power_requests: PowerRequests,
     /// When power requests are looked at next.
     next_look: u64,
+    offers: Offers,
+    pub(crate) lateness: Lateness,
     /// The text in the config drive that each node's tenant is to find.
     texts: Vec<Option<Vec<u8>>>,
 }
@@ -99,11 +107,13 @@ impl Invariants {
             tenancy: vec![0; machines],
             power_requests: PowerRequests::default(),
             next_look: 0,
+            offers: Offers::default(),
+            lateness: Lateness::default(),
             texts: Vec::new(),
         }
     }
 
-    fn wrong(&mut self, now: u64, what: impl FnOnce() -> String) {
+    pub(crate) fn wrong(&mut self, now: u64, what: impl FnOnce() -> String) {
         if self.violation.is_none() {
             self.violation = Some((now, what()));
         }
@@ -128,8 +138,9 @@ impl Invariants {
     }
 
     /// The appliance has started.
-    pub fn restarted(&mut self) {
+    pub fn restarted(&mut self, now: u64) {
         self.power_requests.restarted();
+        self.lateness.restarted(now);
     }
 
     /// Checks the rack and the effects of a step.
@@ -140,9 +151,13 @@ impl Invariants {
         machines: &[Machine],
         effects: &[Outcome],
     ) {
+        self.check_offer(now, appliance, effects);
         for effect in effects {
             match effect {
-                Outcome::Dhcp(_, payload) => self.dhcp(now, payload),
+                Outcome::Dhcp(_, payload) => {
+                    self.dhcp(now, payload);
+                    self.reserved(now, appliance.rack(), payload);
+                }
                 Outcome::Power(_, node, _) => {
                     let nodes = appliance.rack().nodes();
                     let waits = nodes.iter().find(|n| n.id == *node).is_some_and(|node| {
@@ -156,7 +171,8 @@ impl Invariants {
                     }
                 }
                 Outcome::Answer(_) => self.answered(now, appliance),
-                Outcome::Agent(..) | Outcome::Serve(_) | Outcome::Keep(..) => {}
+                Outcome::Agent(to, datagram) => self.answers(now, appliance, *to, datagram),
+                Outcome::Serve(_) | Outcome::Keep(..) => {}
             }
         }
         if appliance.lost() != 0 {
@@ -254,6 +270,7 @@ impl Invariants {
         };
         let Some(last) = self.seen.get(slot).copied() else {
             self.seen.push(seen);
+            self.lateness.changed(slot, now);
             self.owners(now, appliance.rack().nodes());
             if node.state == ProvisionState::Available {
                 self.changed(now, slot, node.state, node, machines);
@@ -265,6 +282,7 @@ impl Invariants {
         }
         if last.state != seen.state {
             self.transitions += 1;
+            self.lateness.changed(slot, now);
             self.changed(now, slot, last.state, node, machines);
             if is_in_use(last.state) && is_cleaned(node.state) {
                 self.released(now, slot, node, appliance);
@@ -272,6 +290,9 @@ impl Invariants {
         }
         if let Some(place) = self.seen.get_mut(slot) {
             *place = seen;
+        }
+        if let Some(what) = self.lateness.look(now, slot, node) {
+            self.wrong(now, || what);
         }
     }
 

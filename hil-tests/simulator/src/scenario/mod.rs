@@ -4,6 +4,7 @@
 //! That a scenario can fail is shown by `cargo xtask sim --prove`: it builds
 //! the code with `cfg(farrier_bug = "NAME")` for the bug of that name.
 
+mod hostile;
 mod network;
 mod servers;
 
@@ -35,7 +36,7 @@ const fn scenario(name: &'static str, about: &'static str, run: fn() -> Verdict)
 }
 
 /// All of them.
-pub const ALL: [Scenario; 16] = [
+pub const ALL: [Scenario; 19] = [
     scenario(
         "life-cycle",
         "one server boots, is inspected, cleaned, deployed and released",
@@ -115,6 +116,21 @@ pub const ALL: [Scenario; 16] = [
         "quick-server",
         "a server is there before anybody wants something of it",
         servers::quick_server,
+    ),
+    scenario(
+        "other-place",
+        "copies of an agent's datagrams come from other places and get no answer",
+        hostile::other_place,
+    ),
+    scenario(
+        "dead-agent",
+        "a machine dies at work, and copies of what its agent said go on",
+        hostile::dead_agent,
+    ),
+    scenario(
+        "stranger-flood",
+        "very many strangers ask for addresses while a rack's machines boot",
+        hostile::stranger_flood,
     ),
 ];
 
