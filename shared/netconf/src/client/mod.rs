@@ -50,6 +50,15 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Returns whether confirmed commits have a persist-id, and `cancel-commit`
+    /// takes them back. Both belong to sessions of NETCONF 1.1.
+    fn persists(&self, capabilities: Capabilities) -> bool {
+        let needed = Capabilities::BASE_1_1.union(Capabilities::CONFIRMED_COMMIT_1_1);
+        self.confirmed_commit && self.chunked && capabilities.contains(needed)
+    }
+}
+
 /// The answer to [`Client::abort`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Abort {
@@ -256,7 +265,7 @@ impl Client {
     }
 
     fn has_persist(&self) -> bool {
-        self.settings.confirmed_commit && self.has(Capabilities::CONFIRMED_COMMIT_1_1)
+        self.settings.persists(self.session.hello.capabilities)
     }
 
     /// Returns the end of the last task, until the next one begins.

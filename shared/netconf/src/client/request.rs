@@ -139,7 +139,7 @@ impl Request<'_> {
         out.raw("<commit><confirmed/><confirm-timeout>");
         out.value(timeout.unwrap_or(self.work.timeout_s));
         out.raw("</confirm-timeout>");
-        if self.has(Capabilities::CONFIRMED_COMMIT_1_1) {
+        if self.settings.persists(self.capabilities) {
             out.raw("<persist>");
             self.persist_text(out);
             out.raw("</persist>");
@@ -148,7 +148,7 @@ impl Request<'_> {
     }
 
     fn confirm(&self, out: &mut Window<'_>) {
-        if !self.has(Capabilities::CONFIRMED_COMMIT_1_1) {
+        if !self.settings.persists(self.capabilities) {
             out.raw("<commit/>");
             return;
         }

@@ -43,8 +43,8 @@ impl Client {
         let ok = answer == Answer::Ok;
         let seen = self.take_port(ok);
         match step {
-            Step::Lock if ok => {
-                self.work.locked = true;
+            Step::Lock if ok || self.is_locked_by_change() => {
+                self.work.locked = ok;
                 match self.work.task {
                     Task::Cancel => {
                         self.work.outcome = Some(Outcome::Cancelled);
@@ -114,6 +114,17 @@ impl Client {
             | Step::Unlock => self.after_way_back(step, ok),
             Step::Hello | Step::Ready | Step::Evidence | Step::Over => step,
         }
+    }
+
+    /// Returns whether the lock was denied because the change of the earlier session
+    /// still waits, and not because a session holds it. Some servers grant no lock
+    /// meanwhile, and the way to end the change is to go on without.
+    fn is_locked_by_change(&self) -> bool {
+        let error = &self.session.reply.error;
+        self.work.task.is_earlier()
+            && self.session.reply.answer() == Answer::Error
+            && matches!(error.tag, ErrorTag::LockDenied | ErrorTag::InUse)
+            && error.holder.unwrap_or(0) == 0
     }
 
     fn after_way_back(&mut self, step: Step, ok: bool) -> Step {

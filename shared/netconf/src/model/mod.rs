@@ -334,6 +334,8 @@ impl Model {
             }
             Name::Lock => match self.lock {
                 Some(holder) => Answer::Locked(holder),
+                // As netconfd does.
+                None if self.waiting.is_some() => Answer::Error("in-use"),
                 None if self.is_dirty() => Answer::Locked(0),
                 None => {
                     self.lock = Some(id);
