@@ -104,6 +104,17 @@ pub(crate) enum Answer {
     Empty,
 }
 
+/// What a request is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// `ok`.
+    Ok,
+    /// `data`.
+    Data,
+    /// Anything but an error: empty tables come in many forms.
+    Any,
+}
+
 /// What was read of a reply so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Reply {
@@ -147,9 +158,14 @@ impl Reply {
     }
 
     /// Returns how the request ended, at the end of the message.
-    pub(crate) const fn answer(&self) -> Answer {
-        // A server may leave `ok` out when it warns (RFC 6241, section 4.4).
-        match (self.has_error, self.ok || self.data || self.warnings > 0) {
+    pub(crate) const fn answer(&self, wanted: Wanted) -> Answer {
+        let done = match wanted {
+            // A server may leave `ok` out when it warns (RFC 6241, section 4.4).
+            Wanted::Ok => self.ok || self.warnings > 0,
+            Wanted::Data => self.data,
+            Wanted::Any => true,
+        };
+        match (self.has_error, done) {
             (true, _) => Answer::Error,
             (false, true) => Answer::Ok,
             (false, false) => Answer::Empty,
@@ -182,7 +198,7 @@ impl Reply {
             ([Name::RpcReply, .., Name::Ok | Name::CommitSuccess], Event::Start { .. }) => {
                 self.ok = self.matched;
             }
-            ([Name::RpcReply, _], Event::Start { .. }) => self.data = self.matched,
+            ([Name::RpcReply, Name::Data], Event::Start { .. }) => self.data = self.matched,
             _ => {}
         }
     }

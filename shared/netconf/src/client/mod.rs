@@ -194,8 +194,8 @@ impl Client {
     }
 
     fn replied(&mut self) {
-        let answer = self.session.reply.answer();
         let step = self.step;
+        let answer = self.session.reply.answer(step.wanted());
         let next = self.after(step, answer);
         let next = self.turn_back(next);
         self.enter(next);

@@ -51,8 +51,8 @@ impl Request<'_> {
             Step::UndoEdit => self.edit(self.work.old.as_ref(), self.work.change.inverse(), out),
             Step::Validate => out.raw("<validate><source><candidate/></source></validate>"),
             Step::Commit => self.commit(out),
-            Step::Confirm => self.confirm(out),
-            Step::UndoCommit => out.raw("<commit/>"),
+            Step::Confirm => self.confirm(self.settings.persists(self.capabilities), out),
+            Step::UndoCommit => self.confirm(self.work.undo_by_id, out),
             Step::Cancel => {
                 out.raw("<cancel-commit>");
                 self.persist_id(out);
@@ -147,8 +147,8 @@ impl Request<'_> {
         out.raw("</commit>");
     }
 
-    fn confirm(&self, out: &mut Window<'_>) {
-        if !self.settings.persists(self.capabilities) {
+    fn confirm(&self, by_id: bool, out: &mut Window<'_>) {
+        if !by_id {
             out.raw("<commit/>");
             return;
         }

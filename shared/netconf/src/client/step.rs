@@ -1,5 +1,7 @@
 //! Where a client stands: each step is a wait with a reason.
 
+use crate::reply::Wanted;
+
 /// What a client waits for. The owner puts a deadline around each step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(u8)]
@@ -100,6 +102,15 @@ impl Step {
             self,
             Self::Hello | Self::Ready | Self::Evidence | Self::Over
         )
+    }
+
+    /// Returns what its request is answered with.
+    pub(super) const fn wanted(self) -> Wanted {
+        match self {
+            Self::ReadTable => Wanted::Any,
+            _ if self.reads_port() => Wanted::Data,
+            _ => Wanted::Ok,
+        }
     }
 
     /// Returns whether the answer is the port's configuration.

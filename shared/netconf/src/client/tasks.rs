@@ -80,6 +80,9 @@ pub(super) struct Work {
     pub(super) committed: Committed,
     /// The change was taken back by an edit, or that was tried.
     pub(super) undone: bool,
+    /// Its commit names the persist-id; and is sent the other way for once.
+    pub(super) undo_by_id: bool,
+    pub(super) undo_repeated: bool,
     pub(super) aborting: bool,
     pub(super) tidy: bool,
     pub(super) has_error: bool,

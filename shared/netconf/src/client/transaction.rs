@@ -9,7 +9,7 @@ use super::tasks::{Committed, Task};
 use super::{Client, Collector, Failure, Outcome, Pending, Step};
 use crate::hello::Capabilities;
 use crate::port::VlanSeen;
-use crate::reply::{Answer, ErrorTag};
+use crate::reply::{Answer, ErrorTag, Wanted};
 use crate::text::clip;
 use crate::vlan::{Observed, VlanChange};
 
@@ -84,7 +84,15 @@ impl Client {
                 self.refused(answer);
                 self.unlock()
             }
-            Step::Lock | Step::ReadBefore => {
+            Step::Lock => {
+                self.refused(answer);
+                match self.work.outcome {
+                    Some(Outcome::Failed(Failure::Locked)) => Step::Ready,
+                    // Whatever the answer means, the lock is not kept.
+                    _ => Step::Unlock,
+                }
+            }
+            Step::ReadBefore => {
                 self.refused(answer);
                 self.unlock()
             }
@@ -122,7 +130,7 @@ impl Client {
     fn is_locked_by_change(&self) -> bool {
         let error = &self.session.reply.error;
         self.work.task.is_earlier()
-            && self.session.reply.answer() == Answer::Error
+            && self.session.reply.answer(Wanted::Ok) == Answer::Error
             && matches!(error.tag, ErrorTag::LockDenied | ErrorTag::InUse)
             && error.holder.unwrap_or(0) == 0
     }
@@ -148,10 +156,16 @@ impl Client {
                 self.work.committed = Committed::Done;
                 Step::ReadRestored
             }
+            Step::UndoCommit if self.has_persist() && !self.work.undo_repeated => {
+                // A commit that still waits takes none without its persist-id.
+                self.work.undo_repeated = true;
+                self.work.undo_by_id = !self.work.undo_by_id;
+                Step::UndoCommit
+            }
             Step::UndoEdit | Step::UndoCommit if self.has_candidate() => Step::Discard,
             Step::UndoEdit | Step::UndoCommit => Step::ReadRestored,
             _ => {
-                self.work.tidy &= ok;
+                self.work.tidy &= ok || !self.work.locked;
                 self.work.locked = false;
                 Step::Ready
             }
@@ -214,6 +228,7 @@ impl Client {
     }
 
     fn after_restored(&mut self, ok: bool) -> Step {
+        let persist = self.has_persist();
         let work = &mut self.work;
         let Some(old) = &work.old else {
             return self.unlock();
@@ -224,6 +239,7 @@ impl Client {
         }
         if ok && !restored && !work.undone {
             work.undone = true;
+            work.undo_by_id = work.committed == Committed::Waits && persist;
             return Step::UndoEdit;
         }
         if !restored && work.outcome == Some(Outcome::Cancelled) {

@@ -19,7 +19,7 @@ pub enum Fault {
     DropsAfter,
     /// The lock is held by the session of this number.
     Locked(u32),
-    /// Of the edit only the port's old VLAN is removed.
+    /// Of a commit only the removal of the port's old VLANs is done.
     AppliesHalf,
     /// It is answered `ok` and not done.
     Lies,

@@ -85,6 +85,8 @@ pub struct Model {
     lock: Option<u32>,
     waiting: Option<Waiting>,
     validated: bool,
+    /// The port of the last edit.
+    edited: PortName,
     now_ms: u64,
     /// The faults; change them at will.
     pub faults: Faults,
@@ -108,6 +110,7 @@ impl Model {
             lock: None,
             waiting: None,
             validated: false,
+            edited: PortName::new(),
             now_ms: 0,
             faults: Faults::default(),
             changes: 0,
@@ -282,7 +285,7 @@ impl Model {
             }
             Some(Fault::Lies) => return self.answer(key, &rpc, Answer::Ok, false),
             Some(Fault::AppliesHalf) => {
-                self.candidate.clear_port(&rpc.port);
+                self.candidate.clear_port(&self.edited);
             }
             Some(Fault::WrongData) => {
                 return self.answer(key, &rpc, Answer::OtherPort, false);
@@ -352,6 +355,7 @@ impl Model {
             }
             Name::EditConfig => match &rpc.edit {
                 Ok(config) if target == Name::Candidate => {
+                    self.edited = rpc.port.clone();
                     self.candidate = config.clone();
                     self.validated = false;
                     Answer::Ok
