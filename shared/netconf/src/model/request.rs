@@ -64,10 +64,24 @@ impl Rpc {
     /// Reads a token of the request.
     pub(super) fn token(&mut self, dialect: &Dialect, token: Token<'_>) {
         match (token.path, token.event) {
-            ([], Event::Attribute { name, value, .. }) if name == "message-id" => {
+            (
+                [],
+                Event::Attribute {
+                    name: "message-id",
+                    value,
+                    ..
+                },
+            ) => {
                 self.message_id = clip(value);
             }
-            (_, Event::Attribute { name, value, .. }) if name == "operation" => {
+            (
+                _,
+                Event::Attribute {
+                    name: "operation",
+                    value,
+                    ..
+                },
+            ) => {
                 self.pending = match value {
                     "replace" => EditOperation::Replace,
                     "delete" | "remove" => EditOperation::Delete,

@@ -104,7 +104,6 @@ impl Wire {
             }
             let length = self.client.peek(&mut buffer);
             if length > 0 {
-                assert_eq!(self.client.peek(&mut vec![0; length]), length);
                 self.log.extend_from_slice(&buffer[..length]);
                 self.client.sent(length);
                 self.model.receive(self.key, &buffer[..length]);
