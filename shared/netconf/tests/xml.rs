@@ -247,7 +247,7 @@ fn text() -> impl Strategy<Value = String> {
         ],
         0..4,
     )
-    .prop_map(|parts| parts.concat().replace("]]>b", "b"))
+    .prop_map(|parts| parts.concat())
 }
 
 fn element() -> impl Strategy<Value = String> {

@@ -10,13 +10,18 @@
 //! White space around a text is dropped. A repeated attribute is no error. Two
 //! different names with equal 32-bit hashes would pass as start and end of one
 //! element.
+//!
+//! Published readers without a heap want the whole document at once (`xmlparser`)
+//! or a source that blocks and a buffer for the longest tag (`embedded-xml`).
 
 mod chars;
 pub mod name;
 mod reader;
+mod token;
 
 pub use chars::Utf8;
-pub use reader::{
-    Event, MAX_ATTRIBUTE, MAX_DEPTH, MAX_NAME, MAX_NAMESPACES, MAX_TEXT, Reader, Token, XmlError,
+pub use reader::Reader;
+pub use token::{
+    Event, MAX_ATTRIBUTE, MAX_DEPTH, MAX_NAME, MAX_NAMESPACES, MAX_TEXT, Token, XmlError,
     XmlErrorKind,
 };
