@@ -64,8 +64,8 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// A byte that is changed on the way ends the session or nothing. It moves no
-    /// other port, and the change is taken back if it was not confirmed.
+    /// A byte that is changed on the way ends the session or nothing. A changed
+    /// answer moves no other port, and the change is taken back.
     #[test]
     fn a_changed_byte_moves_no_other_port(
         place in 0_usize..6000,
@@ -98,13 +98,13 @@ proptest! {
                 _ => {}
             }
         }
-        // A changed name in an edit names another port, and no client can help it.
-        if !to_server {
-            prop_assert_eq!(wire.model.port(OTHER), Some(access(10)));
-        }
         wire.model.disconnect(wire.key);
         wire.model.set_time(10_000_000);
-        prop_assert_eq!(wire.port(), access(10));
+        // A changed request may be another valid one, and no client can help it.
+        if !to_server {
+            prop_assert_eq!(wire.model.port(OTHER), Some(access(10)));
+            prop_assert_eq!(wire.port(), access(10));
+        }
         prop_assert!(wire.model.lock_holder().is_none());
     }
 }
