@@ -287,7 +287,37 @@ fn a_port_is_read_and_the_session_closed() {
     assert!(!wire.model.is_open(wire.key));
 }
 
-/// Steps between the words, so that sizes are seen where they change.
+#[test]
+fn tables_of_the_model_are_read_by_every_dialect() {
+    for dialect in [&JUNOS, &JUNOS_ELS, &OPENCONFIG] {
+        let mut wire = Wire::full(dialect);
+        for last in 0..70 {
+            let port = if last % 2 == 0 { PORT } else { OTHER };
+            wire.model.learned.mac(port, [2, 0, 0, 0, 0, last], 20);
+        }
+        wire.model
+            .learned
+            .neighbour(PORT, "02:00:00:00:00:01", "eth0", "node <7>");
+        wire.client.read_macs("").unwrap();
+        wire.run();
+        // The six oldest made room.
+        assert_eq!(wire.rows.macs.len(), 64, "{}", dialect.name);
+        assert!(
+            wire.rows
+                .macs
+                .iter()
+                .all(|(_, mac, vlan)| mac[5] > 5 && vlan == "20")
+        );
+        wire.client.read_macs(PORT).unwrap();
+        wire.run();
+        assert_eq!(wire.client.report().unwrap().rows, 32);
+        wire.client.read_neighbours(PORT).unwrap();
+        wire.run();
+        let row = &wire.rows.neighbours[0];
+        assert_eq!(row[1..], ["02:00:00:00:00:01", "eth0", "node <7>"]);
+    }
+}
+
 #[test]
 fn a_session_fits_in_two_kibibytes() {
     let size = size_of::<Client>();

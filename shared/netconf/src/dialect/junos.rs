@@ -81,6 +81,15 @@ static LLDP: Table = Table {
             Column::SystemName,
         ),
     ],
+    answer: [
+        "<lldp-neighbors-information>",
+        "<lldp-neighbor-information><lldp-local-port-id>{port}</lldp-local-port-id>\
+            <lldp-remote-chassis-id>{chassis}</lldp-remote-chassis-id>\
+            <lldp-remote-port-id>{remote-port}</lldp-remote-port-id>\
+            <lldp-remote-system-name>{system-name}</lldp-remote-system-name>\
+            </lldp-neighbor-information>",
+        "</lldp-neighbors-information>",
+    ],
 };
 
 /// `ethernet-switching` before ELS.
@@ -222,6 +231,13 @@ static MACS: Table = Table {
             Column::Port,
         ),
     ],
+    answer: [
+        "<ethernet-switching-table-information><ethernet-switching-table>",
+        "<mac-table-entry><mac-vlan>{row-vlan}</mac-vlan><mac-address>{mac}</mac-address>\
+            <mac-interfaces-list><mac-interfaces>{port}.0</mac-interfaces>\
+            </mac-interfaces-list></mac-table-entry>",
+        "</ethernet-switching-table></ethernet-switching-table-information>",
+    ],
 };
 
 /// `ethernet-switching` with ELS. A native VLAN is also a member of its trunk,
@@ -352,5 +368,13 @@ static MACS_ELS: Table = Table {
             ],
             Column::Port,
         ),
+    ],
+    answer: [
+        "<l2ng-l2ald-rtb-macdb><l2ng-l2ald-mac-entry-vlan>",
+        "<l2ng-mac-entry><l2ng-l2-mac-vlan-name>{row-vlan}</l2ng-l2-mac-vlan-name>\
+            <l2ng-l2-mac-address>{mac}</l2ng-l2-mac-address>\
+            <l2ng-l2-mac-logical-interface>{port}.0</l2ng-l2-mac-logical-interface>\
+            </l2ng-mac-entry>",
+        "</l2ng-l2ald-mac-entry-vlan></l2ng-l2ald-rtb-macdb>",
     ],
 };

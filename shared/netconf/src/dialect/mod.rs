@@ -17,6 +17,7 @@
 //! | `vlan-table` | empty, once, if the request needs the table of VLANs |
 //! | `replace` | the attribute that replaces an element, in edits |
 //! | `delete` | the attribute that deletes an element |
+//! | `port`, `mac`, `row-vlan`, `chassis`, `remote-port`, `system-name` | columns of a row, in answers of the model |
 
 mod ietf;
 mod junos;
@@ -122,6 +123,9 @@ pub struct Table {
     /// The columns, with their paths below `rpc-reply`. A column outside the row
     /// holds until its next value.
     pub columns: &'static [(&'static [Name], Column)],
+    /// The answer of a server, for the model: in front of the rows, a row, behind
+    /// the rows.
+    pub answer: [&'static str; 3],
 }
 
 /// A column of a table.
@@ -180,6 +184,25 @@ pub struct Values<'a> {
     pub vlan_table: bool,
     /// It is an edit, and has operations.
     pub edit: bool,
+    /// A row of a table: in answers of the model.
+    pub row: Row<'a>,
+}
+
+/// The columns of a row of a table.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Row<'a> {
+    /// Port of the switch.
+    pub port: &'a str,
+    /// A hardware address.
+    pub mac: [u8; 6],
+    /// Number of a VLAN.
+    pub vlan: u16,
+    /// Chassis of a neighbour.
+    pub chassis: &'a str,
+    /// Port of a neighbour.
+    pub remote_port: &'a str,
+    /// System name of a neighbour.
+    pub system_name: &'a str,
 }
 
 impl Values<'_> {
@@ -226,7 +249,8 @@ impl Values<'_> {
             "vlan-table" => self.vlan_table,
             "vlan-name" => self.vlan.is_some(),
             "replace" | "delete" => self.edit,
-            "interface" => true,
+            "interface" | "port" | "mac" | "row-vlan" | "chassis" | "remote-port"
+            | "system-name" => true,
             _ => {
                 debug_assert!(false, "unknown key {key}");
                 false
@@ -238,6 +262,17 @@ impl Values<'_> {
         out.raw(left);
         match (key, self.vlan, self.vlan_name) {
             ("interface", ..) => out.text(self.interface),
+            ("port", ..) => out.text(self.row.port),
+            ("chassis", ..) => out.text(self.row.chassis),
+            ("remote-port", ..) => out.text(self.row.remote_port),
+            ("system-name", ..) => out.text(self.row.system_name),
+            ("row-vlan", ..) => out.value(self.row.vlan),
+            ("mac", ..) => {
+                let [a, b, c, d, e, f] = self.row.mac;
+                out.value(format_args!(
+                    "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"
+                ));
+            }
             ("vlan-name", _, Some(name)) => out.text(name),
             ("vlan-name", Some(vlan), None) => {
                 out.raw("farrier-");

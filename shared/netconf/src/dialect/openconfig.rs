@@ -197,6 +197,14 @@ static MACS: Table = Table {
             Column::Port,
         ),
     ],
+    answer: [
+        "<data><network-instances xmlns=\"http://openconfig.net/yang/network-instance\">\
+            <network-instance><name>default</name><fdb><mac-table><entries>",
+        "<entry><mac-address>{mac}</mac-address><vlan>{row-vlan}</vlan><interface>\
+            <interface-ref><state><interface>{port}</interface></state></interface-ref>\
+            </interface></entry>",
+        "</entries></mac-table></fdb></network-instance></network-instances></data>",
+    ],
 };
 
 static LLDP: Table = Table {
@@ -254,5 +262,13 @@ static LLDP: Table = Table {
             ],
             Column::SystemName,
         ),
+    ],
+    answer: [
+        "<data><lldp xmlns=\"http://openconfig.net/yang/lldp\"><interfaces>",
+        "<interface><name>{port}</name><neighbors><neighbor><id>1</id><state><id>1</id>\
+            <chassis-id>{chassis}</chassis-id><port-id>{remote-port}</port-id>\
+            <system-name>{system-name}</system-name></state></neighbor></neighbors>\
+            </interface>",
+        "</interfaces></lldp></data>",
     ],
 };

@@ -136,3 +136,37 @@ impl Config {
         self.ports.iter().map(|port| port.name.as_str())
     }
 }
+
+/// Operational tables of the model: what the switch has learned.
+#[derive(Debug, Clone, Default)]
+pub struct Learned {
+    /// Hardware addresses: port, address, VLAN.
+    pub macs: Vec<(PortName, [u8; 6], u16), 64>,
+    /// Neighbours: port, chassis, the neighbour's port, its system name.
+    pub neighbours: Vec<[PortName; 4], MAX_PORTS>,
+}
+
+impl Learned {
+    /// Notes that frames of an address came in by a port. The oldest entry makes
+    /// room.
+    pub fn mac(&mut self, port: &str, mac: [u8; 6], vlan: u16) {
+        self.macs
+            .retain(|&(_, known, network)| (known, network) != (mac, vlan));
+        if self.macs.is_full() {
+            self.macs.remove(0);
+        }
+        let pushed = self.macs.push((crate::text::clip(port), mac, vlan));
+        debug_assert!(pushed.is_ok(), "an entry was removed");
+    }
+
+    /// Notes the neighbour of a port, in place of the one before.
+    pub fn neighbour(&mut self, port: &str, chassis: &str, remote_port: &str, system: &str) {
+        self.neighbours.retain(|row| row[0] != port);
+        if self.neighbours.is_full() {
+            self.neighbours.remove(0);
+        }
+        let row = [port, chassis, remote_port, system].map(crate::text::clip);
+        let pushed = self.neighbours.push(row);
+        debug_assert!(pushed.is_ok(), "an entry was removed");
+    }
+}

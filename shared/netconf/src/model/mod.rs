@@ -10,7 +10,7 @@ mod reply;
 mod request;
 mod session;
 
-pub use config::{Config, MAX_PORTS, MAX_VLANS};
+pub use config::{Config, Learned, MAX_PORTS, MAX_VLANS};
 pub use fault::{Fault, Faults};
 
 use crate::dialect::Dialect;
@@ -92,6 +92,8 @@ pub struct Model {
     pub faults: Faults,
     /// Number of changes of the running configuration.
     pub changes: u32,
+    /// What the switch has learned from frames.
+    pub learned: Learned,
 }
 
 impl Model {
@@ -114,6 +116,7 @@ impl Model {
             now_ms: 0,
             faults: Faults::default(),
             changes: 0,
+            learned: Learned::default(),
         }
     }
 
@@ -321,7 +324,8 @@ impl Model {
         session.closing |= close;
         let profile = &self.profile;
         let running = &self.running;
-        session.send(&|out| reply::write(answer, rpc, profile, running, out));
+        let learned = &self.learned;
+        session.send(&|out| reply::write(answer, rpc, profile, (running, learned), out));
     }
 
     fn operate(&mut self, id: u32, rpc: &Rpc) -> Answer {
@@ -386,7 +390,10 @@ impl Model {
             }
             Name::CloseSession => Answer::Ok,
             Name::GetConfig => Answer::Port,
-            Name::GetEthernetSwitchingTable | Name::GetLldpNeighbors | Name::Get => Answer::Data,
+            Name::GetEthernetSwitchingTable => Answer::Macs,
+            Name::GetLldpNeighbors => Answer::Neighbours,
+            Name::Get if rpc.lldp => Answer::Neighbours,
+            Name::Get => Answer::Macs,
             _ => Answer::Error("operation-not-supported"),
         }
     }

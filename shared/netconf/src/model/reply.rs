@@ -1,9 +1,9 @@
 //! Replies of the model.
 
 use super::Profile;
-use super::config::Config;
+use super::config::{Config, Learned};
 use super::request::Rpc;
-use crate::dialect::Values;
+use crate::dialect::{Row, Table, Values};
 use crate::out::Window;
 
 /// What is answered.
@@ -18,8 +18,10 @@ pub(super) enum Answer {
     Port,
     /// The same, under another port's name.
     OtherPort,
-    /// Data without rows.
-    Data,
+    /// The table of hardware addresses.
+    Macs,
+    /// The table of neighbours.
+    Neighbours,
     Garbage,
     Bomb,
 }
@@ -33,7 +35,7 @@ pub(super) fn write(
     answer: Answer,
     rpc: &Rpc,
     profile: &Profile,
-    running: &Config,
+    (running, learned): (&Config, &Learned),
     out: &mut Window<'_>,
 ) {
     match answer {
@@ -54,7 +56,28 @@ pub(super) fn write(
         Answer::Locked(holder) => error("lock-denied", Some(holder), out),
         Answer::Port => data(rpc, &rpc.port, profile, running, out),
         Answer::OtherPort => data(rpc, "another", profile, running, out),
-        Answer::Data => out.raw("<data/>"),
+        Answer::Macs => {
+            let rows = learned.macs.iter().map(|(port, mac, vlan)| Row {
+                port,
+                mac: *mac,
+                vlan: *vlan,
+                ..Row::default()
+            });
+            table(profile.dialect.macs, rows, out);
+        }
+        Answer::Neighbours => {
+            let rows = learned
+                .neighbours
+                .iter()
+                .map(|[port, chassis, remote, system]| Row {
+                    port,
+                    chassis,
+                    remote_port: remote,
+                    system_name: system,
+                    ..Row::default()
+                });
+            table(profile.dialect.neighbours, rows, out);
+        }
         Answer::Ok | Answer::Garbage | Answer::Bomb => out.raw("<ok/>"),
     }
     out.raw("</rpc-reply>");
@@ -100,4 +123,20 @@ fn data(rpc: &Rpc, name: &str, profile: &Profile, running: &Config, out: &mut Wi
     }
     out.raw(dialect.edit.1);
     out.raw("</data>");
+}
+
+fn table<'a>(table: Option<&Table>, rows: impl Iterator<Item = Row<'a>>, out: &mut Window<'_>) {
+    let Some(table) = table else {
+        return error("operation-not-supported", None, out);
+    };
+    let [before, row, behind] = table.answer;
+    out.raw(before);
+    for columns in rows {
+        let values = Values {
+            row: columns,
+            ..Values::default()
+        };
+        values.write(row, out);
+    }
+    out.raw(behind);
 }

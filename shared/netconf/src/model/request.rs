@@ -32,6 +32,8 @@ pub(super) struct Rpc {
     pub(super) port: PortName,
     /// A filter has the table of VLANs.
     pub(super) vlan_table: bool,
+    /// A filter asks for LLDP.
+    pub(super) lldp: bool,
     pending: EditOperation,
     in_unit: bool,
     delete_vlan: bool,
@@ -53,6 +55,7 @@ impl Rpc {
             edit: Ok(config.clone()),
             port: PortName::new(),
             vlan_table: false,
+            lldp: false,
             pending: EditOperation::Merge,
             in_unit: false,
             delete_vlan: false,
@@ -106,6 +109,9 @@ impl Rpc {
             }
             ([Name::Rpc, Name::EditConfig, Name::Config, path @ ..], event) => {
                 self.edit_token(dialect, path, event);
+            }
+            ([Name::Rpc, Name::Get, Name::Filter, Name::Lldp], Event::Start { .. }) => {
+                self.lldp = true;
             }
             ([Name::Rpc, Name::GetConfig, Name::Filter, path @ ..], event) => {
                 self.filter_token(dialect, path, event);

@@ -11,7 +11,7 @@ use crate::xml::name::Name;
 use crate::xml::{Event, Reader};
 
 /// Room for the bytes that wait for the client.
-const ROOM: usize = 8192;
+const ROOM: usize = 24 << 10;
 /// Longest message of a client.
 const MAX_MESSAGE: u32 = 1 << 16;
 

@@ -62,6 +62,8 @@ pub struct Wire {
     pub log: Vec<u8>,
     /// The steps that the client took.
     pub steps: Vec<Step>,
+    /// Rows that arrived.
+    pub rows: Rows,
 }
 
 impl Wire {
@@ -75,6 +77,7 @@ impl Wire {
             piece: 1000,
             log: Vec::new(),
             steps: Vec::new(),
+            rows: Rows::default(),
         };
         wire.run();
         wire
@@ -111,7 +114,7 @@ impl Wire {
             }
             let length = self.model.transmit(self.key, &mut buffer);
             if length > 0 {
-                self.client.receive(&buffer[..length], &mut ());
+                self.client.receive(&buffer[..length], &mut self.rows);
                 moved = true;
             }
             if !self.model.is_open(self.key) && self.client.step() != Step::Over {
