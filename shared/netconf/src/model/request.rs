@@ -20,7 +20,7 @@ enum EditOperation {
 #[derive(Debug, Clone)]
 pub(super) struct Rpc {
     pub(super) operation: Name,
-    pub(super) message_id: String<16, u8>,
+    pub(super) message_id: String<64, u8>,
     pub(super) target: Name,
     pub(super) confirmed: bool,
     pub(super) timeout_s: u32,
