@@ -265,6 +265,31 @@ fn a_switch_that_hangs_in_the_commit_is_left_after_two_deadlines() {
 }
 
 #[test]
+fn two_aborts_end_every_step() {
+    for (operation, others) in [
+        (Name::Lock, 0),
+        (Name::GetConfig, 0),
+        (Name::EditConfig, 0),
+        (Name::Commit, 0),
+        (Name::GetConfig, 1),
+        (Name::CancelCommit, 0),
+        (Name::DiscardChanges, 0),
+        (Name::GetConfig, 2),
+        (Name::Unlock, 0),
+    ] {
+        let mut wire = Wire::full(&JUNOS);
+        wire.model.faults.next = Some((operation, others, Fault::HangsBefore));
+        wire.flip(&flip(access(20)));
+        // At the evidence, or at the request that hangs.
+        assert_eq!(wire.client.abort(), Abort::Orderly);
+        wire.run();
+        assert_eq!(wire.client.abort(), Abort::Close, "{operation:?} {others}");
+        assert_eq!(wire.client.step(), Step::Over);
+        assert_eq!(failed(&wire).0, Failure::Aborted);
+    }
+}
+
+#[test]
 fn an_aborted_commit_that_is_answered_late_is_taken_back() {
     let mut wire = Wire::full(&OPENCONFIG);
     wire.client.flip(&flip(access(20))).unwrap();

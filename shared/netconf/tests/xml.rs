@@ -2,7 +2,7 @@
 //! that an independent reader reads as well.
 
 use farrier_netconf::xml::name::{Name, Namespace};
-use farrier_netconf::xml::{Event, MAX_DEPTH, MAX_TEXT, Reader, XmlError, XmlErrorKind};
+use farrier_netconf::xml::{Event, MAX_DEPTH, MAX_TEXT, Reader, Utf8, XmlError, XmlErrorKind};
 use proptest::prelude::*;
 
 /// A token in a form of its own.
@@ -309,6 +309,15 @@ proptest! {
         if let Ok(items) = read(&bytes) {
             prop_assert_eq!(Some(items), oracle(&bytes), "{}", String::from_utf8_lossy(&bytes));
         }
+    }
+
+    #[test]
+    fn utf8_is_checked_as_the_standard_library_does(
+        bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0x80_u8..0xc0, 0xe0_u8..0xf5], 0..8),
+    ) {
+        let mut check = Utf8::new();
+        let valid = bytes.iter().all(|&byte| check.push(byte)) && check.complete();
+        prop_assert_eq!(valid, std::str::from_utf8(&bytes).is_ok());
     }
 
     #[test]

@@ -118,7 +118,8 @@ impl Client {
     }
 
     /// Cancels the change of an earlier session by its persist-id. If `flip` says
-    /// which VLANs were expected, the port is brought back to them.
+    /// which VLANs were expected, the port is brought back to them even if that
+    /// does not help; a VLAN that was made is then left.
     ///
     /// # Errors
     /// [`Refusal`]; nothing was sent.
@@ -133,6 +134,10 @@ impl Client {
         }
         self.take(task, flip);
         self.work.old.clone_from(&flip.expected);
+        if task == Task::Cancel {
+            // Whether that session made the VLAN or found it is not known here.
+            self.work.change = VlanChange::None;
+        }
         self.enter(Step::Lock);
         Ok(())
     }
@@ -224,6 +229,7 @@ impl Client {
     /// switch does not answer in time either, abort again.
     pub fn abort(&mut self) -> Abort {
         if self.step == Step::Evidence {
+            self.work.aborting = true;
             self.fail(Failure::Aborted);
             let next = self.restore();
             self.enter(next);
