@@ -46,9 +46,10 @@ impl PortVlans {
             if Some(vlan) == untagged || vlans.tagged.contains(&vlan) {
                 continue;
             }
-            vlans.tagged.push(vlan).ok()?;
+            let place = vlans.tagged.iter().position(|&other| other > vlan);
+            let place = place.unwrap_or(vlans.tagged.len());
+            vlans.tagged.insert(place, vlan).ok()?;
         }
-        vlans.tagged.sort_unstable();
         Some(vlans)
     }
 

@@ -23,6 +23,7 @@ pub static IETF: Dialect = Dialect {
     trunk: None,
     make_vlan: None,
     remove_vlan: None,
+    #[cfg(feature = "model")]
     vlan_row: "",
     names: false,
     scopes: &[(&[N::Interfaces, N::Interface], Scope::Port)],

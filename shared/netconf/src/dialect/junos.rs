@@ -33,6 +33,7 @@ const MAKE_VLAN: &str = "<vlans><vlan><name>{vlan-name}</name>\
 
 const REMOVE_VLAN: &str = "<vlans><vlan{delete}><name>{vlan-name}</name></vlan></vlans>";
 
+#[cfg(feature = "model")]
 const VLAN_ROW: &str = "<vlans><vlan><name>{vlan-name}</name>\
     <vlan-id>{vlan}</vlan-id></vlan></vlans>";
 
@@ -81,6 +82,7 @@ static LLDP: Table = Table {
             Column::SystemName,
         ),
     ],
+    #[cfg(feature = "model")]
     answer: [
         "<lldp-neighbors-information>",
         "<lldp-neighbor-information><lldp-local-port-id>{port}</lldp-local-port-id>\
@@ -115,6 +117,7 @@ pub static JUNOS: Dialect = Dialect {
     ),
     make_vlan: Some(MAKE_VLAN),
     remove_vlan: Some(REMOVE_VLAN),
+    #[cfg(feature = "model")]
     vlan_row: VLAN_ROW,
     names: true,
     scopes: SCOPES,
@@ -231,6 +234,7 @@ static MACS: Table = Table {
             Column::Port,
         ),
     ],
+    #[cfg(feature = "model")]
     answer: [
         "<ethernet-switching-table-information><ethernet-switching-table>",
         "<mac-table-entry><mac-vlan>{row-vlan}</mac-vlan><mac-address>{mac}</mac-address>\
@@ -334,6 +338,7 @@ pub static JUNOS_ELS: Dialect = Dialect {
     edit: EDIT,
     make_vlan: Some(MAKE_VLAN),
     remove_vlan: Some(REMOVE_VLAN),
+    #[cfg(feature = "model")]
     vlan_row: VLAN_ROW,
     names: true,
     scopes: SCOPES,
@@ -369,6 +374,7 @@ static MACS_ELS: Table = Table {
             Column::Port,
         ),
     ],
+    #[cfg(feature = "model")]
     answer: [
         "<l2ng-l2ald-rtb-macdb><l2ng-l2ald-mac-entry-vlan>",
         "<l2ng-mac-entry><l2ng-l2-mac-vlan-name>{row-vlan}</l2ng-l2-mac-vlan-name>\

@@ -60,6 +60,7 @@ pub struct Dialect {
     /// Removes the VLAN.
     pub remove_vlan: Option<&'static str>,
     /// A VLAN in the answer of a server; for the model server.
+    #[cfg(feature = "model")]
     pub vlan_row: &'static str,
     /// Members of a port can be names: the table of VLANs is always needed.
     pub names: bool,
@@ -125,6 +126,7 @@ pub struct Table {
     pub columns: &'static [(&'static [Name], Column)],
     /// The answer of a server, for the model: in front of the rows, a row, behind
     /// the rows.
+    #[cfg(feature = "model")]
     pub answer: [&'static str; 3],
 }
 

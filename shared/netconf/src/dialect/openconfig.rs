@@ -49,6 +49,7 @@ pub static OPENCONFIG: Dialect = Dialect {
         <network-instance><name>default</name><vlans><vlan{delete}><vlan-id>{vlan}</vlan-id>\
         </vlan></vlans></network-instance></network-instances>",
     ),
+    #[cfg(feature = "model")]
     vlan_row: "<network-instances xmlns=\"http://openconfig.net/yang/network-instance\">\
         <network-instance><name>default</name><vlans><vlan><vlan-id>{vlan}</vlan-id>\
         <config><vlan-id>{vlan}</vlan-id><name>{vlan-name}</name></config></vlan></vlans>\
@@ -197,6 +198,7 @@ static MACS: Table = Table {
             Column::Port,
         ),
     ],
+    #[cfg(feature = "model")]
     answer: [
         "<data><network-instances xmlns=\"http://openconfig.net/yang/network-instance\">\
             <network-instance><name>default</name><fdb><mac-table><entries>",
@@ -263,6 +265,7 @@ static LLDP: Table = Table {
             Column::SystemName,
         ),
     ],
+    #[cfg(feature = "model")]
     answer: [
         "<data><lldp xmlns=\"http://openconfig.net/yang/lldp\"><interfaces>",
         "<interface><name>{port}</name><neighbors><neighbor><id>1</id><state><id>1</id>\
