@@ -7,41 +7,13 @@ mod common;
 use common::{OTHER, PORT, Wire, access, config, flip};
 use farrier_netconf::dialect::{DIALECTS, JUNOS, OPENCONFIG};
 use farrier_netconf::hello::Capabilities;
-use farrier_netconf::model::{Fault, Model, Profile};
+use farrier_netconf::model::{Fault, Model, OPERATIONS, Profile};
 use farrier_netconf::reply::ErrorTag;
 use farrier_netconf::xml::name::Name;
 use farrier_netconf::{
     Abort, Dialect, Failure, Flip, Observed, Outcome, Pending, PortVlans, ProtocolError, Settings,
     Step,
 };
-
-const OPERATIONS: [Name; 9] = [
-    Name::Lock,
-    Name::GetConfig,
-    Name::EditConfig,
-    Name::Validate,
-    Name::Commit,
-    Name::CancelCommit,
-    Name::DiscardChanges,
-    Name::Unlock,
-    Name::CloseSession,
-];
-
-const FAULTS: [Fault; 13] = [
-    Fault::Refuses,
-    Fault::RefusesAfter,
-    Fault::HangsBefore,
-    Fault::HangsAfter,
-    Fault::DropsBefore,
-    Fault::DropsAfter,
-    Fault::Locked(7),
-    Fault::AppliesHalf,
-    Fault::Lies,
-    Fault::WrongData,
-    Fault::LosesRunning,
-    Fault::Garbage,
-    Fault::Bomb,
-];
 
 fn settings(dialect: &'static Dialect) -> Settings {
     Settings {
@@ -95,7 +67,7 @@ fn every_fault(capabilities: Capabilities, validate: bool) -> u32 {
     let mut runs = 0;
     for dialect in [&JUNOS, &OPENCONFIG] {
         for operation in OPERATIONS {
-            for fault in FAULTS {
+            for fault in Fault::ALL {
                 for others in 0..3 {
                     for verdict in [Verdict::Confirm, Verdict::Cancel] {
                         let profile = Profile {
@@ -175,6 +147,16 @@ fn check(wire: &mut Wire, case: (Name, Fault, u8, Verdict)) {
     if pending == Pending::None && !moved_later && !forgotten {
         assert_eq!(now, before, "{context}");
         assert_eq!(before, after, "{context}");
+    }
+    match pending {
+        Pending::Persistent if !moved_later && !forgotten => {
+            assert_eq!(now, before, "{context}: the session's end changes nothing");
+            assert_eq!(after, access(10), "{context}: the timeout does");
+        }
+        Pending::Reverts if !moved_later && !forgotten => {
+            assert_eq!(before, access(10), "{context}: the session's end suffices");
+        }
+        _ => {}
     }
     let known = [access(10), access(20), PortVlans::NONE];
     assert!(known.contains(&after), "{context}: {after:?}");

@@ -34,8 +34,8 @@ def edit(vlan):
       </interface></interfaces></config>"""
 
 
-def port(client):
-    """The VLAN of the port in the running configuration."""
+def port(client, source="running"):
+    """The VLAN of the port in a configuration."""
     if DIALECT == "junos":
         inner = "<interfaces><interface><name>ge-0/0/7</name></interface></interfaces>"
         content = f'<configuration xmlns="{JUNOS}">{inner}</configuration>'
@@ -44,7 +44,7 @@ def port(client):
         inner = "<interface><name>ge-0/0/7</name></interface>"
         content = f'<interfaces xmlns="{OPENCONFIG}">{inner}</interfaces>'
         names = ["access-vlan"]
-    reply = client.get_config("running", filter=("subtree", content))
+    reply = client.get_config(source, filter=("subtree", content))
     found = [e.text for e in reply.data_ele.iter() if str(e.tag).split("}")[-1] in names]
     assert len(found) == 1, reply
     return int(found[0])
@@ -96,6 +96,8 @@ with second.locked("candidate"):
     second.edit_config(edit(20), target="candidate")
     second.commit()
     second.edit_config(edit(30), target="candidate")
+    assert (port(second, "candidate"), port(second)) == (30, 20)
+    assert "ge-0/0/8" in second.get_config("running").xml
     second.discard_changes()
     second.commit()
 assert port(second) == 20

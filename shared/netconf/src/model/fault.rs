@@ -2,6 +2,19 @@
 
 use crate::xml::name::Name;
 
+/// The operations that a fault can have.
+pub const OPERATIONS: [Name; 9] = [
+    Name::Lock,
+    Name::GetConfig,
+    Name::EditConfig,
+    Name::Validate,
+    Name::Commit,
+    Name::CancelCommit,
+    Name::DiscardChanges,
+    Name::Unlock,
+    Name::CloseSession,
+];
+
 /// What goes wrong with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -31,6 +44,25 @@ pub enum Fault {
     Garbage,
     /// The answer is a document with entities that grow.
     Bomb,
+}
+
+impl Fault {
+    /// All faults.
+    pub const ALL: [Self; 13] = [
+        Self::Refuses,
+        Self::RefusesAfter,
+        Self::HangsBefore,
+        Self::HangsAfter,
+        Self::DropsBefore,
+        Self::DropsAfter,
+        Self::Locked(7),
+        Self::AppliesHalf,
+        Self::Lies,
+        Self::WrongData,
+        Self::LosesRunning,
+        Self::Garbage,
+        Self::Bomb,
+    ];
 }
 
 /// The faults to come.

@@ -11,7 +11,7 @@ mod request;
 mod session;
 
 pub use config::{Config, Learned, MAX_PORTS, MAX_VLANS};
-pub use fault::{Fault, Faults};
+pub use fault::{Fault, Faults, OPERATIONS};
 
 use crate::dialect::Dialect;
 use crate::hello::Capabilities;
@@ -323,9 +323,12 @@ impl Model {
         };
         session.closing |= close;
         let profile = &self.profile;
-        let running = &self.running;
+        let config = match rpc.target {
+            Name::Candidate => &self.candidate,
+            _ => &self.running,
+        };
         let learned = &self.learned;
-        session.send(&|out| reply::write(answer, rpc, profile, (running, learned), out));
+        session.send(&|out| reply::write(answer, rpc, profile, (config, learned), out));
     }
 
     fn operate(&mut self, id: u32, rpc: &Rpc) -> Answer {

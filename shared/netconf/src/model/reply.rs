@@ -35,7 +35,7 @@ pub(super) fn write(
     answer: Answer,
     rpc: &Rpc,
     profile: &Profile,
-    (running, learned): (&Config, &Learned),
+    (config, learned): (&Config, &Learned),
     out: &mut Window<'_>,
 ) {
     match answer {
@@ -54,8 +54,8 @@ pub(super) fn write(
     match answer {
         Answer::Error(tag) => error(tag, None, out),
         Answer::Locked(holder) => error("lock-denied", Some(holder), out),
-        Answer::Port => data(rpc, &rpc.port, profile, running, out),
-        Answer::OtherPort => data(rpc, "another", profile, running, out),
+        Answer::Port => data(rpc, &rpc.port, profile, config, out),
+        Answer::OtherPort => data(rpc, "another", profile, config, out),
         Answer::Macs => {
             let rows = learned.macs.iter().map(|(port, mac, vlan)| Row {
                 port,
@@ -98,21 +98,24 @@ fn error(tag: &str, holder: Option<u32>, out: &mut Window<'_>) {
     out.raw("</rpc-error>");
 }
 
-fn data(rpc: &Rpc, name: &str, profile: &Profile, running: &Config, out: &mut Window<'_>) {
+/// Writes the port of the filter under this name, or all ports.
+fn data(rpc: &Rpc, name: &str, profile: &Profile, config: &Config, out: &mut Window<'_>) {
     let dialect = profile.dialect;
+    let all = rpc.port.is_empty() && !rpc.vlan_table;
     out.raw("<data>");
     out.raw(dialect.edit.0);
-    if let Some(vlans) = running.vlans_of(&rpc.port) {
+    for port in config.names().filter(|&port| all || port == rpc.port) {
+        let vlans = config.vlans_of(port).unwrap_or_default();
         let values = Values {
-            interface: name,
+            interface: if all { port } else { name },
             vlans: Some(&vlans),
             ..Values::default()
         };
         let trunk = dialect.trunk.filter(|_| !vlans.tagged().is_empty());
         values.write(trunk.unwrap_or(dialect.access), out);
     }
-    if rpc.vlan_table {
-        for &(vlan, ours) in &running.vlans {
+    if all || rpc.vlan_table {
+        for &(vlan, ours) in &config.vlans {
             let values = Values {
                 vlan: Some(vlan),
                 vlan_name: (!ours).then_some("operators"),
