@@ -30,7 +30,8 @@ pub enum Failure {
     Refused,
     /// The switch answered with neither `ok`, data nor an error.
     NoAnswer,
-    /// Another session holds the lock; [`RpcError::holder`] names it.
+    /// Another session holds the lock, or its confirmed commit waits. If the switch
+    /// says which, it is [`RpcError::holder`].
     Locked,
     /// The port was not as expected before the change: [`Report::port`].
     Unexpected,
@@ -69,7 +70,7 @@ impl Failure {
         match self {
             Self::Refused => "the switch refused",
             Self::NoAnswer => "the switch answered neither ok nor an error",
-            Self::Locked => "another session holds the lock",
+            Self::Locked => "another session holds the lock or has a commit that waits",
             Self::Unexpected => "the port was not as expected before the change",
             Self::NotApplied => "the switch's running configuration is not as wanted",
             Self::NotRestored => "the port could not be brought back",

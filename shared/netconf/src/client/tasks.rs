@@ -20,8 +20,8 @@ pub struct Flip<'a> {
     /// Time after which the switch takes an unconfirmed change back, in seconds;
     /// not 0. Some dialects round it up to minutes.
     pub confirm_timeout_s: u32,
-    /// A number that nobody else has, by which another session can confirm or
-    /// cancel the change. It is a secret of the owner.
+    /// A random number by which another session can confirm or cancel the change.
+    /// It is a secret of the owner.
     pub persist_id: u64,
 }
 
