@@ -1,0 +1,45 @@
+//! The IETF's and IEEE's modules: ietf-interfaces (RFC 8343) with the
+//! augmentation `bridge-port` of ieee802-dot1q-bridge (IEEE 802.1Qcp). A port has
+//! one untagged VLAN, its `pvid`. Tagged VLANs, and VLANs themselves, are parts
+//! of a bridge's components there and are not written.
+
+use super::{Dialect, Field, Scope};
+use crate::hello::Models;
+use crate::xml::name::{Name as N, Namespace};
+
+/// ietf-interfaces with ieee802-dot1q-bridge.
+pub static IETF: Dialect = Dialect {
+    name: "ietf",
+    models: Models::IETF_INTERFACES.union(Models::IEEE_BRIDGE),
+    not_models: Models::JUNOS.union(Models::OPENCONFIG_VLAN),
+    roots: &[(N::Interfaces, Namespace::IetfInterfaces)],
+    filter: "<interfaces xmlns=\"urn:ietf:params:xml:ns:yang:ietf-interfaces\">\
+        <interface><name>{interface}</name></interface></interfaces>",
+    edit: ("", ""),
+    access: "<interfaces xmlns=\"urn:ietf:params:xml:ns:yang:ietf-interfaces\">\
+        <interface><name>{interface}</name>\
+        <bridge-port xmlns=\"urn:ieee:std:802.1Q:yang:ieee802-dot1q-bridge\">\
+        {untagged:<pvid>|</pvid>}{no-untagged:<pvid nc:operation=\"delete\"/>|}</bridge-port></interface></interfaces>",
+    trunk: None,
+    make_vlan: None,
+    remove_vlan: None,
+    #[cfg(feature = "model")]
+    vlan_row: "",
+    names: false,
+    scopes: &[(&[N::Interfaces, N::Interface], Scope::Port)],
+    fields: &[
+        (&[N::Interfaces, N::Interface, N::Name], Field::PortName),
+        (
+            &[N::Interfaces, N::Interface, N::Description],
+            Field::Description,
+        ),
+        (
+            &[N::Interfaces, N::Interface, N::BridgePort, N::Pvid],
+            Field::Access,
+        ),
+    ],
+    macs: None,
+    neighbours: None,
+    validate: true,
+    confirm_unit_s: 1,
+};

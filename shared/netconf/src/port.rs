@@ -1,0 +1,236 @@
+//! Reading of a port's VLANs out of a configuration that arrives token by token.
+
+use crate::dialect::{Dialect, Field, Scope};
+use crate::text::{clip, hash, same_port};
+use crate::vlan::{MAX_TAGGED, Observed, PortVlans, VlanChange, is_vlan};
+use crate::xml::name::{Name, Namespace};
+use crate::xml::{Event, Token};
+use heapless::{String, Vec};
+
+/// A member of a port: a VLAN by number, or by a name whose number is not known
+/// yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Member {
+    Number(u16),
+    Name(u64),
+}
+
+/// What a switch has of the VLAN that an edit makes or removes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct VlanSeen {
+    /// The VLAN exists.
+    pub(crate) exists: bool,
+    /// It has the driver's name.
+    pub(crate) ours: bool,
+}
+
+/// Reads the answer to one `get-config`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PortReader {
+    members: Vec<Member, { MAX_TAGGED + 1 }, u8>,
+    description: String<48, u8>,
+    access: Option<u16>,
+    native: Option<u16>,
+    vlan_id: Option<u16>,
+    vlan_name: Option<u64>,
+    vlan: VlanSeen,
+    /// The reader is in the port's entry; in its unit 0, where there are units.
+    in_port: bool,
+    in_unit: bool,
+    /// The reader is under a root of a foreign namespace.
+    foreign: bool,
+    trunk: bool,
+    /// There is something that [`PortVlans`] can't hold.
+    other: bool,
+}
+
+/// Depth of the roots below `data`.
+const ROOT: usize = 3;
+
+impl PortReader {
+    /// Reads a token of a reply.
+    pub(crate) fn token(
+        &mut self,
+        dialect: &Dialect,
+        interface: &str,
+        change: VlanChange,
+        token: Token<'_>,
+    ) {
+        let [Name::RpcReply, Name::Data, path @ ..] = token.path else {
+            return;
+        };
+        match token.event {
+            Event::Start { namespace, .. } => {
+                if token.path.len() == ROOT {
+                    self.foreign = !Self::is_root(dialect, path, namespace);
+                }
+                if Self::scope(dialect, path) == Some(Scope::Port) {
+                    self.in_port = false;
+                }
+                if Self::scope(dialect, path) == Some(Scope::Unit) {
+                    self.in_unit = false;
+                }
+            }
+            Event::End => self.end(dialect, path, change),
+            Event::Text { text, cut } if !self.foreign => {
+                let fields = dialect.fields.iter();
+                if let Some((_, field)) = fields.clone().find(|(known, _)| *known == path) {
+                    self.text(dialect, interface, *field, text, cut);
+                }
+            }
+            Event::Text { .. } | Event::Attribute { .. } => {}
+        }
+    }
+
+    fn is_root(dialect: &Dialect, path: &[Name], namespace: Namespace) -> bool {
+        let roots = dialect.roots;
+        roots.is_empty()
+            || roots
+                .iter()
+                .any(|&(name, uri)| path == [name] && uri == namespace)
+    }
+
+    fn scope(dialect: &Dialect, path: &[Name]) -> Option<Scope> {
+        let mut scopes = dialect.scopes.iter();
+        scopes
+            .find(|(known, _)| *known == path)
+            .map(|&(_, scope)| scope)
+    }
+
+    fn end(&mut self, dialect: &Dialect, path: &[Name], change: VlanChange) {
+        match Self::scope(dialect, path) {
+            Some(Scope::Port) => self.in_port = false,
+            Some(Scope::Unit) => self.in_unit = false,
+            Some(Scope::Vlan) => self.end_vlan(change),
+            None => {}
+        }
+    }
+
+    /// Takes a row of the table of VLANs: a name becomes a number.
+    fn end_vlan(&mut self, change: VlanChange) {
+        let (id, name) = (self.vlan_id.take(), self.vlan_name.take());
+        let Some(id) = id else {
+            return;
+        };
+        for member in &mut self.members {
+            if name.is_some_and(|name| *member == Member::Name(name)) {
+                *member = Member::Number(id);
+            }
+        }
+        if change.number() == Some(id) {
+            self.vlan = VlanSeen {
+                exists: true,
+                ours: name == Some(own_name(id)),
+            };
+        }
+    }
+
+    fn text(&mut self, dialect: &Dialect, interface: &str, field: Field, text: &str, cut: bool) {
+        let units = dialect
+            .scopes
+            .iter()
+            .any(|&(_, scope)| scope == Scope::Unit);
+        match field {
+            Field::PortName => {
+                self.in_port = !cut && same_port(text, interface);
+                self.in_unit = !units;
+            }
+            Field::UnitName => self.in_unit = text == "0",
+            Field::VlanName => self.vlan_name = Some(hash(text)),
+            Field::VlanId => self.vlan_id = text.parse().ok(),
+            Field::Description if self.in_port => self.description = clip(text),
+            Field::Native if self.in_port => self.native = self.number(text),
+            Field::Description | Field::Native => {}
+            Field::Mode | Field::Access | Field::Tagged | Field::Member => {
+                if self.in_port && self.in_unit {
+                    self.vlan_text(field, text, cut);
+                }
+            }
+        }
+    }
+
+    fn vlan_text(&mut self, field: Field, text: &str, cut: bool) {
+        self.other |= cut;
+        match field {
+            Field::Mode => self.trunk = text.eq_ignore_ascii_case("trunk"),
+            Field::Access => self.access = self.number(text),
+            _ => self.member(text),
+        }
+    }
+
+    fn number(&mut self, text: &str) -> Option<u16> {
+        let number = text.parse().ok().filter(|&number| is_vlan(number));
+        self.other |= number.is_none();
+        number
+    }
+
+    /// Takes a number, a name, or a range `10-12` or `10..12`.
+    fn member(&mut self, text: &str) {
+        let bounds = text.split_once("..").or_else(|| text.split_once('-'));
+        let bounds = bounds.and_then(|(first, last)| {
+            Some((first.parse::<u16>().ok()?, last.parse::<u16>().ok()?))
+        });
+        if let Some((first, last)) = bounds {
+            if first > last || usize::from(last - first) > MAX_TAGGED {
+                self.other = true;
+                return;
+            }
+            for number in first..=last {
+                self.push(Member::Number(number));
+            }
+            return;
+        }
+        match text.parse() {
+            Ok(number) => self.push(Member::Number(number)),
+            Err(_) => self.push(Member::Name(hash(text))),
+        }
+    }
+
+    fn push(&mut self, member: Member) {
+        if !self.members.contains(&member) {
+            self.other |= self.members.push(member).is_err();
+        }
+    }
+
+    /// Returns the description, cut to 48 bytes.
+    pub(crate) fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// Returns what the switch has of the VLAN that the edit is about.
+    pub(crate) const fn vlan(&self) -> VlanSeen {
+        self.vlan
+    }
+
+    /// Returns the VLANs of the port at the end of the answer. A port that is not
+    /// in the configuration has none.
+    pub(crate) fn observed(&self) -> Observed {
+        let mut numbers: Vec<u16, { MAX_TAGGED + 1 }, u8> = Vec::new();
+        for member in &self.members {
+            match *member {
+                Member::Number(number) if numbers.push(number).is_ok() => {}
+                Member::Number(_) | Member::Name(_) => return Observed::Other,
+            }
+        }
+        let vlans = match (self.trunk, self.access, numbers.as_slice()) {
+            _ if self.other => None,
+            (true, _, tagged) => PortVlans::new(self.native, tagged),
+            (false, Some(access), _) => PortVlans::access(access),
+            (false, None, []) => Some(PortVlans::NONE),
+            (false, None, [access]) => PortVlans::access(*access),
+            (false, None, _) => None,
+        };
+        vlans.map_or(Observed::Other, Observed::Port)
+    }
+}
+
+/// The hash of the name of a VLAN that the driver made.
+fn own_name(number: u16) -> u64 {
+    let mut buffer = [0; 16];
+    let mut window = crate::out::Window::new(0, &mut buffer);
+    window.raw("farrier-");
+    window.value(number);
+    let length = window.kept();
+    let name = buffer.get(..length).unwrap_or(&[]);
+    hash(core::str::from_utf8(name).unwrap_or(""))
+}
