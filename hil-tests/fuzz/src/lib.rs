@@ -8,7 +8,7 @@
 //!
 //! | module | what it feeds |
 //! |---|---|
-//! | [`wire`] | DHCP, TFTP, HTTP, frames, agent datagrams |
+//! | [`wire`] | DHCP, TFTP, HTTP, NETCONF, frames, agent datagrams |
 //! | [`api`] | JSON, and whole requests of the operator's API |
 //! | [`disk`] | manifests, asset store, partition tables, config drives, SMBIOS |
 //! | [`flash`] | the journal, its records, the configuration |
@@ -59,6 +59,14 @@ pub const BODIES: &[Body] = &[
     body("tftp-packet", farrier_tftp::fuzz::packet, 600, 20_000),
     body("tftp-transfer", farrier_tftp::fuzz::transfer, 512, 2_000),
     body("tftp-download", farrier_tftp::fuzz::download, 1024, 10_000),
+    body(
+        "netconf-document",
+        farrier_netconf::fuzz::document,
+        2048,
+        10_000,
+    ),
+    body("netconf-frames", farrier_netconf::fuzz::frames, 512, 10_000),
+    body("netconf-client", farrier_netconf::fuzz::client, 256, 5_000),
     body("http-head", wire::http_head, 4096, 20_000),
     body("http-body", wire::http_body, 2048, 10_000),
     body("ovsdb-session", farrier_ovsdb::fuzz::session, 2048, 10_000),

@@ -160,6 +160,20 @@ fn manifest() -> Vec<u8> {
     header.emit().expect("it is sound").to_vec()
 }
 
+/// The answer of a Junos switch about a port.
+const PORT: &[u8] = b"<!-- user farrier --><rpc-reply \
+    xmlns=\"urn:ietf:params:xml:ns:netconf:base:1.0\" message-id='2'><data><configuration \
+    xmlns=\"http://xml.juniper.net/xnm/1.1/xnm\"><interfaces><interface>\n<name>ge-0/0/7</name>\
+    <description>node &#x37; &amp; <![CDATA[<left>]]></description><unit><name>0</name><family>\
+    <ethernet-switching><vlan><members>blue</members></vlan></ethernet-switching></family></unit>\
+    </interface></interfaces></configuration></data><ok/></rpc-reply>";
+
+/// A change of a port that goes well: dialect, task, then sent bytes and answers
+/// in turn, with the confirmation behind the third reading.
+const FLIP: [u8; 20] = [
+    0, 255, 4, 255, 0, 255, 4, 255, 0, 255, 0, 255, 5, 0, 255, 0, 255, 5, 255, 0,
+];
+
 fn smbios() -> Vec<u8> {
     let mut bytes = vec![0; 32];
     bytes[..9].copy_from_slice(b"_SM3_\0\0\x03\x02");
@@ -197,6 +211,12 @@ pub fn of(body: &str) -> Vec<Seed> {
         ],
         "tftp-transfer" => vec![("honest", [&[8, 0, 9], &[4; 40][..]].concat())],
         "tftp-download" => vec![("honest", b"\x07\0\x06tsize\0\x08\0\x03\0\x01data".to_vec())],
+        "netconf-document" => vec![("port", PORT.to_vec())],
+        "netconf-frames" => vec![
+            ("chunks", b"\n#3\n<a>\n#4\n</a>\n##\n".to_vec()),
+            ("marks", b"<a>]]]></a>]]>]]><b/>]]>]]>".to_vec()),
+        ],
+        "netconf-client" => vec![("flip", FLIP.to_vec())],
         "http-head" => vec![("get", HEAD.to_vec())],
         "http-body" => vec![(
             "chunked",
