@@ -127,8 +127,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         let answer = match request {
             None => Answer::Refused(Refusal::Malformed),
-            Some(Request::Ask) if fresh || self.is_working(index) => self.ask(now, index, out),
-            Some(Request::Ask) => Answer::Wait(IDLE_MILLIS),
+            Some(Request::Ask) if fresh => self.ask(now, index, out),
+            // An order whose answer was lost is given again. Nothing goes on by that.
+            Some(Request::Ask) => match self.order_at_work(index) {
+                Some(job) => Answer::Order(job),
+                None => Answer::Wait(IDLE_MILLIS),
+            },
             // Of a dead agent's last one anybody can send a copy.
             Some(Request::Progress(progress)) if fresh => self.progress(now, index, progress),
             Some(Request::Progress(_)) => Answer::Ack,
@@ -228,9 +232,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    fn is_working(&self, index: usize) -> bool {
-        let node = self.nodes.get(index);
-        node.is_some_and(|node| agent_phase(node.state) == Some(AgentPhase::Working))
+    /// What a node's agent was ordered for the work that goes on.
+    fn order_at_work(&self, index: usize) -> Option<Job> {
+        let node = self.nodes.get(index)?;
+        let works = agent_phase(node.state) == Some(AgentPhase::Working);
+        node.boot.order.filter(|_| works).map(|order| order.job)
     }
 
     fn progress(&mut self, now: Instant, index: usize, progress: Progress) -> Answer {
