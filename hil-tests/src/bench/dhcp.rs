@@ -20,6 +20,18 @@ pub enum Kind {
     Other,
 }
 
+impl Kind {
+    /// The hardware address of the client with this number.
+    #[must_use]
+    pub fn mac(self, number: u32) -> [u8; 6] {
+        let [_, high, middle, low] = number.to_be_bytes();
+        match self {
+            Kind::Booting => [0x52, 0x54, 0xBE, high, middle, low],
+            Kind::Other => [0x52, 0x54, 0xBF, high, middle, low],
+        }
+    }
+}
+
 /// Options that OVMF's PXE asks for.
 const BOOT_OPTIONS: [u8; 35] = [
     1, 2, 3, 4, 5, 6, 12, 13, 15, 17, 18, 22, 23, 28, 40, 41, 42, 43, 50, 51, 54, 58, 59, 60, 66,
@@ -63,10 +75,7 @@ impl<'a> Clients<'a> {
         self.exchanges += 1;
         let (port, xid) = (self.port, 0xFA44_0000 + self.exchanges);
         let [_, high, middle, low] = number.to_be_bytes();
-        let mac = match kind {
-            Kind::Booting => [0x52, 0x54, 0xBE, high, middle, low],
-            Kind::Other => [0x52, 0x54, 0xBF, high, middle, low],
-        };
+        let mac = kind.mac(number);
         let mut machine_id = [low; 17];
         machine_id[..3].copy_from_slice(&[0, high, middle]);
         let discover = Request::new(MessageType::Discover, xid, mac);

@@ -27,8 +27,11 @@ pub enum Conduct {
     Idle,
     /// Begins request heads and sends a byte a second of them.
     SlowHeads,
-    /// Asks for a long answer and reads two bytes of it a second.
+    /// Asks for a long answer, with an operator's credentials, and reads two
+    /// bytes of it a second.
     SlowReads,
+    /// Asks for a file, and reads it at a little more than the least rate.
+    LeastReads,
     /// Breaks connections off before they are open, and begins others.
     Resets,
     /// Asks for a file by TFTP, from one port after the other, and never
@@ -63,6 +66,7 @@ pub struct Place {
 struct Work {
     port: HostPort,
     place: Place,
+    authorization: String,
     stop: Arc<AtomicBool>,
     attempts: Arc<AtomicU32>,
 }
@@ -83,20 +87,37 @@ impl Peer {
     /// # Errors
     /// The system has no room for a thread.
     pub fn start(port: HostPort, place: Place, conduct: Conduct, count: usize) -> Result<Self> {
+        Self::start_as("", port, place, conduct, count)
+    }
+
+    /// The same with a value of `Authorization` for requests of the API.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_as(
+        authorization: &str,
+        port: HostPort,
+        place: Place,
+        conduct: Conduct,
+        count: usize,
+    ) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let attempts = Arc::new(AtomicU32::new(0));
         let work = Work {
             port,
             place,
+            authorization: authorization.to_owned(),
             stop: stop.clone(),
             attempts: attempts.clone(),
         };
         let thread = std::thread::Builder::new()
             .name(format!("{conduct:?}"))
             .spawn(move || match conduct {
-                Conduct::Idle | Conduct::SlowHeads | Conduct::SlowReads | Conduct::Resets => {
-                    peer::run(work, conduct, count);
-                }
+                Conduct::Idle
+                | Conduct::SlowHeads
+                | Conduct::SlowReads
+                | Conduct::LeastReads
+                | Conduct::Resets => peer::run(work, conduct, count),
                 Conduct::MuteTransfers => transfers::mute(work, count),
                 Conduct::ForgedTransfers => transfers::forged(&work, count),
             })?;

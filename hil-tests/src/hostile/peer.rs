@@ -15,16 +15,18 @@ const SLOW_ROOM: usize = 64;
 /// After a refusal it tries again this much later.
 const AGAIN: Duration = Duration::from_millis(50);
 const WHOLE: &[u8] = b"GET / HTTP/1.1\r\nHost: 172.22.0.1\r\n\r\n";
-/// A long answer of the API, and a file.
-const LONG: [&[u8]; 2] = [
-    b"GET /farrier/v1/status HTTP/1.1\r\nHost: 172.22.0.1\r\n\r\n",
-    b"GET /vmlinuz HTTP/1.1\r\nHost: 172.22.0.1\r\n\r\n",
-];
+/// The path of a long answer of the API, and of a file.
+const LONG: [&str; 2] = ["/farrier/v1/status", "/vmlinuz"];
+/// Bytes a second of a reader at the least rate, which is 4,096.
+const LEAST: u128 = 4_800;
 const HEAD: &[u8] = b"GET / HTTP/1.1\r\nX-Slow: ";
 
 struct Connection {
     handle: SocketHandle,
-    long: &'static [u8],
+    /// What it asks for that reads slowly.
+    long: Vec<u8>,
+    /// When it began to read, and how much it has read.
+    read: (Instant, usize),
     /// The request, or the beginning of its head, was sent.
     begun: bool,
     /// When the next byte is due, or the next attempt.
@@ -51,7 +53,8 @@ pub(super) fn run(mut work: Work, conduct: Conduct, count: usize) {
             let buffer = |length| tcp::SocketBuffer::new(vec![0; length]);
             Connection {
                 handle: sockets.add(tcp::Socket::new(buffer(room), buffer(512))),
-                long: LONG[number % LONG.len()],
+                long: long(conduct, number, &work.authorization),
+                read: (Instant::now(), 0),
                 begun: false,
                 due: Instant::now(),
             }
@@ -81,19 +84,42 @@ pub(super) fn run(mut work: Work, conduct: Conduct, count: usize) {
     }
 }
 
+/// The request of a peer that reads slowly.
+fn long(conduct: Conduct, number: usize, authorization: &str) -> Vec<u8> {
+    let path = match conduct {
+        Conduct::LeastReads => LONG[1],
+        _ => LONG[number % LONG.len()],
+    };
+    let host = "Host: 172.22.0.1";
+    let request = match authorization {
+        "" => format!("GET {path} HTTP/1.1\r\n{host}\r\n\r\n"),
+        of => format!("GET {path} HTTP/1.1\r\n{host}\r\nAuthorization: {of}\r\n\r\n"),
+    };
+    request.into_bytes()
+}
+
 /// Keeps a connection as busy as it has to be.
 fn hold(socket: &mut tcp::Socket<'_>, at: &mut Connection, conduct: Conduct, now: Instant) {
     if !at.begun {
         let request = match conduct {
             Conduct::SlowHeads => HEAD,
-            Conduct::SlowReads => at.long,
+            Conduct::SlowReads | Conduct::LeastReads => &at.long,
             _ => WHOLE,
         };
         at.begun = socket.send_slice(request).is_ok();
         at.due = now + Duration::from_secs(1);
+        at.read = (now, 0);
         return;
     }
-    if conduct == Conduct::SlowReads {
+    if conduct == Conduct::LeastReads {
+        let (since, read) = &mut at.read;
+        let may = (now - *since).as_millis() * LEAST / 1_000;
+        let may = usize::try_from(may).unwrap_or(usize::MAX);
+        let may = may.saturating_sub(*read);
+        // Nothing may be there yet.
+        let took = socket.recv(|bytes| (bytes.len().min(may), bytes.len().min(may)));
+        *read += took.unwrap_or(0);
+    } else if conduct == Conduct::SlowReads {
         if now >= at.due {
             // Nothing may be there yet.
             socket.recv(|bytes| (bytes.len().min(2), ())).ok();

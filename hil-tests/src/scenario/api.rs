@@ -49,6 +49,12 @@ impl Api {
         }
     }
 
+    /// The value of `Authorization` in its requests; empty without an account.
+    #[must_use]
+    pub fn authorization(&self) -> &str {
+        &self.authorization
+    }
+
     /// Reads a resource.
     ///
     /// # Errors

@@ -1,8 +1,10 @@
 //! Peers on the rack's network take all that they can get: connections without
-//! a request, heads that do not end, answers that are not read, transfers that
-//! are not answered. Meanwhile a server boots, is inspected and cleaned, and an
+//! a request, heads that do not end, answers that are not read, files that are
+//! read at the least rate, by machines with leases, and transfers that are not
+//! answered. Meanwhile a server boots, is inspected and cleaned, and an
 //! operator's client works. Before that, 48 machines load one file at once.
 
+use crate::bench::dhcp::{Clients, Kind};
 use crate::hostile::{Conduct, Peer, Place, storm};
 use crate::job::{ServerJob, Watch};
 use crate::qemu::ServerSpec;
@@ -19,17 +21,26 @@ use std::time::{Duration, Instant};
 const MACHINES: u8 = 48;
 /// What each of the peers holds, or tries to: more than the appliance has.
 const HELD: usize = 24;
+/// Machines with a lease that read at the least rate.
+const READERS: u32 = 4;
+/// What each of them reads at once: all of them together have more than the
+/// appliance.
+const READS: usize = 6;
+/// A reply of the API that is longer than what the appliance buffers of it.
+const LONG_REPLY: usize = 3_100;
 /// How long one request of the operator may take meanwhile.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long it may take until each of the peers was refused something: a file may
 /// rest for 10 s.
 const COUNTED: Duration = Duration::from_secs(40);
 /// What counts their refusals.
-const COUNTERS: [&str; 6] = [
+const COUNTERS: [&str; 8] = [
     "http_idle_given_up",
     "http_heads_given_up",
     "http_slow_bodies",
     "http_held_operators",
+    "http_held_strangers",
+    "http_transfers_given_up",
     "tftp_unanswered",
     "tftp_ignored",
 ];
@@ -54,7 +65,7 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
         &format!("{MACHINES} machines loaded the boot program at once, in {took:.1?}"),
     );
 
-    let peers: Vec<_> = [
+    let mut peers: Vec<_> = [
         Conduct::Idle,
         Conduct::SlowHeads,
         Conduct::SlowReads,
@@ -72,9 +83,13 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
             target: bench.address,
         };
         let port = rack.switch().add_host_port(&format!("{conduct:?}"))?;
-        Peer::start(port, place, conduct, HELD)
+        let authorization = rack.api().authorization();
+        Peer::start_as(authorization, port, place, conduct, HELD)
     })
     .collect::<Result<_>>()?;
+    for number in 0..READERS {
+        peers.push(leased_reader(&rack, bench, number)?);
+    }
     // They have all that they can get.
     thread::sleep(Duration::from_secs(2));
 
@@ -115,6 +130,11 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
             &format!("{name}: {}", status["services"][name]),
         );
     }
+    let length = status.to_string().len();
+    ensure!(
+        length > LONG_REPLY,
+        "a status of {length} bytes held no slot of the API"
+    );
     let refusals = status["refusals"].to_string();
     let forms = [at(3), at(4), at(5), at(6)].map(|address| address.to_string());
     ensure!(
@@ -123,6 +143,20 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
     );
     watch.say("appliance", &refusals);
     Ok(())
+}
+
+/// A machine that has a lease, and reads files at the least rate.
+fn leased_reader(rack: &Rack, bench: &Bench, number: u32) -> Result<Peer> {
+    let port = rack.switch().add_host_port(&format!("reader{number}"))?;
+    let kind = Kind::Other;
+    let address = Clients::new(&port).exchange(kind, number)?;
+    let place = Place {
+        mac: Mac(kind.mac(number)),
+        address,
+        prefix: bench.prefix,
+        target: bench.address,
+    };
+    Peer::start(port, place, Conduct::LeastReads, READS)
 }
 
 /// A server boots, and is inspected and cleaned.
