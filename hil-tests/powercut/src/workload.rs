@@ -77,7 +77,9 @@ pub fn run<const WORD: usize, S: ChipStore<WORD>>(seed: u64, most: u64, steps: u
         tally: Tally::default(),
         most,
     };
-    learn_image(&mut workload.controller, Instant::from_millis(workload.now));
+    let now = Instant::from_millis(workload.now);
+    learn_image(&mut workload.controller, now);
+    workload.durable = Durable::of(workload.controller.rack(), now);
     let mut done = 0;
     while done < steps && (most == 0 || workload.tally.cut_points < most) {
         if workload.act().is_err() {
