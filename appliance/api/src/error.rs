@@ -135,11 +135,21 @@ impl Error {
                 );
             }
             CommandError::InUse(state) => {
+                let has = |verb| state.event(verb).is_some();
+                let remedy = if has(Verb::Abort) {
+                    "Wait until the work is done, or send the verb abort."
+                } else if has(Verb::Deleted) {
+                    "Release the node with the verb deleted first."
+                } else if has(Verb::Manage) {
+                    "Take the node back with the verb manage first."
+                } else {
+                    "Wait until the work is done."
+                };
                 return Self::new(
                     Status::BAD_REQUEST,
                     format_args!(
                         "{subject}: this can't be changed while the node is in state \"{state}\". \
-                         Wait until the work is done, or release the node first."
+                         {remedy}"
                     ),
                 );
             }
@@ -272,8 +282,9 @@ impl Error {
             ),
             CommandError::AddressTaken => (
                 Status::CONFLICT,
-                "the address lies outside of the network's pool or belongs to another \
-                 interface. Choose another one.",
+                "the address belongs to another interface, or is not the network's to give: that \
+                 of a tenants' network lies in its pool, and that of provisioning lies on the \
+                 network and outside of its pool. Choose another one.",
             ),
             CommandError::AddressesFull => (
                 Status::SERVICE_UNAVAILABLE,
@@ -291,12 +302,19 @@ impl Error {
             }
             CommandError::ImageKeyRevoked => (
                 Status::CONFLICT,
-                "the key that signed the image is revoked. Sign it with another one.",
+                "the key that signed the image is revoked. Put in a store of another key, as \
+                 docs/security.md says.",
+            ),
+            CommandError::NoSuchImage => (
+                Status::NOT_FOUND,
+                "neither the store nor the table of least versions has that name. GET \
+                 /farrier/v1/images lists those that there are.",
             ),
             CommandError::ImageFloorsFull => (
                 Status::SERVICE_UNAVAILABLE,
-                "the appliance has no room to remember another image's version. Forget one with \
-                 PUT /farrier/v1/images/ and its name, least_version 0.",
+                "the appliance has no room to remember another image's version. Forget one that \
+                 GET /farrier/v1/images lists with PUT /farrier/v1/images/ and its name, \
+                 least_version 0.",
             ),
             CommandError::RevokedKeysFull => (
                 Status::SERVICE_UNAVAILABLE,
@@ -374,30 +392,24 @@ impl Error {
         Self::about(status, subject, text)
     }
 
-    /// A verb that the state does not have, or that does not exist: names
-    /// those that would do.
+    /// A verb that the state does not have: names those that would do.
     pub(crate) fn verb(state: ProvisionState, verb: &str) -> Self {
-        struct Verbs(ProvisionState);
-        impl fmt::Display for Verbs {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let mut between = "";
-                for verb in Verb::ALL {
-                    if self.0.event(verb).is_some() {
-                        write!(f, "{between}{verb}")?;
-                        between = ", ";
-                    }
-                }
-                match between {
-                    "" => f.write_str("none; wait until the work is done"),
-                    _ => Ok(()),
-                }
-            }
-        }
         Self::new(
             Status::BAD_REQUEST,
             format_args!(
                 "the requested action \"{verb}\" can not be performed while the node is in \
                  state \"{state}\". Possible: {}.",
+                Verbs(state)
+            ),
+        )
+    }
+
+    /// A verb that no state has.
+    pub(crate) fn unknown_verb(state: ProvisionState, verb: &str) -> Self {
+        Self::new(
+            Status::BAD_REQUEST,
+            format_args!(
+                "the requested action \"{verb}\" is unknown. Possible: {}.",
                 Verbs(state)
             ),
         )
@@ -441,6 +453,25 @@ impl Error {
         inner.key("debuginfo").null().end_object();
         inner.finish().ok_or(fmt::Error)?;
         out.write_str("\"}")
+    }
+}
+
+/// The verbs that a state has, for a sentence.
+struct Verbs(ProvisionState);
+
+impl fmt::Display for Verbs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut between = "";
+        for verb in Verb::ALL {
+            if self.0.event(verb).is_some() {
+                write!(f, "{between}{verb}")?;
+                between = ", ";
+            }
+        }
+        match between {
+            "" => f.write_str("none; wait until the work is done"),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -339,8 +339,7 @@ pub(crate) fn find(
             None => Error::new(
                 Status::NOT_FOUND,
                 format_args!(
-                    "Resource {path} could not be found. /v1 and the operator guide list what \
-                     there is."
+                    "Resource {path} could not be found. docs/api.md lists what there is."
                 ),
             ),
             Some(_) => Error::new(

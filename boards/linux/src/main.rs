@@ -5,7 +5,9 @@
 //!
 //! Log lines go to standard output, as they go to a board's UART. The process
 //! ends with a status other than 0 when it can not start or when the switch
-//! closes the connection. After a panic it restarts itself.
+//! closes the connection. After a panic and after a hang it restarts itself. A
+//! signal ends it, as that of a fault or of the host's want of memory: a
+//! supervisor has to start it again.
 
 mod console;
 mod host;
@@ -21,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{ArgGroup, Parser};
 use embassy_executor::Executor;
 use farrier_firmware::ManualPower;
 use farrier_firmware::{Board, JournalStore, Parts};
@@ -33,15 +35,16 @@ use wire::Wire;
 
 /// Farrier, the rack's network-boot appliance, as a process.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, group(ArgGroup::new("network").required(true).args(["switch", "tap"])))]
 struct Arguments {
     /// Unix socket of a virtual switch that speaks QEMU's stream framing.
-    #[arg(long, conflicts_with = "tap", required_unless_present = "tap")]
+    #[arg(long)]
     switch: Option<PathBuf>,
-    /// TAP device; it is created if there is none.
+    /// TAP device; it is created if there is none. The host sets it up and gives
+    /// it an address of its own.
     #[arg(long)]
     tap: Option<String>,
-    /// File with the asset store.
+    /// File with the asset store: `store.img` of `cargo xtask dist`.
     #[arg(long)]
     store: PathBuf,
     /// File that stands for the journal's flash; it is created if there is

@@ -68,6 +68,11 @@ impl Scenario {
         self.forms.contains(&form)
     }
 
+    /// Whether the appliance has to run on an emulated board.
+    pub fn needs_emulator(&self) -> bool {
+        NEEDS_EMULATOR.contains(&self.name)
+    }
+
     /// Whether CI runs it with whole servers too: the least that shows what
     /// light servers leave out.
     pub fn is_whole_in_ci(&self) -> bool {
@@ -78,6 +83,9 @@ impl Scenario {
 /// The scenarios that CI runs with whole servers: real firmware, iPXE,
 /// kernel, ramdisk and Debian of a BIOS and of a UEFI machine.
 pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
+
+/// The scenarios that need an emulated board: they work on it with a debugger.
+const NEEDS_EMULATOR: [&str; 1] = ["crash-restart"];
 
 /// All scenarios, in the order in which they run.
 pub const ALL: [Scenario; 17] = [

@@ -285,8 +285,8 @@ pub const COMMANDS: &[Command] = &[
             argument(
                 "name",
                 Form::Positional,
-                Value::OneOf(fuzz::BODIES),
-                "one body; default: all",
+                Value::OneOrAll("NAME", fuzz::BODIES),
+                "one body: a function that takes any bytes; default: all",
             ),
             option(
                 "minutes",
@@ -336,6 +336,18 @@ pub const COMMANDS: &[Command] = &[
                 "least-erase",
                 Value::OneOf(&["discard", "write_zeroes", "overwrite"]),
                 "weakest method by which the rack's disks may be erased; default: write_zeroes",
+            ),
+            argument(
+                "host",
+                Form::Repeated,
+                NAME,
+                "further name or address by which operators reach the API, as of a port forward; at most 4",
+            ),
+            argument(
+                "image",
+                Form::Repeated,
+                Value::Text("MANIFEST"),
+                "manifest of an image of `image make`, with its .data beside it, to be in the store too",
             ),
             flag(
                 "no-reread",

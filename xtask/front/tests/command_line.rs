@@ -82,6 +82,15 @@ fn words_of_the_simulator_are_known_before_it_is_built() {
 }
 
 #[test]
+fn bodies_of_the_fuzzer_are_listed_once() {
+    let text = help("fuzz --help");
+    assert!(text.contains("fuzz [OPTIONS] [NAME]"), "{text}");
+    assert_eq!(text.matches("dhcp-request").count(), 1, "{text}");
+    assert_eq!(run("fuzz all").text("name"), Some("all"));
+    assert!(refusal("fuzz lightning").contains("dhcp-request"));
+}
+
+#[test]
 fn unknown_words_are_named() {
     assert!(refusal("demo --sevrers 3").contains("--sevrers"));
     assert!(refusal("dmeo").contains("dmeo"));

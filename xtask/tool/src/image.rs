@@ -3,13 +3,13 @@
 
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use farrier_deploy_ramdisk::debian::{self, Privilege};
 use farrier_image::{
-    maker::{self, ImageSummary, Options},
-    manifest::{CHUNK_SHIFTS, DEFAULT_CHUNK_SHIFT, LeafKind, PublicKey},
+    maker::{self, ImageSummary, MakerError, Options},
+    manifest::{CHUNK_SHIFTS, DEFAULT_CHUNK_SHIFT, LeafKind, ManifestError, PublicKey},
 };
 
 use xtask::command_line::Given;
@@ -117,13 +117,7 @@ fn inspect(given: &Given) -> Result<()> {
         Some(text) => PublicKey(unhex(text)?),
         None => kit::operator_key()?.public(),
     };
-    let inspection = maker::inspect(&bytes, Some(&key)).with_context(|| {
-        format!(
-            "{} is damaged, or was not signed with {}",
-            path.display(),
-            hex(&key.0)
-        )
-    })?;
+    let inspection = verified(&path, &bytes, &key)?;
     show(&inspection);
     if let Some(data) = given.path("data") {
         let data = File::open(&data).with_context(|| format!("cannot read {}", data.display()))?;
@@ -131,6 +125,22 @@ fn inspect(given: &Given) -> Result<()> {
         println!("data      every chunk is intact");
     }
     Ok(())
+}
+
+/// What a manifest says, once its signature by `key` is verified.
+///
+/// # Errors
+/// Another key signed it, or it is damaged.
+pub fn verified(path: &Path, bytes: &[u8], key: &PublicKey) -> Result<ImageSummary> {
+    match maker::inspect(bytes, Some(key)) {
+        Err(MakerError::Manifest(ManifestError::Signature)) => bail!(
+            "{} was not signed with the key {}. Where another key signed it, verify it with \
+             `cargo xtask image inspect --public-key` and that key",
+            path.display(),
+            hex(&key.0)
+        ),
+        inspected => inspected.with_context(|| format!("{} is damaged", path.display())),
+    }
 }
 
 fn show(inspection: &ImageSummary) {

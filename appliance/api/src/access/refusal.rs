@@ -82,8 +82,8 @@ impl Refusal {
                  from an address outside of the pool."
             }
             Self::Host => {
-                "The request is for another host. Use the appliance's address, or a name of its \
-                 configuration."
+                "The request is for another host. Use the appliance's address, or a name that \
+                 `cargo xtask dist --host NAME` wrote into its store."
             }
             Self::Origin => {
                 "Access was denied: a page of another site sent the request. Use a client that is \
@@ -108,6 +108,10 @@ impl Refusal {
     pub fn reply(self, asked: Asked, buffer: &mut [u8]) -> usize {
         let mut room = [0; 512];
         let length = match self.status() {
+            // Ironic's client shows no other envelope than that of resources.
+            status if self == Self::Host => {
+                Error::new(status, format_args!("{}", self.text())).emit(&mut room)
+            }
             Status::UNAUTHORIZED | Status::BAD_REQUEST => self.basic(&mut room),
             status => Error::new(status, format_args!("{}", self.text())).emit(&mut room),
         };

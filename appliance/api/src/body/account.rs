@@ -31,12 +31,18 @@ impl AccountBody {
             })?),
         };
         let password = pairs.find("password");
-        if password.is_some_and(|text| !(MIN_PASSWORD..=MAX_PASSWORD).contains(&text.len())) {
+        let length = password.map_or(MIN_PASSWORD, str::len);
+        if !(MIN_PASSWORD..=MAX_PASSWORD).contains(&length) {
+            let how = if length < MIN_PASSWORD {
+                "short"
+            } else {
+                "long"
+            };
             return Err(Error::new(
                 Status::BAD_REQUEST,
                 format_args!(
-                    "the password is too short or too long. It has {MIN_PASSWORD} to \
-                     {MAX_PASSWORD} bytes."
+                    "the password is too {how}: it has {length} bytes. Send one of {MIN_PASSWORD} \
+                     to {MAX_PASSWORD} bytes."
                 ),
             ));
         }

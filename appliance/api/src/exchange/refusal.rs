@@ -58,6 +58,10 @@ impl Exchange {
 
     /// Refuses with an error that does not say yet what it is about.
     pub(super) fn refuse_about(&mut self, error: &Error, view: &View<'_>) {
+        // What an account may not do is about the account, and says so.
+        if error.status == Status::FORBIDDEN {
+            return self.refuse(error.clone());
+        }
         let node = view.node(&self.call).map(|(_, node)| node);
         let error = Error::about(error.status, &self.subject_of(node), &error.text);
         self.refuse(error);

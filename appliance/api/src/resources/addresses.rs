@@ -8,6 +8,7 @@ use crate::resource::{Ask, Call, Out, Route, Takes};
 use crate::{Error, View};
 use core::net::Ipv4Addr;
 use farrier_core::interface::Command;
+use farrier_core::strings::PROVISIONING_NAME;
 use farrier_http::{Method, Status};
 use farrier_protocol::message::Mac;
 
@@ -69,10 +70,17 @@ fn check(_: &View<'_>, call: &Call) -> Result<(), Error> {
 }
 
 fn put<'f>(_: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<'f>, Error> {
+    let (network, address) = (call.parameter(0), address(body.pairs(), "address")?);
+    if address.is_none() && network == PROVISIONING_NAME {
+        return Err(Error::bad(
+            "the pool of the network provisioning is leased, so an address of one's own is not \
+             taken out of it. Send an address of the network outside of the pool.",
+        ));
+    }
     Ok(Command::ReserveAddress {
-        network: call.parameter(0),
+        network,
         mac: mac(call).unwrap_or(Mac([0; 6])),
-        address: address(body.pairs(), "address")?,
+        address,
     })
 }
 

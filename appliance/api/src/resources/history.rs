@@ -10,7 +10,7 @@ use crate::reply::{Cursor, Page};
 use crate::resource::{Ask, Call, Out, Route};
 use crate::resources::power;
 use crate::{Error, View, ident};
-use farrier_core::interface::ActorKind;
+use farrier_core::interface::{ActorKind, erase_method_name};
 use farrier_core::node::{Happening, HistoryEntry};
 use farrier_core::provisioning::waivers::device_of;
 use farrier_lifecycle::ProvisionState;
@@ -93,7 +93,7 @@ fn one(ask: &Ask<'_>, node: NodeId, entry: &HistoryEntry, w: &mut Out<'_>) {
         Happening::Rebind => ("identity", "rebind"),
         Happening::Waiver(true) => ("erasure", "waive"),
         Happening::Waiver(false) => ("erasure", "end waiver of"),
-        Happening::LeastErase => ("erasure", "least method"),
+        Happening::LeastErase(_) => ("erasure", "least method"),
     };
     let failed = entry.to == ProvisionState::Error || entry.to.as_str().ends_with("failed");
     let own = id(node, entry);
@@ -107,8 +107,12 @@ fn one(ask: &Ask<'_>, node: NodeId, entry: &HistoryEntry, w: &mut Out<'_>) {
             "{verb}: {} to {}, {}",
             entry.from, entry.to, entry.reason
         )),
-        Happening::Power(_) | Happening::Rebind | Happening::LeastErase => {
+        Happening::Power(_) | Happening::Rebind => {
             w.text(format_args!("{verb}: {}", entry.reason))
+        }
+        Happening::LeastErase(least) => {
+            let least = least.map_or("that of the rack", erase_method_name);
+            w.text(format_args!("{verb} {least}: {}", entry.reason))
         }
         Happening::Waiver(_) => {
             let device = device.unwrap_or("a device");

@@ -23,15 +23,40 @@ pub(crate) const ROUTES: &[Route] = &[
         .check(check),
 ];
 
+/// The images of the store, then the least versions of names that it has not
+/// any more.
 fn list(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
     let (images, floors) = (ask.view.images, ask.view.floors);
-    reply::list(at, w, "images", |n| images.get(n), |image, w| {
-        let floor = floors.iter().find(|floor| floor.name == image.name);
-        w.object().key("name").string(&image.name);
-        w.key("version").number(image.version);
+    let floor_of = |name: &str| floors.iter().find(|floor| floor.name == name);
+    let alone = |n: usize| {
+        let known = |name: &str| images.iter().any(|image| image.name == name);
+        let mut alone = floors
+            .iter()
+            .filter(|floor| !floor.name.is_empty() && !known(&floor.name));
+        alone.nth(n)
+    };
+    let nth = |n: usize| match images.get(n) {
+        Some(image) => Some((Some(image), floor_of(&image.name))),
+        None => alone(n - images.len()).map(|floor| (None, Some(floor))),
+    };
+    reply::list(at, w, "images", nth, |(image, floor), w| {
+        let name = image.map(|image| &image.name);
+        let name = name.or(floor.map(|floor| &floor.name));
+        w.object().key("name");
+        w.string(name.map_or("", |name| name));
+        w.key("version");
+        match image {
+            Some(image) => w.number(image.version),
+            None => w.null(),
+        };
         w.key("least_version")
             .number(floor.map_or(0, |floor| floor.version));
-        w.key("bytes").number(image.raw_size).end_object();
+        w.key("bytes");
+        match image {
+            Some(image) => w.number(image.raw_size),
+            None => w.null(),
+        };
+        w.end_object();
     });
 }
 

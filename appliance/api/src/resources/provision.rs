@@ -152,7 +152,7 @@ impl Provision {
             .target
             .as_ref()
             .ok_or_else(|| Error::bad("the body names no target. Send the verb as target."))?;
-        let unknown = || Error::verb(self.state, target.shown());
+        let unknown = || Error::unknown_verb(self.state, target.shown());
         let verb = target.get().map(Verb::from_str);
         let verb = verb.and_then(Result::ok).ok_or_else(unknown)?;
         if self.drive.is_some() && !matches!(verb, Verb::Active | Verb::Rebuild) {

@@ -88,6 +88,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             } => self.give_address(now, network, mac, address, out),
             Command::ReleaseAddress { network, mac } => self.take_address(now, network, mac, out),
             Command::SetLeastVersion { name, version } => {
+                if !self.knows_image(name) {
+                    return Err(CommandError::NoSuchImage);
+                }
                 self.set_least_version(name, version, out)
             }
             Command::RevokeKey { key } => self.revoke_key(key, out),

@@ -116,6 +116,8 @@ pub enum CommandError {
     ImageOlder(u64),
     /// The key that signed the image was revoked.
     ImageKeyRevoked,
+    /// The store has no image of that name, and it has no least version.
+    NoSuchImage,
     /// There is no room to remember the version of another image.
     ImageFloorsFull,
     /// There is no room for another revoked key.

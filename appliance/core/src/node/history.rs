@@ -4,6 +4,7 @@
 use super::Reason;
 use crate::interface::{ACCOUNT_LEN, ActorKind, AdminFlag, PowerAction};
 use farrier_lifecycle::{ProvisionEvent, ProvisionState};
+use farrier_protocol::message::EraseMethod;
 use heapless::{String, Vec};
 
 /// Entries that are kept of one node.
@@ -23,8 +24,9 @@ pub enum Happening {
     /// An operator waived a device, or no longer does. The device is with the
     /// [waiver](crate::provisioning::waivers).
     Waiver(bool),
-    /// An operator changed the weakest method by which disks may be erased.
-    LeastErase,
+    /// An operator set the weakest method by which the node's disks may be
+    /// erased; `None` is that of the rack.
+    LeastErase(Option<EraseMethod>),
 }
 
 impl Happening {
@@ -36,7 +38,7 @@ impl Happening {
     const REBIND: u8 = 128;
     /// The number of the end of a waiver, before that of a waiver.
     const WAIVER: u8 = 129;
-    /// The number of another least method.
+    /// The number of the rack's least method, before those of the node's own.
     const LEAST_ERASE: u8 = 131;
 
     /// The number in records.
@@ -46,7 +48,8 @@ impl Happening {
             Self::Power(action) => Self::POWER + action as u8,
             Self::Rebind => Self::REBIND,
             Self::Waiver(on) => Self::WAIVER + on as u8,
-            Self::LeastErase => Self::LEAST_ERASE,
+            Self::LeastErase(None) => Self::LEAST_ERASE,
+            Self::LeastErase(Some(least)) => Self::LEAST_ERASE + 1 + least as u8,
             Self::Flag(flag, on) => Self::FLAG + 2 * flag as u8 + on as u8,
         }
     }
@@ -57,7 +60,10 @@ impl Happening {
             Self::REBIND => return Some(Self::Rebind),
             Self::WAIVER => return Some(Self::Waiver(false)),
             130 => return Some(Self::Waiver(true)),
-            Self::LEAST_ERASE => return Some(Self::LeastErase),
+            Self::LEAST_ERASE => return Some(Self::LeastErase(None)),
+            132 => return Some(Self::LeastErase(Some(EraseMethod::Discard))),
+            133 => return Some(Self::LeastErase(Some(EraseMethod::WriteZeroes))),
+            134 => return Some(Self::LeastErase(Some(EraseMethod::Overwrite))),
             _ => {}
         }
         if let Some(flag) = number.checked_sub(Self::FLAG) {
@@ -191,6 +197,7 @@ impl<const N: usize> History<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interface::ERASE_METHODS;
 
     fn entry(sequence: u32) -> HistoryEntry {
         HistoryEntry {
@@ -229,6 +236,11 @@ mod tests {
         }
         for action in PowerAction::ALL {
             let what = Happening::Power(action);
+            assert_eq!(Happening::from_number(what.number()), Some(what));
+        }
+        let methods = ERASE_METHODS.map(|(method, _)| Some(method));
+        for least in methods.into_iter().chain([None]) {
+            let what = Happening::LeastErase(least);
             assert_eq!(Happening::from_number(what.number()), Some(what));
         }
         assert_eq!(Happening::from_number(63), None);

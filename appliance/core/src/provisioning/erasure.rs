@@ -58,7 +58,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.set_text(index, Kind::LeastErase, least.map_or("", erase_method_name))?;
         let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
         let why = (node.state, Reason::Requested);
-        self.remember(now, index, Happening::LeastErase, why, out);
+        self.remember(now, index, Happening::LeastErase(least), why, out);
         Ok(())
     }
 

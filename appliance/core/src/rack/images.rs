@@ -124,7 +124,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    /// An operator says which is the least version of a name.
+    /// Whether the store has an image of that name, or it has a least version. A
+    /// mistyped name would take a place that nothing frees.
+    pub(crate) fn knows_image(&self, name: &str) -> bool {
+        self.floor(name).is_some() || self.images().iter().any(|image| image.name == name)
+    }
+
+    /// Sets the least version of a name; 0 forgets it.
     pub(crate) fn set_least_version(
         &mut self,
         name: &str,

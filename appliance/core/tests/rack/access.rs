@@ -425,6 +425,9 @@ fn replies_to_refusals_are_those_of_ironic() {
             r#"{"error":{"message":"Could not decode authorization token","code":400}}"#
         )
     );
+    // The stock client shows this envelope alone.
+    let text = reply(Refusal::Host, &head("GET"));
+    assert!(text.starts_with("HTTP/1.1 400 ") && text.contains("faultstring"));
     let text = reply(Refusal::Machine, &head("GET"));
     assert!(text.starts_with("HTTP/1.1 403 Forbidden\r\n"));
     assert!(text.contains("error_message") && text.contains("faultstring"));

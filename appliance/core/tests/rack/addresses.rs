@@ -25,7 +25,7 @@ fn a_static_address_is_its_owners_alone() {
         let body = format!(r#"{{"address": "{address}"}}"#);
         assert_eq!(put(&mut lab, mac, &body), status, "{address}");
     }
-    assert_eq!(put(&mut lab, mac, "{}"), 409, "static is named");
+    assert_eq!(put(&mut lab, mac, "{}"), 400, "static is named");
     let taken = r#"{"address": "172.22.0.5"}"#;
     assert_eq!(put(&mut lab, "provisioning/52:54:00:00:00:06", taken), 409);
     // The machine gets it at every door, and its node is known by it.

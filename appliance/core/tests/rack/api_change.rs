@@ -18,7 +18,11 @@ fn verbs() {
          \"manageable\". Possible: provide, inspect, clean, adopt."
     );
     let reply = put(&mut lab, "rack-1", r#"{"target": "fly"}"#);
-    assert!(reply.fault().contains("\"fly\""), "{}", reply.fault());
+    assert!(
+        reply.fault().contains("\"fly\" is unknown"),
+        "{}",
+        reply.fault()
+    );
     for (body, part) in [
         ("{}", "no target"),
         ("[]", "not an object"),

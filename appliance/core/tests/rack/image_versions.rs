@@ -6,6 +6,7 @@ use farrier_core::interface::Image;
 use farrier_core::{Command, Input};
 use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_testkit::lab::available_with;
+use serde_json::json;
 
 /// The lab's image in another version: another store was put in.
 fn store_with(lab: &mut Lab, version: u64) {
@@ -42,6 +43,40 @@ fn an_older_image_is_refused_until_an_admin_names_it() {
     assert_eq!(reply.status, 204);
     assert_eq!(put(&mut lab, &node, r#"{"target":"rebuild"}"#).status, 202);
     lab.check_every_sweep();
+}
+
+#[test]
+fn a_mistyped_image_gets_no_least_version() {
+    let (mut lab, _) = available_with(&[8 * GIB]);
+    let put = |lab: &mut Lab, name: &str, version: u64| {
+        let body = format!(r#"{{"least_version": {version}}}"#);
+        call(lab, "PUT", &format!("/farrier/v1/images/{name}"), &body)
+    };
+    for version in [0, 3] {
+        let reply = put(&mut lab, "typo1", version);
+        assert_eq!(reply.status, 404);
+        let text = reply.fault();
+        assert!(
+            text.starts_with("Image typo1: neither the store nor"),
+            "{text}"
+        );
+    }
+    let known = lab.rack().images()[0].clone();
+    lab.step(Input::Image(&Image {
+        name: "other".try_into().unwrap(),
+        ..known
+    }));
+    assert_eq!(put(&mut lab, "other", 3).status, 204);
+    // The next store is without it: its least version is still shown, and can go.
+    lab.restart(0);
+    let shown = &get(&mut lab, "/farrier/v1/images")["images"];
+    assert_eq!(shown[0]["name"], "debian12");
+    let other = json!({"name": "other", "version": null, "least_version": 3, "bytes": null});
+    assert_eq!(shown[1], other);
+    assert_eq!(put(&mut lab, "other", 0).status, 204);
+    let shown = get(&mut lab, "/farrier/v1/images");
+    assert_eq!(shown["images"].as_array().unwrap().len(), 1);
+    assert_eq!(put(&mut lab, "other", 3).status, 404);
 }
 
 #[test]

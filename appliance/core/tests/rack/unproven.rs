@@ -2,7 +2,7 @@
 //! being available, unless an operator waives it; erasures are compared with their
 //! orders; and a sample is read again after a restart.
 
-use crate::api_rig::{call, get};
+use crate::api_rig::{call, get, id};
 use crate::common::*;
 use farrier_core::interface::Seen;
 use farrier_core::{Command, Config};
@@ -319,6 +319,19 @@ fn least_method_is_the_racks_and_the_nodes() {
     assert_eq!(least, [EraseMethod::WriteZeroes, EraseMethod::Overwrite]);
     assert_eq!(call(&mut lab, "DELETE", &path, "").status, 204);
     assert_eq!(get(&mut lab, &path)["of_node"], false);
+    let weak = r#"{"least_method": "discard"}"#;
+    assert_eq!(call(&mut lab, "PUT", &path, weak).status, 204);
+    // The history tells a weaker method from a stronger one, also after a start.
+    lab.restart(0);
+    let path = format!("/v1/nodes/{}/history", id(&lab, 0));
+    let history = get(&mut lab, &path);
+    let [.., before, last] = &history["history"].as_array().unwrap()[..] else {
+        panic!("{history}")
+    };
+    for (entry, method) in [(before, "that of the rack"), (last, "discard")] {
+        let event = format!("least method {method}: an operator asked for it");
+        assert_eq!(entry["event"], event.as_str());
+    }
 }
 
 #[test]

@@ -31,7 +31,9 @@ pub fn run(given: &Given) -> Result<()> {
     match given.subcommand() {
         "fast" => fast::run(&stages),
         "scenario" => match given.text("name") {
-            Some(name) => scenarios::run(&stages, &scenarios::cheapest(name)?, board(), jobs),
+            Some(name) => {
+                scenarios::run(&stages, &scenarios::cheapest(name, board())?, board(), jobs)
+            }
             None => {
                 scenarios::list();
                 return Ok(());
@@ -39,7 +41,7 @@ pub fn run(given: &Given) -> Result<()> {
         },
         "deep" => {
             let names = given.all("scenarios");
-            scenarios::run(&stages, &scenarios::whole(&names)?, board(), jobs);
+            scenarios::run(&stages, &scenarios::whole(&names, board())?, board(), jobs);
         }
         "soak" => soak::run(&stages)?,
         _ => {

@@ -4,12 +4,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::{Result, ensure};
+use farrier_board_build::select;
 use farrier_hil_tests::scenarios::{ALL, Scenario};
 use farrier_hil_tests::server::Form;
 
 use super::stages::Stages;
+use crate::board::Board;
 use crate::demo::bench;
 use crate::demo::watch::Screen;
+use crate::workspace;
 
 /// A scenario and the form of its servers.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +28,14 @@ pub fn list() {
             (Form::Light, true) => "light, whole",
             (form, _) => form.name(),
         };
-        println!("{:<18} {form:<12}  {}", scenario.name, scenario.about);
+        let boards = match scenario.needs_emulator() {
+            true => " (emulated boards only)",
+            false => "",
+        };
+        println!(
+            "{:<18} {form:<12}  {}{boards}",
+            scenario.name, scenario.about
+        );
     }
 }
 
@@ -46,20 +56,46 @@ pub fn for_ci() -> Vec<Run> {
 /// One scenario in its cheapest form.
 ///
 /// # Errors
-/// There is none of this name.
-pub fn cheapest(name: &str) -> Result<Vec<Run>> {
-    Ok(named(&[name])?.iter().map(cheapest_of).collect())
+/// There is none of this name, or it can't be run on this board.
+pub fn cheapest(name: &str, board: &str) -> Result<Vec<Run>> {
+    let scenarios = named(&[name])?;
+    check_board(&scenarios, board)?;
+    Ok(scenarios.iter().map(cheapest_of).collect())
 }
 
-/// Scenarios with whole servers: those of these names, or all that have them.
+/// Refuses scenarios that can't be run on a board, before anything is built.
+fn check_board(scenarios: &[Scenario], board: &str) -> Result<()> {
+    let is_emulated = is_emulated(board)?;
+    for scenario in scenarios {
+        ensure!(
+            is_emulated || !scenario.needs_emulator(),
+            "scenario {} works on the appliance with a debugger, and can't be run on the board \
+             {board}, a process of the host; name an emulated board with --board",
+            scenario.name
+        );
+    }
+    Ok(())
+}
+
+fn is_emulated(board: &str) -> Result<bool> {
+    Ok(Board::named(&workspace(), board)?.board.target != select::HOST)
+}
+
+/// Scenarios with whole servers: those of these names, or all that have them
+/// and can be run on the board.
 ///
 /// # Errors
-/// There is none of a name, or one has no whole servers.
-pub fn whole(names: &[&str]) -> Result<Vec<Run>> {
+/// There is none of a name, or one has no whole servers, or can't be run on
+/// this board.
+pub fn whole(names: &[&str], board: &str) -> Result<Vec<Run>> {
     let mut scenarios = named(names)?;
     if names.is_empty() {
-        scenarios.retain(|scenario| scenario.has(Form::Whole));
+        let is_emulated = is_emulated(board)?;
+        scenarios.retain(|scenario| {
+            scenario.has(Form::Whole) && (is_emulated || !scenario.needs_emulator())
+        });
     }
+    check_board(&scenarios, board)?;
     for scenario in &scenarios {
         ensure!(
             scenario.has(Form::Whole),
@@ -134,6 +170,7 @@ fn run_form(stages: &Stages, scenarios: &[Scenario], form: Form, board: &str, jo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use xtask::commands::DEFAULT_BOARD;
 
     #[test]
     fn ci_runs_every_scenario_and_some_with_whole_servers() {
@@ -146,17 +183,29 @@ mod tests {
 
     #[test]
     fn deep_means_whole_servers_of_the_named_scenarios_or_of_all() {
-        let all = whole(&[]).unwrap();
+        let all = whole(&[], DEFAULT_BOARD).unwrap();
         assert!(all.len() > 1 && all.iter().all(|run| run.form == Form::Whole));
-        let one = whole(&[ALL[0].name]).unwrap();
+        let one = whole(&[ALL[0].name], DEFAULT_BOARD).unwrap();
         assert_eq!(one.len(), 1);
         assert_eq!(one[0].scenario.name, ALL[0].name);
     }
 
     #[test]
     fn an_unknown_scenario_is_refused() {
-        let error = whole(&["toaster"]).unwrap_err().to_string();
+        let error = whole(&["toaster"], DEFAULT_BOARD).unwrap_err().to_string();
         assert!(error.contains("toaster"), "{error}");
-        assert!(cheapest("toaster").is_err());
+        assert!(cheapest("toaster", DEFAULT_BOARD).is_err());
+    }
+
+    #[test]
+    fn a_scenario_with_a_debugger_is_refused_for_a_process_of_the_host() {
+        let name = "crash-restart";
+        assert!(cheapest(name, DEFAULT_BOARD).is_ok());
+        for refused in [cheapest(name, "linux"), whole(&[name], "linux")] {
+            let error = refused.unwrap_err().to_string();
+            assert!(error.contains("emulated board"), "{error}");
+        }
+        let all = whole(&[], "linux").unwrap();
+        assert!(all.iter().all(|run| run.scenario.name != name));
     }
 }

@@ -69,7 +69,10 @@ impl Stages {
                 stage.print_tail();
             }
             // What is printed at the end says what failed, too.
-            result.with_context(|| stage.last())
+            match stage.last() {
+                last if last.is_empty() => result,
+                last => result.context(last),
+            }
         });
         let seconds = started.elapsed().as_secs_f64();
         let error = result.err().map(|error| format!("{error:#}"));
