@@ -26,8 +26,9 @@ const READERS: u32 = 4;
 /// What each of them reads at once: all of them together have more than the
 /// appliance.
 const READS: usize = 6;
-/// A reply of the API that is longer than what the appliance buffers of it.
-const LONG_REPLY: usize = 3_100;
+/// A reply of the API that is longer than what the appliance buffers of it
+/// (`http_send` of board.toml) and what the reader has room for.
+const LONG_REPLY: usize = 2_920 + 64;
 /// How long one request of the operator may take meanwhile.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long it may take until each of the peers was refused something: a file may

@@ -304,7 +304,8 @@ proptest! {
                     let free = own.is_none() && index.is_some_and(|i| model[i] == Model::Never);
                     let bound = leases.bind(instant, client(who), address, 60);
                     prop_assert_eq!(bound.is_ok(), mine || free);
-                    if let Some(index) = index.filter(|_| bound.is_ok()) {
+                    // A lease with more than half of its time stays as it is.
+                    if let Some(index) = index.filter(|_| bound.is_ok_and(|lease| lease.is_new)) {
                         model[index] = Model::Has(who, now + 60_000);
                     }
                 }
