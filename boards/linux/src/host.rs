@@ -57,6 +57,27 @@ impl BlockDevice<SECTOR> for File {
     }
 }
 
+/// Opens a file of so many bytes that nobody else can read, or creates an erased
+/// one. One of another size is erased.
+fn private_file(path: &Path, size: usize) -> io::Result<std::fs::File> {
+    let file = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+    // It holds what operators gave in confidence; one of before may be open to
+    // others.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    if file.metadata()?.len() != size as u64 {
+        file.set_len(0)?;
+        file.write_all_at(&vec![0xff; size], 0)?;
+        file.sync_all()?;
+    }
+    Ok(file)
+}
+
 /// The journal's flash: a file of the host with the rules of NOR flash. A
 /// write returns when the data is on the host's disk.
 #[derive(Debug)]
@@ -68,22 +89,7 @@ impl Flash {
     /// # Errors
     /// The host's.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = std::fs::File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)?;
-        // It holds what operators gave in confidence; one of before may be open
-        // to others.
-        file.set_permissions(Permissions::from_mode(0o600))?;
-        if file.metadata()?.len() != board::JOURNAL_SIZE as u64 {
-            file.set_len(0)?;
-            file.write_all_at(&vec![0xff; board::JOURNAL_SIZE], 0)?;
-            file.sync_all()?;
-        }
-        Ok(Flash(file))
+        private_file(path, board::JOURNAL_SIZE).map(Self)
     }
 }
 
@@ -99,20 +105,8 @@ impl Keys {
     /// # Errors
     /// The host's.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = std::fs::File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)?;
-        file.set_permissions(Permissions::from_mode(0o600))?;
-        if file.metadata()?.len() != BOARD_KEY_LEN as u64 * 2 {
-            file.set_len(0)?;
-            file.write_all_at([NO_KEY; 2].as_flattened(), 0)?;
-            file.sync_all()?;
-        }
-        Ok(Keys(file))
+        // No key is bytes of 0xff, as in erased flash.
+        private_file(path, BOARD_KEY_LEN * 2).map(Self)
     }
 }
 

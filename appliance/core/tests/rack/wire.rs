@@ -486,6 +486,27 @@ fn a_copy_of_the_last_progress_moves_no_deadline() {
 }
 
 #[test]
+fn a_copy_of_the_last_question_begins_no_new_work() {
+    let mut lab = Lab::new();
+    let mut agent = Speaker::new(&mut lab, 1);
+    lab.verb(0, Verb::Manage).unwrap();
+    assert!(matches!(agent.says(&mut lab, &Request::Ask), Said::Wait(_)));
+    let question = agent.last.clone();
+    lab.verb(0, Verb::Provide).unwrap();
+    let before = (lab.state(0), lab.node(0).boot.last_order);
+    assert!(sent(&mut lab, agent.from, &question).is_some());
+    assert_eq!((lab.state(0), lab.node(0).boot.last_order), before);
+    // The agent itself begins it, and is told again what it was told.
+    let Said::Order(order) = agent.says(&mut lab, &Request::Ask) else {
+        panic!("no order");
+    };
+    assert_eq!(lab.state(0), ProvisionState::Cleaning);
+    let began = lab.node(0).boot.last_order;
+    assert!(sent(&mut lab, agent.from, &agent.last).is_some());
+    assert_eq!(lab.node(0).boot.last_order, began, "{order:?}");
+}
+
+#[test]
 fn an_agent_that_comes_back_after_a_restart_has_all_of_its_time() {
     let (mut lab, mut agent, order, _) = cleaning();
     lab.restart(0);
