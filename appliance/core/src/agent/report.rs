@@ -227,10 +227,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         }
         let unproven = self.unproven(index, place);
-        let state = self.nodes.get(index).map(|node| node.state);
-        let due = state
-            .and_then(agent_phase)
-            .and_then(|_| self.nodes.get(index)?.step());
+        let Some(node) = self.nodes.get(index) else {
+            return;
+        };
+        let state = node.state;
+        let due = agent_phase(state).and_then(|_| node.step());
         if due == Some(Step::Erase) && self.misses_disk(index, inspection) {
             self.fail(now, index, Reason::Unproven, out);
             return;
@@ -267,8 +268,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if unproven.count > 0 {
             node.set_error(format_args!("not proven empty: {}", unproven.text));
         }
-        let state = node.state;
-        let due = agent_phase(state).and_then(|_| node.step());
         if full {
             count(&mut self.counters.disks_full);
             self.warn(index, "the appliance's table of disks is full");

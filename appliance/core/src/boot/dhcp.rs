@@ -242,8 +242,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if self.find_by_mac(client.mac).is_some() {
             return self.leases.spares(now, client.mac, IDENTITIES, 0);
         }
-        let (pool, _) = self.leases.usage(now);
-        let pool = u32::try_from(pool).unwrap_or(u32::MAX);
+        let pool = u32::try_from(self.leases.len()).unwrap_or(u32::MAX);
         let nodes = self.nodes.iter().filter(|node| !node.is_vacant());
         let without =
             nodes.filter(|node| matches!(self.leases.left(now, node.address), None | Some(0)));

@@ -141,6 +141,11 @@ impl<const L: usize> Leases<L> {
         (self.slots.len(), bound.count())
     }
 
+    /// How many addresses there are.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Whether a client has an address now, or the offer of one.
     pub(crate) fn has(&self, now: Instant, client: Client) -> bool {
         let slot = self.slots.find(client).and_then(|at| self.slots.get(at));

@@ -172,21 +172,16 @@ impl Sealing {
 
     /// What the board is to do now, if anything. To be asked between steps.
     pub(crate) fn change(&self, now: Instant) -> Option<KeyChange> {
-        let next = place_of(self.epoch.wrapping_add(1));
         if self.resealing != Resealing::Done {
             return None;
         }
+        let other = place_of(self.epoch.wrapping_add(1));
+        let used = self.places.get(other)?.is_some();
         let no_key = self.key(self.epoch).is_none();
-        if no_key || self.ended && !self.other_is_used() && now >= self.due() {
-            return Some(KeyChange::Write(next));
+        if no_key || self.ended && !used && now >= self.due() {
+            return Some(KeyChange::Write(other));
         }
-        let idle = self.places.get(next)?.is_some() && !self.old;
-        idle.then_some(KeyChange::Erase(next))
-    }
-
-    fn other_is_used(&self) -> bool {
-        let next = place_of(self.epoch.wrapping_add(1));
-        self.places.get(next).is_some_and(Option::is_some)
+        (used && !self.old).then_some(KeyChange::Erase(other))
     }
 
     fn due(&self) -> Instant {
