@@ -13,7 +13,7 @@ mod tries;
 
 pub use refusal::{Asked, Refusal};
 pub use rules::Principal;
-pub(crate) use rules::{Needs, denied, permit, permit_on_doubted};
+pub(crate) use rules::{Needs, denied, permit, permit_on_quarantined};
 
 use crate::{View, resource};
 use basic::Credentials;

@@ -165,16 +165,16 @@ pub(crate) fn permit(
 }
 
 /// Whether somebody may change the node in a place, which may be quarantined.
-pub(crate) fn permit_on_doubted(
+pub(crate) fn permit_on_quarantined(
     who: &Principal,
     place: usize,
     view: &View<'_>,
 ) -> Result<(), Error> {
-    let doubted = view
+    let quarantined = view
         .nodes
         .get(place)
         .is_some_and(|node| node.flags.contains(Flags::RECORDS_LOST));
-    match doubted && !who.is_admin() {
+    match quarantined && !who.is_admin() {
         true => Err(denied(
             who,
             "the appliance lost records of the node, and an admin must end its maintenance",

@@ -6,7 +6,7 @@ mod sending;
 
 pub use sending::REPLY_BUFFER;
 
-use crate::access::{Principal, permit, permit_on_doubted};
+use crate::access::{Principal, permit, permit_on_quarantined};
 use crate::body::{AccountBody, Body};
 use crate::drive::Drive;
 use crate::reply::Cursor;
@@ -159,7 +159,7 @@ impl Exchange {
                 found.ok_or_else(|| Error::not_found("Node", text, "/v1/nodes/{node}"))?;
             // A name may be another node's by the time of the reply.
             self.call.node = Some((place, node.id));
-            self.permit_on_doubted(route, view)?;
+            self.permit_on_quarantined(route, view)?;
         }
         self.call.list.detail = route.detail;
         query::read(view, &mut self.call, head.query, route.query)?;
@@ -319,17 +319,17 @@ impl Exchange {
         permit(&self.call.who, route.needs, self.call.last(), view)?;
         match self.call.node {
             Some(_) if view.node(&self.call).is_none() => Err(gone()),
-            _ => self.permit_on_doubted(route, view),
+            _ => self.permit_on_quarantined(route, view),
         }
     }
 
     /// Whether the request may change its node. What the appliance remembers of a
     /// quarantined node may be of before: who was its owner or lessee then may be
     /// nobody to it by now.
-    fn permit_on_doubted(&self, route: &Route, view: &View<'_>) -> Result<(), Error> {
+    fn permit_on_quarantined(&self, route: &Route, view: &View<'_>) -> Result<(), Error> {
         let node = view.node(&self.call).filter(|_| route.command.is_some());
         match node {
-            Some((place, _)) => permit_on_doubted(&self.call.who, place, view),
+            Some((place, _)) => permit_on_quarantined(&self.call.who, place, view),
             None => Ok(()),
         }
     }

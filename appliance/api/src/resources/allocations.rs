@@ -1,6 +1,6 @@
 //! `/v1/allocations`, and the allocation of a node.
 
-use crate::access::{Needs, permit_on_doubted};
+use crate::access::{Needs, permit_on_quarantined};
 use crate::body::Body;
 use crate::query::{Key, List, Query, no_marker};
 use crate::reply::{Cursor, Page, links};
@@ -141,7 +141,7 @@ fn create<'f>(view: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command
             let found = Ident::new(name).and_then(|ident| view.find(&ident));
             let missing = || Error::not_found("the node", name, "/v1/nodes/{node}");
             let (place, node) = found.ok_or_else(missing)?;
-            permit_on_doubted(&call.who, place, view)?;
+            permit_on_quarantined(&call.who, place, view)?;
             Some(node.id)
         }
     };
@@ -158,7 +158,7 @@ fn create<'f>(view: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command
 fn delete<'f>(view: &View<'_>, call: &'f Call, _: &'f Body) -> Result<Command<'f>, Error> {
     let missing = || Error::not_found("the allocation", call.last(), ONE);
     let found = named(view, call).ok_or_else(missing)?;
-    permit_on_doubted(&call.who, found.0, view)?;
+    permit_on_quarantined(&call.who, found.0, view)?;
     Ok(Command::Deallocate {
         allocation: found.2,
     })

@@ -443,6 +443,22 @@ fn replies_to_refusals_are_those_of_ironic() {
     assert!(text.contains("415 ") && text.contains("Connection: close"));
 }
 
+/// A request by an account of this role.
+fn send_as(
+    lab: &mut Lab,
+    role: Role,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> crate::api_rig::Reply {
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: a\r\nX-OpenStack-Ironic-API-Version: 1.81\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    exchange_as(lab, operator(role), request.as_bytes(), 7, REPLY_BUFFER)
+}
+
 #[test]
 fn roles_see_and_do_what_is_theirs() {
     let mut lab = rack();
@@ -452,20 +468,8 @@ fn roles_see_and_do_what_is_theirs() {
         call(&mut lab, "PATCH", "/v1/nodes/rack-1", patch).status,
         200
     );
-    let mut send = |role, method: &str, path: &str, body: &str| {
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: a\r\nX-OpenStack-Ironic-API-Version: 1.81\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        exchange_as(
-            &mut lab,
-            operator(role),
-            request.as_bytes(),
-            7,
-            REPLY_BUFFER,
-        )
-    };
+    let mut send =
+        |role, method: &str, path: &str, body: &str| send_as(&mut lab, role, method, path, body);
     let all = send(Role::Reader, "GET", "/v1/nodes", "").body;
     assert_eq!(all["nodes"].as_array().unwrap().len(), 2);
     let own = send(Role::Member, "GET", "/v1/nodes/detail", "").body;
@@ -535,20 +539,8 @@ fn member_changes_nothing_of_a_node_whose_records_were_lost() {
     let path = "/v1/nodes/rack-1";
     assert_eq!(call(&mut lab, "PATCH", path, patch).status, 200);
     lab.restart(3);
-    let mut send = |role, method: &str, path: &str, body: &str| {
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: a\r\nX-OpenStack-Ironic-API-Version: 1.81\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        exchange_as(
-            &mut lab,
-            operator(role),
-            request.as_bytes(),
-            7,
-            REPLY_BUFFER,
-        )
-    };
+    let mut send =
+        |role, method: &str, path: &str, body: &str| send_as(&mut lab, role, method, path, body);
     let end = r#"[{"op":"replace","path":"/maintenance","value":false}]"#;
     let states = format!("{path}/states/provision");
     let power = format!("{path}/states/power");

@@ -107,10 +107,8 @@ fn a_machine_that_says_nothing_is_not_the_node() {
     assert!(!erases, "another machine's disk is erased as this node's");
 }
 
-#[test]
-fn strangers_with_many_identities_leave_an_address_for_known_machines() {
-    let (mut lab, _) = available_with(&[8 * GIB]);
-    // Three more known machines, which have no lease.
+/// Three machines that an operator has enrolled and that have no lease.
+fn enroll_three(lab: &mut Lab) {
     for n in 0..3u8 {
         let node = NodeId([40 + n; 16]);
         lab.operator(Command::CreateNode(NewNode::new(node)))
@@ -121,6 +119,12 @@ fn strangers_with_many_identities_leave_an_address_for_known_machines() {
         })
         .unwrap();
     }
+}
+
+#[test]
+fn strangers_with_many_identities_leave_an_address_for_known_machines() {
+    let (mut lab, _) = available_with(&[8 * GIB]);
+    enroll_three(&mut lab);
     let (len, _) = lab.rack().lease_usage(lab.clock());
     // One stranger, one interface, many identities: 5 offers, let them lapse, 5 more.
     let ids: Vec<Vec<u8>> = (0..len as u8).map(|n| vec![0, 99, n]).collect();
@@ -377,18 +381,9 @@ fn a_tenants_address_is_a_machines() {
 
 /// Forged interfaces, one identity each: two rounds, then all at once.
 #[test]
-fn two_rounds_of_forged_interfaces_take_the_reserve() {
+fn two_rounds_of_forged_interfaces_leave_the_reserve() {
     let (mut lab, _) = available_with(&[8 * GIB]);
-    for n in 0..3u8 {
-        let node = NodeId([40 + n; 16]);
-        lab.operator(Command::CreateNode(NewNode::new(node)))
-            .unwrap();
-        lab.operator(Command::CreatePort {
-            node,
-            mac: mac_of(40 + n),
-        })
-        .unwrap();
-    }
+    enroll_three(&mut lab);
     for first in [100u8, 150] {
         for n in 0..16 {
             lab.dhcp_message(MessageType::Discover, first + n, |_| {});
