@@ -7,7 +7,7 @@ use farrier_core::persist::seal::{BOARD_KEY_LEN, KeyChange, NO_KEY};
 use farrier_core::rack::Entropy;
 use farrier_core::{Config, Effect, Effects, Identity, Input, Instant, Rack};
 
-use crate::store::{NotDurable, Opened, RecordStore};
+use crate::store::{KeyStore as _, NotDurable, Opened, RecordStore};
 
 /// After a failed append or mount the rack asks for nothing; the clock still
 /// comes by once a minute, in milliseconds, and somebody says so.
@@ -213,7 +213,7 @@ where
         } = self;
         // Without its keys the rack would make others, and the board would
         // lose those that it has.
-        match store.board_keys().await {
+        match store.keys().read_keys().await {
             Ok(keys) => rack.with(|rack| rack.set_board_keys(&keys)),
             Err(why) => {
                 self.break_off();
@@ -339,7 +339,7 @@ where
             }
             KeyChange::Erase(place) => (place, NO_KEY),
         };
-        self.store.set_board_key(place, &key).await?;
+        self.store.keys().write_key(place, &key).await?;
         self.rack.with(|rack| rack.board_key_changed(place, &key));
         Ok(())
     }

@@ -11,6 +11,8 @@ use farrier_journal::{Journal, MountError, Usage};
 pub trait RecordStore {
     /// Why it could not be opened.
     type OpenError: Debug + From<NotDurable>;
+    /// Where the board keeps the keys that seal secrets in the records.
+    type Keys: KeyStore;
 
     /// Opens the store and gives every record of earlier starts to `apply`,
     /// in order. `layout` is [`farrier_core::Rack::layout`].
@@ -42,22 +44,8 @@ pub trait RecordStore {
         state: impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
     ) -> impl Future<Output = Result<(), NotDurable>>;
 
-    /// The board's keys that seal secrets in records, by place.
-    ///
-    /// # Errors
-    /// [`NotDurable`]: they can't be read. Sealed secrets are lost then.
-    fn board_keys(&mut self) -> impl Future<Output = Result<BoardKeys, NotDurable>>;
-
-    /// Makes `key` the content of a place, for good: what was there before can't
-    /// be read any more. [`NO_KEY`] erases it.
-    ///
-    /// # Errors
-    /// [`NotDurable`]; what is there is not known then.
-    fn set_board_key(
-        &mut self,
-        place: usize,
-        key: &[u8; BOARD_KEY_LEN],
-    ) -> impl Future<Output = Result<(), NotDurable>>;
+    /// The place of the board's keys.
+    fn keys(&mut self) -> &mut Self::Keys;
 
     /// How full the store is.
     fn usage(&self) -> Usage {
@@ -88,10 +76,11 @@ pub trait KeyStore {
     /// [`NotDurable`]: they can't be read.
     fn read_keys(&mut self) -> impl Future<Output = Result<BoardKeys, NotDurable>>;
 
-    /// As [`RecordStore::set_board_key`].
+    /// Makes `key` the content of a place, for good: what was there before can't
+    /// be read any more. [`NO_KEY`] erases it.
     ///
     /// # Errors
-    /// [`NotDurable`].
+    /// [`NotDurable`]; what is there is not known then.
     fn write_key(
         &mut self,
         place: usize,
@@ -209,6 +198,7 @@ impl From<NotDurable> for JournalError {
 
 impl<F: NorFlash, K: KeyStore> RecordStore for JournalStore<F, K> {
     type OpenError = JournalError;
+    type Keys = K;
 
     async fn open(
         &mut self,
@@ -250,16 +240,8 @@ impl<F: NorFlash, K: KeyStore> RecordStore for JournalStore<F, K> {
         journal.maintain(state).await.map_err(|_| NotDurable)
     }
 
-    async fn board_keys(&mut self) -> Result<BoardKeys, NotDurable> {
-        self.keys.read_keys().await
-    }
-
-    async fn set_board_key(
-        &mut self,
-        place: usize,
-        key: &[u8; BOARD_KEY_LEN],
-    ) -> Result<(), NotDurable> {
-        self.keys.write_key(place, key).await
+    fn keys(&mut self) -> &mut K {
+        &mut self.keys
     }
 
     fn usage(&self) -> Usage {

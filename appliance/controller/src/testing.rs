@@ -40,6 +40,7 @@ impl MemoryStore {
 
 impl RecordStore for MemoryStore {
     type OpenError = NotDurable;
+    type Keys = MemoryKeys;
 
     async fn open(&mut self, _: u16, apply: impl FnMut(&[u8])) -> Result<Opened, NotDurable> {
         self.run += 1;
@@ -76,16 +77,8 @@ impl RecordStore for MemoryStore {
         Ok(())
     }
 
-    async fn board_keys(&mut self) -> Result<BoardKeys, NotDurable> {
-        self.keys.read_keys().await
-    }
-
-    async fn set_board_key(
-        &mut self,
-        place: usize,
-        key: &[u8; BOARD_KEY_LEN],
-    ) -> Result<(), NotDurable> {
-        self.keys.write_key(place, key).await
+    fn keys(&mut self) -> &mut MemoryKeys {
+        &mut self.keys
     }
 }
 

@@ -2,8 +2,7 @@
 //! broken on purpose, to show that the checker notices.
 
 use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
-use farrier_controller::{JournalStore, KeyStore as _, NotDurable, Opened, RecordStore};
-use farrier_core::persist::seal::{BOARD_KEY_LEN, BoardKeys};
+use farrier_controller::{JournalStore, NotDurable, Opened, RecordStore};
 use farrier_journal::sim::{Shared, SimFlash};
 
 /// A chip with words of `WORD` bytes and sectors of 4 KiB.
@@ -45,6 +44,7 @@ impl<const WORD: usize> ChipStore<WORD> for Hasty<WORD> {
 
 impl<const WORD: usize> RecordStore for Hasty<WORD> {
     type OpenError = <Sound<WORD> as RecordStore>::OpenError;
+    type Keys = Chip<WORD>;
 
     async fn open(
         &mut self,
@@ -69,16 +69,8 @@ impl<const WORD: usize> RecordStore for Hasty<WORD> {
         self.journal.maintain(state).await
     }
 
-    async fn board_keys(&mut self) -> Result<BoardKeys, NotDurable> {
-        self.journal.board_keys().await
-    }
-
-    async fn set_board_key(
-        &mut self,
-        place: usize,
-        key: &[u8; BOARD_KEY_LEN],
-    ) -> Result<(), NotDurable> {
-        self.journal.set_board_key(place, key).await
+    fn keys(&mut self) -> &mut Chip<WORD> {
+        self.journal.keys()
     }
 }
 
@@ -98,6 +90,7 @@ impl<const WORD: usize> ChipStore<WORD> for Unchecked<WORD> {
 
 impl<const WORD: usize> RecordStore for Unchecked<WORD> {
     type OpenError = NotDurable;
+    type Keys = Chip<WORD>;
 
     async fn open(
         &mut self,
@@ -140,15 +133,7 @@ impl<const WORD: usize> RecordStore for Unchecked<WORD> {
     ) -> Result<(), NotDurable> {
         Ok(())
     }
-    async fn board_keys(&mut self) -> Result<BoardKeys, NotDurable> {
-        self.chip.read_keys().await
-    }
-
-    async fn set_board_key(
-        &mut self,
-        place: usize,
-        key: &[u8; BOARD_KEY_LEN],
-    ) -> Result<(), NotDurable> {
-        self.chip.write_key(place, key).await
+    fn keys(&mut self) -> &mut Chip<WORD> {
+        &mut self.chip
     }
 }

@@ -6,7 +6,7 @@ use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use farrier_core::Command;
 use farrier_core::interface::{Actor, NewNode};
-use farrier_core::persist::seal::{BoardKeys, NO_KEY};
+use farrier_core::persist::seal::NO_KEY;
 use farrier_journal::sim::{Cut, SimFlash};
 use farrier_protocol::message::NodeId;
 use std::boxed::Box;
@@ -66,10 +66,11 @@ fn answers<S>(controller: &TestController<S>) -> usize {
 }
 
 /// A store whose appends never end.
-struct Stuck;
+struct Stuck(MemoryKeys);
 
 impl RecordStore for Stuck {
     type OpenError = NotDurable;
+    type Keys = MemoryKeys;
 
     async fn open(&mut self, _: u16, _: impl FnMut(&[u8])) -> Result<Opened, NotDurable> {
         Ok(Opened { run: 1, lost: 0 })
@@ -89,12 +90,8 @@ impl RecordStore for Stuck {
         Ok(())
     }
 
-    async fn board_keys(&mut self) -> Result<BoardKeys, NotDurable> {
-        Ok([NO_KEY; 2])
-    }
-
-    async fn set_board_key(&mut self, _: usize, _: &[u8; 32]) -> Result<(), NotDurable> {
-        Ok(())
+    fn keys(&mut self) -> &mut MemoryKeys {
+        &mut self.0
     }
 }
 
@@ -147,7 +144,7 @@ fn failed_append_withholds_all_later_effects() {
 
 #[test]
 fn dropped_append_withholds_all_later_effects() {
-    let mut controller = started(Stuck);
+    let mut controller = started(Stuck(MemoryKeys::default()));
     controller.decide(NOW, create(1));
     {
         let mut append = pin!(controller.append());
