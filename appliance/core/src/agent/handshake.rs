@@ -8,9 +8,10 @@ use crate::identity::{agent_contradicts, is_real_uuid, new_node_id, same_uuid};
 use crate::interface::{Effects, Endpoint, Instant, PowerState};
 use crate::ipam::budget::{HANDSHAKES, STRANGERS_HANDSHAKES};
 use crate::node::flags::Flags;
-use crate::node::{Boot, GivenTicket, Hop, Node, Reason, agent_phase, cut};
+use crate::node::{Boot, GivenTicket, HeardElsewhere, Hop, Node, Reason, agent_phase, cut};
 use crate::power::{BootDevice, boot_device};
 use crate::rack::{Entropy, Rack, count, edit};
+use core::net::Ipv4Addr;
 use farrier_protocol::credential::Place;
 use farrier_protocol::message::{AgentHandshake, BootId, HandshakeReply, Mac, NodeId};
 use farrier_protocol::server::{self, Accepted, HandshakeError};
@@ -50,6 +51,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         {
             if server::verify_gate(init, &credential.ticket) {
                 let ticket = &credential.ticket;
+                if !used && !self.comes_second(index, from, init) {
+                    self.refuse(from, init, HandshakeRefusal::TicketUnknown, out);
+                    return;
+                }
                 self.given_before(now, index, (given, ticket), (from, place), init, out);
                 return;
             } else if given.place == place {
@@ -86,6 +91,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 return;
             }
         }
+        if let Some(index) = known
+            && let Some(other) = self.other_holder(index, init)
+        {
+            let id = init.ticket;
+            self.second_holder(now, index, GivenTicket { id, place }, other, out);
+            self.refuse(from, init, HandshakeRefusal::TicketUsed, out);
+            return;
+        }
         self.begin(now, (from, place), init, &ticket, entropy, out);
     }
 
@@ -107,6 +120,42 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
         }
         elsewhere
+    }
+
+    /// Whether another handshake than this one came from elsewhere before, with the
+    /// same unused ticket. The first is kept until the ticket's own machine speaks:
+    /// it may be a copy of that machine's that was faster, and copies stop nobody.
+    fn comes_second(&mut self, index: usize, from: Endpoint, init: &Init<'_>) -> bool {
+        let digest = server::init_digest(init);
+        let Some(node) = self.nodes.get(index) else {
+            return false;
+        };
+        if let Some(heard) = node.heard_elsewhere
+            && heard.ticket == init.ticket
+        {
+            return heard.digest != digest;
+        }
+        if let Some(mut node) = self.nodes.volatile(index) {
+            node.set_heard_elsewhere(Some(HeardElsewhere {
+                ticket: init.ticket,
+                digest,
+                mac: from.mac,
+                ip: from.ip,
+            }));
+        }
+        false
+    }
+
+    /// Who else has sent a handshake of its own with the ticket of this one, which
+    /// comes from the ticket's machine.
+    fn other_holder(&mut self, index: usize, init: &Init<'_>) -> Option<(Mac, Ipv4Addr)> {
+        let node = self.nodes.get(index)?;
+        let heard = node.heard_elsewhere.filter(|h| h.ticket == init.ticket)?;
+        if heard.digest != server::init_digest(init) {
+            return Some((heard.mac, heard.ip));
+        }
+        self.nodes.volatile(index)?.set_heard_elsewhere(None);
+        None
     }
 
     /// The ticket of an init, if it is good now and its sender has the lease that
@@ -173,19 +222,19 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if over {
             count(&mut self.counters.ticket_reused);
         } else {
-            self.second_holder(now, index, given, from, out);
+            self.second_holder(now, index, given, (from.mac, from.ip), out);
         }
         self.refuse(from, init, HandshakeRefusal::TicketUsed, out);
     }
 
     /// Two machines have a boot's ticket: neither gets an order, whoever came
-    /// first, and the node's error names the place of the one that came now.
+    /// first, and the node's error names the place of the other one.
     fn second_holder(
         &mut self,
         now: Instant,
         index: usize,
         given: GivenTicket,
-        from: Endpoint,
+        (mac, ip): (Mac, Ipv4Addr),
         out: &mut Effects,
     ) {
         count(&mut self.counters.ticket_reused);
@@ -196,11 +245,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.boot.ticket = Some(given);
         node.boot.session = None;
         node.offered = None;
-        let [.., a, b, c] = from.mac.0;
+        node.heard_elsewhere = None;
+        let [.., a, b, c] = mac.0;
         node.set_error(format_args!(
-            "a second machine (MAC ending {a:02x}:{b:02x}:{c:02x}, {}) has this boot's ticket: \
-             no more orders. Find it, then restart the node's machine",
-            from.ip
+            "a second machine (MAC ending {a:02x}:{b:02x}:{c:02x}, {ip}) has this boot's ticket: \
+             no more orders. Find it, then restart the node's machine"
         ));
         if agent_phase(node.state).is_some() {
             self.fail(now, index, Reason::SecondHolder, out);

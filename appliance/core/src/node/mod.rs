@@ -98,6 +98,20 @@ pub struct GivenTicket {
     pub place: Place,
 }
 
+/// A handshake that came from elsewhere before the ticket's own machine had used
+/// it: a copy of the machine's, or a second holder's. The machine's own tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeardElsewhere {
+    /// Its ticket.
+    pub ticket: TicketId,
+    /// Digest of its datagram.
+    pub digest: [u8; 16],
+    /// Who sent it.
+    pub mac: Mac,
+    /// From where.
+    pub ip: Ipv4Addr,
+}
+
 /// The present boot of a node into the ramdisk: it begins with a handshake.
 #[derive(Debug)]
 pub struct Boot {
@@ -270,6 +284,8 @@ pub struct Node {
     /// The ticket in the last boot script, until a handshake uses it up. The
     /// boot that it may begin changes nothing before that.
     pub offered: Option<GivenTicket>,
+    /// A handshake with that ticket from elsewhere, until its own machine's comes.
+    pub heard_elsewhere: Option<HeardElsewhere>,
     /// A boot that began since then counts for the present state.
     pub boots_since: Instant,
     /// The boot that erased every disk in the cleaning at hand, while a sample
@@ -332,6 +348,7 @@ impl Node {
             timeline: Timeline::new(),
             boot: Boot::none(),
             offered: None,
+            heard_elsewhere: None,
             boots_since: now,
             erased_in: BootId(0),
             attempts: 0,
@@ -360,6 +377,7 @@ impl Node {
         self.last_error.clear();
         self.boot = Boot::none();
         self.offered = None;
+        self.heard_elsewhere = None;
         self.erased_in = BootId(0);
         self.hardware = Hardware::default();
         self.instance = InstanceInfo::default();

@@ -3,7 +3,7 @@
 //! was before, or as [`Volatile`], which reaches nothing that has a record.
 
 use crate::interface::{Instant, NetworkId, PowerState};
-use crate::node::{GivenTicket, Node, PowerControl, Timeline};
+use crate::node::{GivenTicket, HeardElsewhere, Node, PowerControl, Timeline};
 use core::net::Ipv4Addr;
 use farrier_protocol::message::Progress;
 use farrier_protocol::server::Session;
@@ -168,6 +168,11 @@ impl Volatile<'_> {
     /// The ticket in the boot script that it was served.
     pub(crate) fn set_offered(&mut self, ticket: GivenTicket) {
         self.0.offered = Some(ticket);
+    }
+
+    /// A handshake with its ticket came from elsewhere.
+    pub(crate) fn set_heard_elsewhere(&mut self, heard: Option<HeardElsewhere>) {
+        self.0.heard_elsewhere = heard;
     }
 
     /// When its wait ends in a failure.

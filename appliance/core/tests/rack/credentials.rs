@@ -235,6 +235,51 @@ fn a_copied_handshake_stops_nobody() {
     assert_eq!(lab.state(0), ProvisionState::Available);
 }
 
+/// A copy that is sent from elsewhere and overtakes the original is no second
+/// holder; two different handshakes from elsewhere are.
+#[test]
+fn a_copied_handshake_that_comes_first_stops_nobody() {
+    let (mut lab, _) = available_with(&[8 * GIB]);
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.pass(100);
+    lab.verb(0, Verb::Provide).unwrap();
+    let (address, script) = lab.boot(1);
+    let mut agent = agent_of(1, address, &script, 0);
+    let ip = lab.dhcp(7, |_| {}).unwrap().address;
+    let from = agent_of(7, ip, &script, 9).endpoint;
+    let datagram = &lab.ask_only(&mut agent);
+    lab.now += 10_000;
+    for _ in 0..3 {
+        lab.step(Input::Agent { from, datagram });
+    }
+    assert_eq!(lab.state(0), ProvisionState::CleanWait);
+    lab.run(&mut agent, 20);
+    lab.step(Input::Agent { from, datagram });
+    let mut again = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
+    lab.run(&mut again, 20);
+    assert_eq!(lab.state(0), ProvisionState::Available);
+    assert_eq!(lab.rack().counters().ticket_reused, 0);
+}
+
+#[test]
+fn two_handshakes_from_elsewhere_with_one_ticket_stop_the_orders() {
+    let (mut lab, _) = available_with(&[8 * GIB]);
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.pass(100);
+    lab.verb(0, Verb::Provide).unwrap();
+    let (_, script) = lab.boot(1);
+    let ip = lab.dhcp(7, |_| {}).unwrap().address;
+    for (seed, state) in [
+        (9, ProvisionState::CleanWait),
+        (10, ProvisionState::CleanFailed),
+    ] {
+        let mut thief = agent_of(7, ip, &script, seed);
+        lab.shake_hands(&mut thief);
+        assert_eq!(lab.state(0), state);
+    }
+    assert!(lab.node(0).last_error.contains("second machine"));
+}
+
 #[test]
 fn the_ticket_of_an_earlier_boot_begins_no_other_one() {
     let mut lab = Lab::new();

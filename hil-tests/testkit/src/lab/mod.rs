@@ -372,10 +372,8 @@ impl Lab {
     /// # Panics
     /// Where the agent wants to send none.
     pub fn shake_hands(&mut self, agent: &mut Agent) -> Vec<u8> {
-        let RunnerPoll::Transmit(datagram) = agent.driver.poll(self.now) else {
-            panic!("no handshake");
-        };
-        let (from, datagram) = (agent.endpoint, datagram.to_vec());
+        let datagram = self.ask_only(agent);
+        let from = agent.endpoint;
         for outcome in self.step(Input::Agent {
             from,
             datagram: &datagram,
@@ -385,6 +383,18 @@ impl Lab {
             }
         }
         datagram
+    }
+
+    /// An agent's handshake, which does not reach the appliance. The agent repeats
+    /// it after a moment.
+    ///
+    /// # Panics
+    /// Where the agent sends none.
+    pub fn ask_only(&mut self, agent: &mut Agent) -> Vec<u8> {
+        match agent.driver.poll(self.now) {
+            RunnerPoll::Transmit(datagram) => datagram.to_vec(),
+            _ => panic!("no handshake"),
+        }
     }
 
     /// A network boot up to an agent with a session.
