@@ -67,10 +67,18 @@ impl Simulation {
                 if let Some(slot) = self.appliance.rack().find_by_mac(mac) {
                     self.invariants.lateness.heard(slot, self.now);
                 }
+                let put_off = |sim: &Self| {
+                    let counters = sim.appliance.rack().counters();
+                    (counters.nodes_full, counters.handshakes_deferred)
+                };
+                let before = put_off(self);
                 self.step(Input::Agent {
                     from: *from,
                     datagram,
                 });
+                if put_off(self) != before {
+                    self.hostile.put_off();
+                }
             }
         }
     }

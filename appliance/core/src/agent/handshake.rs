@@ -78,6 +78,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             self.refuse(from, init, HandshakeRefusal::OtherMachine, out);
             return;
         }
+        if known.is_none() && self.spent.is_some_and(|of| !self.is_later(init.ticket, of)) {
+            // A copy of what a machine sent whose node is gone, or a machine that
+            // has to start again.
+            count(&mut self.counters.ticket_reused);
+            self.refuse(from, init, HandshakeRefusal::TicketUsed, out);
+            return;
+        }
         if let Some(node) = known.and_then(|index| self.nodes.get(index)) {
             let later = |used: GivenTicket| self.is_later(init.ticket, used.id);
             if !node.boot.ticket.is_none_or(later) {
@@ -126,20 +133,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// same unused ticket. The first is kept until the ticket's own machine speaks:
     /// it may be a copy of that machine's that was faster, and copies stop nobody.
     fn comes_second(&mut self, index: usize, from: Endpoint, init: &Init<'_>) -> bool {
-        let digest = server::init_digest(init);
+        let digest = short_digest(init);
         let Some(node) = self.nodes.get(index) else {
             return false;
         };
-        if let Some(heard) = node.heard_elsewhere
-            && heard.ticket == init.ticket
-        {
+        if let Some(heard) = node.heard_elsewhere {
             return heard.digest != digest;
         }
+        let [_, _, _, d, e, f] = from.mac.0;
         if let Some(mut node) = self.nodes.volatile(index) {
             node.set_heard_elsewhere(Some(HeardElsewhere {
-                ticket: init.ticket,
                 digest,
-                mac: from.mac,
+                mac: [d, e, f],
                 ip: from.ip,
             }));
         }
@@ -148,10 +153,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// Who else has sent a handshake of its own with the ticket of this one, which
     /// comes from the ticket's machine.
-    fn other_holder(&mut self, index: usize, init: &Init<'_>) -> Option<(Mac, Ipv4Addr)> {
+    fn other_holder(&mut self, index: usize, init: &Init<'_>) -> Option<([u8; 3], Ipv4Addr)> {
         let node = self.nodes.get(index)?;
-        let heard = node.heard_elsewhere.filter(|h| h.ticket == init.ticket)?;
-        if heard.digest != server::init_digest(init) {
+        node.offered.filter(|given| given.id == init.ticket)?;
+        let heard = node.heard_elsewhere?;
+        if heard.digest != short_digest(init) {
             return Some((heard.mac, heard.ip));
         }
         self.nodes.volatile(index)?.set_heard_elsewhere(None);
@@ -222,7 +228,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if over {
             count(&mut self.counters.ticket_reused);
         } else {
-            self.second_holder(now, index, given, (from.mac, from.ip), out);
+            let [_, _, _, d, e, f] = from.mac.0;
+            self.second_holder(now, index, given, ([d, e, f], from.ip), out);
         }
         self.refuse(from, init, HandshakeRefusal::TicketUsed, out);
     }
@@ -234,7 +241,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         now: Instant,
         index: usize,
         given: GivenTicket,
-        (mac, ip): (Mac, Ipv4Addr),
+        ([a, b, c], ip): ([u8; 3], Ipv4Addr),
         out: &mut Effects,
     ) {
         count(&mut self.counters.ticket_reused);
@@ -246,7 +253,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         node.boot.session = None;
         node.offered = None;
         node.heard_elsewhere = None;
-        let [.., a, b, c] = mac.0;
         node.set_error(format_args!(
             "a second machine (MAC ending {a:02x}:{b:02x}:{c:02x}, {ip}) has this boot's ticket: \
              no more orders. Find it, then restart the node's machine"
@@ -534,6 +540,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             ));
         }
     }
+}
+
+/// Enough to tell a copy from another handshake: who holds the ticket gains nothing
+/// by two that look the same, and knows the machine's only once that was sent.
+fn short_digest(init: &Init<'_>) -> [u8; 4] {
+    let [a, b, c, d, ..] = server::init_digest(init);
+    [a, b, c, d]
 }
 
 /// The first agent of a node says which machine it is. What DHCP and operators

@@ -39,6 +39,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return Err(CommandError::InUse(node.state));
         }
         node.macs.retain(|own| *own != mac);
+        self.spend_ticket(index);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ pub(crate) mod credential;
 
 use crate::interface::{ActorKind, CommandError, Effects, Instant, PowerState};
 use crate::node::flags::Flags;
-use crate::node::{Happening, Node, Reason};
+use crate::node::{GivenTicket, Happening, Node, Reason};
 use crate::rack::{Entropy, Rack, count, edit};
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::digest::Inspection;
@@ -138,11 +138,23 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// Empties a node's place and everything that hangs on it.
     pub(crate) fn clear_slot(&mut self, index: usize) {
+        // Copies of its handshake make no new node.
+        self.spend_ticket(index);
         if let Some(node) = edit!(self, index) {
             node.clear();
         }
         self.forget_slot(index);
         self.nodes.trim();
+    }
+
+    /// Interfaces that no node has begin no boot with a node's ticket any more.
+    pub(crate) fn spend_ticket(&mut self, index: usize) {
+        let ticket = self.nodes.get(index).and_then(|node| node.boot.ticket);
+        if let Some(GivenTicket { id, .. }) = ticket
+            && self.spent.is_none_or(|of| self.is_later(id, of))
+        {
+            self.spent = Some(id);
+        }
     }
 
     /// Learns who a machine is from its inventory, and joins what belongs
@@ -374,6 +386,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         let (macs, uuid, serial) = (gone.macs.clone(), gone.system_uuid, gone.serial);
         let identified = gone.flags & Flags::IDENTITY;
+        let ticket = gone.boot.ticket;
         self.clear_slot(goes);
         for mac in macs {
             let _full = self.add_port(stays, mac);
@@ -388,6 +401,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 node.serial = serial;
             }
             node.flags.insert(identified);
+            if node.boot.ticket.is_none() {
+                // It is used up for this node as well.
+                node.boot.ticket = ticket;
+            }
         }
     }
 }

@@ -102,12 +102,10 @@ pub struct GivenTicket {
 /// it: a copy of the machine's, or a second holder's. The machine's own tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeardElsewhere {
-    /// Its ticket.
-    pub ticket: TicketId,
-    /// Digest of its datagram.
-    pub digest: [u8; 16],
-    /// Who sent it.
-    pub mac: Mac,
+    /// The front of its datagram's digest.
+    pub digest: [u8; 4],
+    /// The end of its sender's hardware address.
+    pub mac: [u8; 3],
     /// From where.
     pub ip: Ipv4Addr,
 }
@@ -284,7 +282,7 @@ pub struct Node {
     /// The ticket in the last boot script, until a handshake uses it up. The
     /// boot that it may begin changes nothing before that.
     pub offered: Option<GivenTicket>,
-    /// A handshake with that ticket from elsewhere, until its own machine's comes.
+    /// A handshake with the offered ticket from elsewhere, until its own machine's comes.
     pub heard_elsewhere: Option<HeardElsewhere>,
     /// A boot that began since then counts for the present state.
     pub boots_since: Instant,

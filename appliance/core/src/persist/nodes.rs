@@ -167,10 +167,13 @@ impl Volatile<'_> {
 
     /// The ticket in the boot script that it was served.
     pub(crate) fn set_offered(&mut self, ticket: GivenTicket) {
+        if self.0.offered != Some(ticket) {
+            self.0.heard_elsewhere = None;
+        }
         self.0.offered = Some(ticket);
     }
 
-    /// A handshake with its ticket came from elsewhere.
+    /// A handshake with the offered ticket came from elsewhere.
     pub(crate) fn set_heard_elsewhere(&mut self, heard: Option<HeardElsewhere>) {
         self.0.heard_elsewhere = heard;
     }

@@ -40,6 +40,7 @@ use farrier_protocol::message::{EraseMethod, Mac, NodeId};
 use farrier_protocol::parts::Reassembly;
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing::SecretKey;
+use farrier_protocol::ticket::TicketId;
 use heapless::Vec;
 
 /// Most accounts of operators.
@@ -188,6 +189,9 @@ pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) image_rules: ImageRules,
     pub(crate) nodes: Nodes<N>,
     pub(crate) strangers: Strangers,
+    /// The latest used ticket of a node, or an interface, that went. No interface
+    /// without a node begins a boot with it or an older one.
+    pub(crate) spent: Option<TicketId>,
     /// New leases of strangers.
     pub(crate) new_leases: Budget,
     pub(crate) endings: Shares,
@@ -270,6 +274,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             image_rules: ImageRules::new(),
             nodes: Nodes::new(),
             strangers: Strangers::new(),
+            spent: None,
             new_leases: Budget::new(),
             endings: Shares::new(),
             handshakes: Shares::new(),

@@ -261,6 +261,29 @@ fn a_copied_handshake_that_comes_first_stops_nobody() {
     assert_eq!(lab.rack().counters().ticket_reused, 0);
 }
 
+/// The node is deleted while the ticket would still be good.
+#[test]
+fn a_copied_handshake_brings_no_deleted_node_back() {
+    let mut lab = Lab::new();
+    let (address, script) = lab.boot(1);
+    let mut agent = agent_of(1, address, &script, 0);
+    let from = agent.endpoint;
+    let datagram = &lab.shake_hands(&mut agent);
+    let node = lab.node(0).id;
+    lab.operator(Command::DeleteNode { node }).unwrap();
+    let nodes = |lab: &Lab| {
+        let all = lab.rack().nodes().iter();
+        all.filter(|node| !node.is_vacant()).count()
+    };
+    assert_eq!(nodes(&lab), 0);
+    lab.step(Input::Agent { from, datagram });
+    assert_eq!(nodes(&lab), 0);
+    lab.now += 1;
+    let mut again = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
+    lab.run(&mut again, 3);
+    assert_eq!(nodes(&lab), 1);
+}
+
 #[test]
 fn two_handshakes_from_elsewhere_with_one_ticket_stop_the_orders() {
     let (mut lab, _) = available_with(&[8 * GIB]);

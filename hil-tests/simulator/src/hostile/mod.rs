@@ -111,6 +111,9 @@ struct Heard {
     packet: Packet,
     /// The start of the appliance in which it was heard, or counted last.
     run: u32,
+    /// The appliance had no room for it: its sender would repeat it, and a copy is
+    /// as good.
+    put_off: bool,
 }
 
 /// A frame to send.
@@ -129,6 +132,8 @@ pub struct Hostile {
     /// Its own source: without it, everything else stays as it is.
     random: Random,
     heard: Vec<Heard>,
+    /// The place of the last one.
+    last: usize,
     /// Paths of boot scripts.
     paths: Vec<String>,
     /// Datagrams that went to agents.
@@ -145,7 +150,8 @@ pub struct Hostile {
     after: Vec<Mark>,
     /// Frames that it sent, by kind.
     pub frames: [u64; KINDS],
-    /// Copies of what was sent before the appliance's last start that counted.
+    /// Copies that counted: of what was sent before the appliance's last start, or
+    /// put off.
     pub late_copies: u64,
 }
 
@@ -158,6 +164,7 @@ impl Hostile {
         Hostile {
             random: Random::new(options.seed, 2),
             heard: Vec::new(),
+            last: 0,
             paths: Vec::new(),
             replies: Vec::new(),
             passed: 0,
@@ -185,15 +192,27 @@ impl Hostile {
             return;
         }
         let place = (self.passed / self.hears) as usize % MEMORY;
+        self.last = place.min(self.heard.len());
         match self.heard.get_mut(place) {
             Some(heard) => {
                 heard.packet.copy_from(packet);
                 heard.run = run;
+                heard.put_off = false;
             }
             None => self.heard.push(Heard {
                 packet: packet.clone(),
                 run,
+                put_off: false,
             }),
+        }
+    }
+
+    /// The appliance has put off what was heard last.
+    pub(crate) fn put_off(&mut self) {
+        if self.passed.is_multiple_of(self.hears)
+            && let Some(heard) = self.heard.get_mut(self.last)
+        {
+            heard.put_off = true;
         }
     }
 
@@ -352,9 +371,10 @@ impl Simulation {
             return;
         }
         let copied = frame.copy.and_then(|place| hostile.heard.get_mut(place));
-        if let Some(heard) = copied.filter(|heard| heard.run != run) {
-            // Of before a restart: once more, and no more than that.
+        if let Some(heard) = copied.filter(|heard| heard.run != run || heard.put_off) {
+            // Of before a restart, or put off: once more, and no more than that.
             heard.run = run;
+            heard.put_off = false;
             hostile.late_copies += 1;
             let changed = |(slot, mark): (usize, &Mark)| {
                 (hostile.marks.get(slot) != Some(mark)).then_some(slot)

@@ -1,0 +1,69 @@
+//! Operations on the ports of switches, as drivers carry them out.
+
+use super::String;
+use core::net::Ipv4Addr;
+
+/// Longest name of a switch's port in bytes.
+pub const PORT_NAME_LEN: usize = 32;
+/// The name of a port, as its switch calls it.
+pub type PortName = String<PORT_NAME_LEN>;
+
+/// What a switch is spoken to by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SwitchKind {
+    /// A person moves its ports.
+    ByHand = 0,
+    /// OVSDB (RFC 7047) over TCP.
+    Ovsdb = 1,
+    /// NETCONF over SSH; the dialect is found out by its hello.
+    Netconf = 2,
+}
+
+impl SwitchKind {
+    /// Every kind.
+    pub const ALL: [SwitchKind; 3] = [Self::ByHand, Self::Ovsdb, Self::Netconf];
+}
+
+/// How a driver reaches a switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SwitchAddress {
+    /// What it is spoken to by.
+    pub kind: SwitchKind,
+    /// Its address, on a network with [`super::Services::DRIVERS`].
+    pub address: Ipv4Addr,
+    /// Its TCP port.
+    pub port: u16,
+}
+
+/// What a driver shall do with a port. A port carries one VLAN, without tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SwitchAction {
+    /// Read which VLAN it has.
+    Read,
+    /// Move it, if it is on `from`; on none for 0. Where the switch can, the change is unconfirmed, and
+    /// the switch takes it back by itself unless [`SwitchAction::Keep`] comes in
+    /// time. Done where the switch says that it has applied it, and the port,
+    /// read again, is on `to`.
+    Move {
+        /// The VLAN that it is on.
+        from: u16,
+        /// The VLAN that it shall be on.
+        to: u16,
+    },
+    /// Make a [`SwitchAction::Move`] to `to` permanent: the machine was seen there.
+    Keep {
+        /// The VLAN that it was on.
+        from: u16,
+        /// The VLAN that it is on.
+        to: u16,
+    },
+    /// Take a [`SwitchAction::Move`] back: the port is on `from` again. Done where
+    /// the port, read again, is there.
+    Undo {
+        /// The VLAN that it was on.
+        from: u16,
+        /// The VLAN that it may be on now.
+        to: u16,
+    },
+}
