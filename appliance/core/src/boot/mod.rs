@@ -5,6 +5,7 @@
 //! the ramdisk with a fresh ticket or the machine's own disk.
 
 pub(crate) mod dhcp;
+mod tenant_dhcp;
 mod trust;
 
 use crate::identity::{contradicts, is_real_uuid};

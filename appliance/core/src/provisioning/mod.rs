@@ -3,6 +3,7 @@
 pub mod deadlines;
 pub mod erasure;
 mod other_machine;
+mod ports;
 pub mod restarts;
 pub mod steps;
 mod transitions;
