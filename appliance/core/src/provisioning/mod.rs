@@ -2,6 +2,7 @@
 
 pub mod deadlines;
 pub mod erasure;
+mod links;
 mod other_machine;
 mod ports;
 pub mod restarts;
