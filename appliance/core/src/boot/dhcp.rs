@@ -21,7 +21,6 @@ use uuid::Uuid;
 
 /// Longest boot file in bytes.
 const BOOT_FILE: usize = 96;
-const PROVISIONING: NetworkId = NetworkId::PROVISIONING;
 /// Identities of one interface that have an address at once. Firmware, iPXE,
 /// ramdisk and system may have one each, and a system before the present one.
 const IDENTITIES: usize = 5;
@@ -66,6 +65,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             self.stranger_boots(now, mac, &request);
         }
         let booting = node.filter(|_| boots);
+        let boots = boots.then_some(network);
         let client = Client::new(mac, &request.identity());
         match request.message_type {
             MessageType::Discover => self.discovered(now, client, &request, boots, booting, out),
@@ -139,7 +139,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         now: Instant,
         client: Client,
         request: &Request<'_>,
-        boots: bool,
+        boots: Option<NetworkId>,
         booting: Option<usize>,
         out: &mut Effects,
     ) {
@@ -160,7 +160,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         count(&mut self.counters.dhcp_offers);
         if let Some(mut node) = booting.and_then(|node| self.nodes.volatile(node)) {
             mark_unless_ipxe(node.timeline(), now, Hop::Offer);
-        } else if boots && let Some(stranger) = self.strangers.see(now, client.mac) {
+        } else if boots.is_some()
+            && let Some(stranger) = self.strangers.see(now, client.mac)
+        {
             mark_unless_ipxe(&mut stranger.timeline, now, Hop::Offer);
         }
         let mut reply = self.dhcp_reply(request, MessageType::Offer);
@@ -174,7 +176,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         now: Instant,
         client: Client,
         request: &Request<'_>,
-        boots: bool,
+        boots: Option<NetworkId>,
         booting: Option<usize>,
         out: &mut Effects,
     ) {
@@ -224,7 +226,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if let Some(mut node) = booting.and_then(|node| self.nodes.volatile(node)) {
             node.set_address(address);
             mark_unless_ipxe(node.timeline(), now, Hop::Address);
-        } else if boots && let Some(stranger) = self.strangers.see(now, client.mac) {
+        } else if boots.is_some()
+            && let Some(stranger) = self.strangers.see(now, client.mac)
+        {
             stranger.address = address;
             mark_unless_ipxe(&mut stranger.timeline, now, Hop::Address);
         }
@@ -288,17 +292,22 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         Reply::answering(request, kind, self.config.address)
     }
 
-    /// Adds what the client shall boot, and sends.
-    fn send(&self, request: &Request<'_>, reply: Reply<'_>, boots: bool, out: &mut Effects) {
-        let boots = boots && request.message_type != MessageType::Inform;
-        let file = if boots {
-            self.boot_file(request, reply.yiaddr)
-        } else {
-            String::new()
+    /// Adds what the client shall boot, if it boots on a network, and sends.
+    fn send(
+        &self,
+        request: &Request<'_>,
+        reply: Reply<'_>,
+        boots: Option<NetworkId>,
+        out: &mut Effects,
+    ) {
+        let boots = boots.filter(|_| request.message_type != MessageType::Inform);
+        let file = match boots {
+            Some(network) => self.boot_file(request, reply.yiaddr, network),
+            None => String::new(),
         };
         let reply = Reply {
             mask: Some(self.config.mask()),
-            next_server: boots.then_some(match cfg!(farrier_bug = "wrong-server") {
+            next_server: boots.map(|_| match cfg!(farrier_bug = "wrong-server") {
                 true => self.config.pool_first,
                 false => self.config.address,
             }),
@@ -310,13 +319,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// What a machine that boots from the network loads first; empty where
     /// there is nothing for its architecture.
-    fn boot_file(&self, request: &Request<'_>, yiaddr: Ipv4Addr) -> String<BOOT_FILE> {
+    fn boot_file(
+        &self,
+        request: &Request<'_>,
+        yiaddr: Ipv4Addr,
+        network: NetworkId,
+    ) -> String<BOOT_FILE> {
         let mut file = String::new();
         let address = self.config.address;
         let place = Place {
             mac: Mac(request.chaddr),
             address: yiaddr.octets(),
-            network: PROVISIONING.0,
+            network: network.0,
         };
         let written = if request.is_ipxe()
             && let Some(uuid) = self.other_machine_says(request)

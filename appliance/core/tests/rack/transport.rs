@@ -176,6 +176,39 @@ fn who_boots_is_told_the_next_server_and_nobody_else() {
 }
 
 #[test]
+fn a_script_is_served_on_the_network_of_its_lease_only() {
+    let mut lab = Lab::new();
+    let (leased, other) = (NetworkId(3), NetworkId::PROVISIONING);
+    let peer = Config::default().pool_first;
+    let mut request = Request::new(MessageType::Request, 5, mac_of(1).0);
+    ipxe(&mut request);
+    request.requested_ip = Some(peer);
+    let mut buf = [0; 600];
+    let len = request.emit(&mut buf).unwrap();
+    let did = lab.step(Input::Dhcp {
+        network: leased,
+        from: mac_of(1),
+        payload: &buf[..len],
+    });
+    let file = did.iter().find_map(|did| match did {
+        Outcome::Dhcp(_, payload) => Reply::parse(payload).unwrap().boot_file,
+        _ => None,
+    });
+    let url = std::str::from_utf8(file.unwrap()).unwrap();
+    let path = url.strip_prefix("http://172.22.0.1/").unwrap();
+    for (network, served) in [(other, false), (leased, true)] {
+        let did = lab.step(Input::Open {
+            transport: Transport::Http,
+            network,
+            peer,
+            path,
+        });
+        let text = |did: &Outcome| matches!(did, Outcome::Serve(Served::Text(_)));
+        assert_eq!(did.iter().any(text), served, "{network}");
+    }
+}
+
+#[test]
 fn what_does_not_parse_is_counted() {
     let mut lab = Lab::new();
     for payload in [&[][..], &[0xff; 64], &[1; 1500]] {

@@ -8,6 +8,7 @@ use core::cell::{Cell, RefCell};
 use farrier_sizes::{AGENT_DATAGRAMS, DHCP_DATAGRAMS};
 use heapless::{Deque, Vec};
 
+use super::links::Segment;
 use super::mux::{FRAME, Frame, FrameReceiver, FrameSender};
 
 /// Places of the longer queue.
@@ -84,8 +85,8 @@ pub(super) struct LaneSender {
 }
 
 impl LaneSender {
-    /// Queues a copy of a frame.
-    pub(super) fn send(&mut self, source: [u8; 6], bytes: &[u8]) -> Queued {
+    /// Queues a copy of a frame that came by this segment.
+    pub(super) fn send(&mut self, source: [u8; 6], segment: Segment, bytes: &[u8]) -> Queued {
         if self.sources.count(source) >= self.share {
             bump(&self.counters.over_share);
             return Queued::No;
@@ -94,6 +95,7 @@ impl LaneSender {
             bump(&self.counters.full);
             return Queued::No;
         };
+        slot.segment = segment;
         fill(slot, bytes);
         self.queue.send_done();
         self.sources.push(source);
@@ -209,18 +211,18 @@ mod tests {
     #[test]
     fn a_source_leaves_half_of_the_queue_to_others() {
         let (mut sender, mut receiver) = lane(4);
-        let sent = (0..10).filter(|_| sender.send([1; 6], &[1]) == Queued::Yes);
+        let sent = (0..10).filter(|_| sender.send([1; 6], Segment::NATIVE, &[1]) == Queued::Yes);
         assert_eq!(sent.count(), 2);
-        assert_eq!(sender.send([2; 6], &[2]), Queued::Yes);
-        assert_eq!(sender.send([3; 6], &[3]), Queued::Yes);
-        assert_eq!(sender.send([4; 6], &[4]), Queued::No);
+        assert_eq!(sender.send([2; 6], Segment::NATIVE, &[2]), Queued::Yes);
+        assert_eq!(sender.send([3; 6], Segment::NATIVE, &[3]), Queued::Yes);
+        assert_eq!(sender.send([4; 6], Segment::NATIVE, &[4]), Queued::No);
         let counters = sender.counters;
         assert_eq!((counters.queued.get(), counters.over_share.get()), (4, 8));
         assert_eq!(counters.full.get(), 1);
         // The oldest leaves, and its source may send again.
         assert_eq!(receiver.queue.try_receive().unwrap().bytes[0], 1);
         receiver.done();
-        assert_eq!(sender.send([1; 6], &[1]), Queued::Yes);
-        assert_eq!(sender.send([1; 6], &[1]), Queued::No);
+        assert_eq!(sender.send([1; 6], Segment::NATIVE, &[1]), Queued::Yes);
+        assert_eq!(sender.send([1; 6], Segment::NATIVE, &[1]), Queued::No);
     }
 }
