@@ -105,7 +105,12 @@ pub(super) enum Inward {
     /// The stack gets it: a datagram for the TFTP listener.
     Tftp,
     /// A message for the DHCP server.
-    Dhcp(Segment),
+    Dhcp {
+        /// Where it came from.
+        from: Segment,
+        /// Whether servers boot there.
+        boots: bool,
+    },
     /// A datagram of the agent protocol.
     Agent(Segment),
     /// The multiplexer answers with this message.
@@ -207,7 +212,10 @@ impl Links {
             // Who has no address, has moved, or asks for others behind a relay:
             // the rack judges by the message.
             return match link.services.contains(Services::DHCP) {
-                true => Ok(Inward::Dhcp(segment)),
+                true => Ok(Inward::Dhcp {
+                    from: segment,
+                    boots: link.services.contains(Services::BOOT),
+                }),
                 false => Err(Dropped::WrongService),
             };
         }

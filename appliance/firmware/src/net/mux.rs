@@ -27,7 +27,7 @@ use farrier_ethernet::vlan::{Carrier, TAG_LEN, VlanId, carrier, copy_tagged, unt
 
 use super::fence::{Dropped, Inward, Local};
 use super::gate::{Classes, Gate, Verdict};
-use super::lane::{LaneSender, Queued, Window};
+use super::lane::{LaneSender, Queued, Source, Window};
 use super::links::{Links, Segment};
 use crate::refusals::Refusal;
 
@@ -294,13 +294,16 @@ impl Desk<'_> {
             Inward::Stack => true,
             Inward::Http => self.segment(frame),
             Inward::Tftp => self.tftp(frame),
-            Inward::Dhcp(segment) => {
-                let sent = self.lanes.dhcp.send(source(frame), segment, frame);
-                self.queued(sent, Refusal::DhcpMessage, frame)
+            Inward::Dhcp { from, boots } => {
+                let mac = source(frame);
+                let sent = self.lanes.dhcp.send(Source { mac, boots }, from, frame);
+                self.queued(sent, Refusal::DhcpMessage, mac)
             }
-            Inward::Agent(segment) => {
-                let sent = self.lanes.agents.send(source(frame), segment, frame);
-                self.queued(sent, Refusal::AgentDatagram, frame)
+            Inward::Agent(from) => {
+                let mac = source(frame);
+                let boots = true;
+                let sent = self.lanes.agents.send(Source { mac, boots }, from, frame);
+                self.queued(sent, Refusal::AgentDatagram, mac)
             }
             Inward::Answer(segment, message) => {
                 let mut bytes = [0; ANSWER_LEN];
@@ -338,9 +341,9 @@ impl Desk<'_> {
     }
 
     /// Nothing of a datagram is the stack's, queued or not.
-    fn queued(&self, sent: Queued, refusal: Refusal, frame: &[u8]) -> bool {
+    fn queued(&self, sent: Queued, refusal: Refusal, mac: [u8; 6]) -> bool {
         if sent == Queued::No {
-            self.gate.refusals().note_mac(refusal, source(frame));
+            self.gate.refusals().note_mac(refusal, mac);
         }
         false
     }

@@ -200,10 +200,11 @@ fn a_bound_machine_is_heard_on_its_tag_only_until_it_asks_anew() {
         (mac(1), Ipv4Addr::UNSPECIFIED, 68),
         (BROADCAST, Ipv4Addr::BROADCAST, 67),
     );
-    assert_eq!(
-        links.inward(&LOCAL, 101, &mut asks),
-        Inward::Dhcp(at(2, 101))
-    );
+    let dhcp = Inward::Dhcp {
+        from: at(2, 101),
+        boots: true,
+    };
+    assert_eq!(links.inward(&LOCAL, 101, &mut asks), dhcp);
     links.bind(at(2, 101), mac(1), ip);
     assert_eq!(hears(&links, 101, mac(1)), Inward::Tftp);
     assert_eq!(hears(&links, 102, mac(1)), Inward::Drop(Dropped::WrongTag));
@@ -407,7 +408,11 @@ fn frames_pass_to_and_from_their_own_network_only() {
                     };
                     assert_eq!(shown, ours.octets(), "under its address there");
                 }
-                Inward::Dhcp(segment) => {
+                Inward::Dhcp {
+                    from: segment,
+                    boots,
+                } => {
+                    assert_eq!(boots, services.contains(Services::BOOT));
                     assert!(kind == 0 && port == 67 && segment.vlan == vlan);
                     assert!(services.contains(Services::DHCP));
                 }
