@@ -153,6 +153,22 @@ fn arp_is_answered_where_the_stack_has_no_service() {
 }
 
 #[test]
+fn an_arp_message_in_another_interfaces_name_is_dropped() {
+    let links = links();
+    let peer = Ipv4Addr::new(172, 22, 0, 50);
+    for operation in [Operation::Request, Operation::Reply] {
+        let mut forged = arp(operation, (mac(1), peer), STACK_AT);
+        assert_eq!(links.inward(&LOCAL, 0, &mut forged.clone()), Inward::Stack);
+        forged[6..12].copy_from_slice(&mac(2));
+        let inward = links.inward(&LOCAL, 0, &mut forged);
+        assert_eq!(inward, Inward::Drop(Dropped::WrongSource));
+    }
+    let mut ours = arp(Operation::Request, (mac(1), STACK_AT), STACK_AT);
+    let inward = links.inward(&LOCAL, 0, &mut ours);
+    assert_eq!(inward, Inward::Drop(Dropped::WrongSource), "our address");
+}
+
+#[test]
 fn the_stack_asks_by_arp_on_the_networks_of_its_peers() {
     let mut links = links();
     let ask = |links: &Links, target: [u8; 4]| {
@@ -414,6 +430,7 @@ fn frames_pass_to_and_from_their_own_network_only() {
                 } => {
                     assert_eq!(boots, services.contains(Services::BOOT));
                     assert!(kind == 0 && port == 67 && segment.vlan == vlan);
+                    assert!(to == ours || to.octets()[3] == 255, "{to}");
                     assert!(services.contains(Services::DHCP));
                 }
                 Inward::Agent(segment) => {
