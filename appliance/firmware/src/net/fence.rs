@@ -232,8 +232,9 @@ impl Links {
         };
         if matches!(packet.content, Content::Udp(..)) && port == local.agents {
             // Its session proves who it is, and the reply goes back by the same
-            // tag: after a restart nobody is bound yet.
-            if known != Known::Unbound {
+            // tag: after a restart nobody is bound yet, and a port that was moved
+            // has another tag than the one it was bound to.
+            if !matches!(known, Known::Unbound | Known::Elsewhere) {
                 from(known)?;
             }
             return match link.services.contains(Services::BOOT) {

@@ -14,7 +14,7 @@ use farrier_sizes::{NETWORKS, NODES};
 use heapless::Vec;
 
 /// Most links: the provisioning network and all others.
-const LINKS: usize = NETWORKS + 1;
+pub const LINKS: usize = NETWORKS + 1;
 /// Most bindings: a server's own interface, and its BMC's or a second one.
 const PEERS: usize = 2 * NODES;
 

@@ -25,7 +25,7 @@ use farrier_core::interface::{Link, NetworkId, Services};
 pub use fence::Dropped;
 pub use gate::{Classes, Gate};
 pub use lane::LaneCounters;
-pub use links::Segment;
+pub use links::{LINKS, Segment};
 pub use mux::MuxCounters;
 pub use raw_udp::{Datagram, RawUdpError, RawUdpReceiver, RawUdpSender};
 pub use tcp::{Connection, TcpError};
