@@ -225,7 +225,8 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
         };
         let records = {
             let ask = cell.ask.borrow();
-            let ((network, peer), path) = (ask.peer, ask.path.as_str());
+            let (peer, path) = (ask.peer, ask.path.as_str());
+            let (network, _) = context.network.network_of(peer);
             let input = match ask.question {
                 Question::Open(transport) => Input::Open {
                     transport,
@@ -505,7 +506,6 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         text: &mut [u8],
     ) -> Served {
         let question = Question::Open(transport);
-        let peer = (self.network.network_of(peer).0, peer);
         self.queues
             .ask(self.texts, question, peer, path, text)
             .await
@@ -514,7 +514,6 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     /// Reports to the controller that a transfer has ended.
     pub async fn sent(&self, peer: Ipv4Addr, path: &str, bytes: u64, complete: bool) {
         let question = Question::Sent { bytes, complete };
-        let peer = (self.network.network_of(peer).0, peer);
         // Where too many wait, the rack learns it by what the machine does
         // next; that is counted.
         let _served = self

@@ -135,10 +135,7 @@ impl Links {
     fn judge(&self, local: &Local, vlan: u16, frame: &mut [u8]) -> Result<Inward, Dropped> {
         let entry = self.carried_by(vlan).ok_or(Dropped::UnknownTag)?;
         let link = &entry.link;
-        let segment = Segment {
-            network: link.network,
-            vlan,
-        };
+        let segment = entry.segment(vlan);
         let Some(&[d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, hi, lo]) = frame.first_chunk()
         else {
             return Err(Dropped::NotOurs);
