@@ -56,7 +56,7 @@ impl Rig {
         };
         rig.switch.capture_wires(&rig.path()).unwrap();
         for (port, mode) in rig.ports.iter().zip(modes) {
-            rig.switch.set_mode(port.id(), mode.clone());
+            rig.switch.control().set_mode(port.id(), mode.clone());
         }
         rig
     }
@@ -153,7 +153,7 @@ fn a_moved_port_hears_nothing_of_its_old_network() {
     rig.send(1, &frame(mac(2), mac(1), b"here too"));
     assert_eq!(rig.switch.port_of(mac(1)), Some(rig.ports[0].id()));
     assert_eq!(
-        rig.switch.addresses(),
+        rig.switch.control().addresses(),
         [
             (mac(1), Some(vlan(10)), rig.ports[0].id()),
             (mac(2), Some(vlan(10)), rig.ports[1].id())
@@ -162,7 +162,7 @@ fn a_moved_port_hears_nothing_of_its_old_network() {
 
     // One that waits when the port moves is dropped.
     rig.ports[1].send(&frame(mac(2), mac(1), b"late"));
-    rig.switch.set_mode(rig.ports[0].id(), access(20));
+    rig.switch.control().set_mode(rig.ports[0].id(), access(20));
     assert!(drain(&rig.ports[0]).is_empty());
     assert_eq!(rig.ports[0].counters().drops.vlan, 1);
     assert_eq!(rig.switch.port_of(mac(1)), None, "forgotten");
@@ -175,6 +175,7 @@ fn a_moved_port_hears_nothing_of_its_old_network() {
     // A trunk that gets one tag more loses nothing that waits.
     rig.ports[2].send(&frame(mac(3), ALL, b"waits"));
     rig.switch
+        .control()
         .set_mode(rig.ports[0].id(), trunk(&[10], Some(20)));
     assert_eq!(drain(&rig.ports[0]).len(), 1);
 
@@ -228,7 +229,9 @@ fn lldp_tells_each_port_and_is_not_forwarded() {
     assert_eq!(rig.ports[0].counters().drops.reserved, 1);
 
     assert!(drain(&rig.ports[0]).is_empty(), "off by default");
-    rig.switch.set_lldp(Some(Duration::from_millis(20)));
+    rig.switch
+        .control()
+        .set_lldp(Some(Duration::from_millis(20)));
     for _ in 0..2 {
         for (number, port) in rig.ports.iter().enumerate() {
             let frame = port.recv(SOON).unwrap();
@@ -242,11 +245,31 @@ fn lldp_tells_each_port_and_is_not_forwarded() {
             assert_eq!(told.native_vlan, native);
         }
     }
-    rig.switch.set_lldp(None);
+    rig.switch.control().set_lldp(None);
     let found = rig.isolation();
     assert_eq!(found.unproven, 0, "{:?}", found.violations);
     assert!(found.own >= 4 && found.own == found.proven);
     assert!(found.ensure().is_err(), "no frame of a peer passed");
+}
+
+#[test]
+fn without_power_nothing_passes_and_nothing_is_remembered() {
+    let rig = Rig::new(&[access(10), access(10), access(10)]);
+    rig.send(0, &frame(mac(1), ALL, b"before"));
+    rig.ports[1].send(&frame(mac(2), mac(1), b"waits"));
+    rig.switch.control().set_power(false);
+    let lost = rig.send(1, &frame(mac(2), mac(1), b"lost"));
+    assert!(lost.concat().is_empty());
+    assert_eq!(rig.ports[0].counters().drops.no_power, 1, "what waited");
+    assert_eq!(rig.ports[1].counters().drops.no_power, 1);
+    rig.switch.control().set_power(true);
+    let heard = rig.send(1, &frame(mac(2), mac(1), b"after"));
+    assert_eq!(
+        (heard[0].len(), heard[2].len()),
+        (1, 1),
+        "not learnt: flooded"
+    );
+    rig.isolation().ensure().unwrap();
 }
 
 /// What must come of a frame, by the standard's words: a filtering database by
@@ -336,7 +359,9 @@ fn forwards_as_the_standard_says_whatever_the_modes() {
                 oracle.modes[port] = mode.clone();
                 oracle.learnt.retain(|_, behind| *behind != port);
             }
-            rig.switch.set_mode(rig.ports[port].id(), mode.clone());
+            rig.switch
+                .control()
+                .set_mode(rig.ports[port].id(), mode.clone());
             continue;
         }
         let to = [ALL, mac(1), mac(2), mac(3), mac(4)][random(5)];

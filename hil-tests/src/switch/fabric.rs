@@ -48,6 +48,8 @@ pub struct Drops {
     /// The destination is one that bridges keep to themselves
     /// (01:80:c2:00:00:00 to 0f), and the port is not a plain one.
     pub reserved: u64,
+    /// The switch had no power.
+    pub no_power: u64,
 }
 
 impl Drops {
@@ -63,8 +65,10 @@ impl Drops {
             queue_full,
             vlan,
             reserved,
+            no_power,
         } = *self;
-        bad_length + bad_source + fault + hook + same_port + no_link + queue_full + vlan + reserved
+        let peers = bad_length + bad_source + same_port + no_link + queue_full;
+        peers + fault + hook + vlan + reserved + no_power
     }
 }
 
@@ -133,6 +137,7 @@ pub(crate) struct Fabric {
     seed: u64,
     ageing: Duration,
     macs: HashMap<(Domain, Mac), (PortId, Instant)>,
+    powered: bool,
     /// The switch's own address and name.
     chassis: (Mac, String),
     lldp: Option<Schedule>,
@@ -153,6 +158,7 @@ impl Fabric {
             seed: config.seed,
             ageing: config.ageing,
             macs: HashMap::new(),
+            powered: true,
             chassis: (config.mac, config.name.clone()),
             lldp: None,
             hooks: Vec::new(),
@@ -221,6 +227,22 @@ impl Fabric {
         self.macs.retain(|_, (behind, _)| *behind != port);
     }
 
+    /// Takes or gives power.
+    pub fn set_power(&mut self, on: bool) {
+        self.powered = on;
+        if on {
+            return;
+        }
+        self.macs.clear();
+        for state in &mut self.ports {
+            let held = [state.lane_in.discard(), state.lane_out.discard()];
+            let held = held.iter().filter(|held| **held).count();
+            state.counters.drops.no_power += (state.queue.len() + held) as u64;
+            state.queue.clear();
+            state.queued_bytes = 0;
+        }
+    }
+
     /// Begins or ends LLDP.
     pub fn set_lldp(&mut self, every: Option<Duration>, now: Instant) {
         self.lldp = every.map(|every| Schedule { every, next: now });
@@ -236,7 +258,7 @@ impl Fabric {
         let next = schedule.next;
         for port in (0..self.ports.len()).map(PortId) {
             let state = &self.ports[port.0];
-            if state.linked {
+            if state.linked && self.powered {
                 let (mac, system) = &self.chassis;
                 let frame = lldp::frame(*mac, system, &state.name, &state.mode);
                 self.emit(port, frame.into(), now);
@@ -294,6 +316,10 @@ impl Fabric {
         }
         if let Some(wires) = &mut self.wires {
             wires.frame(port, Direction::In, &frame);
+        }
+        if !self.powered {
+            state.counters.drops.no_power += 1;
+            return;
         }
         if state.lane_in.is_clean() {
             self.switch(port, frame, now);

@@ -13,13 +13,14 @@
 //! capture, the receiver's mode, which puts the tag on, the receiver's outward
 //! faults, the receiver's queue and capture.
 //!
-//! Every port is a plain one until [`Switch::set_mode`] makes it an access
+//! Every port is a plain one until [`Control::set_mode`] makes it an access
 //! port or a trunk. Addresses are learnt by VLAN. Frames to the addresses that
 //! bridges keep to themselves pass between plain ports only.
 //!
 //! Not here: spanning tree, link aggregation, a way to configure the switch
 //! over the network, and what the frames mean.
 
+mod control;
 pub mod corrupt;
 mod device;
 mod fabric;
@@ -42,6 +43,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+pub use control::Control;
 pub(crate) use device::{Received, Transmit};
 pub use fabric::{Counters, Drops};
 pub use faults::Faults;
@@ -215,7 +217,7 @@ impl Switch {
 
     /// Whether a peer is connected to the port.
     pub fn is_linked(&self, port: PortId) -> bool {
-        self.shared.fabric().ports[port.0].linked
+        self.control().is_linked(port)
     }
 
     /// What the port has carried so far.
@@ -234,53 +236,9 @@ impl Switch {
             .map(|(_, _, port, _)| port)
     }
 
-    /// The addresses that are learnt, in their order: the VLAN, none between
-    /// plain ports, and the port.
-    pub fn addresses(&self) -> Vec<(Mac, Option<VlanId>, PortId)> {
-        let mut addresses: Vec<_> = self
-            .shared
-            .fabric()
-            .learnt(Instant::now())
-            .map(|(vlan, mac, port, _)| (mac, vlan, port))
-            .collect();
-        addresses.sort_unstable();
-        addresses
-    }
-
-    /// Every port.
-    pub fn ports(&self) -> Vec<PortId> {
-        (0..self.shared.fabric().ports.len()).map(PortId).collect()
-    }
-
-    /// The first port of this name.
-    ///
-    /// # Errors
-    /// There is none.
-    pub fn port_named(&self, name: &str) -> Result<PortId> {
-        let fabric = self.shared.fabric();
-        let place = fabric.ports.iter().position(|port| port.name == name);
-        place
-            .map(PortId)
-            .with_context(|| format!("the switch has no port {name}"))
-    }
-
-    /// What a port carries.
-    pub fn mode(&self, port: PortId) -> PortMode {
-        self.shared.fabric().ports[port.0].mode.clone()
-    }
-
-    /// Changes what a port carries, between two frames. What was learnt at the
-    /// port is forgotten; frames that wait for its peer are dropped if the new
-    /// mode carries less.
-    pub fn set_mode(&self, port: PortId, mode: PortMode) {
-        self.shared.fabric().set_mode(port, mode);
-    }
-
-    /// Sends LLDP on every port with a link, now and then every so often; with
-    /// `None` it stops, as it is in the beginning.
-    pub fn set_lldp(&self, every: Option<Duration>) {
-        self.shared.fabric().set_lldp(every, Instant::now());
-        signal(&self.shared.wake);
+    /// The handle by which the switch is configured.
+    pub fn control(&self) -> Control {
+        Control::new(self.shared.clone())
     }
 
     /// What an address has sent so far, from whatever port.
