@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::{Counters, Mac, PortId, PortMode, Shared, VlanId, signal};
+use super::{Counters, Frame, Mac, PortId, PortMode, Shared, VlanId, signal};
 
 /// A handle that may outlive the switch and then changes nothing.
 #[derive(Clone)]
@@ -73,6 +73,11 @@ impl Control {
     pub fn set_lldp(&self, every: Option<Duration>) {
         self.shared.fabric().set_lldp(every, Instant::now());
         signal(&self.shared.wake);
+    }
+
+    /// The last LLDP frame that the port's peer sent since its link came up.
+    pub fn neighbour(&self, port: PortId) -> Option<Frame> {
+        self.shared.fabric().ports[port.0].neighbour.clone()
     }
 
     /// Takes the switch's power, or gives it back. Without it, every frame is

@@ -10,6 +10,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use farrier_ethernet::lldp::NEAREST_BRIDGE;
+
 use super::faults::{Faults, Lane};
 use super::lldp::{self, Schedule};
 use super::observe::{Mac, ObserverSink, Seen, Traffic};
@@ -101,6 +103,8 @@ pub(crate) struct Port {
     queue_limit: usize,
     pub linked: bool,
     pub mode: PortMode,
+    /// The last LLDP frame of the peer.
+    pub neighbour: Option<Frame>,
     lane_in: Lane,
     lane_out: Lane,
     pcap: Option<PcapWriter>,
@@ -123,6 +127,7 @@ impl Port {
     /// A new peer begins with an empty queue; the old one's frames are gone.
     pub fn set_linked(&mut self, linked: bool) {
         self.linked = linked;
+        self.neighbour = None;
         self.counters.drops.no_link += self.queue.len() as u64;
         self.queue.clear();
         self.queued_bytes = 0;
@@ -193,6 +198,7 @@ impl Fabric {
             queue_limit,
             linked: false,
             mode: PortMode::Plain,
+            neighbour: None,
             lane_in: lane(0),
             lane_out: lane(1),
             pcap: None,
@@ -356,6 +362,9 @@ impl Fabric {
             return;
         }
         self.macs.insert((domain, source), (port, now));
+        if destination.0 == NEAREST_BRIDGE {
+            self.ports[port.0].neighbour = Some(frame.clone().into());
+        }
         let mut out = Outgoing::new(domain, frame.into());
         let seen = Seen::new(port, domain, source, destination, now, out.untagged.clone());
         self.traffic.entry(source).or_default().count(&seen);
