@@ -87,6 +87,11 @@ impl Rules {
     /// Sends a frame, with the tag of its segment. Returns whether it went.
     fn send<T: embassy_net_driver::TxToken>(&self, token: T, to: Segment, frame: &[u8]) -> bool {
         let vlan = VlanId::new(to.vlan);
+        if vlan.is_none() && to.vlan != 0 {
+            // Without a tag it would be another network's.
+            self.counters.drop(Dropped::OutNoLink);
+            return false;
+        }
         let length = frame.len() + vlan.map_or(0, |_| TAG_LEN);
         if length > self.room {
             self.counters.drop(Dropped::OutTooLong);

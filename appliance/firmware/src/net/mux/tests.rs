@@ -258,6 +258,15 @@ fn a_tag_comes_off_on_the_way_in_and_goes_on_on_the_way_out() {
 }
 
 #[test]
+fn a_tag_that_no_frame_can_have_sends_nothing() {
+    let server = Ipv4Addr::new(172, 22, 0, 9);
+    let block = datagram((OURS, STACK, 2000), (THEIRS, server, 900));
+    for vlan in [4095, 4096] {
+        assert_eq!(sends(&mut bench(1518, vlan), &block), None);
+    }
+}
+
+#[test]
 fn a_priority_tag_is_none() {
     let mut bench = bench(1518, 0);
     let request = datagram(
