@@ -1,7 +1,9 @@
 //! One step of the rack: an input goes to the room that it is for, power is
 //! reconciled, one node's deadline is looked at, and what changed is written.
 
-use crate::interface::{ActorKind, Effects, Input, Instant};
+use crate::interface::{
+    ActorKind, Effects, Input, Instant, OperationId, SwitchAddress, SwitchLogin,
+};
 use crate::provisioning::deadlines::wakes_at;
 use crate::rack::{Entropy, Rack, TICK_MILLIS};
 use farrier_protocol::message::NodeId;
@@ -57,6 +59,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Input::OperationDone { id, result } => {
                 let _node = self.operation_done(now, id, result);
             }
+            // No node's ports are moved yet.
+            Input::PortRead { id: _, vlan: _ } | Input::HostKey { switch: _, key: _ } => {}
             Input::Observed { node, power } => {
                 let _node = self.observed(now, node, power);
             }
@@ -74,6 +78,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let far = now.plus_millis(IDLE_MILLIS);
         self.nodes
             .refresh_wakes(|node| wakes_at(node, now).unwrap_or(far));
+    }
+
+    /// How the driver of this switch logs in; `None` for a switch that the rack
+    /// does not know, and for one without a login.
+    pub fn switch_login(&self, _switch: SwitchAddress) -> Option<SwitchLogin> {
+        None
+    }
+
+    /// Whether the rack still waits for the end of this operation on a switch.
+    pub fn awaits_switch(&self, _id: OperationId) -> bool {
+        false
     }
 
     /// When [`Input::Tick`] is due next: at the first deadline of any node,

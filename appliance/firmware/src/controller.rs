@@ -135,6 +135,10 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
                         let _full = queues.events.try_send(busy);
                     }
                 }
+                Effect::Switch { id, .. } => {
+                    let none = DriverEvent::Done(id, Err(OperationError::NoDriver));
+                    let _full = self.context.queues.events.try_send(none);
+                }
                 Effect::Record(_) | Effect::Serve(_) | Effect::Answer(_) => {}
             }
         }

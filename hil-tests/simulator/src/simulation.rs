@@ -395,7 +395,8 @@ impl Simulation {
                     self.transmit_down(to.mac, Some(to.mac), &Packet::Agent(to, datagram));
                 }
                 Outcome::Power(id, node, action) => self.operate(id, node, action),
-                Outcome::Serve(_) | Outcome::Keep(..) => {}
+                // No switch is modelled here.
+                Outcome::Serve(_) | Outcome::Keep(..) | Outcome::Switch(..) => {}
                 Outcome::Answer(answer) => {
                     let granted = answer.is_ok();
                     self.digest.add(u64::from(granted));

@@ -1,7 +1,9 @@
 //! Effects of a step as owned values, which outlive the next step.
 
 use farrier_asset_store::SlotPart;
-use farrier_core::interface::{CommandError, OperationId, PowerAction};
+use farrier_core::interface::{
+    CommandError, OperationId, PowerAction, SwitchAction, SwitchAddress,
+};
 use farrier_core::{Effect, Endpoint, Rack, Serve};
 use farrier_dhcp::route::Route;
 use farrier_protocol::message::{Mac, NodeId};
@@ -19,6 +21,9 @@ pub enum Outcome {
     Serve(Served),
     /// The power driver of a node is asked for an operation.
     Power(OperationId, NodeId, PowerAction),
+    /// The driver of a switch is asked for an operation on this port. The number
+    /// names a move.
+    Switch(OperationId, SwitchAddress, String, SwitchAction, u64),
     /// The answer to a command.
     Answer(Result<(), CommandError>),
 }
@@ -67,6 +72,14 @@ impl Outcome {
             Effect::Power {
                 id, node, action, ..
             } => Outcome::Power(id, node, action),
+            Effect::Switch {
+                id,
+                switch,
+                port,
+                action,
+                token,
+                deadline: _,
+            } => Outcome::Switch(id, switch, port.to_owned(), action, token),
             Effect::Answer(answer) => Outcome::Answer(answer),
         })
     }

@@ -1,6 +1,8 @@
 //! Effects that the rack asks the glue for.
 
-use super::{CommandError, Endpoint, Instant, OperationId, PowerAction};
+use super::{
+    CommandError, Endpoint, Instant, OperationId, PowerAction, SwitchAction, SwitchAddress,
+};
 use farrier_asset_store::SlotPart;
 use farrier_dhcp::route::Route;
 use farrier_protocol::message::{MAX_DISKS, NodeId};
@@ -52,6 +54,26 @@ pub enum Effect<'a> {
         node: NodeId,
         /// What its power shall do.
         action: PowerAction,
+        /// The rack gives the operation up then, and asks anew.
+        deadline: Instant,
+    },
+    /// The switch's driver shall do this with one of its ports, and answer with
+    /// [`crate::Input::PortRead`], where it could read the port, and then
+    /// [`crate::Input::OperationDone`].
+    Switch {
+        /// Names the operation in the answer.
+        id: OperationId,
+        /// The switch.
+        switch: SwitchAddress,
+        /// The port, as the switch calls it.
+        port: &'a str,
+        /// What shall be done.
+        action: SwitchAction,
+        /// Names a move on a switch that can take it back by itself: the same in
+        /// [`SwitchAction::Move`] and in the [`SwitchAction::Keep`] or
+        /// [`SwitchAction::Undo`] that ends it, also after a restart. Random: who
+        /// knows it can end the move.
+        token: u64,
         /// The rack gives the operation up then, and asks anew.
         deadline: Instant,
     },
@@ -123,6 +145,16 @@ pub(crate) struct Operation {
     pub(crate) deadline: Instant,
 }
 
+/// An operation that a switch's driver is asked for, but for its port's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SwitchOperation {
+    pub(crate) id: OperationId,
+    pub(crate) switch: SwitchAddress,
+    pub(crate) action: SwitchAction,
+    pub(crate) token: u64,
+    pub(crate) deadline: Instant,
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Item {
     Dhcp(Route, Span),
@@ -134,6 +166,7 @@ enum Item {
     NotFound,
     Busy,
     Power(Operation),
+    Switch(SwitchOperation, Span),
     Answer(Result<(), CommandError>),
 }
 
@@ -221,6 +254,24 @@ impl Effects {
                     id,
                     node,
                     action,
+                    deadline,
+                }
+            }
+            Item::Switch(operation, port) => {
+                let SwitchOperation {
+                    id,
+                    switch,
+                    action,
+                    token,
+                    deadline,
+                } = operation;
+                Effect::Switch {
+                    id,
+                    switch,
+                    // It was put in as text.
+                    port: core::str::from_utf8(self.bytes(port)).unwrap_or_default(),
+                    action,
+                    token,
                     deadline,
                 }
             }
@@ -347,6 +398,11 @@ impl Effects {
 
     pub(crate) fn power(&mut self, operation: Operation) {
         self.plain(Item::Power(operation));
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "no node's ports are moved yet"))]
+    pub(crate) fn switch(&mut self, operation: SwitchOperation, port: &str) {
+        self.copy(port.as_bytes(), |s| Item::Switch(operation, s));
     }
 
     pub(crate) fn answer(&mut self, answer: Result<(), CommandError>) {

@@ -1,6 +1,6 @@
 //! Inputs of the rack: what the glue saw.
 
-use super::{Actor, Command, OperationError, OperationId, PowerState, Verifier};
+use super::{Actor, Command, OperationError, OperationId, PowerState, SwitchAddress, Verifier};
 use core::net::Ipv4Addr;
 use farrier_ethernet::NetworkId;
 use farrier_protocol::message::{Mac, NodeId};
@@ -117,6 +117,24 @@ pub enum Input<'a> {
         /// Whether the driver carried it out. What became of the machine is
         /// [observed](Input::Observed).
         result: Result<(), OperationError>,
+    },
+    /// The driver of a switch read a port in this operation. Comes in front of
+    /// [`Input::OperationDone`].
+    PortRead {
+        /// The operation, from the effect.
+        id: OperationId,
+        /// The VLAN whose frames the port carries without a tag, 0 for a port that
+        /// carries none; `None` where the port carries something else: tagged
+        /// VLANs, several, or what the driver does not understand.
+        vlan: Option<u16>,
+    },
+    /// A switch that is reached by SSH has a host key that is not the one pinned.
+    /// Nothing was sent to it. Comes in front of [`Input::OperationDone`].
+    HostKey {
+        /// The switch.
+        switch: SwitchAddress,
+        /// Its ed25519 key.
+        key: [u8; 32],
     },
     /// A driver saw a machine's power state.
     Observed {

@@ -79,4 +79,20 @@ pub enum OperationError {
     Busy = 4,
     /// The driver can't switch the machine: a person at the rack was asked to.
     ByHand = 5,
+    /// The port was not on the VLAN that the operation expects, or the switch has
+    /// no such port. Nothing was changed.
+    Unexpected = 6,
+    /// The switch said that it did it, and the port, read again, is on another
+    /// VLAN than wanted.
+    NotApplied = 7,
+    /// The device may have done it, or may still do it: it is to be read before
+    /// anything else is done.
+    Uncertain = 8,
+    /// The device does not take the user's name, password or key.
+    Login = 9,
+    /// The device's host key is not the one that was pinned.
+    HostKey = 10,
+    /// The device does not speak as the driver does: another protocol, dialect or
+    /// cipher, or bytes that are none of it.
+    Unsupported = 11,
 }

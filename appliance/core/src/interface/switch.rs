@@ -36,6 +36,41 @@ pub struct SwitchAddress {
     pub port: u16,
 }
 
+/// Longest user name of a switch in bytes.
+pub const SWITCH_USER_LEN: usize = 32;
+/// Longest password of a switch in bytes.
+pub const SWITCH_PASSWORD_LEN: usize = 64;
+
+/// What a driver proves itself by to a switch.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SwitchSecret {
+    /// A password.
+    Password(String<SWITCH_PASSWORD_LEN>),
+    /// The seed of an ed25519 key (RFC 8032).
+    Key([u8; 32]),
+}
+
+impl core::fmt::Debug for SwitchSecret {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Password(_) => "Password(..)",
+            Self::Key(_) => "Key(..)",
+        })
+    }
+}
+
+/// How a driver logs in to a switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwitchLogin {
+    /// The user's name.
+    pub user: String<SWITCH_USER_LEN>,
+    /// What the user is known by.
+    pub secret: SwitchSecret,
+    /// The switch's ed25519 host key that an admin has pinned. Without one the
+    /// driver only says which key the switch has.
+    pub host_key: Option<[u8; 32]>,
+}
+
 /// What a driver shall do with a port. A port carries one VLAN, without tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SwitchAction {

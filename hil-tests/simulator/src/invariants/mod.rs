@@ -172,7 +172,7 @@ impl Invariants {
                 }
                 Outcome::Answer(_) => self.answered(now, appliance),
                 Outcome::Agent(to, datagram) => self.answers(now, appliance, *to, datagram),
-                Outcome::Serve(_) | Outcome::Keep(..) => {}
+                Outcome::Serve(_) | Outcome::Keep(..) | Outcome::Switch(..) => {}
             }
         }
         if appliance.lost() != 0 {

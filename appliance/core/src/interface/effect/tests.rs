@@ -51,6 +51,22 @@ fn what_is_put_in_comes_out_in_its_order_behind_the_records() {
         action,
         deadline,
     });
+    let switch = SwitchAddress {
+        kind: crate::interface::SwitchKind::Netconf,
+        address: Ipv4Addr::new(10, 0, 9, 1),
+        port: 830,
+    };
+    let moved = SwitchAction::Move { from: 10, to: 20 };
+    out.switch(
+        SwitchOperation {
+            id,
+            switch,
+            action: moved,
+            token: 0x5eed,
+            deadline,
+        },
+        "ge-0/0/7",
+    );
     out.answer(Ok(()));
     let expected = vec![
         Effect::Record(b"one"),
@@ -78,6 +94,14 @@ fn what_is_put_in_comes_out_in_its_order_behind_the_records() {
             id,
             node,
             action,
+            deadline,
+        },
+        Effect::Switch {
+            id,
+            switch,
+            port: "ge-0/0/7",
+            action: moved,
+            token: 0x5eed,
             deadline,
         },
         Effect::Answer(Ok(())),
