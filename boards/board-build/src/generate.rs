@@ -55,6 +55,7 @@ pub fn sizes(board: &Board) -> String {
         replies,
         files,
         power,
+        switch,
         driver_events,
         reports,
         tftp_requests,
@@ -68,6 +69,8 @@ pub fn sizes(board: &Board) -> String {
         tftp_block,
         tftp_receive,
         tftp_listener,
+        switch_receive,
+        switch_send,
         store,
     } = board.buffers;
     let mut source = Source::new();
@@ -146,6 +149,11 @@ pub fn sizes(board: &Board) -> String {
             power,
         ),
         (
+            "Operations on ports that wait for the switches' driver.",
+            "SWITCH_REQUESTS",
+            switch,
+        ),
+        (
             "Events of drivers that wait for the controller.",
             "DRIVER_EVENTS",
             driver_events,
@@ -196,6 +204,12 @@ pub fn sizes(board: &Board) -> String {
             "TFTP_LISTENER",
             tftp_listener,
         ),
+        (
+            "Bytes of the receive buffer of the connection to a switch.",
+            "SWITCH_RECEIVE",
+            switch_receive,
+        ),
+        ("Bytes of its send buffer.", "SWITCH_SEND", switch_send),
         (
             "Bytes that one read of the asset store yields.",
             "STORE_PIECE",

@@ -19,7 +19,7 @@ pub use gate::{Classes, Gate};
 pub use lane::LaneCounters;
 pub use mux::MuxCounters;
 pub use raw_udp::{RawUdpError, RawUdpReceiver, RawUdpSender};
-pub use tcp::{Connection, TcpError};
+pub use tcp::{Caller, Connection, TcpError};
 pub use udp::{Udp, UdpBuffers, UdpError};
 
 use farrier_sizes::{AGENT_DATAGRAMS, DHCP_DATAGRAMS, REPLIES};
