@@ -156,6 +156,19 @@ impl SwitchDriver {
         self.await_anew(now);
     }
 
+    /// The stream is open only now: the wait for the switch begins anew.
+    #[cfg(feature = "ssh")]
+    pub(crate) fn opened(&mut self, now: Instant) {
+        self.awaited = u8::MAX;
+        self.await_anew(now);
+    }
+
+    /// When the operation ends, whatever happens.
+    #[cfg(feature = "ssh")]
+    pub(crate) const fn until(&self) -> Instant {
+        self.until
+    }
+
     fn await_anew(&mut self, now: Instant) {
         let (awaited, limit) = match &self.protocol {
             Protocol::Ovsdb(ovsdb) => ovsdb.wait(),

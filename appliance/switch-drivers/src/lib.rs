@@ -22,6 +22,10 @@
 //!   operation began goes on. A move of an earlier operation that waits still waits
 //!   where the port was not read.
 //!
+//! # SSH
+//! With the feature `ssh`, [`ssh::SshDriver`] is the same over a TCP connection to
+//! a switch with NETCONF over SSH (RFC 6242).
+//!
 //! # Bounds
 //! Every wait has a limit ([`limits`]); when it passes, the driver takes the
 //! orderly way back, and ends where that takes too long as well. No operation
@@ -35,6 +39,8 @@ mod driver;
 mod netconf;
 mod ovsdb;
 mod report;
+#[cfg(feature = "ssh")]
+pub mod ssh;
 
 pub use driver::{MIN_OUT, SwitchDriver};
 pub use farrier_core::Instant;

@@ -14,6 +14,9 @@ pub const COMMIT_MILLIS: u64 = 60_000;
 /// Longest wait until a switch with OVSDB says that it applied a change, in
 /// milliseconds.
 pub const APPLY_MILLIS: u64 = 30_000;
+/// Longest wait until SSH's channel is open, in milliseconds: a key exchange of a
+/// small switch takes seconds.
+pub const HANDSHAKE_MILLIS: u64 = 30_000;
 /// Pause between NETCONF's hellos and the first request, in milliseconds. Some
 /// servers lose a request that comes in one piece with the hello.
 pub const PAUSE_MILLIS: u64 = 200;

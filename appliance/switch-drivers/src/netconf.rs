@@ -169,7 +169,9 @@ impl Netconf {
     /// The session is open: the first task begins.
     fn begin(&mut self) {
         let models = self.client.hello().models;
-        if self.client.dialect().is_none() && models.contains(Models::JUNOS) {
+        if self.client.dialect().is_none()
+            && models.intersects(Models::JUNOS | Models::JUNOS_CONFIGURATION)
+        {
             // Which of the two it is shows when a port is edited.
             self.choose(&JUNOS_ELS);
             self.other = Some(&JUNOS);
@@ -389,7 +391,9 @@ fn failed(failure: Failure, report: &farrier_netconf::Report<'_>, over: bool) ->
     // The port as it was read last may be the one before the commit.
     let lost = over && !matches!(at, Step::Edit | Step::Validate);
     let unknown = !untouched && (lost || port == Seen::Unread);
-    if pending != Pending::None || unknown {
+    // A session without the lock has done nothing, whatever an earlier one did.
+    let locked = failure == Failure::Locked;
+    if !locked && (pending != Pending::None || unknown) {
         return OperationError::Uncertain;
     }
     match failure {

@@ -192,6 +192,11 @@ fn a_locked_switch_is_busy() {
     // A move that waits keeps the others out.
     assert_eq!(rig.does(MOVE), ok(20));
     assert_eq!(rig.does(MOVE).result, Err(OperationError::Busy));
+    for action in [KEEP, UNDO] {
+        rig.model.faults.next = Some((Name::Lock, 0, Fault::Locked(7)));
+        assert_eq!(rig.does(action).result, Err(OperationError::Busy));
+        assert_eq!(rig.vlan(), 20);
+    }
     assert_eq!(rig.does(KEEP), ok(20));
 }
 
