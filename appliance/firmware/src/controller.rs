@@ -443,6 +443,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 Ok(DriverEvent::Done(id, result)) => Input::OperationDone { id, result },
                 Ok(DriverEvent::Observed(node, power)) => Input::Observed { node, power },
                 Ok(DriverEvent::PortRead(id, vlan)) => Input::PortRead { id, vlan },
+                Ok(DriverEvent::HostKey(switch, key)) => Input::HostKey { switch, key },
                 Err(_) => continue,
             };
             stepper.step(event, None).await;

@@ -14,7 +14,7 @@ use embassy_sync::signal::Signal;
 use embassy_sync::waitqueue::MultiWakerRegistration;
 use embassy_time::Instant;
 use farrier_core::Transport;
-use farrier_core::interface::{OperationError, OperationId, PowerState};
+use farrier_core::interface::{OperationError, OperationId, PowerState, SwitchAddress};
 use farrier_http::places::{Ticket, Turns};
 use farrier_protocol::message::NodeId;
 use farrier_sizes::{
@@ -63,6 +63,8 @@ pub enum DriverEvent {
     Observed(NodeId, PowerState),
     /// A port was read in an operation: its VLAN, or something else.
     PortRead(OperationId, Option<u16>),
+    /// A switch has this host key, and it is not the one pinned.
+    HostKey(SwitchAddress, [u8; 32]),
 }
 
 /// What found a queue full, or a device that failed, since start. All wrap.

@@ -8,7 +8,7 @@ use crate::netconf::Netconf;
 use crate::ovsdb::Ovsdb;
 use crate::report::{Order, Report};
 
-/// Least room for [`SwitchDriver::send`], in bytes.
+/// Least room for [`Driver::send`], in bytes.
 pub const MIN_OUT: usize = farrier_ovsdb::MAX_REQUEST;
 
 /// What is awaited, as a number that changes with it, and the longest time for it
@@ -25,13 +25,37 @@ enum Protocol {
     Netconf(Netconf),
 }
 
-/// Carries out one operation over a stream that was just opened: a TCP connection
-/// for OVSDB, the channel of an SSH session for NETCONF.
+/// What carries out one operation over a stream that was just opened.
 ///
 /// The owner calls [`send`](Self::send) until it gives 0, delivers what it gave,
 /// hands over what arrives, and calls [`tick`](Self::tick) at
 /// [`wake_at`](Self::wake_at), until there is a [`report`](Self::report). Then it
 /// closes the stream.
+pub trait Driver {
+    /// How the operation ended; `None` while it goes on.
+    fn report(&self) -> Option<Report>;
+
+    /// When [`tick`](Self::tick) is due.
+    fn wake_at(&self) -> Instant;
+
+    /// Writes the next bytes for the switch into `out`, of at least [`MIN_OUT`]
+    /// bytes, and returns their number: 0 for none. The owner delivers all of
+    /// them.
+    fn send(&mut self, now: Instant, out: &mut [u8]) -> usize;
+
+    /// Takes bytes of the switch, and advances `input` past those that it took. It
+    /// takes the rest after what it has to send.
+    fn receive(&mut self, now: Instant, input: &mut &[u8]);
+
+    /// Takes the stream for closed, or for broken. The operation has ended then.
+    fn closed(&mut self);
+
+    /// Looks at the limits.
+    fn tick(&mut self, now: Instant);
+}
+
+/// Carries out one operation over a TCP connection for OVSDB, over the channel of
+/// an SSH session for NETCONF.
 #[derive(Debug)]
 pub struct SwitchDriver {
     protocol: Protocol,
@@ -72,90 +96,6 @@ impl SwitchDriver {
         Ok(driver)
     }
 
-    /// How the operation ended; `None` while it goes on.
-    #[must_use]
-    pub fn report(&self) -> Option<Report> {
-        match &self.protocol {
-            Protocol::Ovsdb(ovsdb) => ovsdb.report(),
-            Protocol::Netconf(netconf) => netconf.report(),
-        }
-    }
-
-    /// When [`tick`](Self::tick) is due.
-    #[must_use]
-    pub fn wake_at(&self) -> Instant {
-        match self.turned {
-            true => self.step_until.min(self.until),
-            false => self.step_until.min(self.turn),
-        }
-    }
-
-    /// Writes the next bytes for the switch into `out`, of at least [`MIN_OUT`]
-    /// bytes, and returns their number: 0 for none. The owner delivers all of
-    /// them.
-    pub fn send(&mut self, now: Instant, out: &mut [u8]) -> usize {
-        if self.report().is_some() {
-            return 0;
-        }
-        let length = match &mut self.protocol {
-            Protocol::Ovsdb(ovsdb) => ovsdb.send(out),
-            Protocol::Netconf(netconf) => netconf.send(out),
-        };
-        self.await_anew(now);
-        length
-    }
-
-    /// Takes bytes of the switch, and advances `input` past those that it took. It
-    /// takes the rest after what it has to send.
-    pub fn receive(&mut self, now: Instant, input: &mut &[u8]) {
-        if self.report().is_some() {
-            *input = &[];
-            return;
-        }
-        match &mut self.protocol {
-            Protocol::Ovsdb(ovsdb) => ovsdb.receive(input),
-            Protocol::Netconf(netconf) => netconf.receive(input),
-        }
-        self.await_anew(now);
-    }
-
-    /// Takes the stream for closed, or for broken. The operation has ended then.
-    pub fn closed(&mut self) {
-        if self.report().is_some() {
-            return;
-        }
-        match &mut self.protocol {
-            Protocol::Ovsdb(ovsdb) => ovsdb.closed(),
-            Protocol::Netconf(netconf) => netconf.closed(),
-        }
-        debug_assert!(self.report().is_some(), "a closed stream ends everything");
-    }
-
-    /// Looks at the limits.
-    pub fn tick(&mut self, now: Instant) {
-        if self.report().is_some() {
-            return;
-        }
-        if now >= self.until {
-            return self.closed();
-        }
-        if now >= self.turn && !self.turned {
-            self.turned = true;
-            match &mut self.protocol {
-                Protocol::Ovsdb(ovsdb) => ovsdb.closed(),
-                Protocol::Netconf(netconf) => netconf.turn_back(),
-            }
-        } else if now >= self.step_until {
-            // Whatever is awaited then has its own limit.
-            self.awaited = u8::MAX;
-            match &mut self.protocol {
-                Protocol::Ovsdb(ovsdb) => ovsdb.closed(),
-                Protocol::Netconf(netconf) => netconf.overdue(),
-            }
-        }
-        self.await_anew(now);
-    }
-
     /// The stream is open only now: the wait for the switch begins anew.
     #[cfg(feature = "ssh")]
     pub(crate) fn opened(&mut self, now: Instant) {
@@ -178,5 +118,80 @@ impl SwitchDriver {
             self.awaited = awaited;
             self.step_until = now.plus_millis(limit);
         }
+    }
+}
+
+impl Driver for SwitchDriver {
+    fn report(&self) -> Option<Report> {
+        match &self.protocol {
+            Protocol::Ovsdb(ovsdb) => ovsdb.report(),
+            Protocol::Netconf(netconf) => netconf.report(),
+        }
+    }
+
+    fn wake_at(&self) -> Instant {
+        match self.turned {
+            true => self.step_until.min(self.until),
+            false => self.step_until.min(self.turn),
+        }
+    }
+
+    fn send(&mut self, now: Instant, out: &mut [u8]) -> usize {
+        if self.report().is_some() {
+            return 0;
+        }
+        let length = match &mut self.protocol {
+            Protocol::Ovsdb(ovsdb) => ovsdb.send(out),
+            Protocol::Netconf(netconf) => netconf.send(out),
+        };
+        self.await_anew(now);
+        length
+    }
+
+    fn receive(&mut self, now: Instant, input: &mut &[u8]) {
+        if self.report().is_some() {
+            *input = &[];
+            return;
+        }
+        match &mut self.protocol {
+            Protocol::Ovsdb(ovsdb) => ovsdb.receive(input),
+            Protocol::Netconf(netconf) => netconf.receive(input),
+        }
+        self.await_anew(now);
+    }
+
+    fn closed(&mut self) {
+        if self.report().is_some() {
+            return;
+        }
+        match &mut self.protocol {
+            Protocol::Ovsdb(ovsdb) => ovsdb.closed(),
+            Protocol::Netconf(netconf) => netconf.closed(),
+        }
+        debug_assert!(self.report().is_some(), "a closed stream ends everything");
+    }
+
+    fn tick(&mut self, now: Instant) {
+        if self.report().is_some() {
+            return;
+        }
+        if now >= self.until {
+            return self.closed();
+        }
+        if now >= self.turn && !self.turned {
+            self.turned = true;
+            match &mut self.protocol {
+                Protocol::Ovsdb(ovsdb) => ovsdb.closed(),
+                Protocol::Netconf(netconf) => netconf.turn_back(),
+            }
+        } else if now >= self.step_until {
+            // Whatever is awaited then has its own limit.
+            self.awaited = u8::MAX;
+            match &mut self.protocol {
+                Protocol::Ovsdb(ovsdb) => ovsdb.closed(),
+                Protocol::Netconf(netconf) => netconf.overdue(),
+            }
+        }
+        self.await_anew(now);
     }
 }

@@ -42,7 +42,7 @@ mod report;
 #[cfg(feature = "ssh")]
 pub mod ssh;
 
-pub use driver::{MIN_OUT, SwitchDriver};
+pub use driver::{Driver, MIN_OUT, SwitchDriver};
 pub use farrier_core::Instant;
 pub use farrier_core::interface::{OperationError, SwitchAction, SwitchKind};
 pub use report::{Order, Report, Seen};

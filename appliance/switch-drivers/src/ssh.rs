@@ -13,7 +13,7 @@ use sunset::{
     ChanData, ChanHandle, CliEvent, Client, Error, Event, PubKey, Runner, SignKey, ed25519_dalek,
 };
 
-use crate::driver::{MIN_OUT, SwitchDriver};
+use crate::driver::{Driver, MIN_OUT, SwitchDriver};
 use crate::limits::HANDSHAKE_MILLIS;
 use crate::report::{Order, Report, Seen};
 
@@ -121,77 +121,10 @@ impl<'a> SshDriver<'a> {
         })
     }
 
-    /// How the operation ended; `None` while it goes on.
-    #[must_use]
-    pub fn report(&self) -> Option<Report> {
-        self.end.or_else(|| self.driver.report())
-    }
-
     /// The switch's host key, where it is not the pinned one.
     #[must_use]
     pub const fn host_key(&self) -> Option<[u8; 32]> {
         self.host_key
-    }
-
-    /// When [`tick`](Self::tick) is due.
-    #[must_use]
-    pub fn wake_at(&self) -> Instant {
-        match self.open {
-            true => self.driver.wake_at(),
-            false => self.open_until,
-        }
-    }
-
-    /// Writes the next bytes for the switch into `out`, and returns their number:
-    /// 0 for none. The owner delivers all of them.
-    pub fn send(&mut self, now: Instant, out: &mut [u8]) -> usize {
-        self.pump(now);
-        if self.report().is_some() {
-            return 0;
-        }
-        let waiting = self.runner.output_buf();
-        let length = waiting.len().min(out.len());
-        if let (Some(room), Some(bytes)) = (out.get_mut(..length), waiting.get(..length)) {
-            room.copy_from_slice(bytes);
-        }
-        self.runner.consume_output(length);
-        length
-    }
-
-    /// Takes bytes of the switch, and advances `input` past those that it took. It
-    /// takes the rest after what it has to send.
-    pub fn receive(&mut self, now: Instant, input: &mut &[u8]) {
-        loop {
-            if self.report().is_some() {
-                *input = &[];
-                return;
-            }
-            match self.runner.input(input) {
-                Ok(taken) => {
-                    *input = input.get(taken..).unwrap_or_default();
-                    self.pump(now);
-                    if taken == 0 || input.is_empty() {
-                        return;
-                    }
-                }
-                Err(error) => self.fail(unusable(&error)),
-            }
-        }
-    }
-
-    /// Takes the connection for closed, or for broken. The operation has ended
-    /// then.
-    pub fn closed(&mut self) {
-        self.fail(OperationError::Unreachable);
-    }
-
-    /// Looks at the limits.
-    pub fn tick(&mut self, now: Instant) {
-        match self.open {
-            true => self.driver.tick(now),
-            false if now >= self.open_until => self.fail(OperationError::Unreachable),
-            false => {}
-        }
     }
 
     /// Ends the operation. Where the driver has begun, it knows how far it came.
@@ -327,6 +260,64 @@ impl<'a> SshDriver<'a> {
             return Err(Error::ChannelEOF);
         }
         Ok(moved)
+    }
+}
+
+impl Driver for SshDriver<'_> {
+    fn report(&self) -> Option<Report> {
+        self.end.or_else(|| self.driver.report())
+    }
+
+    fn wake_at(&self) -> Instant {
+        match self.open {
+            true => self.driver.wake_at(),
+            false => self.open_until,
+        }
+    }
+
+    fn send(&mut self, now: Instant, out: &mut [u8]) -> usize {
+        self.pump(now);
+        if self.report().is_some() {
+            return 0;
+        }
+        let waiting = self.runner.output_buf();
+        let length = waiting.len().min(out.len());
+        if let (Some(room), Some(bytes)) = (out.get_mut(..length), waiting.get(..length)) {
+            room.copy_from_slice(bytes);
+        }
+        self.runner.consume_output(length);
+        length
+    }
+
+    fn receive(&mut self, now: Instant, input: &mut &[u8]) {
+        loop {
+            if self.report().is_some() {
+                *input = &[];
+                return;
+            }
+            match self.runner.input(input) {
+                Ok(taken) => {
+                    *input = input.get(taken..).unwrap_or_default();
+                    self.pump(now);
+                    if taken == 0 || input.is_empty() {
+                        return;
+                    }
+                }
+                Err(error) => self.fail(unusable(&error)),
+            }
+        }
+    }
+
+    fn closed(&mut self) {
+        self.fail(OperationError::Unreachable);
+    }
+
+    fn tick(&mut self, now: Instant) {
+        match self.open {
+            true => self.driver.tick(now),
+            false if now >= self.open_until => self.fail(OperationError::Unreachable),
+            false => {}
+        }
     }
 }
 

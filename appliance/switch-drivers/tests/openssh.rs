@@ -8,7 +8,7 @@
 use farrier_core::interface::{SwitchLogin, SwitchSecret};
 use farrier_switch_drivers::ssh::{SshBuffers, SshDriver};
 use farrier_switch_drivers::{
-    Instant, OperationError, Order, Report, Seen, SwitchAction, SwitchKind,
+    Driver, Instant, OperationError, Order, Report, Seen, SwitchAction, SwitchKind,
 };
 use std::fs;
 use std::io::{ErrorKind, Read, Write};

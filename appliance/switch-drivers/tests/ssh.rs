@@ -10,7 +10,9 @@ use farrier_netconf::dialect::OPENCONFIG;
 use farrier_netconf::model::{Config, Model, Profile, SessionKey};
 use farrier_switch_drivers::limits::{HANDSHAKE_MILLIS, OPERATION_MILLIS};
 use farrier_switch_drivers::ssh::{SshBuffers, SshDriver, fingerprint};
-use farrier_switch_drivers::{Instant, OperationError, Report, Seen, SwitchAction, SwitchKind};
+use farrier_switch_drivers::{
+    Driver, Instant, OperationError, Report, Seen, SwitchAction, SwitchKind,
+};
 use sunset::ed25519_dalek::SigningKey;
 use sunset::{ChanData, ChanHandle, Event, PubKey, Runner, ServEvent, Server, SignKey};
 
@@ -366,4 +368,48 @@ fn fingerprints_are_those_of_openssh() {
         fingerprint(&key),
         "SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA"
     );
+}
+
+#[test]
+fn bytes_that_are_no_ssh_end_it() {
+    let login = password("secret");
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    for round in 0..3_000 {
+        let mut random = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let mut buffers = SshBuffers::new();
+        let order = order(SwitchKind::Netconf, MOVE);
+        let now = Instant::from_millis(0);
+        let far = now.plus_millis(u64::from(u32::MAX));
+        let mut driver = SshDriver::new(now, far, &order, &login, &mut buffers).unwrap();
+        let mut bytes = Vec::new();
+        if round % 3 > 0 {
+            bytes.extend_from_slice(b"SSH-2.0-x\r\n");
+        }
+        for _ in 0..random() % 4 {
+            let length = random() % 300;
+            if round % 3 > 1 {
+                // A packet of a random kind.
+                let sizes = [0, 0, (length >> 8) as u8, length as u8, 4];
+                bytes.extend_from_slice(&sizes);
+                bytes.push([20, 31, 21, 1, 2, 3, 4, 7, 51, 91, 94][random() as usize % 11]);
+            }
+            bytes.extend((0..length).map(|_| random() as u8));
+        }
+        let mut input = &bytes[..];
+        for _ in 0..20 {
+            let mut out = [0; 2_000];
+            while driver.send(now, &mut out) > 0 {}
+            driver.receive(now, &mut input);
+        }
+        if driver.report().is_none() {
+            driver.tick(driver.wake_at());
+        }
+        let report = driver.report().expect("it has ended");
+        assert!(report.result.is_err());
+    }
 }

@@ -5,6 +5,7 @@ use core::net::SocketAddrV4;
 use core::pin::pin;
 use core::task::Poll;
 
+use embassy_net::Stack;
 use embassy_net::tcp::{State, TcpSocket};
 use embassy_time::{Duration, with_timeout};
 
@@ -178,7 +179,11 @@ impl core::fmt::Debug for Caller {
 impl Caller {
     /// A closed socket with its buffers.
     pub fn new(network: Network, rx: &'static mut [u8], tx: &'static mut [u8]) -> Self {
-        let mut socket = TcpSocket::new(network.stack, rx, tx);
+        Self::on(network.stack, rx, tx)
+    }
+
+    fn on(stack: Stack<'static>, rx: &'static mut [u8], tx: &'static mut [u8]) -> Self {
+        let mut socket = TcpSocket::new(stack, rx, tx);
         // Requests are written whole.
         socket.set_nagle_enabled(false);
         Self { socket }
@@ -235,3 +240,6 @@ impl Caller {
         let _gone = with_timeout(GOODBYE, self.socket.flush()).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 
 use farrier_switch_drivers::limits::OPERATION_MILLIS;
 use farrier_switch_drivers::{
-    Instant, MIN_OUT, Order, Report, SwitchAction, SwitchDriver, SwitchKind,
+    Driver, Instant, MIN_OUT, Order, Report, SwitchAction, SwitchDriver, SwitchKind,
 };
 
 pub const PORT: &str = "ge-0/0/7";
