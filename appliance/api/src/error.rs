@@ -273,8 +273,51 @@ impl Error {
             ),
             CommandError::NetworkInUse => (
                 Status::CONFLICT,
-                "interfaces have addresses of the network, or it is the appliance's own. Delete \
-                 the addresses that GET /farrier/v1/addresses lists first.",
+                "interfaces have addresses of the network, ports are on it, or it is the \
+                 appliance's own. Delete the addresses that GET /farrier/v1/addresses lists, and \
+                 look at GET /farrier/v1/switch-ports.",
+            ),
+            CommandError::NoSuchSwitch => (
+                Status::NOT_FOUND,
+                "the switch could not be found. GET /farrier/v1/switches lists the switches; \
+                 switch_info names one.",
+            ),
+            CommandError::SwitchesFull => (
+                Status::CONFLICT,
+                "the appliance has no room for another switch. Delete one first.",
+            ),
+            CommandError::SwitchPortsFull => (
+                Status::CONFLICT,
+                "the appliance has no room for another port of a switch. Remove the \
+                 local_link_connection of another port first.",
+            ),
+            CommandError::SwitchInUse => (
+                Status::CONFLICT,
+                "interfaces are in ports of the switch. Remove their local_link_connection first; \
+                 GET /farrier/v1/switch-ports lists them.",
+            ),
+            CommandError::PortTaken => (
+                Status::CONFLICT,
+                "another interface is in that port of the switch. GET /farrier/v1/switch-ports \
+                 says which.",
+            ),
+            CommandError::NoSwitchPort => (
+                Status::CONFLICT,
+                "no port of a switch is known for the node's interfaces. Set \
+                 local_link_connection of its port first.",
+            ),
+            CommandError::NoVif => (
+                Status::BAD_REQUEST,
+                "an interface of the node would have no network. Attach a VIF to each, or define \
+                 a network with the use unused.",
+            ),
+            CommandError::NoFreePort => (
+                Status::BAD_REQUEST,
+                "every interface of the node with a known port has a VIF. Detach one first.",
+            ),
+            CommandError::NoSuchVif => (
+                Status::BAD_REQUEST,
+                "no interface of the node has that VIF. GET the node's vifs lists them.",
             ),
             CommandError::NoSuchTrait => (
                 Status::NOT_FOUND,

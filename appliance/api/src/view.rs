@@ -10,6 +10,7 @@ use farrier_core::allocation::Flavor;
 use farrier_core::interface::{Image, Instant};
 use farrier_core::ipam::Ipam;
 use farrier_core::node::{Histories, Node, Strangers};
+use farrier_core::ports::Ports;
 use farrier_core::rack::{Counters, ImageFloor, Rack};
 use farrier_core::strings::StringPool;
 use farrier_protocol::message::EraseMethod;
@@ -81,6 +82,7 @@ pub struct View<'a> {
     pub(crate) counters: &'a Counters,
     pub(crate) texts: &'a StringPool,
     pub(crate) ipam: &'a Ipam,
+    pub(crate) ports: &'a Ports,
     pub(crate) flavors: &'a [Flavor],
     /// Addresses in the pool, and how many of them are bound.
     pub(crate) leases: (usize, usize),
@@ -111,6 +113,7 @@ impl<'a> View<'a> {
             counters: rack.counters(),
             texts: rack.texts(),
             ipam: rack.ipam(),
+            ports: rack.ports(),
             flavors: rack.flavors(),
             leases: rack.lease_usage(now),
             accounts: rack.accounts(),

@@ -45,10 +45,12 @@ pub mod interface;
 pub mod ipam;
 pub mod node;
 pub mod persist;
+pub mod ports;
 pub mod power;
 pub mod provisioning;
 pub mod rack;
 pub mod strings;
+pub mod switch;
 
 mod agent;
 mod commands;

@@ -2,10 +2,11 @@
 //! reconciled, one node's deadline is looked at, and what changed is written.
 
 use crate::interface::{
-    ActorKind, Effects, Input, Instant, OperationId, SwitchAddress, SwitchLogin,
+    ActorKind, Effects, Input, Instant, NetworkId, OperationId, Serve, SwitchAddress, SwitchLogin,
 };
+use crate::ipam::Domain;
 use crate::provisioning::deadlines::wakes_at;
-use crate::rack::{Entropy, Rack, TICK_MILLIS};
+use crate::rack::{Entropy, Rack, TICK_MILLIS, count};
 use farrier_protocol::message::NodeId;
 
 /// When nothing is due, [`Rack::wake_at`] is so much later, in milliseconds.
@@ -37,14 +38,36 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 network,
                 from,
                 payload,
-            } => self.dhcp(now, network, from, payload, out),
-            Input::Agent { from, datagram } => self.agent(now, from, datagram, entropy, out),
+            } => match self.domain(network) {
+                Some(Domain::Boot) => {
+                    self.seen_on(now, network, from);
+                    self.dhcp(now, NetworkId::PROVISIONING, from, payload, out);
+                }
+                Some(Domain::Tenant(of)) => {
+                    self.seen_on(now, network, from);
+                    self.tenant_dhcp(&of, from, payload, out);
+                }
+                None => count(&mut self.counters.dhcp_ignored),
+            },
+            Input::Agent { from, datagram } if self.domain(from.network) == Some(Domain::Boot) => {
+                self.seen_on(now, from.network, from.mac);
+                self.agent(now, self.in_boot_domain(from), datagram, entropy, out);
+            }
+            Input::Agent { .. } => count(&mut self.counters.agent_stray),
             Input::Open {
                 transport,
                 network,
                 peer,
                 path,
-            } => self.open(now, transport, (network, peer), path, out),
+            } => match self.domain(network) {
+                Some(Domain::Boot) => {
+                    self.open(now, transport, (NetworkId::PROVISIONING, peer), path, out);
+                }
+                Some(Domain::Tenant(_)) | None => {
+                    count(&mut self.counters.files_refused);
+                    out.serve(Serve::NotFound);
+                }
+            },
             Input::Sent {
                 network: _,
                 peer,
@@ -57,13 +80,23 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 out.answer(answer);
             }
             Input::OperationDone { id, result } => {
-                let _node = self.operation_done(now, id, result);
+                if self.operation_done(now, id, result).is_none()
+                    && let Some(outcome) = self.port_operation_done(now, id, result, out)
+                {
+                    self.port_outcome(now, outcome, out);
+                }
             }
-            // No node's ports are moved yet.
-            Input::PortRead { id: _, vlan: _ } | Input::HostKey { switch: _, key: _ } => {}
+            Input::PortRead { id, vlan, link } => self.port_read(now, id, vlan, link, out),
+            // The operation ends by it, and its error says so.
+            Input::HostKey { switch: _, key: _ } => {}
             Input::Observed { node, power } => {
                 let _node = self.observed(now, node, power);
             }
+        }
+        if !self.ports.all().is_empty()
+            && (now >= self.ports_due || self.touched().next().is_some())
+        {
+            self.reconcile_ports(now, entropy, out);
         }
         for index in self.touched() {
             self.reconcile(now, index, out);
@@ -87,8 +120,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     /// Whether the rack still waits for the end of this operation on a switch.
-    pub fn awaits_switch(&self, _id: OperationId) -> bool {
-        false
+    pub fn awaits_switch(&self, id: OperationId) -> bool {
+        self.ports.awaits(id)
     }
 
     /// When [`Input::Tick`] is due next: at the first deadline of any node,
@@ -101,7 +134,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let idle = self.next_tick.plus_millis(IDLE_MILLIS);
         let due = self.nodes.first_wake().unwrap_or(idle);
         let keys = self.sealing.wake_at().unwrap_or(idle);
-        due.min(keys).max(self.next_tick).min(idle)
+        let ports = match self.ports.all() {
+            [] => idle,
+            _ => self.ports_due,
+        };
+        due.min(keys).min(ports).max(self.next_tick).min(idle)
     }
 
     /// A node that should have been looked at by now, although nobody would

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 /// other.
 const ROWS: [&[&str]; 9] = [
     &["interface"],
-    &["node", "strings", "ipam"],
+    &["node", "strings", "ipam", "ports"],
     &["persist"],
     &["rack"],
-    &["accounts", "allocation", "power", "identity"],
+    &["accounts", "allocation", "power", "identity", "switch"],
     &["provisioning"],
     &["agent", "boot"],
     &["commands"],

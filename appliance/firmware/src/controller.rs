@@ -17,13 +17,13 @@ use embassy_time::{Instant, Timer};
 use farrier_api::{JournalState, Need, View};
 use farrier_asset_store::SlotPart;
 use farrier_controller::{Health, RecordStore as _, Usage};
-use farrier_core::interface::{NetworkId, OperationError, PortName, StatementRef};
+use farrier_core::interface::{OperationError, PortName, StatementRef};
 use farrier_core::rack::TICK_MILLIS;
 use farrier_core::{Effect, Input, Serve, Transport};
 use heapless::String;
 
 use crate::api::ApiSlot;
-use crate::datagrams::{DHCP_SERVER, input, send_agent, send_dhcp};
+use crate::datagrams::{DHCP_SERVER, Sender, bound, input, send_agent, send_dhcp};
 use crate::fmt::{error, warning};
 use crate::net::{RawUdpError, RawUdpReceiver, RawUdpSender};
 use crate::power::PowerRequest;
@@ -74,19 +74,16 @@ struct Stepper<'c, B: Board, const N: usize, const L: usize, const D: usize> {
 impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N, L, D> {
     /// Takes an input and carries out what follows from it, but for what
     /// concerns the asker alone: that is in the controller's effects.
-    async fn step(&mut self, input: Input<'_>, neighbour: Option<[u8; 6]>) {
+    async fn step(&mut self, input: Input<'_>, from: Option<Sender>) {
         let now = now();
         let records = self.controller.decide(now, input);
-        self.finish(now, records, neighbour).await;
+        self.finish(now, records, from).await;
     }
 
-    /// Makes the records of a step durable and carries out its effects.
-    async fn finish(
-        &mut self,
-        now: farrier_core::Instant,
-        records: bool,
-        neighbour: Option<[u8; 6]>,
-    ) {
+    /// Makes the records of a step durable and carries out its effects. A step
+    /// has datagrams only where its input was one, `from` somebody: they go
+    /// back by the same tag.
+    async fn finish(&mut self, now: farrier_core::Instant, records: bool, from: Option<Sender>) {
         let shared = self.context.shared;
         if records {
             shared.pending();
@@ -104,10 +101,20 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
         for effect in self.controller.effects() {
             match effect {
                 Effect::Dhcp { route, payload } => {
-                    let sent = send_dhcp(&mut self.sender, neighbour, route, payload);
+                    let Some(from) = from else {
+                        continue;
+                    };
+                    if let Some((mac, address)) = bound(payload) {
+                        self.context.network.bind(from.segment, mac, address);
+                    }
+                    let sent = send_dhcp(&mut self.sender, from, route, payload);
                     note(self.context, "DHCP", sent);
                 }
                 Effect::Agent { to, datagram } => {
+                    let Some(from) = from else {
+                        continue;
+                    };
+                    let to = (from.segment, to);
                     let sent = send_agent(&mut self.sender, self.agent_port, to, datagram);
                     note(self.context, "agent protocol", sent);
                 }
@@ -214,7 +221,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
         };
         let records = {
             let ask = cell.ask.borrow();
-            let (network, peer, path) = (NetworkId::PROVISIONING, ask.peer, ask.path.as_str());
+            let ((network, peer), path) = (ask.peer, ask.path.as_str());
             let input = match ask.question {
                 Question::Open(transport) => Input::Open {
                     transport,
@@ -364,6 +371,8 @@ fn note<B: Board, const N: usize, const L: usize, const D: usize>(
     match sent {
         Ok(()) => {}
         Err(RawUdpError::Full) => bump(&context.queues.counters.replies_full),
+        // The multiplexer counts it.
+        Err(RawUdpError::NoLink) => {}
         Err(RawUdpError::TooLong) => warning!("{}: a reply did not fit a frame", what),
     }
 }
@@ -442,7 +451,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             let event = match queues.events.try_receive() {
                 Ok(DriverEvent::Done(id, result)) => Input::OperationDone { id, result },
                 Ok(DriverEvent::Observed(node, power)) => Input::Observed { node, power },
-                Ok(DriverEvent::PortRead(id, vlan)) => Input::PortRead { id, vlan },
+                Ok(DriverEvent::PortRead(id, vlan, link)) => Input::PortRead { id, vlan, link },
                 Ok(DriverEvent::HostKey(switch, key)) => Input::HostKey { switch, key },
                 Err(_) => continue,
             };
@@ -457,10 +466,10 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             return;
         }
         if let Some(datagram) = from.peek()
-            && (datagram.dst_port == DHCP_SERVER || self.admits_agent(stepper).await)
+            && (datagram.udp.dst_port == DHCP_SERVER || self.admits_agent(stepper).await)
         {
-            let neighbour = Some(datagram.src_mac);
-            stepper.step(input(&datagram), neighbour).await;
+            let (input, from) = input(&datagram);
+            stepper.step(input, Some(from)).await;
             stepper.maintain().await;
         }
         from.done();
@@ -491,6 +500,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         text: &mut [u8],
     ) -> Served {
         let question = Question::Open(transport);
+        let peer = (self.network.network_of(peer).0, peer);
         self.queues
             .ask(self.texts, question, peer, path, text)
             .await
@@ -499,6 +509,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     /// Reports to the controller that a transfer has ended.
     pub async fn sent(&self, peer: Ipv4Addr, path: &str, bytes: u64, complete: bool) {
         let question = Question::Sent { bytes, complete };
+        let peer = (self.network.network_of(peer).0, peer);
         // Where too many wait, the rack learns it by what the machine does
         // next; that is counted.
         let _served = self

@@ -3,25 +3,41 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use farrier_core::interface::NetworkId;
 use farrier_core::{Endpoint, Input};
 use farrier_dhcp::route::Route;
-use farrier_ethernet::frame::UdpFrame;
+use farrier_dhcp::wire::{MessageType, Packet, code};
 use farrier_protocol::message::Mac;
 
-use crate::net::{RawUdpError, RawUdpSender};
+use crate::net::{Datagram, RawUdpError, RawUdpSender, Segment};
 
 /// The DHCP server's UDP port.
 pub const DHCP_SERVER: u16 = 67;
 const DHCP_CLIENT: u16 = 68;
 const BROADCAST: [u8; 6] = [0xFF; 6];
 
-/// A datagram as an input.
+/// Where a datagram came from: replies go there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sender {
+    /// Network and tag.
+    pub(crate) segment: Segment,
+    /// The hardware address: a relay's, where one is in between.
+    pub(crate) mac: [u8; 6],
+}
+
+/// A datagram as an input, and where it came from.
 #[inline]
-pub(crate) fn input<'a>(datagram: &UdpFrame<'a>) -> Input<'a> {
+pub(crate) fn input<'a>(datagram: &Datagram<'a>) -> (Input<'a>, Sender) {
+    let Datagram {
+        segment,
+        udp: datagram,
+    } = datagram;
+    let sender = Sender {
+        segment: *segment,
+        mac: datagram.src_mac,
+    };
     let mac = Mac(datagram.src_mac);
-    let network = NetworkId::PROVISIONING;
-    if datagram.dst_port == DHCP_SERVER {
+    let network = segment.network;
+    let input = if datagram.dst_port == DHCP_SERVER {
         Input::Dhcp {
             network,
             from: mac,
@@ -37,35 +53,81 @@ pub(crate) fn input<'a>(datagram: &UdpFrame<'a>) -> Input<'a> {
             },
             datagram: datagram.payload,
         }
-    }
+    };
+    (input, sender)
 }
 
-/// Sends a DHCP reply. `neighbour` is the hardware address that the request
-/// came from: a relay's, where one is in between.
+/// Sends a DHCP reply to where the request came from.
 #[inline]
 pub(crate) fn send_dhcp(
     sender: &mut RawUdpSender,
-    neighbour: Option<[u8; 6]>,
+    to: Sender,
     route: Route,
     payload: &[u8],
 ) -> Result<(), RawUdpError> {
-    let neighbour = neighbour.unwrap_or(BROADCAST);
+    let neighbour = to.mac;
     let (mac, ip, port) = match route {
         Route::Relay(ip) => (neighbour, ip, DHCP_SERVER),
         Route::Unicast(ip) => (neighbour, ip, DHCP_CLIENT),
         Route::Broadcast => (BROADCAST, Ipv4Addr::BROADCAST, DHCP_CLIENT),
         Route::RawUnicast { mac, ip } => (mac, ip, DHCP_CLIENT),
     };
-    sender.send(DHCP_SERVER, mac, SocketAddrV4::new(ip, port), payload)
+    let to = (to.segment, mac);
+    sender.send(DHCP_SERVER, to, SocketAddrV4::new(ip, port), payload)
 }
 
-/// Sends a datagram of the agent protocol from our port.
+/// The interface and the address that a DHCP reply binds together: an ACK that
+/// gives an address, and goes through no relay.
+pub(crate) fn bound(payload: &[u8]) -> Option<([u8; 6], Ipv4Addr)> {
+    let reply = Packet::new_checked(payload).ok()?;
+    let mut options = reply.options();
+    let kind = options.find(|option| option.code == code::MESSAGE_TYPE)?;
+    let is_ack = kind.as_u8() == Some(MessageType::Ack as u8);
+    let gives = !reply.yiaddr().is_unspecified() && reply.giaddr().is_unspecified();
+    let mac = *reply.chaddr().first_chunk::<6>()?;
+    (is_ack && gives).then_some((mac, reply.yiaddr()))
+}
+
+/// Sends a datagram of the agent protocol from our port, by the tag that the one
+/// came by which it answers.
 #[inline]
 pub(crate) fn send_agent(
     sender: &mut RawUdpSender,
     port: u16,
-    to: Endpoint,
+    (segment, to): (Segment, Endpoint),
     datagram: &[u8],
 ) -> Result<(), RawUdpError> {
-    sender.send(port, to.mac.0, SocketAddrV4::new(to.ip, to.port), datagram)
+    let address = SocketAddrV4::new(to.ip, to.port);
+    sender.send(port, (segment, to.mac.0), address, datagram)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use farrier_dhcp::wire::{Reply, Request};
+
+    #[test]
+    fn an_ack_with_an_address_binds_it() {
+        let (mac, address) = ([2; 6], Ipv4Addr::new(172, 22, 0, 20));
+        let server = Ipv4Addr::new(172, 22, 0, 1);
+        let made = |kind, yiaddr, relay| {
+            let mut asked = [0; 400];
+            let mut request = Request::new(MessageType::Request, 7, mac);
+            request.giaddr = relay;
+            let length = request.emit(&mut asked).unwrap();
+            let request = Request::parse(&asked[..length]).unwrap();
+            let mut reply = Reply::answering(&request, kind, server);
+            reply.yiaddr = yiaddr;
+            let mut bytes = [0; 600];
+            let length = reply.emit(&mut bytes).unwrap();
+            bound(&bytes[..length])
+        };
+        let none = Ipv4Addr::UNSPECIFIED;
+        assert_eq!(made(MessageType::Ack, address, none), Some((mac, address)));
+        assert_eq!(made(MessageType::Offer, address, none), None);
+        assert_eq!(made(MessageType::Nak, none, none), None);
+        assert_eq!(made(MessageType::Ack, none, none), None, "of an INFORM");
+        assert_eq!(made(MessageType::Ack, address, server), None, "by a relay");
+        assert_eq!(bound(&[0; 239]), None);
+    }
 }

@@ -14,6 +14,7 @@ use embassy_futures::select::{Either, select};
 use embassy_time::{Duration, Instant, with_deadline, with_timeout};
 use farrier_api::{REPLY_BUFFER, is_ours};
 use farrier_core::Transport;
+use farrier_core::interface::Services;
 use farrier_http::{
     BodyLength, Error, Framing, Head, Method, ResponseHead, Selection, Status, percent,
 };
@@ -104,6 +105,10 @@ enum Arrived {
     GiveUp,
 }
 
+/// Asked on another network.
+const NOT_HERE: &str = "This is not served on your network. The API is on the management network, \
+                        files are on those on which servers boot.\n";
+
 /// What of a request for a file matters, apart from its path.
 #[derive(Debug, Clone, Copy)]
 struct FileRequest {
@@ -168,6 +173,11 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                     Ok(Some((head, length))) => {
                         bump(&self.http.requests);
                         gate.busy(stream.place());
+                        if !self.serves_here(stream.peer, head.path) {
+                            stream.start_body(true);
+                            let status = Status::NOT_FOUND;
+                            return say(stream, status, false, NOT_HERE).await;
+                        }
                         if is_ours(head.path) {
                             stream.start_body(true);
                             match self.serve_api(stream, buffer, filled).await? {
@@ -222,6 +232,16 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             }
             gate.idle(stream.place());
         }
+    }
+
+    /// Whether what is at a path is served on the peer's network: the API where
+    /// operators are, files where servers boot.
+    fn serves_here(&self, peer: Ipv4Addr, path: &str) -> bool {
+        let (_, services) = self.network.network_of(peer);
+        services.contains(match is_ours(path) {
+            true => Services::API,
+            false => Services::BOOT,
+        })
     }
 
     /// Waits for bytes of a head.

@@ -75,7 +75,7 @@ use api::{ApiSlots, Statement};
 use assets::AssetStore;
 use crash::Crash;
 use http::HttpCounters;
-use net::Network;
+use net::{Dropped, Network};
 use power::PowerDriver;
 use queues::{Queues, Texts};
 use shared::Shared;
@@ -224,6 +224,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
             ("agents_full", &agents.full),
             ("agents_over_share", &agents.over_share),
             ("mux_solicitations", &mux.solicitations),
+            ("mux_arp_answers", &mux.arp_answers),
             ("tftp_complete", &tftp.complete),
             ("tftp_probes", &tftp.probes),
             ("tftp_failed", &tftp.failed),
@@ -251,6 +252,9 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
             ("switch_failed", &queues.switch_failed),
         ] {
             report(name, counter.get());
+        }
+        for (why, name) in Dropped::ALL {
+            report(name, mux.dropped(why));
         }
     }
 

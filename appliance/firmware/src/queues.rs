@@ -14,7 +14,7 @@ use embassy_sync::signal::Signal;
 use embassy_sync::waitqueue::MultiWakerRegistration;
 use embassy_time::Instant;
 use farrier_core::Transport;
-use farrier_core::interface::{OperationError, OperationId, PowerState, SwitchAddress};
+use farrier_core::interface::{NetworkId, OperationError, OperationId, PowerState, SwitchAddress};
 use farrier_http::places::{Ticket, Turns};
 use farrier_protocol::message::NodeId;
 use farrier_sizes::{
@@ -61,8 +61,9 @@ pub enum DriverEvent {
     Done(OperationId, Result<(), OperationError>),
     /// A machine's power state was seen.
     Observed(NodeId, PowerState),
-    /// A port was read in an operation: its VLAN, or something else.
-    PortRead(OperationId, Option<u16>),
+    /// A port was read in an operation: its VLAN, or something else; and whether it
+    /// has a link, where that is known.
+    PortRead(OperationId, Option<u16>, Option<bool>),
     /// A switch has this host key, and it is not the one pinned.
     HostKey(SwitchAddress, [u8; 32]),
 }
@@ -311,7 +312,7 @@ impl FileCell {
             done: Signal::new(),
             ask: RefCell::new(Ask {
                 question: Question::Open(Transport::Tftp),
-                peer: Ipv4Addr::UNSPECIFIED,
+                peer: (NetworkId::PROVISIONING, Ipv4Addr::UNSPECIFIED),
                 path: String::new(),
             }),
             served: RefCell::new(Served::NotFound),
@@ -322,7 +323,7 @@ impl FileCell {
 /// A question about a file.
 pub(crate) struct Ask {
     pub(crate) question: Question,
-    pub(crate) peer: Ipv4Addr,
+    pub(crate) peer: (NetworkId, Ipv4Addr),
     pub(crate) path: String<PATH>,
 }
 
@@ -410,7 +411,7 @@ impl Queues {
         &self,
         texts: &Texts,
         question: Question,
-        peer: Ipv4Addr,
+        peer: (NetworkId, Ipv4Addr),
         path: &str,
         text: &mut [u8],
     ) -> Served {

@@ -83,6 +83,7 @@ const fn not_begun(error: OperationError) -> Report {
     Report {
         result: Err(error),
         port: Seen::Unread,
+        link: None,
     }
 }
 
@@ -154,7 +155,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 Seen::Other => Some(None),
             };
             if let Some(vlan) = seen {
-                let read = DriverEvent::PortRead(request.id, vlan);
+                let read = DriverEvent::PortRead(request.id, vlan, report.link);
                 queues.events.send(read).await;
             }
             let done = DriverEvent::Done(request.id, report.result);

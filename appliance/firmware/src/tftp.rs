@@ -195,8 +195,10 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         };
         let started = source.and_then(|source| {
             let now = Instant::now().as_millis();
+            // Headers of IPv4 (20), UDP (8) and TFTP (4).
+            let fits = self.network.ip_mtu_to(peer).saturating_sub(32);
             let limits = Limits {
-                max_blksize: TFTP_BLOCK as u16,
+                max_blksize: TFTP_BLOCK.min(fits) as u16,
                 least_rate: RATE,
                 pause_ms: PAUSE_MILLIS,
                 ..Limits::default()

@@ -1,5 +1,7 @@
 //! How long a driver waits for what.
 
+use farrier_core::switch::{MOVE_MILLIS, OPERATION_MILLIS as RACK_OPERATION_MILLIS};
+
 /// Longest operation, in milliseconds: whatever the switch does, it has ended by
 /// then, and earlier where its owner wants that.
 pub const OPERATION_MILLIS: u64 = 240_000;
@@ -21,5 +23,12 @@ pub const HANDSHAKE_MILLIS: u64 = 30_000;
 /// servers lose a request that comes in one piece with the hello.
 pub const PAUSE_MILLIS: u64 = 200;
 /// Time after which a switch takes a move back that nobody made permanent, in
-/// seconds. Until then it takes no other change from anybody.
-pub const CONFIRM_S: u32 = 600;
+/// seconds: longer than the rack waits for its proof. Until then the switch takes
+/// no other change from anybody.
+pub const CONFIRM_S: u32 = 1_500;
+
+const _: () = {
+    // With an operation on either side of the wait.
+    let rack = MOVE_MILLIS + 2 * RACK_OPERATION_MILLIS;
+    assert!(CONFIRM_S as u64 * 1_000 > rack, "the rack decides before");
+};

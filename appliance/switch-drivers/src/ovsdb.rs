@@ -3,7 +3,8 @@
 
 use farrier_core::interface::{OperationError, SwitchAction};
 use farrier_ovsdb::{
-    Change, Config, ErrorKind, Event, Outcome, PortName, PortVlan, Session, Stage, State, VlanMode,
+    Change, Config, ErrorKind, Event, InterfaceRow, Outcome, PortName, PortVlan, Session, Stage,
+    State, Visitor, VlanMode,
 };
 
 use crate::driver::Wait;
@@ -28,7 +29,24 @@ pub(crate) struct Ovsdb {
     port: PortName,
     action: SwitchAction,
     phase: Phase,
+    /// Whether the port has a link.
+    link: Option<bool>,
     end: Option<Report>,
+}
+
+/// Looks for the link of a port in the rows of interfaces: that of a port of one
+/// interface has the port's name.
+struct Link<'a> {
+    port: &'a PortName,
+    up: &'a mut Option<bool>,
+}
+
+impl Visitor for Link<'_> {
+    fn interface(&mut self, row: &InterfaceRow) {
+        if &row.name == self.port.as_str() {
+            *self.up = row.link_up;
+        }
+    }
 }
 
 /// What a row says of a port. One without any setting passes the frames of every
@@ -61,12 +79,14 @@ impl Ovsdb {
             port,
             action: order.action,
             phase: Phase::Open,
+            link: None,
             end: None,
         })
     }
 
-    pub(crate) const fn report(&self) -> Option<Report> {
-        self.end
+    pub(crate) fn report(&self) -> Option<Report> {
+        let link = self.link;
+        self.end.map(|end| Report { link, ..end })
     }
 
     pub(crate) fn wait(&self) -> Wait {
@@ -97,7 +117,11 @@ impl Ovsdb {
 
     pub(crate) fn receive(&mut self, input: &mut &[u8]) {
         while self.end.is_none() {
-            match self.session.receive(input, &mut ()) {
+            let mut link = Link {
+                port: &self.port,
+                up: &mut self.link,
+            };
+            match self.session.receive(input, &mut link) {
                 Ok(None) => return,
                 // Before anything else is read.
                 Ok(Some(Event::Send)) => return,

@@ -43,6 +43,8 @@ pub struct Report {
     pub result: Result<(), OperationError>,
     /// The port, as it was read last.
     pub port: Seen,
+    /// Whether the port has a link; `None` where the switch does not say.
+    pub link: Option<bool>,
 }
 
 impl Report {
@@ -50,6 +52,7 @@ impl Report {
         Self {
             result: Ok(()),
             port,
+            link: None,
         }
     }
 
@@ -57,6 +60,7 @@ impl Report {
         Self {
             result: Err(error),
             port,
+            link: None,
         }
     }
 }

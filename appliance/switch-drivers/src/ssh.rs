@@ -138,6 +138,7 @@ impl<'a> SshDriver<'a> {
                 self.end = Some(Report {
                     result: Err(error),
                     port: Seen::Unread,
+                    link: None,
                 });
             }
         }

@@ -204,6 +204,7 @@ fn ok(vlan: u16) -> Report {
     Report {
         result: Ok(()),
         port: Seen::Vlan(vlan),
+        link: None,
     }
 }
 

@@ -85,6 +85,7 @@ fn ok(vlan: u16) -> Report {
     Report {
         result: Ok(()),
         port: Seen::Vlan(vlan),
+        link: Some(true),
     }
 }
 
@@ -206,4 +207,15 @@ fn a_data_path_that_lies_is_found_out_by_frames_only() {
     rig.switch.set_fault(Fault::LiesInDataPath);
     assert_eq!(rig.does(MOVE), ok(20));
     assert_eq!(rig.running(), access(10));
+}
+
+#[test]
+fn a_link_that_is_gone_is_seen() {
+    let mut rig = Rig::new(access(10));
+    assert_eq!(rig.does(SwitchAction::Read).link, Some(true));
+    assert!(rig.switch.set_link(PORT, false));
+    assert!(rig.switch.set_link(OTHER, true));
+    for action in [SwitchAction::Read, MOVE, UNDO] {
+        assert_eq!(rig.does(action).link, Some(false), "{action:?}");
+    }
 }

@@ -243,6 +243,7 @@ fn ok(vlan: u16) -> Report {
     Report {
         result: Ok(()),
         port: Seen::Vlan(vlan),
+        link: None,
     }
 }
 
@@ -250,6 +251,7 @@ fn not_begun(error: OperationError) -> Report {
     Report {
         result: Err(error),
         port: Seen::Unread,
+        link: None,
     }
 }
 

@@ -217,6 +217,10 @@ pub struct Tables {
     pub networks: usize,
     /// Reserved addresses of all networks together.
     pub reservations: usize,
+    /// Switches.
+    pub switches: usize,
+    /// Ports of switches that interfaces of nodes are in.
+    pub switch_ports: usize,
     /// Images in the catalogue.
     pub images: usize,
     /// Flavors.

@@ -19,8 +19,8 @@ use std::thread;
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState};
 use embassy_sync::waitqueue::AtomicWaker;
 
-/// Longest frame, without its check sequence.
-const MAX_FRAME: usize = 1514;
+/// Longest frame, without its check sequence: header, 802.1Q tag and 1,500.
+const MAX_FRAME: usize = 1518;
 /// Frames that may wait for the stack. More are dropped, as by a NIC's ring.
 const QUEUE: usize = 512;
 

@@ -235,7 +235,12 @@ impl Simulation {
         };
         let node = NodeId(self.random.bytes());
         let enrolled = self.command(Command::CreateNode(NewNode::new(node)))
-            && self.command(Command::CreatePort { node, mac });
+            && self.command(Command::CreatePort {
+                node,
+                mac,
+                switch: "",
+                port: "",
+            });
         self.trace(|| format!("machine {index}: enrolled by hand: {enrolled}"));
         if let Some(slot) = self.appliance.rack().find(node).filter(|_| adopts) {
             self.verb(slot, Verb::Manage);

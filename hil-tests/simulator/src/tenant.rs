@@ -48,6 +48,7 @@ impl Simulation {
                     vlan: 100 + u16::from(place),
                     pool_len,
                     pool_first: address(place, 0),
+                    ..Network::EMPTY
                 },
             });
         }

@@ -7,6 +7,7 @@
 //! * [`ndp`]: the answer to an IPv6 router solicitation. It saves iPXE a wait
 //!   of 16 s.
 //! * [`vlan`]: 802.1Q tags.
+//! * [`ipv4`]: whose packet a frame has, and other addresses in place of its own.
 //! * [`lldp`]: what a switch says of the port that a cable is in.
 //! * [`arp`]: who says which address is whose.
 //! * [`tcp`]: the segments that begin a TCP connection or break it off.
@@ -19,6 +20,7 @@
 
 pub mod arp;
 pub mod frame;
+pub mod ipv4;
 pub mod lldp;
 pub mod ndp;
 mod network;

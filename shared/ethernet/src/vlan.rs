@@ -96,6 +96,21 @@ pub fn tag(buffer: &mut [u8], length: usize, vlan: VlanId) -> Option<usize> {
     Some(tagged)
 }
 
+/// Copies a frame into a buffer with a tag. Returns the length with the tag;
+/// `None` where the buffer is too short.
+#[must_use]
+pub fn copy_tagged(frame: &[u8], vlan: VlanId, buffer: &mut [u8]) -> Option<usize> {
+    let (addresses, rest) = frame.split_first_chunk::<ADDRESSES>()?;
+    let tagged = frame.len() + TAG_LEN;
+    let (front, back) = buffer.get_mut(..tagged)?.split_at_mut(ADDRESSES + TAG_LEN);
+    let [hi, lo] = vlan.0.to_be_bytes();
+    let [t, p] = TPID;
+    front[..ADDRESSES].copy_from_slice(addresses);
+    front[ADDRESSES..].copy_from_slice(&[t, p, hi, lo]);
+    back.copy_from_slice(rest);
+    Some(tagged)
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;
@@ -119,6 +134,11 @@ mod tests {
             buffer.resize(length + TAG_LEN, 0);
             assert_eq!(tag(&mut buffer, length, vlan), Some(length + TAG_LEN));
             assert_eq!(&buffer[12..14], &[0x81, 0x00]);
+            let mut copy = [0xee; 80];
+            assert_eq!(copy_tagged(&plain(), vlan, &mut copy), Some(buffer.len()));
+            assert_eq!(&copy[..buffer.len()], &buffer);
+            assert_eq!(copy_tagged(&plain(), vlan, &mut copy[..length + 3]), None);
+            assert_eq!(copy_tagged(&plain()[..11], vlan, &mut copy), None);
             assert_eq!(carrier(&buffer), (Carrier::Tagged(vlan), true));
             assert_eq!(untag(&mut buffer), plain());
         }

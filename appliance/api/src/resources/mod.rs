@@ -28,9 +28,11 @@ resources! {
     inventory
     history
     ports
+    vifs
     allocations
     flavors
     networks
+    switches
     addresses
     images
     strangers

@@ -1,19 +1,22 @@
-//! `/farrier/v1/networks`: tenants' networks.
+//! `/farrier/v1/networks`: the networks beside the one that servers boot on.
 
 use crate::body::{Body, Pairs};
 use crate::reply::{self, Cursor};
 use crate::resource::{Ask, Call, Out, Route, Takes};
 use crate::resources::addresses::address;
 use crate::{Error, View};
-use farrier_core::interface::Command;
-use farrier_core::ipam::Network;
+use core::net::Ipv4Addr;
+use farrier_core::interface::{Command, Network, Uses};
 use farrier_http::{Method, Status};
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::read("/farrier/v1/networks", list),
     Route::change(Method::Put, "/farrier/v1/networks/{network}", put)
         .of("network")
-        .takes(Takes::Form(&["vlan", "prefix", "pool_first", "pool_len"])),
+        .takes(Takes::Form(&[
+            "uses", "vlan", "vlans", "prefix", "pool_first", "pool_len", "address", "router",
+            "dns", "ntp", "mtu",
+        ])),
     Route::change(Method::Delete, "/farrier/v1/networks/{network}", delete).of("network"),
 ];
 
@@ -23,25 +26,76 @@ fn list(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
     reply::list(at, w, "networks", |n| networks.get(n), |network, w| {
         let name = view.texts.network(network.place);
         w.object().key("name").string(name);
+        w.key("uses").array();
+        for (name, uses) in Uses::NAMES {
+            if network.uses.contains(uses) {
+                w.string(name);
+            }
+        }
+        w.end_array();
         w.key("vlan").number(network.vlan);
+        w.key("vlans").number(network.vlans);
         w.key("prefix").number(network.prefix);
         w.key("pool_first").text(network.pool_first);
-        w.key("pool_len").number(network.pool_len).end_object();
+        w.key("pool_len").number(network.pool_len);
+        for (key, address) in [
+            ("address", network.address),
+            ("router", network.router),
+            ("dns", network.dns),
+            ("ntp", network.ntp),
+        ] {
+            match address.is_unspecified() {
+                true => w.key(key).null(),
+                false => w.key(key).text(address),
+            };
+        }
+        w.key("mtu").number(network.mtu).end_object();
     });
 }
 
 fn put<'f>(_: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<'f>, Error> {
     let pairs = body.pairs();
+    let mut uses = Uses::empty();
+    for name in pairs.all("uses") {
+        let known = Uses::NAMES.iter().find(|(known, _)| *known == name);
+        let Some((_, known)) = known else {
+            return Err(Error::new(
+                Status::BAD_REQUEST,
+                format_args!(
+                    "{name:?} is no use of a network. Send tenant, management, bmc, idle, \
+                     inspection, provisioning, cleaning, rescuing, servicing or unused."
+                ),
+            ));
+        };
+        uses |= *known;
+    }
+    if uses.is_empty() {
+        uses = Uses::TENANT;
+    }
     let first = address(pairs, "pool_first")?;
+    let needs_pool = uses == Uses::TENANT;
+    if needs_pool && first.is_none() {
+        return Err(Error::bad(
+            "a tenants' network needs a pool_first. Send its pool's first address.",
+        ));
+    }
+    let own = |key| address(pairs, key).map(|found| found.unwrap_or(Ipv4Addr::UNSPECIFIED));
+    let boots = uses.intersects(Uses::BOOT.union(Uses::UNUSED));
+    let prefix = number(pairs, "prefix", if boots { 0 } else { 24 }, 30)?;
     let network = Network {
         // The rack gives it one.
         place: 0,
-        prefix: u8::try_from(number(pairs, "prefix", 24, 30)?).unwrap_or(u8::MAX),
+        uses,
+        prefix: u8::try_from(prefix).unwrap_or(u8::MAX),
         vlan: number(pairs, "vlan", 0, 4094)?,
+        vlans: number(pairs, "vlans", 1, 4094)?,
         pool_len: number(pairs, "pool_len", 0, u16::MAX)?,
-        pool_first: first.ok_or_else(|| {
-            Error::bad("a network needs a pool_first. Send its pool's first address.")
-        })?,
+        pool_first: first.unwrap_or(Ipv4Addr::UNSPECIFIED),
+        address: own("address")?,
+        router: own("router")?,
+        dns: own("dns")?,
+        ntp: own("ntp")?,
+        mtu: number(pairs, "mtu", 0, 9216)?,
     };
     Ok(Command::PutNetwork {
         name: call.last(),
@@ -53,7 +107,7 @@ fn delete<'f>(_: &View<'_>, call: &'f Call, _: &'f Body) -> Result<Command<'f>, 
     Ok(Command::DeleteNetwork { name: call.last() })
 }
 
-fn number(pairs: &Pairs, key: &str, default: u16, most: u16) -> Result<u16, Error> {
+pub(super) fn number(pairs: &Pairs, key: &str, default: u16, most: u16) -> Result<u16, Error> {
     let text = pairs.get(key);
     if text.is_empty() {
         return Ok(default);

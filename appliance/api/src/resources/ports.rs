@@ -1,12 +1,12 @@
 //! `/v1/ports`: the interfaces of all nodes, one after the other.
 
-use crate::body::Body;
+use crate::body::{Body, Operation, Pairs, Value};
 use crate::query::{Key, List, Query, no_marker};
 use crate::reply::{Cursor, Page, links};
 use crate::resource::{Ask, Call, Ident, Out, Route, Takes};
 use crate::{Error, View, ident};
 use farrier_core::interface::Command;
-use farrier_core::node::Node;
+use farrier_core::node::{Node, String};
 use farrier_http::{Method, Status};
 use farrier_protocol::message::{Mac, NodeId};
 
@@ -25,10 +25,18 @@ pub(crate) const ROUTES: &[Route] = &[
         .check(check_list),
     Route::change(Method::Post, "/v1/ports", create)
         .of("port")
-        .takes(Takes::Form(&["node_uuid", "address", "pxe_enabled"]))
+        .takes(Takes::Form(&[
+            "node_uuid", "address", "pxe_enabled", "local_link_connection/",
+        ]))
         .status(Status::CREATED)
         .replies(show_new),
     Route::read(ONE, show).check(check),
+    Route::change(Method::Patch, ONE, patch)
+        .of("port")
+        .check(check)
+        .takes(Takes::Patch(apply))
+        .status(Status::OK)
+        .replies(show),
     Route::change(Method::Delete, ONE, delete)
         .of("port")
         .check(check),
@@ -78,7 +86,9 @@ fn list(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
         id: |(_, mac): &(&Node, Mac)| ident::of_port(*mac),
         link: format_args!("/v1/ports?detail={detail}{}&", Owner(owner)),
     };
-    page.write(ask, at, w, |(node, mac), w| port(node, mac, detail, w));
+    page.write(ask, at, w, |(node, mac), w| {
+        port(&ask.view, node, mac, detail, w);
+    });
 }
 
 /// The node in a link to the next page.
@@ -107,7 +117,7 @@ fn check(view: &View<'_>, call: &Call) -> Result<(), Error> {
 fn show(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
     at.end();
     match named(&ask.view, ask.call) {
-        Some((node, mac)) => port(node, mac, true, w),
+        Some((node, mac)) => port(&ask.view, node, mac, true, w),
         // It was deleted meanwhile.
         None => _ = w.null(),
     }
@@ -117,7 +127,7 @@ fn show_new(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
     at.end();
     let mac = ident::parse_mac(ask.pairs.get("address"));
     match mac.and_then(|mac| find(&ask.view, ident::of_port(mac))) {
-        Some((node, mac)) => port(node, mac, true, w),
+        Some((node, mac)) => port(&ask.view, node, mac, true, w),
         None => _ = w.null(),
     }
 }
@@ -140,7 +150,68 @@ fn create<'f>(view: &View<'_>, _: &'f Call, body: &'f Body) -> Result<Command<'f
     if view.find(&Ident::Uuid(node)).is_none() {
         return Err(Error::not_found("the node", owner, "/v1/nodes/{node}"));
     }
-    Ok(Command::CreatePort { node, mac })
+    Ok(Command::CreatePort {
+        node,
+        mac,
+        switch: pairs.get("local_link_connection/switch_info"),
+        port: pairs.get("local_link_connection/port_id"),
+    })
+}
+
+/// The keys of `local_link_connection`, as Ironic has them. `switch_info` is the
+/// name of the switch; what `switch_id` says is not kept.
+const LINK: [&str; 3] = ["switch_info", "port_id", "switch_id"];
+
+/// Takes an operation of a patch: of `local_link_connection` alone.
+fn apply(operation: &Operation<'_>, pairs: &mut Pairs) -> Result<(), Error> {
+    let no_room = |_| operation.refused(format_args!("there is no room for it."));
+    let (field, key) = operation
+        .path
+        .split_once('/')
+        .unwrap_or((operation.path, ""));
+    if field != "local_link_connection" || !(key.is_empty() || LINK.contains(&key)) {
+        return Err(operation.refused(format_args!(
+            "that field can't be changed. Of a port, local_link_connection can: switch_info is \
+             the name of a switch, port_id the name of its port."
+        )));
+    }
+    match (key, operation.value) {
+        ("", Value::Nothing) => pairs.put(&["switch_info"], "").map_err(no_room),
+        ("", Value::Object) => {
+            let mut found = [const { String::<96>::new() }; 2];
+            for (key, text) in Operation::members(pairs) {
+                let place = LINK.iter().position(|known| *known == key);
+                if let Some(room) = place.and_then(|place| found.get_mut(place)) {
+                    *room = String::try_from(text)
+                        .map_err(|_| operation.refused(format_args!("{key} is too long.")))?;
+                }
+            }
+            for (key, text) in LINK.iter().zip(&found) {
+                pairs.put(&[key], text).map_err(no_room)?;
+            }
+            Ok(())
+        }
+        ("", Value::Text(_)) => Err(operation.refused(format_args!("the value is no object."))),
+        (_, Value::Object) => Err(operation.refused(format_args!("the value is an object."))),
+        (key, Value::Nothing) => pairs.put(&[key], "").map_err(no_room),
+        (key, Value::Text(text)) => pairs.put(&[key], text).map_err(no_room),
+    }
+}
+
+fn patch<'f>(view: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<'f>, Error> {
+    let mac = named(view, call).map_or(Mac([0; 6]), |(_, mac)| mac);
+    let pairs = body.pairs();
+    let (switch, port) = (pairs.find("switch_info"), pairs.find("port_id"));
+    // One of both alone leaves the other one as it is: the names are compared, since
+    // a command can't hold what the rack has.
+    let (Some(switch), Some(port)) = (switch, port.or(switch.filter(|name| name.is_empty())))
+    else {
+        return Err(Error::bad(
+            "a port of a switch is named by two keys. Send local_link_connection/switch_info and \
+             local_link_connection/port_id together.",
+        ));
+    };
+    Ok(Command::LinkPort { mac, switch, port })
 }
 
 fn delete<'f>(_: &View<'_>, call: &'f Call, _: &'f Body) -> Result<Command<'f>, Error> {
@@ -150,7 +221,7 @@ fn delete<'f>(_: &View<'_>, call: &'f Call, _: &'f Body) -> Result<Command<'f>, 
     })
 }
 
-fn port(node: &Node, mac: Mac, detail: bool, w: &mut Out<'_>) {
+fn port(view: &View<'_>, node: &Node, mac: Mac, detail: bool, w: &mut Out<'_>) {
     let id = ident::of_port(mac);
     w.object().key("uuid").text(ident::text(id));
     w.key("address").text(ident::MacText(mac));
@@ -158,9 +229,20 @@ fn port(node: &Node, mac: Mac, detail: bool, w: &mut Out<'_>) {
     if detail {
         w.key("pxe_enabled").bool(true);
         w.key("is_smartnic").bool(false);
-        for key in ["extra", "internal_info", "local_link_connection"] {
-            w.key(key).object().end_object();
+        w.key("extra").object().end_object();
+        let link = view.ports.of(mac);
+        w.key("internal_info").object();
+        if let Some(link) = link.filter(|link| link.vif != 0) {
+            let name = view.texts.network(link.vif);
+            w.key("tenant_vif_port_id").string(name);
         }
+        w.end_object();
+        w.key("local_link_connection").object();
+        if let Some(link) = link {
+            w.key("switch_info").string(view.texts.switch(link.switch));
+            w.key("port_id").string(&link.name);
+        }
+        w.end_object();
         for key in [
             "name",
             "physical_network",

@@ -159,6 +159,11 @@ fn counters(view: &View<'_>, w: &mut Out<'_>) {
         ("records_lost", c.records_lost),
         ("power_failures", c.power_failures),
         ("power_timeouts", c.power_timeouts),
+        ("port_moves", c.port_moves),
+        ("moves_undone", c.moves_undone),
+        ("ports_astray", c.ports_astray),
+        ("switch_failures", c.switch_failures),
+        ("switch_timeouts", c.switch_timeouts),
     ] {
         w.key(name).number(value);
     }

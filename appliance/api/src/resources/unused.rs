@@ -15,7 +15,6 @@ pub(crate) const ROUTES: &[Route] = &[
         empty(at, w, "deploy_templates");
     }),
     none("/v1/shards", |_, at, w| empty(at, w, "shards")),
-    none("/v1/nodes/{node}/vifs", |_, at, w| empty(at, w, "vifs")),
     none("/v1/nodes/{node}/portgroups", |_, at, w| {
         empty(at, w, "portgroups");
     }),

@@ -217,6 +217,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if node.boot.imaged {
             return Answer::Order(Job::Reboot);
         }
+        // No order before the machine's ports are on the network of its work.
+        if !self.ports_are_settled(index) {
+            return Answer::Wait(IDLE_MILLIS);
+        }
         let due = node.step().and_then(job_of);
         match due.filter(|_| agent_phase(node.state) == Some(AgentPhase::Working)) {
             // Disks are named from what this very boot has seen.

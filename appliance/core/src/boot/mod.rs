@@ -5,6 +5,7 @@
 //! the ramdisk with a fresh ticket or the machine's own disk.
 
 pub(crate) mod dhcp;
+mod tenant_dhcp;
 mod trust;
 
 use crate::identity::{contradicts, is_real_uuid};
@@ -103,7 +104,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 Some(keys) => out.text_with(|room| trust::archive(&keys, room)),
                 None => out.serve(Serve::NotFound),
             },
-            "config-drive" => match node.and_then(|n| self.sealed_drive(n)) {
+            "config-drive" => match node.and_then(|n| self.sealed_drive(n, peer)) {
                 Some((slot, place, len)) if transport == Transport::Http => {
                     let part = SlotPart::ConfigDrive(place);
                     out.serve(Serve::Slot { slot, part, len });
@@ -138,10 +139,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
-    fn sealed_drive(&self, node: usize) -> Option<(usize, DrivePlace, u32)> {
-        let drive = self.nodes.get(node)?.config_drive?;
+    /// The config drive of a node whose agent works at this address. A lease alone
+    /// is not enough: another machine may still use an address that it has lost.
+    fn sealed_drive(&self, index: usize, peer: Ipv4Addr) -> Option<(usize, DrivePlace, u32)> {
+        let node = self.nodes.get(index)?;
+        let boot = &node.boot;
+        let works =
+            |given: &GivenTicket| boot.session.is_some() && given.place.address == peer.octets();
+        boot.ticket.filter(works)?;
+        let drive = node.config_drive?;
         let len = sealed::Layout::new(drive.length).ok()?.sealed_len();
-        Some((node, drive.place, len))
+        Some((index, drive.place, len))
     }
 
     /// A machine that is not its interface's node was sent here by DHCP.

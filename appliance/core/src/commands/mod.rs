@@ -3,6 +3,7 @@
 mod networks;
 mod nodes;
 mod patch;
+mod switches;
 
 use crate::interface::CommandError;
 use crate::interface::Effects;
@@ -61,12 +62,30 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             Command::CreateNode(new) => self.create_node(now, &new, out),
             Command::DeleteNode { node } => self.delete(now, self.must_find(node)?, out),
-            Command::CreatePort { node, mac } => {
+            Command::CreatePort {
+                node,
+                mac,
+                switch,
+                port,
+            } => {
                 let index = self.unlocked(node)?;
+                self.check_link(mac, switch, port)?;
                 self.add_port(index, mac)?;
-                Ok(())
+                match switch {
+                    "" => Ok(()),
+                    _ => self.link_port(mac, switch, port, out),
+                }
             }
-            Command::DeletePort { mac } => self.remove_port(mac),
+            Command::DeletePort { mac } => self.remove_port(mac, out),
+            Command::PutSwitch { name, address } => self.set_switch(name, address, out),
+            Command::DeleteSwitch { name } => self.remove_switch(name, out),
+            Command::LinkPort { mac, switch, port } => self.link_port(mac, switch, port, out),
+            Command::AttachVif { node, network } => {
+                self.attach_vif(now, self.unlocked(node)?, network, out)
+            }
+            Command::DetachVif { node, network } => {
+                self.detach_vif(now, self.unlocked(node)?, network, out)
+            }
             Command::SetTrait { node, name, on } => {
                 self.set_trait(self.unlocked(node)?, name, on, out)
             }

@@ -3,7 +3,7 @@
 use crate::interface::CommandError;
 use crate::interface::Effects;
 use crate::interface::Instant;
-use crate::ipam::{Entry, MAX_NETWORKS, Network, PROVISIONING};
+use crate::ipam::{Entry, MAX_NETWORKS, Network, PROVISIONING, Uses};
 use crate::node::NAME_LEN;
 use crate::persist::record::Record;
 use crate::rack::Rack;
@@ -25,11 +25,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return Err(CommandError::BadName);
         }
         let own = Network {
-            place: PROVISIONING,
             prefix: self.config.prefix,
-            vlan: 0,
-            pool_len: 1,
-            pool_first: self.config.address,
+            uses: Uses::empty(),
+            address: self.config.address,
+            ..Network::EMPTY
         };
         if !network.is_sound() {
             return Err(CommandError::BadNetwork);
@@ -46,6 +45,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Some(place) => place,
             None => free().ok_or(CommandError::NetworksFull)?,
         };
+        if self.has_ports(network.place) {
+            return Err(CommandError::NetworkInUse);
+        }
         let kind = Kind::Network(network.place);
         if StringPool::cost(name.len()) > self.texts.free() {
             return Err(CommandError::StringsFull);
@@ -63,7 +65,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         name: &str,
         out: &mut Effects,
     ) -> Result<(), CommandError> {
-        let place = self.tenants_network(name)?;
+        let place = self.defined_network(name)?;
+        if self.has_ports(place) {
+            return Err(CommandError::NetworkInUse);
+        }
         self.ipam
             .remove_network(now, place)
             .map_err(|_| CommandError::NetworkInUse)?;
@@ -73,7 +78,19 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         Ok(())
     }
 
-    fn tenants_network(&self, name: &str) -> Result<u8, CommandError> {
+    /// Whether a port of a switch is on a network, or is to be.
+    fn has_ports(&self, place: u8) -> bool {
+        let mut networks = self.ipam.networks().iter();
+        let Some(network) = networks.find(|known| known.place == place) else {
+            return false;
+        };
+        self.ports.all().iter().any(|port| {
+            let on = |vlan| vlan != 0 && network.has_vlan(vlan);
+            port.vif == place || port.vlans().into_iter().any(on)
+        })
+    }
+
+    fn defined_network(&self, name: &str) -> Result<u8, CommandError> {
         match self.texts.find_network(name) {
             Some(place) if place != PROVISIONING => Ok(place),
             _ => Err(CommandError::NoSuchNetwork),

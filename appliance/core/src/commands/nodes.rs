@@ -29,7 +29,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     /// Takes an interface from its node.
-    pub(crate) fn remove_port(&mut self, mac: Mac) -> Result<(), CommandError> {
+    pub(crate) fn remove_port(&mut self, mac: Mac, out: &mut Effects) -> Result<(), CommandError> {
         let index = self.find_by_mac(mac).ok_or(CommandError::NoSuchPort)?;
         let node = edit!(self, index).ok_or(CommandError::NoSuchPort)?;
         if node.state.is_busy() {
@@ -40,6 +40,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         node.macs.retain(|own| *own != mac);
         self.spend_ticket(index);
+        self.forget_switch_port(mac, out);
         Ok(())
     }
 
@@ -75,6 +76,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return Err(CommandError::Associated);
         }
         self.end_tenant(now, index, out);
+        let macs = self.nodes.get(index).map(|node| node.macs.clone());
+        for mac in macs.into_iter().flatten() {
+            self.forget_switch_port(mac, out);
+        }
         self.clear_slot(index);
         self.sweep_traits(out);
         Ok(())

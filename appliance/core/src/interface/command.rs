@@ -1,7 +1,8 @@
 //! What operators ask of the rack.
 
 use super::{
-    KeyValues, Network, NewNode, NodePatch, PowerAction, Requirements, Role, Seen, Steps, Verifier,
+    KeyValues, Network, NewNode, NodePatch, PowerAction, Requirements, Role, Seen, Steps,
+    SwitchAddress, Verifier,
 };
 use core::net::Ipv4Addr;
 use farrier_asset_store::DrivePlace;
@@ -119,6 +120,10 @@ pub enum Command<'a> {
         node: NodeId,
         /// The interface's address.
         mac: Mac,
+        /// The switch that it is in, by name; empty for none that is known.
+        switch: &'a str,
+        /// The port, as the switch calls it.
+        port: &'a str,
     },
     /// Take an interface from its node.
     DeletePort {
@@ -163,6 +168,41 @@ pub enum Command<'a> {
     DeleteNetwork {
         /// Its name.
         name: &'a str,
+    },
+    /// Define a switch, or change how it is reached.
+    PutSwitch {
+        /// Its name.
+        name: &'a str,
+        /// How it is reached.
+        address: SwitchAddress,
+    },
+    /// Forget a switch.
+    DeleteSwitch {
+        /// Its name.
+        name: &'a str,
+    },
+    /// Say which port of which switch an interface is in.
+    LinkPort {
+        /// The interface.
+        mac: Mac,
+        /// The switch's name; empty where it is in none that is known.
+        switch: &'a str,
+        /// The port, as the switch calls it.
+        port: &'a str,
+    },
+    /// Say which tenants' network the first free interface of a node is for.
+    AttachVif {
+        /// The node.
+        node: NodeId,
+        /// The network's name.
+        network: &'a str,
+    },
+    /// Take an interface of a node from a tenants' network.
+    DetachVif {
+        /// The node.
+        node: NodeId,
+        /// The network's name.
+        network: &'a str,
     },
     /// Give an interface an address of its own.
     ReserveAddress {

@@ -400,7 +400,6 @@ impl Effects {
         self.plain(Item::Power(operation));
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "no node's ports are moved yet"))]
     pub(crate) fn switch(&mut self, operation: SwitchOperation, port: &str) {
         self.copy(port.as_bytes(), |s| Item::Switch(operation, s));
     }

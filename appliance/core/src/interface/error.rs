@@ -102,8 +102,26 @@ pub enum CommandError {
     BadNetwork,
     /// The network meets another one.
     NetworkOverlaps,
-    /// Addresses of the network are given away.
+    /// Addresses of the network are given away, or ports are on it.
     NetworkInUse,
+    /// There is no such switch.
+    NoSuchSwitch,
+    /// There is no room for another switch.
+    SwitchesFull,
+    /// There is no room for another port of a switch.
+    SwitchPortsFull,
+    /// Interfaces are in ports of the switch.
+    SwitchInUse,
+    /// Another interface is in that port of the switch.
+    PortTaken,
+    /// The interface is in no known port of a switch.
+    NoSwitchPort,
+    /// An interface of the node would have no network.
+    NoVif,
+    /// Every interface of the node has a network already.
+    NoFreePort,
+    /// No interface of the node is on that network.
+    NoSuchVif,
     /// The interface has no address on that network.
     NoSuchAddress,
     /// The address lies outside of the network, or belongs to another interface.

@@ -127,6 +127,8 @@ pub enum Input<'a> {
         /// carries none; `None` where the port carries something else: tagged
         /// VLANs, several, or what the driver does not understand.
         vlan: Option<u16>,
+        /// Whether the port has a link; `None` where the switch does not say.
+        link: Option<bool>,
     },
     /// A switch that is reached by SSH has a host key that is not the one pinned.
     /// Nothing was sent to it. Comes in front of [`Input::OperationDone`].

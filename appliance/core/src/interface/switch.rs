@@ -23,6 +23,20 @@ pub enum SwitchKind {
 impl SwitchKind {
     /// Every kind.
     pub const ALL: [SwitchKind; 3] = [Self::ByHand, Self::Ovsdb, Self::Netconf];
+
+    /// Its name in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ByHand => "by-hand",
+            Self::Ovsdb => "ovsdb",
+            Self::Netconf => "netconf",
+        }
+    }
+
+    /// The kind of that number, as records have it.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
 }
 
 /// How a driver reaches a switch.

@@ -12,7 +12,7 @@ pub(crate) mod budget;
 pub mod lease;
 
 use crate::interface::CommandError;
-pub use crate::interface::Network;
+pub use crate::interface::{Network, Uses};
 
 use crate::Instant;
 use core::net::Ipv4Addr;
@@ -25,6 +25,15 @@ pub const MAX_NETWORKS: usize = farrier_sizes::NETWORKS;
 pub const MAX_ADDRESSES: usize = farrier_sizes::RESERVATIONS;
 /// The place of the provisioning network.
 pub const PROVISIONING: u8 = 0;
+
+/// What machines on a network are to the appliance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Domain {
+    /// Servers that boot, and agents: all such networks share one subnet.
+    Boot,
+    /// Machines of tenants.
+    Tenant(Network),
+}
 
 /// An address and its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +145,19 @@ impl Ipam {
     /// The tenants' networks.
     pub fn networks(&self) -> &[Network] {
         &self.networks
+    }
+
+    /// What the machines on a network are; `None` where it has none of nodes.
+    pub(crate) fn domain(&self, network: u8) -> Option<Domain> {
+        if network == PROVISIONING {
+            return Some(Domain::Boot);
+        }
+        let found = self.networks.iter().find(|n| n.place == network)?;
+        match found.uses {
+            Uses::TENANT => Some(Domain::Tenant(*found)),
+            uses if uses.intersects(Uses::BOOT) => Some(Domain::Boot),
+            _ => None,
+        }
     }
 
     /// All addresses, those that rest included.

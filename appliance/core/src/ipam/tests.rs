@@ -19,6 +19,7 @@ fn network(place: u8, third: u8, len: u16) -> Network {
         vlan: 100 + u16::from(place),
         pool_len: len,
         pool_first: Ipv4Addr::new(10, 0, third, 10),
+        ..Network::EMPTY
     }
 }
 

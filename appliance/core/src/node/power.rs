@@ -55,6 +55,8 @@ pub struct PowerControl {
     /// When a driver, or the machine's agent, had carried out what restarts
     /// the machine.
     pub(crate) restarted: Option<Instant>,
+    /// It must be off before its ports may leave a tenant's network.
+    pub(crate) must_stop: bool,
 }
 
 impl PowerControl {
@@ -67,6 +69,7 @@ impl PowerControl {
         retry_at: Instant::START,
         failures: 0,
         restarted: None,
+        must_stop: false,
     };
 
     /// Another request: what was asked for before is over.

@@ -85,11 +85,15 @@ pub enum Reason {
     Unproven = 38,
     /// A disk was erased by less than was ordered.
     WeakErasure = 39,
+    /// Switch the machine off: it leaves the tenant's network.
+    PowerOffForNetwork = 40,
+    /// A port could not be moved, or nothing of the machine was seen behind it.
+    PortNotMoved = 41,
 }
 
 impl Reason {
     /// Every reason, by its number.
-    pub const ALL: [Reason; 40] = [
+    pub const ALL: [Reason; 42] = [
         Reason::Held,
         Reason::Adopted,
         Reason::Proven,
@@ -130,6 +134,8 @@ impl Reason {
         Reason::SecondHolder,
         Reason::Unproven,
         Reason::WeakErasure,
+        Reason::PowerOffForNetwork,
+        Reason::PortNotMoved,
     ];
 
     /// The reason of that number.
@@ -184,6 +190,10 @@ impl Reason {
             Self::SecondHolder => "two machines have the boot's ticket",
             Self::Unproven => "a device is not proven empty",
             Self::WeakErasure => "a disk was erased by less than was ordered",
+            Self::PowerOffForNetwork => {
+                "switch the machine off: its ports leave the tenant's network"
+            }
+            Self::PortNotMoved => "a port was not proven to be on its network in time",
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::interface::Effects;
 use crate::interface::{Account, Network, Requirements, Verifier};
 use crate::ipam::Entry;
 use crate::node::Reason;
+use crate::ports::SwitchPort;
 use core::net::Ipv4Addr;
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::{BootId, Mac, NodeId};
@@ -402,6 +403,38 @@ pub enum Record<'a> {
         /// Whether records under the key before may still be needed.
         old: bool,
     },
+    /// A switch was defined.
+    Switch {
+        /// Its place.
+        place: u8,
+        /// Its name; empty where it is gone.
+        name: &'a str,
+        /// The number of [`crate::interface::SwitchKind`].
+        kind: u8,
+        /// Its address.
+        address: Ipv4Addr,
+        /// Its TCP port.
+        port: u16,
+    },
+    /// A slot of the switches' ports has this one, and no other one.
+    SwitchPort {
+        /// The slot.
+        slot: u16,
+        /// The interface in it.
+        mac: Mac,
+        /// The place of the switch.
+        switch: u8,
+        /// What the switch calls it; empty where the slot is free.
+        name: &'a str,
+        /// The place of the tenants' network.
+        vif: u8,
+        /// The VLAN that it was proven to be on.
+        at: u16,
+        /// The VLAN that it is being moved to.
+        to: u16,
+        /// Names that move to the switch.
+        token: u64,
+    },
 }
 
 impl Record<'_> {
@@ -414,6 +447,20 @@ impl Record<'_> {
             address: entry.address,
             named: entry.is_named(),
             quarantined: !entry.is_held(),
+        }
+    }
+
+    /// The record of a port of a switch.
+    pub(crate) fn of_switch_port(port: &SwitchPort) -> Record<'_> {
+        Record::SwitchPort {
+            slot: port.slot,
+            mac: port.mac,
+            switch: port.switch,
+            name: &port.name,
+            vif: port.vif,
+            at: port.at,
+            to: port.to,
+            token: port.token,
         }
     }
 
@@ -472,6 +519,8 @@ impl Record<'_> {
             | Record::ImageFloor { .. }
             | Record::KeyRevoked { .. }
             | Record::StoreAccount { .. }
+            | Record::Switch { .. }
+            | Record::SwitchPort { .. }
             | Record::SealingKey { .. } => false,
         }
     }

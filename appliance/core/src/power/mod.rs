@@ -6,7 +6,7 @@
 //! [`Rack::reconcile`] starts them anew.
 
 use crate::interface::{
-    Effects, Instant, NetworkId, Operation, OperationError, OperationId, PowerAction, PowerState,
+    Effects, Instant, Operation, OperationError, OperationId, PowerAction, PowerState,
 };
 use crate::node::agent_phase;
 use crate::node::flags::Flags;
@@ -48,8 +48,6 @@ pub struct Desired {
     pub power: DesiredPower,
     /// What it boots from.
     pub boot_device: BootDevice,
-    /// The network that its ports are on.
-    pub network: NetworkId,
 }
 
 /// What should be true of a node's machine. A function of the node's durable
@@ -58,7 +56,6 @@ pub fn desired(node: &Node, now: Instant) -> Desired {
     Desired {
         power: desired_power(node, now),
         boot_device: boot_device(node),
-        network: NetworkId::PROVISIONING,
     }
 }
 
@@ -68,6 +65,9 @@ fn desired_power(node: &Node, now: Instant) -> DesiredPower {
     }
     if cfg!(farrier_bug = "power-forced") && node.state == ProvisionState::Active {
         return DesiredPower::Started(node.since);
+    }
+    if node.power_control.must_stop {
+        return DesiredPower::Off;
     }
     let waits = agent_phase(node.state).is_some()
         && !node.boot.imaged
@@ -134,12 +134,6 @@ pub(crate) fn boot_device(node: &Node) -> BootDevice {
         }
         _ => BootDevice::Network,
     }
-}
-
-/// Whether the machine's own packets were seen on the network that its ports
-/// should be on: what a transition onto that network waits for.
-pub fn network_is_confirmed(node: &Node, now: Instant) -> bool {
-    node.power_control.network == desired(node, now).network
 }
 
 /// What a driver should do now for a node's machine to become as it should

@@ -116,12 +116,20 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     fn expired(&mut self, now: Instant, index: usize, out: &mut Effects) {
+        let moving = self.ports_of(index).find(|port| port.is_moving());
+        let moving = moving.map(|port| (port.name.clone(), port.to));
         let Some(node) = edit!(self, index) else {
             return;
         };
         let (state, reason) = (node.state.as_str(), node.reason);
         let missing = node.timeline.due(awaited_since(node, now));
         match missing.map(|(hop, _)| hop) {
+            _ if let Some((name, vlan)) = moving => {
+                node.set_error(format_args!(
+                    "{state} took too long: port {name} is being moved to VLAN {vlan}, and \
+                     nothing of the machine was seen there"
+                ));
+            }
             // There is a session in which nothing was heard: it is of before
             // a restart.
             _ if agent_phase(node.state) == Some(AgentPhase::Working)

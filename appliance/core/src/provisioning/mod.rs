@@ -2,7 +2,9 @@
 
 pub mod deadlines;
 pub mod erasure;
+mod links;
 mod other_machine;
+mod ports;
 pub mod restarts;
 pub mod steps;
 mod transitions;

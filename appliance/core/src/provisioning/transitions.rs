@@ -12,7 +12,6 @@ use crate::node::Reason;
 use crate::node::flags::Flags;
 use crate::node::{AgentPhase, Happening, InstanceInfo, Node, agent_phase, cut};
 use crate::persist::record::Record;
-use crate::power::network_is_confirmed;
 use crate::provisioning::steps::{Step, Steps};
 use crate::rack::{Rack, edit};
 use farrier_lifecycle::{ProvisionEvent, ProvisionState, Verb};
@@ -125,11 +124,19 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             self.can_deploy(index)?;
         }
+        if matches!(
+            event,
+            ProvisionEvent::Deploy | ProvisionEvent::Rebuild | ProvisionEvent::Service
+        ) && self.lacks_network(index)
+        {
+            return Err(CommandError::NoVif);
+        }
         Ok(event)
     }
 
     /// What follows at once from a state that was just entered.
-    fn advance(&mut self, now: Instant, index: usize, out: &mut Effects) {
+    pub(crate) fn advance(&mut self, now: Instant, index: usize, out: &mut Effects) {
+        let settled = self.ports_are_settled(index);
         let Some(node) = edit!(self, index) else {
             return;
         };
@@ -145,6 +152,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     Reason::Seen
                 };
                 self.event(now, index, ProvisionEvent::Done, reason, out);
+            }
+            // The tenant's machine is switched off first, and its ports leave.
+            ProvisionState::Deleting if !settled => {
+                if let Some(node) = edit!(self, index) {
+                    node.reason = Reason::PowerOffForNetwork;
+                }
             }
             ProvisionState::Deleting => {
                 let reason = Reason::Released;
@@ -316,12 +329,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let Some(node) = edit!(self, index) else {
             return;
         };
-        // The evidence that the transition needs: the machine's packets come by
-        // the network that it should be on. Without it the deadline fails the
-        // state.
-        if !network_is_confirmed(node, now) {
+        node.boot.left = true;
+        // The evidence that the transition needs: the machine's ports were proven to
+        // be on the tenant's network. Without it the deadline fails the state.
+        if !self.ports_are_settled(index) {
             return;
         }
+        let Some(node) = edit!(self, index) else {
+            return;
+        };
         node.boot.imaged = false;
         if matches!(
             node.state,
@@ -389,6 +405,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// go back.
     pub(crate) fn end_tenant(&mut self, now: Instant, index: usize, out: &mut Effects) {
         let rest = self.config.lease_secs;
+        for place in 0..self.ports.ports.len() {
+            let macs = self.nodes.get(index).map(|node| &node.macs);
+            if let Some(port) = self.ports.ports.get_mut(place)
+                && port.vif != 0
+                && macs.is_some_and(|macs| macs.contains(&port.mac))
+            {
+                port.vif = 0;
+                Record::of_switch_port(port).emit(out);
+            }
+        }
         if let Some(node) = self.nodes.get(index)
             && self.ipam.end_tenant(now, &node.macs, rest) > 0
         {

@@ -4,7 +4,8 @@ use super::parts::{CONFIG_DRIVE, KEYS, SESSION, TEXTS, bits, job_number};
 use crate::interface::Flavor;
 use crate::interface::Steps;
 use crate::interface::{
-    Account, AccountName, ActorKind, Identity, Instant, PowerAction, Role, StoredConfigDrive,
+    Account, AccountName, ActorKind, Identity, Instant, PortName, PowerAction, Role,
+    StoredConfigDrive, SwitchAddress, SwitchKind,
 };
 use crate::ipam::lease::Client;
 use crate::node::flags::Flags;
@@ -13,6 +14,7 @@ use crate::node::{
     PowerRequest, Reason, Written, cut,
 };
 use crate::persist::record::Record;
+use crate::ports::{PortControl, Switch, SwitchPort};
 use crate::rack::{DiskSlot, Rack};
 use crate::strings::{Kind, RACK};
 use farrier_asset_store::DrivePlace;
@@ -109,6 +111,49 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 self.identity = opened.map(|[noise, signing]| Identity { noise, signing });
             }
             Record::SealingKey { epoch, check, old } => self.sealing.restore(epoch, check, old),
+            Record::Switch {
+                place,
+                name,
+                kind,
+                address,
+                port,
+            } => {
+                self.ports.switches.retain(|known| known.place != place);
+                let _full = self.texts.set(rack, Kind::Switch(place), name);
+                if !name.is_empty()
+                    && let Some(kind) = SwitchKind::from_number(kind)
+                {
+                    let address = SwitchAddress {
+                        kind,
+                        address,
+                        port,
+                    };
+                    let _full = self.ports.switches.push(Switch { place, address });
+                }
+            }
+            Record::SwitchPort {
+                slot,
+                mac,
+                switch,
+                name,
+                vif,
+                at,
+                to,
+                token,
+            } => match PortName::try_from(name) {
+                Ok(name) if !name.is_empty() => self.ports.restore(SwitchPort {
+                    slot,
+                    mac,
+                    switch,
+                    name,
+                    vif,
+                    at,
+                    to,
+                    token,
+                    control: PortControl::restored(now),
+                }),
+                _ => self.ports.ports.retain(|known| known.slot != slot),
+            },
             Record::ImageFloor { name, version } => {
                 let _room = self.image_rules.set_floor(name, version);
             }
@@ -383,6 +428,8 @@ fn apply_part(node: &mut Node, record: &Record<'_>, secrets: Option<[[u8; 32]; 2
         | Record::ImageFloor { .. }
         | Record::KeyRevoked { .. }
         | Record::StoreAccount { .. }
+        | Record::Switch { .. }
+        | Record::SwitchPort { .. }
         | Record::SealingKey { .. } => debug_assert!(false, "no part of a node"),
     }
 }

@@ -31,6 +31,7 @@ use crate::node::flags::Flags;
 use crate::node::{Histories, History, HistoryEntry, Node, Strangers};
 use crate::persist::seal::Sealing;
 use crate::persist::{Before, Nodes};
+use crate::ports::Ports;
 use crate::strings::StringPool;
 use core::net::Ipv4Addr;
 use farrier_lifecycle::ProvisionState::Enroll;
@@ -125,6 +126,16 @@ pub struct Counters {
     pub power_failures: u32,
     /// Operations that a power driver did not answer in time.
     pub power_timeouts: u32,
+    /// Moves of switches' ports that were begun.
+    pub port_moves: u32,
+    /// Moves that were taken back.
+    pub moves_undone: u32,
+    /// Ports that were read somewhere else than they should be.
+    pub ports_astray: u32,
+    /// Operations that a switch's driver could not carry out.
+    pub switch_failures: u32,
+    /// Operations that a switch's driver did not answer in time.
+    pub switch_timeouts: u32,
 }
 
 /// The node in a place, to be changed: the step writes what differs then.
@@ -212,6 +223,9 @@ pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) leases: Leases<L>,
     pub(crate) texts: StringPool,
     pub(crate) ipam: Ipam,
+    pub(crate) ports: Ports,
+    /// When the ports are to be looked at next.
+    pub(crate) ports_due: Instant,
     pub(crate) flavors: Vec<Flavor, MAX_FLAVORS, u8>,
     pub(crate) images: Vec<Image, MAX_IMAGES>,
     pub(crate) accounts: Vec<Account, MAX_ACCOUNTS, u8>,
@@ -289,6 +303,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             leases: Leases::new(),
             texts: StringPool::new(),
             ipam: Ipam::new(),
+            ports: Ports::new(),
+            ports_due: Instant::START,
             flavors: Vec::new(),
             images: Vec::new(),
             accounts: Vec::new(),
@@ -321,6 +337,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 records_lost: 0,
                 power_failures: 0,
                 power_timeouts: 0,
+                port_moves: 0,
+                moves_undone: 0,
+                ports_astray: 0,
+                switch_failures: 0,
+                switch_timeouts: 0,
             },
             next_tick: Instant::START,
             now: Instant::START,
@@ -432,6 +453,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 slot.owner = None;
             }
         }
+    }
+
+    /// The switches, and the ports that nodes' interfaces are in.
+    pub fn ports(&self) -> &Ports {
+        &self.ports
     }
 
     /// The configuration.

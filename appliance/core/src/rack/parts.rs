@@ -9,6 +9,7 @@ use crate::node::{
     Architecture, GivenTicket, HISTORY_LEN, HistoryEntry, Issued, Job, MAX_WAIVERS, Node,
 };
 use crate::persist::record::{ERROR_KEPT, Record};
+use crate::ports::{MAX_SWITCH_PORTS, MAX_SWITCHES};
 use crate::rack::Rack;
 use crate::strings::traits::MAX_TRAITS;
 use crate::strings::{Kind, RACK};
@@ -69,7 +70,9 @@ pub(super) const PARTS: usize = WAIVER + MAX_WAIVERS;
 pub(super) const TRAITS_END: usize = MAX_TRAITS as usize;
 pub(super) const NETWORKS: usize = TRAITS_END + MAX_FLAVORS;
 pub(super) const RESERVATIONS: usize = NETWORKS + MAX_NETWORKS;
-pub(super) const ACCOUNTS: usize = RESERVATIONS + MAX_ADDRESSES;
+pub(super) const SWITCHES: usize = RESERVATIONS + MAX_ADDRESSES;
+pub(super) const SWITCH_PORTS: usize = SWITCHES + MAX_SWITCHES;
+pub(super) const ACCOUNTS: usize = SWITCH_PORTS + MAX_SWITCH_PORTS;
 pub(super) const STORE_ACCOUNT: usize = ACCOUNTS + MAX_ACCOUNTS;
 pub(super) const KEYS: usize = STORE_ACCOUNT + 1;
 pub(super) const SEALING_KEY: usize = KEYS + 1;
@@ -155,6 +158,20 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 let mut all = self.accounts.iter();
                 let account = all.find(|account| usize::from(account.place) == number)?;
                 Some(Record::of_account(account))
+            }
+            SWITCH_PORTS.. => Some(Record::of_switch_port(
+                self.ports.in_slot(place - SWITCH_PORTS)?,
+            )),
+            SWITCHES.. => {
+                let place = u8::try_from(place - SWITCHES).ok()?;
+                let switch = self.ports.switch(place)?;
+                Some(Record::Switch {
+                    place,
+                    name: self.texts.get(rack, Kind::Switch(place)),
+                    kind: switch.address.kind as u8,
+                    address: switch.address.address,
+                    port: switch.address.port,
+                })
             }
             RESERVATIONS.. => Some(Record::of_reservation(
                 self.ipam.in_slot(place - RESERVATIONS)?,

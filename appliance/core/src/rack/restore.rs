@@ -75,10 +75,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 }
                 (_, Some(AgentPhase::Working))
                 | (
-                    ProvisionState::Verifying
-                    | ProvisionState::Deleting
-                    | ProvisionState::Adopting
-                    | ProvisionState::Rescuing,
+                    ProvisionState::Verifying | ProvisionState::Adopting | ProvisionState::Rescuing,
                     _,
                 ) => {
                     node.deadline = Some(now);

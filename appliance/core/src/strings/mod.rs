@@ -49,6 +49,8 @@ pub enum Kind {
     Flavor(u8),
     /// The name of a network.
     Network(u8),
+    /// The name of a switch.
+    Switch(u8),
 }
 
 impl Kind {
@@ -68,6 +70,7 @@ impl Kind {
             Self::Trait(place) => 64 + place % 64,
             Self::Flavor(place) => 128 + place % 32,
             Self::Network(place) => 160 + place % 32,
+            Self::Switch(place) => 192 + place % 32,
         }
     }
 }
@@ -99,6 +102,18 @@ impl StringPool {
             PROVISIONING_NETWORK => PROVISIONING_NAME,
             place => self.get(usize::from(RACK), Kind::Network(place)),
         }
+    }
+
+    /// The name of a switch.
+    pub fn switch(&self, place: u8) -> &str {
+        self.get(usize::from(RACK), Kind::Switch(place))
+    }
+
+    /// The place of the switch of that name.
+    pub fn find_switch(&self, name: &str) -> Option<u8> {
+        (0..farrier_sizes::SWITCHES as u8).find(|place| {
+            !name.is_empty() && self.get(usize::from(RACK), Kind::Switch(*place)) == name
+        })
     }
 
     /// The place of the network of that name.

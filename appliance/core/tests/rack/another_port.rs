@@ -17,7 +17,13 @@ fn under_another_name(shape: impl Fn(&mut Lab)) -> (Lab, usize) {
     lab.operator(Command::CreateNode(NewNode::new(node)))
         .unwrap();
     let mac = mac_of(1);
-    lab.operator(Command::CreatePort { node, mac }).unwrap();
+    lab.operator(Command::CreatePort {
+        node,
+        mac,
+        switch: "",
+        port: "",
+    })
+    .unwrap();
     lab.verb(0, Verb::Manage).unwrap();
     lab.verb(0, Verb::Adopt).unwrap();
     shape(&mut lab);
@@ -133,7 +139,13 @@ fn a_tenants_machine_starts_its_own_disk_and_gets_nothing() {
     assert!(script.contains("sanboot"), "{script}");
     // An operator says that it is this machine.
     let (node, mac) = (lab.node(0).id, mac_of(2));
-    lab.operator(Command::CreatePort { node, mac }).unwrap();
+    lab.operator(Command::CreatePort {
+        node,
+        mac,
+        switch: "",
+        port: "",
+    })
+    .unwrap();
     let (_, script) = lab.boot(2);
     assert!(script.contains("sanboot"), "{script}");
 }
@@ -167,7 +179,13 @@ fn an_interface_joins_a_node_that_no_agent_has_spoken_for() {
     let mac = mac_of(1);
     lab.operator(Command::CreateNode(NewNode::new(node)))
         .unwrap();
-    lab.operator(Command::CreatePort { node, mac }).unwrap();
+    lab.operator(Command::CreatePort {
+        node,
+        mac,
+        switch: "",
+        port: "",
+    })
+    .unwrap();
     lab.dhcp(1, |request| {
         ipxe(request);
         request.machine_id = Some(&UUID_OPTION);
@@ -190,7 +208,13 @@ fn a_node_without_room_for_another_interface_takes_none() {
             .unwrap();
         for mac in (20..).take(MAX_MACS - room) {
             let mac = mac_of(mac);
-            lab.operator(Command::CreatePort { node, mac }).unwrap();
+            lab.operator(Command::CreatePort {
+                node,
+                mac,
+                switch: "",
+                port: "",
+            })
+            .unwrap();
         }
         lab.dhcp(20, |request| {
             ipxe(request);

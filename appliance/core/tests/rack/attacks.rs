@@ -14,7 +14,13 @@ fn by_hand_active() -> Lab {
     lab.operator(Command::CreateNode(NewNode::new(node)))
         .unwrap();
     let mac = mac_of(1);
-    lab.operator(Command::CreatePort { node, mac }).unwrap();
+    lab.operator(Command::CreatePort {
+        node,
+        mac,
+        switch: "",
+        port: "",
+    })
+    .unwrap();
     let scripted = ScriptedAgent::with_disks(&[8 * GIB]).with_uuid([1; 16]);
     let mut agent = lab.start_agent(1, scripted);
     lab.verb(0, Verb::Manage).unwrap();
@@ -116,6 +122,8 @@ fn enroll_three(lab: &mut Lab) {
         lab.operator(Command::CreatePort {
             node,
             mac: mac_of(40 + n),
+            switch: "",
+            port: "",
         })
         .unwrap();
     }
@@ -359,6 +367,7 @@ fn a_tenants_address_is_a_machines() {
         vlan: 7,
         pool_len: 8,
         pool_first: "10.9.0.10".parse().unwrap(),
+        ..Network::EMPTY
     };
     lab.operator(Command::PutNetwork {
         name: "blue",

@@ -29,6 +29,7 @@ mod life;
 mod machines;
 mod operators_records;
 mod other_machine;
+mod ports;
 mod power;
 mod property;
 mod restart;

@@ -1,6 +1,7 @@
 //! Queues of raw UDP datagrams, one a protocol, so that neither of them keeps
 //! the other one out. Within a queue a hardware address has at most half of the
-//! places, so that nobody keeps all others out. [`Window`] does the same for a
+//! places, and so have all networks together on which no server boots, so that
+//! nobody keeps all others out. [`Window`] does the same for a
 //! queue that the stack has.
 
 use core::cell::{Cell, RefCell};
@@ -8,6 +9,7 @@ use core::cell::{Cell, RefCell};
 use farrier_sizes::{AGENT_DATAGRAMS, DHCP_DATAGRAMS};
 use heapless::{Deque, Vec};
 
+use super::links::Segment;
 use super::mux::{FRAME, Frame, FrameReceiver, FrameSender};
 
 /// Places of the longer queue.
@@ -41,7 +43,16 @@ impl LaneCounters {
 /// The sources of what is in a queue, oldest first.
 #[derive(Debug)]
 pub(super) struct Sources {
-    queued: RefCell<Deque<[u8; 6], LONGEST>>,
+    queued: RefCell<Deque<Source, LONGEST>>,
+}
+
+/// Who sent a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Source {
+    /// Hardware address.
+    pub(super) mac: [u8; 6],
+    /// Whether servers boot on its network.
+    pub(super) boots: bool,
 }
 
 impl Sources {
@@ -51,12 +62,16 @@ impl Sources {
         }
     }
 
-    fn count(&self, source: [u8; 6]) -> usize {
+    /// Whether a source has left its share of places to others, and its network
+    /// the same.
+    fn leaves(&self, source: Source, share: usize) -> bool {
         let queued = self.queued.borrow();
-        queued.iter().filter(|other| **other == source).count()
+        let same = queued.iter().filter(|other| other.mac == source.mac);
+        let tenants = queued.iter().filter(|other| !other.boots);
+        same.count() < share && (source.boots || tenants.count() < share)
     }
 
-    fn push(&self, source: [u8; 6]) {
+    fn push(&self, source: Source) {
         // As many places as frames.
         let _full = self.queued.borrow_mut().push_back(source);
     }
@@ -84,9 +99,9 @@ pub(super) struct LaneSender {
 }
 
 impl LaneSender {
-    /// Queues a copy of a frame.
-    pub(super) fn send(&mut self, source: [u8; 6], bytes: &[u8]) -> Queued {
-        if self.sources.count(source) >= self.share {
+    /// Queues a copy of a frame that came by this segment.
+    pub(super) fn send(&mut self, source: Source, segment: Segment, bytes: &[u8]) -> Queued {
+        if !self.sources.leaves(source, self.share) {
             bump(&self.counters.over_share);
             return Queued::No;
         }
@@ -94,6 +109,7 @@ impl LaneSender {
             bump(&self.counters.full);
             return Queued::No;
         };
+        slot.segment = segment;
         fill(slot, bytes);
         self.queue.send_done();
         self.sources.push(source);
@@ -194,6 +210,27 @@ mod tests {
         (sender, receiver)
     }
 
+    fn of(mac: u8, boots: bool) -> Source {
+        let mac = [mac; 6];
+        Source { mac, boots }
+    }
+
+    #[test]
+    fn tenants_networks_leave_half_of_the_queue_to_servers_that_boot() {
+        let (mut sender, _receiver) = lane(4);
+        for (mac, boots, queued) in [
+            (1, false, Queued::Yes),
+            (2, false, Queued::Yes),
+            (3, false, Queued::No),
+            (4, true, Queued::Yes),
+            (5, true, Queued::Yes),
+        ] {
+            let sent = sender.send(of(mac, boots), Segment::NATIVE, &[mac]);
+            assert_eq!(sent, queued, "{mac}");
+        }
+        assert_eq!(sender.counters.over_share.get(), 1);
+    }
+
     #[test]
     fn a_source_sends_a_few_packets_in_a_window() {
         let mut window = Window::new();
@@ -209,18 +246,19 @@ mod tests {
     #[test]
     fn a_source_leaves_half_of_the_queue_to_others() {
         let (mut sender, mut receiver) = lane(4);
-        let sent = (0..10).filter(|_| sender.send([1; 6], &[1]) == Queued::Yes);
+        let sent =
+            (0..10).filter(|_| sender.send(of(1, true), Segment::NATIVE, &[1]) == Queued::Yes);
         assert_eq!(sent.count(), 2);
-        assert_eq!(sender.send([2; 6], &[2]), Queued::Yes);
-        assert_eq!(sender.send([3; 6], &[3]), Queued::Yes);
-        assert_eq!(sender.send([4; 6], &[4]), Queued::No);
+        assert_eq!(sender.send(of(2, true), Segment::NATIVE, &[2]), Queued::Yes);
+        assert_eq!(sender.send(of(3, true), Segment::NATIVE, &[3]), Queued::Yes);
+        assert_eq!(sender.send(of(4, true), Segment::NATIVE, &[4]), Queued::No);
         let counters = sender.counters;
         assert_eq!((counters.queued.get(), counters.over_share.get()), (4, 8));
         assert_eq!(counters.full.get(), 1);
         // The oldest leaves, and its source may send again.
         assert_eq!(receiver.queue.try_receive().unwrap().bytes[0], 1);
         receiver.done();
-        assert_eq!(sender.send([1; 6], &[1]), Queued::Yes);
-        assert_eq!(sender.send([1; 6], &[1]), Queued::No);
+        assert_eq!(sender.send(of(1, true), Segment::NATIVE, &[1]), Queued::Yes);
+        assert_eq!(sender.send(of(1, true), Segment::NATIVE, &[1]), Queued::No);
     }
 }

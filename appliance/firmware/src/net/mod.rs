@@ -2,40 +2,40 @@
 //! smoltcp inside it). It starts the stack on a driver behind the L2
 //! multiplexer, and wraps sockets in types with `core::net` addresses. It
 //! knows no protocol above UDP and TCP.
+//!
+//! There is one stack with one address, whatever the number of networks: the
+//! multiplexer keeps them apart (`fence`), by the table of `links`.
 
+mod fence;
 mod gate;
 mod lane;
+mod links;
 mod mux;
 mod raw_udp;
 mod tcp;
 mod udp;
 
+use core::cell::RefCell;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use embassy_net::{IpAddress, IpEndpoint, Ipv4Cidr, StackResources, StaticConfigV4};
 use embassy_net_driver::{Driver, HardwareAddress};
+use farrier_core::interface::{Link, NetworkId, Services};
 
+pub use fence::Dropped;
 pub use gate::{Classes, Gate};
 pub use lane::LaneCounters;
+pub use links::Segment;
 pub use mux::MuxCounters;
-pub use raw_udp::{RawUdpError, RawUdpReceiver, RawUdpSender};
+pub use raw_udp::{Datagram, RawUdpError, RawUdpReceiver, RawUdpSender};
 pub use tcp::{Caller, Connection, TcpError};
 pub use udp::{Udp, UdpBuffers, UdpError};
 
 use farrier_sizes::{AGENT_DATAGRAMS, DHCP_DATAGRAMS, REPLIES};
+use fence::Local;
 use lane::{LaneReceiver, LaneSender, Sources, Window, share};
-use mux::{Frame, L2Mux, Lanes, Queue};
-
-/// The appliance's address on the provisioning network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Address {
-    /// The appliance's address.
-    pub address: Ipv4Addr,
-    /// Length of the network's prefix, 0 to 32.
-    pub prefix: u8,
-    /// Router to other networks, if there is one.
-    pub gateway: Option<Ipv4Addr>,
-}
+use links::Links;
+use mux::{Frame, L2Mux, Lanes, Queue, Rules, longest};
 
 /// Ports that the multiplexer knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +89,7 @@ pub struct Resources<const SOCKETS: usize> {
     agents: Lane<AGENT_DATAGRAMS>,
     replies: [Frame; REPLIES],
     reply_queue: Option<Queue>,
+    links: RefCell<Links>,
     counters: MuxCounters,
 }
 
@@ -102,6 +103,7 @@ impl<const SOCKETS: usize> Resources<SOCKETS> {
             agents: Lane::new(),
             replies: [const { Frame::EMPTY }; REPLIES],
             reply_queue: None,
+            links: RefCell::new(Links::new()),
             counters: MuxCounters::new(),
         }
     }
@@ -126,6 +128,9 @@ pub struct Network {
     counters: &'static MuxCounters,
     lanes: [&'static LaneCounters; 2],
     gate: &'static Gate,
+    links: &'static RefCell<Links>,
+    /// Bytes of the driver's longest frame.
+    room: usize,
 }
 
 impl core::fmt::Debug for Network {
@@ -152,6 +157,46 @@ impl Network {
     #[must_use]
     pub fn gate(&self) -> &'static Gate {
         self.gate
+    }
+
+    /// Puts other networks in place of the present ones: the provisioning
+    /// network, and at most `networks` of `board.toml`.
+    pub fn set_links(&self, links: &[Link]) {
+        self.links.borrow_mut().replace(links);
+    }
+
+    /// An interface was given an address while it was on a segment: from now on
+    /// it is there and nowhere else, where nodes are told apart by it.
+    pub fn bind(&self, segment: Segment, mac: [u8; 6], address: Ipv4Addr) {
+        self.links.borrow_mut().bind(segment, mac, address);
+    }
+
+    /// The network that a peer talks on, and what is served there. A peer whose
+    /// binding has ended meanwhile is on the provisioning network, where nothing
+    /// is served to it.
+    #[must_use]
+    pub fn network_of(&self, peer: Ipv4Addr) -> (NetworkId, Services) {
+        match self.links.borrow().way(peer) {
+            Ok((segment, link, _)) => (segment.network, link.services),
+            Err(_) => (NetworkId::PROVISIONING, Services::empty()),
+        }
+    }
+
+    /// Bytes of the longest IP packet on a link: 1,500, or 4 less where the
+    /// driver has no room for a tag as well.
+    #[must_use]
+    pub fn ip_mtu(&self, link: &Link) -> usize {
+        longest(self.room, link.vlan != 0).saturating_sub(14)
+    }
+
+    /// Bytes of the longest IP packet to a peer.
+    #[must_use]
+    pub fn ip_mtu_to(&self, peer: Ipv4Addr) -> usize {
+        let links = self.links.borrow();
+        let least = longest(self.room, true).saturating_sub(14);
+        links
+            .way(peer)
+            .map_or(least, |(_, link, _)| self.ip_mtu(link))
     }
 
     /// Waits until the link is up.
@@ -193,15 +238,16 @@ pub struct Started<D: Driver> {
     pub sender: RawUdpSender,
 }
 
-/// Puts the multiplexer and the stack on a driver. `seed` makes TCP's sequence numbers and first port
-/// unpredictable.
+/// Puts the multiplexer and the stack on a driver. The stack has one address;
+/// the multiplexer puts those of `links` in its place. `seed` makes TCP's sequence
+/// numbers and first port unpredictable.
 #[inline(never)]
 pub fn start<D: Driver + 'static, const SOCKETS: usize>(
     driver: D,
     resources: &'static mut Resources<SOCKETS>,
     gate: &'static Gate,
     classes: &'static dyn Classes,
-    address: &Address,
+    (address, links): (Ipv4Addr, &[Link]),
     ports: Ports,
     seed: u64,
 ) -> Started<D> {
@@ -210,30 +256,45 @@ pub fn start<D: Driver + 'static, const SOCKETS: usize>(
         panic!("the driver is not for Ethernet");
     };
     let counters: &'static MuxCounters = &resources.counters;
+    let table: &'static RefCell<Links> = &resources.links;
+    table.borrow_mut().set_stack(address);
+    table.borrow_mut().replace(links);
     let (dhcp_in, dhcp, dhcp_counters) = resources.dhcp.split();
     let (agents_in, agents, agents_counters) = resources.agents.split();
     let (reply_in, replies) = resources
         .reply_queue
         .insert(Queue::new(&mut resources.replies))
         .split();
+    let room = driver.capabilities().max_transmission_unit;
+    let [dhcp_port, agent_port] = ports.raw_udp;
     let mux = L2Mux {
         driver,
         lanes: Lanes {
-            ports: ports.raw_udp,
-            queues: [dhcp_in, agents_in],
+            dhcp: dhcp_in,
+            agents: agents_in,
             tftp: Window::new(),
         },
         gate,
         classes,
-        server: SocketAddrV4::new(address.address, ports.http),
         replies,
-        advertisement: None,
-        mac,
-        counters,
+        answer: None,
+        rules: Rules {
+            links: table,
+            local: Local {
+                mac,
+                http: ports.http,
+                dhcp: dhcp_port,
+                agents: agent_port,
+            },
+            room,
+            counters,
+        },
     };
+    // Every peer is on the link for the stack, which asks by ARP for each: the
+    // multiplexer knows which networks there are.
     let config = embassy_net::Config::ipv4_static(StaticConfigV4 {
-        address: Ipv4Cidr::new(address.address, address.prefix),
-        gateway: address.gateway,
+        address: Ipv4Cidr::new(address, 0),
+        gateway: None,
         dns_servers: Default::default(),
     });
     let (stack, inner) = embassy_net::new(mux, config, &mut resources.stack, seed);
@@ -243,11 +304,13 @@ pub fn start<D: Driver + 'static, const SOCKETS: usize>(
             counters,
             lanes: [dhcp_counters, agents_counters],
             gate,
+            links: table,
+            room,
         },
         runner: Runner { inner },
         dhcp: RawUdpReceiver::new(dhcp),
         agents: RawUdpReceiver::new(agents),
-        sender: RawUdpSender::new(reply_in, mac, address.address),
+        sender: RawUdpSender::new(reply_in, mac, table, counters),
     }
 }
 

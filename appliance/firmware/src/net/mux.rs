@@ -9,43 +9,43 @@
 //! dropped and counted, and the peer retransmits. The first segment of a
 //! connection to the HTTP server goes through the gate.
 //!
-//! 802.1Q tags, LLDP (EtherType 0x88CC) and capture are not implemented.
-//! [`RxToken::consume`] and [`TxToken::consume`] see every frame and are the
-//! places for them.
+//! It also makes one stack serve many networks. It takes 802.1Q tags off and puts
+//! them on, lets pass what [`super::fence`] lets pass, and answers ARP where the
+//! stack has no service. LLDP (EtherType 0x88CC) and capture are not implemented;
+//! [`RxToken::consume`] and [`TxToken::consume`] are the places for them.
 
-use core::cell::Cell;
-use core::net::SocketAddrV4;
+use core::cell::{Cell, RefCell};
 use core::task::{Context, Poll};
 
-use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, TxToken as _};
+use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::zerocopy_channel::{Channel, Receiver, Sender};
 use embassy_time::Instant;
 use farrier_ethernet::ndp::{ANSWER_LEN, answer_solicitation};
 use farrier_ethernet::tcp::{Edge, edge};
+use farrier_ethernet::vlan::{Carrier, TAG_LEN, VlanId, carrier, copy_tagged, untag};
 
+use super::fence::{Dropped, Inward, Local};
 use super::gate::{Classes, Gate, Verdict};
-use super::lane::{LaneSender, Queued, Window};
+use super::lane::{LaneSender, Queued, Source, Window};
+use super::links::{Links, Segment};
 use crate::refusals::Refusal;
 
-/// Bytes of a queued frame: Ethernet's longest.
+/// Bytes of a queued frame: Ethernet's longest without a tag.
 pub(super) const FRAME: usize = 1514;
 
-/// The TFTP listener's port.
-const TFTP: u16 = 69;
-
-/// Bytes of the Ethernet header.
-const ETHERNET: usize = 14;
-
-/// A frame in a queue.
+/// A frame in a queue, without its tag.
 #[derive(Debug)]
 pub(super) struct Frame {
+    /// Where it came from, or goes to.
+    pub(super) segment: Segment,
     pub(super) length: usize,
     pub(super) bytes: [u8; FRAME],
 }
 
 impl Frame {
     pub(super) const EMPTY: Self = Self {
+        segment: Segment::NATIVE,
         length: 0,
         bytes: [0; FRAME],
     };
@@ -64,8 +64,11 @@ pub struct MuxCounters {
     pub tx: Cell<u32>,
     /// Router solicitations that were answered.
     pub solicitations: Cell<u32>,
+    /// ARP requests that were answered in place of the stack.
+    pub arp_answers: Cell<u32>,
     /// TFTP requests of a source that had sent its share within the last moment.
     pub tftp_over_share: Cell<u32>,
+    dropped: [Cell<u32>; Dropped::ALL.len()],
 }
 
 impl MuxCounters {
@@ -74,7 +77,21 @@ impl MuxCounters {
             rx: Cell::new(0),
             tx: Cell::new(0),
             solicitations: Cell::new(0),
+            arp_answers: Cell::new(0),
             tftp_over_share: Cell::new(0),
+            dropped: [const { Cell::new(0) }; Dropped::ALL.len()],
+        }
+    }
+
+    /// Frames that were dropped for this reason.
+    #[must_use]
+    pub fn dropped(&self, why: Dropped) -> u32 {
+        self.dropped.get(why as usize).map_or(0, Cell::get)
+    }
+
+    pub(super) fn drop(&self, why: Dropped) {
+        if let Some(counter) = self.dropped.get(why as usize) {
+            bump(counter);
         }
     }
 }
@@ -83,44 +100,68 @@ fn bump(counter: &Cell<u32>) {
     counter.set(counter.get().wrapping_add(1));
 }
 
-/// The raw UDP ports and their queues.
+/// The queues of raw UDP datagrams.
 #[derive(Debug)]
 pub(super) struct Lanes {
-    pub(super) ports: [u16; 2],
-    pub(super) queues: [LaneSender; 2],
+    pub(super) dhcp: LaneSender,
+    pub(super) agents: LaneSender,
     /// What went to the TFTP listener.
     pub(super) tftp: Window,
 }
 
-impl Lanes {
-    /// What a full queue refuses, in the order of the ports.
-    const REFUSALS: [Refusal; 2] = [Refusal::DhcpMessage, Refusal::AgentDatagram];
+/// A frame that the multiplexer sends by itself, until the driver takes it.
+#[derive(Debug)]
+pub(super) struct Answer {
+    segment: Segment,
+    length: usize,
+    bytes: [u8; ANSWER_LEN],
+}
 
-    /// Queues a frame, if it is for one of the ports.
-    fn take(&mut self, frame: &[u8], gate: &Gate, counters: &MuxCounters) -> bool {
-        let Some(port) = udp_port(frame) else {
+/// What tells frames apart.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    pub(super) links: &'static RefCell<Links>,
+    pub(super) local: Local,
+    /// Bytes of the driver's longest frame.
+    pub(super) room: usize,
+    pub(super) counters: &'static MuxCounters,
+}
+
+impl Rules {
+    /// Sends a frame, with the tag of its segment. Returns whether it went.
+    fn send<T: embassy_net_driver::TxToken>(&self, token: T, to: Segment, frame: &[u8]) -> bool {
+        let vlan = VlanId::new(to.vlan);
+        let length = frame.len() + vlan.map_or(0, |_| TAG_LEN);
+        if length > self.room {
+            self.counters.drop(Dropped::OutTooLong);
             return false;
-        };
-        let source = frame.get(6..12).and_then(|mac| mac.try_into().ok());
-        let source: [u8; 6] = source.unwrap_or_default();
-        if port == TFTP {
-            let admitted = self.tftp.admits(Instant::now().as_millis(), source);
-            if !admitted {
-                bump(&counters.tftp_over_share);
-                gate.refusals().note_mac(Refusal::TftpTransfer, source);
+        }
+        token.consume(length, |room| match vlan {
+            Some(vlan) => {
+                // The driver gives as much room as it is asked for.
+                let _length = copy_tagged(frame, vlan, room);
             }
-            return !admitted;
-        }
-        let lanes = self.ports.iter().zip(&mut self.queues);
-        let lane = lanes.zip(Self::REFUSALS).find(|((of, _), _)| **of == port);
-        let Some(((_, queue), refusal)) = lane else {
-            return false;
-        };
-        if queue.send(source, frame) == Queued::No {
-            gate.refusals().note_mac(refusal, source);
-        }
+            None => room.copy_from_slice(frame),
+        });
+        bump(&self.counters.tx);
         true
     }
+
+    /// Whether a segment is still there.
+    fn carries(&self, segment: Segment) -> bool {
+        let carries = self.links.borrow().at(segment).is_some();
+        if !carries {
+            self.counters.drop(Dropped::OutNoLink);
+        }
+        carries
+    }
+}
+
+/// Bytes of the longest frame without a tag, where a driver's longest one has
+/// `room`.
+pub(super) fn longest(room: usize, tagged: bool) -> usize {
+    room.saturating_sub(if tagged { TAG_LEN } else { 0 })
+        .min(FRAME)
 }
 
 /// See the module's documentation.
@@ -130,35 +171,32 @@ pub(super) struct L2Mux<D> {
     pub(super) gate: &'static Gate,
     /// What the peers are.
     pub(super) classes: &'static dyn Classes,
-    /// Where the HTTP server listens.
-    pub(super) server: SocketAddrV4,
     pub(super) replies: FrameReceiver,
-    /// The answer to a router solicitation, until the driver takes it.
-    pub(super) advertisement: Option<[u8; ANSWER_LEN]>,
-    pub(super) mac: [u8; 6],
-    pub(super) counters: &'static MuxCounters,
+    pub(super) answer: Option<Answer>,
+    pub(super) rules: Rules,
 }
 
 impl<D: Driver> L2Mux<D> {
     /// Sends queued replies until the driver has no room. Registers the caller
     /// to be woken for the rest.
     fn send_replies(&mut self, cx: &mut Context<'_>) {
-        if let Some(frame) = &self.advertisement {
+        let rules = &self.rules;
+        if let Some(answer) = &self.answer {
             let Some(token) = self.driver.transmit(cx) else {
                 return;
             };
-            token.consume(frame.len(), |to| to.copy_from_slice(frame));
-            bump(&self.counters.tx);
-            bump(&self.counters.solicitations);
-            self.advertisement = None;
+            let bytes = answer.bytes.get(..answer.length).unwrap_or_default();
+            rules.send(token, answer.segment, bytes);
+            self.answer = None;
         }
         while let Poll::Ready(frame) = self.replies.poll_receive(cx) {
             let Some(token) = self.driver.transmit(cx) else {
                 return;
             };
-            if let Some(bytes) = frame.bytes.get(..frame.length) {
-                token.consume(bytes.len(), |to| to.copy_from_slice(bytes));
-                bump(&self.counters.tx);
+            if let Some(bytes) = frame.bytes.get(..frame.length)
+                && rules.carries(frame.segment)
+            {
+                rules.send(token, frame.segment, bytes);
             }
             self.replies.receive_done();
         }
@@ -171,7 +209,7 @@ impl<D: Driver> Driver for L2Mux<D> {
     where
         Self: 'a;
     type TxToken<'a>
-        = TxToken<'a, D::TxToken<'a>>
+        = TxToken<D::TxToken<'a>>
     where
         Self: 'a;
 
@@ -179,43 +217,35 @@ impl<D: Driver> Driver for L2Mux<D> {
         // The stack calls this on every poll, so queued replies leave here.
         self.send_replies(cx);
         self.gate.polled(cx);
+        let rules = self.rules;
         // A held segment that may pass comes before what is on the wire. There
         // must be room for the answer first, or it would be lost.
         if self.gate.is_crowded()
             && let Some(slot) = self.gate.next()
         {
-            return Some((
-                RxToken::Held(self.gate, slot),
-                TxToken {
-                    inner: self.driver.transmit(cx)?,
-                    counters: self.counters,
-                },
-            ));
+            let inner = self.driver.transmit(cx)?;
+            return Some((RxToken::Held(self.gate, slot), TxToken { inner, rules }));
         }
         let (inner, tx) = self.driver.receive(cx)?;
         Some((
-            RxToken::Wire {
+            RxToken::Wire(
                 inner,
-                lanes: &mut self.lanes,
-                gate: self.gate,
-                classes: self.classes,
-                server: self.server,
-                advertisement: &mut self.advertisement,
-                mac: self.mac,
-                counters: self.counters,
-            },
-            TxToken {
-                inner: tx,
-                counters: self.counters,
-            },
+                Desk {
+                    lanes: &mut self.lanes,
+                    gate: self.gate,
+                    classes: self.classes,
+                    answer: &mut self.answer,
+                    rules,
+                },
+            ),
+            TxToken { inner: tx, rules },
         ))
     }
 
     fn transmit(&mut self, cx: &mut Context<'_>) -> Option<Self::TxToken<'_>> {
-        Some(TxToken {
-            inner: self.driver.transmit(cx)?,
-            counters: self.counters,
-        })
+        let inner = self.driver.transmit(cx)?;
+        let rules = self.rules;
+        Some(TxToken { inner, rules })
     }
 
     fn link_state(&mut self, cx: &mut Context<'_>) -> LinkState {
@@ -223,7 +253,10 @@ impl<D: Driver> Driver for L2Mux<D> {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.driver.capabilities()
+        let mut capabilities = self.driver.capabilities();
+        let tagged = self.rules.links.borrow().is_tagged();
+        capabilities.max_transmission_unit = longest(self.rules.room, tagged);
+        capabilities
     }
 
     fn hardware_address(&self) -> HardwareAddress {
@@ -231,19 +264,127 @@ impl<D: Driver> Driver for L2Mux<D> {
     }
 }
 
+/// What a frame of the wire meets on its way.
+pub(super) struct Desk<'a> {
+    lanes: &'a mut Lanes,
+    gate: &'static Gate,
+    classes: &'static dyn Classes,
+    answer: &'a mut Option<Answer>,
+    rules: Rules,
+}
+
+impl Desk<'_> {
+    /// The frame for the stack, if it is for it.
+    fn take<'f>(&mut self, bytes: &'f mut [u8]) -> Option<&'f mut [u8]> {
+        let counters = self.rules.counters;
+        bump(&counters.rx);
+        let (vlan, is_tagged) = match carrier(bytes) {
+            (Carrier::Native, is_tagged) => (0, is_tagged),
+            (Carrier::Tagged(vlan), is_tagged) => (vlan.get(), is_tagged),
+            (Carrier::Invalid, _) => {
+                counters.drop(Dropped::UnknownTag);
+                return None;
+            }
+        };
+        let frame = if is_tagged { untag(bytes) } else { bytes };
+        let links = self.rules.links.borrow();
+        let inward = links.inward(&self.rules.local, vlan, frame);
+        drop(links);
+        let goes_on = match inward {
+            Inward::Stack => true,
+            Inward::Http => self.segment(frame),
+            Inward::Tftp => self.tftp(frame),
+            Inward::Dhcp { from, boots } => {
+                let mac = source(frame);
+                let sent = self.lanes.dhcp.send(Source { mac, boots }, from, frame);
+                self.queued(sent, Refusal::DhcpMessage, mac)
+            }
+            Inward::Agent(from) => {
+                let mac = source(frame);
+                let boots = true;
+                let sent = self.lanes.agents.send(Source { mac, boots }, from, frame);
+                self.queued(sent, Refusal::AgentDatagram, mac)
+            }
+            Inward::Answer(segment, message) => {
+                let mut bytes = [0; ANSWER_LEN];
+                if let Some(length) = message.emit(message.target_mac, &mut bytes) {
+                    bump(&counters.arp_answers);
+                    *self.answer = Some(Answer {
+                        segment,
+                        length,
+                        bytes,
+                    });
+                }
+                false
+            }
+            Inward::Ipv6(segment) => {
+                let mut bytes = [0; ANSWER_LEN];
+                match answer_solicitation(frame, self.rules.local.mac, &mut bytes) {
+                    Some(length) => {
+                        bump(&counters.solicitations);
+                        *self.answer = Some(Answer {
+                            segment,
+                            length,
+                            bytes,
+                        });
+                    }
+                    None => counters.drop(Dropped::NotOurs),
+                }
+                false
+            }
+            Inward::Drop(why) => {
+                counters.drop(why);
+                false
+            }
+        };
+        goes_on.then_some(frame)
+    }
+
+    /// Nothing of a datagram is the stack's, queued or not.
+    fn queued(&self, sent: Queued, refusal: Refusal, mac: [u8; 6]) -> bool {
+        if sent == Queued::No {
+            self.gate.refusals().note_mac(refusal, mac);
+        }
+        false
+    }
+
+    /// Whether the TFTP listener may have a request.
+    fn tftp(&mut self, frame: &[u8]) -> bool {
+        let source = source(frame);
+        let admitted = self.lanes.tftp.admits(Instant::now().as_millis(), source);
+        if !admitted {
+            bump(&self.rules.counters.tftp_over_share);
+            self.gate.refusals().note_mac(Refusal::TftpTransfer, source);
+        }
+        admitted
+    }
+
+    /// Whether the stack may have a segment for the HTTP server now.
+    fn segment(&self, frame: &[u8]) -> bool {
+        match edge(frame) {
+            Some((Edge::Opening, from, _)) => {
+                let class = self.classes.class(*from.ip());
+                self.gate.segment(from, class, frame) == Verdict::Pass
+            }
+            Some((Edge::Reset, from, _)) => {
+                self.gate.left(from);
+                true
+            }
+            None => true,
+        }
+    }
+}
+
+/// The hardware address that a frame came from.
+fn source(frame: &[u8]) -> [u8; 6] {
+    let source = frame.get(6..12).and_then(|mac| mac.try_into().ok());
+    source.unwrap_or_default()
+}
+
 /// A received frame.
 pub(super) enum RxToken<'a, T> {
     /// One that is not classified yet.
-    Wire {
-        inner: T,
-        lanes: &'a mut Lanes,
-        gate: &'static Gate,
-        classes: &'static dyn Classes,
-        server: SocketAddrV4,
-        advertisement: &'a mut Option<[u8; ANSWER_LEN]>,
-        mac: [u8; 6],
-        counters: &'a MuxCounters,
-    },
+    Wire(T, Desk<'a>),
     /// A segment that was held in this slot.
     Held(&'static Gate, usize),
 }
@@ -252,114 +393,43 @@ impl<T: embassy_net_driver::RxToken> embassy_net_driver::RxToken for RxToken<'_,
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, f: F) -> R {
         match self {
             RxToken::Held(gate, slot) => gate.pass(slot, f),
-            RxToken::Wire {
-                inner,
-                lanes,
-                gate,
-                classes,
-                server,
-                advertisement,
-                mac,
-                counters,
-            } => inner.consume(|bytes| {
-                bump(&counters.rx);
-                let taken = lanes.take(bytes, gate, counters)
-                    || match edge(bytes) {
-                        Some((Edge::Opening, from, to)) if to == server => {
-                            let class = classes.class(*from.ip());
-                            gate.segment(from, class, bytes) == Verdict::Taken
-                        }
-                        Some((Edge::Reset, from, to)) if to == server => {
-                            gate.left(from);
-                            false
-                        }
-                        _ => false,
-                    };
-                if taken {
-                    // The stack must get a frame for its token. It ignores
-                    // one of no bytes.
-                    return f(&mut []);
-                }
-                let mut answer = [0; ANSWER_LEN];
-                if answer_solicitation(bytes, mac, &mut answer).is_some() {
-                    *advertisement = Some(answer);
-                }
-                f(bytes)
-            }),
+            // The stack must get a frame for its token. It ignores one of no
+            // bytes.
+            RxToken::Wire(inner, mut desk) => {
+                inner.consume(|bytes| f(desk.take(bytes).unwrap_or_default()))
+            }
         }
     }
 }
 
 /// The right to send a frame.
-pub(super) struct TxToken<'a, T> {
+pub(super) struct TxToken<T> {
     inner: T,
-    counters: &'a MuxCounters,
+    rules: Rules,
 }
 
-impl<T: embassy_net_driver::TxToken> embassy_net_driver::TxToken for TxToken<'_, T> {
+impl<T: embassy_net_driver::TxToken> embassy_net_driver::TxToken for TxToken<T> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, f: F) -> R {
-        bump(&self.counters.tx);
-        self.inner.consume(length, f)
+        let rules = &self.rules;
+        if rules.links.borrow().is_plain() {
+            bump(&rules.counters.tx);
+            return self.inner.consume(length, f);
+        }
+        // Where the frame goes, and so how long it becomes, is known when the
+        // stack has written it. It asks for no more than `longest`.
+        let mut buffer = [0; FRAME];
+        let frame = buffer.get_mut(..length.min(FRAME)).unwrap_or_default();
+        let result = f(frame);
+        let way = rules.links.borrow().outward(&rules.local, frame);
+        match way {
+            Ok(segment) => {
+                rules.send(self.inner, segment, frame);
+            }
+            Err(why) => rules.counters.drop(why),
+        }
+        result
     }
-}
-
-/// The port that an unfragmented IPv4/UDP frame is for. Reads five fields,
-/// since every frame passes here.
-#[inline]
-fn udp_port(frame: &[u8]) -> Option<u16> {
-    let &[.., hi, lo, v_ihl] = frame.first_chunk::<{ ETHERNET + 1 }>()?;
-    if [hi, lo] != [0x08, 0x00]
-        || v_ihl >> 4 != 4
-        || frame.get(ETHERNET + 9) != Some(&17)
-        // More fragments to come, or not the first.
-        || frame.get(ETHERNET + 6).is_none_or(|b| b & 0x3F != 0)
-        || frame.get(ETHERNET + 7) != Some(&0)
-    {
-        return None;
-    }
-    let udp = ETHERNET + usize::from(v_ihl & 0x0F) * 4;
-    let port = frame.get(udp + 2..udp + 4)?;
-    Some(u16::from_be_bytes(port.try_into().ok()?))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use core::net::Ipv4Addr;
-    use farrier_ethernet::frame::{HEADER_LEN, Header, emit};
-
-    fn made() -> [u8; 60] {
-        let mut frame = [0; 60];
-        let header = Header {
-            src_mac: [2; 6],
-            dst_mac: [4; 6],
-            src: Ipv4Addr::new(10, 0, 0, 2),
-            dst: Ipv4Addr::BROADCAST,
-            src_port: 68,
-            dst_port: 67,
-        };
-        emit(&mut frame, &header, 60 - HEADER_LEN).unwrap();
-        frame
-    }
-
-    #[test]
-    fn raw_udp_ports_are_recognised() {
-        assert_eq!(udp_port(&made()), Some(67));
-    }
-
-    #[test]
-    fn fragments_and_other_protocols_go_to_the_stack() {
-        for (at, value) in [(12, 0x86), (14, 0x60), (20, 0x20), (21, 3), (23, 6)] {
-            let mut frame = made();
-            frame[at] = value;
-            assert_eq!(udp_port(&frame), None, "byte {at}");
-        }
-    }
-
-    #[test]
-    fn short_frames_are_not_udp() {
-        for length in 0..38 {
-            assert_eq!(udp_port(&made()[..length]), None);
-        }
-    }
-}
+mod tests;

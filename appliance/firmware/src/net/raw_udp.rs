@@ -5,13 +5,25 @@
 //! answer ARP would block the queue of a socket. What the datagrams say is
 //! not known here.
 
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::cell::RefCell;
+use core::net::SocketAddrV4;
 use core::task::{Context, Poll};
 
 use farrier_ethernet::frame::{self, HEADER_LEN, Header, UdpFrame};
 
+use super::fence::Dropped;
 use super::lane::LaneReceiver;
-use super::mux::FrameSender;
+use super::links::{Links, Segment};
+use super::mux::{FrameSender, MuxCounters};
+
+/// A datagram, and the segment that it came by.
+#[derive(Debug, Clone, Copy)]
+pub struct Datagram<'a> {
+    /// Network and tag.
+    pub segment: Segment,
+    /// Addresses and payload.
+    pub udp: UdpFrame<'a>,
+}
 
 /// Receives the datagrams of one raw UDP port.
 #[derive(Debug)]
@@ -45,10 +57,13 @@ impl RawUdpReceiver {
     /// The datagram that waits for longest, in its place in the queue. It
     /// stays there until [`done`](Self::done). `None` where none waits or
     /// its lengths or checksums are wrong.
-    pub fn peek(&mut self) -> Option<UdpFrame<'_>> {
+    pub fn peek(&mut self) -> Option<Datagram<'_>> {
         let queued = self.lane.queue.try_receive()?;
         match frame::parse(queued.bytes.get(..queued.length).unwrap_or_default()) {
-            Ok(datagram) => Some(datagram),
+            Ok(udp) => Some(Datagram {
+                segment: queued.segment,
+                udp,
+            }),
             Err(_) => {
                 self.damaged = self.damaged.wrapping_add(1);
                 None
@@ -69,22 +84,33 @@ pub enum RawUdpError {
     Full,
     /// The payload does not fit a frame.
     TooLong,
+    /// The tag carries that network no more, or the appliance has no address
+    /// there.
+    NoLink,
 }
 
-/// Sends datagrams from the appliance's address to a hardware address.
+/// Sends datagrams from the appliance's address on a network to a hardware
+/// address there.
 #[derive(Debug)]
 pub struct RawUdpSender {
     queue: FrameSender,
     mac: [u8; 6],
-    address: Ipv4Addr,
+    links: &'static RefCell<Links>,
+    counters: &'static MuxCounters,
 }
 
 impl RawUdpSender {
-    pub(super) fn new(queue: FrameSender, mac: [u8; 6], address: Ipv4Addr) -> Self {
+    pub(super) fn new(
+        queue: FrameSender,
+        mac: [u8; 6],
+        links: &'static RefCell<Links>,
+        counters: &'static MuxCounters,
+    ) -> Self {
         Self {
             queue,
             mac,
-            address,
+            links,
+            counters,
         }
     }
 
@@ -100,17 +126,22 @@ impl RawUdpSender {
     }
 
     /// Queues a datagram from local port `port` to the interface with the
-    /// hardware address `to_mac`.
+    /// hardware address `to_mac` on a segment.
     ///
     /// # Errors
     /// [`RawUdpError`]; the datagram is dropped.
     pub fn send(
         &mut self,
         port: u16,
-        to_mac: [u8; 6],
+        (segment, to_mac): (Segment, [u8; 6]),
         to: SocketAddrV4,
         payload: &[u8],
     ) -> Result<(), RawUdpError> {
+        let address = self.links.borrow().at(segment).map(|link| link.address);
+        let Some(src) = address.filter(|address| !address.is_unspecified()) else {
+            self.counters.drop(Dropped::OutNoLink);
+            return Err(RawUdpError::NoLink);
+        };
         let slot = self.queue.try_send().ok_or(RawUdpError::Full)?;
         slot.bytes
             .get_mut(HEADER_LEN..HEADER_LEN + payload.len())
@@ -119,11 +150,12 @@ impl RawUdpSender {
         let header = Header {
             src_mac: self.mac,
             dst_mac: to_mac,
-            src: self.address,
+            src,
             dst: *to.ip(),
             src_port: port,
             dst_port: to.port(),
         };
+        slot.segment = segment;
         slot.length = frame::emit(&mut slot.bytes, &header, payload.len())
             .map_err(|_| RawUdpError::TooLong)?;
         self.queue.send_done();

@@ -53,8 +53,8 @@ use regs::*;
 /// Size of the TX FIFO in KB, of the chip's 16 (2 ≤ n ≤ 14).
 pub const TX_FIFO_KB: u32 = 4;
 
-/// Longest frame without its check sequence in bytes: header and 1,500.
-pub const MAX_FRAME: usize = 1514;
+/// Longest frame without its check sequence in bytes: header, 802.1Q tag and 1,500.
+pub const MAX_FRAME: usize = 1518;
 
 /// Size of a frame buffer in bytes: [`MAX_FRAME`], check sequence, and padding to
 /// whole words.
@@ -321,6 +321,7 @@ impl<B: Bus> Lan9118<B> {
         self.mac_write(MAC_ADDRH, u32::from_le_bytes([e, f, 0, 0]))?;
         // Pause time of 0xFFFF slots, flow control on.
         self.mac_write(MAC_FLOW, 0xFFFF_0002)?;
+        self.mac_write(MAC_VLAN1, 0x8100)?;
 
         self.phy_write(PHY_ANAR, ANAR_ALL)?;
         self.phy_write(PHY_INT_MASK, PHY_INT_LINK)?;
@@ -492,7 +493,7 @@ impl<B: Bus> Lan9118<B> {
             let bad = status & (RX_STS_ERROR | RX_STS_FILTER) != 0;
             let length = with_fcs.saturating_sub(4);
             match self.buffers.rx.get_mut(..whole) {
-                Some(buffer) if !bad && (14..=MAX_FRAME + 4).contains(&length) => {
+                Some(buffer) if !bad && (14..=MAX_FRAME).contains(&length) => {
                     self.bus.read_fifo(RX_DATA, buffer);
                     count(&self.shared.counts.rx, 1);
                     return Some(length);

@@ -110,6 +110,8 @@ pub const MAC_MII_ACC: u8 = 6;
 pub const MAC_MII_DATA: u8 = 7;
 /// Pause frames.
 pub const MAC_FLOW: u8 = 8;
+/// The EtherType of a tag, in whose frames 1,522 bytes are not too long.
+pub const MAC_VLAN1: u8 = 9;
 
 /// Receiver on.
 pub const MAC_CR_RXEN: u32 = 1 << 2;

@@ -227,6 +227,7 @@ fn new_initialises_the_chip() {
     assert_eq!(chip.resets, 1);
     assert_eq!(chip.mac[usize::from(MAC_ADDRL)], 0x1E44_FA02);
     assert_eq!(chip.mac[usize::from(MAC_ADDRH)], 0x0100);
+    assert_eq!(chip.mac[usize::from(MAC_VLAN1)], 0x8100);
     let control = chip.mac[usize::from(MAC_CR)];
     let wanted = MAC_CR_RXEN | MAC_CR_TXEN | MAC_CR_FDPX;
     assert_eq!(control & wanted, wanted);

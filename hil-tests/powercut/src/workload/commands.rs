@@ -112,6 +112,7 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
                     vlan: 100 + number as u16,
                     pool_len: 20,
                     pool_first: Ipv4Addr::new(10, 1, number as u8, 10),
+                    ..Network::EMPTY
                 },
             }),
             12 if on => self.give(Command::DeleteNetwork { name: "tenants" }),
@@ -142,6 +143,8 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
             11 => self.give(Command::CreatePort {
                 node,
                 mac: Mac([2, 0, 0, 0, 9, number as u8]),
+                switch: "",
+                port: "",
             }),
             12 => self.give(Command::DeletePort {
                 mac: Mac([2, 0, 0, 0, 9, number as u8]),

@@ -7,8 +7,10 @@
 //! with the lab's own.
 
 mod durable;
+mod switch;
 
 pub use durable::durable;
+pub use switch::{LabPort, LabSwitch};
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -45,6 +47,8 @@ pub struct Lab {
     pub now: u64,
     /// Config drives on the block device, by slot and place.
     pub drives: HashMap<(usize, DrivePlace), Vec<u8>>,
+    /// What answers the operations on switches' ports; nothing does without one.
+    pub switch: Option<LabSwitch>,
 }
 
 impl Drop for Lab {
@@ -93,6 +97,7 @@ impl Lab {
             controller: started(store, Random::new(1, 0), Instant::from_millis(now), config),
             now,
             drives: HashMap::new(),
+            switch: None,
         };
         lab.learn_image();
         lab
@@ -153,9 +158,18 @@ impl Lab {
     pub fn step(&mut self, input: Input<'_>) -> Vec<Outcome> {
         self.step_quietly(input);
         let (effects, rack) = (self.controller.effects(), self.controller.rack());
-        effects
+        let mut outcomes: Vec<_> = effects
             .filter_map(|effect| Outcome::of(effect, rack))
-            .collect()
+            .collect();
+        let asked = outcomes
+            .iter()
+            .position(|outcome| matches!(outcome, Outcome::Switch(..)) && self.switch.is_some());
+        if let Some(place) = asked
+            && let Outcome::Switch(id, _, port, action, _) = outcomes.remove(place)
+        {
+            outcomes.extend(self.answer_switch(id, &port, action));
+        }
+        outcomes
     }
 
     /// Restarts the appliance from all of its records; so many frames of the

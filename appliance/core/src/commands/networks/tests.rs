@@ -15,6 +15,7 @@ fn network(third: u8) -> Network {
         vlan: 100 + u16::from(third),
         pool_len: 2,
         pool_first: Ipv4Addr::new(10, 0, third, 10),
+        ..Network::EMPTY
     }
 }
 

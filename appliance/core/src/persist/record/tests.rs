@@ -51,13 +51,14 @@ fn golden_bytes() {
         vlan: 100,
         pool_len: 50,
         pool_first: address,
+        ..Network::EMPTY
     };
     let verifier = Verifier {
         salt: [1; 16],
         rounds: 300,
         hash: [2; 32],
     };
-    let golden: [(Record<'_>, &str); 42] = [
+    let golden: [(Record<'_>, &str); 44] = [
         (
             Record::Name { node, name: "n" },
             "0001010101010101010101010101010101016e",
@@ -149,7 +150,7 @@ fn golden_bytes() {
                 network,
                 name: "net",
             },
-            "0e021864320a000001036e6574",
+            "0e0201186401320a0000010000000000000000000000000000000000036e6574",
         ),
         (Record::NetworkDeleted { place: 2 }, "0f02"),
         (
@@ -351,6 +352,29 @@ fn golden_bytes() {
             },
             "29ac02010101010101010101",
         ),
+        (
+            Record::Switch {
+                place: 1,
+                name: "tor",
+                kind: 1,
+                address,
+                port: 6640,
+            },
+            "2a0103746f72010a000001f033",
+        ),
+        (
+            Record::SwitchPort {
+                slot: 300,
+                mac,
+                switch: 1,
+                name: "xe-0/0/1",
+                vif: 2,
+                at: 10,
+                to: 300,
+                token: 7,
+            },
+            "2bac02020202020202010878652d302f302f31020aac0207",
+        ),
     ];
     for (place, (record, expected)) in golden.into_iter().enumerate() {
         let mut buf = [0; MAX_RECORD];
@@ -398,6 +422,29 @@ fn the_longest_record_fits() {
         Record::Instance {
             node,
             image: core::str::from_utf8(&[b'x'; 64]).unwrap(),
+        },
+        Record::Network {
+            network: Network {
+                place: 0xff,
+                uses: crate::interface::Uses::all(),
+                prefix: 0xff,
+                vlan: u16::MAX,
+                vlans: u16::MAX,
+                pool_len: u16::MAX,
+                mtu: u16::MAX,
+                ..Network::EMPTY
+            },
+            name: long,
+        },
+        Record::SwitchPort {
+            slot: u16::MAX,
+            mac: Mac([0xff; 6]),
+            switch: 0xff,
+            name: &long[..crate::interface::PORT_NAME_LEN],
+            vif: 0xff,
+            at: u16::MAX,
+            to: u16::MAX,
+            token: u64::MAX,
         },
         Record::Waiver {
             node,

@@ -28,7 +28,8 @@ fn rack(states: &[ProvisionState]) -> Box<TestRack> {
 fn what_nobody_can_go_on_with_ends_at_once() {
     for (state, seconds) in [
         (ProvisionState::Verifying, Some(0)),
-        (ProvisionState::Deleting, Some(0)),
+        // Its ports leave the tenant's network, which a restart takes up again.
+        (ProvisionState::Deleting, Some(300)),
         (ProvisionState::Adopting, Some(0)),
         (ProvisionState::Rescuing, Some(0)),
         // Without a session no agent can prove that it is at work.

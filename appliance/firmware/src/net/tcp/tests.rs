@@ -159,6 +159,7 @@ async fn operate(stack: Stack<'static>, orders: Vec<(u16, SwitchAction)>, ends: 
             Err(TcpError) => Report {
                 result: Err(OperationError::Unreachable),
                 port: Seen::Unread,
+                link: None,
             },
         };
         caller.close().await;

@@ -1,0 +1,220 @@
+//! Commands about switches, the ports that interfaces are in, and the tenants'
+//! networks that they are for.
+
+use crate::interface::{CommandError, Effects, Instant, PortName, SwitchAddress, Uses};
+use crate::node::{NAME_LEN, deployed};
+use crate::persist::record::Record;
+use crate::ports::{MAX_SWITCHES, Switch};
+use crate::rack::Rack;
+use crate::strings::{Kind, RACK, StringPool};
+use farrier_protocol::message::Mac;
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    pub(crate) fn set_switch(
+        &mut self,
+        name: &str,
+        address: SwitchAddress,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        if name.is_empty() || name.len() > NAME_LEN || !name.bytes().all(allowed) {
+            return Err(CommandError::BadName);
+        }
+        let place = match self.texts.find_switch(name) {
+            Some(place) => place,
+            None => (0..MAX_SWITCHES as u8)
+                .find(|place| self.ports.switch(*place).is_none())
+                .ok_or(CommandError::SwitchesFull)?,
+        };
+        if StringPool::cost(name.len()) > self.texts.free() {
+            return Err(CommandError::StringsFull);
+        }
+        self.texts
+            .set(usize::from(RACK), Kind::Switch(place), name)?;
+        self.ports.switches.retain(|known| known.place != place);
+        let known = self.ports.switches.push(Switch { place, address });
+        known.map_err(|_| CommandError::SwitchesFull)?;
+        Record::Switch {
+            place,
+            name,
+            kind: address.kind as u8,
+            address: address.address,
+            port: address.port,
+        }
+        .emit(out);
+        self.ports_due = Instant::START;
+        Ok(())
+    }
+
+    pub(crate) fn remove_switch(
+        &mut self,
+        name: &str,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let place = self
+            .texts
+            .find_switch(name)
+            .ok_or(CommandError::NoSuchSwitch)?;
+        if self.ports.all().iter().any(|port| port.switch == place) {
+            return Err(CommandError::SwitchInUse);
+        }
+        let switch = self.ports.switch(place).copied();
+        self.ports.switches.retain(|known| known.place != place);
+        self.texts.set(usize::from(RACK), Kind::Switch(place), "")?;
+        if let Some(Switch { address, .. }) = switch {
+            Record::Switch {
+                place,
+                name: "",
+                kind: address.kind as u8,
+                address: address.address,
+                port: address.port,
+            }
+            .emit(out);
+        }
+        Ok(())
+    }
+
+    /// Says which port of which switch an interface is in.
+    pub(crate) fn link_port(
+        &mut self,
+        mac: Mac,
+        switch: &str,
+        port: &str,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let index = self.find_by_mac(mac).ok_or(CommandError::NoSuchPort)?;
+        let node = self.nodes.get(index).ok_or(CommandError::NoSuchPort)?;
+        if node.state.is_busy() {
+            return Err(CommandError::Locked(node.state));
+        }
+        if deployed(node.state) {
+            return Err(CommandError::InUse(node.state));
+        }
+        let Some((switch, name)) = self.check_link(mac, switch, port)? else {
+            self.forget_switch_port(mac, out);
+            return Ok(());
+        };
+        self.ports
+            .put(mac, switch, name)
+            .ok_or(CommandError::SwitchPortsFull)?;
+        self.ports_due = Instant::START;
+        self.write_port(mac, out);
+        Ok(())
+    }
+
+    /// Whether an interface may be in this port; `None` for no switch.
+    pub(crate) fn check_link(
+        &self,
+        mac: Mac,
+        switch: &str,
+        port: &str,
+    ) -> Result<Option<(u8, PortName)>, CommandError> {
+        if switch.is_empty() {
+            return Ok(None);
+        }
+        let switch = self
+            .texts
+            .find_switch(switch)
+            .ok_or(CommandError::NoSuchSwitch)?;
+        let name = PortName::try_from(port).map_err(|_| CommandError::TooLong)?;
+        let printable = name.bytes().all(|b| b.is_ascii_graphic());
+        if name.is_empty() || !printable {
+            return Err(CommandError::BadName);
+        }
+        let mut others = self.ports.all().iter();
+        if others.any(|known| known.mac != mac && known.switch == switch && known.name == name) {
+            return Err(CommandError::PortTaken);
+        }
+        if self.ports.of(mac).is_none() && self.ports.is_full() {
+            return Err(CommandError::SwitchPortsFull);
+        }
+        Ok(Some((switch, name)))
+    }
+
+    /// An interface is in no known port of a switch any more. The switch keeps the
+    /// port as it is.
+    pub(crate) fn forget_switch_port(&mut self, mac: Mac, out: &mut Effects) {
+        let Some(port) = self.ports.of(mac) else {
+            return;
+        };
+        match Record::of_switch_port(port) {
+            Record::SwitchPort { slot, mac, .. } => Record::SwitchPort {
+                slot,
+                mac,
+                switch: 0,
+                name: "",
+                vif: 0,
+                at: 0,
+                to: 0,
+                token: 0,
+            }
+            .emit(out),
+            _ => return,
+        }
+        self.ports.ports.retain(|port| port.mac != mac);
+    }
+
+    /// The first free interface of a node is for a tenants' network from now on,
+    /// with an address of its pool.
+    pub(crate) fn attach_vif(
+        &mut self,
+        now: Instant,
+        index: usize,
+        name: &str,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let network = self.tenants_network(name)?;
+        let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
+        if deployed(node.state) {
+            return Err(CommandError::InUse(node.state));
+        }
+        if self.ports_of(index).next().is_none() {
+            return Err(CommandError::NoSwitchPort);
+        }
+        let free = self.ports_of(index).find(|port| port.vif == 0);
+        let mac = free.map(|port| port.mac);
+        let mac = mac.ok_or(CommandError::NoFreePort)?;
+        self.give_address(now, name, mac, None, out)?;
+        if let Some(port) = self.ports.of_mut(mac) {
+            port.vif = network;
+        }
+        self.write_port(mac, out);
+        Ok(())
+    }
+
+    pub(crate) fn detach_vif(
+        &mut self,
+        now: Instant,
+        index: usize,
+        name: &str,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let network = self.tenants_network(name)?;
+        let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
+        if deployed(node.state) {
+            return Err(CommandError::InUse(node.state));
+        }
+        let found = self.ports_of(index).find(|port| port.vif == network);
+        let mac = found.map(|port| port.mac);
+        let mac = mac.ok_or(CommandError::NoSuchVif)?;
+        let _had_none = self.take_address(now, name, mac, out);
+        if let Some(port) = self.ports.of_mut(mac) {
+            port.vif = 0;
+        }
+        self.write_port(mac, out);
+        Ok(())
+    }
+
+    /// The place of a network of tenants.
+    fn tenants_network(&self, name: &str) -> Result<u8, CommandError> {
+        let place = self
+            .texts
+            .find_network(name)
+            .ok_or(CommandError::NoSuchNetwork)?;
+        let mut networks = self.ipam.networks().iter();
+        networks
+            .any(|network| network.place == place && network.uses == Uses::TENANT)
+            .then_some(place)
+            .ok_or(CommandError::NoSuchNetwork)
+    }
+}

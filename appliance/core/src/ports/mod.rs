@@ -1,0 +1,197 @@
+//! Switches, the ports of theirs that nodes' interfaces are in, and what is known
+//! of each. The rules are in `switch`.
+
+use crate::interface::{Instant, OperationId, PortName, SwitchAction, SwitchAddress};
+use farrier_protocol::message::Mac;
+use heapless::Vec;
+
+/// Most switches.
+pub const MAX_SWITCHES: usize = farrier_sizes::SWITCHES;
+/// Most ports of theirs.
+pub const MAX_SWITCH_PORTS: usize = farrier_sizes::SWITCH_PORTS;
+
+/// A switch. Its name is among the texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Switch {
+    /// Its place, from 0.
+    pub place: u8,
+    /// How it is reached.
+    pub address: SwitchAddress,
+}
+
+/// The port of a switch that an interface of a node is in. What is not said to be
+/// forgotten survives a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwitchPort {
+    /// Its slot for as long as it exists.
+    pub(crate) slot: u16,
+    /// The interface.
+    pub mac: Mac,
+    /// The place of the switch.
+    pub switch: u8,
+    /// The port, as the switch calls it.
+    pub name: PortName,
+    /// The place of the tenants' network that the interface is for; 0 for none.
+    pub vif: u8,
+    /// The VLAN that it was proven to be on last; 0 for none.
+    pub at: u16,
+    /// The VLAN that it is being moved to; 0 for none.
+    pub to: u16,
+    /// Names the present move to the switch: random.
+    pub(crate) token: u64,
+    /// What is being done about it.
+    pub(crate) control: PortControl,
+}
+
+impl SwitchPort {
+    /// Whether it is on its way.
+    pub fn is_moving(&self) -> bool {
+        self.to != 0
+    }
+
+    /// The VLANs that frames of the interface may come by now.
+    pub fn vlans(&self) -> [u16; 2] {
+        [self.at, self.to]
+    }
+}
+
+/// What is known of a port and what is being done about it. A restart of the
+/// appliance forgets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct PortControl {
+    pub(crate) operation: Option<(OperationId, SwitchAction, Instant)>,
+    /// Not before this time.
+    pub(crate) retry_at: Instant,
+    /// When the present move began, or was found by a restart.
+    pub(crate) begun: Instant,
+    /// When the switch had carried it out.
+    pub(crate) applied: Option<Instant>,
+    pub(crate) failures: u8,
+    /// The move is to be taken back.
+    pub(crate) undo: bool,
+    /// The port is to be read: the switch may have it elsewhere.
+    pub(crate) unread: bool,
+    /// The VLAN that a frame of the interface came by last, and when.
+    pub(crate) seen: Option<(u16, Instant)>,
+    /// Since when the switch says that the port has no link.
+    pub(crate) down: Option<Instant>,
+}
+
+impl PortControl {
+    /// What a restart knows: nothing. The port is read before it is moved.
+    pub(crate) fn restored(now: Instant) -> Self {
+        PortControl {
+            begun: now,
+            unread: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// The switches and the ports.
+#[derive(Debug, Default)]
+pub struct Ports {
+    pub(crate) switches: Vec<Switch, MAX_SWITCHES, u8>,
+    pub(crate) ports: Vec<SwitchPort, MAX_SWITCH_PORTS, u8>,
+}
+
+impl Ports {
+    /// None.
+    pub const fn new() -> Self {
+        Ports {
+            switches: Vec::new(),
+            ports: Vec::new(),
+        }
+    }
+
+    /// All switches, in no order.
+    pub fn switches(&self) -> &[Switch] {
+        &self.switches
+    }
+
+    /// All ports, in no order.
+    pub fn all(&self) -> &[SwitchPort] {
+        &self.ports
+    }
+
+    /// The switch in a place.
+    pub fn switch(&self, place: u8) -> Option<&Switch> {
+        self.switches.iter().find(|switch| switch.place == place)
+    }
+
+    /// The port that an interface is in.
+    pub fn of(&self, mac: Mac) -> Option<&SwitchPort> {
+        self.ports.iter().find(|port| port.mac == mac)
+    }
+
+    /// Whether there is no room for another port.
+    pub(crate) fn is_full(&self) -> bool {
+        self.ports.is_full()
+    }
+
+    /// Whether the end of this operation is waited for.
+    pub(crate) fn awaits(&self, id: OperationId) -> bool {
+        let mut ports = self.ports.iter();
+        ports.any(|port| {
+            port.control
+                .operation
+                .is_some_and(|(known, ..)| known == id)
+        })
+    }
+
+    pub(crate) fn of_mut(&mut self, mac: Mac) -> Option<&mut SwitchPort> {
+        self.ports.iter_mut().find(|port| port.mac == mac)
+    }
+
+    /// The port in a slot.
+    pub(crate) fn in_slot(&self, slot: usize) -> Option<&SwitchPort> {
+        self.ports
+            .iter()
+            .find(|port| usize::from(port.slot) == slot)
+    }
+
+    /// Puts an interface into a port; `None` where there is no room.
+    pub(crate) fn put(&mut self, mac: Mac, switch: u8, name: PortName) -> Option<&mut SwitchPort> {
+        match self.ports.iter().position(|port| port.mac == mac) {
+            Some(place) => {
+                let port = self.ports.get_mut(place)?;
+                if port.switch != switch || port.name != name {
+                    *port = SwitchPort {
+                        switch,
+                        name,
+                        at: 0,
+                        to: 0,
+                        control: PortControl::default(),
+                        ..port.clone()
+                    };
+                }
+                Some(port)
+            }
+            None => {
+                let taken = |slot: u16| self.ports.iter().any(|port| port.slot == slot);
+                let slot = (0..MAX_SWITCH_PORTS as u16).find(|slot| !taken(*slot))?;
+                let port = SwitchPort {
+                    slot,
+                    mac,
+                    switch,
+                    name,
+                    vif: 0,
+                    at: 0,
+                    to: 0,
+                    token: 0,
+                    control: PortControl::default(),
+                };
+                self.ports.push(port).ok()?;
+                self.ports.last_mut()
+            }
+        }
+    }
+
+    /// Takes a port up as a record has it.
+    pub(crate) fn restore(&mut self, port: SwitchPort) {
+        self.ports
+            .retain(|known| known.slot != port.slot && known.mac != port.mac);
+        // As many as fitted when it was written.
+        let _fits = self.ports.push(port);
+    }
+}

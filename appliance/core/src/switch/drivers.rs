@@ -1,0 +1,233 @@
+//! What the drivers of switches answer.
+
+use super::{MOVE_MILLIS, PortOutcome, takes_off};
+use crate::interface::{
+    Effects, Instant, NAME_LEN, OperationError, OperationId, PowerState, String, SwitchAction,
+};
+use crate::node::power::jitter;
+use crate::ports::{PortControl, SwitchPort};
+use crate::rack::{Rack, count, edit};
+use farrier_protocol::message::Mac;
+
+/// How often a port is read that a machine is to be switched off for, in
+/// milliseconds.
+const WATCH_MILLIS: u64 = 5_000;
+/// How long a port has no link until its machine counts as off, in milliseconds: a
+/// restart takes the link away for a moment.
+const DOWN_MILLIS: u64 = 8_000;
+/// The pause behind the first failure of a driver, in milliseconds; it doubles up
+/// to [`LONGEST_PAUSE_MILLIS`].
+const RETRY_MILLIS: u64 = 5_000;
+const LONGEST_PAUSE_MILLIS: u64 = 300_000;
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// A driver has read a port.
+    pub(crate) fn port_read(
+        &mut self,
+        now: Instant,
+        id: OperationId,
+        vlan: Option<u16>,
+        link: Option<bool>,
+        out: &mut Effects,
+    ) {
+        let of = |port: &&mut SwitchPort| port.control.operation.is_some_and(|(op, ..)| op == id);
+        let Some(port) = self.ports.ports.iter_mut().find(of) else {
+            return;
+        };
+        let mac = port.mac;
+        port.control.down = match link {
+            Some(false) => port.control.down.or(Some(now)),
+            Some(true) | None => None,
+        };
+        let is_off = port
+            .control
+            .down
+            .is_some_and(|down| now.since(down) >= DOWN_MILLIS);
+        let action = port.control.operation.map(|(_, action, _)| action);
+        let (at, to) = (port.at, port.to);
+        if action == Some(SwitchAction::Read) {
+            port.control.unread = false;
+            match vlan {
+                Some(vlan) if to != 0 && vlan == to => {
+                    port.control.applied = port.control.applied.or(Some(now));
+                }
+                Some(vlan) if vlan == at => port.control.applied = None,
+                Some(vlan) if at == 0 && to == 0 => {
+                    port.at = vlan;
+                    self.write_port(mac, out);
+                }
+                // Somebody else has moved it: a person decides.
+                Some(_) | None => self.port_astray(mac, vlan),
+            }
+        }
+        if is_off && let Some(index) = self.find_by_mac(mac) {
+            self.link_is_down(now, index);
+        }
+    }
+
+    /// None of a node's ports has a link: its machine is off.
+    fn link_is_down(&mut self, now: Instant, index: usize) {
+        let all = self.ports_of(index).all(|port| {
+            let down = port.control.down;
+            down.is_some_and(|down| now.since(down) >= DOWN_MILLIS)
+        });
+        if all && let Some(node) = edit!(self, index) {
+            node.see_power(now, PowerState::Off);
+        }
+    }
+
+    fn port_astray(&mut self, mac: Mac, vlan: Option<u16>) {
+        count(&mut self.counters.ports_astray);
+        let Some(port) = self.ports.of_mut(mac) else {
+            return;
+        };
+        port.control.unread = true;
+        port.control.failures = port.control.failures.saturating_add(1);
+        let name = port.name.clone();
+        let (at, to) = (port.at, port.to);
+        if let Some(index) = self.find_by_mac(mac)
+            && let Some(node) = edit!(self, index)
+        {
+            match vlan {
+                Some(vlan) => node.set_error(format_args!(
+                    "port {name} is on VLAN {vlan}, not on {}: somebody has moved it. Nothing is \
+                     done with it until it is back",
+                    if to == 0 { at } else { to }
+                )),
+                None => node.set_error(format_args!(
+                    "port {name} carries something else than one untagged VLAN. Nothing is done \
+                     with it until it is on VLAN {at} again"
+                )),
+            }
+        }
+    }
+
+    /// A driver has ended an operation on a port.
+    pub(crate) fn port_operation_done(
+        &mut self,
+        now: Instant,
+        id: OperationId,
+        result: Result<(), OperationError>,
+        out: &mut Effects,
+    ) -> Option<PortOutcome> {
+        self.ports_due = now;
+        let of = |port: &&mut SwitchPort| port.control.operation.is_some_and(|(op, ..)| op == id);
+        let port = self.ports.ports.iter_mut().find(of)?;
+        let mac = port.mac;
+        let (_, action, _) = port.control.operation.take()?;
+        let result = match result {
+            // A person moves it; the machine's frames show whether.
+            Err(OperationError::ByHand) => Ok(()),
+            result => result,
+        };
+        match (action, result) {
+            (SwitchAction::Read, Ok(())) => {
+                port.control.retry_at = match port.control.unread {
+                    true => now.plus_millis(pause(port.control.failures)),
+                    false => now.plus_millis(if port.is_moving() { 0 } else { WATCH_MILLIS }),
+                };
+            }
+            (SwitchAction::Move { .. }, Ok(())) => {
+                port.control.applied = Some(now);
+                port.control.failures = 0;
+            }
+            (SwitchAction::Keep { to, .. }, Ok(())) => {
+                port.at = to;
+                port.to = 0;
+                port.control.failures = 0;
+                port.control.applied = None;
+                self.write_port(mac, out);
+                return self.find_by_mac(mac).map(PortOutcome::Settled);
+            }
+            (SwitchAction::Undo { .. }, Ok(())) => {
+                let name = port.name.clone();
+                let to = port.to;
+                port.to = 0;
+                port.control = PortControl {
+                    failures: port.control.failures.saturating_add(1),
+                    retry_at: now.plus_millis(pause(port.control.failures)),
+                    seen: port.control.seen,
+                    down: port.control.down,
+                    ..PortControl::default()
+                };
+                count(&mut self.counters.moves_undone);
+                self.write_port(mac, out);
+                return self.move_undone(mac, &name, to);
+            }
+            (_, Err(error)) => self.port_failed(now, mac, error),
+        }
+        None
+    }
+
+    fn port_failed(&mut self, now: Instant, mac: Mac, error: OperationError) {
+        count(&mut self.counters.switch_failures);
+        let index = self.find_by_mac(mac);
+        let jitter = index
+            .and_then(|index| self.nodes.get(index))
+            .map_or(0, |node| jitter(node.id));
+        let Some(port) = self.ports.of_mut(mac) else {
+            return;
+        };
+        port.control.failed(now, jitter);
+        // The port may be anywhere by now.
+        port.control.unread = !matches!(error, OperationError::Busy);
+        let name = port.name.clone();
+        let switch = port.switch;
+        let mut text = String::<NAME_LEN>::new();
+        let _fits = text.push_str(self.texts.switch(switch));
+        if let Some(index) = index
+            && let Some(node) = edit!(self, index)
+        {
+            node.set_error(format_args!(
+                "switch {text} did not move port {name} ({}); it is asked again",
+                why(error)
+            ));
+        }
+    }
+
+    /// A move was taken back: the work that needed it has failed.
+    fn move_undone(&mut self, mac: Mac, name: &str, to: u16) -> Option<PortOutcome> {
+        let index = self.find_by_mac(mac)?;
+        let still = self.desired_vlan(index, self.ports.of(mac)?) == Some(to);
+        let node = edit!(self, index)?;
+        let state = node.state;
+        if !still {
+            return None;
+        }
+        node.set_error(format_args!(
+            "port {name} was moved to VLAN {to} and back: nothing of the machine was seen there \
+             within {} minutes",
+            MOVE_MILLIS / 60_000
+        ));
+        takes_off(state).then_some(PortOutcome::Failed(index))
+    }
+}
+
+fn pause(failures: u8) -> u64 {
+    (RETRY_MILLIS << failures.min(7)).min(LONGEST_PAUSE_MILLIS)
+}
+
+impl PortControl {
+    pub(super) fn failed(&mut self, now: Instant, jitter: u64) {
+        self.operation = None;
+        self.retry_at = now.plus_millis(pause(self.failures) + jitter);
+        self.failures = self.failures.saturating_add(1);
+    }
+}
+
+/// What an error of a driver means, for people.
+fn why(error: OperationError) -> &'static str {
+    match error {
+        OperationError::NoDriver => "this firmware has no driver for it",
+        OperationError::Unreachable => "it does not answer",
+        OperationError::Refused => "it refused",
+        OperationError::Busy => "its driver is busy",
+        OperationError::ByHand => "a person was asked",
+        OperationError::Unexpected => "the port is not where it was",
+        OperationError::NotApplied => "it says that it did, and the port is elsewhere",
+        OperationError::Uncertain => "it may have done so",
+        OperationError::Login => "it does not take the login",
+        OperationError::HostKey => "its host key is not the pinned one",
+        OperationError::Unsupported => "it does not speak as the driver does",
+    }
+}

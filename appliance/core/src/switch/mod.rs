@@ -1,0 +1,179 @@
+//! Where the ports of a node's machine should be, where they were proven to be,
+//! and what the drivers of switches are asked for in between.
+//!
+//! [`Rack::desired_vlan`] follows from durable state. A move is durable before the
+//! switch is asked for it, and it is one until it was proven: the machine's own
+//! frames were seen on the new network, or the machine is off and the port, read
+//! back, is there. What is not proven in time is taken back. A restart reads a port
+//! before it does anything else with it.
+
+mod drivers;
+mod reconcile;
+
+use crate::interface::{Effects, Instant, Uses};
+use crate::node::{Node, agent_phase};
+use crate::persist::record::Record;
+use crate::ports::SwitchPort;
+use crate::rack::Rack;
+use farrier_lifecycle::ProvisionState;
+use farrier_protocol::message::Mac;
+
+pub use reconcile::{MOVE_MILLIS, OPERATION_MILLIS};
+
+/// What became of a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PortOutcome {
+    /// A port of this node was proven to be where it should be.
+    Settled(usize),
+    /// A move that this node's work needs was taken back.
+    Failed(usize),
+}
+
+/// The network that a node's ports should be on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// Where they are.
+    Stay,
+    /// The network of this use.
+    Boot(Uses),
+    /// The tenant's.
+    Tenant,
+}
+
+/// What a node's state wants of its ports.
+fn wanted(node: &Node) -> Wanted {
+    let boots_disk = node.boot.imaged && node.boot.left;
+    match node.state {
+        _ if node.is_vacant() || node.flags.contains(crate::node::flags::Flags::RECORDS_LOST) => {
+            Wanted::Stay
+        }
+        ProvisionState::Enroll
+        | ProvisionState::Verifying
+        | ProvisionState::Manageable
+        | ProvisionState::Available => Wanted::Boot(Uses::IDLE),
+        ProvisionState::Inspecting
+        | ProvisionState::InspectWait
+        | ProvisionState::InspectFailed => Wanted::Boot(Uses::INSPECTION),
+        ProvisionState::Cleaning
+        | ProvisionState::CleanWait
+        | ProvisionState::CleanHold
+        | ProvisionState::CleanFailed
+        | ProvisionState::Deleting => Wanted::Boot(Uses::CLEANING),
+        // Erased, written, proven, and the agent has left for the disk.
+        ProvisionState::Deploying
+        | ProvisionState::WaitCallBack
+        | ProvisionState::Servicing
+        | ProvisionState::ServiceWait
+            if boots_disk =>
+        {
+            Wanted::Tenant
+        }
+        ProvisionState::Deploying
+        | ProvisionState::WaitCallBack
+        | ProvisionState::DeployHold
+        | ProvisionState::DeployFailed => Wanted::Boot(Uses::PROVISIONING),
+        ProvisionState::Servicing
+        | ProvisionState::ServiceWait
+        | ProvisionState::ServiceHold
+        | ProvisionState::ServiceFailed => Wanted::Boot(Uses::SERVICING),
+        ProvisionState::Active | ProvisionState::Adopting | ProvisionState::Unrescuing => {
+            Wanted::Tenant
+        }
+        ProvisionState::Rescuing
+        | ProvisionState::RescueWait
+        | ProvisionState::Rescue
+        | ProvisionState::RescueFailed => Wanted::Boot(Uses::RESCUING),
+        ProvisionState::AdoptFailed | ProvisionState::UnrescueFailed | ProvisionState::Error => {
+            Wanted::Stay
+        }
+    }
+}
+
+/// Whether a state's own work takes a tenant's machine off its network. In others a
+/// machine on a tenant's network is left alone: it may be one that nobody has
+/// adopted yet.
+fn takes_off(state: ProvisionState) -> bool {
+    agent_phase(state).is_some() || state == ProvisionState::Deleting
+}
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// The VLAN that a port of a node should be on; `None` where it stays.
+    pub fn desired_vlan(&self, index: usize, port: &SwitchPort) -> Option<u16> {
+        let node = self.nodes.get(index)?;
+        let networks = self.ipam.networks();
+        let with = |uses| networks.iter().find(|network| network.uses.contains(uses));
+        match wanted(node) {
+            Wanted::Stay => None,
+            Wanted::Boot(uses) => {
+                let network = with(uses)?;
+                match network.vlans {
+                    1 => Some(network.vlan),
+                    vlans => {
+                        let own = u16::try_from(index).ok().filter(|own| *own < vlans)?;
+                        network.vlan.checked_add(own)
+                    }
+                }
+            }
+            Wanted::Tenant if port.vif == 0 => with(Uses::UNUSED).map(|network| network.vlan),
+            Wanted::Tenant => networks
+                .iter()
+                .find(|network| network.place == port.vif)
+                .map(|network| network.vlan)
+                .filter(|vlan| *vlan != 0),
+        }
+    }
+
+    /// Whether a tenant's machine may be on this VLAN.
+    pub fn is_tenants_vlan(&self, vlan: u16) -> bool {
+        let tenants = Uses::TENANT.union(Uses::UNUSED);
+        let mut networks = self.ipam.networks().iter();
+        vlan != 0 && networks.any(|n| n.uses.intersects(tenants) && n.vlan == vlan)
+    }
+
+    /// Whether every port of a node was proven to be where it should be. True for a
+    /// node whose ports are in no known switch.
+    pub(crate) fn ports_are_settled(&self, index: usize) -> bool {
+        self.ports_of(index).all(|port| {
+            let desired = self.desired_vlan(index, port);
+            !port.is_moving() && desired.is_none_or(|desired| port.at == desired)
+        })
+    }
+
+    /// Whether a port of a node would have no network while a tenant uses it.
+    pub(crate) fn lacks_network(&self, index: usize) -> bool {
+        let mut networks = self.ipam.networks().iter();
+        let unused = networks.any(|network| network.uses == Uses::UNUSED);
+        let mut ports = self.ports_of(index).peekable();
+        let any = ports.peek().is_some();
+        let (mut with, mut without) = (false, false);
+        for port in ports {
+            with |= port.vif != 0;
+            without |= port.vif == 0;
+        }
+        any && (!with || without && !unused)
+    }
+
+    /// The ports of a node.
+    pub fn ports_of(&self, index: usize) -> impl Iterator<Item = &SwitchPort> {
+        let macs = self.nodes.get(index).map(|node| &node.macs);
+        let ports = self.ports.all().iter();
+        ports.filter(move |port| macs.is_some_and(|macs| macs.contains(&port.mac)))
+    }
+
+    /// A frame of an interface came by this VLAN.
+    pub(crate) fn port_seen(&mut self, now: Instant, mac: Mac, vlan: u16) {
+        if let Some(port) = self.ports.of_mut(mac) {
+            port.control.seen = Some((vlan, now));
+            if port.is_moving() {
+                self.ports_due = now;
+            }
+        }
+    }
+
+    /// Writes a port's record.
+    pub(crate) fn write_port(&self, mac: Mac, out: &mut Effects) {
+        if let Some(port) = self.ports.of(mac) {
+            Record::of_switch_port(port).emit(out);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What is due for each port: a move begins, a driver is asked, a move is taken back.
+
+use super::takes_off;
+use crate::interface::{
+    Effects, Instant, OperationId, PowerState, SwitchAction, SwitchKind, SwitchOperation,
+};
+use crate::node::Node;
+use crate::node::power::jitter;
+use crate::ports::PortControl;
+use crate::rack::{Entropy, Rack, count, edit};
+use farrier_protocol::message::Mac;
+
+/// How long a driver may take for one operation, in milliseconds.
+pub const OPERATION_MILLIS: u64 = 60_000;
+/// How long a move may take from the first operation to its proof, in
+/// milliseconds: a large server tests itself for minutes before its first frame.
+pub const MOVE_MILLIS: u64 = 1_200_000;
+/// Later than everything.
+const NEVER: Instant = Instant::from_millis(u64::MAX);
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// Looks at every port: begins what is due, and at most one operation a step.
+    pub(crate) fn reconcile_ports(
+        &mut self,
+        now: Instant,
+        entropy: &mut dyn Entropy,
+        out: &mut Effects,
+    ) {
+        let mut asked = false;
+        for place in 0..self.ports.all().len() {
+            let Some(mac) = self.ports.all().get(place).map(|port| port.mac) else {
+                break;
+            };
+            if let Some(index) = self.find_by_mac(mac) {
+                self.stop_machine(index);
+                asked = self.reconcile_port(now, index, mac, entropy, out);
+            }
+            if asked {
+                break;
+            }
+        }
+        self.ports_due = match asked {
+            // The others have their turn at once, in steps of their own.
+            true => now,
+            false => self.ports_wake().unwrap_or(NEVER),
+        };
+    }
+
+    /// A tenant's machine is switched off before its ports leave the tenant's
+    /// network.
+    fn stop_machine(&mut self, index: usize) {
+        let Some(node) = self.nodes.get(index) else {
+            return;
+        };
+        let must_stop = takes_off(node.state)
+            && self.ports_of(index).any(|port| {
+                let desired = self.desired_vlan(index, port);
+                !port.is_moving()
+                    && desired.is_some_and(|desired| desired != port.at)
+                    && self.is_tenants_vlan(port.at)
+            });
+        if must_stop != node.power_control.must_stop
+            && let Some(node) = edit!(self, index)
+        {
+            node.power_control.must_stop = must_stop;
+        }
+    }
+
+    /// Returns whether a driver was asked for something.
+    fn reconcile_port(
+        &mut self,
+        now: Instant,
+        index: usize,
+        mac: Mac,
+        entropy: &mut dyn Entropy,
+        out: &mut Effects,
+    ) -> bool {
+        let (Some(node), Some(port)) = (self.nodes.get(index), self.ports.of(mac)) else {
+            return false;
+        };
+        let desired = self.desired_vlan(index, port);
+        let off = is_off(node);
+        if self.begin_move(now, mac, desired, off, entropy) {
+            self.write_port(mac, out);
+        }
+        let Some(action) = self.needed_of_port(mac, desired, off) else {
+            return false;
+        };
+        let id = OperationId(self.last_operation.wrapping_add(1));
+        let node_jitter = self.nodes.get(index).map_or(0, |node| jitter(node.id));
+        let Some(port) = self.ports.of_mut(mac) else {
+            return false;
+        };
+        if let Some((_, known, deadline)) = port.control.operation {
+            if known == action && now < deadline {
+                return false;
+            }
+            if now >= deadline {
+                port.control.failed(now, node_jitter);
+                count(&mut self.counters.switch_timeouts);
+                return false;
+            }
+            port.control.operation = None;
+        }
+        if now < port.control.retry_at {
+            return false;
+        }
+        let (name, token, switch) = (port.name.clone(), port.token, port.switch);
+        let deadline = now.plus_millis(OPERATION_MILLIS);
+        port.control.operation = Some((id, action, deadline));
+        let Some(switch) = self.ports.switch(switch).map(|switch| switch.address) else {
+            return false;
+        };
+        self.last_operation = id.0;
+        out.switch(
+            SwitchOperation {
+                id,
+                switch,
+                action,
+                token,
+                deadline,
+            },
+            &name,
+        );
+        true
+    }
+
+    /// Begins a move that is due and allowed, and takes one back that is not wanted
+    /// any more or was not proven in time. Returns whether the port's record differs.
+    fn begin_move(
+        &mut self,
+        now: Instant,
+        mac: Mac,
+        desired: Option<u16>,
+        off: bool,
+        entropy: &mut dyn Entropy,
+    ) -> bool {
+        let Some((at, to, switch)) = self.ports.of(mac).map(|p| (p.at, p.to, p.switch)) else {
+            return false;
+        };
+        let by_hand = self.is_by_hand(switch);
+        let from_tenant = self.is_tenants_vlan(at);
+        let Some(port) = self.ports.of_mut(mac) else {
+            return false;
+        };
+        if to != 0 {
+            let late = now.since(port.control.begun) >= MOVE_MILLIS;
+            if (late || desired != Some(to)) && !port.control.undo {
+                port.control.undo = true;
+                port.control.retry_at = now;
+                port.control.operation = None;
+            }
+            return false;
+        }
+        let Some(desired) = desired.filter(|desired| *desired != at) else {
+            return false;
+        };
+        let unknown = (at == 0 || port.control.unread) && !by_hand;
+        if unknown || from_tenant && !off {
+            return false;
+        }
+        let mut token = [0; 8];
+        entropy.fill(&mut token);
+        port.to = desired;
+        port.token = u64::from_le_bytes(token);
+        port.control = PortControl {
+            begun: now,
+            seen: port.control.seen,
+            down: port.control.down,
+            failures: port.control.failures,
+            retry_at: port.control.retry_at,
+            ..PortControl::default()
+        };
+        count(&mut self.counters.port_moves);
+        true
+    }
+
+    /// Whether a person moves the ports of a switch.
+    fn is_by_hand(&self, switch: u8) -> bool {
+        let switch = self.ports.switch(switch);
+        switch.is_none_or(|switch| switch.address.kind == SwitchKind::ByHand)
+    }
+
+    /// What the driver should do with a port now.
+    fn needed_of_port(&self, mac: Mac, desired: Option<u16>, off: bool) -> Option<SwitchAction> {
+        let port = self.ports.of(mac)?;
+        let (from, to, control) = (port.at, port.to, &port.control);
+        let by_hand = self.is_by_hand(port.switch);
+        if !by_hand && (control.unread || from == 0 && to == 0) {
+            return Some(SwitchAction::Read);
+        }
+        if to == 0 {
+            // Its machine is to be switched off: a link that is gone shows it.
+            let waits = desired.is_some_and(|desired| desired != from) && !off;
+            return (waits && !by_hand).then_some(SwitchAction::Read);
+        }
+        if control.undo {
+            return Some(SwitchAction::Undo { from, to });
+        }
+        let Some(applied) = control.applied else {
+            return Some(SwitchAction::Move { from, to });
+        };
+        let seen = control
+            .seen
+            .is_some_and(|(vlan, at)| vlan == to && at >= applied);
+        (seen || off).then_some(SwitchAction::Keep { from, to })
+    }
+
+    /// When a port is to be looked at next, if nothing comes before.
+    pub(crate) fn ports_wake(&self) -> Option<Instant> {
+        let ports = self.ports.all().iter();
+        ports
+            .filter_map(|port| {
+                let index = self.find_by_mac(port.mac)?;
+                let off = self.nodes.get(index).is_some_and(is_off);
+                let desired = self.desired_vlan(index, port);
+                let late = port.is_moving() && !port.control.undo;
+                let late = late.then(|| port.control.begun.plus_millis(MOVE_MILLIS));
+                let due = self.needed_of_port(port.mac, desired, off).map(|_| {
+                    match port.control.operation {
+                        Some((_, _, deadline)) => deadline,
+                        None => port.control.retry_at,
+                    }
+                });
+                [late, due].into_iter().flatten().min()
+            })
+            .min()
+    }
+}
+
+/// Whether a machine was seen to be off since its present state began.
+fn is_off(node: &Node) -> bool {
+    node.power == PowerState::Off && node.power_control.seen >= node.power_control.since
+}

@@ -1,0 +1,300 @@
+//! Ports of switches: every move in its order, each proven, and what happens where
+//! one is not.
+
+use crate::common::*;
+use farrier_core::Command;
+use farrier_core::Input;
+use farrier_core::interface::{Network, NetworkId, SwitchAction, SwitchAddress, SwitchKind, Uses};
+use farrier_dhcp::wire::MessageType;
+use farrier_lifecycle::{ProvisionState, Verb};
+use farrier_testkit::lab::{LabPort, LabSwitch};
+use farrier_testkit::machine::{Lease, dhcp_message};
+use farrier_testkit::outcome::Outcome;
+
+const IDLE: u16 = 10;
+const INSPECTION: u16 = 11;
+const CLEANING: u16 = 12;
+const PROVISIONING: u16 = 13;
+const BLUE: u16 = 100;
+const PORT: &str = "xe-0/0/1";
+
+/// The networks of this rack; their numbers are their places from 1 on.
+const NETWORKS: [(&str, Uses, u16); 4] = [
+    ("idle", Uses::IDLE, IDLE),
+    ("inspection", Uses::INSPECTION, INSPECTION),
+    ("cleaning", Uses::CLEANING, CLEANING),
+    ("deploying", Uses::PROVISIONING, PROVISIONING),
+];
+
+fn number_of(vlan: u16) -> NetworkId {
+    let place = NETWORKS.iter().position(|(.., known)| *known == vlan);
+    NetworkId(place.map_or(5, |place| place as u8 + 1))
+}
+
+fn blue() -> Network {
+    Network {
+        prefix: 24,
+        vlan: BLUE,
+        pool_len: 8,
+        pool_first: "10.9.0.10".parse().unwrap(),
+        address: "10.9.0.1".parse().unwrap(),
+        router: "10.9.0.254".parse().unwrap(),
+        dns: "10.9.0.53".parse().unwrap(),
+        ntp: "10.9.0.123".parse().unwrap(),
+        mtu: 1496,
+        ..Network::EMPTY
+    }
+}
+
+/// Defines the networks and the switch, and puts the first node's interface into
+/// its port.
+fn with_switch(lab: &mut Lab) {
+    for (name, uses, vlan) in NETWORKS {
+        let network = Network {
+            uses,
+            vlan,
+            ..Network::EMPTY
+        };
+        lab.operator(Command::PutNetwork { name, network }).unwrap();
+    }
+    let (name, network) = ("blue", blue());
+    lab.operator(Command::PutNetwork { name, network }).unwrap();
+    lab.operator(Command::PutSwitch {
+        name: "tor",
+        address: SwitchAddress {
+            kind: SwitchKind::Ovsdb,
+            address: "10.0.9.1".parse().unwrap(),
+            port: 6640,
+        },
+    })
+    .unwrap();
+    let port = LabPort {
+        vlan: IDLE,
+        link: true,
+    };
+    let switch = lab.switch.insert(LabSwitch::default());
+    switch.ports.insert(PORT.to_owned(), port);
+    lab.operator(Command::LinkPort {
+        mac: mac_of(1),
+        switch: "tor",
+        port: PORT,
+    })
+    .unwrap();
+    lab.pass(1);
+}
+
+fn switch(lab: &mut Lab) -> &mut LabSwitch {
+    lab.switch.as_mut().unwrap()
+}
+
+fn vlan(lab: &mut Lab) -> u16 {
+    switch(lab).ports[PORT].vlan
+}
+
+/// A DHCP message of the first machine on the network that its port is on.
+fn speak(lab: &mut Lab, kind: MessageType) -> Option<Lease> {
+    let network = number_of(vlan(lab));
+    let from = mac_of(1);
+    let payload = dhcp_message(kind, from, |_| {});
+    let outcomes = lab.step(Input::Dhcp {
+        network,
+        from,
+        payload: &payload,
+    });
+    outcomes.into_iter().find_map(|outcome| match outcome {
+        Outcome::Dhcp(_, bytes) => Some(Lease::parse(&bytes).expect("a reply parses")),
+        _ => None,
+    })
+}
+
+/// An available node in a port, with a VIF, that is being deployed; the machine has
+/// been seen on the network of the deployment.
+fn deploying() -> (Lab, Agent) {
+    let (mut lab, _) = available_with(&[8 * GIB]);
+    with_switch(&mut lab);
+    let node = lab.node(0).id;
+    lab.operator(Command::AttachVif {
+        node,
+        network: "blue",
+    })
+    .unwrap();
+    lab.set_image(0, "debian12").unwrap();
+    lab.pass(100);
+    lab.verb(0, Verb::Active).unwrap();
+    lab.pass(1);
+    assert_eq!(vlan(&mut lab), PROVISIONING);
+    let agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
+    (lab, agent)
+}
+
+#[test]
+fn a_port_is_read_before_anything_is_done_with_it() {
+    let (mut lab, _) = available_with(&[8 * GIB]);
+    with_switch(&mut lab);
+    lab.pass(10);
+    let asked = &switch(&mut lab).asked;
+    assert_eq!(asked[..], [(PORT.to_owned(), SwitchAction::Read)]);
+    assert_eq!(lab.rack().ports().all()[0].at, IDLE);
+}
+
+#[test]
+fn no_order_is_given_before_the_machine_was_seen_on_the_network_of_its_work() {
+    let (mut lab, mut agent) = deploying();
+    lab.run(&mut agent, 3);
+    assert!(
+        lab.node(0).boot.order.is_none(),
+        "an order on the old network"
+    );
+    // Its frames so far came by network 0, which proves nothing.
+    speak(&mut lab, MessageType::Discover);
+    let port = &lab.rack().ports().all()[0];
+    assert_eq!((port.at, port.to), (PROVISIONING, 0));
+    lab.run(&mut agent, 20);
+    assert!(lab.node(0).boot.imaged || lab.state(0) == ProvisionState::WaitCallBack);
+}
+
+#[test]
+fn a_deployed_machine_is_active_once_it_was_seen_on_its_tenants_network() {
+    let (mut lab, mut agent) = deploying();
+    speak(&mut lab, MessageType::Discover);
+    lab.run(&mut agent, 30);
+    lab.pass(2);
+    assert_eq!(vlan(&mut lab), BLUE, "the agent has left");
+    assert_ne!(
+        lab.state(0),
+        ProvisionState::Active,
+        "nothing was seen there"
+    );
+    let offer = speak(&mut lab, MessageType::Discover).expect("an offer on its network");
+    assert_eq!(offer.address.to_string(), "10.9.0.10");
+    assert_eq!(lab.state(0), ProvisionState::Active);
+    let moved: Vec<_> = switch(&mut lab)
+        .asked
+        .iter()
+        .filter_map(|(_, action)| match action {
+            SwitchAction::Move { from, to } => Some((*from, *to)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(moved, [(IDLE, PROVISIONING), (PROVISIONING, BLUE)]);
+}
+
+#[test]
+fn a_tenants_machine_leaves_its_network_switched_off_and_then_is_cleaned() {
+    let (mut lab, mut agent) = deploying();
+    speak(&mut lab, MessageType::Discover);
+    lab.run(&mut agent, 30);
+    speak(&mut lab, MessageType::Discover);
+    assert_eq!(lab.state(0), ProvisionState::Active);
+    lab.verb(0, Verb::Deleted).unwrap();
+    lab.pass(60);
+    // It may be running: it stays where it is.
+    assert_eq!(lab.state(0), ProvisionState::Deleting);
+    assert_eq!(vlan(&mut lab), BLUE);
+    assert!(
+        speak(&mut lab, MessageType::Discover).is_none(),
+        "its address is gone"
+    );
+    switch(&mut lab).ports.get_mut(PORT).unwrap().link = false;
+    lab.pass(30);
+    assert_eq!(vlan(&mut lab), CLEANING);
+    assert_eq!(lab.state(0), ProvisionState::CleanWait);
+    let port = &lab.rack().ports().all()[0];
+    assert_eq!((port.at, port.to, port.vif), (CLEANING, 0, 0));
+    switch(&mut lab).ports.get_mut(PORT).unwrap().link = true;
+    let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
+    lab.run(&mut agent, 20);
+    let mut again = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
+    lab.run(&mut again, 20);
+    assert_eq!(lab.state(0), ProvisionState::Available);
+    lab.pass(2);
+    assert_eq!(vlan(&mut lab), IDLE);
+}
+
+#[test]
+fn a_machine_that_is_not_seen_on_its_new_network_is_taken_back() {
+    let (mut lab, mut agent) = deploying();
+    speak(&mut lab, MessageType::Discover);
+    lab.run(&mut agent, 30);
+    lab.pass(1);
+    assert_eq!(vlan(&mut lab), BLUE);
+    lab.pass(40 * 60);
+    assert_eq!(lab.state(0), ProvisionState::DeployFailed);
+    assert_eq!(vlan(&mut lab), PROVISIONING);
+    let error = lab.node(0).last_error.to_string();
+    assert!(error.contains("VLAN 100"), "{error}");
+}
+
+#[test]
+fn a_restart_between_move_and_proof_goes_on() {
+    let (mut lab, mut agent) = deploying();
+    speak(&mut lab, MessageType::Discover);
+    lab.run(&mut agent, 30);
+    lab.pass(1);
+    let before = lab.rack().ports().all()[0].clone();
+    assert_eq!((before.at, before.to), (PROVISIONING, BLUE));
+    lab.restart(0);
+    lab.pass(5);
+    let port = &lab.rack().ports().all()[0];
+    assert_eq!((port.at, port.to), (PROVISIONING, BLUE));
+    speak(&mut lab, MessageType::Discover);
+    lab.pass(1);
+    assert_eq!(lab.state(0), ProvisionState::Active);
+    assert_eq!(lab.rack().ports().all()[0].at, BLUE);
+}
+
+#[test]
+fn a_switch_that_refuses_lies_or_is_silent_moves_nothing_and_is_said_so() {
+    for fault in ["refuses", "lies", "silent"] {
+        let (mut lab, _) = available_with(&[8 * GIB]);
+        with_switch(&mut lab);
+        match fault {
+            "refuses" => switch(&mut lab).refuses = true,
+            "lies" => switch(&mut lab).lies = true,
+            _ => switch(&mut lab).silent = true,
+        }
+        lab.pass(100);
+        lab.verb(0, Verb::Manage).unwrap();
+        lab.verb(0, Verb::Inspect).unwrap();
+        lab.pass(40 * 60);
+        assert_eq!(lab.state(0), ProvisionState::InspectFailed, "{fault}");
+        assert_eq!(vlan(&mut lab), IDLE, "{fault}");
+        assert!(
+            switch(&mut lab).asked.len() < 200,
+            "{fault}: asked too often"
+        );
+    }
+}
+
+#[test]
+fn a_port_that_somebody_moves_is_said_so_and_left_alone() {
+    let (mut lab, _) = available_with(&[8 * GIB]);
+    with_switch(&mut lab);
+    switch(&mut lab).ports.get_mut(PORT).unwrap().vlan = 77;
+    lab.pass(100);
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.verb(0, Verb::Inspect).unwrap();
+    lab.pass(60);
+    assert_eq!(vlan(&mut lab), 77);
+    let error = lab.node(0).last_error.to_string();
+    assert!(error.contains("VLAN 77"), "{error}");
+}
+
+#[test]
+fn a_deployment_without_a_network_is_refused() {
+    let (mut lab, _) = available_with(&[8 * GIB]);
+    with_switch(&mut lab);
+    lab.set_image(0, "debian12").unwrap();
+    lab.pass(100);
+    assert_eq!(lab.verb(0, Verb::Active), Err("NoVif".to_owned()));
+}
+
+#[test]
+fn networks_with_ports_stay() {
+    let (mut lab, _) = available_with(&[8 * GIB]);
+    with_switch(&mut lab);
+    let gone = lab.operator(Command::DeleteNetwork { name: "idle" });
+    assert_eq!(gone, Err("NetworkInUse".to_owned()));
+    let gone = lab.operator(Command::DeleteSwitch { name: "tor" });
+    assert_eq!(gone, Err("SwitchInUse".to_owned()));
+}
