@@ -17,7 +17,7 @@ use embassy_time::{Instant, Timer};
 use farrier_api::{JournalState, Need, View};
 use farrier_asset_store::SlotPart;
 use farrier_controller::{Health, RecordStore as _, Usage};
-use farrier_core::interface::{Link, OperationError, StatementRef};
+use farrier_core::interface::{Link, OperationError, PortName, StatementRef};
 use farrier_core::rack::TICK_MILLIS;
 use farrier_core::{Effect, Input, Rack, Serve, Transport};
 use farrier_protocol::message::Mac;
@@ -32,6 +32,7 @@ pub use crate::queues::Served;
 use crate::queues::{DriverEvent, FileCell, Job, Question, bump};
 use crate::shared::FirmwareController;
 use crate::statements::StatementSender;
+use crate::switch::SwitchRequest;
 use crate::{Board, Context};
 
 /// The time as core counts it.
@@ -143,9 +144,33 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
                         let _full = queues.events.try_send(busy);
                     }
                 }
-                Effect::Switch { id, .. } => {
-                    let none = DriverEvent::Done(id, Err(OperationError::NoDriver));
-                    let _full = self.context.queues.events.try_send(none);
+                Effect::Switch {
+                    id,
+                    switch,
+                    port,
+                    action,
+                    token,
+                    deadline,
+                } => {
+                    let queues = self.context.queues;
+                    let port = PortName::try_from(port);
+                    let queued = port.is_ok_and(|port| {
+                        let request = SwitchRequest {
+                            id,
+                            switch,
+                            port,
+                            action,
+                            token,
+                            deadline,
+                        };
+                        queues.switch.try_send(request).is_ok()
+                    });
+                    if !queued {
+                        bump(&counters.switch_full);
+                        // Where the events are full too, the deadline ends it.
+                        let busy = DriverEvent::Done(id, Err(OperationError::Busy));
+                        let _full = queues.events.try_send(busy);
+                    }
                 }
                 Effect::Record(_) | Effect::Serve(_) | Effect::Answer(_) => {}
             }
@@ -457,6 +482,8 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             let event = match queues.events.try_receive() {
                 Ok(DriverEvent::Done(id, result)) => Input::OperationDone { id, result },
                 Ok(DriverEvent::Observed(node, power)) => Input::Observed { node, power },
+                Ok(DriverEvent::PortRead(id, vlan, link)) => Input::PortRead { id, vlan, link },
+                Ok(DriverEvent::HostKey(switch, key)) => Input::HostKey { switch, key },
                 Err(_) => continue,
             };
             stepper.step(event, None).await;

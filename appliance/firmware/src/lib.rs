@@ -19,6 +19,7 @@
 //! | [`datagrams`] | DHCP and agent datagrams, as inputs and effects |
 //! | [`statements`] | statements of agents, on their way to the block device |
 //! | [`power`] | the power driver |
+//! | [`switch`] | the switches' driver |
 //! | [`watchdog`] | feeds the watchdog while there is progress |
 //! | [`tftp`] | listener and workers |
 //! | [`http`] | workers |
@@ -46,6 +47,7 @@ pub mod queues;
 pub mod refusals;
 pub mod shared;
 pub mod statements;
+pub mod switch;
 pub mod tftp;
 pub mod watchdog;
 
@@ -245,6 +247,9 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
             ("agents_deferred", &queues.agents_deferred),
             ("statements_failed", &queues.statements_failed),
             ("power_full", &queues.power_full),
+            ("switch_full", &queues.switch_full),
+            ("switch_done", &queues.switch_done),
+            ("switch_failed", &queues.switch_failed),
         ] {
             report(name, counter.get());
         }
@@ -299,6 +304,7 @@ macro_rules! program {
             use $crate::sizes::{DISKS, HTTP_CONNECTIONS, LEASES, NODES, SOCKETS, TFTP_TRANSFERS};
             use $crate::statements::{StatementMemory, StatementReceiver};
             use $crate::static_cell::{ConstStaticCell, StaticCell};
+            use $crate::switch::SwitchBuffers;
             use $crate::tftp::{ListenerBuffers, Tftp, WorkerBuffers};
 
             type Context = $crate::Context<$board, NODES, LEASES, DISKS>;
@@ -326,6 +332,8 @@ macro_rules! program {
             static CONTEXT: StaticCell<Context> = StaticCell::new();
             static LISTENER: ConstStaticCell<ListenerBuffers> =
                 ConstStaticCell::new(ListenerBuffers::new());
+            static SWITCH: ConstStaticCell<SwitchBuffers> =
+                ConstStaticCell::new(SwitchBuffers::new());
             static WORKERS: [ConstStaticCell<WorkerBuffers>; TFTP_TRANSFERS] =
                 [const { ConstStaticCell::new(WorkerBuffers::new()) }; TFTP_TRANSFERS];
             static CONNECTIONS: [ConstStaticCell<ConnectionBuffers>; HTTP_CONNECTIONS] =
@@ -360,6 +368,11 @@ macro_rules! program {
                 driver: <$board as $crate::Board>::Power,
             ) -> ! {
                 context.run_power(driver).await
+            }
+
+            #[embassy_executor::task]
+            async fn switch(context: &'static Context, buffers: &'static mut SwitchBuffers) -> ! {
+                context.run_switch(buffers).await
             }
 
             #[embassy_executor::task]
@@ -426,6 +439,7 @@ macro_rules! program {
                 spawner.spawn(controller(context, running.controller).expect("spawned once"));
                 spawner.spawn(statements(context, running.statements).expect("spawned once"));
                 spawner.spawn(power(context, running.power).expect("spawned once"));
+                spawner.spawn(switch(context, SWITCH.take()).expect("spawned once"));
                 spawner.spawn(clock(context).expect("spawned once"));
                 spawner.spawn(watchdog(context, running.watchdog).expect("spawned once"));
                 spawner.spawn(tftp_listener(context, LISTENER.take()).expect("spawned once"));

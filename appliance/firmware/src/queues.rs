@@ -14,16 +14,17 @@ use embassy_sync::signal::Signal;
 use embassy_sync::waitqueue::MultiWakerRegistration;
 use embassy_time::Instant;
 use farrier_core::Transport;
-use farrier_core::interface::{OperationError, OperationId, PowerState};
+use farrier_core::interface::{OperationError, OperationId, PowerState, SwitchAddress};
 use farrier_http::places::{Ticket, Turns};
 use farrier_protocol::message::NodeId;
 use farrier_sizes::{
     API_READERS, DRIVER_EVENTS, FILE_REQUESTS, HTTP_CONNECTIONS, HTTP_HEAD, POWER_REQUESTS,
-    TFTP_TRANSFERS,
+    SWITCH_REQUESTS, TFTP_TRANSFERS,
 };
 use heapless::String;
 
 use crate::power::PowerRequest;
+use crate::switch::SwitchRequest;
 
 /// Longest path of a file.
 pub const PATH: usize = 128;
@@ -60,6 +61,11 @@ pub enum DriverEvent {
     Done(OperationId, Result<(), OperationError>),
     /// A machine's power state was seen.
     Observed(NodeId, PowerState),
+    /// A port was read in an operation: its VLAN, or something else; and whether it
+    /// has a link, where that is known.
+    PortRead(OperationId, Option<u16>, Option<bool>),
+    /// A switch has this host key, and it is not the one pinned.
+    HostKey(SwitchAddress, [u8; 32]),
 }
 
 /// What found a queue full, or a device that failed, since start. All wrap.
@@ -77,6 +83,12 @@ pub struct QueueCounters {
     pub statements_failed: Cell<u32>,
     /// Power operations that found too many before them.
     pub power_full: Cell<u32>,
+    /// Operations on ports that found too many before them.
+    pub switch_full: Cell<u32>,
+    /// Operations on ports that switches carried out.
+    pub switch_done: Cell<u32>,
+    /// Operations on ports that failed.
+    pub switch_failed: Cell<u32>,
 }
 
 impl QueueCounters {
@@ -88,6 +100,9 @@ impl QueueCounters {
             agents_deferred: Cell::new(0),
             statements_failed: Cell::new(0),
             power_full: Cell::new(0),
+            switch_full: Cell::new(0),
+            switch_done: Cell::new(0),
+            switch_failed: Cell::new(0),
         }
     }
 }
@@ -97,6 +112,7 @@ pub struct Queues {
     pub(crate) jobs: Channel<NoopRawMutex, Job, JOBS>,
     pub(crate) events: Channel<NoopRawMutex, DriverEvent, DRIVER_EVENTS>,
     pub(crate) power: Channel<NoopRawMutex, PowerRequest, POWER_REQUESTS>,
+    pub(crate) switch: Channel<NoopRawMutex, SwitchRequest, SWITCH_REQUESTS>,
     pub(crate) files: Files,
     /// Turns at the API's slots for requests that read, which come first.
     readers: TurnQueue<API_READERS>,
@@ -127,6 +143,7 @@ impl Queues {
             jobs: Channel::new(),
             events: Channel::new(),
             power: Channel::new(),
+            switch: Channel::new(),
             files: Files::new(),
             readers: TurnQueue::new(READERS_PER_SOURCE),
             writers: TurnQueue::new(1),

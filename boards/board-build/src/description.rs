@@ -261,6 +261,8 @@ pub struct Queues {
     pub files: usize,
     /// Power requests that wait for the power driver.
     pub power: usize,
+    /// Operations on ports of switches that wait for their driver.
+    pub switch: usize,
     /// Results and observations of drivers that wait for the controller.
     pub driver_events: usize,
     /// Reports of agents that wait for the block device.
@@ -290,6 +292,10 @@ pub struct Buffers {
     pub tftp_receive: usize,
     /// Receive buffer of the TFTP listener.
     pub tftp_listener: usize,
+    /// TCP receive buffer of the connection to a switch.
+    pub switch_receive: usize,
+    /// TCP send buffer of that connection.
+    pub switch_send: usize,
     /// Bytes that one read of the asset store yields.
     pub store: usize,
 }

@@ -57,6 +57,7 @@ pub fn sizes(board: &Board) -> String {
         replies,
         files,
         power,
+        switch,
         driver_events,
         reports,
         tftp_requests,
@@ -70,6 +71,8 @@ pub fn sizes(board: &Board) -> String {
         tftp_block,
         tftp_receive,
         tftp_listener,
+        switch_receive,
+        switch_send,
         store,
     } = board.buffers;
     let mut source = Source::new();
@@ -150,6 +153,11 @@ pub fn sizes(board: &Board) -> String {
             power,
         ),
         (
+            "Operations on ports that wait for the switches' driver.",
+            "SWITCH_REQUESTS",
+            switch,
+        ),
+        (
             "Events of drivers that wait for the controller.",
             "DRIVER_EVENTS",
             driver_events,
@@ -200,6 +208,12 @@ pub fn sizes(board: &Board) -> String {
             "TFTP_LISTENER",
             tftp_listener,
         ),
+        (
+            "Bytes of the receive buffer of the connection to a switch.",
+            "SWITCH_RECEIVE",
+            switch_receive,
+        ),
+        ("Bytes of its send buffer.", "SWITCH_SEND", switch_send),
         (
             "Bytes that one read of the asset store yields.",
             "STORE_PIECE",

@@ -14,5 +14,5 @@
 include!(concat!(env!("OUT_DIR"), "/sizes.rs"));
 
 /// Sockets of the network stack: one a TFTP transfer and one a HTTP
-/// connection, and the TFTP listener's.
-pub const SOCKETS: usize = TFTP_TRANSFERS + HTTP_CONNECTIONS + 1;
+/// connection, the TFTP listener's, and that of the switches' driver.
+pub const SOCKETS: usize = TFTP_TRANSFERS + HTTP_CONNECTIONS + 2;

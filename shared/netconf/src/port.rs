@@ -141,7 +141,7 @@ impl PortReader {
             Field::Description if self.in_port => self.description = clip(text),
             Field::Native if self.in_port => self.native = self.number(text),
             Field::Description | Field::Native => {}
-            Field::Mode | Field::Access | Field::Tagged | Field::Member => {
+            Field::Mode | Field::OtherMode | Field::Access | Field::Tagged | Field::Member => {
                 if self.in_port && self.in_unit {
                     self.vlan_text(field, text, cut);
                 }
@@ -152,7 +152,7 @@ impl PortReader {
     fn vlan_text(&mut self, field: Field, text: &str, cut: bool) {
         self.other |= cut;
         match field {
-            Field::Mode => self.trunk = text.eq_ignore_ascii_case("trunk"),
+            Field::Mode | Field::OtherMode => self.trunk = text.eq_ignore_ascii_case("trunk"),
             Field::Access => self.access = self.number(text),
             _ => self.member(text),
         }

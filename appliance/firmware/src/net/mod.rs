@@ -29,7 +29,7 @@ pub use gate::{Classes, Gate};
 pub use lane::LaneCounters;
 pub use links::{LINKS, Segment};
 pub use raw_udp::{Datagram, RawUdpError, RawUdpReceiver, RawUdpSender};
-pub use tcp::{Connection, TcpError};
+pub use tcp::{Caller, Connection, TcpError};
 pub use udp::{Udp, UdpBuffers, UdpError};
 
 use farrier_sizes::{AGENT_DATAGRAMS, DHCP_DATAGRAMS, REPLIES};

@@ -1,15 +1,16 @@
-//! TCP connections, the accepting side.
+//! TCP connections: the accepting side, and the calling one.
 
 use core::future::{Future, poll_fn};
 use core::net::SocketAddrV4;
 use core::pin::pin;
 use core::task::Poll;
 
+use embassy_net::Stack;
 use embassy_net::tcp::{State, TcpSocket};
-use embassy_time::Duration;
+use embassy_time::{Duration, with_timeout};
 
 use super::gate::{Gate, HANDSHAKE_MILLIS};
-use super::{Network, from_endpoint};
+use super::{Network, from_endpoint, to_endpoint};
 
 /// The connection ended: reset, timed out, or closed by the peer before
 /// everything was written.
@@ -160,3 +161,85 @@ impl Connection {
         let _gone = self.socket.flush().await;
     }
 }
+
+/// How long the end of a connection may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// One socket that calls peers, one after the other.
+pub struct Caller {
+    socket: TcpSocket<'static>,
+}
+
+impl core::fmt::Debug for Caller {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Caller").finish_non_exhaustive()
+    }
+}
+
+impl Caller {
+    /// A closed socket with its buffers.
+    pub fn new(network: Network, rx: &'static mut [u8], tx: &'static mut [u8]) -> Self {
+        Self::on(network.stack, rx, tx)
+    }
+
+    fn on(stack: Stack<'static>, rx: &'static mut [u8], tx: &'static mut [u8]) -> Self {
+        let mut socket = TcpSocket::new(stack, rx, tx);
+        // Requests are written whole.
+        socket.set_nagle_enabled(false);
+        Self { socket }
+    }
+
+    /// Opens a connection. It ends when the peer is silent for `timeout` while
+    /// data is unacknowledged.
+    ///
+    /// # Errors
+    /// [`TcpError`] when the peer refuses or does not answer in that time.
+    pub async fn connect(&mut self, peer: SocketAddrV4, timeout: Duration) -> Result<(), TcpError> {
+        self.socket.set_timeout(Some(timeout));
+        let connected = with_timeout(timeout, self.socket.connect(to_endpoint(peer))).await;
+        match connected {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(TcpError),
+        }
+    }
+
+    /// Lets `fill` write into the send buffer, which is empty and whole, and waits
+    /// until the peer has acknowledged it. Returns what `fill` did: how many bytes
+    /// it wrote. A dropped future loses no bytes that were written.
+    ///
+    /// # Errors
+    /// [`TcpError`] when the connection has ended.
+    pub async fn send(&mut self, fill: impl FnOnce(&mut [u8]) -> usize) -> Result<usize, TcpError> {
+        self.socket.flush().await.map_err(|_| TcpError)?;
+        let fill = |room: &mut [u8]| {
+            let length = fill(room);
+            (length, length)
+        };
+        let length = self.socket.write_with(fill).await.map_err(|_| TcpError)?;
+        self.socket.flush().await.map_err(|_| TcpError)?;
+        Ok(length)
+    }
+
+    /// Waits for bytes and lets `take` have them; it returns how many it took.
+    ///
+    /// # Errors
+    /// [`TcpError`] when the connection has ended, or the peer has closed its side.
+    pub async fn receive(&mut self, take: impl FnOnce(&[u8]) -> usize) -> Result<(), TcpError> {
+        let take = |bytes: &mut [u8]| (take(bytes), ());
+        self.socket.read_with(take).await.map_err(|_| TcpError)
+    }
+
+    /// Ends the connection, in order where the peer answers.
+    pub async fn close(&mut self) {
+        self.socket.close();
+        // What is left afterwards is dropped.
+        let _late = with_timeout(GOODBYE, self.socket.flush()).await;
+        self.socket.abort();
+        // The reset leaves before the socket is used again, if the peer can be
+        // reached at all.
+        let _gone = with_timeout(GOODBYE, self.socket.flush()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -122,6 +122,18 @@ impl Client {
         self.settings.dialect.or_else(|| Dialect::of(models))
     }
 
+    /// Sets the dialect of the tasks to come, for a server whose models fit several.
+    ///
+    /// # Errors
+    /// [`Refusal::Busy`].
+    pub fn choose(&mut self, dialect: &'static Dialect) -> Result<(), Refusal> {
+        if self.step != Step::Ready {
+            return Err(Refusal::Busy);
+        }
+        self.settings.dialect = Some(dialect);
+        Ok(())
+    }
+
     /// Writes the next bytes to send into `buffer`, and returns their number; 0 if
     /// there is nothing to send. The bytes are the same until [`Self::sent`].
     pub fn peek(&mut self, buffer: &mut [u8]) -> usize {

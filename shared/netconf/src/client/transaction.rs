@@ -303,7 +303,8 @@ impl Client {
     }
 
     /// Returns what happens to the port if the session ends now.
-    pub(super) fn pending(&self) -> Pending {
+    #[must_use]
+    pub fn pending(&self) -> Pending {
         let under_way = self.session.has_sent();
         match (self.work.committed, self.step) {
             (Committed::No, _) if self.work.task.is_earlier() => Pending::Persistent,

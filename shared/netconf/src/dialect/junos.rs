@@ -165,6 +165,18 @@ pub static JUNOS: Dialect = Dialect {
                 N::Unit,
                 N::Family,
                 N::EthernetSwitching,
+                N::InterfaceMode,
+            ],
+            Field::OtherMode,
+        ),
+        (
+            &[
+                N::Configuration,
+                N::Interfaces,
+                N::Interface,
+                N::Unit,
+                N::Family,
+                N::EthernetSwitching,
                 N::Vlan,
                 N::Members,
             ],
@@ -307,6 +319,18 @@ pub static JUNOS_ELS: Dialect = Dialect {
                 N::InterfaceMode,
             ],
             Field::Mode,
+        ),
+        (
+            &[
+                N::Configuration,
+                N::Interfaces,
+                N::Interface,
+                N::Unit,
+                N::Family,
+                N::EthernetSwitching,
+                N::PortMode,
+            ],
+            Field::OtherMode,
         ),
         (
             &[

@@ -100,6 +100,10 @@ pub enum Field {
     Description,
     /// Trunk or access, in any case of letters.
     Mode,
+    /// The same, as a dialect that can't be told from this one writes it. It is
+    /// read, so that the port of a switch of the other dialect is not taken for
+    /// another one; no such switch has it in an edit.
+    OtherMode,
     /// The VLAN of an access port.
     Access,
     /// A tagged VLAN of a trunk.

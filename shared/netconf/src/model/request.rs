@@ -204,6 +204,7 @@ impl Rpc {
                 self.vlan_id = self.vlan_id.or(own.and_then(|own| own.parse().ok()));
             }
             Field::Description => {}
+            Field::OtherMode => self.edit = Err("bad-element"),
             Field::Mode | Field::Access | Field::Tagged | Field::Member | Field::Native => {
                 let place = config.place(&self.port);
                 if let Some(port) = place.and_then(|place| config.ports.get_mut(place))

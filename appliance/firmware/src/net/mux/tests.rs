@@ -20,19 +20,6 @@ const STACK: Ipv4Addr = Ipv4Addr::new(172, 22, 0, 1);
 const MANAGEMENT: Ipv4Addr = Ipv4Addr::new(10, 5, 0, 1);
 const OPERATOR: Ipv4Addr = Ipv4Addr::new(10, 5, 0, 9);
 
-/// Time stands still: nothing in here waits.
-struct Clock;
-
-impl embassy_time_driver::Driver for Clock {
-    fn now(&self) -> u64 {
-        0
-    }
-
-    fn schedule_wake(&self, _: u64, _: &Waker) {}
-}
-
-embassy_time_driver::time_driver_impl!(static CLOCK: Clock = Clock);
-
 #[derive(Default)]
 struct Wire {
     from: Vec<Vec<u8>>,
