@@ -73,6 +73,15 @@ impl Api {
         answer("PUT", path, request.send_json(body))
     }
 
+    /// Makes a resource.
+    ///
+    /// # Errors
+    /// As [`Api::get`].
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let request = self.signed(self.agent.post(self.url(path)));
+        answer("POST", path, request.send_json(body))
+    }
+
     /// Changes a resource by a JSON patch (RFC 6902).
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 mod appliance_restart;
 mod bit_flip;
 mod crash_restart;
+mod flip;
 mod lying_disk;
 mod main_job;
 mod many_disks;
@@ -88,7 +89,7 @@ pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
 const NEEDS_EMULATOR: [&str; 1] = ["crash-restart"];
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 17] = [
+pub const ALL: [Scenario; 19] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
@@ -178,6 +179,18 @@ pub const ALL: [Scenario; 17] = [
         about: "the appliance's program faults, then hangs: it restarts, shows the crash and goes on",
         forms: &[Form::Light, Form::Whole],
         run: crash_restart::run,
+    },
+    Scenario {
+        name: "flip-ovsdb",
+        about: "a server's port goes through all networks by OVSDB, and no frame is on a wrong one",
+        forms: &[Form::Light, Form::Whole],
+        run: flip::ovsdb,
+    },
+    Scenario {
+        name: "switch-restart",
+        about: "the switch loses its power and its configuration while a server is deployed",
+        forms: &[Form::Light],
+        run: flip::switch_restart,
     },
     Scenario {
         name: "many-disks",

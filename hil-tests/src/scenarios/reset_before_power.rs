@@ -26,7 +26,7 @@ const LINE: &str = "power: node ";
 
 /// What the appliance wants done to a machine's power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
+pub(super) enum Wanted {
     On,
     Off,
     Cycle,
@@ -99,12 +99,12 @@ fn decide_and_reset<'r>(
 
 /// Whether the appliance has asked for a machine's power behind `from`, and the
 /// position up to which lines were read.
-fn asked(rack: &Rack, from: Position, mac: Mac) -> (Option<Wanted>, Position) {
+pub(super) fn asked(rack: &Rack, from: Position, mac: Mac) -> (Option<Wanted>, Position) {
     let (lines, end) = rack.appliance().console().lines(from);
     (lines.iter().find_map(|line| wanted_in(line, mac)), end)
 }
 
-fn wait_until_asked(rack: &Rack, from: Position, mac: Mac) -> Result<Wanted> {
+pub(super) fn wait_until_asked(rack: &Rack, from: Position, mac: Mac) -> Result<Wanted> {
     let end = Instant::now() + ASKS;
     let mut from = from;
     loop {
@@ -137,7 +137,7 @@ fn wanted_in(line: &str, mac: Mac) -> Option<Wanted> {
 }
 
 /// Does with the machine's power what the appliance asked for.
-fn carry_out(server: &Server, wanted: Wanted) -> Result<()> {
+pub(super) fn carry_out(server: &Server, wanted: Wanted) -> Result<()> {
     match wanted {
         Wanted::On => server.power_on(),
         Wanted::Off => {
