@@ -71,6 +71,13 @@ impl Durable {
         self.facts == other.facts
     }
 
+    /// Whether an address is leased to this interface for so many
+    /// milliseconds or more.
+    pub fn leases_to(&self, address: Ipv4Addr, to: Mac, millis: u64) -> bool {
+        let lease = self.leases.get(&address);
+        lease.is_some_and(|(mac, _, seconds)| *mac == to && u64::from(*seconds) * 1000 >= millis)
+    }
+
     /// What this has and the other has not, for people.
     pub fn without(&self, other: &Durable) -> String {
         let facts = self.facts.iter().filter(|fact| !other.facts.contains(fact));

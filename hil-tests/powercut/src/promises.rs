@@ -4,6 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
+use farrier_testkit::machine::mac_of;
+
+use crate::durable::Durable;
+
 /// What outsiders were told.
 #[derive(Debug, Clone, Default)]
 pub struct Promises {
@@ -13,6 +17,28 @@ pub struct Promises {
     pub ended: BTreeSet<Ipv4Addr>,
     /// Boot scripts whose ticket has made a session.
     pub used: Vec<(u8, Ipv4Addr, String)>,
+}
+
+impl Promises {
+    /// A machine's lease was acknowledged. It lasts as long as its client was
+    /// told, and no longer: a renewal in the first half of a lease is told what
+    /// is left of it.
+    pub fn lease(&mut self, now: u64, machine: u8, address: Ipv4Addr, seconds: u32) {
+        let until = now + u64::from(seconds) * 1000;
+        self.leases.retain(|_, (owner, _)| *owner != machine);
+        self.leases.insert(address, (machine, until));
+        self.ended.remove(&address);
+    }
+
+    /// A promised lease that is not durable for as long as was promised, and
+    /// its owner.
+    pub fn broken(&self, now: u64, durable: &Durable) -> Option<(Ipv4Addr, u8)> {
+        let mut leases = self.leases.iter();
+        let broken = leases.find(|(address, (owner, until))| {
+            *until > now && !durable.leases_to(**address, mac_of(*owner), until - now)
+        });
+        broken.map(|(address, (owner, _))| (*address, *owner))
+    }
 }
 
 /// What the checker has seen.

@@ -118,6 +118,12 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
         for node in self.controller.rack().nodes() {
             self.tally.states |= 1 << (node.state as u8);
         }
+        if let Some((address, owner)) = self.promises.broken(self.now, &self.durable) {
+            let at = self.now;
+            let what = "has no longer the lease that it was told of:";
+            self.tally
+                .find(|| format!("machine {owner} {what} {address} at {at}"));
+        }
         let flash = self.logged();
         ready(self.controller.append())?;
         self.check(flash, &before);

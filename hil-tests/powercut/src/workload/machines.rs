@@ -54,19 +54,14 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
                 {
                     self.script = path.to_owned();
                 }
-                Some((lease.kind, lease.address))
+                Some((lease.kind, lease.address, lease.seconds.unwrap_or(0)))
             }
             _ => None,
         });
-        if let Some((MessageType::Ack, address)) = reply {
-            let until = self.now + 600_000;
-            self.promises
-                .leases
-                .retain(|_, (owner, _)| *owner != machine);
-            self.promises.leases.insert(address, (machine, until));
-            self.promises.ended.remove(&address);
+        if let Some((MessageType::Ack, address, seconds)) = reply {
+            self.promises.lease(self.now, machine, address, seconds);
         }
-        Ok(reply)
+        Ok(reply.map(|(kind, address, _)| (kind, address)))
     }
 
     fn lease(&mut self, machine: u8, boots: bool) -> Result<Option<Ipv4Addr>, NotDurable> {
