@@ -21,6 +21,7 @@ use core::net::Ipv4Addr;
 use farrier_core::Instant;
 use farrier_core::accounts::password::{Hashing, ROUNDS, same};
 use farrier_core::accounts::{Account, AccountName};
+use farrier_core::interface::Uses;
 use farrier_http::{BodyLength, Head, Method};
 use farrier_sizes::OPERATOR_SESSIONS;
 use heapless::String;
@@ -354,10 +355,19 @@ fn is_own_host(host: &str, view: &View<'_>) -> bool {
     let config = view.config;
     port.bytes().all(|byte| byte.is_ascii_digit())
         && (name.parse() == Ok(config.address)
+            || is_management(name, view)
             || config
                 .hosts
                 .iter()
                 .any(|own| own.eq_ignore_ascii_case(name)))
+}
+
+/// Whether this is the appliance's address on the management network.
+fn is_management(name: &str, view: &View<'_>) -> bool {
+    let mut networks = view.ipam.networks().iter();
+    networks.any(|network| {
+        network.uses.contains(Uses::MANAGEMENT) && name.parse() == Ok(network.address)
+    })
 }
 
 /// Whether no other site's page made a browser send this. Browsers send
