@@ -22,6 +22,7 @@ pub mod folder;
 pub mod hostile;
 pub mod job;
 pub mod light;
+pub mod managed;
 pub mod port_forward;
 mod process;
 pub mod qemu;

@@ -179,7 +179,7 @@ impl Forwarder {
 /// TCP connections from localhost, each continued over the caller's stack.
 pub(crate) struct Connections {
     listener: TcpListener,
-    passages: Vec<Passage>,
+    passages: Passages,
     target: SocketAddrV4,
     next_port: u16,
     seed: u64,
@@ -201,7 +201,7 @@ impl Connections {
             .map_or(0, |now| now.as_nanos() as u64);
         Ok(Self {
             listener,
-            passages: Vec::new(),
+            passages: Passages::default(),
             target,
             next_port: 49_152 + (seed % 16_384) as u16,
             seed,
@@ -231,7 +231,80 @@ impl Connections {
         device: &mut impl Device,
         sockets: &mut SocketSet<'static>,
     ) {
-        self.passages.retain_mut(|passage| {
+        self.passages.carry(interface, device, sockets);
+    }
+
+    fn admit(
+        &mut self,
+        local: TcpStream,
+        interface: &mut Interface,
+        sockets: &mut SocketSet<'static>,
+    ) {
+        let mut socket = new_socket();
+        let port = self.next_port;
+        self.next_port = if port == u16::MAX { 49_152 } else { port + 1 };
+        let connected = socket
+            .connect(interface.context(), self.target, port)
+            .is_ok();
+        if connected {
+            let socket = sockets.add(socket);
+            self.passages.add(local, socket, sockets);
+        }
+    }
+
+    /// The descriptors that can have something to move, for a poll.
+    pub fn awaited(&self, sockets: &SocketSet<'static>) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+        let mut fds = self.passages.awaited(sockets);
+        fds.push((self.listener.as_fd(), PollFlags::IN));
+        fds
+    }
+}
+
+/// Room for a connection's socket on the virtual network.
+pub(crate) fn new_socket() -> tcp::Socket<'static> {
+    let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER]);
+    let mut socket = tcp::Socket::new(buffer(), buffer());
+    socket.set_timeout(Some(PATIENCE));
+    socket.set_nagle_enabled(false);
+    socket
+}
+
+/// Connections, each with an end on localhost and one on the virtual network.
+#[derive(Default)]
+pub(crate) struct Passages(Vec<Passage>);
+
+impl Passages {
+    /// Joins two connections. The socket is removed if the one on localhost is
+    /// broken.
+    pub fn add(
+        &mut self,
+        local: TcpStream,
+        socket: SocketHandle,
+        sockets: &mut SocketSet<'static>,
+    ) {
+        if local.set_nonblocking(true).is_err() {
+            sockets.remove(socket);
+            return;
+        }
+        local.set_nodelay(true).ok();
+        self.0.push(Passage {
+            local,
+            socket,
+            local_ended: false,
+            far_ended: false,
+            far_fin: false,
+        });
+    }
+
+    /// Moves what can be moved between both ends; the stack was polled just
+    /// before.
+    pub fn carry(
+        &mut self,
+        interface: &mut Interface,
+        device: &mut impl Device,
+        sockets: &mut SocketSet<'static>,
+    ) {
+        self.0.retain_mut(|passage| {
             let socket = sockets.get_mut::<tcp::Socket>(passage.socket);
             let stays = passage.carry(socket).unwrap_or_else(|Broken| {
                 socket.abort();
@@ -251,38 +324,10 @@ impl Connections {
         interface.poll(Instant::now(), device, sockets);
     }
 
-    fn admit(
-        &mut self,
-        local: TcpStream,
-        interface: &mut Interface,
-        sockets: &mut SocketSet<'static>,
-    ) {
-        let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER]);
-        let mut socket = tcp::Socket::new(buffer(), buffer());
-        socket.set_timeout(Some(PATIENCE));
-        socket.set_nagle_enabled(false);
-        let port = self.next_port;
-        self.next_port = if port == u16::MAX { 49_152 } else { port + 1 };
-        let connected = socket
-            .connect(interface.context(), self.target, port)
-            .is_ok();
-        if connected && local.set_nonblocking(true).is_ok() {
-            local.set_nodelay(true).ok();
-            let socket = sockets.add(socket);
-            self.passages.push(Passage {
-                local,
-                socket,
-                local_ended: false,
-                far_ended: false,
-                far_fin: false,
-            });
-        }
-    }
-
     /// The descriptors that can have something to move, for a poll.
     pub fn awaited(&self, sockets: &SocketSet<'static>) -> Vec<(BorrowedFd<'_>, PollFlags)> {
-        let mut fds = vec![(self.listener.as_fd(), PollFlags::IN)];
-        for passage in &self.passages {
+        let mut fds = Vec::new();
+        for passage in &self.0 {
             let socket = sockets.get::<tcp::Socket>(passage.socket);
             let mut flags = PollFlags::empty();
             flags.set(PollFlags::IN, !passage.local_ended && socket.can_send());
@@ -297,7 +342,7 @@ impl Connections {
     }
 }
 
-/// One connection from localhost, and its continuation.
+/// One connection with two ends.
 struct Passage {
     local: TcpStream,
     socket: SocketHandle,

@@ -40,20 +40,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 payload,
             } => match self.domain(network) {
                 Some(Domain::Boot) => {
-                    self.seen_on(now, network, from);
                     self.dhcp(now, NetworkId::PROVISIONING, from, payload, out);
                 }
-                Some(Domain::Tenant(of)) => {
-                    self.seen_on(now, network, from);
-                    self.tenant_dhcp(&of, from, payload, out);
-                }
+                Some(Domain::Tenant(of)) => self.tenant_dhcp(&of, from, payload, out),
                 None => count(&mut self.counters.dhcp_ignored),
             },
             Input::Agent { from, datagram } if self.domain(from.network) == Some(Domain::Boot) => {
-                self.seen_on(now, from.network, from.mac);
                 self.agent(now, self.in_boot_domain(from), datagram, entropy, out);
             }
             Input::Agent { .. } => count(&mut self.counters.agent_stray),
+            Input::Seen { mac, vlan } => self.port_seen(now, mac, vlan),
             Input::Open {
                 transport,
                 network,

@@ -3,15 +3,13 @@
 //! driver, give the rack its images. What the assets mean is decided in
 //! `farrier_controller::catalogue`; here they are read.
 
-use core::net::Ipv4Addr;
-
 use aligned::{A4, Aligned};
 use embassy_sync::mutex::Mutex;
 use farrier_api::JournalState;
 use farrier_asset_store::AssetKind;
 use farrier_controller::catalogue::{AssetError, Catalogue, Extent, Need, Survey, decode};
 use farrier_controller::{Controller, RecordStore};
-use farrier_core::interface::{ConfigError, Link, NetworkId, Services};
+use farrier_core::interface::{ConfigError, Link};
 use farrier_core::{Config, Input, Rack};
 use serde::de::DeserializeOwned;
 use static_cell::StaticCell;
@@ -24,7 +22,7 @@ use crate::crash::set_start;
 use crate::datagrams::DHCP_SERVER;
 use crate::fmt::{Show, Text, error, info, warning};
 use crate::http::{HttpCounters, PORT};
-use crate::net::{self, Gate, Ports, Resources, Runner, Started};
+use crate::net::{self, Gate, LINKS, Ports, Resources, Runner, Started};
 use crate::queues::{Queues, Texts};
 use crate::shared::{FirmwareController, Shared, SharedEntropy, SharedRack};
 use crate::statements::{StatementMemory, StatementReceiver};
@@ -168,9 +166,10 @@ pub async fn start<
     };
     let images = give_images(controller, &store, survey.key()).await?;
 
-    let (link, agent_port) = shared.look(|rack| {
+    let (address, links, agent_port) = shared.look(|rack| {
         let config = rack.config();
-        (provisioning(config), config.agent_port)
+        let links: heapless::Vec<Link, LINKS> = rack.links().collect();
+        (config.address, links, config.agent_port)
     });
     let mut seed = [0; 8];
     shared.fill(&mut seed);
@@ -189,13 +188,13 @@ pub async fn start<
         memory.net,
         memory.gate,
         shared,
-        (link.address, &[link]),
+        (address, &links),
         ports,
         u64::from_le_bytes(seed),
     );
     info!(
         "{} is up: {} assets, {} images, room for {} nodes",
-        Show(link.address),
+        Show(address),
         store.entries(),
         images,
         N,
@@ -231,19 +230,6 @@ pub async fn start<
         watchdog: parts.watchdog,
         statements: statement_receiver,
     })
-}
-
-/// The provisioning network, untagged, with every service.
-fn provisioning(config: &Config) -> Link {
-    Link {
-        network: NetworkId::PROVISIONING,
-        vlan: 0,
-        vlans: 1,
-        address: config.address,
-        prefix: config.prefix,
-        router: Ipv4Addr::UNSPECIFIED,
-        services: Services::all(),
-    }
 }
 
 /// Gives the rack its configuration. Apart from [`start`], so that the stack

@@ -17,15 +17,16 @@ use embassy_time::{Instant, Timer};
 use farrier_api::{JournalState, Need, View};
 use farrier_asset_store::SlotPart;
 use farrier_controller::{Health, RecordStore as _, Usage};
-use farrier_core::interface::{OperationError, PortName, StatementRef};
+use farrier_core::interface::{Link, OperationError, PortName, StatementRef};
 use farrier_core::rack::TICK_MILLIS;
-use farrier_core::{Effect, Input, Serve, Transport};
-use heapless::String;
+use farrier_core::{Effect, Input, Rack, Serve, Transport};
+use farrier_protocol::message::Mac;
+use heapless::{String, Vec};
 
 use crate::api::ApiSlot;
 use crate::datagrams::{DHCP_SERVER, Sender, bound, input, send_agent, send_dhcp};
 use crate::fmt::{error, warning};
-use crate::net::{RawUdpError, RawUdpReceiver, RawUdpSender};
+use crate::net::{LINKS, RawUdpError, RawUdpReceiver, RawUdpSender};
 use crate::power::PowerRequest;
 pub use crate::queues::Served;
 use crate::queues::{DriverEvent, FileCell, Job, Question, bump};
@@ -181,6 +182,34 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
         }
     }
 
+    /// Says where an interface was seen, once its agent's session has proven whose
+    /// the datagram was; a DHCP message proves it as well as anything can that it
+    /// is there.
+    async fn saw(&mut self, from: Sender, agent: Option<Ipv4Addr>) {
+        let (vlan, mac) = (from.segment.vlan, Mac(from.mac));
+        if vlan == 0 {
+            return;
+        }
+        if let Some(address) = agent {
+            if !self
+                .context
+                .shared
+                .look(|rack| rack.agent_spoke(mac, address))
+            {
+                return;
+            }
+            self.context.network.bind(from.segment, from.mac, address);
+        }
+        self.step(Input::Seen { mac, vlan }, None).await;
+    }
+
+    /// Tells the multiplexer which networks there are.
+    fn publish_links(&self) {
+        let look = |rack: &Rack<N, L, D>| rack.links().collect::<Vec<Link, LINKS>>();
+        let links = self.context.shared.look(look);
+        self.context.network.set_links(&links);
+    }
+
     /// Lets the store of records do what is due.
     async fn maintain(&mut self) {
         if self.controller.maintain(now()).await.is_err() && !self.controller.is_broken() {
@@ -221,7 +250,8 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
         };
         let records = {
             let ask = cell.ask.borrow();
-            let ((network, peer), path) = (ask.peer, ask.path.as_str());
+            let (peer, path) = (ask.peer, ask.path.as_str());
+            let (network, _) = context.network.network_of(peer);
             let input = match ask.question {
                 Question::Open(transport) => Input::Open {
                     transport,
@@ -295,6 +325,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
         });
         if let Some(records) = records.flatten() {
             self.finish(now(), records, None).await;
+            self.publish_links();
             let answer = self.controller.effects().find_map(|effect| match effect {
                 Effect::Answer(answer) => Some(answer),
                 _ => None,
@@ -470,6 +501,8 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         {
             let (input, from) = input(&datagram);
             stepper.step(input, Some(from)).await;
+            let address = (datagram.udp.dst_port != DHCP_SERVER).then_some(datagram.udp.src);
+            stepper.saw(from, address).await;
             stepper.maintain().await;
         }
         from.done();
@@ -500,7 +533,6 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
         text: &mut [u8],
     ) -> Served {
         let question = Question::Open(transport);
-        let peer = (self.network.network_of(peer).0, peer);
         self.queues
             .ask(self.texts, question, peer, path, text)
             .await
@@ -509,7 +541,6 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
     /// Reports to the controller that a transfer has ended.
     pub async fn sent(&self, peer: Ipv4Addr, path: &str, bytes: u64, complete: bool) {
         let question = Question::Sent { bytes, complete };
-        let peer = (self.network.network_of(peer).0, peer);
         // Where too many wait, the rack learns it by what the machine does
         // next; that is counted.
         let _served = self

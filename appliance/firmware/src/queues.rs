@@ -14,7 +14,7 @@ use embassy_sync::signal::Signal;
 use embassy_sync::waitqueue::MultiWakerRegistration;
 use embassy_time::Instant;
 use farrier_core::Transport;
-use farrier_core::interface::{NetworkId, OperationError, OperationId, PowerState, SwitchAddress};
+use farrier_core::interface::{OperationError, OperationId, PowerState, SwitchAddress};
 use farrier_http::places::{Ticket, Turns};
 use farrier_protocol::message::NodeId;
 use farrier_sizes::{
@@ -312,7 +312,7 @@ impl FileCell {
             done: Signal::new(),
             ask: RefCell::new(Ask {
                 question: Question::Open(Transport::Tftp),
-                peer: (NetworkId::PROVISIONING, Ipv4Addr::UNSPECIFIED),
+                peer: Ipv4Addr::UNSPECIFIED,
                 path: String::new(),
             }),
             served: RefCell::new(Served::NotFound),
@@ -323,7 +323,7 @@ impl FileCell {
 /// A question about a file.
 pub(crate) struct Ask {
     pub(crate) question: Question,
-    pub(crate) peer: (NetworkId, Ipv4Addr),
+    pub(crate) peer: Ipv4Addr,
     pub(crate) path: String<PATH>,
 }
 
@@ -411,7 +411,7 @@ impl Queues {
         &self,
         texts: &Texts,
         question: Question,
-        peer: (NetworkId, Ipv4Addr),
+        peer: Ipv4Addr,
         path: &str,
         text: &mut [u8],
     ) -> Served {

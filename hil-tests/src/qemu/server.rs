@@ -73,7 +73,11 @@ impl Server {
         let ports: Vec<PortId> = spec
             .nics
             .iter()
-            .map(|_| switch.add_port(&spec.name))
+            .enumerate()
+            .map(|(index, _)| match index {
+                0 => switch.add_port(&spec.name),
+                _ => switch.add_port(&format!("{}-{}", spec.name, index + 1)),
+            })
             .collect::<Result<_>>()?;
         let sockets = ports.iter().map(|port| switch.socket_path(*port)).collect();
         let console = Console::new(&files.console())?;

@@ -4,4 +4,4 @@ mod api;
 mod rack;
 
 pub use api::Api;
-pub use rack::{Bench, FIRST_ACCOUNT, Rack, StoreWriter};
+pub use rack::{Bench, FIRST_ACCOUNT, Networks, Operator, Rack, StoreWriter};

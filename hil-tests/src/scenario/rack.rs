@@ -12,10 +12,12 @@ use super::Api;
 use crate::Tools;
 use crate::folder::Folder;
 use crate::job::small_disk;
+use crate::managed::{ManagedSwitch, ManagementSpec};
 use crate::port_forward::{PortForward, PortForwardConfig};
 use crate::qemu::{Appliance, ApplianceSpec, ServerSpec};
 use crate::server::{Form, Server};
-use crate::switch::{Mac, Switch, SwitchConfig};
+use crate::switch::wires::Isolation;
+use crate::switch::{Mac, PortMode, Switch, SwitchConfig, VlanId};
 
 /// The account that a store's appliance has from the start.
 pub const FIRST_ACCOUNT: &str = "admin";
@@ -33,6 +35,41 @@ const SLOW_RATE: u64 = 12 << 20;
 /// With this variable set, every frame of a rack goes into `rack.pcap` in its
 /// folder.
 const CAPTURE: &str = "FARRIER_CAPTURE";
+
+/// The capture of all wires of a managed rack, in its folder.
+const WIRES: &str = "wires.pcapng";
+
+/// A rack whose switch has VLANs and is managed over the network.
+#[derive(Debug, Clone)]
+pub struct Networks {
+    /// The VLAN in which the servers' ports begin, as access ports.
+    pub initial: VlanId,
+    /// The tagged VLANs of the appliance's port, which is a trunk.
+    pub trunk: Vec<VlanId>,
+    /// The VLAN of its untagged frames.
+    pub native: Option<VlanId>,
+    /// Where the operator is, who uses the appliance's API.
+    pub operator: Operator,
+    /// Where the switch is managed. Its server knows the ports of the servers
+    /// and of the appliance by the names of their machines: `appliance`, and
+    /// for a server with several cards `NAME`, `NAME-2`, and so on.
+    pub management: ManagementSpec,
+    /// How often the switch says by LLDP which port is which, if at all.
+    pub lldp: Option<Duration>,
+}
+
+/// The place of an operator in a managed rack.
+#[derive(Debug, Clone, Copy)]
+pub struct Operator {
+    /// The VLAN.
+    pub vlan: VlanId,
+    /// The operator's own address there.
+    pub address: Ipv4Addr,
+    /// Its network's prefix length.
+    pub prefix: u8,
+    /// The appliance's address there.
+    pub appliance: Ipv4Addr,
+}
 
 /// Writes an asset store to a path.
 pub type StoreWriter = Arc<dyn Fn(&Path) -> Result<()> + Send + Sync>;
@@ -107,6 +144,30 @@ impl Bench {
     /// # Errors
     /// A part can't be made, or the appliance does not come up.
     pub fn rack(&self, name: &str, servers: Vec<ServerSpec>) -> Result<Rack> {
+        self.build(name, servers, None)
+    }
+
+    /// The same with a switch that has VLANs and is managed over the network.
+    /// What is on the wire of every port is captured for
+    /// [`Rack::isolation`].
+    ///
+    /// # Errors
+    /// As [`Bench::rack`].
+    pub fn managed_rack(
+        &self,
+        name: &str,
+        servers: Vec<ServerSpec>,
+        networks: &Networks,
+    ) -> Result<Rack> {
+        self.build(name, servers, Some(networks))
+    }
+
+    fn build(
+        &self,
+        name: &str,
+        servers: Vec<ServerSpec>,
+        networks: Option<&Networks>,
+    ) -> Result<Rack> {
         fs::create_dir_all(&self.work)?;
         let folder = Folder::new(&self.work, &format!("{name}-"))?;
         let directory = folder.path();
@@ -118,14 +179,19 @@ impl Bench {
         (self.write_store)(&store).context("writing the asset store")?;
         let spec = (self.appliance)(&store).in_directory(directory);
         let appliance = Appliance::new(spec, &switch, directory, &self.tools)?;
+        let operator = networks.map(|networks| networks.operator);
+        let appliance_address = operator.map_or(self.address, |operator| operator.appliance);
         let port_forward = PortForward::open(
             switch.add_host_port("operator")?,
             PortForwardConfig {
                 mac: Mac([0x02, 0xFA, 0x44, 0x1E, 0xFF, 0x01]),
                 // Pools begin well above it.
-                address: Ipv4Addr::from_bits(self.address.to_bits() + 1),
-                prefix: self.prefix,
-                target: SocketAddrV4::new(self.address, 80),
+                address: operator.map_or(
+                    Ipv4Addr::from_bits(self.address.to_bits() + 1),
+                    |operator| operator.address,
+                ),
+                prefix: operator.map_or(self.prefix, |operator| operator.prefix),
+                target: SocketAddrV4::new(appliance_address, 80),
             },
         )?;
         let servers = servers
@@ -141,17 +207,44 @@ impl Bench {
                 )
             })
             .collect::<Result<_>>()?;
+        let managed = networks
+            .map(|networks| networks.build(&switch, directory))
+            .transpose()?;
         let rack = Rack {
             servers,
             api: Api::new(&port_forward.url()).with_account(FIRST_ACCOUNT, &self.password),
             password: self.password.clone(),
             port_forward,
             appliance,
+            managed,
             switch,
             folder,
         };
         rack.start_appliance()?;
         Ok(rack)
+    }
+}
+
+impl Networks {
+    /// Gives the ports of a rack that has all its machines their modes, and
+    /// manages them.
+    fn build(&self, switch: &Switch, directory: &Path) -> Result<ManagedSwitch> {
+        let control = switch.control();
+        switch.capture_wires(&directory.join(WIRES))?;
+        let (mut managed, trunk) = (Vec::new(), self.trunk.iter().copied());
+        for port in control.ports() {
+            let mode = match control.name(port).as_str() {
+                "appliance" => PortMode::trunk(trunk.clone(), self.native),
+                "operator" => PortMode::access(self.operator.vlan),
+                _ => PortMode::access(self.initial),
+            };
+            if control.name(port) != "operator" {
+                managed.push(port);
+            }
+            control.set_mode(port, mode);
+        }
+        control.set_lldp(self.lldp);
+        ManagedSwitch::start(switch, managed, self.management)
     }
 }
 
@@ -165,6 +258,7 @@ pub struct Rack {
     api: Api,
     password: String,
     port_forward: PortForward,
+    managed: Option<ManagedSwitch>,
     switch: Switch,
     folder: Folder,
 }
@@ -235,6 +329,25 @@ impl Rack {
     /// The switch.
     pub fn switch(&self) -> &Switch {
         &self.switch
+    }
+
+    /// The management of its switch.
+    ///
+    /// # Errors
+    /// The rack was not made by [`Bench::managed_rack`].
+    pub fn managed(&self) -> Result<&ManagedSwitch> {
+        self.managed.as_ref().context("the rack's switch is plain")
+    }
+
+    /// What the captures of all ports prove so far.
+    ///
+    /// # Errors
+    /// The rack was not made by [`Bench::managed_rack`], or the capture can't
+    /// be read.
+    pub fn isolation(&self) -> Result<Isolation> {
+        self.managed()?;
+        self.switch.flush_captures();
+        Isolation::of(&self.directory().join(WIRES), SwitchConfig::default().mac)
     }
 
     /// The folder with disks, stores and logs.

@@ -2,16 +2,22 @@
 //!
 //! Here live MAC learning, flooding, the bounded queue of each port, the
 //! counters, and the order in which faults, hooks, observers and captures see
-//! a frame. Bytes on Unix sockets are in `pump`; in-process ports in `host`.
+//! a frame. Bytes on Unix sockets are in `pump`; in-process ports in `host`;
+//! tags in `vlan`. Inside, frames of VLANs have no tag.
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use farrier_ethernet::lldp::NEAREST_BRIDGE;
+
 use super::faults::{Faults, Lane};
+use super::lldp::{self, Schedule};
 use super::observe::{Mac, ObserverSink, Seen, Traffic};
 use super::pcap::PcapWriter;
+use super::vlan::{Domain, Outgoing, PortMode, Tagging};
+use super::wires::{Direction, WiresWriter};
 use super::{Frame, Hook, PortId, Verdict};
 
 /// Shortest frame accepted: two addresses and an EtherType. Emulated NICs do
@@ -38,6 +44,14 @@ pub struct Drops {
     pub no_link: u64,
     /// The queue of the port that the frame would leave by was full.
     pub queue_full: u64,
+    /// The port does not carry the frame's VLAN, tag or lack of a tag, or did
+    /// not any more when the frame was about to leave.
+    pub vlan: u64,
+    /// The destination is one that bridges keep to themselves
+    /// (01:80:c2:00:00:00 to 0f), and the port is not a plain one.
+    pub reserved: u64,
+    /// The switch had no power.
+    pub no_power: u64,
 }
 
 impl Drops {
@@ -51,8 +65,12 @@ impl Drops {
             same_port,
             no_link,
             queue_full,
+            vlan,
+            reserved,
+            no_power,
         } = *self;
-        bad_length + bad_source + fault + hook + same_port + no_link + queue_full
+        let peers = bad_length + bad_source + same_port + no_link + queue_full;
+        peers + fault + hook + vlan + reserved + no_power
     }
 }
 
@@ -84,6 +102,9 @@ pub(crate) struct Port {
     queued_bytes: usize,
     queue_limit: usize,
     pub linked: bool,
+    pub mode: PortMode,
+    /// The last LLDP frame of the peer.
+    pub neighbour: Option<Frame>,
     lane_in: Lane,
     lane_out: Lane,
     pcap: Option<PcapWriter>,
@@ -106,6 +127,7 @@ impl Port {
     /// A new peer begins with an empty queue; the old one's frames are gone.
     pub fn set_linked(&mut self, linked: bool) {
         self.linked = linked;
+        self.neighbour = None;
         self.counters.drops.no_link += self.queue.len() as u64;
         self.queue.clear();
         self.queued_bytes = 0;
@@ -119,27 +141,36 @@ pub(crate) struct Fabric {
     pub ports: Vec<Port>,
     seed: u64,
     ageing: Duration,
-    macs: HashMap<Mac, (PortId, Instant)>,
+    macs: HashMap<(Domain, Mac), (PortId, Instant)>,
+    powered: bool,
+    /// The switch's own address and name.
+    chassis: (Mac, String),
+    lldp: Option<Schedule>,
     pub hooks: Vec<(u64, Hook)>,
     pub observers: Vec<ObserverSink>,
     pub traffic: HashMap<Mac, Traffic>,
     pcap: Option<PcapWriter>,
+    wires: Option<WiresWriter>,
     /// The pump flushes every queue before it sleeps, so frames that it moves
     /// itself need not wake it.
     pub in_pump: bool,
 }
 
 impl Fabric {
-    pub fn new(seed: u64, ageing: Duration) -> Self {
+    pub fn new(config: &super::SwitchConfig) -> Self {
         Self {
             ports: Vec::new(),
-            seed,
-            ageing,
+            seed: config.seed,
+            ageing: config.ageing,
             macs: HashMap::new(),
+            powered: true,
+            chassis: (config.mac, config.name.clone()),
+            lldp: None,
             hooks: Vec::new(),
             observers: Vec::new(),
             traffic: HashMap::new(),
             pcap: None,
+            wires: None,
             in_pump: false,
         }
     }
@@ -166,13 +197,80 @@ impl Fabric {
             queued_bytes: 0,
             queue_limit,
             linked: false,
+            mode: PortMode::Plain,
+            neighbour: None,
             lane_in: lane(0),
             lane_out: lane(1),
             pcap: None,
             socket,
             wake,
         });
+        if let (Some(wires), Some(port)) = (&mut self.wires, self.ports.last()) {
+            wires.port(&port.name, &port.mode);
+        }
         id
+    }
+
+    /// Changes what a port carries from now on. What was learnt there is
+    /// forgotten, and frames that wait for the peer and may not be carried
+    /// any more are dropped.
+    pub fn set_mode(&mut self, port: PortId, mode: PortMode) {
+        let state = &mut self.ports[port.0];
+        if state.mode == mode {
+            return;
+        }
+        if let Some(wires) = &mut self.wires {
+            wires.mode(port, &mode);
+        }
+        if !state.mode.is_within(&mode) {
+            let held = [state.lane_in.discard(), state.lane_out.discard()];
+            let held = held.iter().filter(|held| **held).count();
+            state.counters.drops.vlan += (state.queue.len() + held) as u64;
+            state.queue.clear();
+            state.queued_bytes = 0;
+        }
+        state.mode = mode;
+        self.macs.retain(|_, (behind, _)| *behind != port);
+    }
+
+    /// Takes or gives power.
+    pub fn set_power(&mut self, on: bool) {
+        self.powered = on;
+        if on {
+            return;
+        }
+        self.macs.clear();
+        for state in &mut self.ports {
+            let held = [state.lane_in.discard(), state.lane_out.discard()];
+            let held = held.iter().filter(|held| **held).count();
+            state.counters.drops.no_power += (state.queue.len() + held) as u64;
+            state.queue.clear();
+            state.queued_bytes = 0;
+        }
+    }
+
+    /// Begins or ends LLDP.
+    pub fn set_lldp(&mut self, every: Option<Duration>, now: Instant) {
+        self.lldp = every.map(|every| Schedule { every, next: now });
+    }
+
+    /// Sends the LLDP frames that are due. Returns when to come again.
+    pub fn send_lldp(&mut self, now: Instant) -> Option<Instant> {
+        let schedule = self.lldp.as_mut()?;
+        if schedule.next > now {
+            return Some(schedule.next);
+        }
+        schedule.next = now + schedule.every;
+        let next = schedule.next;
+        for port in (0..self.ports.len()).map(PortId) {
+            let state = &self.ports[port.0];
+            if state.linked && self.powered {
+                let (mac, system) = &self.chassis;
+                let frame = lldp::frame(*mac, system, &state.name, &state.mode);
+                self.emit(port, frame.into(), now);
+            }
+        }
+        Some(next)
     }
 
     pub fn set_faults(&mut self, port: PortId, inward: Faults, outward: Faults) {
@@ -187,11 +285,27 @@ impl Fabric {
         }
     }
 
-    /// The port behind which an address was last heard, unless that was too
-    /// long ago.
-    pub fn port_of(&self, mac: Mac, now: Instant) -> Option<PortId> {
-        let (port, heard) = self.macs.get(&mac)?;
+    pub fn set_wires(&mut self, mut writer: WiresWriter) {
+        for port in &self.ports {
+            writer.port(&port.name, &port.mode);
+        }
+        self.wires = Some(writer);
+    }
+
+    /// The port behind which an address was last heard in a domain, unless
+    /// that was too long ago.
+    pub fn port_of(&self, domain: Domain, mac: Mac, now: Instant) -> Option<PortId> {
+        let (port, heard) = self.macs.get(&(domain, mac))?;
         (now.duration_since(*heard) < self.ageing).then_some(*port)
+    }
+
+    /// Every address that is learnt: its domain, its port, and when it was
+    /// heard last.
+    pub fn learnt(&self, now: Instant) -> impl Iterator<Item = (Domain, Mac, PortId, Instant)> {
+        self.macs
+            .iter()
+            .filter(move |(_, (_, heard))| now.duration_since(*heard) < self.ageing)
+            .map(|((domain, mac), (port, heard))| (*domain, *mac, *port, *heard))
     }
 
     /// One frame from the peer of `port`.
@@ -206,6 +320,13 @@ impl Fabric {
         if let Some(pcap) = &mut state.pcap {
             pcap.write(&frame);
         }
+        if let Some(wires) = &mut self.wires {
+            wires.frame(port, Direction::In, &frame);
+        }
+        if !self.powered {
+            state.counters.drops.no_power += 1;
+            return;
+        }
         if state.lane_in.is_clean() {
             self.switch(port, frame, now);
             return;
@@ -218,14 +339,21 @@ impl Fabric {
     }
 
     fn switch(&mut self, port: PortId, mut frame: Vec<u8>, now: Instant) {
+        let state = &mut self.ports[port.0];
+        let Some(domain) = state.mode.take(&mut frame) else {
+            state.counters.drops.vlan += 1;
+            return;
+        };
         for (_, hook) in &mut self.hooks {
             if hook(port, &mut frame) == Verdict::Drop {
                 self.ports[port.0].counters.drops.hook += 1;
                 return;
             }
         }
-        // A hook may have shortened it.
-        let (Some(destination), Some(source)) = (Mac::at(&frame, 0), Mac::at(&frame, 6)) else {
+        // A hook may have shortened it, or it was its tag that made it long
+        // enough.
+        let addresses = Mac::at(&frame, 0).zip(Mac::at(&frame, 6));
+        let Some((destination, source)) = addresses.filter(|_| frame.len() >= MIN_FRAME) else {
             self.ports[port.0].counters.drops.bad_length += 1;
             return;
         };
@@ -233,30 +361,49 @@ impl Fabric {
             self.ports[port.0].counters.drops.bad_source += 1;
             return;
         }
-        self.macs.insert(source, (port, now));
-        let frame: Frame = frame.into();
-        let seen = Seen::new(port, source, destination, now, frame.clone());
+        self.macs.insert((domain, source), (port, now));
+        if destination.0 == NEAREST_BRIDGE {
+            self.ports[port.0].neighbour = Some(frame.clone().into());
+        }
+        let mut out = Outgoing::new(domain, frame.into());
+        let seen = Seen::new(port, domain, source, destination, now, out.untagged.clone());
         self.traffic.entry(source).or_default().count(&seen);
         self.observers.retain_mut(|observer| observer.offer(&seen));
         if let Some(pcap) = &mut self.pcap {
-            pcap.write(&frame);
+            pcap.write(&out.tagged());
+        }
+        if domain.is_some() && lldp::is_reserved(destination) {
+            self.ports[port.0].counters.drops.reserved += 1;
+            return;
         }
 
         match self
-            .port_of(destination, now)
+            .port_of(domain, destination, now)
             .filter(|_| !destination.is_group())
         {
             Some(to) if to == port => self.ports[port.0].counters.drops.same_port += 1,
-            Some(to) => self.egress(to, frame, now),
+            Some(to) => self.egress(to, &mut out, now),
             None => {
                 for to in (0..self.ports.len()).map(PortId).filter(|to| *to != port) {
-                    self.egress(to, frame.clone(), now);
+                    self.egress(to, &mut out, now);
                 }
             }
         }
     }
 
-    fn egress(&mut self, port: PortId, frame: Frame, now: Instant) {
+    /// Sends a frame of a domain out of a port that carries it.
+    fn egress(&mut self, port: PortId, out: &mut Outgoing, now: Instant) {
+        let frame = match self.ports[port.0].mode.give(out.domain) {
+            // The port is no member: nothing is lost.
+            None => return,
+            Some(Tagging::Untagged) => out.untagged.clone(),
+            Some(Tagging::Tagged) => out.tagged(),
+        };
+        self.emit(port, frame, now);
+    }
+
+    /// Sends a frame out of a port as it is.
+    fn emit(&mut self, port: PortId, frame: Frame, now: Instant) {
         let state = &mut self.ports[port.0];
         if state.lane_out.is_clean() {
             self.enqueue(port, frame);
@@ -282,6 +429,9 @@ impl Fabric {
         }
         if let Some(pcap) = &mut state.pcap {
             pcap.write(&frame);
+        }
+        if let Some(wires) = &mut self.wires {
+            wires.frame(port, Direction::Out, &frame);
         }
         state.queued_bytes += frame.len();
         state.queue.push_back(frame);
@@ -320,6 +470,9 @@ impl Fabric {
             .chain(self.pcap.as_mut())
         {
             pcap.flush();
+        }
+        if let Some(wires) = &mut self.wires {
+            wires.flush();
         }
     }
 }

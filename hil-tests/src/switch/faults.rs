@@ -119,6 +119,11 @@ impl Lane {
         self.held.as_ref().map(|held| held.until)
     }
 
+    /// Drops the held frame. True if there was one.
+    pub fn discard(&mut self) -> bool {
+        self.held.take().is_some()
+    }
+
     /// The held frame, once its time is over.
     pub fn release(&mut self, now: Instant) -> Option<Frame> {
         self.held

@@ -8,20 +8,30 @@
 //! queue, then counted drops) and no others.
 //!
 //! On the way a frame passes, in this order: the sender's capture, the
-//! sender's inward [`Faults`], the [`Hook`]s, address learning, the
-//! [`Observer`]s and the whole-switch capture, the receiver's outward faults,
-//! the receiver's queue and capture.
+//! sender's inward [`Faults`], the sender's [`PortMode`], which takes the tag
+//! off, the [`Hook`]s, address learning, the [`Observer`]s and the whole-switch
+//! capture, the receiver's mode, which puts the tag on, the receiver's outward
+//! faults, the receiver's queue and capture.
 //!
-//! Not here: VLANs, spanning tree, and what the frames mean.
+//! Every port is a plain one until [`Control::set_mode`] makes it an access
+//! port or a trunk. Addresses are learnt by VLAN. Frames to the addresses that
+//! bridges keep to themselves pass between plain ports only.
+//!
+//! Not here: spanning tree, link aggregation, a way to configure the switch
+//! over the network, and what the frames mean.
 
+mod control;
 pub mod corrupt;
 mod device;
 mod fabric;
 mod faults;
 mod host;
+mod lldp;
 mod observe;
 mod pcap;
 mod pump;
+mod vlan;
+pub mod wires;
 
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
@@ -33,11 +43,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+pub use control::Control;
 pub(crate) use device::{Received, Transmit};
 pub use fabric::{Counters, Drops};
 pub use faults::Faults;
 pub use host::HostPort;
 pub use observe::{Kind, Mac, Observer, Seen, Traffic};
+pub use vlan::{PortMode, Tagging, VlanId};
 
 use crate::folder::Folder;
 use fabric::Fabric;
@@ -79,6 +91,10 @@ pub struct SwitchConfig {
     /// Bytes of frames that may wait for one peer. The default, 1 MiB, holds
     /// some 700 full frames.
     pub queue_bytes: usize,
+    /// The switch's own address, by which LLDP names it.
+    pub mac: Mac,
+    /// Its name in LLDP.
+    pub name: String,
 }
 
 impl Default for SwitchConfig {
@@ -87,6 +103,8 @@ impl Default for SwitchConfig {
             seed: 0,
             ageing: Duration::from_secs(300),
             queue_bytes: 1 << 20,
+            mac: Mac([0x02, 0xFA, 0x44, 0x5A, 0x00, 0x00]),
+            name: "rack-switch".to_owned(),
         }
     }
 }
@@ -136,7 +154,7 @@ impl Switch {
     /// thread.
     pub fn start(config: SwitchConfig) -> Result<Self> {
         let shared = Arc::new(Shared {
-            fabric: Mutex::new(Fabric::new(config.seed, config.ageing)),
+            fabric: Mutex::new(Fabric::new(&config)),
             new_sockets: Mutex::default(),
             wake: Arc::new(event_fd()?),
             stop: AtomicBool::new(false),
@@ -199,7 +217,7 @@ impl Switch {
 
     /// Whether a peer is connected to the port.
     pub fn is_linked(&self, port: PortId) -> bool {
-        self.shared.fabric().ports[port.0].linked
+        self.control().is_linked(port)
     }
 
     /// What the port has carried so far.
@@ -207,9 +225,20 @@ impl Switch {
         self.shared.fabric().ports[port.0].counters
     }
 
-    /// The port behind which an address was last heard, if not aged out.
+    /// The port behind which an address was last heard, in whatever VLAN, if
+    /// not aged out.
     pub fn port_of(&self, mac: Mac) -> Option<PortId> {
-        self.shared.fabric().port_of(mac, Instant::now())
+        let fabric = self.shared.fabric();
+        fabric
+            .learnt(Instant::now())
+            .filter(|(_, known, ..)| *known == mac)
+            .max_by_key(|(.., heard)| *heard)
+            .map(|(_, _, port, _)| port)
+    }
+
+    /// The handle by which the switch is configured.
+    pub fn control(&self) -> Control {
+        Control::new(self.shared.clone())
     }
 
     /// What an address has sent so far, from whatever port.
@@ -278,6 +307,19 @@ impl Switch {
     /// The file can't be made.
     pub fn capture_port(&self, port: PortId, path: &Path) -> Result<()> {
         self.set_capture(Some(port), path)
+    }
+
+    /// Captures what is on the wire of every port, present and future, in one
+    /// file, with the direction of each frame and the changes of the ports'
+    /// modes: see [`wires`].
+    ///
+    /// # Errors
+    /// The file can't be made.
+    pub fn capture_wires(&self, path: &Path) -> Result<()> {
+        let writer = wires::WiresWriter::create(path)
+            .with_context(|| format!("creating the capture {}", path.display()))?;
+        self.shared.fabric().set_wires(writer);
+        Ok(())
     }
 
     fn set_capture(&self, port: Option<PortId>, path: &Path) -> Result<()> {

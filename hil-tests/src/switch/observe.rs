@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::{Frame, PortId};
+use super::{Frame, PortId, VlanId};
 
 /// An Ethernet address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -128,6 +128,8 @@ impl Kind {
 pub struct Seen {
     /// The port that it came in by.
     pub port: PortId,
+    /// The VLAN that it was in; none between plain ports.
+    pub vlan: Option<VlanId>,
     /// Its sender.
     pub source: Mac,
     /// Its receiver, perhaps a group.
@@ -136,13 +138,14 @@ pub struct Seen {
     pub at: Instant,
     /// What it carries.
     pub kind: Kind,
-    /// The whole frame, without FCS.
+    /// The whole frame, without FCS and without the tag of `vlan`.
     pub frame: Frame,
 }
 
 impl Seen {
     pub(crate) fn new(
         port: PortId,
+        vlan: Option<VlanId>,
         source: Mac,
         destination: Mac,
         at: Instant,
@@ -150,6 +153,7 @@ impl Seen {
     ) -> Self {
         Self {
             port,
+            vlan,
             source,
             destination,
             at,

@@ -212,7 +212,8 @@ impl Pump {
                 }
             }
         }
-        let mut next = fabric.release_held(now);
+        let lldp = fabric.send_lldp(now);
+        let mut next = fabric.release_held(now).into_iter().chain(lldp).min();
         for socket in &mut self.sockets {
             let Some(peer) = &mut socket.peer else {
                 continue;

@@ -78,6 +78,15 @@ pub enum Input<'a> {
         /// Its payload.
         datagram: &'a [u8],
     },
+    /// A frame of an interface came by this VLAN: evidence of where its port is.
+    /// Comes behind the frame's own input, and for a datagram of an agent only where
+    /// its session has proven whose it is.
+    Seen {
+        /// The interface.
+        mac: Mac,
+        /// The 802.1Q tag.
+        vlan: u16,
+    },
     /// A peer asks for a file. The step has one [`crate::Serve`] as answer.
     Open {
         /// The protocol that it asks by.

@@ -2,9 +2,10 @@
 
 use crate::interface::{Effects, Endpoint, Instant, NetworkId};
 use crate::ipam::Domain;
-use crate::node::Reason;
+use crate::node::{Node, Reason};
 use crate::rack::Rack;
 use crate::switch::PortOutcome;
+use core::net::Ipv4Addr;
 use farrier_lifecycle::{ProvisionEvent, ProvisionState};
 use farrier_protocol::message::Mac;
 
@@ -47,25 +48,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.ipam.domain(network.0)
     }
 
-    /// A frame of an interface came by this network: evidence of where its port is.
-    pub(crate) fn seen_on(&mut self, now: Instant, network: NetworkId, mac: Mac) {
-        if self.ports.all().is_empty() {
-            return;
-        }
-        let mut networks = self.ipam.networks().iter();
-        let Some(network) = networks.find(|known| known.place == network.0) else {
-            return;
+    /// Whether the agent of a node was heard right now from this place: its session
+    /// has proven whose the datagram is.
+    pub fn agent_spoke(&self, mac: Mac, address: Ipv4Addr) -> bool {
+        let here = |node: &Node| {
+            let place = node.boot.ticket.map(|given| given.place);
+            let is_at = place.is_some_and(|p| p.mac == mac && p.address == address.octets());
+            is_at && node.boot.session.is_some() && node.boot.heard == Some(self.now)
         };
-        let vlan = match (network.vlans, self.find_by_mac(mac)) {
-            (1, _) => Some(network.vlan),
-            (_, Some(index)) => u16::try_from(index)
-                .ok()
-                .and_then(|own| network.vlan.checked_add(own)),
-            (_, None) => None,
-        };
-        if let Some(vlan) = vlan {
-            self.port_seen(now, mac, vlan);
-        }
+        self.nodes.iter().any(here)
     }
 
     /// Sessions and tickets are of the subnet that all networks share on which

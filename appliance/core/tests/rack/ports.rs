@@ -93,7 +93,8 @@ fn vlan(lab: &mut Lab) -> u16 {
 
 /// A DHCP message of the first machine on the network that its port is on.
 fn speak(lab: &mut Lab, kind: MessageType) -> Option<Lease> {
-    let network = number_of(vlan(lab));
+    let vlan = vlan(lab);
+    let network = number_of(vlan);
     let from = mac_of(1);
     let payload = dhcp_message(kind, from, |_| {});
     let outcomes = lab.step(Input::Dhcp {
@@ -101,6 +102,7 @@ fn speak(lab: &mut Lab, kind: MessageType) -> Option<Lease> {
         from,
         payload: &payload,
     });
+    lab.step(Input::Seen { mac: from, vlan });
     outcomes.into_iter().find_map(|outcome| match outcome {
         Outcome::Dhcp(_, bytes) => Some(Lease::parse(&bytes).expect("a reply parses")),
         _ => None,

@@ -135,10 +135,7 @@ impl Links {
     fn judge(&self, local: &Local, vlan: u16, frame: &mut [u8]) -> Result<Inward, Dropped> {
         let entry = self.carried_by(vlan).ok_or(Dropped::UnknownTag)?;
         let link = &entry.link;
-        let segment = Segment {
-            network: link.network,
-            vlan,
-        };
+        let segment = entry.segment(vlan);
         let Some(&[d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, hi, lo]) = frame.first_chunk()
         else {
             return Err(Dropped::NotOurs);
@@ -232,8 +229,9 @@ impl Links {
         };
         if matches!(packet.content, Content::Udp(..)) && port == local.agents {
             // Its session proves who it is, and the reply goes back by the same
-            // tag: after a restart nobody is bound yet.
-            if known != Known::Unbound {
+            // tag: after a restart nobody is bound yet, and a port that was moved
+            // has another tag than the one it was bound to.
+            if !matches!(known, Known::Unbound | Known::Elsewhere) {
                 from(known)?;
             }
             return match link.services.contains(Services::BOOT) {

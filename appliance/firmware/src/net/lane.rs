@@ -9,6 +9,7 @@ use core::cell::{Cell, RefCell};
 use farrier_sizes::{AGENT_DATAGRAMS, DHCP_DATAGRAMS};
 use heapless::{Deque, Vec};
 
+use super::counters::bump;
 use super::links::Segment;
 use super::mux::{FRAME, Frame, FrameReceiver, FrameSender};
 
@@ -180,10 +181,6 @@ impl Window {
 /// The share of one source in a queue of `places`.
 pub(super) const fn share(places: usize) -> usize {
     places.div_ceil(2)
-}
-
-fn bump(counter: &Cell<u32>) {
-    counter.set(counter.get().wrapping_add(1));
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use farrier_sizes::{NETWORKS, NODES};
 use heapless::Vec;
 
 /// Most links: the provisioning network and all others.
-const LINKS: usize = NETWORKS + 1;
+pub const LINKS: usize = NETWORKS + 1;
 /// Most bindings: a server's own interface, and its BMC's or a second one.
 const PEERS: usize = 2 * NODES;
 
@@ -70,11 +70,20 @@ pub(super) struct Entry {
     home: bool,
 }
 
+impl Entry {
+    /// The segment of one of its tags.
+    pub(super) fn segment(&self, vlan: u16) -> Segment {
+        let network = self.link.network;
+        Segment { network, vlan }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Peer {
     mac: [u8; 6],
     ip: Ipv4Addr,
-    segment: Segment,
+    /// The tag, which says the network.
+    vlan: u16,
 }
 
 /// See the module.
@@ -111,11 +120,19 @@ impl Links {
     /// for each network of `board.toml`. Bindings stay where their tag still
     /// carries their network.
     pub(super) fn replace(&mut self, links: &[Link]) {
-        self.entries.clear();
+        let Self { entries, peers, .. } = self;
+        peers.retain(|peer| {
+            let carries = |link: &&Link| link.has_vlan(peer.vlan);
+            let before = entries.iter().map(|entry| &entry.link).find(carries);
+            let now = links.iter().find(carries);
+            let same = |now: &Link| before.is_some_and(|before| before.network == now.network);
+            now.is_some_and(|now| same(now) && now.on_link(peer.ip))
+        });
+        entries.clear();
         for link in links {
             let meets = |other: &Link| link.on_link(other.address) || other.on_link(link.address);
-            let before = self.entries.iter().any(|entry| meets(&entry.link));
-            for entry in &mut self.entries {
+            let before = entries.iter().any(|entry| meets(&entry.link));
+            for entry in entries.iter_mut() {
                 entry.shared |= meets(&entry.link);
             }
             let entry = Entry {
@@ -123,18 +140,9 @@ impl Links {
                 shared: before || link.vlans > 1,
                 home: !before && link.vlans <= 1,
             };
-            let full = self.entries.push(entry).is_err();
+            let full = entries.push(entry).is_err();
             debug_assert!(!full, "as many links as networks");
         }
-        let Self { entries, peers, .. } = self;
-        peers.retain(|peer| {
-            let carries = |entry: &Entry| {
-                entry.link.network == peer.segment.network
-                    && entry.link.has_vlan(peer.segment.vlan)
-                    && entry.link.on_link(peer.ip)
-            };
-            entries.iter().any(carries)
-        });
     }
 
     /// Whether there is one network, without a tag: there is nothing to keep
@@ -171,13 +179,14 @@ impl Links {
         }
         self.peers.retain(|peer| peer.ip != ip);
         for peer in self.peers.iter_mut().filter(|peer| peer.mac == mac) {
-            peer.segment = segment;
+            peer.vlan = segment.vlan;
         }
         if self.peers.is_full() {
             self.peers.remove(0);
         }
         // There is room now.
-        let _room = self.peers.push(Peer { mac, ip, segment });
+        let vlan = segment.vlan;
+        let _room = self.peers.push(Peer { mac, ip, vlan });
     }
 
     fn bound(&self, ip: Ipv4Addr) -> Option<&Peer> {
@@ -190,14 +199,10 @@ impl Links {
         if !entry.shared {
             return Known::Here;
         }
-        let here = Segment {
-            network: entry.link.network,
-            vlan,
-        };
-        let elsewhere = |peer: &Peer| peer.mac == mac && peer.segment != here;
+        let elsewhere = |peer: &Peer| peer.mac == mac && peer.vlan != vlan;
         match self.bound(ip) {
             Some(peer) if peer.mac != mac => Known::Another,
-            Some(peer) if peer.segment == here => Known::Here,
+            Some(peer) if peer.vlan == vlan => Known::Here,
             Some(_) => Known::Elsewhere,
             None if self.peers.iter().any(elsewhere) => Known::Elsewhere,
             None if entry.home => Known::Here,
@@ -216,16 +221,13 @@ impl Links {
         if first.shared
             && let Some(peer) = self.bound(ip)
         {
-            let link = self.at(peer.segment).ok_or(NoWay::NoBinding)?;
-            return Ok((peer.segment, link, Some(peer.mac)));
+            let entry = self.carried_by(peer.vlan).ok_or(NoWay::NoBinding)?;
+            return Ok((entry.segment(peer.vlan), &entry.link, Some(peer.mac)));
         }
         if !first.home {
             return Err(NoWay::NoBinding);
         }
-        let segment = Segment {
-            network: first.link.network,
-            vlan: first.link.vlan,
-        };
+        let segment = first.segment(first.link.vlan);
         Ok((segment, &first.link, None))
     }
 }

@@ -6,6 +6,7 @@
 //! There is one stack with one address, whatever the number of networks: the
 //! multiplexer keeps them apart (`fence`), by the table of `links`.
 
+mod counters;
 mod fence;
 mod gate;
 mod lane;
@@ -22,11 +23,11 @@ use embassy_net::{IpAddress, IpEndpoint, Ipv4Cidr, StackResources, StaticConfigV
 use embassy_net_driver::{Driver, HardwareAddress};
 use farrier_core::interface::{Link, NetworkId, Services};
 
+pub use counters::MuxCounters;
 pub use fence::Dropped;
 pub use gate::{Classes, Gate};
 pub use lane::LaneCounters;
-pub use links::Segment;
-pub use mux::MuxCounters;
+pub use links::{LINKS, Segment};
 pub use raw_udp::{Datagram, RawUdpError, RawUdpReceiver, RawUdpSender};
 pub use tcp::{Caller, Connection, TcpError};
 pub use udp::{Udp, UdpBuffers, UdpError};
@@ -323,3 +324,6 @@ fn from_endpoint(endpoint: IpEndpoint) -> SocketAddrV4 {
 fn to_endpoint(address: SocketAddrV4) -> IpEndpoint {
     IpEndpoint::new(IpAddress::Ipv4(*address.ip()), address.port())
 }
+
+#[cfg(test)]
+mod tests;

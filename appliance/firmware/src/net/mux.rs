@@ -14,7 +14,7 @@
 //! stack has no service. LLDP (EtherType 0x88CC) and capture are not implemented;
 //! [`RxToken::consume`] and [`TxToken::consume`] are the places for them.
 
-use core::cell::{Cell, RefCell};
+use core::cell::RefCell;
 use core::task::{Context, Poll};
 
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState};
@@ -25,6 +25,7 @@ use farrier_ethernet::ndp::{ANSWER_LEN, answer_solicitation};
 use farrier_ethernet::tcp::{Edge, edge};
 use farrier_ethernet::vlan::{Carrier, TAG_LEN, VlanId, carrier, copy_tagged, untag};
 
+use super::counters::{MuxCounters, bump};
 use super::fence::{Dropped, Inward, Local};
 use super::gate::{Classes, Gate, Verdict};
 use super::lane::{LaneSender, Queued, Source, Window};
@@ -54,51 +55,6 @@ impl Frame {
 pub(super) type Queue = Channel<'static, NoopRawMutex, Frame>;
 pub(super) type FrameSender = Sender<'static, NoopRawMutex, Frame>;
 pub(super) type FrameReceiver = Receiver<'static, NoopRawMutex, Frame>;
-
-/// What has passed since start. All wrap.
-#[derive(Debug, Default)]
-pub struct MuxCounters {
-    /// Frames from the wire.
-    pub rx: Cell<u32>,
-    /// Frames to the wire.
-    pub tx: Cell<u32>,
-    /// Router solicitations that were answered.
-    pub solicitations: Cell<u32>,
-    /// ARP requests that were answered in place of the stack.
-    pub arp_answers: Cell<u32>,
-    /// TFTP requests of a source that had sent its share within the last moment.
-    pub tftp_over_share: Cell<u32>,
-    dropped: [Cell<u32>; Dropped::ALL.len()],
-}
-
-impl MuxCounters {
-    pub(super) const fn new() -> Self {
-        Self {
-            rx: Cell::new(0),
-            tx: Cell::new(0),
-            solicitations: Cell::new(0),
-            arp_answers: Cell::new(0),
-            tftp_over_share: Cell::new(0),
-            dropped: [const { Cell::new(0) }; Dropped::ALL.len()],
-        }
-    }
-
-    /// Frames that were dropped for this reason.
-    #[must_use]
-    pub fn dropped(&self, why: Dropped) -> u32 {
-        self.dropped.get(why as usize).map_or(0, Cell::get)
-    }
-
-    pub(super) fn drop(&self, why: Dropped) {
-        if let Some(counter) = self.dropped.get(why as usize) {
-            bump(counter);
-        }
-    }
-}
-
-fn bump(counter: &Cell<u32>) {
-    counter.set(counter.get().wrapping_add(1));
-}
 
 /// The queues of raw UDP datagrams.
 #[derive(Debug)]

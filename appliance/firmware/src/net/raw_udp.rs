@@ -11,10 +11,11 @@ use core::task::{Context, Poll};
 
 use farrier_ethernet::frame::{self, HEADER_LEN, Header, UdpFrame};
 
+use super::counters::MuxCounters;
 use super::fence::Dropped;
 use super::lane::LaneReceiver;
 use super::links::{Links, Segment};
-use super::mux::{FrameSender, MuxCounters};
+use super::mux::FrameSender;
 
 /// A datagram, and the segment that it came by.
 #[derive(Debug, Clone, Copy)]

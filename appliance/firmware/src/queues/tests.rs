@@ -3,7 +3,7 @@ use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use std::boxed::Box;
 
-const PEER: (NetworkId, Ipv4Addr) = (NetworkId(3), Ipv4Addr::new(10, 0, 0, 9));
+const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 9);
 const OPEN: Question = Question::Open(Transport::Http);
 
 fn poll<F: Future>(future: core::pin::Pin<&mut F>) -> Poll<F::Output> {

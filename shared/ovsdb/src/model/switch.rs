@@ -230,15 +230,25 @@ impl<const PORTS: usize> Switch<PORTS> {
         true
     }
 
-    /// Lets the data path follow the database.
+    /// When the data path follows the database.
+    #[must_use]
+    pub const fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// Lets the data path follow the database. A change whose client did not ask
+    /// to be told, by `next_cfg`, is made too.
     pub fn apply(&mut self) {
-        if self.fault == Fault::NeverApplies || self.cur_cfg == self.next_cfg {
+        if self.fault == Fault::NeverApplies {
             return;
         }
         for port in self.ports.iter_mut().flatten() {
             if self.fault != Fault::LiesInDataPath {
                 port.running = port.vlan;
             }
+        }
+        if self.cur_cfg == self.next_cfg {
+            return;
         }
         self.revision += 1;
         self.cfg_changed = self.revision;

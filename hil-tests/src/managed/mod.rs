@@ -1,0 +1,175 @@
+//! A switch that is configured over the network, as a rack's real one is.
+//!
+//! [`endpoint`] is the switch's own address on the virtual network; [`ovsdb`]
+//! and [`netconf`] are servers of the switch behind it, and [`ports`] is what
+//! they may configure. A [`ManagedSwitch`] is all of it together.
+
+pub mod endpoint;
+pub mod netconf;
+pub mod ovsdb;
+pub mod ports;
+
+use std::net::Ipv4Addr;
+
+use anyhow::{Result, bail};
+use farrier_netconf::Dialect;
+use farrier_ovsdb::model::Startup;
+
+use crate::switch::{Control, Mac, PortId, PortMode, Switch, VlanId};
+use endpoint::{Endpoint, EndpointConfig, Reachability, Service};
+use netconf::NetconfServer;
+use ovsdb::OvsdbServer;
+use ports::Ports;
+
+/// The address of the switch's own station.
+const MAC: Mac = Mac([0x02, 0xFA, 0x44, 0x5A, 0x00, 0x01]);
+/// Its name on the switch.
+const NAME: &str = "management";
+
+/// By which protocol a switch is managed.
+#[derive(Debug, Clone, Copy)]
+pub enum Protocol {
+    /// OVSDB over TCP, port 6640.
+    Ovsdb,
+    /// NETCONF in this dialect, port 830.
+    Netconf(&'static Dialect),
+}
+
+impl Protocol {
+    /// Its TCP port.
+    pub fn port(self) -> u16 {
+        match self {
+            Self::Ovsdb => 6640,
+            Self::Netconf(_) => 830,
+        }
+    }
+}
+
+/// Where a switch is managed.
+#[derive(Debug, Clone, Copy)]
+pub struct ManagementSpec {
+    /// By which protocol.
+    pub protocol: Protocol,
+    /// The VLAN of the switch's own address.
+    pub vlan: VlanId,
+    /// That address.
+    pub address: Ipv4Addr,
+    /// Its network's prefix length.
+    pub prefix: u8,
+}
+
+/// The server of a protocol.
+#[derive(Debug)]
+enum Server {
+    Ovsdb(OvsdbServer),
+    Netconf(NetconfServer),
+}
+
+/// The management of a virtual switch.
+#[derive(Debug)]
+pub struct ManagedSwitch {
+    // Dropped in this order: who connects, then to what.
+    endpoint: Endpoint,
+    server: Server,
+    control: Control,
+    spec: ManagementSpec,
+}
+
+impl ManagedSwitch {
+    /// Begins to manage these ports of a switch, whose modes are those that
+    /// the switch starts with. It gets one port more, for its own address.
+    ///
+    /// # Errors
+    /// A port is a plain one, two have one name, or the system's.
+    pub fn start(
+        switch: &Switch,
+        ports: impl IntoIterator<Item = PortId>,
+        spec: ManagementSpec,
+    ) -> Result<Self> {
+        let control = switch.control();
+        let ports = Ports::new(control.clone(), ports)?;
+        let (server, address) = match spec.protocol {
+            Protocol::Ovsdb => {
+                let server = OvsdbServer::start(ports)?;
+                let address = server.address();
+                (Server::Ovsdb(server), address)
+            }
+            Protocol::Netconf(dialect) => {
+                let server = NetconfServer::start(ports, dialect)?;
+                let address = server.address();
+                (Server::Netconf(server), address)
+            }
+        };
+        let port = switch.add_host_port(NAME)?;
+        control.set_mode(port.id(), PortMode::access(spec.vlan));
+        let endpoint = Endpoint::open(
+            port,
+            EndpointConfig {
+                mac: MAC,
+                address: spec.address,
+                prefix: spec.prefix,
+            },
+            vec![Service {
+                port: spec.protocol.port(),
+                server: address,
+            }],
+        )?;
+        Ok(Self {
+            endpoint,
+            server,
+            control,
+            spec,
+        })
+    }
+
+    /// Where it is managed.
+    pub fn spec(&self) -> &ManagementSpec {
+        &self.spec
+    }
+
+    /// Its address on the virtual network.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Its OVSDB server.
+    ///
+    /// # Errors
+    /// It is managed by NETCONF.
+    pub fn ovsdb(&self) -> Result<&OvsdbServer> {
+        match &self.server {
+            Server::Ovsdb(server) => Ok(server),
+            Server::Netconf(_) => bail!("the switch has no OVSDB server"),
+        }
+    }
+
+    /// Its NETCONF server.
+    ///
+    /// # Errors
+    /// It is managed by OVSDB.
+    pub fn netconf(&self) -> Result<&NetconfServer> {
+        match &self.server {
+            Server::Netconf(server) => Ok(server),
+            Server::Ovsdb(_) => bail!("the switch has no NETCONF server"),
+        }
+    }
+
+    /// Takes the switch's power: no frame passes, and nobody answers.
+    pub fn power_off(&self) {
+        self.endpoint.set_reachability(Reachability::Dead);
+        self.control.set_power(false);
+    }
+
+    /// Gives the switch's power back. It starts with what it had
+    /// ([`Startup::Kept`]), or with what it started with the first time. A
+    /// switch with NETCONF has stored nothing since then: it starts with that
+    /// in any case.
+    pub fn power_on(&self, startup: Startup) {
+        match &self.server {
+            Server::Ovsdb(server) => server.with(|model| model.restart(startup)),
+            Server::Netconf(server) => server.power_cycle(),
+        }
+        self.control.set_power(true);
+        self.endpoint.set_reachability(Reachability::Serves);
+    }
+}
