@@ -4,6 +4,7 @@ use farrier_core::Instant;
 use farrier_core::interface::{OperationError, SwitchKind};
 
 use crate::limits::{OPERATION_MILLIS, WAY_BACK_MILLIS};
+#[cfg(feature = "netconf")]
 use crate::netconf::Netconf;
 use crate::ovsdb::Ovsdb;
 use crate::report::{Order, Report};
@@ -16,12 +17,16 @@ pub const MIN_OUT: usize = farrier_ovsdb::MAX_REQUEST;
 pub(crate) type Wait = (u8, u64);
 
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one driver at a time, and no heap"
+#[cfg_attr(
+    feature = "netconf",
+    expect(
+        clippy::large_enum_variant,
+        reason = "there is one driver at a time, and no heap"
+    )
 )]
 enum Protocol {
     Ovsdb(Ovsdb),
+    #[cfg(feature = "netconf")]
     Netconf(Netconf),
 }
 
@@ -79,7 +84,10 @@ impl SwitchDriver {
         let protocol = match order.kind {
             SwitchKind::ByHand => return Err(OperationError::ByHand),
             SwitchKind::Ovsdb => Protocol::Ovsdb(Ovsdb::new(order)?),
+            #[cfg(feature = "netconf")]
             SwitchKind::Netconf => Protocol::Netconf(Netconf::new(order)?),
+            #[cfg(not(feature = "netconf"))]
+            SwitchKind::Netconf => return Err(OperationError::Unsupported),
         };
         let until = deadline.min(now.plus_millis(OPERATION_MILLIS));
         let time = until.millis().saturating_sub(now.millis());
@@ -112,6 +120,7 @@ impl SwitchDriver {
     fn await_anew(&mut self, now: Instant) {
         let (awaited, limit) = match &self.protocol {
             Protocol::Ovsdb(ovsdb) => ovsdb.wait(),
+            #[cfg(feature = "netconf")]
             Protocol::Netconf(netconf) => netconf.wait(),
         };
         if awaited != self.awaited {
@@ -125,6 +134,7 @@ impl Driver for SwitchDriver {
     fn report(&self) -> Option<Report> {
         match &self.protocol {
             Protocol::Ovsdb(ovsdb) => ovsdb.report(),
+            #[cfg(feature = "netconf")]
             Protocol::Netconf(netconf) => netconf.report(),
         }
     }
@@ -142,6 +152,7 @@ impl Driver for SwitchDriver {
         }
         let length = match &mut self.protocol {
             Protocol::Ovsdb(ovsdb) => ovsdb.send(out),
+            #[cfg(feature = "netconf")]
             Protocol::Netconf(netconf) => netconf.send(out),
         };
         self.await_anew(now);
@@ -155,6 +166,7 @@ impl Driver for SwitchDriver {
         }
         match &mut self.protocol {
             Protocol::Ovsdb(ovsdb) => ovsdb.receive(input),
+            #[cfg(feature = "netconf")]
             Protocol::Netconf(netconf) => netconf.receive(input),
         }
         self.await_anew(now);
@@ -166,6 +178,7 @@ impl Driver for SwitchDriver {
         }
         match &mut self.protocol {
             Protocol::Ovsdb(ovsdb) => ovsdb.closed(),
+            #[cfg(feature = "netconf")]
             Protocol::Netconf(netconf) => netconf.closed(),
         }
         debug_assert!(self.report().is_some(), "a closed stream ends everything");
@@ -182,6 +195,7 @@ impl Driver for SwitchDriver {
             self.turned = true;
             match &mut self.protocol {
                 Protocol::Ovsdb(ovsdb) => ovsdb.closed(),
+                #[cfg(feature = "netconf")]
                 Protocol::Netconf(netconf) => netconf.turn_back(),
             }
         } else if now >= self.step_until {
@@ -189,6 +203,7 @@ impl Driver for SwitchDriver {
             self.awaited = u8::MAX;
             match &mut self.protocol {
                 Protocol::Ovsdb(ovsdb) => ovsdb.closed(),
+                #[cfg(feature = "netconf")]
                 Protocol::Netconf(netconf) => netconf.overdue(),
             }
         }

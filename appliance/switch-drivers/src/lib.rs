@@ -23,7 +23,7 @@
 //!   where the port was not read.
 //!
 //! # SSH
-//! With the feature `ssh`, [`ssh::SshDriver`] is the same over a TCP connection to
+//! With the feature `ssh`, which brings NETCONF, `ssh::SshDriver` is the same over a TCP connection to
 //! a switch with NETCONF over SSH (RFC 6242).
 //!
 //! # Bounds
@@ -36,6 +36,7 @@
 pub mod limits;
 
 mod driver;
+#[cfg(feature = "netconf")]
 mod netconf;
 mod ovsdb;
 mod report;

@@ -1,4 +1,5 @@
 //! Operations over NETCONF, well and with every fault of the model.
+#![cfg(feature = "netconf")]
 
 mod common;
 
