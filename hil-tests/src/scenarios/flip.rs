@@ -115,17 +115,24 @@ fn port_vlan(rack: &Rack, name: &str) -> Result<u16> {
     }
 }
 
+/// Waits until a server's port is on a VLAN, from outside, and the appliance has its
+/// proof.
 fn wait_for_vlan(rack: &Rack, name: &str, wanted: u16, wait: Duration) -> Result<()> {
     let end = Instant::now() + wait;
     loop {
         let found = port_vlan(rack, name)?;
-        if found == wanted {
+        let said = rack.api().get("/farrier/v1/switch-ports")?;
+        let mut ports = said["switch_ports"].as_array().into_iter().flatten();
+        let proven = ports.any(|port| {
+            port["port"] == name && port["vlan"] == wanted && port["moving_to"].is_null()
+        });
+        if found == wanted && proven {
             return Ok(());
         }
         ensure!(
             Instant::now() < end,
-            "the port of {name} is on VLAN {found}, not on {wanted}; the appliance says {}",
-            rack.api().get("/farrier/v1/switch-ports")?
+            "the port of {name} is on VLAN {found}, and should be on {wanted}; the appliance \
+             says {said}"
         );
         thread::sleep(Duration::from_millis(200));
     }

@@ -1,6 +1,7 @@
 //! Ports of switches: every move in its order, each proven, and what happens where
 //! one is not.
 
+use crate::api_rig::{call, get};
 use crate::common::*;
 use farrier_core::Command;
 use farrier_core::Input;
@@ -10,6 +11,7 @@ use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_testkit::lab::{LabPort, LabSwitch};
 use farrier_testkit::machine::{Lease, dhcp_message};
 use farrier_testkit::outcome::Outcome;
+use serde_json::json;
 
 const IDLE: u16 = 10;
 const INSPECTION: u16 = 11;
@@ -299,4 +301,108 @@ fn networks_with_ports_stay() {
     assert_eq!(gone, Err("NetworkInUse".to_owned()));
     let gone = lab.operator(Command::DeleteSwitch { name: "tor" });
     assert_eq!(gone, Err("SwitchInUse".to_owned()));
+}
+
+#[test]
+fn operators_define_switches_ports_and_vifs_by_the_api() {
+    let (mut lab, _) = available_with(&[8 * GIB]);
+    let net = "/farrier/v1/networks";
+    for (path, body, status) in [
+        (
+            format!("{net}/idle"),
+            json!({"vlan": 10, "uses": ["idle"]}),
+            204,
+        ),
+        (
+            format!("{net}/idle2"),
+            json!({"vlan": 20, "uses": ["idle"]}),
+            409,
+        ),
+        (
+            format!("{net}/same"),
+            json!({"vlan": 10, "uses": ["cleaning"]}),
+            409,
+        ),
+        (format!("{net}/none"), json!({"uses": ["cleaning"]}), 400),
+        (
+            format!("{net}/odd"),
+            json!({"vlan": 30, "uses": ["swimming"]}),
+            400,
+        ),
+        (
+            format!("{net}/each"),
+            json!({"vlan": 200, "vlans": 48, "uses": ["cleaning"]}),
+            204,
+        ),
+        (
+            format!("{net}/blue"),
+            json!({"vlan": 100, "address": "10.9.0.1", "pool_first": "10.9.0.10", "pool_len": 9}),
+            204,
+        ),
+        (
+            "/farrier/v1/switches/tor".to_owned(),
+            json!({"kind": "ovsdb"}),
+            400,
+        ),
+        (
+            "/farrier/v1/switches/tor".to_owned(),
+            json!({"kind": "ovsdb", "address": "10.0.9.1"}),
+            204,
+        ),
+    ] {
+        let reply = call(&mut lab, "PUT", &path, &body.to_string());
+        assert_eq!(reply.status, status, "{path} {body}: {}", reply.body);
+    }
+    let ports = get(&mut lab, "/v1/ports/detail");
+    let port = ports["ports"][0]["uuid"].as_str().unwrap().to_owned();
+    let path = format!("/v1/ports/{port}");
+    let vifs = format!("/v1/nodes/{}/vifs", name_of(&lab));
+    let early = call(&mut lab, "POST", &vifs, r#"{"id": "blue"}"#);
+    assert_eq!(early.status, 409, "{}", early.body);
+    let link = |switch: &str| {
+        let value =
+            json!({"switch_info": switch, "port_id": PORT, "switch_id": "00:00:00:00:00:01"});
+        json!([{"op": "add", "path": "/local_link_connection", "value": value}]).to_string()
+    };
+    for (body, status) in [
+        (link("nowhere"), 404),
+        (
+            r#"[{"op": "add", "path": "/local_link_connection/port_id", "value": "p"}]"#.into(),
+            400,
+        ),
+        (
+            r#"[{"op": "add", "path": "/pxe_enabled", "value": false}]"#.into(),
+            400,
+        ),
+        (link("tor"), 200),
+    ] {
+        let reply = call(&mut lab, "PATCH", &path, &body);
+        assert_eq!(reply.status, status, "{body}: {}", reply.body);
+    }
+    for (body, status) in [
+        (r#"{"id": "green"}"#, 404),
+        ("{}", 400),
+        (r#"{"id": "blue"}"#, 204),
+        (r#"{"id": "blue"}"#, 400),
+    ] {
+        let reply = call(&mut lab, "POST", &vifs, body);
+        assert_eq!(reply.status, status, "{body}: {}", reply.body);
+    }
+    assert_eq!(get(&mut lab, &vifs), json!({"vifs": [{"id": "blue"}]}));
+    let shown = get(&mut lab, &path);
+    let link = json!({"switch_info": "tor", "port_id": PORT});
+    assert_eq!(shown["local_link_connection"], link);
+    assert_eq!(
+        shown["internal_info"],
+        json!({"tenant_vif_port_id": "blue"})
+    );
+    let listed = get(&mut lab, "/farrier/v1/switch-ports");
+    assert_eq!(listed["switch_ports"][0]["port"], PORT);
+    let gone = format!("{vifs}/blue");
+    assert_eq!(call(&mut lab, "DELETE", &gone, "").status, 204);
+    assert_eq!(get(&mut lab, &vifs), json!({"vifs": []}));
+}
+
+fn name_of(lab: &Lab) -> String {
+    uuid::Uuid::from_bytes(lab.node(0).id.0).to_string()
 }
