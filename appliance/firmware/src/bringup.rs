@@ -3,6 +3,10 @@
 //! driver, give the rack its images. What the assets mean is decided in
 //! `farrier_controller::catalogue`; here they are read.
 
+use core::future::poll_fn;
+use core::pin::{Pin, pin};
+use core::task::{self, Poll};
+
 use aligned::{A4, Aligned};
 use embassy_sync::mutex::Mutex;
 use farrier_api::JournalState;
@@ -100,6 +104,8 @@ pub struct Memory<B: Board, const SOCKETS: usize, const N: usize, const L: usize
     pub statement: &'static mut Statement,
     /// Room for the API's requests.
     pub slots: &'static ApiSlots,
+    /// What all tasks share.
+    pub context: &'static StaticCell<Context<B, N, L, D>>,
 }
 
 impl<B: Board, const SOCKETS: usize, const N: usize, const L: usize, const D: usize>
@@ -114,7 +120,7 @@ impl<B: Board, const SOCKETS: usize, const N: usize, const L: usize, const D: us
 #[derive(Debug)]
 pub struct Running<B: Board, const N: usize, const L: usize, const D: usize> {
     /// Shared by all tasks.
-    pub context: Context<B, N, L, D>,
+    pub context: &'static Context<B, N, L, D>,
     /// The stack's task.
     pub runner: Runner<B::Net>,
     /// The controller's task.
@@ -127,7 +133,17 @@ pub struct Running<B: Board, const N: usize, const L: usize, const D: usize> {
     pub statements: StatementReceiver,
 }
 
-/// Starts the appliance.
+/// What the asset store and the journal have said.
+struct Opened<B: Board> {
+    store: AssetStore<B::Blocks>,
+    journal: Option<JournalState>,
+    gate: farrier_api::Gate,
+    images: u32,
+}
+
+/// Starts the appliance. The stack of the network takes most room on the program's
+/// stack where it is made, so nothing else is beside it there: what comes before
+/// and behind has frames of its own, which are gone by then or not there yet.
 ///
 /// # Errors
 /// [`StartError`]; there is nothing to run then.
@@ -141,30 +157,28 @@ pub async fn start<
     parts: Parts<B>,
     memory: Memory<B, SOCKETS, N, L, D>,
 ) -> Result<Running<B, N, L, D>, StartError> {
-    if let Some(crash) = &parts.crash {
+    let Parts {
+        net,
+        blocks,
+        entropy,
+        records,
+        power,
+        watchdog,
+        crash,
+    } = parts;
+    if let Some(crash) = &crash {
         error!("the appliance has restarted: {}", Text(crash));
     }
-    let shared = &*memory.shared.init(Shared::new(memory.rack, parts.entropy));
-    let controller = memory.controller.init(Controller::new(
-        SharedRack(shared),
-        parts.records,
-        SharedEntropy(shared),
-    ));
-    let store = AssetStore::open(parts.blocks, memory.piece).await?;
-    let survey = survey(&store).await?;
-    let config: Config = read(&store, AssetKind::Config, survey.config()?).await?;
-    configure(controller, config)?;
-    let journal = restore(controller).await;
-    // Without its records the rack answers nobody: whoever asks is told.
-    shared.settled(journal.is_some());
-    let gate = match journal.is_some() {
-        true => {
-            begin(controller, &store, survey.key()).await?;
-            accounts(controller, shared).await?
-        }
-        false => farrier_api::Gate::new(),
+    let shared = &*memory.shared.init(Shared::new(memory.rack, entropy));
+    let controller = apart(|| {
+        let (rack, entropy) = (SharedRack(shared), SharedEntropy(shared));
+        let controller = Controller::new(rack, records, entropy);
+        memory.controller.init(controller)
+    });
+    let opened = {
+        let mut opening = pin!(open(controller, shared, blocks, memory.piece));
+        poll_fn(|cx| poll_apart(opening.as_mut(), cx)).await?
     };
-    let images = give_images(controller, &store, survey.key()).await?;
 
     let (address, links, agent_port) = shared.look(|rack| {
         let config = rack.config();
@@ -184,7 +198,7 @@ pub async fn start<
         agents,
         sender,
     } = net::start(
-        parts.net,
+        net,
         memory.net,
         memory.gate,
         shared,
@@ -195,28 +209,31 @@ pub async fn start<
     info!(
         "{} is up: {} assets, {} images, room for {} nodes",
         Show(address),
-        store.entries(),
-        images,
+        opened.store.entries(),
+        opened.images,
         N,
     );
     let (statement_sender, statement_receiver) = memory.statements.split();
     let counters = *controller.counters();
-    Ok(Running {
-        context: Context {
+    let context = apart(|| {
+        memory.context.init(Context {
             network,
             shared,
             queues: memory.queues,
             texts: memory.texts,
             controller: counters.into(),
-            journal: journal.unwrap_or(UNREADABLE).into(),
-            crash: parts.crash,
-            store,
+            journal: opened.journal.unwrap_or(UNREADABLE).into(),
+            crash,
+            store: opened.store,
             tftp: memory.tftp,
             http: HttpCounters::default(),
-            access: Access::new(gate),
+            access: Access::new(opened.gate),
             slots: memory.slots,
             statement: Mutex::new(memory.statement),
-        },
+        })
+    });
+    Ok(Running {
+        context,
         runner,
         controller: ControllerParts {
             controller,
@@ -226,9 +243,53 @@ pub async fn start<
             statements: statement_sender,
             agent_port,
         },
-        power: parts.power,
-        watchdog: parts.watchdog,
+        power,
+        watchdog,
         statements: statement_receiver,
+    })
+}
+
+/// Polls a future in a frame of its own: inlined, its locals would lie in that of
+/// who waits for it, below everything that follows.
+#[inline(never)]
+fn poll_apart<F: Future>(future: Pin<&mut F>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
+    future.poll(cx)
+}
+
+/// Does something in a frame of its own, see [`poll_apart`].
+#[inline(never)]
+fn apart<T>(work: impl FnOnce() -> T) -> T {
+    work()
+}
+
+/// Opens the asset store and gives the rack what it is made of: its
+/// configuration, what it knew before the reset, its keys, its images.
+async fn open<B: Board, const N: usize, const L: usize, const D: usize>(
+    controller: &mut FirmwareController<B, N, L, D>,
+    shared: &'static Shared<B, N, L, D>,
+    blocks: B::Blocks,
+    piece: &'static mut Aligned<A4, [u8; BUFFER]>,
+) -> Result<Opened<B>, StartError> {
+    let store = AssetStore::open(blocks, piece).await?;
+    let survey = survey(&store).await?;
+    let config: Config = read(&store, AssetKind::Config, survey.config()?).await?;
+    configure(controller, config)?;
+    let journal = restore(controller).await;
+    // Without its records the rack answers nobody: whoever asks is told.
+    shared.settled(journal.is_some());
+    let gate = match journal.is_some() {
+        true => {
+            begin(controller, &store, survey.key()).await?;
+            accounts(controller, shared).await?
+        }
+        false => farrier_api::Gate::new(),
+    };
+    let images = give_images(controller, &store, survey.key()).await?;
+    Ok(Opened {
+        store,
+        journal,
+        gate,
+        images,
     })
 }
 

@@ -427,12 +427,16 @@ macro_rules! program {
                     piece: PIECE.take(),
                     statement: STATEMENT.take(),
                     slots: SLOTS.take(),
+                    context: &CONTEXT,
                 };
-                let running = match $crate::bringup::start(parts, memory).await {
+                // Pinned where it is made: awaited by value, it would be on the
+                // stack first.
+                let starting = ::core::pin::pin!($crate::bringup::start(parts, memory));
+                let running = match starting.await {
                     Ok(running) => running,
                     Err(error) => panic!("the appliance does not start: {error}"),
                 };
-                let context: &'static Context = CONTEXT.init(running.context);
+                let context = running.context;
                 // Each pool has as many places as are taken here, once.
                 spawner.spawn(net(running.runner).expect("spawned once"));
                 spawner.spawn(gate(context.network.gate()).expect("spawned once"));

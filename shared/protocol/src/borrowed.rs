@@ -1,15 +1,18 @@
-//! Inspections whose texts are borrowed from the bytes of their statement, and whose
-//! lists are read one value at a time. The API reads them, because a [`crate::message::Statement`] is too large for its stack.
-//! [`crate::digest`] has the fields on which the appliance acts. The types have
-//! the fields of those in [`crate::message`] in the same order.
+//! Statements whose texts are borrowed from their bytes, and whose lists are read one
+//! value at a time.
+//!
+//! A [`crate::message::Statement`] has about 30 KB, and decoding it by value puts
+//! several of them on the stack: too much for a microcontroller. The types of
+//! this module decode the same bytes into some 200, with the same checks. They
+//! have the fields of those in [`crate::message`] in the same order.
 
 use core::marker::PhantomData;
 
 use serde::{Deserialize, Deserializer};
 
 use crate::message::{
-    BootId, BootMode, EraseAbilities, MAX_CONTROLLERS, MAX_DISKS, MAX_NICS, MAX_SKIPPED, Mac,
-    NodeId, SkipReason,
+    BootId, BootMode, EraseAbilities, EraseCertificate, Failure, ImageProof, MAX_CONTROLLERS,
+    MAX_DISKS, MAX_NICS, MAX_SKIPPED, Mac, NodeId, SkipReason,
 };
 use crate::signing::SIGNATURE_LEN;
 
@@ -114,18 +117,22 @@ impl<'a> Inspection<'a> {
     /// signature. Returns `None` if the statement is malformed or is another
     /// report.
     pub fn read(signed: &'a [u8]) -> Option<Self> {
-        /// The first variant of [`crate::message::Report`].
-        const INSPECTION: u32 = 0;
-        let (body, _) = signed.split_last_chunk::<SIGNATURE_LEN>()?;
-        let (head, rest) = postcard::take_from_bytes::<Head>(body).ok()?;
-        let (server, rest) = postcard::take_from_bytes(rest).ok()?;
+        match Statement::read(signed)?.report {
+            Report::Inspection(inspection) => Some(inspection),
+            _ => None,
+        }
+    }
+
+    /// Takes an inspection from the front of `bytes`.
+    fn take(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (server, rest) = postcard::take_from_bytes(bytes).ok()?;
         let (disks, rest) = List::take(rest, MAX_DISKS)?;
         let (nics, rest) = List::take(rest, MAX_NICS)?;
         let (tpm2, rest) = postcard::take_from_bytes(rest).ok()?;
         let (skipped, rest) = List::take(rest, MAX_SKIPPED)?;
         let (controllers, rest) = List::take(rest, MAX_CONTROLLERS)?;
         let ((unlisted, settled), rest) = postcard::take_from_bytes(rest).ok()?;
-        (head.report == INSPECTION && rest.is_empty()).then_some(Self {
+        let inspection = Self {
             server,
             disks,
             nics,
@@ -134,13 +141,88 @@ impl<'a> Inspection<'a> {
             controllers,
             unlisted,
             settled,
+        };
+        Some((inspection, rest))
+    }
+}
+
+/// See [`crate::message::Report`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(
+    missing_docs,
+    reason = "the variants are those of the type in `message`"
+)]
+pub enum Report<'a> {
+    Inspection(Inspection<'a>),
+    Erased(EraseCertificate),
+    ImageWritten(ImageProof),
+    Failure(Failure),
+    Done,
+}
+
+impl<'a> Report<'a> {
+    /// Decodes all of `bytes` as the report of a variant's number.
+    fn decode(variant: u32, bytes: &'a [u8]) -> Option<Self> {
+        // The numbers are places in `message::Report`.
+        let (report, rest) = match variant {
+            0 => {
+                let (inspection, rest) = Inspection::take(bytes)?;
+                (Self::Inspection(inspection), rest)
+            }
+            1 => {
+                let (certificate, rest) = postcard::take_from_bytes(bytes).ok()?;
+                (Self::Erased(certificate), rest)
+            }
+            2 => {
+                let (proof, rest) = postcard::take_from_bytes(bytes).ok()?;
+                (Self::ImageWritten(proof), rest)
+            }
+            3 => {
+                let (failure, rest) = postcard::take_from_bytes(bytes).ok()?;
+                (Self::Failure(failure), rest)
+            }
+            4 => (Self::Done, bytes),
+            _ => return None,
+        };
+        rest.is_empty().then_some(report)
+    }
+}
+
+/// See [`crate::message::Statement`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are those of the type in `message`")]
+pub struct Statement<'a> {
+    pub node: NodeId,
+    pub boot: BootId,
+    pub counter: u32,
+    pub order: u32,
+    pub report: Report<'a>,
+}
+
+impl<'a> Statement<'a> {
+    /// Reads a signed statement. Does not verify the signature, see
+    /// [`crate::signing::verify_statement_borrowed`]. Returns `None` if it is
+    /// malformed.
+    pub fn read(signed: &'a [u8]) -> Option<Self> {
+        let (body, _) = signed.split_last_chunk::<SIGNATURE_LEN>()?;
+        Self::decode(body)
+    }
+
+    /// Decodes all of `body`. Bytes behind the statement are an error.
+    pub(crate) fn decode(body: &'a [u8]) -> Option<Self> {
+        let (head, rest) = postcard::take_from_bytes::<Head>(body).ok()?;
+        Some(Self {
+            node: head.node,
+            boot: head.boot,
+            counter: head.counter,
+            order: head.order,
+            report: Report::decode(head.report, rest)?,
         })
     }
 }
 
-/// What is in front of the inspection in a statement.
+/// What is in front of the report in a statement.
 #[derive(Deserialize)]
-#[allow(dead_code, reason = "fields that are passed over")]
 struct Head {
     node: NodeId,
     boot: BootId,
@@ -246,3 +328,6 @@ pub struct Controller<'a> {
     pub id: Text<'a, 40>,
     pub kind: Text<'a, 24>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,8 @@ use ed25519_dalek::{Signature, Signer, VerifyingKey};
 use serde::Serialize;
 
 use crate::{
-    MAX_STATEMENT,
+    MAX_STATEMENT, borrowed,
     crypto::sha256,
-    digest,
     message::{BootId, NodeId, Order, Statement},
 };
 
@@ -175,17 +174,19 @@ pub fn verify_statement(
     Ok(statement)
 }
 
-/// As [`verify_statement`], but decodes only the digest, which needs less stack.
+/// As [`verify_statement`], but texts and lists stay in `signed`, which needs less
+/// stack.
 ///
 /// # Errors
 /// See [`SigningError`].
-pub fn verify_statement_digest(
+pub fn verify_statement_borrowed<'a>(
     boot_key: &PublicKey,
     node: NodeId,
     boot: BootId,
-    signed: &[u8],
-) -> Result<digest::Statement, SigningError> {
-    let statement: digest::Statement = decode(statement_body(boot_key, signed)?)?;
+    signed: &'a [u8],
+) -> Result<borrowed::Statement<'a>, SigningError> {
+    let body = statement_body(boot_key, signed)?;
+    let statement = borrowed::Statement::decode(body).ok_or(SigningError::Malformed)?;
     if statement.node != node || statement.boot != boot {
         return Err(SigningError::Misaddressed);
     }

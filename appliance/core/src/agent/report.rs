@@ -6,14 +6,15 @@ use crate::interface::Instant;
 use crate::interface::{Effects, StatementRef};
 use crate::node::agent_phase;
 use crate::node::flags::Flags;
-use crate::node::{Architecture, Job, Written};
+use crate::node::hardware::Found;
+use crate::node::{Job, Written};
 use crate::node::{Node, Reason};
 use crate::provisioning::steps::Step;
 use crate::rack::{DiskSlot, PartSlot, REASSEMBLIES, Rack, count, edit};
 use farrier_asset_store::SlotPart;
 use farrier_lifecycle::{ProvisionEvent, ProvisionState};
-use farrier_protocol::digest::{Inspection, Report, Statement};
-use farrier_protocol::message::{self, BootId, DiskId, Failure, Part, Refusal};
+use farrier_protocol::borrowed::{Inspection, Report, Statement};
+use farrier_protocol::message::{self, BootId, Failure, MAX_DISKS, Part, Refusal};
 use farrier_protocol::parts::{Arrived, PartError};
 use farrier_protocol::signing::{self, PublicKey};
 
@@ -83,7 +84,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 });
             }
         };
-        let verified = signing::verify_statement_digest(&boot_key, id, boot, signed);
+        let verified = signing::verify_statement_borrowed(&boot_key, id, boot, signed);
         let refusal = match &verified {
             Ok(statement) if statement.counter == part.statement => None,
             Ok(_) | Err(signing::SigningError::Misaddressed) => Some(Refusal::Misaddressed),
@@ -96,6 +97,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return Answer::Refused(refusal.unwrap_or(Refusal::Malformed));
         };
         count(&mut self.counters.statements);
+        let (counter, order) = (statement.counter, statement.order);
         let len = u16::try_from(signed.len()).unwrap_or(0);
         let inspection = matches!(statement.report, Report::Inspection(_));
         let kept = if inspection {
@@ -110,21 +112,22 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         out.store_statement(index, kept, statement_place);
         slot.owner = None;
         if let Some(node) = edit!(self, index) {
-            node.boot.last_statement = statement.counter;
+            node.boot.last_statement = counter;
             if inspection {
                 node.hardware.statement_len = len;
             }
         }
-        self.learn(now, index, &statement, statement_place, out);
+        self.learn(now, index, order, statement_place, out);
         Answer::Stored(part.statement)
     }
 
-    /// What follows from a statement that holds.
+    /// What follows from a statement that holds. It is read again where it is
+    /// kept: by value it would be the largest thing on the stack.
     fn learn(
         &mut self,
         now: Instant,
         index: usize,
-        statement: &Statement,
+        order: u32,
         place: StatementRef,
         out: &mut Effects,
     ) {
@@ -133,15 +136,19 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         // A statement about an order that is over (a state was aborted or
         // ran into its deadline) is kept as evidence and moves nothing.
-        let Some(order) = node.boot.order.filter(|o| o.counter == statement.order) else {
+        let Some(order) = node.boot.order.filter(|given| given.counter == order) else {
             return;
         };
-        match &statement.report {
+        let Some(statement) = Statement::read(self.statement(place)) else {
+            return;
+        };
+        match statement.report {
             Report::Inspection(inspection) => {
-                self.inspected(now, index, inspection, place, out);
+                let found = Found::new(&inspection);
+                self.inspected(now, index, &found, place, out);
             }
             Report::Erased(certificate) if order.job == Job::Erase => {
-                self.certified(now, index, certificate, out);
+                self.certified(now, index, &certificate, out);
             }
             Report::Done if matches!(order.job, Job::Erase | Job::Reread) => {
                 self.batch_done(now, index, order.job, order.batch, out);
@@ -171,7 +178,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     self.step_done(now, index, out);
                 }
             }
-            Report::Failure(failure) => self.failed(now, index, failure, out),
+            Report::Failure(failure) => self.failed(now, index, &failure, out),
             _ => {}
         }
     }
@@ -196,14 +203,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         &mut self,
         now: Instant,
         index: usize,
-        inspection: &Inspection,
+        found: &Found,
         place: StatementRef,
         out: &mut Effects,
     ) {
         let Ok(owner) = u16::try_from(index) else {
             return;
         };
-        let (uuid, serial) = (inspection.system_uuid, inspection.serial.0);
+        let (uuid, serial) = (found.system_uuid, found.serial);
         let known = self.nodes.get(index);
         // The agent says in its handshake which machine it is, if the machine
         // knows: an inventory makes it no other one.
@@ -212,12 +219,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             self.other_machine(now, index, &uuid, out);
             return;
         }
-        if !self.identify(index, inspection) {
+        if !self.identify(index, found) {
             // What spoke is a part of another node: its machine has to boot
             // as that one.
             return;
         }
-        if self.belongs_to_other(index, inspection) && !cfg!(farrier_bug = "port-moved") {
+        if self.belongs_to_other(index, found) && !cfg!(farrier_bug = "port-moved") {
             // Both are in use, and the other one's tenant may be on these
             // disks: nothing is done to them under this name.
             self.fail(now, index, Reason::OtherNode, out);
@@ -232,20 +239,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         let state = node.state;
         let due = agent_phase(state).and_then(|_| node.step());
-        if due == Some(Step::Erase) && self.misses_disk(index, inspection) {
+        if due == Some(Step::Erase) && self.misses_disk(index, place) {
             self.fail(now, index, Reason::Unproven, out);
             return;
         }
-        let disks = inspection.disks.iter().map(|disk| disk.id.clone());
-        let same_disks = self.disks(index).eq(disks);
-        let mut full = !self.has_room_for_disks(index, inspection.disks.len());
-        self.disks.retain(|slot| slot.node != owner);
-        let listed = if full { &[][..] } else { &inspection.disks };
-        for (place, disk) in listed.iter().enumerate() {
-            let place = u8::try_from(place).unwrap_or(u8::MAX);
-            let slot = DiskSlot::new(owner, place, &disk.id.serial, disk.id.size);
-            full |= self.disks.push(slot).is_err();
-        }
+        let room = self.has_room_for_disks(index, found.disks);
+        let Some((same_disks, kept)) = self.keep_disks(owner, place, room) else {
+            return;
+        };
+        let full = !kept;
         let Some(node) = edit!(self, index) else {
             return;
         };
@@ -257,14 +259,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             // What was erased were others.
             node.erased_in = BootId(0);
         }
-        node.hardware.cpus = inspection.cpu.count;
-        node.hardware.memory_mib = inspection.memory_mib;
-        node.hardware.architecture = Architecture::new(&inspection.cpu.architecture);
-        let largest = inspection.disks.iter().map(|d| d.id.size).max();
-        node.hardware.local_gib = u32::try_from(largest.unwrap_or(0) >> 30).unwrap_or(u32::MAX);
-        let (link, parts) = crate::node::hardware::parts(inspection);
-        node.hardware.link = link;
-        node.hardware.parts = parts;
+        node.hardware.cpus = found.cpus;
+        node.hardware.memory_mib = found.memory_mib;
+        node.hardware.architecture = found.architecture;
+        node.hardware.local_gib = found.local_gib;
+        node.hardware.link = found.link;
+        node.hardware.parts = found.parts;
         if unproven.count > 0 {
             node.set_error(format_args!("not proven empty: {}", unproven.text));
         }
@@ -274,7 +274,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             self.fail(now, index, Reason::DisksFull, out);
         } else if unproven.count > 0 && due == Some(Step::Erase) {
             self.fail(now, index, Reason::Unproven, out);
-        } else if inspection.disks.is_empty() && matches!(due, Some(Step::Erase | Step::Write)) {
+        } else if found.disks == 0 && matches!(due, Some(Step::Erase | Step::Write)) {
             self.warn(index, "the machine has no disk that can be written");
             self.fail(now, index, Reason::NoDisks, out);
         } else if due == Some(Step::Inspect) && matches!(state, ProvisionState::Inspecting) {
@@ -284,11 +284,52 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
+    /// Puts the disks of an inspection in place of those that a node had, or none
+    /// where there is no room for them. Returns whether they are the same in the
+    /// same order, and whether all are kept; nothing where the inspection can not
+    /// be read.
+    fn keep_disks(&mut self, owner: u16, place: StatementRef, room: bool) -> Option<(bool, bool)> {
+        // Not with `statement`: the table of disks changes beside it.
+        let slot = self.parts.get(place.place)?;
+        let inspection = Inspection::read(slot.reassembly.whole(place.len))?;
+        let mut had = self.disks.iter().filter(|slot| slot.node == owner);
+        let same = inspection.disks.iter().all(|disk| {
+            let slot = had.next();
+            slot.is_some_and(|slot| slot.names(&disk.id.serial, disk.id.size))
+        });
+        let same = same && had.next().is_none();
+        self.disks.retain(|slot| slot.node != owner);
+        let mut kept = room;
+        for (place, disk) in inspection.disks.iter().enumerate().filter(|_| room) {
+            let place = u8::try_from(place).unwrap_or(u8::MAX);
+            let slot = DiskSlot::new(owner, place, &disk.id.serial, disk.id.size);
+            kept &= self.disks.push(slot).is_ok();
+        }
+        Some((same, kept))
+    }
+
     /// Whether a disk is missing that the node had at its last inspection. Nobody
     /// has erased it, and it may be there again after the next power cycle.
-    fn misses_disk(&mut self, index: usize, inspection: &Inspection) -> bool {
-        let there = |id: &DiskId| inspection.disks.iter().any(|disk| disk.id == *id);
-        let missing = self.disks(index).find(|id| !there(id));
+    fn misses_disk(&mut self, index: usize, place: StatementRef) -> bool {
+        let Some(inspection) = Inspection::read(self.statement(place)) else {
+            return true;
+        };
+        // Disk n of the node is there: bit n. Each disk of the inspection is
+        // decoded once; a search for each of the node's would decode all.
+        let bit = |n: usize| u32::try_from(n).ok().and_then(|n| 1u64.checked_shl(n));
+        let mut there = 0;
+        for disk in inspection.disks.iter() {
+            for (n, slot) in self.disk_slots(index).enumerate() {
+                if slot.names(&disk.id.serial, disk.id.size) {
+                    there |= bit(n).unwrap_or(0);
+                }
+            }
+        }
+        let missing = self
+            .disk_slots(index)
+            .enumerate()
+            .find(|(n, _)| there & bit(*n).unwrap_or(0) == 0)
+            .map(|(_, slot)| slot.id());
         if let Some(disk) = &missing
             && let Some(node) = edit!(self, index)
         {
@@ -303,6 +344,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         missing.is_some()
     }
 }
+
+const _: () = assert!(MAX_DISKS <= 64, "a word has a bit for each disk of a node");
 
 /// The place where a node's statement is put together: its own, else a free
 /// one, else one that was given up, else that of an agent which has no order,

@@ -11,10 +11,10 @@ pub(crate) mod credential;
 
 use crate::interface::{ActorKind, CommandError, Effects, Instant, PowerState};
 use crate::node::flags::Flags;
+use crate::node::hardware::Found;
 use crate::node::{GivenTicket, Happening, Node, Reason};
 use crate::rack::{Entropy, Rack, count, edit};
 use farrier_lifecycle::ProvisionState;
-use farrier_protocol::digest::Inspection;
 use farrier_protocol::message::{BootId, Mac, NodeId};
 
 /// A discovered machine that nobody has touched may lose its place in a full
@@ -160,12 +160,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Learns who a machine is from its inventory, and joins what belongs
     /// to it. `false` where the node that spoke has become part of another
     /// one and is gone.
-    pub(crate) fn identify(&mut self, index: usize, inspection: &Inspection) -> bool {
+    pub(crate) fn identify(&mut self, index: usize, found: &Found) -> bool {
         let Some(node) = edit!(self, index) else {
             return false;
         };
-        let serial = inspection.serial.0;
-        let uuid = Some(inspection.system_uuid).filter(is_real_uuid);
+        let serial = found.serial;
+        let uuid = Some(found.system_uuid).filter(is_real_uuid);
         if !node.flags.contains(Flags::IDENTIFIED) {
             // What DHCP has claimed before does not count against it.
             node.system_uuid = uuid.unwrap_or_default();
@@ -185,8 +185,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             joins -= 1;
             stays = self.merge(index, twin);
         }
-        for nic in &inspection.nics {
-            match self.find_by_mac(nic.mac) {
+        for mac in &found.macs {
+            match self.find_by_mac(*mac) {
                 Some(own) if own == stays => {}
                 Some(other) if joins > 0 && stays == index => {
                     joins -= 1;
@@ -195,7 +195,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 Some(_) => {}
                 // More interfaces than fit stay in the inventory, and count.
                 None => {
-                    let _full = self.add_port(stays, nic.mac);
+                    let _full = self.add_port(stays, *mac);
                 }
             }
         }
@@ -212,17 +212,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// and may be the same machine. An interface alone does not say so where
     /// UUIDs speak against it: inside of servers, between system and BMC,
     /// makers give many machines one address.
-    pub(crate) fn belongs_to_other(&self, index: usize, inspection: &Inspection) -> bool {
+    pub(crate) fn belongs_to_other(&self, index: usize, found: &Found) -> bool {
         let in_use = |other: usize| {
             other != index
                 && !self.is_untouched(other, ProvisionState::Enroll)
                 && !self.are_two(index, other)
         };
-        let owners = inspection.nics.iter();
+        let owners = found.macs.iter();
         self.find_duplicate(index).is_some()
-            || owners
-                .filter_map(|nic| self.find_by_mac(nic.mac))
-                .any(in_use)
+            || owners.filter_map(|mac| self.find_by_mac(*mac)).any(in_use)
     }
 
     /// Whether two nodes are known to be two machines: their UUIDs differ, or

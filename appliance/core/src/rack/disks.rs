@@ -65,7 +65,12 @@ impl DiskSlot {
 
     /// Whether it is that disk.
     pub(crate) fn is(&self, disk: &DiskId) -> bool {
-        self.size() == disk.size && self.serial() == disk.serial
+        self.names(&disk.serial, disk.size)
+    }
+
+    /// Whether it is the disk of that serial number and size.
+    pub(crate) fn names(&self, serial: &str, size: u64) -> bool {
+        self.size() == size && self.serial() == serial
     }
 }
 
