@@ -188,7 +188,7 @@ pub const ALL: [Scenario; 19] = [
     },
     Scenario {
         name: "switch-restart",
-        about: "the switch loses its power and its configuration while a server is deployed",
+        about: "the switch loses its power and its configuration: the appliance says so and touches nothing",
         forms: &[Form::Light],
         run: flip::switch_restart,
     },

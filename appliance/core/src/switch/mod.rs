@@ -166,6 +166,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             port.control.seen = Some((vlan, now));
             if port.is_moving() {
                 self.ports_due = now;
+            } else if port.at != 0 && vlan != port.at && !port.control.unread {
+                // Somebody has moved it, or the switch has lost what it was told.
+                port.control.unread = true;
+                port.control.retry_at = now;
+                self.ports_due = now;
             }
         }
     }

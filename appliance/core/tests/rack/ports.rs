@@ -285,6 +285,27 @@ fn a_port_that_somebody_moves_is_said_so_and_left_alone() {
 }
 
 #[test]
+fn a_machine_that_is_seen_elsewhere_has_its_port_read() {
+    let (mut lab, _) = available_with(&[8 * GIB]);
+    with_switch(&mut lab);
+    lab.pass(100);
+    assert!(lab.node(0).last_error.is_empty());
+    // The switch has lost what it was told.
+    switch(&mut lab).ports.get_mut(PORT).unwrap().vlan = BLUE;
+    speak(&mut lab, MessageType::Discover);
+    lab.pass(2);
+    let error = lab.node(0).last_error.to_string();
+    assert!(error.contains("VLAN 100"), "{error}");
+    // Once it is back, work goes on.
+    switch(&mut lab).ports.get_mut(PORT).unwrap().vlan = IDLE;
+    lab.pass(600);
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.verb(0, Verb::Inspect).unwrap();
+    lab.pass(2);
+    assert_eq!(vlan(&mut lab), INSPECTION);
+}
+
+#[test]
 fn a_deployment_without_a_network_is_refused() {
     let (mut lab, _) = available_with(&[8 * GIB]);
     with_switch(&mut lab);
