@@ -12,10 +12,11 @@ use farrier_protocol::message::{
 };
 use farrier_protocol::parts::Reassembly;
 use farrier_protocol::server::{self, Keys};
+use farrier_protocol::signing::SIGNATURE_LEN;
 use farrier_protocol::signing::{self, SecretKey};
 use farrier_protocol::ticket::Ticket;
 use farrier_protocol::wire::{Datagram, SessionId};
-use farrier_protocol::{MAX_DATAGRAM, borrowed, digest, version};
+use farrier_protocol::{MAX_DATAGRAM, borrowed, version};
 
 /// A frame: its datagram lies inside it, and is the same where it is written
 /// again.
@@ -299,16 +300,19 @@ pub fn message(bytes: &[u8]) {
     let _any: Result<Order, _> = postcard::from_bytes(bytes);
     let _any: Result<Reply<'_>, _> = postcard::from_bytes(bytes);
     let _any: Result<AgentHandshake, _> = postcard::from_bytes(bytes);
-    let whole: Result<Statement, _> = postcard::from_bytes(bytes);
-    let digest: Result<digest::Statement, _> = postcard::from_bytes(bytes);
     let _inspection_or_not = borrowed::Inspection::read(bytes);
-    // What the appliance acts on is what the whole statement says.
-    if let (Ok(whole), Ok(digest)) = (&whole, &digest) {
-        assert_eq!((whole.node, whole.boot), (digest.node, digest.boot));
-        assert_eq!((whole.counter, whole.order), (digest.counter, digest.order));
-    }
-    if whole.is_ok() {
-        assert!(digest.is_ok(), "the appliance would not read it");
+    // What the appliance acts on is what the whole statement says: nothing may follow.
+    let whole = postcard::take_from_bytes::<Statement>(bytes);
+    let whole = whole.ok().filter(|(_, rest)| rest.is_empty());
+    let signed = [bytes, &[0; SIGNATURE_LEN]].concat();
+    let read = borrowed::Statement::read(&signed);
+    match (whole, read) {
+        (Some((whole, _)), Some(read)) => {
+            assert_eq!((whole.node, whole.boot), (read.node, read.boot));
+            assert_eq!((whole.counter, whole.order), (read.counter, read.order));
+        }
+        (None, None) => {}
+        (whole, read) => panic!("the readers differ: {whole:?}, {read:?}"),
     }
 }
 
