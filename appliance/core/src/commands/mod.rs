@@ -11,8 +11,8 @@ use crate::interface::Instant;
 use crate::interface::{Command, PowerAction};
 use crate::node::flags::{AdminFlag, Flags};
 use crate::node::{
-    DRIVER_KEY_LEN, DRIVER_VALUE_LEN, Happening, InstanceInfo, MAX_DRIVER_INFO, PowerRequest,
-    Reason,
+    DRIVER_KEY_LEN, DRIVER_VALUE_LEN, Happening, InstanceInfo, MAX_DRIVER_INFO, NAME_LEN,
+    PowerRequest, Reason,
 };
 use crate::node::{agent_phase, changes_in_use, deployed};
 use crate::persist::record::Record;
@@ -20,6 +20,13 @@ use crate::provisioning::steps::Steps;
 use crate::rack::{Rack, edit, has_instance};
 use crate::strings::{Kind, TEXT_MAX};
 use farrier_lifecycle::ProvisionState;
+
+/// Whether a network or a switch may have this name: it stands in paths of the API.
+fn check_word(name: &str) -> Result<(), CommandError> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    let fits = !name.is_empty() && name.len() <= NAME_LEN && name.bytes().all(allowed);
+    fits.then_some(()).ok_or(CommandError::BadName)
+}
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(crate) fn command(

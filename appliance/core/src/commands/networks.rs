@@ -1,10 +1,10 @@
 //! Commands about networks and reserved addresses.
 
+use super::check_word;
 use crate::interface::CommandError;
 use crate::interface::Effects;
 use crate::interface::Instant;
 use crate::ipam::{Entry, MAX_NETWORKS, Network, PROVISIONING, Uses};
-use crate::node::NAME_LEN;
 use crate::persist::record::Record;
 use crate::rack::Rack;
 use crate::strings::{Kind, RACK, StringPool};
@@ -20,10 +20,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         mut network: Network,
         out: &mut Effects,
     ) -> Result<(), CommandError> {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-        if name.is_empty() || name.len() > NAME_LEN || !name.bytes().all(allowed) {
-            return Err(CommandError::BadName);
-        }
+        check_word(name)?;
         let own = Network {
             prefix: self.config.prefix,
             uses: Uses::empty(),

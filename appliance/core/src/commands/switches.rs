@@ -1,8 +1,9 @@
 //! Commands about switches, the ports that interfaces are in, and the tenants'
 //! networks that they are for.
 
+use super::check_word;
 use crate::interface::{CommandError, Effects, Instant, PortName, SwitchAddress, Uses};
-use crate::node::{NAME_LEN, deployed};
+use crate::node::deployed;
 use crate::persist::record::Record;
 use crate::ports::{MAX_SWITCHES, Switch};
 use crate::rack::Rack;
@@ -16,10 +17,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         address: SwitchAddress,
         out: &mut Effects,
     ) -> Result<(), CommandError> {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-        if name.is_empty() || name.len() > NAME_LEN || !name.bytes().all(allowed) {
-            return Err(CommandError::BadName);
-        }
+        check_word(name)?;
         let place = match self.texts.find_switch(name) {
             Some(place) => place,
             None => (0..MAX_SWITCHES as u8)
@@ -137,20 +135,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let Some(port) = self.ports.of(mac) else {
             return;
         };
-        match Record::of_switch_port(port) {
-            Record::SwitchPort { slot, mac, .. } => Record::SwitchPort {
-                slot,
-                mac,
-                switch: 0,
-                name: "",
-                vif: 0,
-                at: 0,
-                to: 0,
-                token: 0,
-            }
-            .emit(out),
-            _ => return,
+        Record::SwitchPort {
+            slot: port.slot,
+            mac,
+            switch: 0,
+            name: "",
+            vif: 0,
+            at: 0,
+            to: 0,
+            token: 0,
         }
+        .emit(out);
         self.ports.ports.retain(|port| port.mac != mac);
     }
 

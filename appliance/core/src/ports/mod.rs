@@ -49,6 +49,11 @@ impl SwitchPort {
         self.to != 0
     }
 
+    fn has_operation(&self, id: OperationId) -> bool {
+        let operation = self.control.operation;
+        operation.is_some_and(|(known, ..)| known == id)
+    }
+
     /// The VLANs that frames of the interface may come by now.
     pub fn vlans(&self) -> [u16; 2] {
         [self.at, self.to]
@@ -131,12 +136,12 @@ impl Ports {
 
     /// Whether the end of this operation is waited for.
     pub(crate) fn awaits(&self, id: OperationId) -> bool {
-        let mut ports = self.ports.iter();
-        ports.any(|port| {
-            port.control
-                .operation
-                .is_some_and(|(known, ..)| known == id)
-        })
+        self.ports.iter().any(|port| port.has_operation(id))
+    }
+
+    /// The port that an operation is on.
+    pub(crate) fn in_operation_mut(&mut self, id: OperationId) -> Option<&mut SwitchPort> {
+        self.ports.iter_mut().find(|port| port.has_operation(id))
     }
 
     pub(crate) fn of_mut(&mut self, mac: Mac) -> Option<&mut SwitchPort> {

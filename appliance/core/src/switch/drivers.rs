@@ -5,7 +5,7 @@ use crate::interface::{
     Effects, Instant, NAME_LEN, OperationError, OperationId, PowerState, String, SwitchAction,
 };
 use crate::node::power::jitter;
-use crate::ports::{PortControl, SwitchPort};
+use crate::ports::PortControl;
 use crate::rack::{Rack, count, edit};
 use farrier_protocol::message::Mac;
 
@@ -30,8 +30,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         link: Option<bool>,
         out: &mut Effects,
     ) {
-        let of = |port: &&mut SwitchPort| port.control.operation.is_some_and(|(op, ..)| op == id);
-        let Some(port) = self.ports.ports.iter_mut().find(of) else {
+        let Some(port) = self.ports.in_operation_mut(id) else {
             return;
         };
         let mac = port.mac;
@@ -111,8 +110,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         out: &mut Effects,
     ) -> Option<PortOutcome> {
         self.ports_due = now;
-        let of = |port: &&mut SwitchPort| port.control.operation.is_some_and(|(op, ..)| op == id);
-        let port = self.ports.ports.iter_mut().find(of)?;
+        let port = self.ports.in_operation_mut(id)?;
         let mac = port.mac;
         let (_, action, _) = port.control.operation.take()?;
         let result = match result {

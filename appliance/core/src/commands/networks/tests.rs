@@ -1,6 +1,6 @@
 use super::*;
 use crate::interface::config::Config;
-use crate::node::Node;
+use crate::node::{NAME_LEN, Node};
 use crate::rack::TestRack;
 use crate::strings::PROVISIONING_NAME;
 use farrier_protocol::message::NodeId;
