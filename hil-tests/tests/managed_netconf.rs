@@ -5,11 +5,15 @@
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::time::{Duration, Instant};
 
 use farrier_hil_tests::managed::netconf::NetconfServer;
 use farrier_hil_tests::managed::ports::Ports;
+use farrier_hil_tests::managed::ssh::new_key;
+use farrier_hil_tests::managed::{ManagedSwitch, ManagementSpec, PASSWORD, Protocol, USER};
+use farrier_hil_tests::port_forward::{PortForward, PortForwardConfig};
+use farrier_hil_tests::switch::wires::{Isolation, Stay};
 use farrier_hil_tests::switch::{HostPort, PortMode, Switch, SwitchConfig, VlanId};
 use farrier_netconf::dialect::{DIALECTS, JUNOS, OPENCONFIG};
 use farrier_netconf::model::{Fault, Faults};
@@ -18,6 +22,7 @@ use farrier_netconf::{
     Client, Dialect, Flip, MacEntry, Neighbour, Outcome, PortVlans, Settings, Step, Visitor,
     VlanChange,
 };
+use russh::keys::ssh_key::LineEnding;
 use support::{ALL, SOON, frame, mac, wait_until};
 
 fn vlan(number: u16) -> VlanId {
@@ -265,4 +270,68 @@ fn tables_are_those_of_the_switch() {
     assert!(session.rows.macs[0].0.starts_with("s1"));
     let neighbour = ["s2", "02:00:00:00:00:02", "eth0", "server two"];
     assert_eq!(session.rows.neighbours, [neighbour.map(str::to_owned)]);
+}
+
+/// Run with `cargo test -p farrier-hil-tests --test managed_netconf -- --ignored`.
+/// The variable `PYTHON` names an interpreter that has ncclient (PyPI, 0.7);
+/// else `python3`.
+#[test]
+#[ignore = "needs Python with ncclient"]
+fn ncclient_moves_a_port_over_ssh() {
+    let switch = Switch::start(SwitchConfig::default()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let wires = directory.path().join("wires.pcapng");
+    switch.capture_wires(&wires).unwrap();
+    let add = |name: &str, number: u16| {
+        let port = switch.add_host_port(name).unwrap();
+        let mode = PortMode::access(vlan(number));
+        switch.control().set_mode(port.id(), mode);
+        port
+    };
+    let server = add("s1", 10);
+    let address = Ipv4Addr::new(10, 99, 0, 2);
+    let spec = ManagementSpec {
+        protocol: Protocol::Netconf(&OPENCONFIG),
+        vlan: vlan(99),
+        address,
+        prefix: 24,
+    };
+    let managed = ManagedSwitch::start(&switch, [server.id()], spec).unwrap();
+    let operator = PortForward::open(
+        add("operator", 99),
+        PortForwardConfig {
+            mac: mac(0xF1),
+            address: Ipv4Addr::new(10, 99, 0, 3),
+            prefix: 24,
+            target: SocketAddrV4::new(address, 830),
+        },
+    )
+    .unwrap();
+
+    let key = new_key().unwrap();
+    let line = key.public_key().to_openssh().unwrap();
+    managed.authorize(&line).unwrap();
+    let path = directory.path().join("key");
+    std::fs::write(&path, key.to_openssh(LineEnding::LF).unwrap()).unwrap();
+    let base64 = |line: &str| line.split(' ').nth(1).unwrap().to_owned();
+    let python = std::env::var("PYTHON").unwrap_or("python3".into());
+    let status = std::process::Command::new(python)
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/netconf_client.py"
+        ))
+        .arg(operator.address().port().to_string())
+        .args([USER, PASSWORD])
+        .arg(&path)
+        .arg(base64(&managed.host_key().unwrap()))
+        .arg(base64(&line))
+        .status()
+        .unwrap();
+    assert!(status.success());
+
+    switch.flush_captures();
+    let found = Isolation::of(&wires, SwitchConfig::default().mac).unwrap();
+    found.ensure().unwrap();
+    let vlans: Vec<_> = found.stays_of("s1").filter_map(Stay::vlan).collect();
+    assert_eq!(vlans, [10, 20, 30, 20, 30, 20].map(vlan));
 }

@@ -1,15 +1,18 @@
 //! A switch that is configured over the network, as a rack's real one is.
 //!
 //! [`endpoint`] is the switch's own address on the virtual network; [`ovsdb`]
-//! and [`netconf`] are servers of the switch behind it, and [`ports`] is what
-//! they may configure. A [`ManagedSwitch`] is all of it together.
+//! and [`netconf`], the latter behind [`ssh`], are servers of the switch
+//! behind it, and [`ports`] is what they may configure. A [`ManagedSwitch`] is
+//! all of it together.
 
 pub mod endpoint;
 pub mod netconf;
 pub mod ovsdb;
 pub mod ports;
+pub mod ssh;
 
 use std::net::Ipv4Addr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Result, bail};
 use farrier_netconf::Dialect;
@@ -20,6 +23,12 @@ use endpoint::{Endpoint, EndpointConfig, Reachability, Service};
 use netconf::NetconfServer;
 use ovsdb::OvsdbServer;
 use ports::Ports;
+use ssh::{Account, SshServer};
+
+/// The account of a switch with NETCONF.
+pub const USER: &str = "farrier";
+/// Its password.
+pub const PASSWORD: &str = "moves ports";
 
 /// The address of the switch's own station.
 const MAC: Mac = Mac([0x02, 0xFA, 0x44, 0x5A, 0x00, 0x01]);
@@ -31,7 +40,7 @@ const NAME: &str = "management";
 pub enum Protocol {
     /// OVSDB over TCP, port 6640.
     Ovsdb,
-    /// NETCONF in this dialect, port 830.
+    /// NETCONF in this dialect over SSH, port 830; the account is [`USER`].
     Netconf(&'static Dialect),
 }
 
@@ -62,7 +71,12 @@ pub struct ManagementSpec {
 #[derive(Debug)]
 enum Server {
     Ovsdb(OvsdbServer),
-    Netconf(NetconfServer),
+    Netconf {
+        // Dropped first.
+        ssh: Mutex<SshServer>,
+        account: Account,
+        server: NetconfServer,
+    },
 }
 
 /// The management of a virtual switch.
@@ -96,8 +110,16 @@ impl ManagedSwitch {
             }
             Protocol::Netconf(dialect) => {
                 let server = NetconfServer::start(ports, dialect)?;
-                let address = server.address();
-                (Server::Netconf(server), address)
+                let account = Account::new(USER, PASSWORD);
+                let ssh = SshServer::start(&account, server.address())?;
+                let address = ssh.address();
+                let ssh = Mutex::new(ssh);
+                let server = Server::Netconf {
+                    ssh,
+                    account,
+                    server,
+                };
+                (server, address)
             }
         };
         let port = switch.add_host_port(NAME)?;
@@ -139,7 +161,7 @@ impl ManagedSwitch {
     pub fn ovsdb(&self) -> Result<&OvsdbServer> {
         match &self.server {
             Server::Ovsdb(server) => Ok(server),
-            Server::Netconf(_) => bail!("the switch has no OVSDB server"),
+            Server::Netconf { .. } => bail!("the switch has no OVSDB server"),
         }
     }
 
@@ -149,9 +171,57 @@ impl ManagedSwitch {
     /// It is managed by OVSDB.
     pub fn netconf(&self) -> Result<&NetconfServer> {
         match &self.server {
-            Server::Netconf(server) => Ok(server),
+            Server::Netconf { server, .. } => Ok(server),
             Server::Ovsdb(_) => bail!("the switch has no NETCONF server"),
         }
+    }
+
+    /// Lets whoever has the private key to this public one, a line of
+    /// `authorized_keys`, into the account of a switch with NETCONF.
+    ///
+    /// # Errors
+    /// It is no public key, or the switch is managed by OVSDB.
+    pub fn authorize(&self, line: &str) -> Result<()> {
+        match &self.server {
+            Server::Netconf { account, .. } => account.authorize(line),
+            Server::Ovsdb(_) => bail!("the switch has no SSH server"),
+        }
+    }
+
+    /// The host key of a switch with NETCONF, as in a line of `known_hosts`
+    /// behind the name.
+    ///
+    /// # Errors
+    /// The switch is managed by OVSDB.
+    pub fn host_key(&self) -> Result<String> {
+        match &self.server {
+            Server::Netconf { ssh, .. } => lock(ssh).host_key(),
+            Server::Ovsdb(_) => bail!("the switch has no SSH server"),
+        }
+    }
+
+    /// Puts another SSH server with a new host key in the place of the one
+    /// that is there, whose connections end: what someone sees who is led to
+    /// the wrong switch.
+    ///
+    /// # Errors
+    /// The system's, or the switch is managed by OVSDB.
+    pub fn change_host_key(&self) -> Result<()> {
+        let Server::Netconf {
+            ssh,
+            account,
+            server,
+        } = &self.server
+        else {
+            bail!("the switch has no SSH server");
+        };
+        let other = SshServer::start(account, server.address())?;
+        self.endpoint.set_services(vec![Service {
+            port: self.spec.protocol.port(),
+            server: other.address(),
+        }]);
+        *lock(ssh) = other;
+        Ok(())
     }
 
     /// Takes the switch's power: no frame passes, and nobody answers.
@@ -167,9 +237,13 @@ impl ManagedSwitch {
     pub fn power_on(&self, startup: Startup) {
         match &self.server {
             Server::Ovsdb(server) => server.with(|model| model.restart(startup)),
-            Server::Netconf(server) => server.power_cycle(),
+            Server::Netconf { server, .. } => server.power_cycle(),
         }
         self.control.set_power(true);
         self.endpoint.set_reachability(Reachability::Serves);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

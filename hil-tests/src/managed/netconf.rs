@@ -277,8 +277,6 @@ impl Client {
                 Ok(count) => {
                     state.learn();
                     state.model.receive(self.key, &buffer[..count]);
-                    // Before anyone is told of it.
-                    state.carry();
                     self.take(&mut state.model);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -286,7 +284,10 @@ impl Client {
                 Err(_) => return Err(Gone),
             }
         }
+        // This may end a session, and what it did not confirm.
         self.take(&mut state.model);
+        // Before anyone is told of it.
+        state.carry();
         while !self.outgoing.is_empty() {
             match self.stream.write(&self.outgoing) {
                 Ok(count) => {
