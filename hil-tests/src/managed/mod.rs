@@ -73,7 +73,7 @@ enum Server {
     Ovsdb(OvsdbServer),
     Netconf {
         // Dropped first.
-        ssh: Mutex<SshServer>,
+        ssh: Box<Mutex<SshServer>>,
         account: Account,
         server: NetconfServer,
     },
@@ -113,7 +113,7 @@ impl ManagedSwitch {
                 let account = Account::new(USER, PASSWORD);
                 let ssh = SshServer::start(&account, server.address())?;
                 let address = ssh.address();
-                let ssh = Mutex::new(ssh);
+                let ssh = Box::new(Mutex::new(ssh));
                 let server = Server::Netconf {
                     ssh,
                     account,
