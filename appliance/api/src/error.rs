@@ -282,6 +282,10 @@ impl Error {
                 "the switch could not be found. GET /farrier/v1/switches lists the switches; \
                  switch_info names one.",
             ),
+            CommandError::NoBoardKey => (
+                Status::SERVICE_UNAVAILABLE,
+                "the board has no key yet to seal the login under. Send it again in a moment.",
+            ),
             CommandError::SwitchesFull => (
                 Status::CONFLICT,
                 "the appliance has no room for another switch. Delete one first.",

@@ -91,6 +91,8 @@ pub struct View<'a> {
     pub(crate) floors: &'a [ImageFloor],
     pub(crate) revoked: &'a [[u8; 32]],
     pub(crate) images_key: Option<[u8; 32]>,
+    /// The ed25519 key that switches know the appliance by.
+    pub(crate) switch_key: Option<[u8; 32]>,
     /// Only nodes that this account owns or leases are seen.
     only: Option<AccountName>,
     /// The weakest erase method of nodes without one of their own.
@@ -121,6 +123,7 @@ impl<'a> View<'a> {
             floors: rack.image_floors(),
             revoked: rack.revoked_keys(),
             images_key: rack.images_key(),
+            switch_key: rack.switch_key(),
             only: None,
             least_erase: rack.config().least_erase,
             services: None,

@@ -3,6 +3,7 @@
 
 use crate::interface::{
     ActorKind, Effects, Input, Instant, NetworkId, OperationId, Serve, SwitchAddress, SwitchLogin,
+    SwitchSecret,
 };
 use crate::ipam::Domain;
 use crate::provisioning::deadlines::wakes_at;
@@ -84,7 +85,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             Input::PortRead { id, vlan, link } => self.port_read(now, id, vlan, link, out),
             // The operation ends by it, and its error says so.
-            Input::HostKey { switch: _, key: _ } => {}
+            Input::HostKey { switch, key } => self.host_key_met(switch, key),
             Input::Observed { node, power } => {
                 let _node = self.observed(now, node, power);
             }
@@ -111,8 +112,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// How the driver of this switch logs in; `None` for a switch that the rack
     /// does not know, and for one without a login.
-    pub fn switch_login(&self, _switch: SwitchAddress) -> Option<SwitchLogin> {
-        None
+    pub fn switch_login(&self, switch: SwitchAddress) -> Option<SwitchLogin> {
+        let mut known = self.ports.switches().iter();
+        let switch = known.find(|known| known.address == switch && !known.user.is_empty())?;
+        Some(SwitchLogin {
+            user: switch.user.clone(),
+            secret: match switch.has_password() {
+                true => SwitchSecret::Password(switch.password.0.clone()),
+                false => SwitchSecret::Key(self.secrets.as_ref()?.switches.0),
+            },
+            host_key: switch.host_key,
+        })
     }
 
     /// Whether the rack still waits for the end of this operation on a switch.

@@ -14,7 +14,7 @@ use embassy_sync::signal::Signal;
 use embassy_sync::waitqueue::MultiWakerRegistration;
 use embassy_time::Instant;
 use farrier_core::Transport;
-use farrier_core::interface::{OperationError, OperationId, PowerState, SwitchAddress};
+use farrier_core::interface::{HostKey, OperationError, OperationId, PowerState, SwitchAddress};
 use farrier_http::places::{Ticket, Turns};
 use farrier_protocol::message::NodeId;
 use farrier_sizes::{
@@ -65,7 +65,7 @@ pub enum DriverEvent {
     /// has a link, where that is known.
     PortRead(OperationId, Option<u16>, Option<bool>),
     /// A switch has this host key, and it is not the one pinned.
-    HostKey(SwitchAddress, [u8; 32]),
+    HostKey(SwitchAddress, HostKey),
 }
 
 /// What found a queue full, or a device that failed, since start. All wrap.

@@ -7,7 +7,8 @@ use core::net::SocketAddrV4;
 
 use embassy_time::{Duration, Instant, Timer, with_deadline};
 use farrier_core::interface::{
-    OperationError, OperationId, PortName, SwitchAction, SwitchAddress, SwitchKind, SwitchLogin,
+    HostKey, OperationError, OperationId, PortName, SwitchAction, SwitchAddress, SwitchKind,
+    SwitchLogin,
 };
 use farrier_sizes::{SWITCH_RECEIVE, SWITCH_SEND};
 #[cfg(feature = "ssh")]
@@ -98,7 +99,7 @@ struct Means {
 /// one.
 struct End {
     report: Report,
-    host_key: Option<[u8; 32]>,
+    host_key: Option<HostKey>,
 }
 
 impl From<Report> for End {

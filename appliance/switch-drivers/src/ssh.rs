@@ -6,8 +6,10 @@
 //! chacha20-poly1305 and aes256-ctr with hmac-sha2-256. A switch that has RSA host
 //! keys only, or asks for passwords by keyboard-interactive only, can't be reached.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 use farrier_core::Instant;
-use farrier_core::interface::{OperationError, String, SwitchLogin, SwitchSecret};
+use farrier_core::interface::{HostKey, OperationError, String, SwitchLogin, SwitchSecret};
 use sha2::{Digest, Sha256};
 use sunset::{
     ChanData, ChanHandle, CliEvent, Client, Error, Event, PubKey, Runner, SignKey, ed25519_dalek,
@@ -72,7 +74,7 @@ pub struct SshDriver<'a> {
     /// The user's password or key was offered: a second time would be no better.
     offered: bool,
     open_until: Instant,
-    host_key: Option<[u8; 32]>,
+    host_key: Option<HostKey>,
     end: Option<Report>,
 }
 
@@ -123,7 +125,7 @@ impl<'a> SshDriver<'a> {
 
     /// The switch's host key, where it is not the pinned one.
     #[must_use]
-    pub const fn host_key(&self) -> Option<[u8; 32]> {
+    pub const fn host_key(&self) -> Option<HostKey> {
         self.host_key
     }
 
@@ -186,7 +188,7 @@ impl<'a> SshDriver<'a> {
             // At each exchange of keys anew.
             CliEvent::Hostkey(check) => {
                 let key = match check.hostkey()? {
-                    PubKey::Ed25519(key) => key.key.0,
+                    PubKey::Ed25519(key) => host_key(&key.key.0),
                     PubKey::Unknown(_) => return Ok(Next::Fail(OperationError::Unsupported)),
                 };
                 if self.login.host_key != Some(key) {
@@ -331,28 +333,25 @@ const fn unusable(error: &Error) -> OperationError {
     }
 }
 
-/// The fingerprint of an ed25519 host key as OpenSSH prints it: `SHA256:` and the
-/// hash in base64.
+/// What an ed25519 host key is pinned by.
 #[must_use]
-pub fn fingerprint(key: &[u8; 32]) -> String<50> {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+pub fn host_key(key: &[u8; 32]) -> HostKey {
     let hash = Sha256::new()
         .chain_update(b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20")
         .chain_update(key)
         .finalize();
+    HostKey(hash.into())
+}
+
+/// A host key as `ssh-keygen -l` prints it: `SHA256:` and its hash in base64.
+#[must_use]
+pub fn fingerprint(key: &HostKey) -> String<50> {
+    let mut digits = [0; 43];
+    let written = BASE64_STANDARD_NO_PAD.encode_slice(key.0, &mut digits);
+    debug_assert_eq!(written, Ok(43), "32 bytes");
     let mut text = String::new();
     // 7 and 43 bytes fit.
     let _fits = text.push_str("SHA256:");
-    for three in hash.chunks(3) {
-        let mut bits = [0; 4];
-        for (place, byte) in bits.iter_mut().skip(1).zip(three) {
-            *place = *byte;
-        }
-        let bits = u32::from_be_bytes(bits);
-        for digit in 0..=three.len() {
-            let place = bits >> (18 - 6 * digit) & 63;
-            let _fits = text.push(char::from(DIGITS[place as usize]));
-        }
-    }
+    let _fits = text.push_str(core::str::from_utf8(&digits).unwrap_or(""));
     text
 }

@@ -5,8 +5,8 @@
 //! --ignored`, as root.
 #![cfg(feature = "ssh")]
 
-use farrier_core::interface::{SwitchLogin, SwitchSecret};
-use farrier_switch_drivers::ssh::{SshBuffers, SshDriver};
+use farrier_core::interface::{HostKey, SwitchLogin, SwitchSecret};
+use farrier_switch_drivers::ssh::{self, SshBuffers, SshDriver};
 use farrier_switch_drivers::{
     Driver, Instant, OperationError, Order, Report, Seen, SwitchAction, SwitchKind,
 };
@@ -56,7 +56,7 @@ struct Server {
     sshd: Child,
     folder: PathBuf,
     port: u16,
-    host_key: [u8; 32],
+    host_key: HostKey,
 }
 
 impl Server {
@@ -100,7 +100,7 @@ impl Server {
         server
     }
 
-    fn does(&self, login: &SwitchLogin, action: SwitchAction) -> (Report, Option<[u8; 32]>) {
+    fn does(&self, login: &SwitchLogin, action: SwitchAction) -> (Report, Option<HostKey>) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_millis(20)))
@@ -144,7 +144,7 @@ impl Server {
     }
 }
 
-fn sshd(folder: &Path, socket: &Path, port: u16) -> (Child, [u8; 32]) {
+fn sshd(folder: &Path, socket: &Path, port: u16) -> (Child, HostKey) {
     let host = folder.join("host");
     let made = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-f"])
@@ -153,7 +153,7 @@ fn sshd(folder: &Path, socket: &Path, port: u16) -> (Child, [u8; 32]) {
     assert!(made.expect("OpenSSH is installed").success());
     let line = fs::read_to_string(folder.join("host.pub")).unwrap();
     let blob = decode(line.split(' ').nth(1).unwrap());
-    let host_key = blob[blob.len() - 32..].try_into().unwrap();
+    let host_key = ssh::host_key(&blob[blob.len() - 32..].try_into().unwrap());
     let user = SigningKey::from_bytes(&USER_SEED)
         .verifying_key()
         .to_bytes();

@@ -4,12 +4,12 @@
 mod common;
 
 use common::{KEEP, MOVE, PORT, UNDO, order};
-use farrier_core::interface::{SwitchLogin, SwitchSecret};
+use farrier_core::interface::{HostKey, SwitchLogin, SwitchSecret};
 use farrier_netconf::PortVlans;
 use farrier_netconf::dialect::OPENCONFIG;
 use farrier_netconf::model::{Config, Model, Profile, SessionKey};
 use farrier_switch_drivers::limits::{HANDSHAKE_MILLIS, OPERATION_MILLIS};
-use farrier_switch_drivers::ssh::{SshBuffers, SshDriver, fingerprint};
+use farrier_switch_drivers::ssh::{self, SshBuffers, SshDriver, fingerprint};
 use farrier_switch_drivers::{
     Driver, Instant, OperationError, Report, Seen, SwitchAction, SwitchKind,
 };
@@ -28,8 +28,12 @@ fn model() -> Model {
     Model::new(Profile::full(&OPENCONFIG), config)
 }
 
-fn host_key(seed: [u8; 32]) -> [u8; 32] {
+fn public_key(seed: [u8; 32]) -> [u8; 32] {
     SigningKey::from_bytes(&seed).verifying_key().to_bytes()
+}
+
+fn host_key(seed: [u8; 32]) -> HostKey {
+    ssh::host_key(&public_key(seed))
 }
 
 fn login(secret: SwitchSecret) -> SwitchLogin {
@@ -106,7 +110,7 @@ impl<'b> Sshd<'b> {
             }
             Event::Serv(ServEvent::PubkeyAuth(auth)) => {
                 let known = match auth.pubkey()? {
-                    PubKey::Ed25519(key) => key.key.0 == host_key(USER_SEED),
+                    PubKey::Ed25519(key) => key.key.0 == public_key(USER_SEED),
                     PubKey::Unknown(_) => false,
                 };
                 match known {
@@ -169,7 +173,7 @@ type Line<'l> = &'l mut dyn FnMut(&mut Vec<u8>);
 
 struct End {
     report: Report,
-    host_key: Option<[u8; 32]>,
+    host_key: Option<HostKey>,
     took: u64,
 }
 
@@ -367,7 +371,7 @@ fn fingerprints_are_those_of_openssh() {
     // `ssh-keygen -lf` of the key whose bytes are these.
     let key: [u8; 32] = core::array::from_fn(|place| place as u8);
     assert_eq!(
-        fingerprint(&key),
+        fingerprint(&ssh::host_key(&key)),
         "SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA"
     );
 }

@@ -84,7 +84,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 }
             }
             Command::DeletePort { mac } => self.remove_port(mac, out),
-            Command::PutSwitch { name, address } => self.set_switch(name, address, out),
+            Command::PutSwitch {
+                name,
+                address,
+                login,
+            } => self.set_switch(name, address, &login, out),
             Command::DeleteSwitch { name } => self.remove_switch(name, out),
             Command::LinkPort { mac, switch, port } => self.link_port(mac, switch, port, out),
             Command::AttachVif { node, network } => {

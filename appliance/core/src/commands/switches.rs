@@ -2,22 +2,43 @@
 //! networks that they are for.
 
 use super::check_word;
-use crate::interface::{CommandError, Effects, Instant, PortName, SwitchAddress, Uses};
+use crate::interface::{
+    CommandError, Effects, Instant, NewLogin, PortName, SWITCH_PASSWORD_LEN, SWITCH_USER_LEN,
+    String, SwitchAddress, Uses,
+};
 use crate::node::deployed;
 use crate::persist::record::Record;
-use crate::ports::{MAX_SWITCHES, Switch};
+use crate::ports::{MAX_SWITCHES, Password, Switch};
 use crate::rack::Rack;
 use crate::strings::{Kind, RACK, StringPool};
 use farrier_protocol::message::Mac;
+
+type SwitchUser = String<SWITCH_USER_LEN>;
+type SwitchPassword = String<SWITCH_PASSWORD_LEN>;
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(crate) fn set_switch(
         &mut self,
         name: &str,
         address: SwitchAddress,
+        login: &NewLogin<'_>,
         out: &mut Effects,
     ) -> Result<(), CommandError> {
         check_word(name)?;
+        let user = login.user.map(SwitchUser::try_from).transpose();
+        let password = login.password.map(SwitchPassword::try_from).transpose();
+        let (Ok(user), Ok(password)) = (user, password) else {
+            return Err(CommandError::TooLong);
+        };
+        let graphic = |text: &str| text.bytes().all(|b| b.is_ascii_graphic());
+        if user.as_ref().is_some_and(|user| !graphic(user))
+            || password.as_ref().is_some_and(|text| text.contains('\0'))
+        {
+            return Err(CommandError::BadName);
+        }
+        if (user.is_some() || password.is_some()) && !self.sealing.is_ready() {
+            return Err(CommandError::NoBoardKey);
+        }
         let place = match self.texts.find_switch(name) {
             Some(place) => place,
             None => (0..MAX_SWITCHES as u8)
@@ -29,9 +50,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         self.texts
             .set(usize::from(RACK), Kind::Switch(place), name)?;
-        self.ports.switches.retain(|known| known.place != place);
-        let known = self.ports.switches.push(Switch { place, address });
-        known.map_err(|_| CommandError::SwitchesFull)?;
+        if self.ports.switch(place).is_none() {
+            let known = self.ports.switches.push(Switch::new(place, address));
+            known.map_err(|_| CommandError::SwitchesFull)?;
+        }
         Record::Switch {
             place,
             name,
@@ -40,6 +62,42 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             port: address.port,
         }
         .emit(out);
+        if let Some(switch) = self.ports.switch_mut(place) {
+            switch.address = address;
+            let before = (switch.user.clone(), switch.password.clone());
+            if let Some(user) = user {
+                switch.user = user;
+            }
+            if let Some(password) = password {
+                switch.password = Password(password);
+            }
+            if switch.user.is_empty() {
+                switch.password = Password::default();
+            }
+            if let Some(host_key) = login.host_key {
+                switch.host_key = host_key;
+                switch.host_key_met = None;
+            }
+            if !before.1.0.is_empty() && before.1 != switch.password {
+                self.sealing.note_end();
+            }
+            let differs = before != (switch.user.clone(), switch.password.clone());
+            if differs && let Some(record) = self.switch_login_record(place) {
+                record.emit(out);
+            }
+            if login.host_key.is_some()
+                && let Some(record) = self.switch_host_key_record(place)
+            {
+                record.emit(out);
+            }
+        }
+        // What has failed is tried again at once.
+        for port in &mut self.ports.ports {
+            if port.switch == place {
+                port.control.retry_at = Instant::START;
+                port.control.failures = 0;
+            }
+        }
         self.ports_due = Instant::START;
         Ok(())
     }
@@ -56,10 +114,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if self.ports.all().iter().any(|port| port.switch == place) {
             return Err(CommandError::SwitchInUse);
         }
-        let switch = self.ports.switch(place).copied();
+        let switch = self.ports.switch(place).cloned();
         self.ports.switches.retain(|known| known.place != place);
         self.texts.set(usize::from(RACK), Kind::Switch(place), "")?;
-        if let Some(Switch { address, .. }) = switch {
+        if let Some(Switch {
+            address, password, ..
+        }) = switch
+        {
+            if !password.0.is_empty() {
+                self.sealing.note_end();
+            }
             Record::Switch {
                 place,
                 name: "",

@@ -1,7 +1,7 @@
 //! What operators ask of the rack.
 
 use super::{
-    KeyValues, Network, NewNode, NodePatch, PowerAction, Requirements, Role, Seen, Steps,
+    KeyValues, Network, NewLogin, NewNode, NodePatch, PowerAction, Requirements, Role, Seen, Steps,
     SwitchAddress, Verifier,
 };
 use core::net::Ipv4Addr;
@@ -175,6 +175,8 @@ pub enum Command<'a> {
         name: &'a str,
         /// How it is reached.
         address: SwitchAddress,
+        /// How a driver logs in.
+        login: NewLogin<'a>,
     },
     /// Forget a switch.
     DeleteSwitch {

@@ -106,6 +106,8 @@ pub enum CommandError {
     NetworkInUse,
     /// There is no such switch.
     NoSuchSwitch,
+    /// The board has no key to seal a secret under.
+    NoBoardKey,
     /// There is no room for another switch.
     SwitchesFull,
     /// There is no room for another port of a switch.

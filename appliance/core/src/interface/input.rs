@@ -1,6 +1,8 @@
 //! Inputs of the rack: what the glue saw.
 
-use super::{Actor, Command, OperationError, OperationId, PowerState, SwitchAddress, Verifier};
+use super::{
+    Actor, Command, HostKey, OperationError, OperationId, PowerState, SwitchAddress, Verifier,
+};
 use core::net::Ipv4Addr;
 use farrier_ethernet::NetworkId;
 use farrier_protocol::message::{Mac, NodeId};
@@ -144,8 +146,8 @@ pub enum Input<'a> {
     HostKey {
         /// The switch.
         switch: SwitchAddress,
-        /// Its ed25519 key.
-        key: [u8; 32],
+        /// The key that it has.
+        key: HostKey,
     },
     /// A driver saw a machine's power state.
     Observed {

@@ -44,8 +44,8 @@ pub use requirements::{Flavor, HardwareFeatures, Requirements};
 pub use seen::Seen;
 pub use steps::{MAX_STEPS, Step, Steps, WRITE_PRIORITY};
 pub use switch::{
-    PORT_NAME_LEN, PortName, SWITCH_PASSWORD_LEN, SWITCH_USER_LEN, SwitchAction, SwitchAddress,
-    SwitchKind, SwitchLogin, SwitchSecret,
+    HostKey, NewLogin, PORT_NAME_LEN, PortName, SWITCH_PASSWORD_LEN, SWITCH_USER_LEN, SwitchAction,
+    SwitchAddress, SwitchKind, SwitchLogin, SwitchSecret,
 };
 pub(crate) use text::Cut;
 pub use text::{NAME_LEN, String, cut};

@@ -55,6 +55,11 @@ pub const SWITCH_USER_LEN: usize = 32;
 /// Longest password of a switch in bytes.
 pub const SWITCH_PASSWORD_LEN: usize = 64;
 
+/// The SHA-256 of a switch's ed25519 host key, of which `ssh-keygen -l` prints the
+/// base64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostKey(pub [u8; 32]);
+
 /// What a driver proves itself by to a switch.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SwitchSecret {
@@ -80,9 +85,29 @@ pub struct SwitchLogin {
     pub user: String<SWITCH_USER_LEN>,
     /// What the user is known by.
     pub secret: SwitchSecret,
-    /// The switch's ed25519 host key that an admin has pinned. Without one the
-    /// driver only says which key the switch has.
-    pub host_key: Option<[u8; 32]>,
+    /// The switch's host key that an admin has pinned. Without one the driver only
+    /// says which key the switch has.
+    pub host_key: Option<HostKey>,
+}
+
+/// What a command says about the login of a switch. What is `None` stays as it is.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct NewLogin<'a> {
+    /// The user's name; empty for no login.
+    pub user: Option<&'a str>,
+    /// The password; empty where the user is known by the appliance's own key.
+    pub password: Option<&'a str>,
+    /// The host key to pin, or to pin no more.
+    pub host_key: Option<Option<HostKey>>,
+}
+
+impl core::fmt::Debug for NewLogin<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("NewLogin")
+            .field("user", &self.user)
+            .field("host_key", &self.host_key)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a driver shall do with a port. A port carries one VLAN, without tag.

@@ -435,6 +435,22 @@ pub enum Record<'a> {
         /// Names that move to the switch.
         token: u64,
     },
+    /// How a driver logs in to a switch.
+    SwitchLogin {
+        /// The switch's place.
+        place: u8,
+        /// The user; empty for no login.
+        user: &'a str,
+        /// The password, filled up with zeros.
+        password: Sealed,
+    },
+    /// The host key of a switch that an admin has pinned.
+    SwitchHostKey {
+        /// The switch's place.
+        place: u8,
+        /// Its SHA-256.
+        pinned: Option<[u8; 32]>,
+    },
 }
 
 impl Record<'_> {
@@ -521,6 +537,8 @@ impl Record<'_> {
             | Record::StoreAccount { .. }
             | Record::Switch { .. }
             | Record::SwitchPort { .. }
+            | Record::SwitchLogin { .. }
+            | Record::SwitchHostKey { .. }
             | Record::SealingKey { .. } => false,
         }
     }

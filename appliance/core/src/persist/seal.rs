@@ -62,7 +62,8 @@ struct Key {
     check: [u8; 8],
 }
 
-fn derive(key: &[u8; 32], pieces: &[&[u8]]) -> [u8; 32] {
+/// HMAC-SHA256 of the pieces, one behind the other.
+pub(crate) fn derive(key: &[u8; 32], pieces: &[&[u8]]) -> [u8; 32] {
     // HMAC takes keys of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
         return [0; 32];
@@ -163,6 +164,11 @@ impl Sealing {
         let (nonce, tag) = (Nonce::from(sealed.nonce), Tag::from(sealed.tag));
         let opened = cipher.decrypt_inout_detached(&nonce, about, text, &tag);
         opened.ok().map(|()| body)
+    }
+
+    /// Whether secrets can be sealed.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.key(self.epoch).is_some()
     }
 
     fn key(&self, epoch: u32) -> Option<&Key> {

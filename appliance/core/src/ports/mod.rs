@@ -1,7 +1,10 @@
 //! Switches, the ports of theirs that nodes' interfaces are in, and what is known
 //! of each. The rules are in `switch`.
 
-use crate::interface::{Instant, OperationId, PortName, SwitchAction, SwitchAddress};
+use crate::interface::{
+    HostKey, Instant, OperationId, PortName, SWITCH_PASSWORD_LEN, SWITCH_USER_LEN, String,
+    SwitchAction, SwitchAddress,
+};
 use farrier_protocol::message::Mac;
 use heapless::Vec;
 
@@ -10,14 +13,78 @@ pub const MAX_SWITCHES: usize = farrier_sizes::SWITCHES;
 /// Most ports of theirs.
 pub const MAX_SWITCH_PORTS: usize = farrier_sizes::SWITCH_PORTS;
 
-/// A switch. Its name is among the texts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A switch. Its name is among the texts. What is not said to be forgotten survives
+/// a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Switch {
     /// Its place, from 0.
     pub place: u8,
     /// How it is reached.
     pub address: SwitchAddress,
+    /// The user that a driver logs in as; empty for no login.
+    pub user: String<SWITCH_USER_LEN>,
+    /// The user's password; empty where the user is known by the appliance's key.
+    pub(crate) password: Password,
+    /// The host key that an admin has pinned.
+    pub host_key: Option<HostKey>,
+    /// The host key that a driver met last where it is not the pinned one. A restart
+    /// of the appliance forgets it.
+    pub host_key_met: Option<HostKey>,
 }
+
+impl Switch {
+    pub(crate) fn new(place: u8, address: SwitchAddress) -> Self {
+        Switch {
+            place,
+            address,
+            user: String::new(),
+            password: Password::default(),
+            host_key: None,
+            host_key_met: None,
+        }
+    }
+
+    /// Whether the user is known by a password.
+    pub fn has_password(&self) -> bool {
+        !self.password.0.is_empty()
+    }
+}
+
+/// A password of a switch.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub(crate) struct Password(pub(crate) String<SWITCH_PASSWORD_LEN>);
+
+impl core::fmt::Debug for Password {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+impl Password {
+    /// The password, filled up with zeros: it has none itself.
+    pub(crate) fn to_bytes(&self) -> [[u8; 32]; 2] {
+        let mut bytes = [[0; 32]; 2];
+        let places = bytes.as_flattened_mut().iter_mut();
+        for (place, byte) in places.zip(self.0.bytes()) {
+            *place = byte;
+        }
+        bytes
+    }
+
+    /// The password of these bytes; none where they are no text.
+    pub(crate) fn from_bytes(bytes: &[[u8; 32]; 2]) -> Self {
+        let bytes = bytes.as_flattened();
+        let end = bytes.iter().position(|byte| *byte == 0);
+        let text = bytes.get(..end.unwrap_or(SWITCH_PASSWORD_LEN));
+        let text = text.and_then(|text| core::str::from_utf8(text).ok());
+        Password(
+            text.and_then(|text| text.try_into().ok())
+                .unwrap_or_default(),
+        )
+    }
+}
+
+const _: () = assert!(SWITCH_PASSWORD_LEN == 64, "as much as is sealed at once");
 
 /// The port of a switch that an interface of a node is in. What is not said to be
 /// forgotten survives a restart.
@@ -122,6 +189,12 @@ impl Ports {
     /// The switch in a place.
     pub fn switch(&self, place: u8) -> Option<&Switch> {
         self.switches.iter().find(|switch| switch.place == place)
+    }
+
+    pub(crate) fn switch_mut(&mut self, place: u8) -> Option<&mut Switch> {
+        self.switches
+            .iter_mut()
+            .find(|switch| switch.place == place)
     }
 
     /// The port that an interface is in.

@@ -1,10 +1,11 @@
 //! What each record holds, put back where it was.
 
-use super::parts::{CONFIG_DRIVE, KEYS, SESSION, TEXTS, bits, job_number};
+use super::parts::{TEXTS, bits, job_number};
+use super::secrets::{NO_NODE, Secret};
 use crate::interface::Flavor;
 use crate::interface::Steps;
 use crate::interface::{
-    Account, AccountName, ActorKind, Identity, Instant, PortName, PowerAction, Role,
+    Account, AccountName, ActorKind, HostKey, Identity, Instant, PortName, PowerAction, Role,
     StoredConfigDrive, SwitchAddress, SwitchKind,
 };
 use crate::ipam::lease::Client;
@@ -14,7 +15,7 @@ use crate::node::{
     PowerRequest, Reason, Written, cut,
 };
 use crate::persist::record::Record;
-use crate::ports::{PortControl, Switch, SwitchPort};
+use crate::ports::{Password, PortControl, Switch, SwitchPort};
 use crate::rack::{DiskSlot, Rack};
 use crate::strings::{Kind, RACK};
 use farrier_asset_store::DrivePlace;
@@ -107,7 +108,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 self.accounts.retain(|known| known.place != place);
             }
             Record::Keys { keys } => {
-                let opened = self.opened(KEYS, NodeId([0; 16]), &keys);
+                let opened = self.opened(Secret::Keys, NO_NODE, &keys);
                 self.identity = opened.map(|[noise, signing]| Identity { noise, signing });
             }
             Record::SealingKey { epoch, check, old } => self.sealing.restore(epoch, check, old),
@@ -118,17 +119,36 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 address,
                 port,
             } => {
-                self.ports.switches.retain(|known| known.place != place);
                 let _full = self.texts.set(rack, Kind::Switch(place), name);
-                if !name.is_empty()
-                    && let Some(kind) = SwitchKind::from_number(kind)
-                {
-                    let address = SwitchAddress {
-                        kind,
-                        address,
-                        port,
-                    };
-                    let _full = self.ports.switches.push(Switch { place, address });
+                let kind = SwitchKind::from_number(kind).filter(|_| !name.is_empty());
+                let address = kind.map(|kind| SwitchAddress {
+                    kind,
+                    address,
+                    port,
+                });
+                match (address, self.ports.switch_mut(place)) {
+                    (Some(address), Some(known)) => known.address = address,
+                    (Some(address), None) => {
+                        let _full = self.ports.switches.push(Switch::new(place, address));
+                    }
+                    (None, _) => self.ports.switches.retain(|known| known.place != place),
+                }
+            }
+            Record::SwitchLogin {
+                place,
+                user,
+                password,
+            } => {
+                // Without the board's key the password is lost: the login fails.
+                let opened = self.opened(Secret::SwitchLogin(place), NO_NODE, &password);
+                if let Some(switch) = self.ports.switch_mut(place) {
+                    switch.user = cut(user);
+                    switch.password = Password::from_bytes(&opened.unwrap_or_default());
+                }
+            }
+            Record::SwitchHostKey { place, pinned } => {
+                if let Some(switch) = self.ports.switch_mut(place) {
+                    switch.host_key = pinned.map(HostKey);
                 }
             }
             Record::SwitchPort {
@@ -236,11 +256,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             | Record::Erasure { node, .. }
             | Record::Power { node, .. } => {
                 let secrets = match record {
-                    Record::Session { keys, .. } => self.opened(SESSION, node, keys),
+                    Record::Session { keys, .. } => self.opened(Secret::Session, node, keys),
                     Record::ConfigDrive {
                         drive: Some((_, key, ..)),
                         ..
-                    } => self.opened(CONFIG_DRIVE, node, key),
+                    } => self.opened(Secret::ConfigDrive, node, key),
                     _ => None,
                 };
                 if let Some(index) = self.find(node)
@@ -430,6 +450,8 @@ fn apply_part(node: &mut Node, record: &Record<'_>, secrets: Option<[[u8; 32]; 2
         | Record::StoreAccount { .. }
         | Record::Switch { .. }
         | Record::SwitchPort { .. }
+        | Record::SwitchLogin { .. }
+        | Record::SwitchHostKey { .. }
         | Record::SealingKey { .. } => debug_assert!(false, "no part of a node"),
     }
 }

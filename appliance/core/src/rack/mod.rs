@@ -40,7 +40,7 @@ use farrier_protocol::marks;
 use farrier_protocol::message::{EraseMethod, Mac, NodeId};
 use farrier_protocol::parts::Reassembly;
 use farrier_protocol::server::Keys;
-use farrier_protocol::signing::SecretKey;
+use farrier_protocol::signing::{PublicKey, SecretKey};
 use farrier_protocol::ticket::TicketId;
 use heapless::Vec;
 
@@ -157,6 +157,8 @@ pub(crate) struct Secrets {
     pub(crate) credentials: CredentialKey,
     /// Makes the seeds of [`marks`].
     pub(crate) marks: [u8; 32],
+    /// The seed of the key that drivers log in to switches with, and its public key.
+    pub(crate) switches: ([u8; 32], PublicKey),
 }
 
 pub(crate) struct PartSlot {
@@ -395,11 +397,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     fn use_keys(&mut self, identity: &Identity) {
+        let switches = secrets::switch_seed(identity);
         self.secrets = Some(Secrets {
             noise: Keys::new(identity.noise, self.seed),
             orders: SecretKey::from_bytes(&identity.signing),
             credentials: CredentialKey::new(&identity.noise),
             marks: marks::seed(&identity.signing, &[0; 16], 0),
+            switches: (switches, SecretKey::from_bytes(&switches).public()),
         });
     }
 
@@ -429,6 +433,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             new
         });
         self.use_keys(&identity);
+    }
+
+    /// The ed25519 public key that switches are to know the appliance by; `None`
+    /// before [`Input::Start`](crate::Input::Start).
+    pub fn switch_key(&self) -> Option<[u8; 32]> {
+        self.secrets.as_ref().map(|secrets| secrets.switches.1.0)
     }
 
     /// The public keys that the ramdisk is to trust; `None` before

@@ -1,6 +1,7 @@
 //! The parts: which there are, and the record of each.
 
 use super::DiskSlot;
+use super::secrets::Secret;
 use super::{MAX_ACCOUNTS, MAX_FLAVORS, MAX_IMAGES, MAX_REVOKED};
 use crate::interface::Instant;
 use crate::ipam::lease::LeaseView;
@@ -72,7 +73,9 @@ pub(super) const NETWORKS: usize = TRAITS_END + MAX_FLAVORS;
 pub(super) const RESERVATIONS: usize = NETWORKS + MAX_NETWORKS;
 pub(super) const SWITCHES: usize = RESERVATIONS + MAX_ADDRESSES;
 pub(super) const SWITCH_PORTS: usize = SWITCHES + MAX_SWITCHES;
-pub(super) const ACCOUNTS: usize = SWITCH_PORTS + MAX_SWITCH_PORTS;
+pub(super) const SWITCH_LOGINS: usize = SWITCH_PORTS + MAX_SWITCH_PORTS;
+pub(super) const SWITCH_HOST_KEYS: usize = SWITCH_LOGINS + MAX_SWITCHES;
+pub(super) const ACCOUNTS: usize = SWITCH_HOST_KEYS + MAX_SWITCHES;
 pub(super) const STORE_ACCOUNT: usize = ACCOUNTS + MAX_ACCOUNTS;
 pub(super) const KEYS: usize = STORE_ACCOUNT + 1;
 pub(super) const SEALING_KEY: usize = KEYS + 1;
@@ -158,6 +161,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 let mut all = self.accounts.iter();
                 let account = all.find(|account| usize::from(account.place) == number)?;
                 Some(Record::of_account(account))
+            }
+            SWITCH_HOST_KEYS.. => {
+                let place = u8::try_from(place - SWITCH_HOST_KEYS).ok()?;
+                self.ports.switch(place)?.host_key?;
+                self.switch_host_key_record(place)
+            }
+            SWITCH_LOGINS.. => {
+                let place = u8::try_from(place - SWITCH_LOGINS).ok()?;
+                let named = !self.ports.switch(place)?.user.is_empty();
+                named.then(|| self.switch_login_record(place)).flatten()
             }
             SWITCH_PORTS.. => Some(Record::of_switch_port(
                 self.ports.in_slot(place - SWITCH_PORTS)?,
@@ -282,7 +295,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     node: id,
                     boot: boot.id,
                     session: session.id().0,
-                    keys: self.sealed(mark, part, id, [*requests, *replies])?,
+                    keys: self.sealed(mark, Secret::Session, id, [*requests, *replies])?,
                 }
             }
             WORK => {
@@ -332,7 +345,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 node: id,
                 drive: match node.config_drive.as_ref() {
                     Some(drive) => {
-                        let key = self.sealed(mark, part, id, [drive.key, [0; 32]])?;
+                        let key =
+                            self.sealed(mark, Secret::ConfigDrive, id, [drive.key, [0; 32]])?;
                         Some((drive.length, key, drive.format as u8, drive.place as u8))
                     }
                     None => None,

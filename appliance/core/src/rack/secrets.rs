@@ -1,23 +1,53 @@
 //! Secrets of the rack in its records: sealed under a key of the board, and
 //! sealed anew when that is replaced. What seals is in `persist::seal`.
 
-use super::parts::{CONFIG_DRIVE, KEYS, SESSION, WORK};
-use crate::interface::{Effects, Instant};
+use super::parts::{CONFIG_DRIVE, SESSION, WORK};
+use crate::interface::{Effects, Identity, Instant};
 use crate::persist::record::{MAX_RECORD, Record};
-use crate::persist::seal::{BOARD_KEY_LEN, BoardKeys, KeyChange, Resealing, Sealed};
+use crate::persist::seal::{BOARD_KEY_LEN, BoardKeys, KeyChange, Resealing, Sealed, derive};
 use crate::rack::Rack;
 use farrier_protocol::message::NodeId;
 
 /// So many nodes have their secrets sealed anew in one step.
 const NODES_A_STEP: usize = 4;
 
-/// What a secret belongs to: sealed for one node, it does not open for another.
-fn about(part: usize, node: NodeId) -> [u8; 17] {
-    let mut about = [0; 17];
-    let [kind, id @ ..] = &mut about;
-    [*kind, ..] = part.to_le_bytes();
-    *id = node.0;
-    about
+/// For secrets that belong to no node.
+pub(super) const NO_NODE: NodeId = NodeId([0; 16]);
+
+/// What a secret is. Its number is sealed with it, so numbers never change: what
+/// another firmware has sealed opens all the same.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Secret {
+    /// The keys of a node's session.
+    Session,
+    /// The key of a node's config drive.
+    ConfigDrive,
+    /// The appliance's own keys.
+    Keys,
+    /// The password of the switch in this place.
+    SwitchLogin(u8),
+}
+
+impl Secret {
+    /// What a secret belongs to: sealed for one node, it does not open for another.
+    fn about(self, node: NodeId) -> [u8; 18] {
+        let mut about = [0; 18];
+        let [kind, place, id @ ..] = &mut about;
+        (*kind, *place) = match self {
+            Self::Session => (1, 0),
+            Self::ConfigDrive => (2, 0),
+            Self::Keys => (3, 0),
+            Self::SwitchLogin(place) => (4, place),
+        };
+        *id = node.0;
+        about
+    }
+}
+
+/// The seed of the ed25519 key that switches know the appliance by. It follows from
+/// the appliance's own, so it is kept nowhere.
+pub(super) fn switch_seed(identity: &Identity) -> [u8; 32] {
+    derive(&identity.signing, &[b"farrier switch login"])
 }
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
@@ -43,7 +73,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(super) fn sealed(
         &self,
         mark: bool,
-        part: usize,
+        secret: Secret,
         node: NodeId,
         body: [[u8; 32]; 2],
     ) -> Option<Sealed> {
@@ -55,25 +85,42 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 body,
             });
         }
-        self.sealing.seal(&about(part, node), body)
+        self.sealing.seal(&secret.about(node), body)
     }
 
     /// The secrets of a record.
     pub(super) fn opened(
         &self,
-        part: usize,
+        secret: Secret,
         node: NodeId,
         sealed: &Sealed,
     ) -> Option<[[u8; 32]; 2]> {
-        self.sealing.open(&about(part, node), sealed)
+        self.sealing.open(&secret.about(node), sealed)
     }
 
     /// The record of the appliance's keys.
     pub(super) fn keys_record(&self) -> Option<Record<'static>> {
         let identity = self.identity.as_ref()?;
         let body = [identity.noise, identity.signing];
-        let keys = self.sealed(false, KEYS, NodeId([0; 16]), body)?;
+        let keys = self.sealed(false, Secret::Keys, NO_NODE, body)?;
         Some(Record::Keys { keys })
+    }
+
+    /// The record of the login to a switch.
+    pub(crate) fn switch_login_record(&self, place: u8) -> Option<Record<'_>> {
+        let switch = self.ports.switch(place)?;
+        let secret = Secret::SwitchLogin(place);
+        Some(Record::SwitchLogin {
+            place,
+            user: &switch.user,
+            password: self.sealed(false, secret, NO_NODE, switch.password.to_bytes())?,
+        })
+    }
+
+    /// The record of the host key of a switch.
+    pub(crate) fn switch_host_key_record(&self, place: u8) -> Option<Record<'static>> {
+        let pinned = self.ports.switch(place)?.host_key.map(|key| key.0);
+        Some(Record::SwitchHostKey { place, pinned })
     }
 
     /// Begins with a new key, where the board has one.
@@ -107,6 +154,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
         }
         self.sealing.resealing = Resealing::At(end);
+        if end == self.nodes.len() {
+            let switches = self.ports.switches().iter();
+            for switch in switches.filter(|switch| switch.has_password()) {
+                if let Some(record) = self.switch_login_record(switch.place) {
+                    record.emit(out);
+                }
+            }
+        }
         if end == self.nodes.len()
             && let Some(record) = self.sealing.resealed()
         {

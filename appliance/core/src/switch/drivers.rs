@@ -2,7 +2,8 @@
 
 use super::{MOVE_MILLIS, PortOutcome, takes_off};
 use crate::interface::{
-    Effects, Instant, NAME_LEN, OperationError, OperationId, PowerState, String, SwitchAction,
+    Effects, HostKey, Instant, NAME_LEN, OperationError, OperationId, PowerState, String,
+    SwitchAction, SwitchAddress,
 };
 use crate::node::power::jitter;
 use crate::ports::PortControl;
@@ -72,6 +73,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         });
         if all && let Some(node) = edit!(self, index) {
             node.see_power(now, PowerState::Off);
+        }
+    }
+
+    /// A switch has another host key than the pinned one, or none is pinned yet: an
+    /// admin decides.
+    pub(crate) fn host_key_met(&mut self, switch: SwitchAddress, key: HostKey) {
+        let mut known = self.ports.switches.iter_mut();
+        if let Some(switch) = known.find(|known| known.address == switch) {
+            switch.host_key_met = (switch.host_key != Some(key)).then_some(key);
         }
     }
 
@@ -225,7 +235,7 @@ fn why(error: OperationError) -> &'static str {
         OperationError::NotApplied => "it says that it did, and the port is elsewhere",
         OperationError::Uncertain => "it may have done so",
         OperationError::Login => "it does not take the login",
-        OperationError::HostKey => "its host key is not the pinned one",
+        OperationError::HostKey => "its host key is not pinned by an admin",
         OperationError::Unsupported => "it does not speak as the driver does",
     }
 }

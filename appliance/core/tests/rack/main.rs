@@ -35,6 +35,7 @@ mod property;
 mod restart;
 mod sizes;
 mod steps;
+mod switches;
 mod transport;
 mod unproven;
 mod waits;

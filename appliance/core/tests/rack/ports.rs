@@ -5,7 +5,9 @@ use crate::api_rig::{call, get};
 use crate::common::*;
 use farrier_core::Command;
 use farrier_core::Input;
-use farrier_core::interface::{Network, NetworkId, SwitchAction, SwitchAddress, SwitchKind, Uses};
+use farrier_core::interface::{
+    Network, NetworkId, NewLogin, SwitchAction, SwitchAddress, SwitchKind, Uses,
+};
 use farrier_dhcp::wire::MessageType;
 use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_testkit::lab::{LabPort, LabSwitch};
@@ -68,6 +70,7 @@ fn with_switch(lab: &mut Lab) {
             address: "10.0.9.1".parse().unwrap(),
             port: 6640,
         },
+        login: NewLogin::default(),
     })
     .unwrap();
     let port = LabPort {

@@ -173,6 +173,10 @@ impl Links {
     /// where it is. Without room, the binding that was renewed least recently
     /// ends.
     pub(super) fn bind(&mut self, segment: Segment, mac: [u8; 6], ip: Ipv4Addr) {
+        // With one network everybody is at home, and stays so when others come.
+        if self.is_plain() {
+            return;
+        }
         let boots = |link: &Link| link.services.contains(Services::BOOT) && link.on_link(ip);
         if !self.at(segment).is_some_and(boots) {
             return;

@@ -58,7 +58,7 @@ fn golden_bytes() {
         rounds: 300,
         hash: [2; 32],
     };
-    let golden: [(Record<'_>, &str); 44] = [
+    let golden: [(Record<'_>, &str); 46] = [
         (
             Record::Name { node, name: "n" },
             "0001010101010101010101010101010101016e",
@@ -375,6 +375,21 @@ fn golden_bytes() {
             },
             "2bac02020202020202010878652d302f302f31020aac0207",
         ),
+        (
+            Record::SwitchLogin {
+                place: 1,
+                user: "u",
+                password: SEALED,
+            },
+            "2c010175030707070707070707070707070808080808080808080808080808080801010101010101010101010101010101010101010101010101010101010101010202020202020202020202020202020202020202020202020202020202020202",
+        ),
+        (
+            Record::SwitchHostKey {
+                place: 1,
+                pinned: Some([7; 32]),
+            },
+            "2d01010707070707070707070707070707070707070707070707070707070707070707",
+        ),
     ];
     for (place, (record, expected)) in golden.into_iter().enumerate() {
         let mut buf = [0; MAX_RECORD];
@@ -445,6 +460,11 @@ fn the_longest_record_fits() {
             at: u16::MAX,
             to: u16::MAX,
             token: u64::MAX,
+        },
+        Record::SwitchLogin {
+            place: 0xff,
+            user: &long[..crate::interface::SWITCH_USER_LEN],
+            password: SEALED,
         },
         Record::Waiver {
             node,
