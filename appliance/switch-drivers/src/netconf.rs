@@ -6,8 +6,8 @@ use farrier_core::interface::{OperationError, PortName, SwitchAction};
 use farrier_netconf::dialect::{JUNOS, JUNOS_ELS};
 use farrier_netconf::hello::Models;
 use farrier_netconf::{
-    Abort, Client, Dialect, Failure, Flip, Observed, Outcome, Pending, PortVlans, Refusal,
-    Settings, Step, VlanChange,
+    Abort, Client, Dialect, Failure, Flip, LinkState, Observed, Outcome, Pending, PortVlans,
+    Refusal, Settings, Step, Visitor, VlanChange,
 };
 
 use crate::driver::Wait;
@@ -20,8 +20,10 @@ enum Phase {
     Hello,
     /// A pause before the first request.
     Pause,
-    /// The port is read, and that is all.
+    /// The port is read.
     Look,
+    /// It is asked whether the port has a link, and that is all.
+    LookForLink,
     /// The port is read before a move is taken back.
     LookBefore,
     /// The port is moved.
@@ -46,7 +48,19 @@ pub(crate) struct Netconf {
     /// A commit of this session was confirmed.
     confirmed: bool,
     turned: bool,
+    /// The port, as it was read before its link was asked for.
+    looked: Seen,
+    link: Option<bool>,
     end: Option<Report>,
+}
+
+/// Whether the port that was asked about has a link.
+struct FoundLink(Option<bool>);
+
+impl Visitor for FoundLink {
+    fn link(&mut self, link: &LinkState<'_>) {
+        self.0 = Some(link.up);
+    }
 }
 
 /// An access port of this VLAN; without any for 0.
@@ -86,6 +100,8 @@ impl Netconf {
             other: None,
             confirmed: false,
             turned: false,
+            looked: Seen::Unread,
+            link: None,
             end: None,
         })
     }
@@ -116,7 +132,9 @@ impl Netconf {
     }
 
     pub(crate) fn receive(&mut self, input: &mut &[u8]) {
-        self.client.receive(input, &mut ());
+        let mut link = FoundLink(None);
+        self.client.receive(input, &mut link);
+        self.link = link.0.or(self.link);
         *input = &[];
         self.advance();
     }
@@ -146,10 +164,12 @@ impl Netconf {
 
     fn finish(&mut self, error: Option<OperationError>, port: Seen) {
         if self.end.is_none() {
-            self.end = Some(match error {
+            let report = match error {
                 None => Report::done(port),
                 Some(error) => Report::failed(error, port),
-            });
+            };
+            let link = self.link;
+            self.end = Some(Report { link, ..report });
         }
     }
 
@@ -279,6 +299,10 @@ impl Netconf {
 
     /// A task of the client has ended.
     fn ended(&mut self) {
+        if self.phase == Phase::LookForLink {
+            // A switch that does not say it has said the rest.
+            return self.finish(None, self.looked);
+        }
         let Some(report) = self.client.report() else {
             return self.finish(Some(OperationError::Unreachable), Seen::Unread);
         };
@@ -315,6 +339,14 @@ impl Netconf {
             && error.is_none()
         {
             return self.go_on(port, |driver| driver.settle(to));
+        }
+        if self.phase == Phase::Look && self.action == SwitchAction::Read && error.is_none() {
+            self.phase = Phase::LookForLink;
+            self.looked = port;
+            if self.turned || self.client.read_link(&self.port).is_err() {
+                self.finish(None, port);
+            }
+            return;
         }
         let port = match error {
             Some(OperationError::Uncertain) => Seen::Unread,

@@ -96,6 +96,14 @@ fn ok(vlan: u16) -> Report {
     }
 }
 
+/// What is said of a port that has a link and was only read.
+fn read(vlan: u16) -> Report {
+    Report {
+        link: Some(true),
+        ..ok(vlan)
+    }
+}
+
 /// What switches can, from confirmed commits with persist-ids down to a running
 /// configuration that is edited in place.
 fn abilities() -> [Capabilities; 4] {
@@ -119,10 +127,10 @@ fn a_port_is_moved_and_kept_on_switches_of_every_kind() {
                 });
                 rig.piece = piece;
                 let case = format!("{} {capabilities:?} {piece}", dialect.name);
-                assert_eq!(rig.does(SwitchAction::Read), ok(10), "{case}");
+                assert_eq!(rig.does(SwitchAction::Read), read(10), "{case}");
                 assert_eq!(rig.does(MOVE), ok(20), "{case}");
                 assert_eq!(rig.vlan(), 20, "{case}");
-                assert_eq!(rig.does(SwitchAction::Read), ok(20), "{case}");
+                assert_eq!(rig.does(SwitchAction::Read), read(20), "{case}");
                 assert_eq!(rig.does(KEEP), ok(20), "{case}");
                 assert!(!rig.model.is_waiting(), "{case}");
                 // Again, as after an answer that was lost.
@@ -299,12 +307,33 @@ fn every(rig: &mut Rig, (operation, fault): (Name, Fault), action: SwitchAction,
         rig.model.set_port(OTHER, &access(10));
     }
     // Whatever has happened, the rack can read the port and take it back.
-    let read = rig.does(SwitchAction::Read);
-    assert_eq!(read, ok(rig.vlan()), "{case}");
+    let found = rig.does(SwitchAction::Read);
+    assert_eq!(found, read(rig.vlan()), "{case}");
     if matches!(rig.vlan(), 10 | 20) {
         assert_eq!(rig.does(UNDO), ok(10), "{case}");
         rig.wait(2 * CONFIRM_S);
         assert_eq!(rig.vlan(), 10, "{case}");
     }
     assert!(!rig.model.is_waiting(), "{case}");
+}
+
+#[test]
+fn a_port_is_read_by_switches_that_do_not_say_its_link() {
+    let faults = [
+        Fault::Refuses,
+        Fault::HangsBefore,
+        Fault::DropsBefore,
+        Fault::Garbage,
+        Fault::Bomb,
+    ];
+    for fault in faults {
+        let mut rig = Rig::of(&OPENCONFIG);
+        rig.model.faults.next = Some((Name::Get, 0, fault));
+        let report = rig.does(SwitchAction::Read);
+        assert_eq!(report, ok(10), "{fault:?}");
+        assert!(rig.model.faults.next.is_none(), "{fault:?}");
+    }
+    let mut rig = Rig::of(&OPENCONFIG);
+    rig.model.learned.link(PORT, false);
+    assert_eq!(rig.does(SwitchAction::Read).link, Some(false));
 }

@@ -273,7 +273,9 @@ fn a_port_is_moved_with_a_password_and_with_a_key() {
                 (UNDO, 10),
             ] {
                 let end = carry_out(&mut model, &login, action, piece, false, &mut |_| {});
-                assert_eq!(end.report, ok(vlan), "{piece} {action:?}");
+                let link = (action == SwitchAction::Read).then_some(true);
+                let expected = Report { link, ..ok(vlan) };
+                assert_eq!(end.report, expected, "{piece} {action:?}");
                 assert_eq!(model.port(PORT), Some(access(vlan)), "{piece} {action:?}");
             }
         }

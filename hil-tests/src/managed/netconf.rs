@@ -58,6 +58,7 @@ impl State {
             }
         }
         for (name, port) in self.ports.iter() {
+            learned.link(name, control.is_linked(port));
             let frame = control.neighbour(port);
             if let Some(told) = frame.as_deref().and_then(|frame| lldp::parse(frame).ok()) {
                 let text = |id: &lldp::Identifier<'_>, mac| match id.mac(mac) {

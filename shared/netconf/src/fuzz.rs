@@ -136,6 +136,7 @@ fn begin(client: &mut Client, choice: u8) {
         1 => client.read_macs(""),
         2 => client.read_neighbours("p"),
         3 => client.close(),
+        4 => client.read_link("p"),
         _ => client.flip(&flip),
     };
     // A dialect without the table refuses it.

@@ -121,6 +121,6 @@ pub mod xml;
 pub use client::{Abort, Client, Failure, Flip, Outcome, Pending, Refusal, Report, Settings, Step};
 pub use dialect::Dialect;
 pub use session::ProtocolError;
-pub use table::{MacEntry, Neighbour, Visitor};
+pub use table::{LinkState, MacEntry, Neighbour, Visitor};
 pub use text::same_port;
 pub use vlan::{MAX_TAGGED, Observed, PortVlans, VlanChange};

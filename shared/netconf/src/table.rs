@@ -1,5 +1,5 @@
-//! Reading of operational tables: hardware addresses and LLDP neighbours, row by
-//! row, to a visitor.
+//! Reading of operational tables: hardware addresses, LLDP neighbours and links, row
+//! by row, to a visitor.
 
 use crate::dialect::{Column, Table};
 use crate::text::{clip, mac, same_port};
@@ -32,6 +32,15 @@ pub struct Neighbour<'a> {
     pub system_name: &'a str,
 }
 
+/// A row of the table of links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkState<'a> {
+    /// Port of the switch, as the switch calls it.
+    pub port: &'a str,
+    /// Whether it has a link.
+    pub up: bool,
+}
+
 /// Takes the rows of tables as they arrive.
 pub trait Visitor {
     /// Takes a row of the table of hardware addresses.
@@ -42,6 +51,11 @@ pub trait Visitor {
     /// Takes a row of the table of neighbours.
     fn neighbour(&mut self, neighbour: &Neighbour<'_>) {
         let _ = neighbour;
+    }
+
+    /// Takes a row of the table of links.
+    fn link(&mut self, link: &LinkState<'_>) {
+        let _ = link;
     }
 }
 
@@ -57,6 +71,7 @@ pub(crate) struct TableReader {
     remote_port: String<48, u8>,
     system_name: String<48, u8>,
     mac: Option<[u8; 6]>,
+    link: Option<bool>,
     rows: u32,
 }
 
@@ -108,6 +123,10 @@ impl TableReader {
             Column::Vlan | Column::Chassis => self.first = clip(text),
             Column::RemotePort => self.remote_port = clip(text),
             Column::SystemName => self.system_name = clip(text),
+            Column::Link => {
+                let text = text.trim();
+                self.link = (!text.is_empty()).then(|| text.eq_ignore_ascii_case("up"));
+            }
         }
     }
 
@@ -115,13 +134,17 @@ impl TableReader {
         if !interface.is_empty() && !same_port(&self.port, interface) {
             return;
         }
-        match self.mac {
-            Some(mac) => visitor.mac(&MacEntry {
+        match (self.mac, self.link) {
+            (Some(mac), _) => visitor.mac(&MacEntry {
                 port: &self.port,
                 mac,
                 vlan: &self.first,
             }),
-            None if !self.remote_port.is_empty() || !self.system_name.is_empty() => {
+            (None, Some(up)) => visitor.link(&LinkState {
+                port: &self.port,
+                up,
+            }),
+            (None, None) if !self.remote_port.is_empty() || !self.system_name.is_empty() => {
                 visitor.neighbour(&Neighbour {
                     port: &self.port,
                     chassis: &self.first,
@@ -130,7 +153,7 @@ impl TableReader {
                 });
             }
             // An entry such as "all other addresses".
-            None => return,
+            (None, None) => return,
         }
         self.rows = self.rows.saturating_add(1);
     }

@@ -319,6 +319,21 @@ fn tables_of_the_model_are_read_by_every_dialect() {
 }
 
 #[test]
+fn a_port_without_a_link_is_told_from_one_with_a_link_in_every_dialect() {
+    for dialect in DIALECTS {
+        let mut wire = Wire::full(dialect);
+        for up in [true, false, true] {
+            wire.model.learned.link(PORT, up);
+            wire.client.read_link(PORT).unwrap();
+            wire.run();
+            assert_eq!(wire.client.report().unwrap().rows, 1, "{}", dialect.name);
+            let last = wire.rows.links.last();
+            assert_eq!(last, Some(&(PORT.to_owned(), up)), "{}", dialect.name);
+        }
+    }
+}
+
+#[test]
 fn a_session_fits_in_two_kibibytes() {
     let size = size_of::<Client>();
     println!(

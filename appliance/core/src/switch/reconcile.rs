@@ -6,12 +6,13 @@ use crate::interface::{
 };
 use crate::node::Node;
 use crate::node::power::jitter;
-use crate::ports::PortControl;
+use crate::ports::{PortControl, SwitchPort};
 use crate::rack::{Entropy, Rack, count, edit};
 use farrier_protocol::message::Mac;
 
-/// How long a driver may take for one operation, in milliseconds.
-pub const OPERATION_MILLIS: u64 = 60_000;
+/// How long a driver may take for one operation, in milliseconds: a small switch
+/// takes seconds for each step of SSH and NETCONF, and half a minute for a commit.
+pub const OPERATION_MILLIS: u64 = 120_000;
 /// How long a move may take from the first operation to its proof, in
 /// milliseconds: a large server tests itself for minutes before its first frame.
 pub const MOVE_MILLIS: u64 = 1_200_000;
@@ -140,6 +141,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         let by_hand = self.is_by_hand(switch);
         let from_tenant = self.is_tenants_vlan(at);
+        let is_held = self.is_held(mac, switch);
         let Some(port) = self.ports.of_mut(mac) else {
             return false;
         };
@@ -156,7 +158,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return false;
         };
         let unknown = (at == 0 || port.control.unread) && !by_hand;
-        if unknown || from_tenant && !off {
+        if unknown || is_held || from_tenant && !off {
             return false;
         }
         let mut token = [0; 8];
@@ -173,6 +175,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         count(&mut self.counters.port_moves);
         true
+    }
+
+    /// Whether a switch takes no other move now: while a confirmed commit waits for
+    /// its proof, a switch with NETCONF grants its lock to nobody (RFC 6241, 7.5).
+    fn is_held(&self, mac: Mac, switch: u8) -> bool {
+        let known = self.ports.switch(switch);
+        let locks = known.is_some_and(|known| known.address.kind == SwitchKind::Netconf);
+        let moves =
+            |port: &&SwitchPort| port.mac != mac && port.switch == switch && port.is_moving();
+        locks && self.ports.all().iter().any(|port| moves(&port))
     }
 
     /// Whether a person moves the ports of a switch.

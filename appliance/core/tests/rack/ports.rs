@@ -430,3 +430,52 @@ fn operators_define_switches_ports_and_vifs_by_the_api() {
 fn name_of(lab: &Lab) -> String {
     uuid::Uuid::from_bytes(lab.node(0).id.0).to_string()
 }
+
+#[test]
+fn a_switch_with_netconf_moves_one_port_at_a_time() {
+    let (mut lab, _) = available_with(&[8 * GIB]);
+    with_switch(&mut lab);
+    lab.discover(2);
+    lab.start_agent(2, ScriptedAgent::with_disks(&[8 * GIB]));
+    lab.operator(Command::PutSwitch {
+        name: "tor",
+        address: SwitchAddress {
+            kind: SwitchKind::Netconf,
+            address: "10.0.9.1".parse().unwrap(),
+            port: 830,
+        },
+        login: NewLogin::default(),
+    })
+    .unwrap();
+    let other = "xe-0/0/2";
+    let port = LabPort {
+        vlan: INSPECTION,
+        link: true,
+    };
+    switch(&mut lab).ports.insert(other.to_owned(), port);
+    lab.set_image(0, "debian12").unwrap();
+    lab.pass(10);
+    switch(&mut lab).asked.clear();
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.verb(0, Verb::Inspect).unwrap();
+    lab.pass(2);
+    assert_eq!(vlan(&mut lab), INSPECTION, "it waits for its proof");
+    lab.operator(Command::LinkPort {
+        mac: mac_of(2),
+        switch: "tor",
+        port: other,
+    })
+    .unwrap();
+    lab.pass(60);
+    let moved = |lab: &mut Lab| {
+        let asked = switch(lab).asked.iter();
+        let others = asked
+            .filter(|(port, action)| port == other && matches!(action, SwitchAction::Move { .. }));
+        others.count()
+    };
+    assert_eq!(moved(&mut lab), 0, "the switch is held");
+    speak(&mut lab, MessageType::Discover);
+    lab.pass(2);
+    assert_eq!(moved(&mut lab), 1, "its turn");
+    assert_eq!(switch(&mut lab).ports[other].vlan, IDLE);
+}

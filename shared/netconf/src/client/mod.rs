@@ -16,7 +16,7 @@ use crate::port::PortReader;
 use crate::reply::Reply;
 use crate::session::{Message, ProtocolError, Session};
 use crate::table::{TableReader, Visitor};
-use tasks::{Committed, Task, Work};
+use tasks::{Committed, Work};
 
 /// Longest name of an interface, in bytes.
 pub const MAX_INTERFACE: usize = 48;
@@ -187,11 +187,7 @@ impl Client {
                 reader.token(dialect, &work.interface, work.change, token);
             }
             (Collector::Table(reader), Some(dialect)) => {
-                let table = match work.task {
-                    Task::Neighbours => dialect.neighbours,
-                    _ => dialect.macs,
-                };
-                if let Some(table) = table {
+                if let Some(table) = work.task.table(dialect) {
                     reader.token(table, &work.interface, token, visitor);
                 }
             }

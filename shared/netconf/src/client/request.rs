@@ -1,6 +1,6 @@
 //! The operations of each step, as XML.
 
-use super::tasks::{Task, Work};
+use super::tasks::Work;
 use super::{Settings, Step};
 use crate::dialect::{Dialect, Values};
 use crate::hello::Capabilities;
@@ -169,12 +169,15 @@ impl Request<'_> {
     }
 
     fn table(&self, out: &mut Window<'_>) {
-        let table = self.dialect.and_then(|dialect| match self.work.task {
-            Task::Neighbours => dialect.neighbours,
-            _ => dialect.macs,
-        });
+        let table = self
+            .dialect
+            .and_then(|dialect| self.work.task.table(dialect));
         if let Some(table) = table {
-            Values::default().write(table.request, out);
+            let values = Values {
+                interface: &self.work.interface,
+                ..Values::default()
+            };
+            values.write(table.request, out);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Tasks: what an owner asks of a session.
 
 use super::{Abort, Client, Failure, MAX_INTERFACE, Outcome, Pending, Refusal, Step};
+use crate::dialect::{Dialect, Table};
 use crate::hello::Capabilities;
 use crate::text::clip;
 use crate::vlan::{Observed, PortVlans, VlanChange};
@@ -37,10 +38,20 @@ pub(super) enum Task {
     Port,
     Macs,
     Neighbours,
+    Link,
     Close,
 }
 
 impl Task {
+    /// The table that the task reads, where the dialect has it.
+    pub(super) const fn table(self, dialect: &Dialect) -> Option<&'static Table> {
+        match self {
+            Self::Neighbours => dialect.neighbours,
+            Self::Link => dialect.links,
+            _ => dialect.macs,
+        }
+    }
+
     /// Returns whether the task ends the change of an earlier session.
     pub(super) const fn is_earlier(self) -> bool {
         matches!(self, Self::Confirm | Self::Cancel)
@@ -170,17 +181,22 @@ impl Client {
         self.read_table(Task::Neighbours, interface)
     }
 
+    /// Reads whether a port has a link, like [`Self::read_macs`].
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing was sent.
+    pub fn read_link(&mut self, interface: &str) -> Result<(), Refusal> {
+        self.check(interface)?;
+        self.read_table(Task::Link, interface)
+    }
+
     fn read_table(&mut self, task: Task, interface: &str) -> Result<(), Refusal> {
         let name = match interface {
             "" => "any",
             name => name,
         };
         let dialect = self.check(name)?;
-        let table = match task {
-            Task::Neighbours => dialect.neighbours,
-            _ => dialect.macs,
-        };
-        table.ok_or(Refusal::Unsupported)?;
+        task.table(dialect).ok_or(Refusal::Unsupported)?;
         self.reset(task, interface);
         self.enter(Step::ReadTable);
         Ok(())

@@ -3,7 +3,7 @@
 //! one untagged VLAN, its `pvid`. Tagged VLANs, and VLANs themselves, are parts
 //! of a bridge's components there and are not written.
 
-use super::{Dialect, Field, Scope};
+use super::{Column, Dialect, Field, Scope, Table};
 use crate::hello::Models;
 use crate::xml::name::{Name as N, Namespace};
 
@@ -40,6 +40,31 @@ pub static IETF: Dialect = Dialect {
     ],
     macs: None,
     neighbours: None,
+    links: Some(&LINKS),
     validate: true,
     confirm_unit_s: 1,
+};
+
+/// RFC 8343, `oper-status` of an interface.
+static LINKS: Table = Table {
+    request: "<get><filter type=\"subtree\">\
+        <interfaces xmlns=\"urn:ietf:params:xml:ns:yang:ietf-interfaces\"><interface>\
+        <name>{interface}</name><oper-status/></interface></interfaces></filter></get>",
+    rows: &[&[N::Data, N::Interfaces, N::Interface]],
+    columns: &[
+        (
+            &[N::Data, N::Interfaces, N::Interface, N::Name],
+            Column::Port,
+        ),
+        (
+            &[N::Data, N::Interfaces, N::Interface, N::OperStatus],
+            Column::Link,
+        ),
+    ],
+    #[cfg(feature = "model")]
+    answer: [
+        "<data><interfaces xmlns=\"urn:ietf:params:xml:ns:yang:ietf-interfaces\">",
+        "<interface><name>{port}</name><oper-status>{link}</oper-status></interface>",
+        "</interfaces></data>",
+    ],
 };

@@ -37,6 +37,29 @@ const REMOVE_VLAN: &str = "<vlans><vlan{delete}><name>{vlan-name}</name></vlan><
 const VLAN_ROW: &str = "<vlans><vlan><name>{vlan-name}</name>\
     <vlan-id>{vlan}</vlan-id></vlan></vlans>";
 
+static LINKS: Table = Table {
+    request: "<get-interface-information><interface-name>{interface}</interface-name>\
+        <terse/></get-interface-information>",
+    rows: &[&[N::InterfaceInformation, N::PhysicalInterface]],
+    columns: &[
+        (
+            &[N::InterfaceInformation, N::PhysicalInterface, N::Name],
+            Column::Port,
+        ),
+        (
+            &[N::InterfaceInformation, N::PhysicalInterface, N::OperStatus],
+            Column::Link,
+        ),
+    ],
+    #[cfg(feature = "model")]
+    answer: [
+        "<interface-information>",
+        "<physical-interface><name>\n{port}\n</name><oper-status>\n{link}\n</oper-status>\
+            </physical-interface>",
+        "</interface-information>",
+    ],
+};
+
 static LLDP: Table = Table {
     request: "<get-lldp-neighbors-information/>",
     rows: &[&[N::LldpNeighborsInformation, N::LldpNeighborInformation]],
@@ -205,6 +228,7 @@ pub static JUNOS: Dialect = Dialect {
     ],
     macs: Some(&MACS),
     neighbours: Some(&LLDP),
+    links: Some(&LINKS),
     validate: true,
     confirm_unit_s: 60,
 };
@@ -367,6 +391,7 @@ pub static JUNOS_ELS: Dialect = Dialect {
     names: true,
     scopes: SCOPES,
     neighbours: Some(&LLDP),
+    links: Some(&LINKS),
     validate: true,
     confirm_unit_s: 60,
 };

@@ -18,6 +18,7 @@
 //! | `replace` | the attribute that replaces an element, in edits |
 //! | `delete` | the attribute that deletes an element |
 //! | `port`, `mac`, `row-vlan`, `chassis`, `remote-port`, `system-name` | columns of a row, in answers of the model |
+//! | `link` | `up` or `down` of a row, the same |
 
 mod ietf;
 mod junos;
@@ -72,6 +73,8 @@ pub struct Dialect {
     pub macs: Option<&'static Table>,
     /// The table of LLDP neighbours, if the dialect has one.
     pub neighbours: Option<&'static Table>,
+    /// The states of the links. Its request is of one port.
+    pub links: Option<&'static Table>,
     /// The server's `validate` of a candidate is used where it has it.
     pub validate: bool,
     /// Confirm timeouts are rounded up to a multiple of this, in seconds.
@@ -121,7 +124,7 @@ pub enum Field {
 /// A table of operational data.
 #[derive(Debug)]
 pub struct Table {
-    /// The operation, a template without values.
+    /// The operation, a template; `interface` is the port that is asked about.
     pub request: &'static str,
     /// The elements that are rows, with their paths below `rpc-reply`.
     pub rows: &'static [&'static [Name]],
@@ -149,6 +152,8 @@ pub enum Column {
     RemotePort,
     /// System name of a neighbour.
     SystemName,
+    /// Whether the link is there: `up` in any case of letters.
+    Link,
 }
 
 impl Dialect {
@@ -209,6 +214,8 @@ pub struct Row<'a> {
     pub remote_port: &'a str,
     /// System name of a neighbour.
     pub system_name: &'a str,
+    /// Whether there is a link.
+    pub link: bool,
 }
 
 impl Values<'_> {
@@ -255,7 +262,7 @@ impl Values<'_> {
             "vlan-table" => self.vlan_table,
             "vlan-name" => self.vlan.is_some(),
             "replace" | "delete" => self.edit,
-            "interface" | "port" | "mac" | "row-vlan" | "chassis" | "remote-port"
+            "interface" | "port" | "mac" | "row-vlan" | "chassis" | "remote-port" | "link"
             | "system-name" => true,
             _ => {
                 debug_assert!(false, "unknown key {key}");
@@ -273,6 +280,7 @@ impl Values<'_> {
             ("remote-port", ..) => out.text(self.row.remote_port),
             ("system-name", ..) => out.text(self.row.system_name),
             ("row-vlan", ..) => out.value(self.row.vlan),
+            ("link", ..) => out.raw(if self.row.link { "up" } else { "down" }),
             ("mac", ..) => {
                 let [a, b, c, d, e, f] = self.row.mac;
                 out.value(format_args!(

@@ -136,8 +136,41 @@ pub static OPENCONFIG: Dialect = Dialect {
     ],
     macs: Some(&MACS),
     neighbours: Some(&LLDP),
+    links: Some(&LINKS),
     validate: true,
     confirm_unit_s: 1,
+};
+
+/// openconfig-interfaces, `oper-status` of an interface's `state`.
+static LINKS: Table = Table {
+    request: "<get><filter type=\"subtree\">\
+        <interfaces xmlns=\"http://openconfig.net/yang/interfaces\"><interface>\
+        <name>{interface}</name><state><oper-status/></state></interface></interfaces>\
+        </filter></get>",
+    rows: &[&[N::Data, N::Interfaces, N::Interface]],
+    columns: &[
+        (
+            &[N::Data, N::Interfaces, N::Interface, N::Name],
+            Column::Port,
+        ),
+        (
+            &[
+                N::Data,
+                N::Interfaces,
+                N::Interface,
+                N::State,
+                N::OperStatus,
+            ],
+            Column::Link,
+        ),
+    ],
+    #[cfg(feature = "model")]
+    answer: [
+        "<data><interfaces xmlns=\"http://openconfig.net/yang/interfaces\">",
+        "<interface><name>{port}</name><state><oper-status>{link}</oper-status></state>\
+            </interface>",
+        "</interfaces></data>",
+    ],
 };
 
 static MACS: Table = Table {

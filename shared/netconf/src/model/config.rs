@@ -144,6 +144,8 @@ pub struct Learned {
     pub macs: Vec<(PortName, [u8; 6], u16), 64>,
     /// Neighbours: port, chassis, the neighbour's port, its system name.
     pub neighbours: Vec<[PortName; 4], MAX_PORTS>,
+    /// Ports without a link.
+    pub down: Vec<PortName, MAX_PORTS>,
 }
 
 impl Learned {
@@ -157,6 +159,15 @@ impl Learned {
         }
         let pushed = self.macs.push((crate::text::clip(port), mac, vlan));
         debug_assert!(pushed.is_ok(), "an entry was removed");
+    }
+
+    /// Notes whether a port has a link.
+    pub fn link(&mut self, port: &str, up: bool) {
+        self.down.retain(|known| known != port);
+        if !up {
+            let pushed = self.down.push(crate::text::clip(port));
+            debug_assert!(pushed.is_ok(), "as many as there are ports");
+        }
     }
 
     /// Notes the neighbour of a port, in place of the one before.

@@ -395,7 +395,9 @@ impl Model {
             Name::GetConfig => Answer::Port,
             Name::GetEthernetSwitchingTable => Answer::Macs,
             Name::GetLldpNeighbors => Answer::Neighbours,
+            Name::GetInterfaceInformation => Answer::Link,
             Name::Get if rpc.lldp => Answer::Neighbours,
+            Name::Get if rpc.links => Answer::Link,
             Name::Get => Answer::Macs,
             _ => Answer::Error("operation-not-supported"),
         }

@@ -22,6 +22,8 @@ pub(super) enum Answer {
     Macs,
     /// The table of neighbours.
     Neighbours,
+    /// The link of the port that was asked about.
+    Link,
     Garbage,
     Bomb,
 }
@@ -77,6 +79,15 @@ pub(super) fn write(
                     ..Row::default()
                 });
             table(profile.dialect.neighbours, rows, out);
+        }
+        Answer::Link => {
+            let is_known = config.names().any(|port| port == rpc.port);
+            let rows = is_known.then(|| Row {
+                port: &rpc.port,
+                link: !learned.down.iter().any(|port| *port == rpc.port),
+                ..Row::default()
+            });
+            table(profile.dialect.links, rows.into_iter(), out);
         }
         Answer::Ok | Answer::Garbage | Answer::Bomb => out.raw("<ok/>"),
     }

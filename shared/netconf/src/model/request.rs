@@ -34,6 +34,8 @@ pub(super) struct Rpc {
     pub(super) vlan_table: bool,
     /// A filter asks for LLDP.
     pub(super) lldp: bool,
+    /// A filter asks for links.
+    pub(super) links: bool,
     pending: EditOperation,
     in_unit: bool,
     delete_vlan: bool,
@@ -56,6 +58,7 @@ impl Rpc {
             port: PortName::new(),
             vlan_table: false,
             lldp: false,
+            links: false,
             pending: EditOperation::Merge,
             in_unit: false,
             delete_vlan: false,
@@ -113,6 +116,25 @@ impl Rpc {
             ([Name::Rpc, Name::Get, Name::Filter, Name::Lldp], Event::Start { .. }) => {
                 self.lldp = true;
             }
+            ([Name::Rpc, Name::Get, Name::Filter, .., Name::OperStatus], Event::Start { .. }) => {
+                self.links = true;
+            }
+            (
+                [
+                    Name::Rpc,
+                    Name::Get,
+                    Name::Filter,
+                    Name::Interfaces,
+                    Name::Interface,
+                    Name::Name,
+                ]
+                | [
+                    Name::Rpc,
+                    Name::GetInterfaceInformation,
+                    Name::InterfaceName,
+                ],
+                Event::Text { text, .. },
+            ) => self.port = clip(text),
             ([Name::Rpc, Name::GetConfig, Name::Filter, path @ ..], event) => {
                 self.filter_token(dialect, path, event);
             }

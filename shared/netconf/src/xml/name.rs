@@ -119,6 +119,11 @@ names! {
     LldpRemotePortId = "lldp-remote-port-id",
     LldpRemotePortDescription = "lldp-remote-port-description",
     LldpRemoteSystemName = "lldp-remote-system-name",
+    GetInterfaceInformation = "get-interface-information",
+    InterfaceInformation = "interface-information",
+    PhysicalInterface = "physical-interface",
+    InterfaceName = "interface-name",
+    OperStatus = "oper-status",
     // OpenConfig.
     Ethernet = "ethernet",
     SwitchedVlan = "switched-vlan",

@@ -3,7 +3,8 @@
 
 use farrier_netconf::model::{Config, Model, Profile, SessionKey};
 use farrier_netconf::{
-    Client, Dialect, Flip, MacEntry, Neighbour, PortVlans, Settings, Step, Visitor, VlanChange,
+    Client, Dialect, Flip, LinkState, MacEntry, Neighbour, PortVlans, Settings, Step, Visitor,
+    VlanChange,
 };
 
 pub const PORT: &str = "ge-0/0/7";
@@ -38,6 +39,7 @@ pub fn config() -> Config {
 pub struct Rows {
     pub macs: Vec<(String, [u8; 6], String)>,
     pub neighbours: Vec<[String; 4]>,
+    pub links: Vec<(String, bool)>,
 }
 
 impl Visitor for Rows {
@@ -49,6 +51,10 @@ impl Visitor for Rows {
     fn neighbour(&mut self, row: &Neighbour<'_>) {
         let texts = [row.port, row.chassis, row.remote_port, row.system_name];
         self.neighbours.push(texts.map(str::to_owned));
+    }
+
+    fn link(&mut self, row: &LinkState<'_>) {
+        self.links.push((row.port.to_owned(), row.up));
     }
 }
 
