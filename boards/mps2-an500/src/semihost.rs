@@ -4,7 +4,8 @@
 //! The store of this board is a file of the host, since QEMU 7.2 emulates no SD
 //! card for AN500. A product board has an SD or eMMC driver here.
 
-use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use core::{fmt, slice};
 
 use aligned::{A4, Aligned};
 use block_device_driver::BlockDevice;
@@ -142,8 +143,36 @@ pub struct Entropy(File);
 impl Entropy {
     /// Opens the host's source.
     pub fn open() -> Result<Self, Refused> {
-        File::open("/dev/urandom", OPEN_READ).map(Self)
+        let file = File::open("/dev/urandom", OPEN_READ)?;
+        SOURCE.store(file.handle, Ordering::Relaxed);
+        Ok(Self(file))
     }
+}
+
+/// The handle of the host's source, for those who have no [`Entropy`].
+static SOURCE: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+/// What `getrandom` asks on a board: the SSH client has its random numbers by it.
+///
+/// # Safety
+/// `length` bytes from `to` on may be written, and are nobody else's.
+// SAFETY: the name is getrandom's, and nobody else defines it.
+#[unsafe(no_mangle)]
+unsafe extern "Rust" fn __getrandom_v03_custom(
+    to: *mut u8,
+    length: usize,
+) -> Result<(), getrandom::Error> {
+    // SAFETY: the caller's promise; with zeros in them they are initialised.
+    let bytes = unsafe {
+        to.write_bytes(0, length);
+        slice::from_raw_parts_mut(to, length)
+    };
+    let source = File {
+        handle: SOURCE.load(Ordering::Relaxed),
+        length: 0,
+    };
+    let read = source.read_exact(bytes);
+    read.map_err(|Refused| getrandom::Error::UNEXPECTED)
 }
 
 impl farrier_core::rack::Entropy for Entropy {

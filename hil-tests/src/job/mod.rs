@@ -6,6 +6,8 @@
 //! elsewhere: building the parts (the caller's [`crate::scenario::Rack`]),
 //! and showing progress to a person ([`Watch`]).
 
+pub mod networks;
+pub mod power;
 mod server_job;
 mod tenant;
 
@@ -44,6 +46,9 @@ pub struct ServerReport {
     pub agent_peak_rss_bytes: u64,
     /// The line that the instance printed on its console.
     pub instance_proof: String,
+    /// The VLANs that its port went through, as the captures of all wires have it;
+    /// none where its rack has one network.
+    pub vlans: Vec<u16>,
     /// Bytes of the tenant on the disk after the release, read from outside.
     pub residue_bytes: u64,
 }

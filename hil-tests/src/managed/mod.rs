@@ -200,6 +200,17 @@ impl ManagedSwitch {
         }
     }
 
+    /// The host key of a switch with NETCONF, as `ssh-keygen -l` prints it.
+    ///
+    /// # Errors
+    /// The switch is managed by OVSDB.
+    pub fn fingerprint(&self) -> Result<String> {
+        match &self.server {
+            Server::Netconf { ssh, .. } => Ok(lock(ssh).fingerprint()),
+            Server::Ovsdb(_) => bail!("the switch has no SSH server"),
+        }
+    }
+
     /// Puts another SSH server with a new host key in the place of the one
     /// that is there, whose connections end: what someone sees who is led to
     /// the wrong switch.

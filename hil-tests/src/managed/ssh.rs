@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use russh::keys::ssh_key::private::Ed25519Keypair;
-use russh::keys::{PrivateKey, PublicKey};
+use russh::keys::{HashAlg, PrivateKey, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, Session};
 use russh::server::{PublicKeyOffer, VerifiedPublicKey, run_stream};
 use russh::{Channel, ChannelId};
@@ -132,6 +132,11 @@ impl SshServer {
     /// None that is known.
     pub fn host_key(&self) -> Result<String> {
         Ok(self.host_key.to_openssh()?)
+    }
+
+    /// Its host key as `ssh-keygen -l` prints it.
+    pub fn fingerprint(&self) -> String {
+        self.host_key.fingerprint(HashAlg::Sha256).to_string()
     }
 }
 

@@ -89,7 +89,7 @@ pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
 const NEEDS_EMULATOR: [&str; 1] = ["crash-restart"];
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 19] = [
+pub const ALL: [Scenario; 20] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
@@ -185,6 +185,12 @@ pub const ALL: [Scenario; 19] = [
         about: "a server's port goes through all networks by OVSDB, and no frame is on a wrong one",
         forms: &[Form::Light, Form::Whole],
         run: flip::ovsdb,
+    },
+    Scenario {
+        name: "flip-netconf",
+        about: "the same by NETCONF over SSH; then the switch has another host key and nothing is moved",
+        forms: &[Form::Light, Form::Whole],
+        run: flip::netconf,
     },
     Scenario {
         name: "switch-restart",

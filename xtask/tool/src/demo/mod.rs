@@ -1,12 +1,13 @@
 //! `cargo xtask demo`: the main job, from power-on to a running system and
-//! back, in a virtual rack.
+//! back, in a virtual rack. The appliance moves the servers' ports from network to
+//! network by NETCONF.
 
 pub mod bench;
 mod report;
 pub mod watch;
 
 use anyhow::{Context, Result, bail};
-use farrier_hil_tests::job::{self, ServerReport};
+use farrier_hil_tests::job::{self, ServerReport, networks};
 use farrier_hil_tests::qemu::ServerSpec;
 use farrier_hil_tests::scenario::Rack;
 use report::Report;
@@ -34,7 +35,8 @@ pub fn run(given: &Given) -> Result<()> {
             ServerSpec::uefi(&format!("uefi-{number}"), number)
         }
     });
-    let rack = bench.rack("demo", specs.map(job::small_disk).collect())?;
+    let specs = specs.map(job::small_disk).collect();
+    let rack = networks::rack(bench, "demo", specs, networks::netconf(), networks::IDLE)?;
     let file = prepared.account.write(rack.directory())?;
     screen.line(
         "rack",
@@ -56,8 +58,9 @@ pub fn run(given: &Given) -> Result<()> {
             .enumerate()
             .map(|(n, server)| {
                 let (rack, screen) = (&rack, &screen);
+                let number = u8::try_from(n).unwrap_or(u8::MAX);
                 scope.spawn(move || {
-                    let outcome = job::whole(rack, server, n, &bench.image, screen);
+                    let outcome = networks::whole(rack, server, number, &bench.image, screen);
                     screen.end(server.name());
                     outcome
                 })
@@ -69,7 +72,15 @@ pub fn run(given: &Given) -> Result<()> {
     });
 
     let data = kit.images.first().context("the kit has an image")?;
-    let (servers, errors): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
+    let (mut servers, errors): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
+    let mut failures: Vec<String> = errors.into_iter().flatten().collect();
+    let frames_proven = match networks::prove(&rack, &mut servers) {
+        Ok(isolation) => isolation.proven,
+        Err(error) => {
+            failures.push(format!("{error:#}"));
+            0
+        }
+    };
     let report = Report {
         board: board.to_owned(),
         flash_bytes: prepared.firmware.flash_bytes,
@@ -77,7 +88,8 @@ pub fn run(given: &Given) -> Result<()> {
         ramdisk_bytes: kit.ramdisk_bytes()?,
         image_bytes: (data.raw_bytes, fs::metadata(&data.data)?.len()),
         servers,
-        failures: errors.into_iter().flatten().collect(),
+        frames_proven,
+        failures,
     };
     report.print();
     if let Some(path) = given.path("report") {

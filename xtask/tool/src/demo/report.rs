@@ -20,6 +20,8 @@ pub struct Report {
     pub image_bytes: (u64, u64),
     /// The servers.
     pub servers: Vec<ServerReport>,
+    /// Frames on all wires that were proven to be on their own network only.
+    pub frames_proven: u64,
     /// What did not hold, in words.
     pub failures: Vec<String>,
 }
@@ -61,6 +63,7 @@ impl Report {
             "ramdisk_bytes": self.ramdisk_bytes,
             "image_raw_bytes": self.image_bytes.0,
             "image_wire_bytes": self.image_bytes.1,
+            "frames_proven": self.frames_proven,
             "failures": self.failures,
             "servers": servers,
         })
@@ -96,8 +99,14 @@ impl Report {
                 "  {:<40} {:>8} bytes",
                 "left of the tenant on the disk", server.residue_bytes
             );
+            println!("  VLANs of its port: {}", vlans(&server.vlans));
             println!("  {}", server.instance_proof);
         }
+        println!();
+        println!(
+            "{} frames on all wires, each on its own network only",
+            self.frames_proven
+        );
         println!();
         for failure in &self.failures {
             println!("FAILED: {failure}");
@@ -111,6 +120,11 @@ impl Report {
             }
         );
     }
+}
+
+fn vlans(all: &[u16]) -> String {
+    let all: Vec<String> = all.iter().map(u16::to_string).collect();
+    all.join(" > ")
 }
 
 fn server_json(server: &ServerReport) -> Value {
@@ -128,6 +142,7 @@ fn server_json(server: &ServerReport) -> Value {
         "agent_peak_rss_bytes": server.agent_peak_rss_bytes,
         "instance_proof": server.instance_proof,
         "residue_bytes": server.residue_bytes,
+        "vlans": server.vlans,
     })
 }
 
@@ -138,6 +153,7 @@ mod tests {
     fn good() -> Report {
         Report {
             board: "mps2-an500".into(),
+            frames_proven: 1,
             flash_bytes: 1,
             ram_bytes: 2,
             ramdisk_bytes: 3,
