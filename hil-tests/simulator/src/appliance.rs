@@ -272,6 +272,11 @@ impl Appliance {
         self.zero = self.zero.saturating_sub(millis.min(now));
     }
 
+    /// A time of the appliance's clock in the simulation's time.
+    pub fn time_of(&self, at: Instant) -> u64 {
+        at.millis().saturating_add(self.zero)
+    }
+
     /// When a tick is due, in the simulation's time.
     pub fn wake_at(&mut self, now: u64) -> u64 {
         if self.down {
@@ -339,14 +344,14 @@ impl Appliance {
     pub fn open(
         &mut self,
         now: u64,
-        transport: Transport,
+        (network, transport): (NetworkId, Transport),
         peer: Ipv4Addr,
         path: &str,
         outcomes: &mut Vec<Outcome>,
     ) -> Served {
         self.served = Served::NotFound;
         let input = Input::Open {
-            network: NetworkId::PROVISIONING,
+            network,
             transport,
             peer,
             path,

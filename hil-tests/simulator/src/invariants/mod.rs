@@ -9,6 +9,7 @@ mod leases;
 mod offers;
 mod owners;
 mod places;
+mod ports;
 mod power_requests;
 mod tenants;
 
@@ -25,6 +26,7 @@ use self::lateness::Lateness;
 use self::offers::Offers;
 use self::owners::Owners;
 pub use self::places::gets_anothers;
+use self::ports::Ports;
 use self::power_requests::PowerRequests;
 use self::tenants::{is_cleaned, is_in_use};
 use crate::appliance::Appliance;
@@ -87,6 +89,7 @@ pub struct Invariants {
     next_look: u64,
     offers: Offers,
     pub(crate) lateness: Lateness,
+    pub(crate) ports: Ports,
     /// The text in the config drive that each node's tenant is to find.
     texts: Vec<Option<Vec<u8>>>,
 }
@@ -109,6 +112,7 @@ impl Invariants {
             next_look: 0,
             offers: Offers::default(),
             lateness: Lateness::default(),
+            ports: Ports::default(),
             texts: Vec::new(),
         }
     }
@@ -135,11 +139,13 @@ impl Invariants {
         self.owners.forget();
         self.seen.clear();
         self.texts.clear();
+        self.ports.forget();
     }
 
     /// The appliance has started.
     pub fn restarted(&mut self, now: u64) {
         self.power_requests.restarted();
+        self.ports.restarted();
         self.lateness.restarted(now);
     }
 
