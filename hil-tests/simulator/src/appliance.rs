@@ -131,6 +131,20 @@ impl Appliance {
         }
     }
 
+    /// It loses power between two steps.
+    pub fn lose_power(&mut self, now: u64) {
+        if self.down {
+            return;
+        }
+        self.planned = true;
+        self.before = self.durable(now);
+        self.after = self.before.clone();
+        if let (Some(flash), keys) = self.take_store().into_parts() {
+            *self.controller.store_mut() = JournalStore::new(flash, keys);
+        }
+        self.down = true;
+    }
+
     /// A bit of the chip flips. Returns whether the chip was there.
     pub fn rot(&mut self, word: u64) -> bool {
         let opened = self.controller.store().usage().opened;

@@ -51,8 +51,8 @@ pub struct PortFigures {
     pub done: u64,
     /// See above.
     pub failed: u64,
-    /// Moves that the rack began since its last start, and those that it took back.
-    pub moves: u64,
+    /// Moves that were kept, and those that were taken back.
+    pub kept: u64,
     /// See above.
     pub undone: u64,
     /// Moves of machines by something else than the appliance: the two invariants
@@ -67,13 +67,12 @@ impl PortFigures {
         let Some(managed) = &sim.managed else {
             return Self::default();
         };
-        let counters = sim.appliance.rack().counters();
         PortFigures {
             racks: 1,
             done: managed.done,
             failed: managed.failed,
-            moves: u64::from(counters.port_moves),
-            undone: u64::from(counters.moves_undone),
+            kept: managed.kept,
+            undone: managed.undone,
             excused: sim.invariants.ports.excused,
             old_systems: sim.invariants.ports.old_systems,
         }
@@ -85,7 +84,7 @@ impl PortFigures {
             ("racks", self.racks),
             ("done", self.done),
             ("failed", self.failed),
-            ("moves", self.moves),
+            ("kept", self.kept),
             ("undone", self.undone),
             ("excused", self.excused),
             ("old_systems", self.old_systems),
@@ -99,7 +98,7 @@ impl std::iter::Sum for PortFigures {
             racks: sum.racks + one.racks,
             done: sum.done + one.done,
             failed: sum.failed + one.failed,
-            moves: sum.moves + one.moves,
+            kept: sum.kept + one.kept,
             undone: sum.undone + one.undone,
             excused: sum.excused + one.excused,
             old_systems: sum.old_systems + one.old_systems,

@@ -166,8 +166,12 @@ impl Invariants {
                 }
                 Outcome::Power(_, node, _) => {
                     let nodes = appliance.rack().nodes();
-                    let waits = nodes.iter().find(|n| n.id == *node).is_some_and(|node| {
-                        waits_for_machine(node.state) || node.power_request.is_some()
+                    let slot = nodes.iter().position(|n| n.id == *node);
+                    let waits = slot.is_some_and(|slot| {
+                        let node = &nodes[slot];
+                        waits_for_machine(node.state)
+                            || node.power_request.is_some()
+                            || leaves_tenant(appliance, slot)
                     });
                     if !waits {
                         self.wrong(now, || {
@@ -360,6 +364,14 @@ impl Invariants {
             self.wrong(now, || format!("{bound} leases for {running} machines"));
         }
     }
+}
+
+/// Whether a node's machine is to be switched off before its ports leave a tenants'
+/// network.
+fn leaves_tenant(appliance: &Appliance, slot: usize) -> bool {
+    let rack = appliance.rack();
+    let mut ports = rack.ports_of(slot);
+    ports.any(|port| rack.is_tenants_vlan(port.vlans()[0]))
 }
 
 /// Whether a node's state is one in which its machine is asked to start.

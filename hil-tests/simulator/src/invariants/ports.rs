@@ -151,9 +151,9 @@ impl Invariants {
         if matches!(machine.stage, Stage::Off) {
             place.said_off = false;
         }
-        if node.is_some_and(|node| node.state == ProvisionState::Active) && is_tenants(vlan) {
-            place.handed = true;
-        }
+        let active = node.is_some_and(|node| node.state == ProvisionState::Active);
+        // What was not durable was told nobody.
+        place.handed |= active && is_tenants(vlan) && !appliance.is_down();
         if runs && !place.ran && place.handed && is_boot(vlan) {
             *counts += 1;
             place.started_on = vlan;

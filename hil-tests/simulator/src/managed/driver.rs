@@ -234,6 +234,7 @@ impl Simulation {
         if let Some((_, bytes)) = running.arriving.take_if(|(due, _)| *due <= now) {
             running.inbox.extend(bytes);
         }
+        driver.tick(at);
         loop {
             if let Some(report) = driver.report() {
                 return Err(report);
@@ -262,7 +263,6 @@ impl Simulation {
                 driver.closed();
             }
         }
-        driver.tick(at);
         if let Some(report) = driver.report() {
             return Err(report);
         }
@@ -288,6 +288,8 @@ impl Simulation {
             Ok(()) | Err(OperationError::ByHand) => managed.done += 1,
             Err(_) => managed.failed += 1,
         }
+        managed.kept += u64::from(matches!(request.action, SwitchAction::Keep { .. }) && report.result.is_ok());
+        managed.undone += u64::from(matches!(request.action, SwitchAction::Undo { .. }) && report.result.is_ok());
         let moved = matches!(request.action, SwitchAction::Move { .. }) && report.result.is_ok();
         let cut = managed.cut.take_if(|_| moved);
         if report.result == Err(OperationError::ByHand) {
@@ -295,6 +297,7 @@ impl Simulation {
         }
         if let Some(dark) = cut {
             self.cut_behind_move(dark);
+            return;
         }
         if report.result == Err(OperationError::HostKey)
             && let Some(managed) = &self.managed

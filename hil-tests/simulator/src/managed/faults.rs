@@ -2,7 +2,6 @@
 //! right again.
 
 use farrier_core::interface::{SwitchAction, SwitchKind};
-use farrier_journal::sim::Cut;
 use farrier_netconf::model::{Fault as Netconf, OPERATIONS};
 use farrier_netconf::xml::name::Name;
 use farrier_ovsdb::model::Fault as Ovsdb;
@@ -246,7 +245,8 @@ impl Simulation {
         if let Some(managed) = &mut self.managed {
             managed.dark = Some(dark);
         }
-        self.appliance.plan_cut(self.now, 0, Cut::Clean);
+        self.appliance.lose_power(self.now);
+        self.power_lost();
     }
 
     /// For how long the appliance has no power, where that is known.

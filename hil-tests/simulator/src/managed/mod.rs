@@ -94,6 +94,10 @@ pub struct Managed {
     pub done: u64,
     /// See above.
     pub failed: u64,
+    /// Moves that were kept, and those that were taken back.
+    pub kept: u64,
+    /// See above.
+    pub undone: u64,
 }
 
 /// Whether a rack of this seed has switches.
@@ -158,6 +162,8 @@ impl Managed {
             dark: None,
             done: 0,
             failed: 0,
+            kept: 0,
+            undone: 0,
         };
         managed.look();
         Some(Box::new(managed))

@@ -72,18 +72,17 @@ fn is_on(sim: &Simulation, wanted: u16) -> Verdict {
 /// A server's ports follow its work, by each driver.
 pub(super) fn moved() -> Verdict {
     for kind in [SwitchKind::Ovsdb, SwitchKind::Netconf, SwitchKind::ByHand] {
-        let mut sim = available_on(kind)?;
-        pass(&mut sim, 10 * 60_000)?;
-        is_on(&sim, IDLE)?;
-        deploys(&mut sim)?;
-        until(&mut sim, 0, ProvisionState::Active)?;
-        is_on(&sim, TENANTS[0].0)?;
-        ask(&mut sim, 0, Verb::Deleted)?;
-        until(&mut sim, 0, ProvisionState::Available)?;
-        pass(&mut sim, 10 * 60_000)?;
-        is_on(&sim, IDLE)?;
+        follows(kind).map_err(|what| format!("{kind:?}: {what}"))?;
     }
     Ok(())
+}
+
+fn follows(kind: SwitchKind) -> Verdict {
+    let mut sim = active_on(kind)?;
+    ask(&mut sim, 0, Verb::Deleted)?;
+    until(&mut sim, 0, ProvisionState::Available)?;
+    pass(&mut sim, 10 * 60_000)?;
+    is_on(&sim, IDLE)
 }
 
 /// The tenants' VLAN is missing on the trunk: nothing proves the move.
@@ -111,7 +110,13 @@ pub(super) fn clean_while_running() -> Verdict {
     pass(&mut sim, HOUR)?;
     is_on(&sim, TENANTS[0].0)?;
     tenant_runs(&sim)?;
+    is(&sim, 0, ProvisionState::Error)?;
+    must(
+        error_of(&sim).contains("switch the machine off"),
+        "the node's last error does not say what to do",
+    )?;
     sim.driver_off_until = 0;
+    ask(&mut sim, 0, Verb::Deleted)?;
     // The link shows it.
     sim.switch(0, Act::Off, false);
     until(&mut sim, 0, ProvisionState::Available)
@@ -169,6 +174,11 @@ pub(super) fn faults_of_switches() -> Verdict {
             ask(&mut sim, 0, Verb::Deleted).map_err(case)?;
             while sim.now < end + 2 * HOUR && sim.state(0) != Some(ProvisionState::Available) {
                 pass(&mut sim, 60_000).map_err(case)?;
+                if sim.state(0) == Some(ProvisionState::Error) {
+                    must(!error_of(&sim).is_empty(), "it does not say why").map_err(case)?;
+                    sim.stop_faults();
+                    ask(&mut sim, 0, Verb::Deleted).map_err(case)?;
+                }
                 if sim.state(0) == Some(ProvisionState::CleanFailed) {
                     must(!error_of(&sim).is_empty(), "it does not say why").map_err(case)?;
                     sim.stop_faults();
