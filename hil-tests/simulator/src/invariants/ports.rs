@@ -45,6 +45,8 @@ struct Place {
     attached: Vec<u16>,
     /// Since when its port is on its way without an error.
     silent: Option<u64>,
+    /// Where it is on its way to.
+    to: u16,
     ran: bool,
 }
 
@@ -162,7 +164,7 @@ impl Invariants {
             place.started_on = 0;
         }
         place.ran = runs;
-        let known = port.is_some_and(|port| port.vlans().contains(&vlan));
+        let known = vlan != 0 && port.is_some_and(|port| port.vlans().contains(&vlan));
         // 1: what lies on its disks.
         let own = match vlan {
             _ if place.placed == vlan => true,
@@ -177,7 +179,7 @@ impl Invariants {
         let astray = runs && place.handed && is_boot(vlan) && place.started_on == 0;
         if !(unerased || astray) {
             place.excused &= !known || managed.is_beyond(index);
-            return silence(now, place, port.is_some_and(|p| p.is_moving()), node);
+            return silence(now, place, port.map_or(0, |port| port.vlans()[1]), node);
         }
         if place.excused || place.said_off || managed.is_beyond(index) {
             return None;
@@ -198,15 +200,20 @@ impl Invariants {
     }
 }
 
+/// Whether a port is on its way to another VLAN than when it was looked at last.
+fn is_another_move(place: &mut Place, to: u16) -> bool {
+    std::mem::replace(&mut place.to, to) != to
+}
+
 /// A port that is on its way for long has an error that says why.
 fn silence(
     now: u64,
     place: &mut Place,
-    moves: bool,
+    to: u16,
     node: Option<&farrier_core::node::Node>,
 ) -> Option<String> {
     let says = node.is_none_or(|node| !node.last_error.is_empty());
-    if !moves || says {
+    if to == 0 || says || is_another_move(place, to) {
         place.silent = None;
         return None;
     }

@@ -282,7 +282,10 @@ impl Simulation {
             return;
         };
         let walk = managed.random.between(5_000, 240_000);
-        self.at(walk, Event::Carry(index, vlan));
+        // Where it was is not known: there is nothing to put back.
+        if vlan != 0 {
+            self.at(walk, Event::Carry(index, vlan));
+        }
     }
 
     /// A person puts a machine's port onto a VLAN.
