@@ -440,7 +440,7 @@ impl Simulation {
             }
             Event::Carry(index, vlan) => {
                 self.digest.add(22 | (index as u64) << 8 | u64::from(vlan) << 16);
-                self.carry(index, vlan);
+                self.comes(index, vlan);
             }
             Event::PutPortRight(index) => {
                 self.digest.add(23 | (index as u64) << 8);

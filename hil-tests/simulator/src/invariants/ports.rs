@@ -39,7 +39,7 @@ struct Place {
     placed: u16,
     /// A tenant has it.
     handed: bool,
-    /// It has started its own system on this VLAN, where the appliance works.
+    /// The VLAN on which it has started the system that runs; 0 for none.
     started_on: u16,
     /// The VLANs of the networks that its tenancy is attached to.
     attached: Vec<u16>,
@@ -156,12 +156,11 @@ impl Invariants {
         let active = node.is_some_and(|node| node.state == ProvisionState::Active);
         // What was not durable was told nobody.
         place.handed |= active && is_tenants(vlan) && !appliance.is_down();
-        if runs && !place.ran && place.handed && is_boot(vlan) {
-            *counts += 1;
-            place.started_on = vlan;
-        }
-        if !runs || vlan != place.started_on {
-            place.started_on = 0;
+        // Where it starts while its switch is off, or is moved to right then, is the
+        // first VLAN that it is on.
+        if !place.ran || place.started_on == 0 {
+            place.started_on = if runs { vlan } else { 0 };
+            *counts += u64::from(place.handed && is_boot(place.started_on));
         }
         place.ran = runs;
         let known = vlan != 0 && port.is_some_and(|port| port.vlans().contains(&vlan));
@@ -176,9 +175,13 @@ impl Invariants {
         };
         let unerased = is_tenants(vlan) && !own;
         // 2: what runs on it.
-        let astray = runs && place.handed && is_boot(vlan) && place.started_on == 0;
+        let astray = runs && place.handed && is_boot(vlan) && place.started_on != vlan;
         if !(unerased || astray) {
             place.excused &= !known || managed.is_beyond(index);
+            if appliance.is_down() {
+                place.silent = None;
+                return None;
+            }
             return silence(now, place, port.map_or(0, |port| port.vlans()[1]), node);
         }
         if place.excused || place.said_off || managed.is_beyond(index) {

@@ -153,6 +153,11 @@ impl Device {
         }
     }
 
+    /// Whether a commit waits: then it takes no change of a person.
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(&self.server, Server::Netconf(model) if model.is_waiting())
+    }
+
     /// A person puts a port onto a VLAN.
     pub(super) fn put(&mut self, port: &str, vlan: u16) {
         match &mut self.server {

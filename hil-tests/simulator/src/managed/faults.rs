@@ -284,7 +284,16 @@ impl Simulation {
         let walk = managed.random.between(5_000, 240_000);
         // Where it was is not known: there is nothing to put back.
         if vlan != 0 {
+            managed.asked.insert(index, vlan);
             self.at(walk, Event::Carry(index, vlan));
+        }
+    }
+
+    /// A person comes to a switch, and does what was asked for last.
+    pub(crate) fn comes(&mut self, index: usize, vlan: u16) {
+        let asked = self.managed.as_ref().map(|m| m.asked.get(&index));
+        if asked.is_some_and(|asked| asked.is_none_or(|asked| *asked == vlan)) {
+            self.carry(index, vlan);
         }
     }
 
@@ -295,8 +304,13 @@ impl Simulation {
         };
         let (switch, port) = managed.port_of(index);
         if let Some(device) = managed.devices.get_mut(switch) {
+            if device.is_waiting() {
+                self.at(5 * 60_000, Event::Carry(index, vlan));
+                return;
+            }
             device.put(&port, vlan);
         }
+        managed.asked.remove(&index);
         self.trace(|| format!("machine {index}: a person puts its port onto VLAN {vlan}"));
         self.invariants.ports.not_by_the_appliance(index);
         self.ports_changed();

@@ -14,7 +14,7 @@ mod driver;
 mod faults;
 mod operators;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 
 use farrier_core::interface::{NetworkId, Services, SwitchAddress, SwitchKind};
@@ -90,6 +90,8 @@ pub struct Managed {
     cut: Option<u64>,
     /// For how long it has none, where that is known.
     dark: Option<u64>,
+    /// What a person was asked for last, of each machine's port.
+    asked: BTreeMap<usize, u16>,
     /// Operations that ended, and those that failed.
     pub done: u64,
     /// See above.
@@ -160,6 +162,7 @@ impl Managed {
             wire: 0,
             cut: None,
             dark: None,
+            asked: BTreeMap::new(),
             done: 0,
             failed: 0,
             kept: 0,

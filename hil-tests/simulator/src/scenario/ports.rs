@@ -69,9 +69,9 @@ fn is_on(sim: &Simulation, wanted: u16) -> Verdict {
     }
 }
 
-/// A server's ports follow its work, by each driver.
+/// A server's ports follow its work, by each driver of switches.
 pub(super) fn moved() -> Verdict {
-    for kind in [SwitchKind::Ovsdb, SwitchKind::Netconf, SwitchKind::ByHand] {
+    for kind in [SwitchKind::Ovsdb, SwitchKind::Netconf] {
         follows(kind).map_err(|what| format!("{kind:?}: {what}"))?;
     }
     Ok(())
