@@ -56,7 +56,8 @@ impl Simulation {
         self.answers_by(vlan);
         // The second holder of a ticket is no machine: a copy of what it said is as
         // good as its own word.
-        if self.owner(mac).is_some() {
+        // Nor does it hear what is said on tenants' networks.
+        if self.owner(mac).is_some() && (vlan == 0 || is_boot(vlan)) {
             self.hostile.hears(packet, self.appliance.run());
         }
         match packet {

@@ -44,6 +44,7 @@ enum Wanted {
 fn wanted(node: &Node) -> Wanted {
     let boots_disk = node.boot.imaged && node.boot.left;
     match node.state {
+        ProvisionState::Manageable if cfg!(farrier_bug = "unerased-attached") => Wanted::Tenant,
         _ if node.is_vacant() || node.flags.contains(crate::node::flags::Flags::RECORDS_LOST) => {
             Wanted::Stay
         }
