@@ -131,6 +131,20 @@ impl Appliance {
         }
     }
 
+    /// It loses power between two steps.
+    pub fn lose_power(&mut self, now: u64) {
+        if self.down {
+            return;
+        }
+        self.planned = true;
+        self.before = self.durable(now);
+        self.after = self.before.clone();
+        if let (Some(flash), keys) = self.take_store().into_parts() {
+            *self.controller.store_mut() = JournalStore::new(flash, keys);
+        }
+        self.down = true;
+    }
+
     /// A bit of the chip flips. Returns whether the chip was there.
     pub fn rot(&mut self, word: u64) -> bool {
         let opened = self.controller.store().usage().opened;
@@ -272,6 +286,11 @@ impl Appliance {
         self.zero = self.zero.saturating_sub(millis.min(now));
     }
 
+    /// A time of the appliance's clock in the simulation's time.
+    pub fn time_of(&self, at: Instant) -> u64 {
+        at.millis().saturating_add(self.zero)
+    }
+
     /// When a tick is due, in the simulation's time.
     pub fn wake_at(&mut self, now: u64) -> u64 {
         if self.down {
@@ -339,14 +358,14 @@ impl Appliance {
     pub fn open(
         &mut self,
         now: u64,
-        transport: Transport,
+        (network, transport): (NetworkId, Transport),
         peer: Ipv4Addr,
         path: &str,
         outcomes: &mut Vec<Outcome>,
     ) -> Served {
         self.served = Served::NotFound;
         let input = Input::Open {
-            network: NetworkId::PROVISIONING,
+            network,
             transport,
             peer,
             path,

@@ -97,6 +97,9 @@ impl Simulation {
         let lies = self
             .faults
             .strikes(Fault::BmcLies, &mut self.random, 20_000);
+        if on && lies {
+            self.invariants.ports.said_off(index);
+        }
         let power = match on != lies {
             true => PowerState::On,
             false => PowerState::Off,

@@ -3,7 +3,6 @@
 //! behave as real firmware does, faults included.
 
 use core::net::Ipv4Addr;
-use farrier_core::interface::NetworkId;
 
 use farrier_core::boot::{KERNEL, PROGRAM_BIOS, RAMDISK};
 use farrier_core::{Config, Input, Transport};
@@ -278,8 +277,11 @@ impl Simulation {
 
     fn sent(&mut self, index: usize, path: &str) {
         let peer = self.machines[index].ip;
+        let Some((network, _)) = self.place_of(index) else {
+            return;
+        };
         self.step(Input::Sent {
-            network: NetworkId::PROVISIONING,
+            network,
             peer,
             path,
             bytes: 1 << 20,
@@ -304,11 +306,12 @@ impl Simulation {
         if path.starts_with("boot/") {
             self.hostile.sees(path);
         }
+        let (network, _) = self.place_of(index)?;
         let peer = self.machines[index].ip;
         let mut effects = Vec::new();
         let served = self
             .appliance
-            .open(self.now, transport, peer, path, &mut effects);
+            .open(self.now, (network, transport), peer, path, &mut effects);
         let answered = !self.appliance.is_down();
         self.carry_out(effects);
         answered.then_some(served)

@@ -153,6 +153,8 @@ impl Simulation {
         self.faults.count(Fault::AppliancePower);
         self.trace(|| "the appliance loses power".into());
         let pause = self.random.between(2_000, 200_000);
+        let pause = self.dark().unwrap_or(pause);
+        self.switch_task_lost();
         self.at(pause, Event::Restart);
     }
 

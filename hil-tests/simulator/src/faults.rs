@@ -68,10 +68,38 @@ pub enum Fault {
     AllAtOnce,
     /// A hostile machine sends a frame.
     Hostile,
+    /// A switch refuses a request.
+    SwitchRefuses,
+    /// A switch hangs inside a commit.
+    SwitchHangs,
+    /// A switch drops the session, mostly behind the lock.
+    SwitchDrops,
+    /// A switch is locked by somebody else.
+    SwitchLocked,
+    /// A switch loses power.
+    SwitchPower,
+    /// A switch applies half of a change, or none of it.
+    SwitchHalf,
+    /// A switch lies in its answer.
+    SwitchLies,
+    /// A switch loses its running configuration.
+    SwitchForgets,
+    /// A switch answers with an XML bomb, or with no XML.
+    SwitchBomb,
+    /// A switch has another host key than the pinned one.
+    SwitchKey,
+    /// A server's cable is in another port.
+    CableMoved,
+    /// A VLAN is missing on the appliance's trunk.
+    TrunkLacks,
+    /// A switch takes a move back that nobody confirmed in time.
+    ConfirmRunsOut,
+    /// The appliance restarts between a move and its confirmation.
+    RestartBehindMove,
 }
 
 /// How many kinds there are.
-pub const KINDS: usize = 31;
+pub const KINDS: usize = 45;
 
 impl Fault {
     /// Every kind.
@@ -107,6 +135,20 @@ impl Fault {
         Fault::ClockJump,
         Fault::AllAtOnce,
         Fault::Hostile,
+        Fault::SwitchRefuses,
+        Fault::SwitchHangs,
+        Fault::SwitchDrops,
+        Fault::SwitchLocked,
+        Fault::SwitchPower,
+        Fault::SwitchHalf,
+        Fault::SwitchLies,
+        Fault::SwitchForgets,
+        Fault::SwitchBomb,
+        Fault::SwitchKey,
+        Fault::CableMoved,
+        Fault::TrunkLacks,
+        Fault::ConfirmRunsOut,
+        Fault::RestartBehindMove,
     ];
 
     /// Its name on command lines and in reports.
@@ -143,6 +185,20 @@ impl Fault {
             Fault::ClockJump => "clock-jump",
             Fault::AllAtOnce => "all-at-once",
             Fault::Hostile => "hostile",
+            Fault::SwitchRefuses => "switch-refuses",
+            Fault::SwitchHangs => "switch-hangs",
+            Fault::SwitchDrops => "switch-drops",
+            Fault::SwitchLocked => "switch-locked",
+            Fault::SwitchPower => "switch-power",
+            Fault::SwitchHalf => "switch-half",
+            Fault::SwitchLies => "switch-lies",
+            Fault::SwitchForgets => "switch-forgets",
+            Fault::SwitchBomb => "switch-bomb",
+            Fault::SwitchKey => "switch-key",
+            Fault::CableMoved => "cable-moved",
+            Fault::TrunkLacks => "trunk-lacks",
+            Fault::ConfirmRunsOut => "confirm-runs-out",
+            Fault::RestartBehindMove => "restart-behind-move",
         }
     }
 
@@ -154,7 +210,7 @@ impl Fault {
 
 /// A set of kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kinds(u32);
+pub struct Kinds(u64);
 
 impl Kinds {
     /// No kind.
@@ -164,19 +220,19 @@ impl Kinds {
 
     /// Whether a kind is in it.
     pub const fn has(self, fault: Fault) -> bool {
-        self.0 & (1 << fault as u8) != 0
+        self.0 & (1 << fault as u64) != 0
     }
 
     /// The set with one kind more.
     #[must_use]
     pub const fn with(self, fault: Fault) -> Self {
-        Kinds(self.0 | 1 << fault as u8)
+        Kinds(self.0 | 1 << fault as u64)
     }
 
     /// The set without one kind.
     #[must_use]
     pub const fn without(self, fault: Fault) -> Self {
-        Kinds(self.0 & !(1 << fault as u8))
+        Kinds(self.0 & !(1 << fault as u64))
     }
 
     /// The kinds that are not in it.

@@ -11,7 +11,8 @@
 //! |---|---|
 //! | [`simulation`] | time, and the queue of events |
 //! | `network` | what becomes of datagrams on their way |
-//! | [`switch`] | the ports, their networks, and where addresses were seen |
+//! | [`switch`] | the ports of a rack with one network, and where addresses were seen |
+//! | [`managed`] | switches whose ports the appliance moves, and the VLANs that machines are on |
 //! | `bmc` | the power drivers |
 //! | `boot`, `ramdisk` | what servers do until a system runs, and then |
 //! | [`agent_model`], `imaging` | the shipping engines of an agent in virtual time |
@@ -35,6 +36,7 @@ pub mod hostile;
 pub mod image;
 pub mod invariants;
 pub mod machine;
+pub mod managed;
 pub mod run;
 pub mod scenario;
 pub mod simulation;

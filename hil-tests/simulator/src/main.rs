@@ -11,7 +11,7 @@ use farrier_simulator::simulation::Options;
 
 const USAGE: &str = "farrier-sim [--seed S] [--seeds N] [--nodes N] [--hours H] [--threads N]
     [--without KIND,...] [--only KIND,...] [--seed-file FILE]
-    [--hostile-frames N] [--report FILE] [--trace]
+    [--switches yes|no] [--hostile-frames N] [--report FILE] [--trace]
 farrier-sim --scenario NAME | --scenario all | --list";
 
 struct Arguments {
@@ -72,6 +72,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
                 arguments.frames = number()?;
                 arguments.options.hostile_frames = Some(arguments.frames.min(RACK_FRAMES));
             }
+            "--switches" => arguments.options.switches = Some(value == "yes"),
             "--seed-file" => arguments.seed_file = Some(value),
             "--report" => arguments.report = Some(value),
             "--scenario" => arguments.scenario = Some(value),
@@ -183,6 +184,9 @@ fn simulate(arguments: &Arguments) -> Result<bool, String> {
         report.accepted,
         report.late_copies,
     );
+    let ports = report.ports.named();
+    let ports: Vec<_> = ports.iter().map(|(name, n)| format!("{n} {name}")).collect();
+    println!("ports: {}", ports.join(", "));
     println!(
         "{:.0} s simulated in {:.2} s: {:.0} x real time; replay hash {:016x}; {} violations",
         report.simulated_seconds,

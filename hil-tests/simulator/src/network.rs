@@ -1,12 +1,13 @@
 //! The network between the appliance and the machines: datagrams go through
 //! the switch, and on their way they are lost, late, doubled or broken.
 
-use farrier_core::interface::NetworkId;
+use core::net::Ipv4Addr;
 use farrier_core::{Endpoint, Input};
 use farrier_dhcp::wire::{MessageType, Request};
 use farrier_protocol::message::Mac;
 
 use crate::faults::Fault;
+use crate::managed::is_boot;
 use crate::simulation::{Event, Simulation};
 use crate::switch::{Network, Port};
 
@@ -44,23 +45,34 @@ impl Simulation {
         if self.appliance.is_down() {
             return;
         }
+        let place = match self.owner(mac) {
+            Some(index) => self.place_of(index),
+            None => self.place_of_others(),
+        };
+        // It may have been moved since it was sent.
+        let Some((network, vlan)) = place else {
+            return;
+        };
+        self.answers_by(vlan);
         // The second holder of a ticket is no machine: a copy of what it said is as
         // good as its own word.
-        if self.owner(mac).is_some() {
+        // Nor does it hear what is said on tenants' networks.
+        if self.owner(mac).is_some() && (vlan == 0 || is_boot(vlan)) {
             self.hostile.hears(packet, self.appliance.run());
         }
         match packet {
             Packet::Dhcp(payload) => {
                 self.digest.add_bytes(payload);
                 let input = Input::Dhcp {
-                    network: NetworkId::PROVISIONING,
+                    network,
                     from: mac,
                     payload,
                 };
-                if !self.hostile.impersonates() {
+                if !self.hostile.impersonates() && (vlan == 0 || is_boot(vlan)) {
                     self.invariants.expects_offer(&self.appliance, &input);
                 }
                 self.step(input);
+                self.saw(mac, vlan, None);
             }
             Packet::Agent(from, datagram) => {
                 self.digest.add_bytes(datagram);
@@ -73,13 +85,34 @@ impl Simulation {
                 };
                 let before = put_off(self);
                 self.step(Input::Agent {
-                    from: *from,
+                    from: Endpoint { network, ..*from },
                     datagram,
                 });
+                self.saw(mac, vlan, Some(from.ip));
                 if put_off(self) != before {
                     self.hostile.put_off();
                 }
             }
+        }
+        self.answers_by(0);
+    }
+
+    /// What is answered goes out by this tag; 0 for wherever its receiver is.
+    pub(crate) fn answers_by(&mut self, vlan: u16) {
+        if let Some(managed) = &mut self.managed {
+            managed.answering = (vlan != 0).then_some(vlan);
+        }
+    }
+
+    /// Says where an interface was seen, by the rule of the firmware: behind a DHCP
+    /// message, and behind an agent's datagram whose session proves whose it is.
+    pub(crate) fn saw(&mut self, mac: Mac, vlan: u16, agent: Option<Ipv4Addr>) {
+        if vlan == 0 || self.appliance.is_down() {
+            return;
+        }
+        let rack = self.appliance.rack();
+        if agent.is_none_or(|address| rack.agent_spoke(mac, address)) {
+            self.step(Input::Seen { mac, vlan });
         }
     }
 
@@ -113,7 +146,7 @@ impl Simulation {
         if !comes {
             self.faults.count(Fault::PortAstray);
         }
-        comes
+        comes && self.place_of(index).is_some()
     }
 
     /// Sends a datagram to whoever listens as `listens`, with what the
@@ -125,6 +158,9 @@ impl Simulation {
         };
         if self.machines[index].cut_until > self.now {
             self.faults.count(Fault::Partition);
+            return;
+        }
+        if !self.is_answered(index) {
             return;
         }
         if let Packet::Agent(..) = packet {

@@ -11,6 +11,7 @@ use farrier_protocol::message::{EraseMethod, NodeId, SkipReason};
 use crate::drive::Drive;
 use crate::faults::Fault;
 use crate::machine::Stage;
+use crate::managed::TENANTS;
 use crate::simulation::{Act, Event, HOUR, Simulation};
 use crate::switch::{Network, Port};
 
@@ -127,6 +128,7 @@ impl Simulation {
             self.at(60_000, Event::Operator(slot));
             return;
         }
+        self.links(slot);
         self.reserves_address(slot);
         self.sets_power(slot);
         match self.state(slot) {
@@ -234,15 +236,17 @@ impl Simulation {
             (machine.macs[0], machine.is_bootable())
         };
         let node = NodeId(self.random.bytes());
+        let (switch, port) = self.link_of(mac);
         let enrolled = self.command(Command::CreateNode(NewNode::new(node)))
             && self.command(Command::CreatePort {
                 node,
                 mac,
-                switch: "",
-                port: "",
+                switch: &switch,
+                port: &port,
             });
         self.trace(|| format!("machine {index}: enrolled by hand: {enrolled}"));
         if let Some(slot) = self.appliance.rack().find(node).filter(|_| adopts) {
+            self.attaches_to(slot, TENANTS[0].1);
             self.verb(slot, Verb::Manage);
             self.verb(slot, Verb::Adopt);
         }
@@ -269,8 +273,12 @@ impl Simulation {
         let Some(node) = node.filter(|_| self.random.below(120) == 0) else {
             return false;
         };
+        let machine = self.managed_machine(slot);
         let gone = self.command(Command::DeleteNode { node });
         self.trace(|| format!("node {slot}: deleted: {gone}"));
+        if let Some(index) = machine.filter(|_| gone) {
+            self.reclaim(index);
+        }
         gone
     }
 

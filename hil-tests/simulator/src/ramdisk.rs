@@ -281,8 +281,9 @@ impl Simulation {
                     bytes[at] ^= 1 << self.random.below(8);
                 }
                 let peer = self.machines[index].ip;
+                let network = self.place_of(index).map(|(network, _)| network);
                 self.step(Input::Sent {
-                    network: NetworkId::PROVISIONING,
+                    network: network.unwrap_or(NetworkId::PROVISIONING),
                     peer,
                     path,
                     bytes: bytes.len() as u64,

@@ -34,10 +34,76 @@ pub struct Outcome {
     pub late_copies: u64,
     /// How often each fault struck.
     pub faults: [u64; KINDS],
+    /// Of racks whose ports are moved.
+    pub ports: PortFigures,
     /// The rack's milliseconds.
     pub millis: u64,
     /// What was wrong: after how many milliseconds, and what.
     pub violation: Option<(u64, String)>,
+}
+
+/// What happened to the ports of racks with switches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PortFigures {
+    /// Racks with switches.
+    pub racks: u64,
+    /// Operations that drivers carried out, and those that failed.
+    pub done: u64,
+    /// See above.
+    pub failed: u64,
+    /// Moves that were kept, and those that were taken back.
+    pub kept: u64,
+    /// See above.
+    pub undone: u64,
+    /// Moves of machines by something else than the appliance: the two invariants
+    /// leave out what follows from them.
+    pub excused: u64,
+    /// Old systems that started on a network of the appliance's work.
+    pub old_systems: u64,
+}
+
+impl PortFigures {
+    fn of(sim: &Simulation) -> Self {
+        let Some(managed) = &sim.managed else {
+            return Self::default();
+        };
+        PortFigures {
+            racks: 1,
+            done: managed.done,
+            failed: managed.failed,
+            kept: managed.kept,
+            undone: managed.undone,
+            excused: sim.invariants.ports.excused,
+            old_systems: sim.invariants.ports.old_systems,
+        }
+    }
+
+    /// Each figure with its name in reports.
+    pub fn named(&self) -> [(&'static str, u64); 7] {
+        [
+            ("racks", self.racks),
+            ("done", self.done),
+            ("failed", self.failed),
+            ("kept", self.kept),
+            ("undone", self.undone),
+            ("excused", self.excused),
+            ("old_systems", self.old_systems),
+        ]
+    }
+}
+
+impl std::iter::Sum for PortFigures {
+    fn sum<I: Iterator<Item = Self>>(figures: I) -> Self {
+        figures.fold(Self::default(), |sum, one| PortFigures {
+            racks: sum.racks + one.racks,
+            done: sum.done + one.done,
+            failed: sum.failed + one.failed,
+            kept: sum.kept + one.kept,
+            undone: sum.undone + one.undone,
+            excused: sum.excused + one.excused,
+            old_systems: sum.old_systems + one.old_systems,
+        })
+    }
 }
 
 /// Simulates one rack. A panic anywhere in it is a violation.
@@ -64,6 +130,7 @@ pub fn run(options: Options) -> Outcome {
         hostile_frames: sim.hostile.frames,
         late_copies: sim.hostile.late_copies,
         faults: *sim.faults.counts(),
+        ports: PortFigures::of(&sim),
         millis: sim.now - BEGIN,
         violation: violation.map(|(at, what)| (at - BEGIN, what)),
     }
@@ -212,6 +279,9 @@ pub fn command(options: &Options) -> String {
     if let Some(frames) = options.hostile_frames {
         command.push_str(&format!(" --hostile-frames {frames}"));
     }
+    if let Some(switches) = options.switches {
+        command.push_str(if switches { " --switches yes" } else { " --switches no" });
+    }
     if options.kinds == Kinds::NONE {
         command.push_str(" --without all");
     } else if options.kinds != Kinds::ALL {
@@ -247,6 +317,8 @@ pub struct Report {
     pub late_copies: u64,
     /// Runs that ended with an accepted frame.
     pub accepted: usize,
+    /// Of racks whose ports are moved.
+    pub ports: PortFigures,
     /// How often each fault struck.
     pub faults: [u64; KINDS],
     /// What was wrong: the command that repeats it, and what.
@@ -287,6 +359,7 @@ impl Report {
                 .filter_map(|outcome| outcome.violation.as_ref())
                 .filter(|(_, what)| what.starts_with(hostile::ACCEPTED))
                 .count(),
+            ports: outcomes.iter().map(|outcome| outcome.ports).sum(),
             faults,
             violations: outcomes
                 .iter()
@@ -316,6 +389,12 @@ impl Report {
             .zip(self.hostile_frames)
             .map(|((_, name), count)| format!("    \"{name}\": {count}"))
             .collect();
+        let ports: Vec<String> = self
+            .ports
+            .named()
+            .into_iter()
+            .map(|(name, count)| format!("    \"{name}\": {count}"))
+            .collect();
         let violations: Vec<String> = self
             .violations
             .iter()
@@ -332,7 +411,8 @@ impl Report {
              \"wall_seconds\": {:.3},\n  \"speedup\": {:.0},\n  \"events\": {},\n  \
              \"steps\": {},\n  \"transitions\": {},\n  \"deployed\": {},\n  \"cleaned\": {},\n  \
              \"hostile_frames\": {},\n  \"hostile_kinds\": {{\n{}\n  }},\n  \
-             \"accepted\": {},\n  \"late_copies\": {},\n  \"faults\": {{\n{}\n  }},\n  \"violations\": [\n{}\n  ],\n  \
+             \"accepted\": {},\n  \"late_copies\": {},\n  \
+             \"ports\": {{\n{}\n  }},\n  \"faults\": {{\n{}\n  }},\n  \"violations\": [\n{}\n  ],\n  \
              \"replay_hash\": \"{:016x}\"\n}}\n",
             self.violations.is_empty(),
             self.seeds,
@@ -348,6 +428,7 @@ impl Report {
             frames.join(",\n"),
             self.accepted,
             self.late_copies,
+            ports.join(",\n"),
             faults.join(",\n"),
             violations.join(",\n"),
             self.replay_hash,

@@ -15,6 +15,7 @@ use crate::faults::{Faults, Kinds};
 use crate::hostile::Hostile;
 use crate::invariants::Invariants;
 use crate::machine::Machine;
+use crate::managed::Managed;
 use crate::network::Packet;
 use crate::switch::{Network, Port, Switch};
 use farrier_testkit::Random;
@@ -43,6 +44,9 @@ pub struct Options {
     /// Frames of the hostile machine in all hours together; `None` for a few in
     /// an hour.
     pub hostile_frames: Option<u64>,
+    /// Whether the rack has switches whose ports are moved; by its seed where
+    /// nothing is said.
+    pub switches: Option<bool>,
     /// Print what happens.
     pub trace: bool,
 }
@@ -57,6 +61,7 @@ impl Options {
             kinds: Kinds::ALL,
             operators: true,
             hostile_frames: None,
+            switches: None,
             trace: false,
         }
     }
@@ -103,6 +108,24 @@ pub(crate) enum Event {
     Hostile,
     /// Something goes wrong.
     Strike,
+    /// The task that carries out operations on ports goes on.
+    Wire(u64),
+    /// A switch looks at what waits.
+    SwitchClock(usize),
+    /// A switch has power again and does what it is told.
+    SwitchWell(usize),
+    /// Something goes wrong with a switch.
+    StrikeSwitch,
+    /// The trunk carries every tag again.
+    TrunkWell,
+    /// A machine's cable is put back.
+    CableBack(usize),
+    /// A person puts a machine's port onto a VLAN.
+    Carry(usize, u16),
+    /// A person puts a machine's port where the rack says that it is.
+    PutPortRight(usize),
+    /// A machine without a node is set up anew where it can't be discovered.
+    LooksForLost(usize),
     /// The appliance has power again.
     Restart,
 }
@@ -142,6 +165,8 @@ pub struct Simulation {
     pub machines: Vec<Machine>,
     /// What they are plugged into.
     pub switch: Switch,
+    /// The switches whose ports are moved, where there are any.
+    pub managed: Option<Box<Managed>>,
     /// What goes wrong.
     pub faults: Faults,
     /// The hostile machine.
@@ -185,10 +210,22 @@ impl Simulation {
     /// A rack whose machines are about to be switched on.
     pub fn new(options: Options) -> Self {
         let mut random = Random::new(options.seed, 0);
-        let machines: Vec<Machine> = (0..options.nodes.clamp(1, 48))
+        let mut machines: Vec<Machine> = (0..options.nodes.clamp(1, 48))
             .map(|index| Machine::new(index, &mut random))
             .collect();
+        let options = Options {
+            nodes: machines.len(),
+            ..options
+        };
+        let managed = Managed::new(&options);
+        if managed.is_some() {
+            // One interface of each machine is in a port.
+            machines
+                .iter_mut()
+                .for_each(|machine| machine.fixed_nic = Some(0));
+        }
         let mut sim = Simulation {
+            managed,
             now: BEGIN,
             appliance: Appliance::new(BEGIN, options.seed),
             switch: Switch::default(),
@@ -223,13 +260,22 @@ impl Simulation {
                     // before the appliance was.
                     if sim.random.below(2) == 0 {
                         sim.machines[index].was_in_use();
+                        sim.was_placed(index);
                     }
-                    sim.at(0, Event::Enrol(index));
+                    // Once networks and switches are there, where there are any.
+                    let delay = if sim.managed.is_some() { 1_000 } else { 0 };
+                    sim.at(delay, Event::Enrol(index));
                 }
             }
         }
         if options.operators {
             sim.at(0, Event::Tenancy);
+        }
+        if sim.managed.is_some() && options.operators {
+            sim.at(150_000, Event::StrikeSwitch);
+            for index in 0..sim.machines.len() {
+                sim.at(HOUR + index as u64 * 10_000, Event::LooksForLost(index));
+            }
         }
         sim.at(60_000, Event::Strike);
         sim.at(90_000, Event::Hostile);
@@ -289,6 +335,7 @@ impl Simulation {
     pub fn stop_faults(&mut self) {
         self.faults.stop();
         self.switch.put_right();
+        self.switches_well();
         for machine in &mut self.machines {
             machine.cut_until = 0;
             machine.disk_first = false;
@@ -300,6 +347,7 @@ impl Simulation {
         match &event {
             Event::Wake(index, number) if self.machines[*index].wake != *number => return,
             Event::Tick if self.tick_at != self.now => return,
+            Event::Wire(number) if !self.wire_counts(*number) => return,
             _ => {}
         }
         self.events += 1;
@@ -366,6 +414,42 @@ impl Simulation {
                 self.digest.add(8);
                 self.restart();
             }
+            Event::Wire(_) => {
+                self.digest.add(16);
+                self.wire();
+            }
+            Event::SwitchClock(place) => {
+                self.digest.add(17 | (place as u64) << 8);
+                self.switch_clock(place);
+            }
+            Event::SwitchWell(place) => {
+                self.digest.add(18 | (place as u64) << 8);
+                self.switch_well(place);
+            }
+            Event::StrikeSwitch => {
+                self.digest.add(19);
+                self.strike_switch();
+            }
+            Event::TrunkWell => {
+                self.digest.add(20);
+                self.trunk_well();
+            }
+            Event::CableBack(index) => {
+                self.digest.add(21 | (index as u64) << 8);
+                self.cable_back(index);
+            }
+            Event::Carry(index, vlan) => {
+                self.digest.add(22 | (index as u64) << 8 | u64::from(vlan) << 16);
+                self.comes(index, vlan);
+            }
+            Event::PutPortRight(index) => {
+                self.digest.add(23 | (index as u64) << 8);
+                self.put_port_right(index);
+            }
+            Event::LooksForLost(index) => {
+                self.digest.add(24 | (index as u64) << 8);
+                self.looks_for_lost(index);
+            }
         }
     }
 
@@ -384,6 +468,7 @@ impl Simulation {
     pub(crate) fn carry_out(&mut self, mut effects: Vec<Outcome>) {
         self.invariants
             .step(self.now, &self.appliance, &self.machines, &effects);
+        self.check_ports();
         for effect in effects.drain(..) {
             match effect {
                 Outcome::Dhcp(to, payload) => {
@@ -395,8 +480,10 @@ impl Simulation {
                     self.transmit_down(to.mac, Some(to.mac), &Packet::Agent(to, datagram));
                 }
                 Outcome::Power(id, node, action) => self.operate(id, node, action),
-                // No switch is modelled here.
-                Outcome::Serve(_) | Outcome::Keep(..) | Outcome::Switch(..) => {}
+                Outcome::Switch(id, switch, port, action, token) => {
+                    self.ask_switch(id, switch, port, action, token);
+                }
+                Outcome::Serve(_) | Outcome::Keep(..) => {}
                 Outcome::Answer(answer) => {
                     let granted = answer.is_ok();
                     self.digest.add(u64::from(granted));
@@ -409,6 +496,14 @@ impl Simulation {
             self.power_lost();
         }
         self.schedule_tick();
+    }
+
+    /// Checks where machines are.
+    pub(crate) fn check_ports(&mut self) {
+        if let Some(managed) = &self.managed {
+            self.invariants
+                .ports(self.now, managed, &self.appliance, &self.machines);
+        }
     }
 
     pub(crate) fn schedule_tick(&mut self) {

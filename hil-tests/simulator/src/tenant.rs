@@ -48,10 +48,12 @@ impl Simulation {
                     vlan: 100 + u16::from(place),
                     pool_len,
                     pool_first: address(place, 0),
+                    address: self.address_on(place),
                     ..Network::EMPTY
                 },
             });
         }
+        self.found_networks();
         self.command(Command::PutFlavor {
             name: FLAVOR,
             need: Requirements {
@@ -102,7 +104,8 @@ impl Simulation {
         if !self.choose_image(slot) {
             return false;
         }
-        if let Some(mac) = self.first_mac(slot) {
+        self.attaches(slot);
+        if let Some(mac) = self.first_mac(slot).filter(|_| self.managed.is_none()) {
             for (network, place, length) in NETWORKS {
                 let named = match self.random.below(8) {
                     0 => Some(address(place, self.random.below(u64::from(length)))),

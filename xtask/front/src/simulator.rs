@@ -35,6 +35,20 @@ pub const FAULTS: &[&str] = &[
     "clock-jump",
     "all-at-once",
     "hostile",
+    "switch-refuses",
+    "switch-hangs",
+    "switch-drops",
+    "switch-locked",
+    "switch-power",
+    "switch-half",
+    "switch-lies",
+    "switch-forgets",
+    "switch-bomb",
+    "switch-key",
+    "cable-moved",
+    "trunk-lacks",
+    "confirm-runs-out",
+    "restart-behind-move",
 ];
 
 /// Scenarios.
@@ -58,6 +72,12 @@ pub const SCENARIOS: &[&str] = &[
     "other-place",
     "dead-agent",
     "stranger-flood",
+    "ports-moved",
+    "flip-without-proof",
+    "clean-while-running",
+    "unerased-attached",
+    "switch-faults",
+    "confirm-runs-out",
 ];
 
 /// Bugs in the code behind `cfg!(farrier_bug = "NAME")`: each makes the scenario
@@ -65,8 +85,10 @@ pub const SCENARIOS: &[&str] = &[
 pub const BUGS: &[&str] = &[
     "addresses",
     "boots-again",
+    "clean-while-running",
     "dead-agent",
     "failed-clean",
+    "flip-without-proof",
     "old-disk-boots",
     "other-place",
     "port-moved",
@@ -76,6 +98,7 @@ pub const BUGS: &[&str] = &[
     "restarts",
     "stranger-flood",
     "ticket-twice",
+    "unerased-attached",
     "wait-without-end",
     "wrong-clock",
     "wrong-image",

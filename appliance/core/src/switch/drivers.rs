@@ -35,6 +35,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         let mac = port.mac;
+        let is_back = link == Some(true) && port.control.down.is_some();
         port.control.down = match link {
             Some(false) => port.control.down.or(Some(now)),
             Some(true) | None => None,
@@ -59,6 +60,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 // Somebody else has moved it: a person decides.
                 Some(_) | None => self.port_astray(mac, vlan),
             }
+        }
+        if is_back
+            && let Some(index) = self.find_by_mac(mac)
+            && let Some(node) = edit!(self, index)
+            && node.power == PowerState::Off
+        {
+            // Somebody has switched it on.
+            node.see_power(now, PowerState::On);
         }
         if is_off && let Some(index) = self.find_by_mac(mac) {
             self.link_is_down(now, index);
@@ -120,6 +129,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         out: &mut Effects,
     ) -> Option<PortOutcome> {
         self.ports_due = now;
+        let at = self.ports.in_operation_mut(id)?.at;
+        let from_tenant = self.is_tenants_vlan(at);
         let port = self.ports.in_operation_mut(id)?;
         let mac = port.mac;
         let (_, action, _) = port.control.operation.take()?;
@@ -132,6 +143,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             (SwitchAction::Read, Ok(())) => {
                 port.control.retry_at = match port.control.unread {
                     true => now.plus_millis(pause(port.control.failures)),
+                    // Its machine is to be switched off first.
+                    false if from_tenant && port.control.applied.is_none() => {
+                        now.plus_millis(WATCH_MILLIS)
+                    }
                     false => now.plus_millis(if port.is_moving() { 0 } else { WATCH_MILLIS }),
                 };
             }
@@ -140,11 +155,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 port.control.failures = 0;
             }
             (SwitchAction::Keep { to, .. }, Ok(())) => {
+                let unproven = port.control.undo;
+                let name = port.name.clone();
                 port.at = to;
                 port.to = 0;
                 port.control.failures = 0;
                 port.control.applied = None;
                 self.write_port(mac, out);
+                if unproven {
+                    return self.move_unproven(mac, &name, to);
+                }
                 return self.find_by_mac(mac).map(PortOutcome::Settled);
             }
             (SwitchAction::Undo { .. }, Ok(())) => {
@@ -191,6 +211,31 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 why(error)
             ));
         }
+    }
+
+    /// A move onto a tenant's network was not proven, and the tenant's machine is
+    /// left there: the work has failed.
+    fn move_unproven(&mut self, mac: Mac, name: &str, to: u16) -> Option<PortOutcome> {
+        if let Some(port) = self.ports.of_mut(mac) {
+            port.control = PortControl {
+                seen: port.control.seen,
+                down: port.control.down,
+                ..PortControl::default()
+            };
+        }
+        let index = self.find_by_mac(mac)?;
+        let still = self.desired_vlan(index, self.ports.of(mac)?) == Some(to);
+        let node = edit!(self, index)?;
+        let state = node.state;
+        if !still {
+            return None;
+        }
+        node.set_error(format_args!(
+            "port {name} was moved to VLAN {to} and nothing of the machine was seen there within \
+             {} minutes. It stays there, since a tenant's system may run on the machine",
+            MOVE_MILLIS / 60_000
+        ));
+        takes_off(state).then_some(PortOutcome::Failed(index))
     }
 
     /// A move was taken back: the work that needed it has failed.

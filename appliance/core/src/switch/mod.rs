@@ -10,11 +10,11 @@
 mod drivers;
 mod reconcile;
 
-use crate::interface::{Effects, Instant, Uses};
+use crate::interface::{Effects, Instant, PowerState, Uses};
 use crate::node::{Node, agent_phase};
 use crate::persist::record::Record;
 use crate::ports::SwitchPort;
-use crate::rack::Rack;
+use crate::rack::{Rack, edit};
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::Mac;
 
@@ -44,6 +44,7 @@ enum Wanted {
 fn wanted(node: &Node) -> Wanted {
     let boots_disk = node.boot.imaged && node.boot.left;
     match node.state {
+        ProvisionState::Manageable if cfg!(farrier_bug = "unerased-attached") => Wanted::Tenant,
         _ if node.is_vacant() || node.flags.contains(crate::node::flags::Flags::RECORDS_LOST) => {
             Wanted::Stay
         }
@@ -162,6 +163,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// A frame of an interface came by this VLAN.
     pub(crate) fn port_seen(&mut self, now: Instant, mac: Mac, vlan: u16) {
+        if self.is_tenants_vlan(vlan)
+            && let Some(index) = self.find_by_mac(mac)
+            && let Some(node) = edit!(self, index)
+            && node.power == PowerState::Off
+        {
+            // Somebody has switched it on: its ports stay where they are.
+            node.see_power(now, PowerState::On);
+        }
         if let Some(port) = self.ports.of_mut(mac) {
             port.control.seen = Some((vlan, now));
             if port.is_moving() {

@@ -250,6 +250,55 @@ fn a_restart_between_move_and_proof_goes_on() {
     assert_eq!(lab.rack().ports().all()[0].at, BLUE);
 }
 
+/// A tenant's machine that is released and off, whose switch refuses to move its
+/// port.
+fn released_and_stuck() -> Lab {
+    let (mut lab, mut agent) = deploying();
+    speak(&mut lab, MessageType::Discover);
+    lab.run(&mut agent, 30);
+    speak(&mut lab, MessageType::Discover);
+    assert_eq!(lab.state(0), ProvisionState::Active);
+    lab.verb(0, Verb::Deleted).unwrap();
+    switch(&mut lab).refuses = true;
+    switch(&mut lab).ports.get_mut(PORT).unwrap().link = false;
+    lab.pass(60);
+    let port = &lab.rack().ports().all()[0];
+    assert_eq!((port.at, port.to), (BLUE, CLEANING), "the move has begun");
+    assert_eq!(vlan(&mut lab), BLUE);
+    lab
+}
+
+#[test]
+fn a_tenants_machine_that_is_on_again_is_not_moved() {
+    for shown_by in ["link", "frame", "restart"] {
+        let mut lab = released_and_stuck();
+        match shown_by {
+            "link" => switch(&mut lab).ports.get_mut(PORT).unwrap().link = true,
+            // The switch does not see the link.
+            "frame" => assert!(speak(&mut lab, MessageType::Discover).is_none()),
+            _ => {
+                switch(&mut lab).ports.get_mut(PORT).unwrap().link = true;
+                lab.restart(0);
+            }
+        }
+        if shown_by == "link" {
+            // Until it is read again behind the refusals.
+            lab.pass(310);
+        }
+        switch(&mut lab).refuses = false;
+        if shown_by != "frame" {
+            lab.pass(120);
+            assert_eq!(vlan(&mut lab), BLUE, "{shown_by}");
+        } else {
+            lab.pass(4);
+            assert_eq!(vlan(&mut lab), BLUE, "{shown_by}");
+        }
+        switch(&mut lab).ports.get_mut(PORT).unwrap().link = false;
+        lab.pass(330);
+        assert_eq!(vlan(&mut lab), CLEANING, "{shown_by}");
+    }
+}
+
 #[test]
 fn a_switch_that_refuses_lies_or_is_silent_moves_nothing_and_is_said_so() {
     for fault in ["refuses", "lies", "silent"] {

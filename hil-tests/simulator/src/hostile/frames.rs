@@ -237,10 +237,15 @@ impl Simulation {
         hostile.count(Kind::File);
         self.faults.count(Fault::Hostile);
         let mut effects = Vec::new();
+        let Some((network, vlan)) = self.place_of_others() else {
+            return;
+        };
+        self.answers_by(vlan);
         let served = self
             .appliance
-            .open(self.now, transport, peer, &path, &mut effects);
+            .open(self.now, (network, transport), peer, &path, &mut effects);
         self.carry_out(effects);
+        self.answers_by(0);
         if !matches!(served, Served::NotFound | Served::Busy) {
             let text =
                 format!("{transport:?} serves {path} to {peer}, which forged it: {served:?}");

@@ -338,14 +338,18 @@ impl Simulation {
     fn hostile_frame(&mut self, frame: &Frame) {
         self.faults.count(Fault::Hostile);
         self.hostile.count(frame.kind);
+        let Some((network, vlan)) = self.place_of_others() else {
+            return;
+        };
+        self.answers_by(vlan);
         let input = match &frame.packet {
             Packet::Dhcp(payload) => Input::Dhcp {
-                network: NetworkId::PROVISIONING,
+                network,
                 from: frame.from,
                 payload,
             },
             Packet::Agent(from, datagram) => Input::Agent {
-                from: *from,
+                from: Endpoint { network, ..*from },
                 datagram,
             },
         };
@@ -355,6 +359,15 @@ impl Simulation {
         self.check_answers(frame, &effects);
         self.carry_out(effects);
         self.compare(frame);
+        if vlan != 0 {
+            // What it says of where a machine is may move that machine's node on.
+            match &frame.packet {
+                Packet::Dhcp(_) => self.saw(frame.from, vlan, None),
+                Packet::Agent(from, _) => self.saw(from.mac, vlan, Some(from.ip)),
+            }
+            self.before_hostile();
+        }
+        self.answers_by(0);
     }
 
     /// Nothing of a node is other than it was.

@@ -3,7 +3,6 @@
 
 use core::net::Ipv4Addr;
 
-use farrier_core::interface::NetworkId;
 use farrier_core::{Config, Input};
 use farrier_dhcp::wire::{MessageType, Reply, Request};
 use farrier_protocol::message::Mac;
@@ -15,11 +14,7 @@ impl Invariants {
     /// An input that the rack is about to take: clients may give addresses
     /// back.
     pub fn input(&mut self, input: &Input<'_>) {
-        let Input::Dhcp {
-            network: NetworkId::PROVISIONING,
-            payload,
-            ..
-        } = input
+        let Input::Dhcp { payload, .. } = input
         else {
             return;
         };
@@ -46,7 +41,11 @@ impl Invariants {
             self.wrong(now, || "a DHCP reply does not parse".into());
             return;
         };
-        let own = appliance_address();
+        let own = match reply.server_id.octets() {
+            // Tenants' networks, where it has an address.
+            [10, 80, place @ 1..=2, 1] => Ipv4Addr::new(10, 80, place, 1),
+            _ => appliance_address(),
+        };
         if reply.server_id != own || reply.next_server.is_some_and(|server| server != own) {
             self.wrong(now, || "a DHCP reply names a wrong server".into());
         }
@@ -63,7 +62,11 @@ impl Invariants {
             _ => return,
         };
         let (address, mac) = (reply.yiaddr, Mac(reply.chaddr));
-        if address == own || !Config::default().on_link(address) {
+        let on_link = match own.octets() {
+            [10, place, ..] if place == 80 => address.octets()[..3] == own.octets()[..3],
+            _ => Config::default().on_link(address),
+        };
+        if address == own || !on_link {
             self.wrong(now, || format!("{address} is no address to give away"));
         }
         if let Some((owner, until)) = self.promised.get(&address)

@@ -9,6 +9,7 @@ mod leases;
 mod offers;
 mod owners;
 mod places;
+mod ports;
 mod power_requests;
 mod tenants;
 
@@ -25,6 +26,7 @@ use self::lateness::Lateness;
 use self::offers::Offers;
 use self::owners::Owners;
 pub use self::places::gets_anothers;
+use self::ports::Ports;
 use self::power_requests::PowerRequests;
 use self::tenants::{is_cleaned, is_in_use};
 use crate::appliance::Appliance;
@@ -87,6 +89,7 @@ pub struct Invariants {
     next_look: u64,
     offers: Offers,
     pub(crate) lateness: Lateness,
+    pub(crate) ports: Ports,
     /// The text in the config drive that each node's tenant is to find.
     texts: Vec<Option<Vec<u8>>>,
 }
@@ -109,6 +112,7 @@ impl Invariants {
             next_look: 0,
             offers: Offers::default(),
             lateness: Lateness::default(),
+            ports: Ports::default(),
             texts: Vec::new(),
         }
     }
@@ -135,11 +139,13 @@ impl Invariants {
         self.owners.forget();
         self.seen.clear();
         self.texts.clear();
+        self.ports.forget();
     }
 
     /// The appliance has started.
     pub fn restarted(&mut self, now: u64) {
         self.power_requests.restarted();
+        self.ports.restarted();
         self.lateness.restarted(now);
     }
 
@@ -160,8 +166,12 @@ impl Invariants {
                 }
                 Outcome::Power(_, node, _) => {
                     let nodes = appliance.rack().nodes();
-                    let waits = nodes.iter().find(|n| n.id == *node).is_some_and(|node| {
-                        waits_for_machine(node.state) || node.power_request.is_some()
+                    let slot = nodes.iter().position(|n| n.id == *node);
+                    let waits = slot.is_some_and(|slot| {
+                        let node = &nodes[slot];
+                        waits_for_machine(node.state)
+                            || node.power_request.is_some()
+                            || leaves_tenant(appliance, slot)
                     });
                     if !waits {
                         self.wrong(now, || {
@@ -354,6 +364,14 @@ impl Invariants {
             self.wrong(now, || format!("{bound} leases for {running} machines"));
         }
     }
+}
+
+/// Whether a node's machine is to be switched off before its ports leave a tenants'
+/// network.
+fn leaves_tenant(appliance: &Appliance, slot: usize) -> bool {
+    let rack = appliance.rack();
+    let mut ports = rack.ports_of(slot);
+    ports.any(|port| rack.is_tenants_vlan(port.vlans()[0]))
 }
 
 /// Whether a node's state is one in which its machine is asked to start.

@@ -9,7 +9,6 @@
 use std::collections::BTreeMap;
 
 use farrier_core::Input;
-use farrier_core::interface::NetworkId;
 use farrier_core::ipam::lease::OFFER_MILLIS;
 use farrier_dhcp::wire::{MessageType, Request};
 use farrier_protocol::message::Mac;
@@ -35,14 +34,10 @@ impl Offers {
 }
 
 impl Invariants {
-    /// A machine's DHCP message is what the next step takes.
+    /// A machine's DHCP message, on a network on which it boots, is what the next
+    /// step takes.
     pub(crate) fn expects_offer(&mut self, appliance: &Appliance, input: &Input<'_>) {
-        let Input::Dhcp {
-            network: NetworkId::PROVISIONING,
-            from,
-            payload,
-        } = input
-        else {
+        let Input::Dhcp { from, payload, .. } = input else {
             return;
         };
         let Ok(request) = Request::parse(payload) else {

@@ -149,6 +149,7 @@ impl Invariants {
 
     /// An agent has begun an order that destroys.
     pub fn destroys(&mut self, now: u64, appliance: &Appliance, machine: &Machine) {
+        self.ports.destroyed(machine.index);
         let rack = appliance.rack();
         let node = machine.macs.iter().find_map(|mac| rack.find_by_mac(*mac));
         let state = node

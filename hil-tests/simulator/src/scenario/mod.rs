@@ -6,6 +6,7 @@
 
 mod hostile;
 mod network;
+mod ports;
 mod servers;
 
 use farrier_core::provisioning::steps::Steps;
@@ -36,7 +37,7 @@ const fn scenario(name: &'static str, about: &'static str, run: fn() -> Verdict)
 }
 
 /// All of them.
-pub const ALL: [Scenario; 19] = [
+pub const ALL: [Scenario; 25] = [
     scenario(
         "life-cycle",
         "one server boots, is inspected, cleaned, deployed and released",
@@ -132,6 +133,36 @@ pub const ALL: [Scenario; 19] = [
         "very many strangers ask for addresses while a rack's machines boot",
         hostile::stranger_flood,
     ),
+    scenario(
+        "ports-moved",
+        "a server's port follows its work, by each driver of switches",
+        ports::moved,
+    ),
+    scenario(
+        "flip-without-proof",
+        "a VLAN is missing on the trunk: the move is not proven, and the work fails",
+        ports::flip_without_proof,
+    ),
+    scenario(
+        "clean-while-running",
+        "nobody switches a tenant's machine off: it stays on its tenant's network",
+        ports::clean_while_running,
+    ),
+    scenario(
+        "unerased-attached",
+        "a machine with data of which nothing is known is attached to a tenants' network",
+        ports::unerased_attached,
+    ),
+    scenario(
+        "switch-faults",
+        "every fault of a switch in a deployment and a release ends in a known port",
+        ports::faults_of_switches,
+    ),
+    scenario(
+        "confirm-runs-out",
+        "the appliance is away for longer than a switch waits for the confirmation",
+        ports::confirm_runs_out,
+    ),
 ];
 
 /// A rack in which nothing happens but what a scenario makes happen.
@@ -140,6 +171,7 @@ fn quiet(nodes: usize, seed: u64) -> Simulation {
         nodes,
         kinds: Kinds::NONE,
         operators: false,
+        switches: Some(false),
         trace: std::env::var_os("FARRIER_TRACE").is_some(),
         ..Options::new(seed)
     })
