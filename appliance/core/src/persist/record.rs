@@ -435,6 +435,11 @@ pub enum Record<'a> {
         /// Names that move to the switch.
         token: u64,
     },
+    /// Who gives addresses to servers that boot.
+    BootDhcp {
+        /// The server that was there before; unspecified for the appliance itself.
+        server: Ipv4Addr,
+    },
 }
 
 impl Record<'_> {
@@ -521,6 +526,7 @@ impl Record<'_> {
             | Record::StoreAccount { .. }
             | Record::Switch { .. }
             | Record::SwitchPort { .. }
+            | Record::BootDhcp { .. }
             | Record::SealingKey { .. } => false,
         }
     }

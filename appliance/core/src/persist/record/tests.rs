@@ -58,7 +58,7 @@ fn golden_bytes() {
         rounds: 300,
         hash: [2; 32],
     };
-    let golden: [(Record<'_>, &str); 44] = [
+    let golden: [(Record<'_>, &str); 45] = [
         (
             Record::Name { node, name: "n" },
             "0001010101010101010101010101010101016e",
@@ -375,6 +375,7 @@ fn golden_bytes() {
             },
             "2bac02020202020202010878652d302f302f31020aac0207",
         ),
+        (Record::BootDhcp { server: address }, "2c0a000001"),
     ];
     for (place, (record, expected)) in golden.into_iter().enumerate() {
         let mut buf = [0; MAX_RECORD];
