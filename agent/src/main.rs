@@ -59,10 +59,10 @@ fn run() -> Result<String, String> {
         "the boot interface of the kernel command line did not appear. Check its driver and cable.",
     )?;
     log(&format!("boot interface {}", boot.name));
-    boot.spawn_dhcp(smbios.uuid, parameters.appliance)
+    boot.spawn_dhcp(smbios.uuid, parameters.dhcp_server)
         .map_err(|error| format!("no thread: {error}"))?;
     boot.wait_address(Instant::now() + ADDRESS)
-        .ok_or("the appliance's DHCP server did not answer on the boot interface")?;
+        .ok_or("the DHCP server did not answer on the boot interface")?;
 
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(|error| error.to_string())?;
     socket

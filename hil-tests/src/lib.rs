@@ -23,6 +23,7 @@ pub mod hostile;
 pub mod job;
 pub mod light;
 pub mod managed;
+pub mod namespace;
 pub mod port_forward;
 mod process;
 pub mod qemu;

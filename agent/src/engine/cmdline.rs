@@ -11,6 +11,9 @@ pub struct BootParameters {
     pub ticket: Ticket,
     /// Address of the appliance (`farrier.appliance`).
     pub appliance: Ipv4Addr,
+    /// Address of the DHCP server whose leases it takes (`farrier.dhcp`, default the
+    /// appliance's).
+    pub dhcp_server: Ipv4Addr,
     /// UDP port of the agent protocol (`farrier.port`).
     pub port: u16,
     /// TCP port of the HTTP server (`farrier.http`, default 80).
@@ -45,11 +48,18 @@ impl BootParameters {
         let appliance = required(cmdline, "farrier.appliance")?;
         let port = required(cmdline, "farrier.port")?;
         let boot_mac = required(cmdline, "farrier.bootif")?;
+        let appliance = appliance
+            .parse()
+            .map_err(|_| CmdlineError::Malformed("farrier.appliance"))?;
         Ok(Self {
             ticket,
-            appliance: appliance
-                .parse()
-                .map_err(|_| CmdlineError::Malformed("farrier.appliance"))?,
+            appliance,
+            dhcp_server: match value(cmdline, "farrier.dhcp") {
+                Some(text) => text
+                    .parse()
+                    .map_err(|_| CmdlineError::Malformed("farrier.dhcp"))?,
+                None => appliance,
+            },
             port: port
                 .parse()
                 .map_err(|_| CmdlineError::Malformed("farrier.port"))?,
@@ -114,6 +124,7 @@ mod tests {
             Ticket::from_random(core::array::from_fn(|i| i as u8))
         );
         assert_eq!(parameters.appliance, Ipv4Addr::new(10, 7, 0, 1));
+        assert_eq!(parameters.dhcp_server, parameters.appliance);
         assert_eq!(parameters.port, 4242);
         assert_eq!(parameters.http_port, 80);
         assert_eq!(parameters.boot_mac, [0x52, 0x54, 0, 0xaa, 0xbb, 1]);
@@ -123,6 +134,15 @@ mod tests {
     fn last_value_counts() {
         let parameters = BootParameters::parse(&(line() + " farrier.port=7")).unwrap();
         assert_eq!(parameters.port, 7);
+    }
+
+    #[test]
+    fn another_server_may_give_the_address() {
+        let line = line() + " farrier.dhcp=10.7.0.9";
+        let parameters = BootParameters::parse(&line).unwrap();
+        assert_eq!(parameters.dhcp_server, Ipv4Addr::new(10, 7, 0, 9));
+        let error = BootParameters::parse(&(line + "x")).unwrap_err();
+        assert_eq!(error, CmdlineError::Malformed("farrier.dhcp"));
     }
 
     #[test]

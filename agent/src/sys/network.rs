@@ -80,16 +80,12 @@ impl BootInterface {
         *address
     }
 
-    /// Starts the thread of the DHCP client. It takes offers and refusals of the
-    /// appliance only: its address is on the kernel command line.
+    /// Starts the thread of the DHCP client. It takes offers and refusals of that
+    /// server only: its address is on the kernel command line.
     ///
     /// # Errors
     /// The thread can't be started.
-    pub fn spawn_dhcp(
-        self: &Arc<Self>,
-        uuid: [u8; 16],
-        appliance: Ipv4Addr,
-    ) -> std::io::Result<()> {
+    pub fn spawn_dhcp(self: &Arc<Self>, uuid: [u8; 16], server: Ipv4Addr) -> std::io::Result<()> {
         let interface = Arc::clone(self);
         std::thread::Builder::new()
             .name("dhcp".into())
@@ -97,7 +93,7 @@ impl BootInterface {
             .spawn(move || {
                 interface.wait_carrier();
                 loop {
-                    if let Err(error) = interface.keep(uuid, appliance) {
+                    if let Err(error) = interface.keep(uuid, server) {
                         log(&format!("DHCP on {}: {error}", interface.name));
                     }
                     std::thread::sleep(STEP);
@@ -114,13 +110,13 @@ impl BootInterface {
     }
 
     /// Runs the client. Returns only with an error.
-    fn keep(&self, uuid: [u8; 16], appliance: Ipv4Addr) -> Result<(), String> {
+    fn keep(&self, uuid: [u8; 16], server: Ipv4Addr) -> Result<(), String> {
         let began = Instant::now();
         let now = || u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut client = Client::new(Config {
             uuid: (uuid != [0; 16]).then_some(uuid),
             class_id: Some(b"farrier-agent"),
-            server: Some(appliance),
+            server: Some(server),
             ..Config::new(self.mac)
         });
         let mut path = Path::open(self.index, self.mac)?;

@@ -88,6 +88,8 @@ pub struct View<'a> {
     pub(crate) leases: (usize, usize),
     pub(crate) accounts: &'a [Account],
     pub(crate) config: &'a Config,
+    /// The server that gives addresses to servers that boot, if another one does.
+    pub(crate) dhcp_server: Option<Ipv4Addr>,
     pub(crate) floors: &'a [ImageFloor],
     pub(crate) revoked: &'a [[u8; 32]],
     pub(crate) images_key: Option<[u8; 32]>,
@@ -120,6 +122,7 @@ impl<'a> View<'a> {
             leases: rack.lease_usage(now),
             accounts: rack.accounts(),
             config: rack.config(),
+            dhcp_server: rack.dhcp_server(),
             floors: rack.image_floors(),
             revoked: rack.revoked_keys(),
             images_key: rack.images_key(),

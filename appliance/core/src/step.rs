@@ -46,6 +46,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 Some(Domain::Tenant(of)) => self.tenant_dhcp(&of, from, payload, out),
                 None => count(&mut self.counters.dhcp_ignored),
             },
+            Input::PxeRequest {
+                network,
+                from,
+                source,
+                payload,
+            } => match self.domain(network) {
+                Some(Domain::Boot) => self.pxe_request(now, (from, source), payload, out),
+                Some(Domain::Tenant(_)) | None => count(&mut self.counters.dhcp_ignored),
+            },
             Input::Agent { from, datagram } if self.domain(from.network) == Some(Domain::Boot) => {
                 self.agent(now, self.in_boot_domain(from), datagram, entropy, out);
             }

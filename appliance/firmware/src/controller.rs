@@ -24,7 +24,7 @@ use farrier_protocol::message::Mac;
 use heapless::{String, Vec};
 
 use crate::api::ApiSlot;
-use crate::datagrams::{DHCP_SERVER, Sender, bound, input, send_agent, send_dhcp};
+use crate::datagrams::{Sender, bound, input, is_dhcp, send_agent, send_dhcp};
 use crate::fmt::{error, warning};
 use crate::net::{LINKS, RawUdpError, RawUdpReceiver, RawUdpSender};
 use crate::power::PowerRequest;
@@ -105,7 +105,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
                     let Some(from) = from else {
                         continue;
                     };
-                    if let Some((mac, address)) = bound(payload) {
+                    if let Some((mac, address)) = bound(from, payload) {
                         self.context.network.bind(from.segment, mac, address);
                     }
                     let sent = send_dhcp(&mut self.sender, from, route, payload);
@@ -497,11 +497,11 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             return;
         }
         if let Some(datagram) = from.peek()
-            && (datagram.udp.dst_port == DHCP_SERVER || self.admits_agent(stepper).await)
+            && (is_dhcp(datagram.udp.dst_port) || self.admits_agent(stepper).await)
         {
             let (input, from) = input(&datagram);
             stepper.step(input, Some(from)).await;
-            let address = (datagram.udp.dst_port != DHCP_SERVER).then_some(datagram.udp.src);
+            let address = (!is_dhcp(datagram.udp.dst_port)).then_some(datagram.udp.src);
             stepper.saw(from, address).await;
             stepper.maintain().await;
         }

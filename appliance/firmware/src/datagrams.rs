@@ -8,7 +8,12 @@ use farrier_dhcp::route::Route;
 use farrier_dhcp::wire::{MessageType, Packet, code};
 use farrier_protocol::message::Mac;
 
-use crate::net::{Datagram, RawUdpError, RawUdpSender, Segment};
+use crate::net::{Datagram, PXE, RawUdpError, RawUdpSender, Segment};
+
+/// Whether a datagram to this port is a DHCP message.
+pub(crate) const fn is_dhcp(port: u16) -> bool {
+    matches!(port, DHCP_SERVER | PXE)
+}
 
 /// The DHCP server's UDP port.
 pub const DHCP_SERVER: u16 = 67;
@@ -22,6 +27,8 @@ pub(crate) struct Sender {
     pub(crate) segment: Segment,
     /// The hardware address: a relay's, where one is in between.
     pub(crate) mac: [u8; 6],
+    /// Its UDP port, and the one that it sent to.
+    pub(crate) ports: (u16, u16),
 }
 
 /// A datagram as an input, and where it came from.
@@ -34,6 +41,7 @@ pub(crate) fn input<'a>(datagram: &Datagram<'a>) -> (Input<'a>, Sender) {
     let sender = Sender {
         segment: *segment,
         mac: datagram.src_mac,
+        ports: (datagram.src_port, datagram.dst_port),
     };
     let mac = Mac(datagram.src_mac);
     let network = segment.network;
@@ -41,6 +49,13 @@ pub(crate) fn input<'a>(datagram: &Datagram<'a>) -> (Input<'a>, Sender) {
         Input::Dhcp {
             network,
             from: mac,
+            payload: datagram.payload,
+        }
+    } else if datagram.dst_port == PXE {
+        Input::PxeRequest {
+            network,
+            from: mac,
+            source: datagram.src,
             payload: datagram.payload,
         }
     } else {
@@ -66,6 +81,15 @@ pub(crate) fn send_dhcp(
     payload: &[u8],
 ) -> Result<(), RawUdpError> {
     let neighbour = to.mac;
+    if to.ports.1 == PXE {
+        // A machine that has its address asked from it, and waits at the port that
+        // it asked from.
+        let Route::Unicast(ip) = route else {
+            return Err(RawUdpError::NoLink);
+        };
+        let at = SocketAddrV4::new(ip, to.ports.0);
+        return sender.send(PXE, (to.segment, neighbour), at, payload);
+    }
     let (mac, ip, port) = match route {
         Route::Relay(ip) => (neighbour, ip, DHCP_SERVER),
         Route::Unicast(ip) => (neighbour, ip, DHCP_CLIENT),
@@ -77,15 +101,20 @@ pub(crate) fn send_dhcp(
 }
 
 /// The interface and the address that a DHCP reply binds together: an ACK that
-/// gives an address, and goes through no relay.
-pub(crate) fn bound(payload: &[u8]) -> Option<([u8; 6], Ipv4Addr)> {
+/// gives an address, and goes through no relay, or the ACK of proxyDHCP to a machine
+/// that has one.
+pub(crate) fn bound(from: Sender, payload: &[u8]) -> Option<([u8; 6], Ipv4Addr)> {
     let reply = Packet::new_checked(payload).ok()?;
     let mut options = reply.options();
     let kind = options.find(|option| option.code == code::MESSAGE_TYPE)?;
     let is_ack = kind.as_u8() == Some(MessageType::Ack as u8);
-    let gives = !reply.yiaddr().is_unspecified() && reply.giaddr().is_unspecified();
+    let address = match from.ports.1 {
+        PXE => reply.ciaddr(),
+        _ => reply.yiaddr(),
+    };
+    let gives = !address.is_unspecified() && reply.giaddr().is_unspecified();
     let mac = *reply.chaddr().first_chunk::<6>()?;
-    (is_ack && gives).then_some((mac, reply.yiaddr()))
+    (is_ack && gives).then_some((mac, address))
 }
 
 /// Sends a datagram of the agent protocol from our port, by the tag that the one
@@ -110,24 +139,34 @@ mod tests {
     fn an_ack_with_an_address_binds_it() {
         let (mac, address) = ([2; 6], Ipv4Addr::new(172, 22, 0, 20));
         let server = Ipv4Addr::new(172, 22, 0, 1);
-        let made = |kind, yiaddr, relay| {
+        let sender = |port| Sender {
+            segment: Segment::NATIVE,
+            mac,
+            ports: (68, port),
+        };
+        let asked_at = |port, kind, yiaddr, ciaddr, relay| {
             let mut asked = [0; 400];
             let mut request = Request::new(MessageType::Request, 7, mac);
             request.giaddr = relay;
+            request.ciaddr = ciaddr;
             let length = request.emit(&mut asked).unwrap();
             let request = Request::parse(&asked[..length]).unwrap();
             let mut reply = Reply::answering(&request, kind, server);
             reply.yiaddr = yiaddr;
             let mut bytes = [0; 600];
             let length = reply.emit(&mut bytes).unwrap();
-            bound(&bytes[..length])
+            bound(sender(port), &bytes[..length])
         };
         let none = Ipv4Addr::UNSPECIFIED;
+        let made = |kind, yiaddr, relay| asked_at(DHCP_SERVER, kind, yiaddr, none, relay);
         assert_eq!(made(MessageType::Ack, address, none), Some((mac, address)));
         assert_eq!(made(MessageType::Offer, address, none), None);
         assert_eq!(made(MessageType::Nak, none, none), None);
         assert_eq!(made(MessageType::Ack, none, none), None, "of an INFORM");
         assert_eq!(made(MessageType::Ack, address, server), None, "by a relay");
-        assert_eq!(bound(&[0; 239]), None);
+        assert_eq!(bound(sender(DHCP_SERVER), &[0; 239]), None);
+        let proxy = |port| asked_at(port, MessageType::Ack, none, address, none);
+        assert_eq!(proxy(PXE), Some((mac, address)), "another server gave it");
+        assert_eq!(proxy(DHCP_SERVER), None, "of an INFORM");
     }
 }

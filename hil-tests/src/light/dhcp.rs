@@ -13,6 +13,10 @@ use super::network::Network;
 /// Types of messages.
 const DISCOVER: u8 = 1;
 const REQUEST: u8 = 3;
+/// The port of proxyDHCP.
+const PROXY: u16 = 4011;
+/// How long iPXE waits for a proxyDHCP server.
+const PROXY_WAIT: Duration = Duration::from_secs(2);
 /// Length of the fixed part and the cookie.
 const FIXED: usize = 240;
 /// Least length that old ROMs send (RFC 1542 §2.1 asks for 300 in all).
@@ -118,20 +122,29 @@ pub(super) struct Asker {
     pub uuid: [u8; 16],
 }
 
-/// A message of `program`; `accepted` is the offer that a REQUEST takes.
-fn message(
-    program: Program,
-    asker: &Asker,
-    xid: u32,
-    kind: u8,
-    accepted: Option<(Ipv4Addr, Ipv4Addr)>,
-) -> Vec<u8> {
+/// What a REQUEST is about.
+#[derive(Debug, Clone, Copy)]
+enum Asks {
+    /// The offer of an address by a server.
+    Offer(Ipv4Addr, Ipv4Addr),
+    /// What to boot with an address that it has, of a proxyDHCP server.
+    File(Ipv4Addr, Ipv4Addr),
+}
+
+/// A message of `program`; `asks` is what a REQUEST is about.
+fn message(program: Program, asker: &Asker, xid: u32, kind: u8, asks: Option<Asks>) -> Vec<u8> {
     let mut bytes = vec![0; FIXED];
     bytes[..4].copy_from_slice(&[1, 1, 6, 0]);
     bytes[4..8].copy_from_slice(&xid.to_be_bytes());
     // The broadcast flag: a ROM can't receive a frame to an address that it
     // does not have yet.
-    bytes[10] = 0x80;
+    bytes[10] = match asks {
+        Some(Asks::File(address, _)) => {
+            bytes[12..16].copy_from_slice(&address.octets());
+            0
+        }
+        _ => 0x80,
+    };
     bytes[28..34].copy_from_slice(&asker.mac);
     bytes[236..240].copy_from_slice(&[0x63, 0x82, 0x53, 0x63]);
     let mut option = |code: u8, value: &[u8]| {
@@ -170,9 +183,13 @@ fn message(
         option(93, program.architecture());
         option(60, program.class());
     }
-    if let Some((address, server)) = accepted {
-        option(54, &server.octets());
-        option(50, &address.octets());
+    match asks {
+        Some(Asks::Offer(address, server)) => {
+            option(54, &server.octets());
+            option(50, &address.octets());
+        }
+        Some(Asks::File(_, server)) => option(54, &server.octets()),
+        None => {}
     }
     bytes.push(255);
     if program == Program::BiosRom && bytes.len() < ROM_LENGTH {
@@ -190,63 +207,141 @@ fn smbios_order(uuid: [u8; 16]) -> [u8; 16] {
     bytes
 }
 
-/// DISCOVER, OFFER, REQUEST, ACK. Puts the address onto the card.
+/// What came of a DISCOVER.
+struct Offered {
+    address: Ipv4Addr,
+    server: Ipv4Addr,
+    /// The server that says what to boot and gives no address, with the file where
+    /// it named one.
+    proxy: Option<(Ipv4Addr, Option<String>)>,
+}
+
+/// DISCOVER, OFFER, REQUEST, ACK, and where the address comes from a server that knows
+/// nothing of booting, what a proxyDHCP server says. Puts the address onto the card.
 pub(super) fn exchange(network: &mut Network, program: Program, asker: &Asker) -> Result<Bound> {
     let xid = network.random();
     let discover = message(program, asker, xid, DISCOVER, None);
-    let (address, server) = repeat(network, program, xid, &discover, |reply| {
-        // UEFI ignores whatever does not call itself like the client's kind.
-        let wanted: &[u8] = match program {
-            Program::UefiHttp => b"HTTPClient",
-            Program::BiosRom | Program::UefiPxe => b"PXEClient",
-            Program::IpxeBios | Program::IpxeUefi => b"",
-        };
-        let fits = reply.class_id.unwrap_or_default().starts_with(wanted);
-        (reply.message_type == MessageType::Offer && fits)
-            .then_some(Ok((reply.yiaddr, reply.server_id)))
-    })?;
-    let accepted = Some((address, server));
-    let request = message(program, asker, xid, REQUEST, accepted);
-    let bound = repeat(network, program, xid, &request, |reply| {
+    let Offered {
+        address,
+        server,
+        proxy,
+    } = offers(network, program, xid, &discover)?;
+    let request = message(
+        program,
+        asker,
+        xid,
+        REQUEST,
+        Some(Asks::Offer(address, server)),
+    );
+    let broadcast = |network: &mut Network| {
+        network.send_dhcp(Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST, &request)
+    };
+    let mut bound = repeat(network, program, xid, broadcast, |_, reply| {
         match reply.message_type {
             MessageType::Ack if reply.yiaddr == address => Some(Ok(Bound {
                 address,
                 mask: reply.mask.unwrap_or(Ipv4Addr::BROADCAST),
                 server,
                 next_server: reply.next_server.unwrap_or(server),
-                boot_file: reply
-                    .boot_file
-                    .filter(|file| !file.is_empty())
-                    .map(|file| String::from_utf8_lossy(file).into_owned()),
+                boot_file: file_of(reply),
             })),
             MessageType::Nak => Some(Err(anyhow::anyhow!("the DHCP server refuses"))),
             _ => None,
         }
     })?;
     network.set_address(bound.address, bound.mask);
+    match proxy {
+        Some((proxy, Some(file))) if bound.boot_file.is_none() => {
+            bound.next_server = proxy;
+            bound.boot_file = Some(file);
+        }
+        Some((proxy, None)) if bound.boot_file.is_none() => {
+            let asks = Some(Asks::File(address, proxy));
+            let request = message(program, asker, xid, REQUEST, asks);
+            let ask = |network: &mut Network| network.ask_server((proxy, PROXY), &request);
+            (bound.next_server, bound.boot_file) =
+                repeat(network, program, xid, ask, |port, reply| {
+                    let fits = port == PROXY && reply.message_type == MessageType::Ack;
+                    let next = reply.next_server.unwrap_or(proxy);
+                    fits.then(|| Ok((next, file_of(reply))))
+                })?;
+        }
+        _ => {}
+    }
     Ok(bound)
 }
 
-/// Sends a message until `take` makes something of an answer.
+fn file_of(reply: &Reply<'_>) -> Option<String> {
+    let file = reply.boot_file.filter(|file| !file.is_empty())?;
+    Some(String::from_utf8_lossy(file).into_owned())
+}
+
+/// Sends a DISCOVER until there is an offer that leads to a boot.
+fn offers(network: &mut Network, program: Program, xid: u32, discover: &[u8]) -> Result<Offered> {
+    // UEFI ignores whatever does not call itself like the client's kind.
+    let wanted: &[u8] = match program {
+        Program::UefiHttp => b"HTTPClient",
+        _ => b"PXEClient",
+    };
+    // An offer of an address alone, and what a proxyDHCP server offered. iPXE goes on
+    // with the address after this time; others wait for the proxy.
+    let (mut plain, mut proxy) = (None, None);
+    let since = Instant::now();
+    let send = |network: &mut Network| {
+        network.send_dhcp(Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST, discover)
+    };
+    repeat(network, program, xid, send, |_, reply| {
+        if reply.message_type != MessageType::Offer {
+            return None;
+        }
+        let boots = reply.class_id.unwrap_or_default().starts_with(wanted);
+        let offer = (reply.yiaddr, reply.server_id);
+        match (reply.yiaddr.is_unspecified(), boots) {
+            (true, true) => proxy = Some((reply.server_id, file_of(reply))),
+            (true, false) => {}
+            (false, _) if boots || program.is_ipxe() && reply.no_pxedhcp => {
+                let (address, server) = offer;
+                return Some(Ok(Offered {
+                    address,
+                    server,
+                    proxy: None,
+                }));
+            }
+            (false, _) => plain = plain.or(Some(offer)),
+        }
+        let gone_by = program.is_ipxe() && since.elapsed() > PROXY_WAIT;
+        let (address, server) = plain?;
+        (proxy.is_some() || gone_by).then(|| {
+            Ok(Offered {
+                address,
+                server,
+                proxy: proxy.take(),
+            })
+        })
+    })
+}
+
+/// Sends a message until `take` makes something of an answer and the port that it
+/// came from.
 fn repeat<T>(
     network: &mut Network,
     program: Program,
     xid: u32,
-    message: &[u8],
-    mut take: impl FnMut(&Reply<'_>) -> Option<Result<T>>,
+    send: impl Fn(&mut Network) -> Result<()>,
+    mut take: impl FnMut(u16, &Reply<'_>) -> Option<Result<T>>,
 ) -> Result<T> {
     for seconds in program.timeouts() {
-        network.send_dhcp(Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST, message)?;
+        send(network)?;
         let end = Instant::now() + Duration::from_secs(seconds);
         while Instant::now() < end {
             network.turn(end, &[])?;
-            while let Some(payload) = network.take_dhcp() {
+            while let Some((port, payload)) = network.take_dhcp_of() {
                 let Ok(reply) = Reply::parse(&payload).context("a DHCP reply") else {
                     continue;
                 };
                 if reply.xid == xid
                     && reply.chaddr == network.mac().0
-                    && let Some(taken) = take(&reply)
+                    && let Some(taken) = take(port, &reply)
                 {
                     return taken;
                 }
@@ -289,9 +384,21 @@ mod tests {
     #[test]
     fn a_request_names_the_offer_that_it_takes() {
         let offer = (Ipv4Addr::new(10, 0, 0, 9), Ipv4Addr::new(10, 0, 0, 1));
-        let bytes = message(Program::BiosRom, &ASKER, 7, REQUEST, Some(offer));
+        let asks = Some(Asks::Offer(offer.0, offer.1));
+        let bytes = message(Program::BiosRom, &ASKER, 7, REQUEST, asks);
         let request = Request::parse(&bytes).unwrap();
         assert_eq!(request.requested_ip, Some(offer.0));
         assert_eq!(request.server_id, Some(offer.1));
+    }
+
+    #[test]
+    fn who_asks_a_proxy_has_its_address_already() {
+        let (address, proxy) = (Ipv4Addr::new(10, 0, 0, 9), Ipv4Addr::new(10, 0, 0, 1));
+        let asks = Some(Asks::File(address, proxy));
+        let bytes = message(Program::IpxeUefi, &ASKER, 7, REQUEST, asks);
+        let request = Request::parse(&bytes).unwrap();
+        assert_eq!((request.ciaddr, request.requested_ip), (address, None));
+        assert_eq!(request.server_id, Some(proxy));
+        assert!(!request.broadcast);
     }
 }

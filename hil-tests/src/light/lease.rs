@@ -19,12 +19,18 @@ pub(super) struct Lease {
 
 impl Lease {
     /// Nothing was asked for yet.
-    pub fn new(mac: Mac, uuid: Option<[u8; 16]>, class: Option<&'static [u8]>) -> Self {
+    pub fn new(
+        mac: Mac,
+        uuid: Option<[u8; 16]>,
+        class: Option<&'static [u8]>,
+        server: Option<Ipv4Addr>,
+    ) -> Self {
         let began = Instant::now();
         Self {
             client: Client::new(Config {
                 uuid,
                 class_id: class,
+                server,
                 ..Config::new(mac.0)
             }),
             began,

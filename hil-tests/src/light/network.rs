@@ -13,6 +13,7 @@ use farrier_ethernet::frame::{self, BROADCAST, HEADER_LEN, Header};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::phy::{Device, DeviceCapabilities};
+use smoltcp::socket::udp;
 use smoltcp::time::Instant as StackInstant;
 use smoltcp::wire::{EthernetAddress, IpCidr};
 
@@ -183,10 +184,36 @@ impl Network {
         Ok(())
     }
 
+    /// Sends a DHCP message from the address on the card to a port of a server, by
+    /// the stack: it asks by ARP where that is.
+    ///
+    /// # Errors
+    /// The stack has no room for it.
+    pub fn ask_server(&mut self, to: (Ipv4Addr, u16), message: &[u8]) -> Result<()> {
+        let buffer = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 1], vec![0; 1500]);
+        let mut socket = udp::Socket::new(buffer(), buffer());
+        if socket.bind(CLIENT).is_err() || socket.send_slice(message, to).is_err() {
+            bail!("no room for a message to {}", to.0);
+        }
+        let socket = self.sockets.add(socket);
+        let end = Instant::now() + STEP;
+        while self.sockets.get::<udp::Socket>(socket).send_queue() > 0 && Instant::now() < end {
+            self.turn(end, &[])?;
+        }
+        self.sockets.remove(socket);
+        Ok(())
+    }
+
     /// The oldest DHCP message that waits.
     pub fn take_dhcp(&mut self) -> Option<Vec<u8>> {
+        Some(self.take_dhcp_of()?.1)
+    }
+
+    /// The oldest DHCP message that waits, behind the port that it came from.
+    pub fn take_dhcp_of(&mut self) -> Option<(u16, Vec<u8>)> {
         let frame = self.tap.dhcp.pop_front()?;
-        Some(frame::parse(&frame).ok()?.payload.to_vec())
+        let udp = frame::parse(&frame).ok()?;
+        Some((udp.src_port, udp.payload.to_vec()))
     }
 
     /// Moves everything that can be moved now.

@@ -71,7 +71,8 @@ pub(super) fn run(machine: &mut Machine, start: &Start) -> Result<Ending> {
     machine.say("light kernel");
     machine.say(&format!("Command line: {}", start.command_line));
 
-    let [appliance, agent_port] = ["farrier.appliance", "farrier.port"].map(|name| {
+    let names = ["farrier.appliance", "farrier.port", "farrier.dhcp"];
+    let [appliance, agent_port, server] = names.map(|name| {
         let words = start.command_line.split(' ');
         words
             .filter_map(|word| word.strip_prefix(name)?.strip_prefix('='))
@@ -87,6 +88,7 @@ pub(super) fn run(machine: &mut Machine, start: &Start) -> Result<Ending> {
         machine.network.mac(),
         Some(asker.uuid),
         Some(b"farrier-agent"),
+        Some(server?.parse()?),
     );
     let end = Instant::now() + ADDRESS;
     while lease.address().is_none() {

@@ -14,6 +14,7 @@ mod many_disks;
 mod moved_card;
 mod no_credentials;
 mod power_cycle;
+mod proxy_dhcp;
 mod reset_before_power;
 mod slow_peers;
 mod stock_client;
@@ -197,6 +198,12 @@ pub const ALL: [Scenario; 20] = [
         about: "the switch loses its power and its configuration: the appliance says so and touches nothing",
         forms: &[Form::Light],
         run: flip::switch_restart,
+    },
+    Scenario {
+        name: "proxy-dhcp",
+        about: "dnsmasq gives the addresses, and the appliance says what to boot",
+        forms: &[Form::Light, Form::Whole],
+        run: proxy_dhcp::run,
     },
     Scenario {
         name: "many-disks",

@@ -399,6 +399,9 @@ const TESTS: &[Command] = &[
                 if name == "stock-client" {
                     parts.push(Part::StockClient);
                 }
+                if matches!(name, "proxy-dhcp" | "rogue-dhcp" | "dhcp-relay") {
+                    parts.push(Part::RackHosts);
+                }
             }
             parts
         },
@@ -541,5 +544,6 @@ fn whole_servers(boards: &Boards) -> Vec<Part> {
         Part::Ipxe,
         Part::Servers,
         Part::StockClient,
+        Part::RackHosts,
     ]
 }

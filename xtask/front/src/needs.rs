@@ -29,6 +29,8 @@ pub enum Part {
     Servers,
     /// The stock bare-metal client.
     StockClient,
+    /// Hosts of a rack that run other DHCP servers and relays.
+    RackHosts,
     /// The DHCP servers that the appliance is compared with, and the counter.
     OtherDhcpServers,
     /// Mutants.
@@ -102,6 +104,7 @@ fn programs(part: &Part) -> Result<Vec<String>> {
             "mkisofs",
             "env",
         ],
+        Part::RackHosts => &["unshare", "ip", "dnsmasq", "qemu-system-x86_64", "setpriv"],
         Part::OtherDhcpServers => &["valgrind", "dnsmasq", "kea-dhcp4", "ip"],
         Part::Mutants => &["cargo-mutants"],
         Part::Fuzzer => &["c++"],
@@ -195,6 +198,7 @@ mod tests {
             Part::Ipxe,
             Part::Servers,
             Part::StockClient,
+            Part::RackHosts,
             Part::OtherDhcpServers,
             Part::Mutants,
             Part::Fuzzer,

@@ -7,10 +7,19 @@ use crate::resources::addresses::address;
 use crate::{Error, View};
 use core::net::Ipv4Addr;
 use farrier_core::interface::{Command, Network, Uses};
+use farrier_core::strings::PROVISIONING_NAME;
 use farrier_http::{Method, Status};
+
+/// The network of everything that no other network is for. Its addresses are in the
+/// appliance's configuration.
+const OWN: &str = "/farrier/v1/networks/provisioning";
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::read("/farrier/v1/networks", list),
+    Route::read(OWN, show_own),
+    Route::change(Method::Put, OWN, put_own)
+        .of("network")
+        .takes(Takes::Form(&["dhcp", "dhcp_server"])),
     Route::change(Method::Put, "/farrier/v1/networks/{network}", put)
         .of("network")
         .takes(Takes::Form(&[
@@ -51,6 +60,41 @@ fn list(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
         }
         w.key("mtu").number(network.mtu).end_object();
     });
+}
+
+fn show_own(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
+    at.end();
+    let (config, server) = (ask.view.config, ask.view.dhcp_server);
+    w.object().key("name").string(PROVISIONING_NAME);
+    w.key("address").text(config.address);
+    w.key("prefix").number(config.prefix);
+    w.key("pool_first").text(config.pool_first);
+    w.key("pool_len").number(config.pool_len);
+    w.key("dhcp").string(match server {
+        None => "server",
+        Some(_) => "proxy",
+    });
+    match server {
+        None => w.key("dhcp_server").null(),
+        Some(server) => w.key("dhcp_server").text(server),
+    };
+    w.end_object();
+}
+
+fn put_own<'f>(_: &View<'_>, _: &'f Call, body: &'f Body) -> Result<Command<'f>, Error> {
+    let pairs = body.pairs();
+    let server = address(pairs, "dhcp_server")?;
+    let server = match (pairs.get("dhcp"), server) {
+        ("server", None) => None,
+        ("proxy", Some(server)) => Some(server),
+        _ => {
+            return Err(Error::bad(
+                "send dhcp: server, or dhcp: proxy with the address of the DHCP server that is \
+                 there as dhcp_server.",
+            ));
+        }
+    };
+    Ok(Command::SetBootDhcp { server })
 }
 
 fn put<'f>(_: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<'f>, Error> {

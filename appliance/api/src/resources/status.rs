@@ -144,6 +144,7 @@ fn counters(view: &View<'_>, w: &mut Out<'_>) {
         ("strangers", c.strangers),
         ("leases_withheld", c.leases_withheld),
         ("declines_ignored", c.declines_ignored),
+        ("proxy_refused", c.proxy_refused),
         ("disks_full", c.disks_full),
         ("agent_stray", c.agent_stray),
         ("agent_forged", c.agent_forged),

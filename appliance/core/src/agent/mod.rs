@@ -124,6 +124,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         if fresh {
             node.set_heard(now);
+            // Another server's lease is known for as long as its machine is heard.
+            if place.is_some_and(|place| place.address == from.ip.octets()) {
+                self.has_address(now, from.mac, from.ip, out);
+            }
         }
         let answer = match request {
             None => Answer::Refused(Refusal::Malformed),

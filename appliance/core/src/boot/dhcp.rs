@@ -65,6 +65,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         } else if boots {
             self.stranger_boots(now, mac, &request);
         }
+        if self.dhcp_server().is_some() {
+            self.proxy_offer(now, (mac, node), &request, boots, out);
+            return;
+        }
         let booting = node.filter(|_| boots);
         let client = Client::new(mac, &request.identity());
         match request.message_type {
@@ -242,7 +246,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if self.find_by_mac(client.mac).is_some() {
             return self.leases.spares(now, client.mac, IDENTITIES, 0);
         }
-        let pool = u32::try_from(self.leases.len()).unwrap_or(u32::MAX);
         let nodes = self.nodes.iter().filter(|node| !node.is_vacant());
         let without =
             nodes.filter(|node| matches!(self.leases.left(now, node.address), None | Some(0)));
@@ -250,10 +253,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             true => 0,
             false => without.count(),
         };
-        self.leases.spares(now, client.mac, IDENTITIES, reserve)
-            && self
-                .new_leases
-                .take(now, pool, POOL_MILLIS / u64::from(pool.max(1)))
+        self.leases.spares(now, client.mac, IDENTITIES, reserve) && self.may_lease_anew(now)
+    }
+
+    /// Whether one more stranger may be given an address now.
+    pub(super) fn may_lease_anew(&mut self, now: Instant) -> bool {
+        let pool = u32::try_from(self.leases.len()).unwrap_or(u32::MAX);
+        let refill = POOL_MILLIS / u64::from(pool.max(1));
+        self.new_leases.take(now, pool, refill)
     }
 
     /// Whether a client may give an address back, or say that it is taken.
@@ -284,7 +291,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             .then_some(address)
     }
 
-    fn dhcp_reply<'a>(&self, request: &Request<'a>, kind: MessageType) -> Reply<'a> {
+    pub(super) fn dhcp_reply<'a>(&self, request: &Request<'a>, kind: MessageType) -> Reply<'a> {
         Reply::answering(request, kind, self.config.address)
     }
 
@@ -310,7 +317,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// What a machine that boots from the network loads first; empty where
     /// there is nothing for its architecture.
-    fn boot_file(&self, request: &Request<'_>, yiaddr: Ipv4Addr) -> String<BOOT_FILE> {
+    pub(super) fn boot_file(&self, request: &Request<'_>, yiaddr: Ipv4Addr) -> String<BOOT_FILE> {
         let mut file = String::new();
         let address = self.config.address;
         let place = Place {
@@ -339,7 +346,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         file
     }
 
-    fn emit(&self, request: &Request<'_>, reply: &Reply<'_>, out: &mut Effects) {
+    pub(super) fn emit(&self, request: &Request<'_>, reply: &Reply<'_>, out: &mut Effects) {
         out.dhcp_with(reply_route(request, reply), |room| {
             // A reply is at most one frame; the rest of the room is not its.
             let room_len = room.len().min(1472);
@@ -361,7 +368,7 @@ fn mark_boot(timeline: &mut Timeline, now: Instant, request: &Request<'_>) {
 }
 
 /// Notes a hop of the boot ROM's exchange. iPXE's own comes behind it.
-fn mark_unless_ipxe(timeline: &mut Timeline, now: Instant, hop: Hop) {
+pub(super) fn mark_unless_ipxe(timeline: &mut Timeline, now: Instant, hop: Hop) {
     if timeline.reached(Hop::Ipxe).is_none() {
         timeline.mark(hop, now);
     }

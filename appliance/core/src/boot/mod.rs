@@ -5,6 +5,7 @@
 //! the ramdisk with a fresh ticket or the machine's own disk.
 
 pub(crate) mod dhcp;
+mod proxy;
 mod tenant_dhcp;
 mod trust;
 
@@ -215,6 +216,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let mac = place.mac.0;
         let (address, port) = (self.config.address, self.config.agent_port);
         let options = self.config.kernel_options.as_str();
+        // The ramdisk takes an address of no other server than this.
+        let server = self.dhcp_server().unwrap_or(address);
         out.text_with(|room| {
             let mut text = Text::new(room);
             write!(
@@ -226,7 +229,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                  imgfree\n\
                  kernel ${{base}}/{KERNEL} initrd={RAMDISK} initrd={TRUST} \
                  console=tty0 console=ttyS0,115200 quiet panic=30 \
-                 farrier.appliance={address} farrier.port={port} \
+                 farrier.appliance={address} farrier.port={port} farrier.dhcp={server} \
                  farrier.bootif={:02x}-{:02x}-{:02x}-{:02x}-{:02x}-{:02x} \
                  farrier.ticket={} {options} || goto failed\n\
                  initrd ${{base}}/{RAMDISK} || goto failed\n\

@@ -55,6 +55,25 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         Ok(())
     }
 
+    /// Says who gives addresses to servers that boot. Addresses that machines have
+    /// are known as before.
+    pub(crate) fn set_boot_dhcp(
+        &mut self,
+        server: Option<Ipv4Addr>,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let server = server.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let config = &self.config;
+        let off = !server.is_unspecified() && !config.on_link(server);
+        let leased = self.leases.has_place(server);
+        if off || server == config.address || leased {
+            return Err(CommandError::BadNetwork);
+        }
+        self.dhcp_server = server;
+        Record::BootDhcp { server }.emit(out);
+        Ok(())
+    }
+
     /// Forgets a tenants' network without reservations.
     pub(crate) fn remove_network(
         &mut self,

@@ -169,6 +169,11 @@ pub enum Command<'a> {
         /// Its name.
         name: &'a str,
     },
+    /// Say who gives addresses to servers that boot.
+    SetBootDhcp {
+        /// The server that does; `None` for the appliance itself.
+        server: Option<Ipv4Addr>,
+    },
     /// Define a switch, or change how it is reached.
     PutSwitch {
         /// Its name.

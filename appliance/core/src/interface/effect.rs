@@ -18,7 +18,9 @@ pub const ARENA_LEN: usize = 3 * 1024 + MAX_DISKS * 74;
 pub enum Effect<'a> {
     /// Write this down, durably, before anything that follows.
     Record(&'a [u8]),
-    /// Send this DHCP reply (a UDP payload) from port 67.
+    /// Send this DHCP reply (a UDP payload) from the port that was asked: 67, or
+    /// 4011 for [`crate::Input::PxeRequest`], whose answer goes back to the port that
+    /// it came from.
     Dhcp {
         /// Where to.
         route: Route,

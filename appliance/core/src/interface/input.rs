@@ -73,6 +73,17 @@ pub enum Input<'a> {
         /// BOOTP header and options.
         payload: &'a [u8],
     },
+    /// A message to the proxyDHCP service came in, UDP port 4011: the UDP payload.
+    PxeRequest {
+        /// The network that it came by.
+        network: NetworkId,
+        /// Ethernet source address of the frame.
+        from: Mac,
+        /// Its IPv4 source address.
+        source: Ipv4Addr,
+        /// BOOTP header and options.
+        payload: &'a [u8],
+    },
     /// A datagram of the agent protocol came in.
     Agent {
         /// Who sent it.

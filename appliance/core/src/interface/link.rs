@@ -19,6 +19,9 @@ bitflags! {
         const API = 4;
         /// The appliance itself calls devices: switches and BMCs.
         const DRIVERS = 8;
+        /// Another server gives the addresses there, and the appliance says what
+        /// to boot: UDP port 4011.
+        const PROXY = 16;
     }
 }
 

@@ -251,6 +251,53 @@ impl<const L: usize> Leases<L> {
         })
     }
 
+    /// Whether an address is one of the pool.
+    pub(crate) fn has_place(&self, address: Ipv4Addr) -> bool {
+        self.index(address).is_some()
+    }
+
+    /// The address that a client has or had last.
+    pub(crate) fn address_of(&self, client: Client) -> Option<Ipv4Addr> {
+        Some(self.address(self.slots.find(client)?))
+    }
+
+    /// Who has an address now, if somebody has.
+    pub(crate) fn holder(&self, now: Instant, address: Ipv4Addr) -> Option<Mac> {
+        match self.slots.get(self.index(address)?)? {
+            State::Held { client, until, .. } if until > now => Some(client.mac),
+            _ => None,
+        }
+    }
+
+    /// Takes up that a client has an address which another server gave it, in
+    /// place of whoever had it. The client must have no other one. Like
+    /// [`bind`](Self::bind), it leaves alone what has more than half of its time.
+    ///
+    /// # Errors
+    /// [`LeaseError::NotYours`] where the address is not in the pool, or the client
+    /// has another one.
+    pub(crate) fn adopt(
+        &mut self,
+        now: Instant,
+        client: Client,
+        address: Ipv4Addr,
+        seconds: u32,
+    ) -> Result<Lease, LeaseError> {
+        let index = self.index(address).ok_or(LeaseError::NotYours)?;
+        match self.slots.find(client) {
+            Some(own) if own != index => Err(LeaseError::NotYours),
+            Some(_) => self.bind(now, client, address, seconds),
+            None => {
+                let until = now.plus_millis(u64::from(seconds) * 1000);
+                self.slots.hold(index, client, until, true);
+                Ok(Lease {
+                    seconds,
+                    is_new: true,
+                })
+            }
+        }
+    }
+
     /// Ends a client's lease. The address stays reserved for it. `false`
     /// where it is not the client's.
     pub fn release(&mut self, now: Instant, client: Client, address: Ipv4Addr) -> bool {

@@ -451,6 +451,11 @@ pub enum Record<'a> {
         /// Its SHA-256.
         pinned: Option<[u8; 32]>,
     },
+    /// Who gives addresses to servers that boot.
+    BootDhcp {
+        /// The server that was there before; unspecified for the appliance itself.
+        server: Ipv4Addr,
+    },
 }
 
 impl Record<'_> {
@@ -539,6 +544,7 @@ impl Record<'_> {
             | Record::SwitchPort { .. }
             | Record::SwitchLogin { .. }
             | Record::SwitchHostKey { .. }
+            | Record::BootDhcp { .. }
             | Record::SealingKey { .. } => false,
         }
     }

@@ -20,7 +20,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         let mut services = Services::empty();
         let boots = Uses::BOOT.iter().any(|uses| !taken(uses));
-        services.set(Services::DHCP.union(Services::BOOT), boots);
+        services.set(self.boot_services(), boots);
         let staff = Services::API.union(Services::DRIVERS);
         services.set(staff, !taken(Uses::MANAGEMENT));
         Link {
@@ -32,6 +32,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             router: Ipv4Addr::UNSPECIFIED,
             services,
         }
+    }
+
+    /// What the appliance does where servers boot.
+    fn boot_services(&self) -> Services {
+        let mut services = Services::DHCP.union(Services::BOOT);
+        services.set(Services::PROXY, self.dhcp_server().is_some());
+        services
     }
 
     fn link(&self, network: &Network) -> Link {
@@ -49,7 +56,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return Link {
                 address: self.config.address,
                 prefix: self.config.prefix,
-                services: Services::DHCP.union(Services::BOOT),
+                services: self.boot_services(),
                 ..own
             };
         }

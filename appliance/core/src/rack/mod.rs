@@ -96,6 +96,9 @@ pub struct Counters {
     pub leases_withheld: u32,
     /// Declines beyond a client's share.
     pub declines_ignored: u32,
+    /// Addresses of the other DHCP server that are another machine's here, are not
+    /// in the pool, or were beyond a machine's share.
+    pub proxy_refused: u32,
     /// Disks that found no room in the table of disks.
     pub disks_full: u32,
     /// Agent datagrams that do not parse or belong to no session.
@@ -223,6 +226,9 @@ pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) run: u32,
     pub(crate) disks: Vec<DiskSlot, D>,
     pub(crate) leases: Leases<L>,
+    /// The server that gives addresses to servers that boot; unspecified for the
+    /// appliance itself.
+    pub(crate) dhcp_server: Ipv4Addr,
     pub(crate) texts: StringPool,
     pub(crate) ipam: Ipam,
     pub(crate) ports: Ports,
@@ -303,6 +309,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             run: 0,
             disks: Vec::new(),
             leases: Leases::new(),
+            dhcp_server: Ipv4Addr::UNSPECIFIED,
             texts: StringPool::new(),
             ipam: Ipam::new(),
             ports: Ports::new(),
@@ -324,6 +331,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 strangers: 0,
                 leases_withheld: 0,
                 declines_ignored: 0,
+                proxy_refused: 0,
                 disks_full: 0,
                 agent_stray: 0,
                 agent_forged: 0,
@@ -468,6 +476,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// The switches, and the ports that nodes' interfaces are in.
     pub fn ports(&self) -> &Ports {
         &self.ports
+    }
+
+    /// The server that gives addresses to servers that boot, where that is not the
+    /// appliance itself: it says what they boot and no more (proxyDHCP).
+    pub fn dhcp_server(&self) -> Option<Ipv4Addr> {
+        Some(self.dhcp_server).filter(|server| !server.is_unspecified())
     }
 
     /// The configuration.

@@ -81,9 +81,10 @@ pub(super) const KEYS: usize = STORE_ACCOUNT + 1;
 pub(super) const SEALING_KEY: usize = KEYS + 1;
 pub(super) const FLOORS: usize = SEALING_KEY + 1;
 pub(super) const REVOKED: usize = FLOORS + MAX_IMAGES;
+pub(super) const BOOT_DHCP: usize = REVOKED + MAX_REVOKED;
 /// Places for the rack itself: traits, flavors, networks, reservations,
 /// accounts.
-pub(super) const OWN: usize = REVOKED + MAX_REVOKED;
+pub(super) const OWN: usize = BOOT_DHCP + 1;
 
 pub(crate) fn job_number(job: Job) -> u8 {
     match job {
@@ -139,6 +140,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(super) fn own(&self, place: usize) -> Option<Record<'_>> {
         let rack = usize::from(RACK);
         match place {
+            BOOT_DHCP.. => {
+                let server = self.dhcp_server;
+                (!server.is_unspecified()).then_some(Record::BootDhcp { server })
+            }
             REVOKED.. => {
                 let key = *self.revoked_keys().get(place - REVOKED)?;
                 Some(Record::KeyRevoked { key })

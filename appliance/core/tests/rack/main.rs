@@ -32,6 +32,7 @@ mod other_machine;
 mod ports;
 mod power;
 mod property;
+mod proxy_dhcp;
 mod restart;
 mod sizes;
 mod steps;

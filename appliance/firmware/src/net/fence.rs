@@ -32,6 +32,8 @@ pub(super) struct Local {
     pub(super) agents: u16,
 }
 
+/// Where a machine asks what to boot whose address another server gave it.
+pub(crate) const PXE: u16 = 4011;
 /// The TFTP listener's port.
 const TFTP: u16 = 69;
 /// The first port that the stack gives to a socket which asks for none: those of
@@ -104,7 +106,7 @@ pub(super) enum Inward {
     Http,
     /// The stack gets it: a datagram for the TFTP listener.
     Tftp,
-    /// A message for the DHCP server.
+    /// A message for the DHCP server, or for proxyDHCP.
     Dhcp {
         /// Where it came from.
         from: Segment,
@@ -176,18 +178,21 @@ impl Links {
             if message.operation != Operation::Request {
                 return Err(Dropped::NotOurs);
             }
-            let answer = Arp {
-                operation: Operation::Reply,
-                sender_mac: local.mac,
-                sender: link.address,
-                target_mac: mac,
-                target: message.sender,
-            };
-            return Ok(Inward::Answer(segment, answer));
+            return Ok(Inward::Answer(segment, answer(local, link, &message)));
         }
-        if !is_probe {
-            from(self.knows(entry, segment.vlan, mac, message.sender))?;
+        let known = match is_probe {
+            true => Known::Here,
+            false => self.knows(entry, segment.vlan, mac, message.sender),
+        };
+        if known != Known::Here
+            && message.operation == Operation::Request
+            && link.services.contains(Services::PROXY)
+        {
+            // It has to ask before it is bound, and to find us for that. The stack
+            // does not learn its address by it.
+            return Ok(Inward::Answer(segment, answer(local, link, &message)));
         }
+        from(known)?;
         put(frame, ARP_TARGET, self.stack());
         Ok(Inward::Stack)
     }
@@ -221,6 +226,16 @@ impl Links {
         }
         if !is_host(link, packet.source) {
             return Err(Dropped::WrongSource);
+        }
+        if matches!(packet.content, Content::Udp(_, PXE)) {
+            // Its answer binds it, as that of DHCP does.
+            return match link.services.contains(Services::PROXY) {
+                true => Ok(Inward::Dhcp {
+                    from: segment,
+                    boots: true,
+                }),
+                false => Err(Dropped::WrongService),
+            };
         }
         let known = self.knows(entry, segment.vlan, mac, packet.source);
         let port = match packet.content {
@@ -296,6 +311,17 @@ impl Links {
             return Err(Dropped::OutNoBinding);
         }
         Ok((segment, link))
+    }
+}
+
+/// The answer to an ARP request for the appliance's address on a link.
+fn answer(local: &Local, link: &Link, request: &Arp) -> Arp {
+    Arp {
+        operation: Operation::Reply,
+        sender_mac: local.mac,
+        sender: link.address,
+        target_mac: request.sender_mac,
+        target: request.sender,
     }
 }
 

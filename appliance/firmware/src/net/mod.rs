@@ -25,6 +25,7 @@ use farrier_core::interface::{Link, NetworkId, Services};
 
 pub use counters::MuxCounters;
 pub use fence::Dropped;
+pub(crate) use fence::PXE;
 pub use gate::{Classes, Gate};
 pub use lane::LaneCounters;
 pub use links::{LINKS, Segment};

@@ -187,6 +187,11 @@ pub(super) const TABLE: &[Entry] = &[
         "util-linux",
         "ends emulators together with what started them",
     ),
+    debian(
+        "unshare",
+        "util-linux",
+        "gives other DHCP servers of a rack a network of their own",
+    ),
     // Sizes.
     debian("git", "git", "checks out the revision to compare with"),
     // Benches.
@@ -194,7 +199,7 @@ pub(super) const TABLE: &[Entry] = &[
     debian(
         "dnsmasq",
         "dnsmasq-base",
-        "DHCP server that the appliance is measured against",
+        "DHCP server beside the appliance, and what it is measured against",
     ),
     debian(
         "kea-dhcp4",

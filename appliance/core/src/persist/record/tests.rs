@@ -58,7 +58,7 @@ fn golden_bytes() {
         rounds: 300,
         hash: [2; 32],
     };
-    let golden: [(Record<'_>, &str); 46] = [
+    let golden: [(Record<'_>, &str); 47] = [
         (
             Record::Name { node, name: "n" },
             "0001010101010101010101010101010101016e",
@@ -390,6 +390,7 @@ fn golden_bytes() {
             },
             "2d01010707070707070707070707070707070707070707070707070707070707070707",
         ),
+        (Record::BootDhcp { server: address }, "2e0a000001"),
     ];
     for (place, (record, expected)) in golden.into_iter().enumerate() {
         let mut buf = [0; MAX_RECORD];

@@ -153,6 +153,54 @@ fn arp_is_answered_where_the_stack_has_no_service() {
 }
 
 #[test]
+fn beside_another_dhcp_server_machines_ask_before_they_are_bound() {
+    let mut links = links();
+    let ip = Ipv4Addr::new(172, 22, 0, 50);
+    let asks = |links: &Links, vlan: u16, port: u16| {
+        let mut frame = udp((mac(1), ip, 68), (OURS, STACK_AT, port));
+        links.inward(&LOCAL, vlan, &mut frame)
+    };
+    let arps = |links: &Links, vlan: u16, operation: Operation| {
+        let mut frame = arp(operation, (mac(1), ip), STACK_AT);
+        links.inward(&LOCAL, vlan, &mut frame)
+    };
+    let closed = Inward::Drop(Dropped::WrongService);
+    assert_eq!(asks(&links, 0, PXE), closed, "no such service");
+    let unbound = Inward::Drop(Dropped::NoBinding);
+    assert_eq!(arps(&links, 20, Operation::Request), unbound);
+
+    let mut beside = rack();
+    for link in &mut beside {
+        let boots = link.services.contains(Services::BOOT);
+        link.services.set(Services::PROXY, boots);
+    }
+    links.replace(&beside);
+    for (network, vlan) in [(0, 0), (1, 20), (2, 102)] {
+        let from = at(network, vlan);
+        assert_eq!(
+            asks(&links, vlan, PXE),
+            Inward::Dhcp { from, boots: true },
+            "{vlan}"
+        );
+    }
+    assert_eq!(asks(&links, 40, PXE), Inward::Drop(Dropped::NotOurs));
+    assert_eq!(asks(&links, 20, 69), unbound, "nothing else yet");
+    // The multiplexer answers: the stack does not learn where it is.
+    assert_eq!(arps(&links, 0, Operation::Request), Inward::Stack, "home");
+    let Inward::Answer(segment, answer) = arps(&links, 20, Operation::Request) else {
+        panic!("no answer");
+    };
+    assert_eq!((segment, answer.target_mac), (at(1, 20), mac(1)));
+    assert_eq!(arps(&links, 20, Operation::Reply), unbound);
+    links.bind(at(1, 20), mac(1), ip);
+    assert_eq!(arps(&links, 20, Operation::Request), Inward::Stack);
+    assert_eq!(asks(&links, 20, 69), Inward::Tftp);
+    // It may ask in another place, and its answer moves it.
+    let from = at(2, 102);
+    assert_eq!(asks(&links, 102, PXE), Inward::Dhcp { from, boots: true });
+}
+
+#[test]
 fn an_arp_message_in_another_interfaces_name_is_dropped() {
     let links = links();
     let peer = Ipv4Addr::new(172, 22, 0, 50);

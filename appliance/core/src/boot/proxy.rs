@@ -1,0 +1,178 @@
+//! ProxyDHCP: another server gives the addresses, and the appliance says what to
+//! boot (PXE 2.1 §2.2). Which address a machine has is learnt from the machine: it
+//! asks the appliance on UDP port 4011, from that address.
+//!
+//! So an offer names no boot file, except for clients that never ask on that port. A
+//! boot ROM and iPXE then ask there before they load anything, and the answer is made
+//! for interface and address as the answer of the appliance's own server is.
+
+use super::dhcp::mark_unless_ipxe;
+use crate::interface::{Effects, Instant};
+use crate::ipam::PROVISIONING;
+use crate::ipam::budget::ENDINGS;
+use crate::ipam::lease::Client;
+use crate::node::Hop;
+use crate::persist::record::Record;
+use crate::rack::{Rack, count};
+use core::net::Ipv4Addr;
+use farrier_dhcp::wire::{ClassName, ClientIdentity, MessageType, Reply, Request};
+use farrier_protocol::message::Mac;
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// Answers a DISCOVER of a machine that boots beside the other server's offer.
+    /// All other messages are that server's.
+    pub(super) fn proxy_offer(
+        &mut self,
+        now: Instant,
+        (mac, node): (Mac, Option<usize>),
+        request: &Request<'_>,
+        boots: bool,
+        out: &mut Effects,
+    ) {
+        let direct = request.giaddr.is_unspecified();
+        // iPXE calls itself a PXE client; a system with its user class alone does not
+        // listen to offers without an address.
+        let asks = boots && request.class_name() != ClassName::Other;
+        if request.message_type != MessageType::Discover || !asks || !direct {
+            count(&mut self.counters.dhcp_ignored);
+            return;
+        }
+        let file = self.boot_file(request, Ipv4Addr::UNSPECIFIED);
+        if file.is_empty() {
+            count(&mut self.counters.dhcp_ignored);
+            return;
+        }
+        count(&mut self.counters.dhcp_offers);
+        if let Some(mut node) = node.and_then(|node| self.nodes.volatile(node)) {
+            mark_unless_ipxe(node.timeline(), now, Hop::Offer);
+        } else if let Some(stranger) = self.strangers.see(now, mac) {
+            mark_unless_ipxe(&mut stranger.timeline, now, Hop::Offer);
+        }
+        let never_asks = request.class_name() == ClassName::Http && !request.is_ipxe();
+        let reply = Reply {
+            next_server: Some(self.config.address),
+            boot_file: never_asks.then_some(file.as_bytes()),
+            // With it, a ROM looks for the file in the offer.
+            pxe_discovery_control: None,
+            no_pxedhcp: false,
+            ..self.dhcp_reply(request, MessageType::Offer)
+        };
+        self.emit(request, &reply, out);
+    }
+
+    /// Answers a machine on port 4011, which says by that which address it has.
+    pub(crate) fn pxe_request(
+        &mut self,
+        now: Instant,
+        (from, source): (Mac, Ipv4Addr),
+        payload: &[u8],
+        out: &mut Effects,
+    ) {
+        let Ok(request) = Request::parse(payload) else {
+            count(&mut self.counters.dhcp_malformed);
+            return;
+        };
+        let mac = Mac(request.chaddr);
+        let asks = matches!(
+            request.message_type,
+            MessageType::Request | MessageType::Inform
+        );
+        let boots = request.is_ipxe() || request.class_name() != ClassName::Other;
+        let direct = from == mac && source == request.ciaddr && request.giaddr.is_unspecified();
+        let ours = request
+            .server_id
+            .is_none_or(|server| server == self.config.address);
+        let serves = self.secrets.is_some() && self.dhcp_server().is_some();
+        if !(asks && boots && direct && ours && serves) {
+            count(&mut self.counters.dhcp_ignored);
+            return;
+        }
+        if !self.has_address(now, mac, source, out) {
+            count(&mut self.counters.proxy_refused);
+            return;
+        }
+        count(&mut self.counters.dhcp_acks);
+        let node = self.find_by_mac(mac);
+        if let Some(mut node) = node.and_then(|node| self.nodes.volatile(node)) {
+            node.set_address(source);
+            mark_unless_ipxe(node.timeline(), now, Hop::Address);
+        } else if let Some(stranger) = self.strangers.see(now, mac) {
+            stranger.address = source;
+            mark_unless_ipxe(&mut stranger.timeline, now, Hop::Address);
+        }
+        let file = self.boot_file(&request, source);
+        let reply = Reply {
+            next_server: Some(self.config.address),
+            boot_file: Some(file.as_bytes()).filter(|file| !file.is_empty()),
+            no_pxedhcp: false,
+            ..self.dhcp_reply(&request, MessageType::Ack)
+        };
+        self.emit(&request, &reply, out);
+    }
+
+    /// Takes up that an interface has an address which the other server gave it.
+    /// `false` where the address is another one's, or none of the pool's. Without
+    /// another server it changes nothing.
+    ///
+    /// A source can be forged, so who has an address keeps it for the time of a
+    /// lease, a node's machine comes before one that is no node, and changes are
+    /// bounded as those of the appliance's own leases are.
+    pub(crate) fn has_address(
+        &mut self,
+        now: Instant,
+        mac: Mac,
+        address: Ipv4Addr,
+        out: &mut Effects,
+    ) -> bool {
+        if self.dhcp_server().is_none() {
+            return true;
+        }
+        if let Some(owner) = self.ipam.owner(PROVISIONING, address) {
+            return owner == mac;
+        }
+        let is_node = self.find_by_mac(mac).is_some();
+        let holder = self.leases.holder(now, address);
+        if let Some(other) = holder.filter(|other| *other != mac)
+            && !(is_node && self.find_by_mac(other).is_none())
+        {
+            return false;
+        }
+        let client = Client::new(mac, &ClientIdentity::Hardware(mac.0));
+        let before = self.leases.address_of(client);
+        let moves = before.is_some_and(|before| before != address);
+        let is_new = moves || holder != Some(mac);
+        if !self.leases.has_place(address) || is_new && !self.may_adopt(now, mac, is_node) {
+            return false;
+        }
+        if let Some(before) = before.filter(|_| moves)
+            && self.leases.decline(now, client, before)
+        {
+            let (address, declined) = (before, true);
+            Record::LeaseEnded { address, declined }.emit(out);
+        }
+        // An address is its holder's by whatever identity: this one takes its place.
+        let seconds = self.config.lease_secs;
+        let Ok(lease) = self.leases.adopt(now, client, address, seconds) else {
+            return false;
+        };
+        if lease.is_new {
+            let key = client.key();
+            Record::Lease {
+                mac,
+                key,
+                address,
+                seconds,
+            }
+            .emit(out);
+        }
+        true
+    }
+
+    /// Whether another address of an interface may be taken up now.
+    fn may_adopt(&mut self, now: Instant, mac: Mac, is_node: bool) -> bool {
+        match is_node {
+            true => self.endings.take(now, mac, &ENDINGS),
+            false => self.may_lease_anew(now),
+        }
+    }
+}
