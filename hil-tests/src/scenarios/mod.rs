@@ -90,7 +90,7 @@ pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
 const NEEDS_EMULATOR: [&str; 1] = ["crash-restart"];
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 20] = [
+pub const ALL: [Scenario; 21] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",

@@ -14,8 +14,7 @@ impl Invariants {
     /// An input that the rack is about to take: clients may give addresses
     /// back.
     pub fn input(&mut self, input: &Input<'_>) {
-        let Input::Dhcp { payload, .. } = input
-        else {
+        let Input::Dhcp { payload, .. } = input else {
             return;
         };
         let Ok(request) = Request::parse(payload) else {
