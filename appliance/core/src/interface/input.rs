@@ -1,6 +1,8 @@
 //! Inputs of the rack: what the glue saw.
 
-use super::{Actor, Command, OperationError, OperationId, PowerState, SwitchAddress, Verifier};
+use super::{
+    Actor, Command, OperationError, OperationId, PowerState, Sighting, SwitchAddress, Verifier,
+};
 use core::net::Ipv4Addr;
 use farrier_ethernet::NetworkId;
 use farrier_protocol::message::{Mac, NodeId};
@@ -98,6 +100,8 @@ pub enum Input<'a> {
         /// The 802.1Q tag.
         vlan: u16,
     },
+    /// Something was seen on a network that should perhaps not be there.
+    Sighting(Sighting),
     /// A peer asks for a file. The step has one [`crate::Serve`] as answer.
     Open {
         /// The protocol that it asks by.

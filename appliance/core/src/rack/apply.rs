@@ -111,6 +111,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 self.identity = opened.map(|[noise, signing]| Identity { noise, signing });
             }
             Record::SealingKey { epoch, check, old } => self.sealing.restore(epoch, check, old),
+            Record::Relay { place, relay } => self.ipam.restore_relay(place, relay),
             Record::BootDhcp { server } => self.dhcp_server = server,
             Record::Switch {
                 place,
@@ -432,6 +433,7 @@ fn apply_part(node: &mut Node, record: &Record<'_>, secrets: Option<[[u8; 32]; 2
         | Record::Switch { .. }
         | Record::SwitchPort { .. }
         | Record::BootDhcp { .. }
+        | Record::Relay { .. }
         | Record::SealingKey { .. } => debug_assert!(false, "no part of a node"),
     }
 }
