@@ -81,7 +81,7 @@ impl Namespace {
                  {ip} link set card{number} address {mac}\n\
                  {ip} address add {address}/{prefix} broadcast + dev card{number}\n\
                  {ip} link set card{number} up\n\
-                 {qemu} -M none -nodefaults -display none -S \
+                 {qemu} -M none -nodefaults -display none \
                  -netdev tap,id=host,ifname=card{number},script=no,downscript=no \
                  -netdev stream,id=rack,server=off,addr.type=unix,addr.path={socket} \
                  -netdev hubport,id=one,hubid=0,netdev=host \

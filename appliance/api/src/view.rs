@@ -9,6 +9,7 @@ use farrier_core::accounts::{Account, AccountName};
 use farrier_core::allocation::Flavor;
 use farrier_core::interface::{Image, Instant};
 use farrier_core::ipam::Ipam;
+use farrier_core::ipam::watch::Alarms;
 use farrier_core::node::{Histories, Node, Strangers};
 use farrier_core::ports::Ports;
 use farrier_core::rack::{Counters, ImageFloor, Rack};
@@ -83,6 +84,7 @@ pub struct View<'a> {
     pub(crate) texts: &'a StringPool,
     pub(crate) ipam: &'a Ipam,
     pub(crate) ports: &'a Ports,
+    pub(crate) alarms: &'a Alarms,
     pub(crate) flavors: &'a [Flavor],
     /// Addresses in the pool, and how many of them are bound.
     pub(crate) leases: (usize, usize),
@@ -118,6 +120,7 @@ impl<'a> View<'a> {
             texts: rack.texts(),
             ipam: rack.ipam(),
             ports: rack.ports(),
+            alarms: rack.alarms(),
             flavors: rack.flavors(),
             leases: rack.lease_usage(now),
             accounts: rack.accounts(),

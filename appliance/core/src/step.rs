@@ -43,7 +43,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 Some(Domain::Boot) => {
                     self.dhcp(now, NetworkId::PROVISIONING, from, payload, out);
                 }
-                Some(Domain::Tenant(of)) => self.tenant_dhcp(&of, from, payload, out),
+                Some(Domain::Tenant(of)) => self.tenant_dhcp(now, &of, (from, payload), out),
                 None => count(&mut self.counters.dhcp_ignored),
             },
             Input::PxeRequest {
@@ -59,6 +59,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 self.agent(now, self.in_boot_domain(from), datagram, entropy, out);
             }
             Input::Agent { .. } => count(&mut self.counters.agent_stray),
+            Input::Sighting(sighting) => self.sighted(now, sighting),
             Input::Seen { mac, vlan } => self.port_seen(now, mac, vlan),
             Input::Open {
                 transport,

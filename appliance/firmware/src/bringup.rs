@@ -206,6 +206,7 @@ pub async fn start<
         ports,
         u64::from_le_bytes(seed),
     );
+    shared.look(|rack| network.set_relays(rack.ipam().relays().map(|(_, relay)| relay)));
     info!(
         "{} is up: {} assets, {} images, room for {} nodes",
         Show(address),

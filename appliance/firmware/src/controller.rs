@@ -25,7 +25,7 @@ use heapless::{String, Vec};
 
 use crate::api::ApiSlot;
 use crate::datagrams::{Sender, bound, input, is_dhcp, send_agent, send_dhcp};
-use crate::fmt::{error, warning};
+use crate::fmt::{Text, error, warning};
 use crate::net::{LINKS, RawUdpError, RawUdpReceiver, RawUdpSender};
 use crate::power::PowerRequest;
 pub use crate::queues::Served;
@@ -77,8 +77,36 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
     /// concerns the asker alone: that is in the controller's effects.
     async fn step(&mut self, input: Input<'_>, from: Option<Sender>) {
         let now = now();
+        let looks = matches!(input, Input::Dhcp { .. } | Input::Sighting(_));
         let records = self.controller.decide(now, input);
         self.finish(now, records, from).await;
+        if looks {
+            self.raise_alarms(now);
+        }
+    }
+
+    /// Says what the step at this time found wrong on the networks, where that is
+    /// news.
+    fn raise_alarms(&self, at: farrier_core::Instant) {
+        let news = |rack: &Rack<N, L, D>| rack.alarms().news(at).copied();
+        if let Some(alarm) = self.context.shared.look(news) {
+            let seen = alarm.sighting;
+            let [a, b, c, d, e, f] = seen.mac.0;
+            warning!(
+                "network {}, VLAN {}: {}: {} at {:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x},                  seen {} times",
+                seen.network.0,
+                seen.vlan,
+                seen.kind.as_str(),
+                Text(seen.address),
+                a,
+                b,
+                c,
+                d,
+                e,
+                f,
+                alarm.count
+            );
+        }
     }
 
     /// Makes the records of a step durable and carries out its effects. A step
@@ -115,7 +143,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
                     let Some(from) = from else {
                         continue;
                     };
-                    let to = (from.segment, to);
+                    let to = (from, to);
                     let sent = send_agent(&mut self.sender, self.agent_port, to, datagram);
                     note(self.context, "agent protocol", sent);
                 }
@@ -207,7 +235,10 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
     fn publish_links(&self) {
         let look = |rack: &Rack<N, L, D>| rack.links().collect::<Vec<Link, LINKS>>();
         let links = self.context.shared.look(look);
-        self.context.network.set_links(&links);
+        let network = &self.context.network;
+        network.set_links(&links);
+        let shared = self.context.shared;
+        shared.look(|rack| network.set_relays(rack.ipam().relays().map(|(_, relay)| relay)));
     }
 
     /// Lets the store of records do what is due.
@@ -455,7 +486,8 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 }
                 let job = queues.jobs.poll_ready_to_receive(cx).is_ready();
                 let event = queues.events.poll_ready_to_receive(cx).is_ready();
-                if job || event {
+                let sighting = self.network.watch().poll_ready(cx).is_ready();
+                if job || event || sighting {
                     Poll::Ready(())
                 } else {
                     Poll::Pending
@@ -478,6 +510,9 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                     bump(&queues.signs);
                 }
                 Err(_) => {}
+            }
+            if let Some(sighting) = self.network.watch().take() {
+                stepper.step(Input::Sighting(sighting), None).await;
             }
             let event = match queues.events.try_receive() {
                 Ok(DriverEvent::Done(id, result)) => Input::OperationDone { id, result },

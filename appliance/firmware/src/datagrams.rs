@@ -117,17 +117,17 @@ pub(crate) fn bound(from: Sender, payload: &[u8]) -> Option<([u8; 6], Ipv4Addr)>
     (is_ack && gives).then_some((mac, address))
 }
 
-/// Sends a datagram of the agent protocol from our port, by the tag that the one
-/// came by which it answers.
+/// Sends a datagram of the agent protocol from our port to where the one came from
+/// that it answers: its router, where one is in between.
 #[inline]
 pub(crate) fn send_agent(
     sender: &mut RawUdpSender,
     port: u16,
-    (segment, to): (Segment, Endpoint),
+    (from, to): (Sender, Endpoint),
     datagram: &[u8],
 ) -> Result<(), RawUdpError> {
     let address = SocketAddrV4::new(to.ip, to.port);
-    sender.send(port, (segment, to.mac.0), address, datagram)
+    sender.send(port, (from.segment, from.mac), address, datagram)
 }
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ pub(super) enum Program {
 pub(super) struct Bound {
     pub address: Ipv4Addr,
     pub mask: Ipv4Addr,
+    pub router: Option<Ipv4Addr>,
     pub server: Ipv4Addr,
     pub next_server: Ipv4Addr,
     pub boot_file: Option<String>,
@@ -241,6 +242,7 @@ pub(super) fn exchange(network: &mut Network, program: Program, asker: &Asker) -
             MessageType::Ack if reply.yiaddr == address => Some(Ok(Bound {
                 address,
                 mask: reply.mask.unwrap_or(Ipv4Addr::BROADCAST),
+                router: reply.router,
                 server,
                 next_server: reply.next_server.unwrap_or(server),
                 boot_file: file_of(reply),
@@ -249,7 +251,7 @@ pub(super) fn exchange(network: &mut Network, program: Program, asker: &Asker) -
             _ => None,
         }
     })?;
-    network.set_address(bound.address, bound.mask);
+    network.set_address(bound.address, bound.mask, bound.router);
     match proxy {
         Some((proxy, Some(file))) if bound.boot_file.is_none() => {
             bound.next_server = proxy;

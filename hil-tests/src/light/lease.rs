@@ -59,7 +59,7 @@ impl Lease {
                 let now = self.now();
                 self.client.process(now, &payload);
                 if let Some(lease) = self.client.lease() {
-                    network.set_address(lease.ip, lease.mask);
+                    network.set_address(lease.ip, lease.mask, lease.router);
                 }
             }
             let mut buffer = [0; 1500];
@@ -77,7 +77,9 @@ impl Lease {
                     };
                     network.send_dhcp(source, to, &buffer[..len])?;
                 }
-                Action::Expired => network.set_address(Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST),
+                Action::Expired => {
+                    network.set_address(Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST, None);
+                }
                 Action::Wait(until) => {
                     let wait = Duration::from_millis(until.saturating_sub(now).min(60_000));
                     self.due = Instant::now() + wait;

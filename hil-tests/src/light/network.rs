@@ -133,14 +133,20 @@ impl Network {
         self.mac
     }
 
-    /// Puts an address onto the card, in place of the one before.
-    pub fn set_address(&mut self, address: Ipv4Addr, mask: Ipv4Addr) {
+    /// Puts an address onto the card, in place of the one before, and the way to other
+    /// networks.
+    pub fn set_address(&mut self, address: Ipv4Addr, mask: Ipv4Addr, router: Option<Ipv4Addr>) {
         let prefix = mask.to_bits().leading_ones() as u8;
         self.interface.update_ip_addrs(|addresses| {
             addresses.clear();
             // The list has room for two.
             addresses.push(IpCidr::new(address.into(), prefix)).ok();
         });
+        let routes = self.interface.routes_mut();
+        match router {
+            Some(router) => _ = routes.add_default_ipv4_route(router).ok(),
+            None => _ = routes.remove_default_ipv4_route(),
+        }
     }
 
     /// A port number for the next connection.

@@ -87,7 +87,9 @@ fn uefi_pxe(machine: &mut Machine) -> Result<Next> {
     // iPXE's own stack, with the address that the firmware's PXE got, looks
     // for a script beside the program first.
     machine.network.start_over();
-    machine.network.set_address(bound.address, bound.mask);
+    machine
+        .network
+        .set_address(bound.address, bound.mask, bound.router);
     let (server, style) = (bound.next_server, tftp::Style::Ipxe);
     match tftp::fetch(&mut machine.network, server, "autoexec.ipxe", style) {
         Ok(text) => run_script(machine, Program::IpxeUefi, text),

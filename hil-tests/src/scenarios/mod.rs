@@ -7,6 +7,7 @@
 mod appliance_restart;
 mod bit_flip;
 mod crash_restart;
+mod dhcp_relay;
 mod flip;
 mod lying_disk;
 mod main_job;
@@ -16,6 +17,7 @@ mod no_credentials;
 mod power_cycle;
 mod proxy_dhcp;
 mod reset_before_power;
+mod rogue_dhcp;
 mod slow_peers;
 mod stock_client;
 mod stranger_flood;
@@ -90,7 +92,7 @@ pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
 const NEEDS_EMULATOR: [&str; 1] = ["crash-restart"];
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 21] = [
+pub const ALL: [Scenario; 23] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
@@ -204,6 +206,18 @@ pub const ALL: [Scenario; 21] = [
         about: "dnsmasq gives the addresses, and the appliance says what to boot",
         forms: &[Form::Light, Form::Whole],
         run: proxy_dhcp::run,
+    },
+    Scenario {
+        name: "rogue-dhcp",
+        about: "another DHCP server and false ARP are seen and named, and servers boot beside them",
+        forms: &[Form::Light, Form::Whole],
+        run: rogue_dhcp::run,
+    },
+    Scenario {
+        name: "dhcp-relay",
+        about: "a server behind a router boots by a relay, with an address of that relay's pool",
+        forms: &[Form::Light, Form::Whole],
+        run: dhcp_relay::run,
     },
     Scenario {
         name: "many-disks",

@@ -5,7 +5,8 @@ mod common;
 use common::*;
 use farrier_dhcp::route::{Route, reply_route};
 use farrier_dhcp::wire::{
-    DhcpOption, Error, IpxeOptions, MessageType, Packet, Reply, Request, is_ipxe_user_class,
+    DhcpOption, Error, IpxeOptions, MessageType, Packet, Reply, Request, classless_route,
+    is_ipxe_user_class,
 };
 use std::net::Ipv4Addr;
 
@@ -392,4 +393,30 @@ fn each_side_sends_its_own_types_only() {
         Reply::parse(&message(2, &options(&[(53, &[2])]))),
         Err(Error::BadOption)
     );
+}
+
+/// The examples of RFC 3442.
+#[test]
+fn a_classless_route_has_the_bytes_that_its_prefix_covers() {
+    let router = Ipv4Addr::new(10, 0, 0, 9);
+    for (to, prefix, bytes) in [
+        ([0, 0, 0, 0], 0, &[0][..]),
+        ([10, 0, 0, 0], 8, &[8, 10]),
+        ([10, 0, 0, 0], 24, &[24, 10, 0, 0]),
+        ([10, 17, 0, 0], 16, &[16, 10, 17]),
+        ([10, 27, 129, 0], 24, &[24, 10, 27, 129]),
+        ([10, 229, 0, 128], 25, &[25, 10, 229, 0, 128]),
+        ([10, 198, 122, 47], 32, &[32, 10, 198, 122, 47]),
+    ] {
+        let expected: Vec<u8> = bytes.iter().copied().chain(router.octets()).collect();
+        let mut out = [0xee; 9];
+        let length = classless_route(&mut out, (to.into(), prefix), router);
+        assert_eq!(length, Some(expected.len()));
+        assert_eq!(out[..expected.len()], expected);
+        for short in 0..expected.len() {
+            let route = classless_route(&mut out[..short], (to.into(), prefix), router);
+            assert_eq!(route, None);
+        }
+    }
+    assert_eq!(classless_route(&mut [0; 20], (router, 33), router), None);
 }

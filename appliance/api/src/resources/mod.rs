@@ -32,8 +32,10 @@ resources! {
     allocations
     flavors
     networks
+    relays
     switches
     addresses
+    alarms
     images
     strangers
     accounts

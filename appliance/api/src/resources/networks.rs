@@ -2,11 +2,11 @@
 
 use crate::body::{Body, Pairs};
 use crate::reply::{self, Cursor};
-use crate::resource::{Ask, Call, Out, Route, Takes};
+use crate::resource::{self, Ask, Call, Out, Takes};
 use crate::resources::addresses::address;
 use crate::{Error, View};
 use core::net::Ipv4Addr;
-use farrier_core::interface::{Command, Network, Uses};
+use farrier_core::interface::{Command, MAX_ROUTES, Network, Route, Uses};
 use farrier_core::strings::PROVISIONING_NAME;
 use farrier_http::{Method, Status};
 
@@ -14,19 +14,19 @@ use farrier_http::{Method, Status};
 /// appliance's configuration.
 const OWN: &str = "/farrier/v1/networks/provisioning";
 
-pub(crate) const ROUTES: &[Route] = &[
-    Route::read("/farrier/v1/networks", list),
-    Route::read(OWN, show_own),
-    Route::change(Method::Put, OWN, put_own)
+pub(crate) const ROUTES: &[resource::Route] = &[
+    resource::Route::read("/farrier/v1/networks", list),
+    resource::Route::read(OWN, show_own),
+    resource::Route::change(Method::Put, OWN, put_own)
         .of("network")
         .takes(Takes::Form(&["dhcp", "dhcp_server"])),
-    Route::change(Method::Put, "/farrier/v1/networks/{network}", put)
+    resource::Route::change(Method::Put, "/farrier/v1/networks/{network}", put)
         .of("network")
         .takes(Takes::Form(&[
             "uses", "vlan", "vlans", "prefix", "pool_first", "pool_len", "address", "router",
-            "dns", "ntp", "mtu",
+            "dns", "ntp", "mtu", "routes",
         ])),
-    Route::change(Method::Delete, "/farrier/v1/networks/{network}", delete).of("network"),
+    resource::Route::change(Method::Delete, "/farrier/v1/networks/{network}", delete).of("network"),
 ];
 
 fn list(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
@@ -58,7 +58,13 @@ fn list(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
                 false => w.key(key).text(address),
             };
         }
-        w.key("mtu").number(network.mtu).end_object();
+        w.key("mtu").number(network.mtu);
+        w.key("routes").array();
+        for route in network.routes() {
+            let (to, prefix) = (route.destination, route.prefix);
+            w.text(format_args!("{to}/{prefix} {}", route.router));
+        }
+        w.end_array().end_object();
     });
 }
 
@@ -140,11 +146,42 @@ fn put<'f>(_: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<'f>, 
         dns: own("dns")?,
         ntp: own("ntp")?,
         mtu: number(pairs, "mtu", 0, 9216)?,
+        routes: routes(pairs)?,
     };
     Ok(Command::PutNetwork {
         name: call.last(),
         network,
     })
+}
+
+/// Routes, as `10.0.0.0/8 10.80.0.253`.
+fn routes(pairs: &Pairs) -> Result<[Route; MAX_ROUTES], Error> {
+    let mut all = [Route::NONE; MAX_ROUTES];
+    let mut rooms = all.iter_mut();
+    for text in pairs.all("routes") {
+        let parse = || {
+            let (to, router) = text.split_once(' ')?;
+            let (destination, prefix) = to.split_once('/')?;
+            Some(Route {
+                destination: destination.parse().ok()?,
+                prefix: prefix.parse().ok()?,
+                router: router.parse().ok()?,
+            })
+        };
+        match (rooms.next(), parse()) {
+            (Some(room), Some(route)) => *room = route,
+            _ => {
+                return Err(Error::new(
+                    Status::BAD_REQUEST,
+                    format_args!(
+                        "the route {text:?} can't be taken. Send at most {MAX_ROUTES}, each as \
+                         NETWORK/PREFIX ROUTER, such as 10.0.0.0/8 10.80.0.253."
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(all)
 }
 
 fn delete<'f>(_: &View<'_>, call: &'f Call, _: &'f Body) -> Result<Command<'f>, Error> {

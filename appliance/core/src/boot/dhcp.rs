@@ -50,20 +50,34 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         // it claims: an address can't be asked for in another's name.
         // A relay sends for machines on other networks, so the frame proves
         // nothing: the operator names the relays.
+        // A lease from behind a relay is renewed past the relay (RFC 2131, 4.4.5).
+        let renews =
+            request.giaddr.is_unspecified() && self.ipam.relayed_owner(request.ciaddr) == Some(mac);
+        let relay = match renews {
+            true => self.ipam.relay_of(request.ciaddr),
+            false => self.ipam.relay(request.giaddr),
+        };
         let sent_by = match request.giaddr.is_unspecified() {
-            true => from == mac,
-            false => self.config.relays.contains(&request.giaddr),
+            true => from == mac || renews,
+            false => relay.is_some() || self.config.relays.contains(&request.giaddr),
         };
         if !sent_by {
             count(&mut self.counters.dhcp_ignored);
             return;
         }
         let boots = request.is_ipxe() || request.class_name() != ClassName::Other;
+        if request.giaddr.is_unspecified() && !renews {
+            self.took_offer(now, PROVISIONING, self.config.address, &request);
+        }
         let node = self.find_by_mac(mac);
         if let Some(index) = node {
             self.node_boots(now, index, network, boots, &request);
         } else if boots {
             self.stranger_boots(now, mac, &request);
+        }
+        if let Some(relay) = relay {
+            self.relayed(now, relay, node, &request, boots, out);
+            return;
         }
         if self.dhcp_server().is_some() {
             self.proxy_offer(now, (mac, node), &request, boots, out);
@@ -374,7 +388,7 @@ pub(super) fn mark_unless_ipxe(timeline: &mut Timeline, now: Instant, hop: Hop) 
     }
 }
 
-fn with_lease(reply: Reply<'_>, seconds: u32) -> Reply<'_> {
+pub(super) fn with_lease(reply: Reply<'_>, seconds: u32) -> Reply<'_> {
     Reply {
         lease_secs: Some(seconds),
         renewal_secs: Some(seconds / 2),

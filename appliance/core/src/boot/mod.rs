@@ -6,6 +6,8 @@
 
 pub(crate) mod dhcp;
 mod proxy;
+mod relayed;
+mod sightings;
 mod tenant_dhcp;
 mod trust;
 

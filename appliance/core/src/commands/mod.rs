@@ -110,6 +110,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             } => self.set_flavor(name, need, class, lists, out),
             Command::DeleteFlavor { name } => self.remove_flavor(name, out),
             Command::PutNetwork { name, network } => self.set_network(now, name, network, out),
+            Command::PutRelay { relay } => self.put_relay(relay, out),
+            Command::DeleteRelay { giaddr } => self.delete_relay(giaddr, out),
             Command::SetBootDhcp { server } => self.set_boot_dhcp(server, out),
             Command::DeleteNetwork { name } => self.remove_network(now, name, out),
             Command::ReserveAddress {

@@ -4,6 +4,7 @@ use super::check_word;
 use crate::interface::CommandError;
 use crate::interface::Effects;
 use crate::interface::Instant;
+use crate::interface::Relay;
 use crate::ipam::{Entry, MAX_NETWORKS, Network, PROVISIONING, Uses};
 use crate::persist::record::Record;
 use crate::rack::Rack;
@@ -71,6 +72,51 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         self.dhcp_server = server;
         Record::BootDhcp { server }.emit(out);
+        Ok(())
+    }
+
+    /// Serves machines behind a relay.
+    pub(crate) fn put_relay(
+        &mut self,
+        relay: Relay,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        if !relay.is_sound() {
+            return Err(CommandError::BadNetwork);
+        }
+        let own = Network {
+            prefix: self.config.prefix,
+            uses: Uses::empty(),
+            address: self.config.address,
+            ..Network::EMPTY
+        };
+        // The same as a network of no use: it must share no address with others.
+        let behind = Network {
+            prefix: relay.prefix,
+            address: relay.giaddr,
+            ..own
+        };
+        if own.meets(&behind) || self.ipam.networks().iter().any(|n| n.meets(&behind)) {
+            return Err(CommandError::NetworkOverlaps);
+        }
+        let place = self.ipam.put_relay(relay)?;
+        Record::Relay { place, relay }.emit(out);
+        Ok(())
+    }
+
+    /// Serves machines behind a relay no more. What they were given rests.
+    pub(crate) fn delete_relay(
+        &mut self,
+        giaddr: Ipv4Addr,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let (place, known) = self.ipam.relay(giaddr).ok_or(CommandError::NoSuchNetwork)?;
+        let relay = Relay {
+            pool_len: 0,
+            ..known
+        };
+        self.ipam.restore_relay(place, relay);
+        Record::Relay { place, relay }.emit(out);
         Ok(())
     }
 

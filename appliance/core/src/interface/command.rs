@@ -1,8 +1,8 @@
 //! What operators ask of the rack.
 
 use super::{
-    KeyValues, Network, NewLogin, NewNode, NodePatch, PowerAction, Requirements, Role, Seen, Steps,
-    SwitchAddress, Verifier,
+    KeyValues, Network, NewLogin, NewNode, NodePatch, PowerAction, Relay, Requirements, Role, Seen,
+    Steps, SwitchAddress, Verifier,
 };
 use core::net::Ipv4Addr;
 use farrier_asset_store::DrivePlace;
@@ -173,6 +173,16 @@ pub enum Command<'a> {
     SetBootDhcp {
         /// The server that does; `None` for the appliance itself.
         server: Option<Ipv4Addr>,
+    },
+    /// Serve the machines behind a relay agent.
+    PutRelay {
+        /// The network that it passes DHCP on from.
+        relay: Relay,
+    },
+    /// Serve them no more.
+    DeleteRelay {
+        /// The relay's address there.
+        giaddr: Ipv4Addr,
     },
     /// Define a switch, or change how it is reached.
     PutSwitch {

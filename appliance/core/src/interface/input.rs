@@ -1,7 +1,8 @@
 //! Inputs of the rack: what the glue saw.
 
 use super::{
-    Actor, Command, HostKey, OperationError, OperationId, PowerState, SwitchAddress, Verifier,
+    Actor, Command, HostKey, OperationError, OperationId, PowerState, Sighting, SwitchAddress,
+    Verifier,
 };
 use core::net::Ipv4Addr;
 use farrier_ethernet::NetworkId;
@@ -100,6 +101,8 @@ pub enum Input<'a> {
         /// The 802.1Q tag.
         vlan: u16,
     },
+    /// Something was seen on a network that should perhaps not be there.
+    Sighting(Sighting),
     /// A peer asks for a file. The step has one [`crate::Serve`] as answer.
     Open {
         /// The protocol that it asks by.

@@ -15,8 +15,10 @@ mod link;
 mod network;
 mod patch;
 mod power;
+mod relay;
 mod requirements;
 mod seen;
+mod sighting;
 mod steps;
 mod switch;
 mod text;
@@ -36,12 +38,14 @@ pub use instance::InstanceInfo;
 pub(crate) use key_values::BETWEEN;
 pub use key_values::KeyValues;
 pub use link::{Link, Services};
-pub use network::{Network, Uses};
+pub use network::{MAX_ROUTES, Network, Route, Uses};
 pub(crate) use patch::driver_info_pairs;
 pub use patch::{DRIVER_INFO, FlagPatch, NewNode, NodePatch};
 pub use power::{OperationError, OperationId, PowerAction, PowerState};
+pub use relay::Relay;
 pub use requirements::{Flavor, HardwareFeatures, Requirements};
 pub use seen::Seen;
+pub use sighting::{Sighting, SightingKind};
 pub use steps::{MAX_STEPS, Step, Steps, WRITE_PRIORITY};
 pub use switch::{
     HostKey, NewLogin, PORT_NAME_LEN, PortName, SWITCH_PASSWORD_LEN, SWITCH_USER_LEN, SwitchAction,

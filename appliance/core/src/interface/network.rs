@@ -55,6 +55,29 @@ impl Uses {
     ];
 }
 
+/// Most routes of a network beside the default one.
+pub const MAX_ROUTES: usize = 2;
+
+/// A route that DHCP names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Where it leads to: the network's address.
+    pub destination: Ipv4Addr,
+    /// Length of that network's prefix, 0 to 32.
+    pub prefix: u8,
+    /// The router, on the network that the route is of; unspecified for no route.
+    pub router: Ipv4Addr,
+}
+
+impl Route {
+    /// No route.
+    pub const NONE: Route = Route {
+        destination: Ipv4Addr::UNSPECIFIED,
+        prefix: 0,
+        router: Ipv4Addr::UNSPECIFIED,
+    };
+}
+
 /// A network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
@@ -84,6 +107,8 @@ pub struct Network {
     pub ntp: Ipv4Addr,
     /// The MTU that DHCP names, 576 to 9,216; 0 for none.
     pub mtu: u16,
+    /// Routes that DHCP names beside that by [`router`](Self::router).
+    pub routes: [Route; MAX_ROUTES],
 }
 
 impl Network {
@@ -101,7 +126,14 @@ impl Network {
         dns: Ipv4Addr::UNSPECIFIED,
         ntp: Ipv4Addr::UNSPECIFIED,
         mtu: 0,
+        routes: [Route::NONE; MAX_ROUTES],
     };
+
+    /// The routes that there are.
+    pub fn routes(&self) -> impl Iterator<Item = &Route> + Clone {
+        let all = self.routes.iter();
+        all.filter(|route| !route.router.is_unspecified())
+    }
 
     const fn mask(&self) -> u32 {
         match self.prefix {
@@ -153,6 +185,14 @@ impl Network {
         let own = !self.address.is_unspecified()
             && inside(self.address.to_bits())
             && !self.has(self.address);
+        let leads = |route: &Route| {
+            let hosts = u32::MAX.checked_shr(u32::from(route.prefix)).unwrap_or(0);
+            let whole = route.destination.to_bits() & hosts == 0;
+            route.prefix <= 32 && whole && inside(route.router.to_bits())
+        };
+        if !self.routes().all(leads) {
+            return false;
+        }
         match is_staff {
             true => own && self.pool_len == 0,
             false => pool && (self.address.is_unspecified() || own),

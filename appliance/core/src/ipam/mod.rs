@@ -10,9 +10,12 @@
 
 pub(crate) mod budget;
 pub mod lease;
+mod relayed;
+pub mod watch;
 
-use crate::interface::CommandError;
+use crate::interface::{CommandError, Relay};
 pub use crate::interface::{Network, Uses};
+pub use relayed::MAX_RELAYS;
 
 use crate::Instant;
 use core::net::Ipv4Addr;
@@ -117,6 +120,8 @@ impl From<IpamError> for CommandError {
 #[derive(Debug)]
 pub struct Ipam {
     networks: Vec<Network, MAX_NETWORKS, u8>,
+    /// Networks behind relays, each in its place.
+    relays: [Relay; MAX_RELAYS],
     entries: Vec<Entry, MAX_ADDRESSES, u16>,
 }
 
@@ -138,6 +143,7 @@ impl Ipam {
     pub const fn new() -> Self {
         Ipam {
             networks: Vec::new(),
+            relays: [relayed::NONE; MAX_RELAYS],
             entries: Vec::new(),
         }
     }

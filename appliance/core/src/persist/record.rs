@@ -6,7 +6,7 @@
 
 use super::seal::Sealed;
 use crate::interface::Effects;
-use crate::interface::{Account, Network, Requirements, Verifier};
+use crate::interface::{Account, Network, Relay, Requirements, Verifier};
 use crate::ipam::Entry;
 use crate::node::Reason;
 use crate::ports::SwitchPort;
@@ -456,6 +456,13 @@ pub enum Record<'a> {
         /// The server that was there before; unspecified for the appliance itself.
         server: Ipv4Addr,
     },
+    /// A network behind a relay.
+    Relay {
+        /// Its place.
+        place: u8,
+        /// What it is; without a pool where it is gone.
+        relay: Relay,
+    },
 }
 
 impl Record<'_> {
@@ -545,6 +552,7 @@ impl Record<'_> {
             | Record::SwitchLogin { .. }
             | Record::SwitchHostKey { .. }
             | Record::BootDhcp { .. }
+            | Record::Relay { .. }
             | Record::SealingKey { .. } => false,
         }
     }

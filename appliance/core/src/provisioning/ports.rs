@@ -60,10 +60,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     }
 
     /// Sessions and tickets are of the subnet that all networks share on which
-    /// servers boot.
+    /// servers boot. What comes from behind a relay has its router's hardware address:
+    /// its own is that of its lease.
     pub(crate) fn in_boot_domain(&self, from: Endpoint) -> Endpoint {
         Endpoint {
             network: NetworkId::PROVISIONING,
+            mac: self.ipam.relayed_owner(from.ip).unwrap_or(from.mac),
             ..from
         }
     }

@@ -112,6 +112,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 self.identity = opened.map(|[noise, signing]| Identity { noise, signing });
             }
             Record::SealingKey { epoch, check, old } => self.sealing.restore(epoch, check, old),
+            Record::Relay { place, relay } => self.ipam.restore_relay(place, relay),
             Record::BootDhcp { server } => self.dhcp_server = server,
             Record::Switch {
                 place,
@@ -454,6 +455,7 @@ fn apply_part(node: &mut Node, record: &Record<'_>, secrets: Option<[[u8; 32]; 2
         | Record::SwitchLogin { .. }
         | Record::SwitchHostKey { .. }
         | Record::BootDhcp { .. }
+        | Record::Relay { .. }
         | Record::SealingKey { .. } => debug_assert!(false, "no part of a node"),
     }
 }

@@ -26,6 +26,7 @@ use crate::interface::config::{Config, ConfigError, Identity, TrustedKeys};
 use crate::interface::{ACCOUNT_LEN, ActorKind};
 use crate::ipam::budget::{Budget, Shares};
 use crate::ipam::lease::Leases;
+use crate::ipam::watch::Alarms;
 use crate::ipam::{Ipam, PROVISIONING};
 use crate::node::flags::Flags;
 use crate::node::{Histories, History, HistoryEntry, Node, Strangers};
@@ -229,6 +230,8 @@ pub struct Rack<const N: usize, const L: usize, const D: usize> {
     /// The server that gives addresses to servers that boot; unspecified for the
     /// appliance itself.
     pub(crate) dhcp_server: Ipv4Addr,
+    /// What should not be on the networks.
+    pub(crate) alarms: Alarms,
     pub(crate) texts: StringPool,
     pub(crate) ipam: Ipam,
     pub(crate) ports: Ports,
@@ -310,6 +313,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             disks: Vec::new(),
             leases: Leases::new(),
             dhcp_server: Ipv4Addr::UNSPECIFIED,
+            alarms: Alarms::new(),
             texts: StringPool::new(),
             ipam: Ipam::new(),
             ports: Ports::new(),
@@ -528,6 +532,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         &self.strangers
     }
 
+    /// Other DHCP servers, and claims of addresses that are somebody else's.
+    pub fn alarms(&self) -> &Alarms {
+        &self.alarms
+    }
+
     /// Networks and reservations.
     pub fn ipam(&self) -> &Ipam {
         &self.ipam
@@ -550,7 +559,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let first = self.config.pool_first.to_bits();
         let pool = first..first.saturating_add(u32::from(self.config.pool_len));
         let reserved = |entry: &crate::ipam::Entry| entry.address == address;
+        let mut relays = self.ipam.relays();
         pool.contains(&address.to_bits())
+            || relays.any(|(_, relay)| relay.on_link(address))
             || self.interface_at(address).is_some()
             || self.ipam.entries().iter().any(reserved)
     }
@@ -599,7 +610,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// The interface that has an address of the provisioning network.
     pub(crate) fn interface_at(&self, address: Ipv4Addr) -> Option<Mac> {
         let named = self.ipam.owner(PROVISIONING, address);
-        named.or_else(|| self.leases.owner(address))
+        named
+            .or_else(|| self.leases.owner(address))
+            .or_else(|| self.ipam.relayed_owner(address))
     }
 
     pub(crate) fn image(&self, name: &str) -> Option<&Image> {

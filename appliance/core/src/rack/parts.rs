@@ -5,7 +5,7 @@ use super::secrets::Secret;
 use super::{MAX_ACCOUNTS, MAX_FLAVORS, MAX_IMAGES, MAX_REVOKED};
 use crate::interface::Instant;
 use crate::ipam::lease::LeaseView;
-use crate::ipam::{MAX_ADDRESSES, MAX_NETWORKS};
+use crate::ipam::{MAX_ADDRESSES, MAX_NETWORKS, MAX_RELAYS};
 use crate::node::{
     Architecture, GivenTicket, HISTORY_LEN, HistoryEntry, Issued, Job, MAX_WAIVERS, Node,
 };
@@ -82,9 +82,10 @@ pub(super) const SEALING_KEY: usize = KEYS + 1;
 pub(super) const FLOORS: usize = SEALING_KEY + 1;
 pub(super) const REVOKED: usize = FLOORS + MAX_IMAGES;
 pub(super) const BOOT_DHCP: usize = REVOKED + MAX_REVOKED;
+pub(super) const RELAYS: usize = BOOT_DHCP + 1;
 /// Places for the rack itself: traits, flavors, networks, reservations,
 /// accounts.
-pub(super) const OWN: usize = BOOT_DHCP + 1;
+pub(super) const OWN: usize = RELAYS + MAX_RELAYS;
 
 pub(crate) fn job_number(job: Job) -> u8 {
     match job {
@@ -140,6 +141,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(super) fn own(&self, place: usize) -> Option<Record<'_>> {
         let rack = usize::from(RACK);
         match place {
+            RELAYS.. => {
+                let place = u8::try_from(place - RELAYS).ok()?;
+                let relay = self.ipam.relay_at(place)?;
+                Some(Record::Relay { place, relay })
+            }
             BOOT_DHCP.. => {
                 let server = self.dhcp_server;
                 (!server.is_unspecified()).then_some(Record::BootDhcp { server })

@@ -192,19 +192,19 @@ fn a_node_comes_before_a_stranger_and_moves_with_its_lease() {
     let server = Some(OTHER);
     lab.operator(Command::SetBootDhcp { server }).unwrap();
     assert!(
-        to_proxy(&mut lab, 2, address(40), ipxe).is_some(),
+        to_proxy(&mut lab, 2, address(26), ipxe).is_some(),
         "a stranger"
     );
     assert!(
-        to_proxy(&mut lab, 1, address(40), ipxe).is_some(),
+        to_proxy(&mut lab, 1, address(26), ipxe).is_some(),
         "the node"
     );
-    assert_eq!(to_proxy(&mut lab, 2, address(40), ipxe), None);
-    assert!(to_proxy(&mut lab, 1, address(41), ipxe).is_some(), "moved");
-    assert_eq!(lab.node(0).address, address(41));
+    assert_eq!(to_proxy(&mut lab, 2, address(26), ipxe), None);
+    assert!(to_proxy(&mut lab, 1, address(27), ipxe).is_some(), "moved");
+    assert_eq!(lab.node(0).address, address(27));
     // Changes are bounded: each is a record, and a source can be forged.
     let answered = (0..20).filter(|turn| {
-        let to = address(50 + turn % 2);
+        let to = address(26 + turn % 2);
         to_proxy(&mut lab, 1, to, ipxe).is_some()
     });
     assert!(answered.count() < 5);

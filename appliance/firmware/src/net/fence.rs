@@ -224,7 +224,8 @@ impl Links {
         if !is_ours {
             return Err(Dropped::NotOurs);
         }
-        if !is_host(link, packet.source) {
+        let behind = self.comes_from_behind(entry, mac, packet.source);
+        if !behind && !is_host(link, packet.source) {
             return Err(Dropped::WrongSource);
         }
         if matches!(packet.content, Content::Udp(_, PXE)) {
@@ -237,7 +238,10 @@ impl Links {
                 false => Err(Dropped::WrongService),
             };
         }
-        let known = self.knows(entry, segment.vlan, mac, packet.source);
+        let known = match behind {
+            true => Known::Here,
+            false => self.knows(entry, segment.vlan, mac, packet.source),
+        };
         let port = match packet.content {
             Content::Tcp(_, to) | Content::Udp(_, to) => to,
             Content::Icmp(_) | Content::Other => 0,
@@ -299,6 +303,20 @@ impl Links {
             ipv4::replace_source(frame, address);
         }
         Ok(segment)
+    }
+
+    /// The answer to the stack's own question where a peer is that is behind a router:
+    /// there. The question does not leave.
+    pub(super) fn answer_stack(&self, local: &Local, frame: &[u8]) -> Option<Arp> {
+        let message = Arp::parse(frame)?;
+        let router = self.router_to(message.target)?;
+        (message.operation == Operation::Request).then_some(Arp {
+            operation: Operation::Reply,
+            sender_mac: router,
+            sender: message.target,
+            target_mac: local.mac,
+            target: self.stack(),
+        })
     }
 
     /// The way of a frame to an address.

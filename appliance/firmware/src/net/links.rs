@@ -9,7 +9,9 @@
 
 use core::net::Ipv4Addr;
 
-use farrier_core::interface::{Link, NetworkId, Services};
+use core::cell::Cell;
+use farrier_core::interface::{Link, NetworkId, Relay, Services};
+use farrier_core::ipam::MAX_RELAYS;
 use farrier_sizes::{NETWORKS, NODES};
 use heapless::Vec;
 
@@ -94,6 +96,15 @@ pub(super) struct Links {
     peers: Vec<Peer, PEERS>,
     /// The stack's one address.
     stack: Ipv4Addr,
+    behind: Vec<Behind, MAX_RELAYS>,
+}
+
+/// A network behind a router of the home network.
+#[derive(Debug)]
+struct Behind {
+    relay: Relay,
+    /// The router's hardware address, from the last packet that came by it.
+    router: Cell<Option<[u8; 6]>>,
 }
 
 impl Links {
@@ -103,6 +114,7 @@ impl Links {
             entries: Vec::new(),
             peers: Vec::new(),
             stack: Ipv4Addr::UNSPECIFIED,
+            behind: Vec::new(),
         }
     }
 
@@ -145,10 +157,48 @@ impl Links {
         }
     }
 
+    /// Puts other networks behind routers in place of the present ones.
+    pub(super) fn set_relays(&mut self, relays: impl Iterator<Item = Relay> + Clone) {
+        // A router that is known stays so.
+        if self
+            .behind
+            .iter()
+            .map(|known| known.relay)
+            .eq(relays.clone())
+        {
+            return;
+        }
+        self.behind.clear();
+        for relay in relays {
+            let router = Cell::new(None);
+            // As many as core has.
+            let _room = self.behind.push(Behind { relay, router });
+        }
+    }
+
+    /// Whether a packet's source is behind a router of this link, the home of servers
+    /// that boot. Its router is known from then on.
+    pub(super) fn comes_from_behind(&self, entry: &Entry, mac: [u8; 6], ip: Ipv4Addr) -> bool {
+        let home = entry.home && entry.link.services.contains(Services::BOOT);
+        let mut behind = self.behind.iter().filter(|_| home);
+        let known = behind.find(|behind| behind.relay.on_link(ip));
+        if let Some(known) = known {
+            known.router.set(Some(mac));
+        }
+        known.is_some()
+    }
+
+    /// The router of the way to an address, where that is behind one.
+    pub(super) fn router_to(&self, ip: Ipv4Addr) -> Option<[u8; 6]> {
+        let mut behind = self.behind.iter();
+        behind.find(|behind| behind.relay.on_link(ip))?.router.get()
+    }
+
     /// Whether there is one network, without a tag: there is nothing to keep
     /// apart.
     pub(super) fn is_plain(&self) -> bool {
-        matches!(self.entries.as_slice(), [one] if one.link.vlan == 0 && one.link.vlans <= 1)
+        self.behind.is_empty()
+            && matches!(self.entries.as_slice(), [one] if one.link.vlan == 0 && one.link.vlans <= 1)
     }
 
     /// Whether any link has a tag.
@@ -193,6 +243,11 @@ impl Links {
         let _room = self.peers.push(Peer { mac, ip, vlan });
     }
 
+    /// The interface that an address is bound to.
+    pub(super) fn holder(&self, ip: Ipv4Addr) -> Option<[u8; 6]> {
+        Some(self.bound(ip)?.mac)
+    }
+
     fn bound(&self, ip: Ipv4Addr) -> Option<&Peer> {
         self.peers.iter().find(|peer| peer.ip == ip)
     }
@@ -220,6 +275,11 @@ impl Links {
     /// # Errors
     /// [`NoWay`].
     pub(super) fn way(&self, ip: Ipv4Addr) -> Result<(Segment, &Link, Option<[u8; 6]>), NoWay> {
+        if let Some(router) = self.router_to(ip) {
+            let home = |entry: &&Entry| entry.home && entry.link.services.contains(Services::BOOT);
+            let home = self.entries.iter().find(home).ok_or(NoWay::NoLink)?;
+            return Ok((home.segment(home.link.vlan), &home.link, Some(router)));
+        }
         let mut on_link = self.entries.iter().filter(|entry| entry.link.on_link(ip));
         let first = on_link.next().ok_or(NoWay::NoLink)?;
         if first.shared

@@ -15,13 +15,14 @@ mod mux;
 mod raw_udp;
 mod tcp;
 mod udp;
+mod watch;
 
 use core::cell::RefCell;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use embassy_net::{IpAddress, IpEndpoint, Ipv4Cidr, StackResources, StaticConfigV4};
 use embassy_net_driver::{Driver, HardwareAddress};
-use farrier_core::interface::{Link, NetworkId, Services};
+use farrier_core::interface::{Link, NetworkId, Relay, Services};
 
 pub use counters::MuxCounters;
 pub use fence::Dropped;
@@ -32,12 +33,13 @@ pub use links::{LINKS, Segment};
 pub use raw_udp::{Datagram, RawUdpError, RawUdpReceiver, RawUdpSender};
 pub use tcp::{Caller, Connection, TcpError};
 pub use udp::{Udp, UdpBuffers, UdpError};
+pub use watch::Watch;
 
 use farrier_sizes::{AGENT_DATAGRAMS, DHCP_DATAGRAMS, REPLIES};
 use fence::Local;
 use lane::{LaneReceiver, LaneSender, Sources, Window, share};
 use links::Links;
-use mux::{Frame, L2Mux, Lanes, Queue, Rules, longest};
+use mux::{Frame, Hop, L2Mux, Lanes, Queue, Rules, longest};
 
 /// Ports that the multiplexer knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +95,8 @@ pub struct Resources<const SOCKETS: usize> {
     reply_queue: Option<Queue>,
     links: RefCell<Links>,
     counters: MuxCounters,
+    watch: Watch,
+    hop: Hop,
 }
 
 impl<const SOCKETS: usize> Resources<SOCKETS> {
@@ -107,6 +111,8 @@ impl<const SOCKETS: usize> Resources<SOCKETS> {
             reply_queue: None,
             links: RefCell::new(Links::new()),
             counters: MuxCounters::new(),
+            watch: Watch::new(),
+            hop: Hop::new(),
         }
     }
 }
@@ -131,6 +137,7 @@ pub struct Network {
     lanes: [&'static LaneCounters; 2],
     gate: &'static Gate,
     links: &'static RefCell<Links>,
+    watch: &'static Watch,
     /// Bytes of the driver's longest frame.
     room: usize,
 }
@@ -161,10 +168,21 @@ impl Network {
         self.gate
     }
 
+    /// What was seen that should perhaps not be on the networks.
+    #[must_use]
+    pub fn watch(&self) -> &'static Watch {
+        self.watch
+    }
+
     /// Puts other networks in place of the present ones: the provisioning
     /// network, and at most `networks` of `board.toml`.
     pub fn set_links(&self, links: &[Link]) {
         self.links.borrow_mut().replace(links);
+    }
+
+    /// Puts other networks behind relays in place of the present ones.
+    pub fn set_relays(&self, relays: impl Iterator<Item = Relay> + Clone) {
+        self.links.borrow_mut().set_relays(relays);
     }
 
     /// An interface was given an address while it was on a segment: from now on
@@ -259,6 +277,7 @@ pub fn start<D: Driver + 'static, const SOCKETS: usize>(
     };
     let counters: &'static MuxCounters = &resources.counters;
     let table: &'static RefCell<Links> = &resources.links;
+    let watch: &'static Watch = &resources.watch;
     table.borrow_mut().set_stack(address);
     table.borrow_mut().replace(links);
     let (dhcp_in, dhcp, dhcp_counters) = resources.dhcp.split();
@@ -290,6 +309,8 @@ pub fn start<D: Driver + 'static, const SOCKETS: usize>(
             },
             room,
             counters,
+            watch,
+            hop: &resources.hop,
         },
     };
     // Every peer is on the link for the stack, which asks by ARP for each: the
@@ -307,6 +328,7 @@ pub fn start<D: Driver + 'static, const SOCKETS: usize>(
             lanes: [dhcp_counters, agents_counters],
             gate,
             links: table,
+            watch,
             room,
         },
         runner: Runner { inner },

@@ -14,13 +14,15 @@
 //! stack has no service. LLDP (EtherType 0x88CC) and capture are not implemented;
 //! [`RxToken::consume`] and [`TxToken::consume`] are the places for them.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::task::{Context, Poll};
 
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use embassy_sync::waitqueue::WakerRegistration;
 use embassy_sync::zerocopy_channel::{Channel, Receiver, Sender};
 use embassy_time::Instant;
+use farrier_ethernet::arp::{Arp, FRAME_LEN};
 use farrier_ethernet::ndp::{ANSWER_LEN, answer_solicitation};
 use farrier_ethernet::tcp::{Edge, edge};
 use farrier_ethernet::vlan::{Carrier, TAG_LEN, VlanId, carrier, copy_tagged, untag};
@@ -30,6 +32,7 @@ use super::fence::{Dropped, Inward, Local};
 use super::gate::{Classes, Gate, Verdict};
 use super::lane::{LaneSender, Queued, Source, Window};
 use super::links::{Links, Segment};
+use super::watch::Watch;
 use crate::refusals::Refusal;
 
 /// Bytes of a queued frame: Ethernet's longest without a tag.
@@ -81,6 +84,41 @@ pub(super) struct Rules {
     /// Bytes of the driver's longest frame.
     pub(super) room: usize,
     pub(super) counters: &'static MuxCounters,
+    pub(super) watch: &'static Watch,
+    pub(super) hop: &'static Hop,
+}
+
+/// What the multiplexer answers the stack itself.
+pub(super) struct Hop {
+    answer: Cell<Option<Arp>>,
+    waker: RefCell<WakerRegistration>,
+}
+
+impl core::fmt::Debug for Hop {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Hop").finish_non_exhaustive()
+    }
+}
+
+impl Hop {
+    pub(super) const fn new() -> Self {
+        Self {
+            answer: Cell::new(None),
+            waker: RefCell::new(WakerRegistration::new()),
+        }
+    }
+
+    /// Has an answer for the stack, in place of one that it has not taken: the stack
+    /// asks again.
+    fn give(&self, answer: Arp) {
+        self.answer.set(Some(answer));
+        self.waker.borrow_mut().wake();
+    }
+
+    fn take(&self, cx: &mut Context<'_>) -> Option<Arp> {
+        self.waker.borrow_mut().register(cx.waker());
+        self.answer.take()
+    }
 }
 
 impl Rules {
@@ -179,6 +217,13 @@ impl<D: Driver> Driver for L2Mux<D> {
         self.send_replies(cx);
         self.gate.polled(cx);
         let rules = self.rules;
+        if let Some(answer) = rules.hop.take(cx) {
+            let inner = self.driver.transmit(cx)?;
+            return Some((
+                RxToken::Made(answer, rules.local.mac),
+                TxToken { inner, rules },
+            ));
+        }
         // A held segment that may pass comes before what is on the wire. There
         // must be room for the answer first, or it would be lost.
         if self.gate.is_crowded()
@@ -249,8 +294,13 @@ impl Desk<'_> {
         };
         let frame = if is_tagged { untag(bytes) } else { bytes };
         let links = self.rules.links.borrow();
+        let sighting = links.sighting(&self.rules.local, vlan, frame);
         let inward = links.inward(&self.rules.local, vlan, frame);
         drop(links);
+        if let Some(sighting) = sighting {
+            let now = Instant::now().as_millis();
+            self.rules.watch.note(now, sighting);
+        }
         let goes_on = match inward {
             Inward::Stack => true,
             Inward::Http => self.segment(frame),
@@ -348,12 +398,19 @@ pub(super) enum RxToken<'a, T> {
     Wire(T, Desk<'a>),
     /// A segment that was held in this slot.
     Held(&'static Gate, usize),
+    /// An answer of the multiplexer itself to the stack, which has this address.
+    Made(Arp, [u8; 6]),
 }
 
 impl<T: embassy_net_driver::RxToken> embassy_net_driver::RxToken for RxToken<'_, T> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, f: F) -> R {
         match self {
             RxToken::Held(gate, slot) => gate.pass(slot, f),
+            RxToken::Made(message, to) => {
+                let mut frame = [0; FRAME_LEN];
+                let length = message.emit(to, &mut frame).unwrap_or(0);
+                f(frame.get_mut(..length).unwrap_or_default())
+            }
             // The stack must get a frame for its token. It ignores one of no
             // bytes.
             RxToken::Wire(inner, mut desk) => {
@@ -381,7 +438,13 @@ impl<T: embassy_net_driver::TxToken> embassy_net_driver::TxToken for TxToken<T> 
         let mut buffer = [0; FRAME];
         let frame = buffer.get_mut(..length.min(FRAME)).unwrap_or_default();
         let result = f(frame);
-        let way = rules.links.borrow().outward(&rules.local, frame);
+        let links = rules.links.borrow();
+        if let Some(answer) = links.answer_stack(&rules.local, frame) {
+            rules.hop.give(answer);
+            return result;
+        }
+        let way = links.outward(&rules.local, frame);
+        drop(links);
         match way {
             Ok(segment) => {
                 rules.send(self.inner, segment, frame);

@@ -12,7 +12,7 @@ mod pxe;
 mod reply;
 mod request;
 
-pub use option::{DhcpOption, Options, SubOptions, code};
+pub use option::{DhcpOption, Options, SubOptions, classless_route, code};
 pub use packet::{HEADER_LEN, MAGIC_COOKIE, MIN_LEN, Op, Packet};
 pub use pxe::{
     Arch, ArchList, ClassName, ClientClass, IpxeFeatures, IpxeOptions, Platform, Undi,

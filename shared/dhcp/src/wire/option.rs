@@ -62,6 +62,8 @@ pub mod code {
     pub const UNDI: u8 = 94;
     /// Client machine identifier, a UUID (RFC 4578 §2.3).
     pub const MACHINE_ID: u8 = 97;
+    /// Classless static routes (RFC 3442); see [`classless_route`](super::classless_route).
+    pub const CLASSLESS_ROUTES: u8 = 121;
     /// iPXE's encapsulated options (ipxe.org/howto/dhcpd).
     pub const IPXE: u8 = 175;
     /// End of a field's options, without a length byte.
@@ -101,6 +103,29 @@ impl DhcpOption<'_> {
     pub fn as_addr(&self) -> Option<Ipv4Addr> {
         <[u8; 4]>::try_from(self.data).ok().map(Ipv4Addr::from)
     }
+}
+
+/// Writes a route as option 121 has it (RFC 3442): the length of the prefix, the
+/// bytes of the destination that it covers, and the router. Returns the number of
+/// bytes, at most 9; `None` for a prefix of more than 32 bits, or where the buffer is
+/// too short. Routes follow each other in the option.
+#[must_use]
+pub fn classless_route(
+    out: &mut [u8],
+    (destination, prefix): (Ipv4Addr, u8),
+    router: Ipv4Addr,
+) -> Option<usize> {
+    let octets = destination.octets();
+    let covered = octets.get(..usize::from(prefix.div_ceil(8)))?;
+    let length = 1 + covered.len() + 4;
+    let [first, rest @ ..] = out.get_mut(..length)? else {
+        return None;
+    };
+    *first = prefix;
+    let (to, via) = rest.split_at_mut(covered.len());
+    to.copy_from_slice(covered);
+    via.copy_from_slice(&router.octets());
+    Some(length)
 }
 
 /// An iterator over all options of a message in wire order, including overloaded fields.

@@ -58,7 +58,7 @@ fn golden_bytes() {
         rounds: 300,
         hash: [2; 32],
     };
-    let golden: [(Record<'_>, &str); 47] = [
+    let golden: [(Record<'_>, &str); 48] = [
         (
             Record::Name { node, name: "n" },
             "0001010101010101010101010101010101016e",
@@ -150,7 +150,7 @@ fn golden_bytes() {
                 network,
                 name: "net",
             },
-            "0e0201186401320a0000010000000000000000000000000000000000036e6574",
+            "0e0201186401320a0000010000000000000000000000000000000000000000000000000000000000000000000000036e6574",
         ),
         (Record::NetworkDeleted { place: 2 }, "0f02"),
         (
@@ -391,6 +391,19 @@ fn golden_bytes() {
             "2d01010707070707070707070707070707070707070707070707070707070707070707",
         ),
         (Record::BootDhcp { server: address }, "2e0a000001"),
+        (
+            Record::Relay {
+                place: 3,
+                relay: Relay {
+                    giaddr: address,
+                    prefix: 24,
+                    router: address,
+                    pool_first: address,
+                    pool_len: 300,
+                },
+            },
+            "2f030a000001180a0000010a000001ac02",
+        ),
     ];
     for (place, (record, expected)) in golden.into_iter().enumerate() {
         let mut buf = [0; MAX_RECORD];

@@ -152,6 +152,8 @@ fn bench(room: usize, provisioning_vlan: u16) -> Bench {
             },
             room,
             counters: leak(MuxCounters::new()),
+            watch: leak(Watch::new()),
+            hop: leak(Hop::new()),
         },
     };
     Bench { mux, dhcp, replies }

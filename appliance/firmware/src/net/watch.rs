@@ -1,0 +1,184 @@
+//! A look at frames that are nobody's business here: who answers DHCP clients, and who
+//! claims which address by ARP. What is wrong about it the rack decides.
+//!
+//! Few sightings wait for the controller, and few are taken in a second, whatever
+//! comes by. What has no room is dropped and counted: what goes on comes again.
+
+use core::cell::{Cell, RefCell};
+use core::net::Ipv4Addr;
+use core::task::{Context, Poll};
+
+use embassy_sync::waitqueue::WakerRegistration;
+use farrier_core::interface::{Services, Sighting, SightingKind};
+use farrier_dhcp::wire::{MessageType, Op, Packet, code};
+use farrier_ethernet::arp::{Arp, Operation};
+use farrier_ethernet::frame;
+use farrier_ethernet::ipv4::{self, Content};
+use farrier_protocol::message::Mac;
+use heapless::Deque;
+
+use super::counters::bump;
+use super::fence::Local;
+use super::links::{Entry, Links};
+
+/// Sightings that wait.
+const WAITING: usize = 4;
+/// Sightings in a second.
+const RATE: u32 = 10;
+const SECOND: u64 = 1000;
+/// The DHCP client's UDP port.
+const DHCP_CLIENT: u16 = 68;
+
+impl Links {
+    /// What a frame without its tag shows, if the rack should know of it.
+    #[inline]
+    pub(super) fn sighting(&self, local: &Local, vlan: u16, frame: &[u8]) -> Option<Sighting> {
+        let kind = frame.get(12..14)?;
+        let (to, from) = (frame.first_chunk::<6>()?, source(frame)?);
+        // Most frames are packets for the appliance.
+        if from == local.mac || kind == [0x08, 0x00] && *to == local.mac {
+            return None;
+        }
+        let entry = self.carried_by(vlan)?;
+        if !entry.link.services.contains(Services::DHCP) && kind != [0x08, 0x06] {
+            return None;
+        }
+        let (kind, address) = match kind {
+            [0x08, 0x06] => self.claim(entry, frame, from)?,
+            [0x08, 0x00] => (SightingKind::DhcpServer, server(frame)?),
+            _ => return None,
+        };
+        Some(Sighting {
+            kind,
+            network: entry.link.network,
+            vlan,
+            mac: Mac(from),
+            address,
+        })
+    }
+
+    /// The address that an ARP message claims. Of questions only those count that
+    /// contradict what is bound: everybody asks all the time.
+    fn claim(
+        &self,
+        entry: &Entry,
+        frame: &[u8],
+        from: [u8; 6],
+    ) -> Option<(SightingKind, Ipv4Addr)> {
+        let link = &entry.link;
+        let message = Arp::parse(frame)?;
+        let claims = message.sender;
+        if claims.is_unspecified() {
+            return None;
+        }
+        if claims == link.address {
+            return Some((SightingKind::OwnAddress, claims));
+        }
+        let announces = message.operation == Operation::Reply || message.target == claims;
+        let gives = link.services.contains(Services::DHCP) && link.on_link(claims);
+        let another = || self.holder(claims).is_some_and(|holder| holder != from);
+        (gives && (announces || another())).then_some((SightingKind::Address, claims))
+    }
+}
+
+/// The server of a DHCP reply to a client.
+fn server(frame: &[u8]) -> Option<Ipv4Addr> {
+    let Content::Udp(_, DHCP_CLIENT) = ipv4::read(frame)?.content else {
+        return None;
+    };
+    let datagram = frame::parse(frame).ok()?;
+    let message = Packet::new_checked(datagram.payload).ok()?;
+    if message.op() != Some(Op::Reply) || !message.has_cookie() {
+        return None;
+    }
+    let (mut kind, mut server) = (None, None);
+    for option in message.options() {
+        match option.code {
+            code::MESSAGE_TYPE => kind = option.as_u8().and_then(MessageType::from_u8),
+            code::SERVER_ID => server = option.as_addr(),
+            _ => {}
+        }
+    }
+    let kind = kind?;
+    (!kind.is_from_client()).then(|| server.unwrap_or(datagram.src))
+}
+
+fn source(frame: &[u8]) -> Option<[u8; 6]> {
+    frame.get(6..12)?.try_into().ok()
+}
+
+/// Sightings on their way to the controller.
+pub struct Watch {
+    state: RefCell<State>,
+    dropped: Cell<u32>,
+}
+
+struct State {
+    waiting: Deque<Sighting, WAITING>,
+    waker: WakerRegistration,
+    /// When the present second began, in milliseconds, and how many were taken in it.
+    second: u64,
+    taken: u32,
+}
+
+impl core::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
+}
+
+impl Watch {
+    pub(super) const fn new() -> Self {
+        Self {
+            state: RefCell::new(State {
+                waiting: Deque::new(),
+                waker: WakerRegistration::new(),
+                second: 0,
+                taken: 0,
+            }),
+            dropped: Cell::new(0),
+        }
+    }
+
+    /// Sightings that found no room, or were too many in their second. Wraps.
+    #[must_use]
+    pub fn dropped(&self) -> &Cell<u32> {
+        &self.dropped
+    }
+
+    /// Takes a sighting at this time in milliseconds.
+    pub(super) fn note(&self, now: u64, sighting: Sighting) {
+        let mut state = self.state.borrow_mut();
+        if now.saturating_sub(state.second) >= SECOND {
+            (state.second, state.taken) = (now, 0);
+        }
+        // One that waits already says it all.
+        if state.waiting.iter().any(|waits| *waits == sighting) {
+            return;
+        }
+        if state.taken >= RATE || state.waiting.push_back(sighting).is_err() {
+            bump(&self.dropped);
+            return;
+        }
+        state.taken += 1;
+        state.waker.wake();
+    }
+
+    /// Whether a sighting waits; registers the caller for the next one.
+    pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.borrow_mut();
+        if state.waiting.is_empty() {
+            state.waker.register(cx.waker());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// The sighting that waits for longest.
+    pub fn take(&self) -> Option<Sighting> {
+        self.state.borrow_mut().waiting.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests;
