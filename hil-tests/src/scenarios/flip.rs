@@ -26,9 +26,9 @@ const CLEANING: u16 = 12;
 const PROVISIONING: u16 = 13;
 const TENANT: u16 = 100;
 /// What the appliance calls the switch.
-const SWITCH: &str = "tor";
+pub(super) const SWITCH: &str = "tor";
 
-fn vlan(number: u16) -> Result<VlanId> {
+pub(super) fn vlan(number: u16) -> Result<VlanId> {
     VlanId::new(number).with_context(|| format!("{number} is no VLAN"))
 }
 
@@ -87,7 +87,7 @@ fn rack(bench: &Bench, name: &str, protocol: Protocol, initial: u16) -> Result<R
 }
 
 /// Says which port of the switch the server is in.
-fn link(rack: &Rack, job: &ServerJob<'_>) -> Result<()> {
+pub(super) fn link(rack: &Rack, job: &ServerJob<'_>) -> Result<()> {
     let ports = rack.api().get("/v1/ports")?;
     let mac = job.server.mac().to_string();
     let mut ports = ports["ports"].as_array().into_iter().flatten();
@@ -103,7 +103,7 @@ fn link(rack: &Rack, job: &ServerJob<'_>) -> Result<()> {
 }
 
 /// The VLAN of a server's port, from outside.
-fn port_vlan(rack: &Rack, name: &str) -> Result<u16> {
+pub(super) fn port_vlan(rack: &Rack, name: &str) -> Result<u16> {
     let control = rack.switch().control();
     let mut ports = control.ports().into_iter();
     let port = ports.find(|port| control.name(*port) == name);
@@ -119,7 +119,7 @@ fn port_vlan(rack: &Rack, name: &str) -> Result<u16> {
 
 /// Waits until a server's port is on a VLAN, from outside, and the appliance has its
 /// proof.
-fn wait_for_vlan(rack: &Rack, name: &str, wanted: u16, wait: Duration) -> Result<()> {
+pub(super) fn wait_for_vlan(rack: &Rack, name: &str, wanted: u16, wait: Duration) -> Result<()> {
     let end = Instant::now() + wait;
     loop {
         let found = port_vlan(rack, name)?;

@@ -8,6 +8,7 @@ mod appliance_restart;
 mod bit_flip;
 mod crash_restart;
 mod flip;
+mod isolated_ports;
 mod lying_disk;
 mod main_job;
 mod many_disks;
@@ -18,6 +19,7 @@ mod reset_before_power;
 mod slow_peers;
 mod stock_client;
 mod stranger_flood;
+mod switched;
 mod ticket_thief;
 mod uuid_thief;
 
@@ -89,7 +91,7 @@ pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
 const NEEDS_EMULATOR: [&str; 1] = ["crash-restart"];
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 19] = [
+pub const ALL: [Scenario; 20] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
@@ -191,6 +193,12 @@ pub const ALL: [Scenario; 19] = [
         about: "the switch loses its power and its configuration: the appliance says so and touches nothing",
         forms: &[Form::Light],
         run: flip::switch_restart,
+    },
+    Scenario {
+        name: "isolated-ports",
+        about: "servers at work have a VLAN each: one that forges the other's address meets nobody",
+        forms: &[Form::Light],
+        run: isolated_ports::run,
     },
     Scenario {
         name: "many-disks",

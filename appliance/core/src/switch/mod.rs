@@ -160,6 +160,27 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         ports.filter(move |port| macs.is_some_and(|macs| macs.contains(&port.mac)))
     }
 
+    /// Whether DHCP of an interface is answered on a VLAN (0 for the appliance's
+    /// untagged network): not where its port was proven to be on another one. There
+    /// somebody asks under its address, or its cable is in another port.
+    pub fn may_ask_on(&self, mac: Mac, vlan: u16) -> bool {
+        let Some(port) = self.ports.of(mac).filter(|port| port.at != 0) else {
+            return true;
+        };
+        match vlan {
+            // The switch has a number for the untagged network, and it is none of
+            // the others'.
+            0 => !port.vlans().iter().any(|vlan| self.has_vlan(*vlan)),
+            vlan => port.vlans().contains(&vlan),
+        }
+    }
+
+    /// Whether a network beside the untagged one has a VLAN.
+    fn has_vlan(&self, vlan: u16) -> bool {
+        let mut networks = self.ipam.networks().iter();
+        networks.any(|n| n.vlan != 0 && vlan >= n.vlan && vlan - n.vlan < n.vlans.max(1))
+    }
+
     /// A frame of an interface came by this VLAN.
     pub(crate) fn port_seen(&mut self, now: Instant, mac: Mac, vlan: u16) {
         if let Some(port) = self.ports.of_mut(mac) {

@@ -306,6 +306,19 @@ fn a_machine_that_is_seen_elsewhere_has_its_port_read() {
 }
 
 #[test]
+fn a_machine_gets_no_address_where_its_port_is_not() {
+    let (mut lab, _) = available_with(&[8 * GIB]);
+    with_switch(&mut lab);
+    let rack = lab.rack();
+    assert!(rack.may_ask_on(mac_of(1), IDLE));
+    for vlan in [0, INSPECTION, BLUE] {
+        assert!(!rack.may_ask_on(mac_of(1), vlan), "{vlan}");
+    }
+    // In no known port.
+    assert!(rack.may_ask_on(mac_of(2), BLUE));
+}
+
+#[test]
 fn a_deployment_without_a_network_is_refused() {
     let (mut lab, _) = available_with(&[8 * GIB]);
     with_switch(&mut lab);
