@@ -88,13 +88,18 @@ fn rack(bench: &Bench, name: &str, protocol: Protocol, initial: u16) -> Result<R
 
 /// Says which port of the switch the server is in.
 pub(super) fn link(rack: &Rack, job: &ServerJob<'_>) -> Result<()> {
+    link_to(rack, job, job.server.name())
+}
+
+/// Says that the server is in this port of the switch.
+pub(super) fn link_to(rack: &Rack, job: &ServerJob<'_>, port_id: &str) -> Result<()> {
     let ports = rack.api().get("/v1/ports")?;
     let mac = job.server.mac().to_string();
     let mut ports = ports["ports"].as_array().into_iter().flatten();
     let port = ports.find(|port| port["address"] == mac.as_str());
     let id = port.and_then(|port| port["uuid"].as_str());
     let id = id.context("the server's port is not listed")?;
-    let value = json!({ "switch_info": SWITCH, "port_id": job.server.name() });
+    let value = json!({ "switch_info": SWITCH, "port_id": port_id });
     rack.api().patch(
         &format!("/v1/ports/{id}"),
         &json!([{ "op": "add", "path": "/local_link_connection", "value": value }]),

@@ -12,6 +12,7 @@ mod isolated_ports;
 mod lying_disk;
 mod main_job;
 mod many_disks;
+mod moved_cable;
 mod moved_card;
 mod no_credentials;
 mod power_cycle;
@@ -91,7 +92,7 @@ pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
 const NEEDS_EMULATOR: [&str; 1] = ["crash-restart"];
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 20] = [
+pub const ALL: [Scenario; 21] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
@@ -199,6 +200,12 @@ pub const ALL: [Scenario; 20] = [
         about: "servers at work have a VLAN each: one that forges the other's address meets nobody",
         forms: &[Form::Light],
         run: isolated_ports::run,
+    },
+    Scenario {
+        name: "moved-cable",
+        about: "a cable is put into another port: LLDP says so, and all stops until an operator says where it is",
+        forms: &[Form::Light],
+        run: moved_cable::run,
     },
     Scenario {
         name: "many-disks",

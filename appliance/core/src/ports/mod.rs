@@ -2,6 +2,7 @@
 //! of each. The rules are in `switch`.
 
 use crate::interface::{Instant, OperationId, PortName, SwitchAction, SwitchAddress};
+use bitflags::bitflags;
 use farrier_protocol::message::Mac;
 use heapless::Vec;
 
@@ -17,6 +18,34 @@ pub struct Switch {
     pub place: u8,
     /// How it is reached.
     pub address: SwitchAddress,
+}
+
+bitflags! {
+    /// Who says that an interface is in its port.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct Sources: u8 {
+        /// An operator.
+        const OPERATOR = 1;
+        /// The operator, again, after the appliance had asked.
+        const OPERATOR_AGAIN = 2;
+        /// The switch, by LLDP that the machine's agent has heard.
+        const LLDP = 4;
+        /// The machine: a move of the port brought it onto the new VLAN.
+        const MOVED = 8;
+        /// Not a source: the switch says another port by LLDP. Nothing is done with
+        /// this one until an operator has said anew where the interface is.
+        const CONTRADICTED = 128;
+    }
+}
+
+impl Sources {
+    /// The sources with their names.
+    pub const NAMED: [(Sources, &'static str); 4] = [
+        (Self::OPERATOR, "operator"),
+        (Self::OPERATOR_AGAIN, "operator-again"),
+        (Self::LLDP, "lldp"),
+        (Self::MOVED, "moved"),
+    ];
 }
 
 /// The port of a switch that an interface of a node is in. What is not said to be
@@ -39,6 +68,13 @@ pub struct SwitchPort {
     pub to: u16,
     /// Names the present move to the switch: random.
     pub(crate) token: u64,
+    /// Who says that the interface is in it.
+    pub sources: Sources,
+    /// What LLDP said last on the interface's cable, chassis and port: hashes, 0 for
+    /// nothing.
+    pub(crate) heard: [u32; 2],
+    /// The place of the port group that it is one of, from 1; 0 for none.
+    pub group: u8,
     /// What is being done about it.
     pub(crate) control: PortControl,
 }
@@ -80,6 +116,8 @@ pub(crate) struct PortControl {
     pub(crate) seen: Option<(u16, Instant)>,
     /// Since when the switch says that the port has no link.
     pub(crate) down: Option<Instant>,
+    /// The node's error says why the port is not moved.
+    pub(crate) told: bool,
 }
 
 impl PortControl {
@@ -166,7 +204,11 @@ impl Ports {
                         name,
                         at: 0,
                         to: 0,
-                        control: PortControl::default(),
+                        sources: Sources::empty(),
+                        control: PortControl {
+                            seen: port.control.seen,
+                            ..PortControl::default()
+                        },
                         ..port.clone()
                     };
                 }
@@ -184,6 +226,9 @@ impl Ports {
                     at: 0,
                     to: 0,
                     token: 0,
+                    sources: Sources::empty(),
+                    heard: [0; 2],
+                    group: 0,
                     control: PortControl::default(),
                 };
                 self.ports.push(port).ok()?;

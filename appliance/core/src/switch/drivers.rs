@@ -5,7 +5,7 @@ use crate::interface::{
     Effects, Instant, NAME_LEN, OperationError, OperationId, PowerState, String, SwitchAction,
 };
 use crate::node::power::jitter;
-use crate::ports::PortControl;
+use crate::ports::{PortControl, Sources};
 use crate::rack::{Rack, count, edit};
 use farrier_protocol::message::Mac;
 
@@ -53,6 +53,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 Some(vlan) if vlan == at => port.control.applied = None,
                 Some(vlan) if at == 0 && to == 0 => {
                     port.at = vlan;
+                    port.control.told = false;
                     self.write_port(mac, out);
                 }
                 // Somebody else has moved it: a person decides.
@@ -130,10 +131,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 port.control.failures = 0;
             }
             (SwitchAction::Keep { to, .. }, Ok(())) => {
+                let proven = port.control.is_seen_on(to);
                 port.at = to;
                 port.to = 0;
                 port.control.failures = 0;
                 port.control.applied = None;
+                if proven {
+                    port.sources.insert(Sources::MOVED);
+                }
                 self.write_port(mac, out);
                 return self.find_by_mac(mac).map(PortOutcome::Settled);
             }

@@ -8,16 +8,18 @@
 //! before it does anything else with it.
 
 mod drivers;
+mod evidence;
 mod reconcile;
 
 use crate::interface::{Effects, Instant, Uses};
 use crate::node::{Node, agent_phase};
 use crate::persist::record::Record;
-use crate::ports::SwitchPort;
+use crate::ports::{Sources, SwitchPort};
 use crate::rack::Rack;
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::Mac;
 
+pub use evidence::Doubt;
 pub use reconcile::{MOVE_MILLIS, OPERATION_MILLIS};
 
 /// What became of a move.
@@ -135,7 +137,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(crate) fn ports_are_settled(&self, index: usize) -> bool {
         self.ports_of(index).all(|port| {
             let desired = self.desired_vlan(index, port);
-            !port.is_moving() && desired.is_none_or(|desired| port.at == desired)
+            !port.is_moving()
+                && desired.is_none_or(|desired| port.at == desired)
+                && !port.sources.contains(Sources::CONTRADICTED)
         })
     }
 
@@ -184,8 +188,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// A frame of an interface came by this VLAN.
     pub(crate) fn port_seen(&mut self, now: Instant, mac: Mac, vlan: u16) {
         if let Some(port) = self.ports.of_mut(mac) {
+            let is_new = !port.control.is_seen_on(vlan);
             port.control.seen = Some((vlan, now));
-            if port.is_moving() {
+            if port.is_moving() || is_new && vlan == port.at {
                 self.ports_due = now;
             } else if port.at != 0 && vlan != port.at && !port.control.unread {
                 // Somebody has moved it, or the switch has lost what it was told.
