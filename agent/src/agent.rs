@@ -14,8 +14,8 @@ use farrier_image::manifest::PublicKey;
 use farrier_protocol::agent_client::Lost;
 use farrier_protocol::handler::{AgentHandler, TaskEvent};
 use farrier_protocol::message::{
-    AgentStep, Deploy, Disk, DiskId, EraseMethod, Failure, FinalReport, HandshakeReply, Inspection,
-    NodeId, Order, Progress, Reason, Refusal, Report, Task,
+    AgentStep, Deploy, Disk, DiskId, EraseMethod, Failure, FinalReport, HandshakeReply,
+    HeardNeighbour, Inspection, NodeId, Order, Progress, Reason, Refusal, Report, Task,
 };
 
 use crate::device::BlockDevice;
@@ -26,6 +26,9 @@ use crate::operations::{Meter, deploy, erase, failure, reread};
 /// longer than the slowest single disk command.
 const STALL: Duration = Duration::from_secs(900);
 
+/// Pause between two looks at what was heard by LLDP, in milliseconds.
+const LISTEN_MS: u64 = 1_000;
+
 /// The server on which an agent runs.
 pub trait Machine: Send + Sync + 'static {
     /// A disk, opened for writing.
@@ -33,6 +36,11 @@ pub trait Machine: Send + Sync + 'static {
 
     /// Reads the hardware inventory.
     fn inspect(&self) -> Inspection;
+
+    /// Returns what was heard by LLDP last on each interface; none by default.
+    fn neighbours(&self) -> Vec<HeardNeighbour> {
+        Vec::new()
+    }
 
     /// Opens a disk for exclusive use.
     ///
@@ -88,6 +96,10 @@ pub struct Agent<M> {
     hung: bool,
     left: Option<FinalReport>,
     lost: Option<Lost>,
+    /// What was heard by LLDP and is to be told.
+    heard: Vec<HeardNeighbour>,
+    /// When the machine is asked for it again, in milliseconds.
+    listen_at: u64,
 }
 
 impl<M> std::fmt::Debug for Agent<M> {
@@ -111,6 +123,8 @@ impl<M: Machine> Agent<M> {
             hung: false,
             left: None,
             lost: None,
+            heard: Vec::new(),
+            listen_at: 0,
         }
     }
 
@@ -293,6 +307,14 @@ impl<M: Machine> AgentHandler for Agent<M> {
             TaskEvent::Report(_) | TaskEvent::Progress(_) => {}
         }
         Some(event)
+    }
+
+    fn neighbour(&mut self, now: u64) -> Option<HeardNeighbour> {
+        if self.heard.is_empty() && now >= self.listen_at {
+            self.listen_at = now.saturating_add(LISTEN_MS);
+            self.heard = self.machine.neighbours();
+        }
+        self.heard.pop()
     }
 
     fn refused(&mut self, _now: u64, refusal: Refusal) {

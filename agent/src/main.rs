@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use farrier_agent::agent::{Agent, Settings};
 use farrier_agent::client;
 use farrier_agent::engine::cmdline::BootParameters;
+use farrier_agent::sys::lldp::Listener;
 use farrier_agent::sys::network::BootInterface;
 use farrier_agent::sys::server::Server;
 use farrier_agent::sys::{console::log, hardware, modules, power, random, setup};
@@ -98,7 +99,8 @@ fn run() -> Result<String, String> {
         image_key,
         http_server: SocketAddr::from((parameters.appliance, parameters.http_port)),
     };
-    let agent = Agent::new(Arc::new(Server::new(boot, settling)), settings);
+    let lldp = Listener::spawn().map_err(|error| format!("no thread: {error}"))?;
+    let agent = Agent::new(Arc::new(Server::new(boot, settling, lldp)), settings);
     log(&format!(
         "appliance {} port {}",
         parameters.appliance, parameters.port

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::console::Console;
 use crate::qemu::{EventLog, ServerSpec};
-use crate::switch::{Mac, Switch};
+use crate::switch::{Cable, Mac, Switch};
 use crate::{Tools, light, qemu};
 
 /// How much of a server there is.
@@ -91,6 +91,18 @@ impl Server {
     /// The address of its first card.
     pub fn mac(&self) -> Mac {
         either!(self, server => server.mac())
+    }
+
+    /// The cable of a card of a light server.
+    ///
+    /// # Errors
+    /// The server is a whole one, or has no such card.
+    pub fn cable(&self, card: usize) -> Result<&Cable> {
+        match self {
+            Self::Light(server) => server.cable(card),
+            Self::Whole(_) => None,
+        }
+        .with_context(|| format!("{} has no cable {card} to pull", self.name()))
     }
 
     /// The raw file behind a disk, to read from outside.

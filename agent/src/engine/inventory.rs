@@ -6,7 +6,8 @@
 
 use farrier_protocol::fit;
 use farrier_protocol::message::{
-    BootMode, Cpu, Disk, DiskId, EraseAbilities, Inspection, MAX_DISKS, MAX_NICS, Mac, Nic,
+    BootMode, Cpu, Disk, DiskId, EraseAbilities, HeardNeighbour, Inspection, LldpNeighbour,
+    MAX_DISKS, MAX_NICS, Mac, Nic,
 };
 use heapless::String as Text;
 
@@ -76,6 +77,8 @@ pub struct NicTexts {
     pub pci_device: String,
     /// IPv4 address, zero if there is none.
     pub ipv4: [u8; 4],
+    /// What was heard by LLDP.
+    pub lldp: Option<HeardNeighbour>,
 }
 
 /// The inputs of an inspection.
@@ -292,7 +295,10 @@ fn nic(texts: &NicTexts) -> Option<Nic> {
                 .and_then(|digits| u16::from_str_radix(digits, 16).ok())
                 .unwrap_or(0)
         }),
-        lldp: None,
+        lldp: texts.lldp.as_ref().map(|heard| LldpNeighbour {
+            chassis: heard.chassis.clone(),
+            port: heard.port.clone(),
+        }),
     })
 }
 

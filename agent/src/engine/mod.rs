@@ -9,6 +9,7 @@ pub mod erase;
 pub mod fat;
 pub mod gzip_base64;
 pub mod inventory;
+pub mod lldp;
 pub mod modules;
 pub mod partitions;
 pub mod reported;

@@ -4,6 +4,8 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
+use farrier_protocol::message::HeardNeighbour;
+
 use super::{bytes, text};
 use crate::engine::devices::BusTexts;
 use crate::engine::inventory::{DiskTexts, NicTexts, StringPool};
@@ -24,8 +26,13 @@ pub fn is_uefi() -> bool {
 }
 
 /// Reads the texts of an inspection. `settled` says whether the kernel has
-/// initialised all devices, `address_of` returns the address of an interface.
-pub fn gather(settled: bool, address_of: impl Fn(&str) -> Option<Ipv4Addr>) -> StringPool {
+/// initialised all devices, `address_of` returns the address of an interface,
+/// `neighbour_of` what was heard by LLDP on it.
+pub fn gather(
+    settled: bool,
+    address_of: impl Fn(&str) -> Option<Ipv4Addr>,
+    neighbour_of: impl Fn(&str) -> Option<HeardNeighbour>,
+) -> StringPool {
     StringPool {
         cpuinfo: text("/proc/cpuinfo"),
         meminfo: text("/proc/meminfo"),
@@ -39,7 +46,10 @@ pub fn gather(settled: bool, address_of: impl Fn(&str) -> Option<Ipv4Addr>) -> S
         disks: names("/sys/block").iter().map(|name| disk(name)).collect(),
         nics: interfaces()
             .iter()
-            .map(|name| nic(name, address_of(name)))
+            .map(|name| NicTexts {
+                lldp: neighbour_of(name),
+                ..nic(name, address_of(name))
+            })
             .collect(),
         buses: BUSES
             .iter()
@@ -200,6 +210,7 @@ fn nic(name: &str, address: Option<Ipv4Addr>) -> NicTexts {
         pci_vendor: read("device/vendor"),
         pci_device: read("device/device"),
         ipv4: address.map(|address| address.octets()).unwrap_or_default(),
+        lldp: None,
     }
 }
 

@@ -9,8 +9,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::addr::{SocketAddrArg, SocketAddrLen, SocketAddrOpaque};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, eth, netlink, recv, send,
-    socket_with,
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, eth, netlink,
+    recv, send, socket_with,
 };
 
 /// Message types of `linux/rtnetlink.h`.
@@ -25,11 +25,16 @@ const REPLACE_CREATE: u16 = 0x0100 | 0x0400;
 const NLMSG_ERROR: u16 = 2;
 /// Interface flag: administratively up.
 const IFF_UP: u32 = 1;
+/// Interface flag: receives frames to all group addresses.
+const IFF_ALLMULTI: u32 = 0x200;
 /// Address and route attributes.
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
+/// `ETH_P_IP` and `ETH_P_LLDP`.
+const IPV4: u16 = 0x0800;
+const LLDP: u16 = 0x88cc;
 /// IPv4, as one byte.
 const INET: u8 = 2;
 
@@ -43,6 +48,18 @@ pub fn up(index: u32) -> rustix::io::Result<()> {
     body.extend(index.to_ne_bytes());
     body.extend(IFF_UP.to_ne_bytes());
     body.extend(IFF_UP.to_ne_bytes());
+    request(RTM_NEWLINK, REQUEST_ACK, &body)
+}
+
+/// Lets an interface receive frames to every group address.
+///
+/// # Errors
+/// The kernel's error.
+pub fn hear_groups(index: u32) -> rustix::io::Result<()> {
+    let mut body = vec![0; 4];
+    body.extend(index.to_ne_bytes());
+    body.extend(IFF_ALLMULTI.to_ne_bytes());
+    body.extend(IFF_ALLMULTI.to_ne_bytes());
     request(RTM_NEWLINK, REQUEST_ACK, &body)
 }
 
@@ -142,25 +159,38 @@ fn wait(socket: &OwnedFd, most: Duration) -> rustix::io::Result<()> {
     }
 }
 
-/// Raw Ethernet frames with IPv4 on an interface that has no address yet.
+/// Raw Ethernet frames of one EtherType on an interface.
 #[derive(Debug)]
 pub struct Frames {
     socket: OwnedFd,
 }
 
 impl Frames {
-    /// Opens a packet socket on an interface.
+    /// Opens a packet socket for IPv4 on an interface, which may have no address
+    /// yet.
     ///
     /// # Errors
     /// The kernel's error.
     pub fn open(index: u32) -> rustix::io::Result<Self> {
+        Self::of(index, eth::IP, IPV4)
+    }
+
+    /// The same for LLDP.
+    ///
+    /// # Errors
+    /// The kernel's error.
+    pub fn open_lldp(index: u32) -> rustix::io::Result<Self> {
+        Self::of(index, eth::LLDP, LLDP)
+    }
+
+    fn of(index: u32, protocol: Protocol, number: u16) -> rustix::io::Result<Self> {
         let socket = socket_with(
             AddressFamily::PACKET,
             SocketType::RAW,
             SocketFlags::CLOEXEC,
-            Some(eth::IP),
+            Some(protocol),
         )?;
-        bind(&socket, &LinkAddress::new(index))?;
+        bind(&socket, &LinkAddress::new(index, number))?;
         Ok(Self { socket })
     }
 
@@ -203,13 +233,11 @@ struct LinkAddress {
 }
 
 impl LinkAddress {
-    /// The address of all IPv4 frames of an interface.
-    fn new(index: u32) -> Self {
-        /// `ETH_P_IP`.
-        const IPV4: u16 = 0x0800;
+    /// The address of all frames of an interface with this EtherType.
+    fn new(index: u32, protocol: u16) -> Self {
         Self {
             family: AddressFamily::PACKET.as_raw(),
-            protocol: IPV4.to_be(),
+            protocol: protocol.to_be(),
             index: i32::try_from(index).unwrap_or(0),
             hardware: 0,
             kind: 0,

@@ -12,6 +12,7 @@ pub mod block;
 pub mod console;
 pub mod hardware;
 pub mod link;
+pub mod lldp;
 pub mod modules;
 pub mod network;
 pub mod power;

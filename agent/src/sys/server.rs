@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use farrier_protocol::message::{Disk, FinalReport, Inspection};
+use farrier_protocol::message::{Disk, FinalReport, HeardNeighbour, Inspection};
 
 use super::block::KernelDisk;
+use super::lldp::Listener;
 use super::modules::Settling;
 use super::network::BootInterface;
 use super::{console, hardware, link, power};
@@ -24,12 +25,17 @@ const SETTLE: Duration = Duration::from_secs(150);
 pub struct Server {
     boot: Arc<BootInterface>,
     settling: Arc<Settling>,
+    lldp: Arc<Listener>,
 }
 
 impl Server {
     /// Creates the machine. `boot` is the interface that the server booted from.
-    pub fn new(boot: Arc<BootInterface>, settling: Arc<Settling>) -> Self {
-        Self { boot, settling }
+    pub fn new(boot: Arc<BootInterface>, settling: Arc<Settling>, lldp: Arc<Listener>) -> Self {
+        Self {
+            boot,
+            settling,
+            lldp,
+        }
     }
 }
 
@@ -54,7 +60,12 @@ impl Machine for Server {
                 .then(|| self.boot.address())
                 .flatten()
         };
-        inventory::inspection(&hardware::gather(settled, address_of), &hardware::smbios())
+        let texts = hardware::gather(settled, address_of, |name| self.lldp.on(name));
+        inventory::inspection(&texts, &hardware::smbios())
+    }
+
+    fn neighbours(&self) -> Vec<HeardNeighbour> {
+        self.lldp.heard()
     }
 
     fn open(&self, disk: &Disk) -> io::Result<KernelDisk> {

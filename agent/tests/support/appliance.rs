@@ -185,6 +185,7 @@ impl Rack {
                 drop(events.send(ApplianceEvent::Progress(progress)));
                 Reply::Ack
             }
+            Request::Neighbour(_) => Reply::Ack,
             Request::FinalReport(report) => {
                 drop(events.send(ApplianceEvent::FinalReport(report)));
                 over = true;

@@ -535,8 +535,15 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             && (is_dhcp(datagram.udp.dst_port) || self.admits_agent(stepper).await)
         {
             let (input, from) = input(&datagram);
-            stepper.step(input, Some(from)).await;
-            let address = (!is_dhcp(datagram.udp.dst_port)).then_some(datagram.udp.src);
+            let is_dhcp = is_dhcp(datagram.udp.dst_port);
+            let (mac, vlan) = (Mac(from.mac), from.segment.vlan);
+            let shared = stepper.context.shared;
+            if !is_dhcp || shared.look(|rack| rack.may_ask_on(mac, vlan)) {
+                stepper.step(input, Some(from)).await;
+            } else {
+                bump(&stepper.context.queues.counters.dhcp_elsewhere);
+            }
+            let address = (!is_dhcp).then_some(datagram.udp.src);
             stepper.saw(from, address).await;
             stepper.maintain().await;
         }

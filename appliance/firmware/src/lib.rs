@@ -250,6 +250,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Services for Cont
             ("switch_full", &queues.switch_full),
             ("switch_done", &queues.switch_done),
             ("switch_failed", &queues.switch_failed),
+            ("dhcp_elsewhere", &queues.dhcp_elsewhere),
         ] {
             report(name, counter.get());
         }

@@ -89,6 +89,8 @@ pub struct QueueCounters {
     pub switch_done: Cell<u32>,
     /// Operations on ports that failed.
     pub switch_failed: Cell<u32>,
+    /// DHCP messages under the address of an interface whose port is on another VLAN.
+    pub dhcp_elsewhere: Cell<u32>,
 }
 
 impl QueueCounters {
@@ -103,6 +105,7 @@ impl QueueCounters {
             switch_full: Cell::new(0),
             switch_done: Cell::new(0),
             switch_failed: Cell::new(0),
+            dhcp_elsewhere: Cell::new(0),
         }
     }
 }

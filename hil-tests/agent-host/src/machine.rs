@@ -8,11 +8,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use farrier_agent::agent::Machine;
+use farrier_agent::engine::cmdline::parse_mac;
 use farrier_agent::engine::devices::BusTexts;
 use farrier_agent::engine::inventory::{self, DiskTexts, NicTexts, StringPool};
+use farrier_agent::engine::lldp;
 use farrier_agent::engine::smbios::Smbios;
 use farrier_agent::sys::{console, peak_rss_kib, random};
-use farrier_protocol::message::{Disk, FinalReport, Inspection};
+use farrier_protocol::message::{Disk, FinalReport, HeardNeighbour, Inspection};
 use serde::Deserialize;
 
 use crate::disk::{Discard, FileDisk, Memory};
@@ -51,8 +53,19 @@ pub struct Description {
     pub memory_mib: u64,
     /// Whether there is a storage controller without a driver.
     pub strange_controller: bool,
+    /// Network cards.
+    pub nics: Vec<NicDescription>,
     /// Disks.
     pub disks: Vec<DiskDescription>,
+}
+
+/// One network card.
+#[derive(Debug, Clone, Deserialize)]
+pub struct NicDescription {
+    /// Its address, with colons.
+    pub mac: String,
+    /// The file with the last LLDP frame that came by it, if there is one.
+    pub lldp: PathBuf,
 }
 
 /// One disk.
@@ -140,7 +153,6 @@ impl HostMachine {
     }
 
     fn texts(&self) -> StringPool {
-        let [a, b, c, d, e, f] = self.boot_mac;
         let disks = self.description.disks.iter().enumerate();
         StringPool {
             cpuinfo: "processor\t: 0\nmodel name\t: Farrier light server\n".into(),
@@ -148,16 +160,13 @@ impl HostMachine {
             machine: "x86_64".into(),
             uefi: self.description.uefi,
             disks: disks.map(|(index, disk)| disk_texts(index, disk)).collect(),
-            nics: vec![NicTexts {
-                name: "enp0s3".into(),
-                address: format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"),
-                driver: "virtio_net".into(),
-                speed: "-1".into(),
-                carrier: "1".into(),
-                pci_vendor: "0x1af4".into(),
-                pci_device: "0x1000".into(),
-                ipv4: self.description.address.octets(),
-            }],
+            nics: self
+                .description
+                .nics
+                .iter()
+                .enumerate()
+                .map(|(place, card)| self.card_texts(place, card))
+                .collect(),
             buses: vec![BusTexts {
                 bus: "pci".into(),
                 name: "0000:00:1e.0".into(),
@@ -173,6 +182,32 @@ impl HostMachine {
             settled: true,
             ..StringPool::default()
         }
+    }
+}
+
+impl HostMachine {
+    fn card_texts(&self, place: usize, card: &NicDescription) -> NicTexts {
+        let boots = parse_mac(&card.mac) == Some(self.boot_mac);
+        NicTexts {
+            name: format!("enp0s{}", 3 + place),
+            address: card.mac.clone(),
+            driver: "virtio_net".into(),
+            speed: "-1".into(),
+            carrier: "1".into(),
+            pci_vendor: "0x1af4".into(),
+            pci_device: "0x1000".into(),
+            ipv4: match boots {
+                true => self.description.address.octets(),
+                false => [0; 4],
+            },
+            lldp: card.heard(),
+        }
+    }
+}
+
+impl NicDescription {
+    fn heard(&self) -> Option<HeardNeighbour> {
+        lldp::heard(parse_mac(&self.mac)?, &fs::read(&self.lldp).ok()?)
     }
 }
 
@@ -246,6 +281,11 @@ impl Machine for HostMachine {
 
     fn inspect(&self) -> Inspection {
         inventory::inspection(&self.texts(), &self.smbios)
+    }
+
+    fn neighbours(&self) -> Vec<HeardNeighbour> {
+        let cards = self.description.nics.iter();
+        cards.filter_map(NicDescription::heard).collect()
     }
 
     fn open(&self, disk: &Disk) -> io::Result<FileDisk> {

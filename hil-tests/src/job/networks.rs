@@ -46,7 +46,11 @@ pub fn netconf() -> Protocol {
     Protocol::Netconf(&JUNOS_ELS)
 }
 
-fn vlan(number: u16) -> Result<VlanId> {
+/// The VLAN of this number.
+///
+/// # Errors
+/// There is none.
+pub fn vlan(number: u16) -> Result<VlanId> {
     VlanId::new(number).with_context(|| format!("{number} is no VLAN"))
 }
 
@@ -150,13 +154,21 @@ pub fn pin(rack: &Rack) -> Result<()> {
 /// # Errors
 /// The appliance refuses, or does not know the server.
 pub fn link(rack: &Rack, job: &ServerJob<'_>) -> Result<()> {
+    link_to(rack, job, job.server.name())
+}
+
+/// Says that the server is in this port of the switch.
+///
+/// # Errors
+/// As [`link`].
+pub fn link_to(rack: &Rack, job: &ServerJob<'_>, port_id: &str) -> Result<()> {
     let ports = rack.api().get("/v1/ports")?;
     let mac = job.server.mac().to_string();
     let mut ports = ports["ports"].as_array().into_iter().flatten();
     let port = ports.find(|port| port["address"] == mac.as_str());
     let id = port.and_then(|port| port["uuid"].as_str());
     let id = id.context("the server's port is not listed")?;
-    let value = json!({ "switch_info": SWITCH, "port_id": job.server.name() });
+    let value = json!({ "switch_info": SWITCH, "port_id": port_id });
     rack.api().patch(
         &format!("/v1/ports/{id}"),
         &json!([{ "op": "add", "path": "/local_link_connection", "value": value }]),

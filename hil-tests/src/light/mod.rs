@@ -34,7 +34,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::console::Console;
 use crate::qemu::{Event, EventLog, ServerSpec};
-use crate::switch::{HostPort, Mac, Switch};
+use crate::switch::{Cable, HostPort, Mac, Switch};
 use crate::{Toolbox, Tools};
 use network::Network;
 use power::Control;
@@ -56,12 +56,13 @@ pub struct Server {
     tools: Toolbox,
     console: Console,
     events: EventLog,
+    cables: Vec<Cable>,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 enum State {
-    Off(HostPort),
+    Off(Vec<HostPort>),
     On(Running),
     /// While it changes from one to the other; stays so after a panic.
     Between,
@@ -69,7 +70,7 @@ enum State {
 
 #[derive(Debug)]
 struct Running {
-    thread: JoinHandle<HostPort>,
+    thread: JoinHandle<Vec<HostPort>>,
     control: Arc<Control>,
 }
 
@@ -88,11 +89,11 @@ struct Machine {
 
 impl Server {
     /// Builds the server: its directory below `directory`, its disks, a port
-    /// of the switch for its first card. It stays off. `agent` is the program
+    /// of the switch for each card: `NAME`, `NAME-2`, and so on. It stays off. `agent` is the program
     /// [`AGENT_PROGRAM`].
     ///
     /// # Errors
-    /// The files can't be made, or it has not one card.
+    /// The files can't be made, or it has no card.
     pub fn new(
         spec: ServerSpec,
         switch: &Switch,
@@ -101,8 +102,8 @@ impl Server {
         tools: &Tools,
     ) -> Result<Self> {
         ensure!(
-            spec.nics.len() == 1,
-            "{}: a light server has one network card",
+            !spec.nics.is_empty(),
+            "{}: a light server has a network card",
             spec.name
         );
         let directory = directory.join(&spec.name);
@@ -111,16 +112,22 @@ impl Server {
         for (index, disk) in spec.disks.iter().enumerate() {
             File::create_new(disk_path(&directory, index))?.set_len(disk.bytes)?;
         }
-        let port = switch.add_host_port(&spec.name)?;
-        port.set_linked(false);
+        let ports = (0..spec.nics.len())
+            .map(|card| match card {
+                0 => switch.add_host_port(&spec.name),
+                card => switch.add_host_port(&format!("{}-{}", spec.name, card + 1)),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        ports.iter().for_each(|port| port.set_linked(false));
         Ok(Self {
+            cables: ports.iter().map(HostPort::cable).collect(),
             console: Console::new(&directory.join("console.log"))?,
             spec,
             directory,
             agent: agent.to_owned(),
             tools: Toolbox(tools.clone()),
             events: EventLog::default(),
-            state: Mutex::new(State::Off(port)),
+            state: Mutex::new(State::Off(ports)),
         })
     }
 
@@ -132,6 +139,11 @@ impl Server {
     /// The address of its card.
     pub fn mac(&self) -> Mac {
         self.spec.nics.first().map_or(Mac([0; 6]), |nic| nic.mac)
+    }
+
+    /// The cable of a card.
+    pub fn cable(&self, card: usize) -> Option<&Cable> {
+        self.cables.get(card)
     }
 
     /// The raw file behind a disk.
@@ -177,13 +189,19 @@ impl Server {
         let uuid = u128::from_str_radix(&digits, 16).context("the server's UUID")?;
         let control = Arc::new(Control::new()?);
         let (reader, serial) = std::io::pipe()?;
-        let State::Off(port) = std::mem::replace(&mut *state, State::Between) else {
+        let State::Off(ports) = std::mem::replace(&mut *state, State::Between) else {
             anyhow::bail!("{}: its thread has panicked", self.spec.name);
         };
         self.console.attach(reader);
         self.events.push(Event::On);
-        port.set_linked(true);
+        ports.iter().for_each(|port| port.set_linked(true));
         let mac = self.mac();
+        let cards = ports
+            .into_iter()
+            .zip(&self.spec.nics)
+            .enumerate()
+            .map(|(place, (port, nic))| (port, nic.mac, lldp_path(&self.directory, place)))
+            .collect();
         let machine = Machine {
             spec: self.spec.clone(),
             directory: self.directory.clone(),
@@ -193,7 +211,7 @@ impl Server {
             agent: self.agent.clone(),
             tools: self.tools.clone(),
             serial,
-            network: Network::new(port, mac, control.clone()),
+            network: Network::new(cards, control.clone())?,
             control: control.clone(),
             asker: dhcp::Asker {
                 mac: mac.0,
@@ -262,11 +280,16 @@ impl Drop for Server {
 fn stop(state: &mut State) {
     if let State::On(running) = std::mem::replace(state, State::Between)
         // A panic of the thread has been printed by the panic hook.
-        && let Ok(port) = running.thread.join()
+        && let Ok(ports) = running.thread.join()
     {
-        port.set_linked(false);
-        *state = State::Off(port);
+        ports.iter().for_each(|port| port.set_linked(false));
+        *state = State::Off(ports);
     }
+}
+
+/// Where the last LLDP frame of a card is kept.
+fn lldp_path(directory: &Path, card: usize) -> PathBuf {
+    directory.join(format!("lldp-{card}"))
 }
 
 fn disk_path(directory: &Path, index: usize) -> PathBuf {
@@ -275,7 +298,7 @@ fn disk_path(directory: &Path, index: usize) -> PathBuf {
 
 impl Machine {
     /// Plays the machine until it is off.
-    fn run(mut self, events: &EventLog) -> HostPort {
+    fn run(mut self, events: &EventLog) -> Vec<HostPort> {
         while !self.control.is_cut() {
             self.control.start_over();
             let ended = rom::start(&mut self);
@@ -297,7 +320,7 @@ impl Machine {
                 }
             }
         }
-        self.network.into_port()
+        self.network.into_ports()
     }
 
     /// Prints a line on the serial line.

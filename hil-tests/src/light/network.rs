@@ -3,13 +3,16 @@
 //! address.
 
 use std::collections::VecDeque;
+use std::fs;
 use std::net::Ipv4Addr;
 use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use farrier_ethernet::frame::{self, BROADCAST, HEADER_LEN, Header};
+use farrier_ethernet::lldp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::phy::{Device, DeviceCapabilities};
@@ -34,10 +37,14 @@ const MAX_WAITING: usize = 64;
 /// The port, with DHCP messages for a client put aside.
 struct Tap {
     port: HostPort,
+    /// The card's own address, and the one in use.
+    own: Mac,
     mac: Mac,
     dhcp: VecDeque<Frame>,
     /// A message came since the last wait.
     fresh: bool,
+    /// Where the last LLDP frame is kept, and that frame.
+    lldp: (PathBuf, Option<Frame>),
 }
 
 impl Tap {
@@ -51,21 +58,42 @@ impl Tap {
     }
 }
 
-impl Device for Tap {
-    type RxToken<'a> = Received;
-    type TxToken<'a> = Transmit<'a>;
-
-    fn receive(&mut self, _now: StackInstant) -> Option<(Received, Transmit<'_>)> {
+impl Tap {
+    /// The next frame for the stack.
+    fn next(&mut self) -> Option<Frame> {
         while let Some(frame) = self.port.try_recv() {
-            if !self.is_ours(&frame) {
-                return Some((Received(frame), Transmit(&self.port)));
-            }
-            if self.dhcp.len() < MAX_WAITING {
+            if frame.get(12..14) == Some(&lldp::ETHERTYPE) {
+                self.heard(frame);
+            } else if !self.is_ours(&frame) {
+                return Some(frame);
+            } else if self.dhcp.len() < MAX_WAITING {
                 self.dhcp.push_back(frame);
                 self.fresh = true;
             }
         }
         None
+    }
+
+    /// The switch says which port the cable is in.
+    fn heard(&mut self, frame: Frame) {
+        let (path, last) = &mut self.lldp;
+        if last.as_ref() != Some(&frame) {
+            // The agent reads it beside this; without it the scenario fails.
+            let new = path.with_extension("new");
+            let written = fs::write(&new, &*frame).and_then(|()| fs::rename(&new, &*path));
+            written.ok();
+            *last = Some(frame);
+        }
+    }
+}
+
+impl Device for Tap {
+    type RxToken<'a> = Received;
+    type TxToken<'a> = Transmit<'a>;
+
+    fn receive(&mut self, _now: StackInstant) -> Option<(Received, Transmit<'_>)> {
+        let frame = self.next()?;
+        Some((Received(frame), Transmit(&self.port)))
     }
 
     fn transmit(&mut self, _now: StackInstant) -> Option<Transmit<'_>> {
@@ -77,9 +105,13 @@ impl Device for Tap {
     }
 }
 
-/// The card and its stack.
+/// The cards, and the stack on one of them.
 pub(super) struct Network {
+    /// The card with the stack.
     tap: Tap,
+    /// The others, with their places, and the place of the one with the stack.
+    others: Vec<(usize, Tap)>,
+    place: usize,
     mac: Mac,
     /// The stack without its sockets.
     pub interface: Interface,
@@ -91,38 +123,86 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub fn new(port: HostPort, mac: Mac, control: Arc<Control>) -> Self {
+    /// The cards: port, address, and where the last LLDP frame is kept.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn new(cards: Vec<(HostPort, Mac, PathBuf)>, control: Arc<Control>) -> Result<Self> {
+        let mut others = cards.into_iter().map(|(port, mac, lldp)| {
+            // What was heard before the power went is over.
+            fs::remove_file(&lldp).ok();
+            Tap {
+                port,
+                own: mac,
+                mac,
+                dhcp: VecDeque::new(),
+                fresh: false,
+                lldp: (lldp, None),
+            }
+        });
+        let mut tap = others.next().context("a machine without a card")?;
+        let others = (1..).zip(others).collect();
+        let mac = tap.mac;
         let seed = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |now| now.as_nanos() as u64)
             ^ u64::from(mac.0[5]) << 56;
-        let mut tap = Tap {
-            port,
-            mac,
-            dhcp: VecDeque::new(),
-            fresh: false,
-        };
         let interface = fresh_interface(&mut tap, mac, seed);
-        Self {
+        Ok(Self {
             tap,
+            others,
+            place: 0,
             mac,
             interface,
             sockets: SocketSet::new(Vec::new()),
             control,
             next_port: 49_152 + (seed % 16_384) as u16,
             seed,
-        }
+        })
     }
 
-    /// Gives the port back, after the machine went off.
-    pub fn into_port(self) -> HostPort {
-        self.tap.port
+    /// Gives the ports back, after the machine went off.
+    pub fn into_ports(mut self) -> Vec<HostPort> {
+        self.others.push((self.place, self.tap));
+        self.others.sort_by_key(|(place, _)| *place);
+        self.others.into_iter().map(|(_, tap)| tap.port).collect()
+    }
+
+    /// How many cards there are.
+    pub fn cards(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    /// Whether the card in use has a link.
+    pub fn is_linked(&self) -> bool {
+        self.tap.port.is_linked()
+    }
+
+    /// The place of the card in use.
+    pub fn card(&self) -> usize {
+        self.place
+    }
+
+    /// Uses another card from now on, by its place, with its own address.
+    pub fn use_card(&mut self, place: usize) {
+        if let Some((known, tap)) = self.others.iter_mut().find(|(known, _)| *known == place) {
+            std::mem::swap(&mut self.tap, tap);
+            std::mem::swap(&mut self.place, known);
+        }
+        self.use_address(self.tap.own);
+    }
+
+    /// Sends by the card in use under this address, as a bond does.
+    pub fn use_address(&mut self, mac: Mac) {
+        self.mac = mac;
+        self.tap.mac = mac;
+        self.start_over();
     }
 
     /// A program starts that knows nothing of the one before: no address, no
     /// sockets, nothing waits.
     pub fn start_over(&mut self) {
-        while self.tap.port.try_recv().is_some() {}
+        while self.tap.next().is_some() {}
         self.tap.dhcp.clear();
         self.sockets = SocketSet::new(Vec::new());
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005) | 1;
@@ -224,6 +304,11 @@ impl Network {
 
     /// Moves everything that can be moved now.
     pub fn poll(&mut self) {
+        for (_, tap) in &mut self.others {
+            // Nobody listens there, but to what the switch says.
+            while tap.next().is_some() {}
+            tap.dhcp.clear();
+        }
         self.interface
             .poll(StackInstant::now(), &mut self.tap, &mut self.sockets);
     }

@@ -211,7 +211,14 @@ fn describe(
             })
         })
         .collect();
+    let cards = spec.nics.iter().enumerate().map(|(place, nic)| {
+        json!({
+            "mac": nic.mac.to_string(),
+            "lldp": super::lldp_path(&machine.directory, place),
+        })
+    });
     json!({
+        "nics": cards.collect::<Vec<Value>>(),
         "cmdline": start.command_line,
         "keys": machine.directory.join("keys"),
         "agent_port": agent_port,

@@ -9,9 +9,11 @@ mod bit_flip;
 mod crash_restart;
 mod dhcp_relay;
 mod flip;
+mod isolated_ports;
 mod lying_disk;
 mod main_job;
 mod many_disks;
+mod moved_cable;
 mod moved_card;
 mod no_credentials;
 mod power_cycle;
@@ -21,6 +23,7 @@ mod rogue_dhcp;
 mod slow_peers;
 mod stock_client;
 mod stranger_flood;
+mod switched;
 mod ticket_thief;
 mod uuid_thief;
 
@@ -92,7 +95,7 @@ pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
 const NEEDS_EMULATOR: [&str; 1] = ["crash-restart"];
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 23] = [
+pub const ALL: [Scenario; 25] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
@@ -200,6 +203,18 @@ pub const ALL: [Scenario; 23] = [
         about: "the switch loses its power and its configuration: the appliance says so and touches nothing",
         forms: &[Form::Light],
         run: flip::switch_restart,
+    },
+    Scenario {
+        name: "isolated-ports",
+        about: "servers at work have a VLAN each: one that forges the other's address meets nobody",
+        forms: &[Form::Light],
+        run: isolated_ports::run,
+    },
+    Scenario {
+        name: "moved-cable",
+        about: "a cable is put into another port: LLDP says so, and all stops until an operator says where it is",
+        forms: &[Form::Light],
+        run: moved_cable::run,
     },
     Scenario {
         name: "proxy-dhcp",

@@ -75,6 +75,15 @@ impl Control {
         signal(&self.shared.wake);
     }
 
+    /// Puts a frame, without FCS, on the wire of a port, as if its peer had sent it:
+    /// the machine there, or one that shares its cable.
+    pub fn inject(&self, port: PortId, frame: &[u8]) {
+        self.shared
+            .fabric()
+            .ingress(port, frame.to_vec(), Instant::now());
+        signal(&self.shared.wake);
+    }
+
     /// The last LLDP frame that the port's peer sent since its link came up.
     pub fn neighbour(&self, port: PortId) -> Option<Frame> {
         self.shared.fabric().ports[port.0].neighbour.clone()

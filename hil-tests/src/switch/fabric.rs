@@ -124,6 +124,11 @@ impl Port {
         Some(frame)
     }
 
+    /// Frames wake another peer from now on.
+    pub fn wake_by(&mut self, wake: Arc<OwnedFd>) {
+        self.wake = wake;
+    }
+
     /// A new peer begins with an empty queue; the old one's frames are gone.
     pub fn set_linked(&mut self, linked: bool) {
         self.linked = linked;

@@ -47,7 +47,7 @@ pub use control::Control;
 pub(crate) use device::{Received, Transmit};
 pub use fabric::{Counters, Drops};
 pub use faults::Faults;
-pub use host::HostPort;
+pub use host::{Cable, HostPort};
 pub use observe::{Kind, Mac, Observer, Seen, Traffic};
 pub use vlan::{PortMode, Tagging, VlanId};
 

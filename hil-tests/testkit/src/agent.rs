@@ -17,8 +17,8 @@ use farrier_protocol::client::HandshakeEntropy;
 use farrier_protocol::handler::{AgentHandler, AgentRunner, TaskEvent};
 use farrier_protocol::message::{
     AgentHandshake, AgentStep, BootMode, DiskId, EraseCertificate, EraseMethod, Failure,
-    FinalReport, HandshakeReply, ImageProof, Inspection, Mac, Nic, Order, Reason, Refusal, Report,
-    Task,
+    FinalReport, HandshakeReply, HeardNeighbour, ImageProof, Inspection, Mac, Nic, Order, Reason,
+    Refusal, Report, Task,
 };
 use farrier_protocol::server::Keys;
 use farrier_protocol::signing::{PublicKey, SecretKey};
@@ -104,6 +104,8 @@ pub struct ScriptedAgent<E = Immediate> {
     pub lost: Option<Lost>,
     /// Requests that the appliance refused.
     pub refusals: usize,
+    /// What it has heard by LLDP and not yet told.
+    pub heard: VecDeque<HeardNeighbour>,
     /// What carries out its orders.
     pub engine: E,
     /// The behaviour in the present order.
@@ -122,6 +124,7 @@ impl<E: Engine> ScriptedAgent<E> {
             left: None,
             lost: None,
             refusals: 0,
+            heard: VecDeque::new(),
             engine,
             acting: Behaviour::Honest,
             reports: VecDeque::new(),
@@ -194,6 +197,10 @@ impl<E: Engine> ScriptedAgent<E> {
 }
 
 impl<E: Engine> AgentHandler for ScriptedAgent<E> {
+    fn neighbour(&mut self, _now: u64) -> Option<HeardNeighbour> {
+        self.heard.pop_front()
+    }
+
     fn established(&mut self, _now: u64, reply: &HandshakeReply) {
         self.engine.established(reply);
         self.welcome = Some(*reply);

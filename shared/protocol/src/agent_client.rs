@@ -20,8 +20,8 @@ use crate::{
     MAX_DATAGRAM, MAX_STATEMENT,
     client::{Handshake, HandshakeEntropy, Session},
     message::{
-        AgentHandshake, AgentStep, Failure, FinalReport, HandshakeReply, Order, Progress, Reason,
-        Refusal, Reply, Report, Request, Statement,
+        AgentHandshake, AgentStep, Failure, FinalReport, HandshakeReply, HeardNeighbour, MAX_NICS,
+        Order, Progress, Reason, Refusal, Reply, Report, Request, Statement,
     },
     parts,
     server::HandshakeError,
@@ -36,6 +36,9 @@ use crate::{
 pub const RETRY_MS: u64 = 400;
 /// Longest pause before a retransmission, in milliseconds.
 pub const RETRY_MAX_MS: u64 = 6_400;
+/// How often the appliance is told again what is on the interfaces' cables, in
+/// milliseconds: an operator may have said meanwhile where they should be.
+pub const NEIGHBOURS_MS: u64 = 30_000;
 /// Time without an answer after which the session is lost, in milliseconds.
 pub const SILENCE_MS: u64 = 300_000;
 /// The same after a hint that the appliance does not know the ticket or the
@@ -152,6 +155,8 @@ enum Asking {
     Part,
     Progress,
     FinalReport,
+    /// The neighbour in this place.
+    Neighbour(usize),
 }
 
 /// A statement in transmission.
@@ -192,6 +197,10 @@ pub struct AgentClient {
     progress_new: bool,
     progress_at: u64,
     final_report: Option<(FinalReport, Option<u64>)>,
+    /// One an interface, and whether the appliance has to be told it.
+    neighbours: Vec<(HeardNeighbour, bool), MAX_NICS>,
+    /// When it was told all of them.
+    neighbours_at: u64,
     /// Jitter: spreads the retransmissions of many agents.
     spread: u8,
 }
@@ -234,6 +243,8 @@ impl AgentClient {
             progress_new: false,
             progress_at: 0,
             final_report: None,
+            neighbours: Vec::new(),
+            neighbours_at: 0,
             spread: config.ticket.id.0[0],
         })
     }
@@ -319,6 +330,20 @@ impl AgentClient {
         self.progress_new = true;
     }
 
+    /// Takes what was heard by LLDP on an interface. The client tells the appliance
+    /// where it differs from what it has told; there is room for [`MAX_NICS`]
+    /// interfaces.
+    pub fn neighbour(&mut self, heard: HeardNeighbour) {
+        let known = self.neighbours.iter().position(|(n, _)| n.mac == heard.mac);
+        match known.and_then(|place| self.neighbours.get_mut(place)) {
+            Some((known, _)) if *known == heard => {}
+            Some(known) => *known = (heard, true),
+            None => {
+                let _room = self.neighbours.push((heard, true));
+            }
+        }
+    }
+
     /// Ends the order. The client asks for the next one at once.
     pub fn finish(&mut self, now: u64) {
         self.working = None;
@@ -365,6 +390,12 @@ impl AgentClient {
         }
 
         if !handshaking && self.asking.is_none() {
+            if now >= self.neighbours_at.saturating_add(NEIGHBOURS_MS) {
+                self.neighbours_at = now;
+                self.neighbours
+                    .iter_mut()
+                    .for_each(|(_, is_new)| *is_new = true);
+            }
             let due = self.due();
             if now < due {
                 return Poll::Until(due);
@@ -450,6 +481,12 @@ impl AgentClient {
             self.state = State::Over;
             return Some(Event::Closed(final_report));
         }
+        if let Asking::Neighbour(place) = asked
+            && reply != Some(Reply::Ack)
+            && let Some((_, is_new)) = self.neighbours.get_mut(place)
+        {
+            *is_new = true;
+        }
         match reply {
             Some(Reply::Ack) => None,
             Some(Reply::Wait { millis }) => {
@@ -516,7 +553,8 @@ impl AgentClient {
 
     /// Returns the time of the next request.
     fn due(&self) -> u64 {
-        let due = if self.outgoing.is_some() || self.final_report.is_some() {
+        let tells = self.neighbours.iter().any(|(_, is_new)| *is_new);
+        let due = if self.outgoing.is_some() || self.final_report.is_some() || tells {
             0
         } else if self.working.is_some() {
             let pause = if self.progress_new {
@@ -548,6 +586,15 @@ impl AgentClient {
         } else if let Some((final_report, until)) = &mut self.final_report {
             until.get_or_insert(now.saturating_add(FINAL_REPORT_MS));
             (Asking::FinalReport, Request::FinalReport(*final_report))
+        } else if let Some(place) = self.neighbours.iter().position(|(_, is_new)| *is_new)
+            && let Some((heard, is_new)) = self.neighbours.get_mut(place)
+        {
+            // Set again where it changes before the answer, or is refused.
+            *is_new = false;
+            (
+                Asking::Neighbour(place),
+                Request::Neighbour(heard.message()),
+            )
         } else if let Some(order) = self.working {
             self.progress_at = now;
             self.progress_new = false;

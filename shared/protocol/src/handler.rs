@@ -17,7 +17,9 @@
 
 use crate::{
     agent_client::{AgentClient, Event, Lost, Poll},
-    message::{Failure, FinalReport, HandshakeReply, Order, Progress, Refusal, Report},
+    message::{
+        Failure, FinalReport, HandshakeReply, HeardNeighbour, Order, Progress, Refusal, Report,
+    },
 };
 
 /// Carries out orders. Times are milliseconds of one monotonic clock.
@@ -36,6 +38,13 @@ pub trait AgentHandler {
     /// Returns the next event of the task, `None` if there is none now. The runner
     /// polls while an order is in progress and no statement is in transmission.
     fn poll(&mut self, now: u64) -> Option<TaskEvent>;
+
+    /// Returns what was heard by LLDP on an interface since the last call, `None`
+    /// where nothing is left. The runner asks at each poll.
+    fn neighbour(&mut self, now: u64) -> Option<HeardNeighbour> {
+        let _ = now;
+        None
+    }
 
     /// The appliance refused a statement. The order counts as failed, and the
     /// runner does not poll for more of its events.
@@ -125,6 +134,9 @@ impl<H: AgentHandler> AgentRunner<H> {
 
     /// Polls the handler and the client. Returns the next action.
     pub fn poll(&mut self, now: u64) -> RunnerPoll<'_> {
+        while let Some(heard) = self.handler.neighbour(now) {
+            self.client.neighbour(heard);
+        }
         self.poll_handler(now);
         // An event of `poll` ends the session.
         let event = match self.client.poll(now) {

@@ -84,6 +84,51 @@ pub enum Request<'a> {
     Progress(Progress),
     /// The server reboots or powers off after the answer.
     FinalReport(FinalReport),
+    /// What the switch says by LLDP on the cable of an interface: when the agent
+    /// has heard it first, and when it is something else.
+    Neighbour(Neighbour<'a>),
+}
+
+/// The switch's port at the other end of an interface's cable, as LLDP says it
+/// (IEEE 802.1AB-2016). Not signed: it moves nothing by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Neighbour<'a> {
+    /// The interface.
+    pub mac: Mac,
+    /// Chassis ID: a MAC address as `02:fa:44:5a:00:00`, or text. At most 40 bytes,
+    /// as each text here; empty where the switch says none, or says no text.
+    pub chassis: &'a str,
+    /// Port ID, the same way.
+    pub port: &'a str,
+    /// The switch's name.
+    pub system: &'a str,
+    /// The port's description. Some switches have its name here, and a number in
+    /// `port`.
+    pub description: &'a str,
+}
+
+/// [`Neighbour`] with texts of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are those of `Neighbour`")]
+pub struct HeardNeighbour {
+    pub mac: Mac,
+    pub chassis: String<40>,
+    pub port: String<40>,
+    pub system: String<40>,
+    pub description: String<40>,
+}
+
+impl HeardNeighbour {
+    /// The same as a message.
+    pub fn message(&self) -> Neighbour<'_> {
+        Neighbour {
+            mac: self.mac,
+            chassis: &self.chassis,
+            port: &self.port,
+            system: &self.system,
+            description: &self.description,
+        }
+    }
 }
 
 /// A part of a statement.

@@ -37,6 +37,8 @@ pub const AGENT_HANDSHAKE: usize = U16 + U16 + 32 + MAC + 16 + VARIANT;
 pub const HANDSHAKE_REPLY: usize = U16 + NODE + U64;
 /// [`crate::message::Request::Part`], the longest request.
 pub const REQUEST: usize = VARIANT + U32 + U16 + U16 + bytes(PART_LEN);
+/// [`crate::message::Request::Neighbour`] with the texts that agents send.
+pub const NEIGHBOUR: usize = VARIANT + MAC + 4 * string(40);
 /// [`crate::message::DiskId`].
 pub const DISK_ID: usize = string(40) + U64;
 /// [`crate::message::Deploy`].
@@ -90,6 +92,7 @@ const _: () = {
     assert!(24 + AGENT_HANDSHAKE <= MAX_INIT_PAYLOAD);
     assert!(4 + HANDSHAKE_REPLY <= MAX_RESPONSE_PAYLOAD);
     assert!(REQUEST <= MAX_REQUEST);
+    assert!(NEIGHBOUR <= REQUEST);
     assert!(REPLY <= MAX_REPLY);
     assert!(STATEMENT + SIGNATURE_LEN <= MAX_STATEMENT);
 };

@@ -24,9 +24,14 @@ struct TestHandler {
     refused: Vec<Refusal>,
     left: Option<FinalReport>,
     lost: Option<(u64, Lost)>,
+    heard: VecDeque<HeardNeighbour>,
 }
 
 impl AgentHandler for TestHandler {
+    fn neighbour(&mut self, _now: u64) -> Option<HeardNeighbour> {
+        self.heard.pop_front()
+    }
+
     fn established(&mut self, _: u64, handshake_reply: &HandshakeReply) {
         assert_eq!(*handshake_reply, common::handshake_reply());
     }
@@ -81,6 +86,8 @@ struct Appliance {
     final_report: Option<FinalReport>,
     forge_orders: bool,
     refuse: Option<Refusal>,
+    neighbours: Vec<String>,
+    busy: bool,
 }
 
 impl Appliance {
@@ -94,6 +101,8 @@ impl Appliance {
             final_report: None,
             forge_orders: false,
             refuse: None,
+            neighbours: Vec::new(),
+            busy: false,
         }
     }
 
@@ -151,6 +160,13 @@ impl Appliance {
                 }
             },
             Request::Progress(_) => Reply::Ack,
+            Request::Neighbour(heard) => {
+                self.neighbours.push(heard.port.to_owned());
+                match std::mem::take(&mut self.busy) {
+                    true => Reply::Busy { millis: 500 },
+                    false => Reply::Ack,
+                }
+            }
             Request::FinalReport(report) => {
                 if freshness == Freshness::New {
                     assert_eq!(self.final_report, None, "the final report arrives once");
@@ -488,4 +504,25 @@ fn order_in_progress_sends_heartbeats() {
         runner.process(now, &answer.unwrap());
     }
     assert!((10..20).contains(&sent), "{sent} datagrams in two minutes");
+}
+
+#[test]
+fn a_neighbour_is_told_when_it_is_new_and_again_now_and_then() {
+    let heard = |port: &str| HeardNeighbour {
+        mac: Mac([2; 6]),
+        chassis: common::text("02:fa:44:5a:00:00"),
+        port: common::text(port),
+        system: common::text("tor"),
+        description: common::text(""),
+    };
+    let mut lab = Lab::new(&[]);
+    lab.appliance.busy = true;
+    lab.runner.handler_mut().heard = [heard("1"), heard("1")].into();
+    assert!(!lab.run(5_000, |datagram| vec![datagram]));
+    assert_eq!(lab.appliance.neighbours, ["1", "1"], "busy, then taken");
+    lab.runner.handler_mut().heard = [heard("1"), heard("2")].into();
+    assert!(!lab.run(5_000, |datagram| vec![datagram]));
+    assert_eq!(lab.appliance.neighbours, ["1", "1", "2"]);
+    assert!(!lab.run(60_000, |datagram| vec![datagram]));
+    assert_eq!(lab.appliance.neighbours, ["1", "1", "2", "2", "2"]);
 }

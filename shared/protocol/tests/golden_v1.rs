@@ -113,6 +113,16 @@ fn messages_have_the_golden_bytes() {
     ] {
         golden.request(name, &Request::FinalReport(report));
     }
+    golden.request(
+        "request.neighbour",
+        &Request::Neighbour(Neighbour {
+            mac: Mac([0x52, 0x54, 0, 0xfa, 0, 1]),
+            chassis: "02:fa:44:5a:00:00",
+            port: "ge-0/0/7",
+            system: "tor",
+            description: "",
+        }),
+    );
     let steps = [
         AgentStep::Startup,
         AgentStep::Inspect,

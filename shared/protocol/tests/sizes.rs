@@ -103,6 +103,15 @@ fn requests_and_replies() {
         peak_rss_kib: u32::MAX,
     });
     assert!(len(&progress) <= size::REQUEST);
+    let text: String<40> = full();
+    let neighbour = Request::Neighbour(Neighbour {
+        mac: Mac([0xff; 6]),
+        chassis: &text,
+        port: &text,
+        system: &text,
+        description: &text,
+    });
+    assert_eq!(len(&neighbour), size::NEIGHBOUR);
     let reply = Reply::Order {
         body: &[0xff; size::ORDER],
         signature: &[0xff; 64],

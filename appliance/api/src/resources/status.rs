@@ -163,6 +163,7 @@ fn counters(view: &View<'_>, w: &mut Out<'_>) {
         ("port_moves", c.port_moves),
         ("moves_undone", c.moves_undone),
         ("ports_astray", c.ports_astray),
+        ("ports_contradicted", c.ports_contradicted),
         ("switch_failures", c.switch_failures),
         ("switch_timeouts", c.switch_timeouts),
     ] {

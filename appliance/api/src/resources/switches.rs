@@ -13,7 +13,7 @@ use crate::resources::addresses::address;
 use crate::{Error, View};
 use core::net::Ipv4Addr;
 use farrier_core::interface::{Command, HostKey, NewLogin, SwitchAddress, SwitchKind};
-use farrier_core::ports::Switch;
+use farrier_core::ports::{Sources, Switch};
 use farrier_http::Method;
 
 /// In front of the hash of a host key.
@@ -100,6 +100,17 @@ fn ports(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
         match port.is_moving() {
             true => w.number(port.to),
             false => w.null(),
+        };
+        w.key("sources").array();
+        for (source, name) in Sources::NAMED {
+            if port.sources.contains(source) {
+                w.string(name);
+            }
+        }
+        w.end_array().key("not_moved_because");
+        match view.ports.doubt(port.mac) {
+            Some(doubt) => w.string(doubt.name()),
+            None => w.null(),
         };
         w.end_object();
     });

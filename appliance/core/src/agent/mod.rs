@@ -141,6 +141,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Some(Request::Progress(progress)) if fresh => self.progress(now, index, progress),
             Some(Request::Progress(_)) => Answer::Ack,
             Some(Request::Part(part)) => self.part(now, index, &part, fresh, out),
+            Some(Request::Neighbour(heard)) => {
+                if fresh {
+                    self.neighbour(now, index, &heard, out);
+                }
+                Answer::Ack
+            }
             Some(Request::FinalReport(report)) if freshness == Freshness::New => {
                 self.final_report(now, index, report, out)
             }

@@ -8,7 +8,7 @@ use crate::interface::{
 };
 use crate::node::deployed;
 use crate::persist::record::Record;
-use crate::ports::{MAX_SWITCHES, Password, Switch};
+use crate::ports::{MAX_SWITCHES, Password, Sources, Switch};
 use crate::rack::Rack;
 use crate::strings::{Kind, RACK, StringPool};
 use farrier_protocol::message::Mac;
@@ -156,9 +156,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             self.forget_switch_port(mac, out);
             return Ok(());
         };
-        self.ports
-            .put(mac, switch, name)
-            .ok_or(CommandError::SwitchPortsFull)?;
+        let unsure = self.doubt(mac).is_some();
+        let port = self.ports.put(mac, switch, name);
+        let port = port.ok_or(CommandError::SwitchPortsFull)?;
+        // Who says the same again has seen why the port was not moved.
+        let again = unsure && port.sources.contains(Sources::OPERATOR);
+        port.sources.insert(Sources::OPERATOR);
+        port.sources.set(
+            Sources::OPERATOR_AGAIN,
+            again || port.sources.contains(Sources::OPERATOR_AGAIN),
+        );
+        port.sources.remove(Sources::CONTRADICTED);
+        port.control.told = false;
         self.ports_due = Instant::START;
         self.write_port(mac, out);
         Ok(())
@@ -208,6 +217,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             at: 0,
             to: 0,
             token: 0,
+            sources: 0,
+            heard: [0; 2],
+            group: 0,
         }
         .emit(out);
         self.ports.ports.retain(|port| port.mac != mac);

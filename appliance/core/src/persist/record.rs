@@ -434,6 +434,12 @@ pub enum Record<'a> {
         to: u16,
         /// Names that move to the switch.
         token: u64,
+        /// The bits of [`crate::ports::Sources`].
+        sources: u8,
+        /// Hashes of what LLDP said on its cable.
+        heard: [u32; 2],
+        /// The place of its port group, from 1; 0 for none.
+        group: u8,
     },
     /// How a driver logs in to a switch.
     SwitchLogin {
@@ -489,6 +495,9 @@ impl Record<'_> {
             at: port.at,
             to: port.to,
             token: port.token,
+            sources: port.sources.bits(),
+            heard: port.heard,
+            group: port.group,
         }
     }
 

@@ -5,6 +5,7 @@ use crate::interface::{
     HostKey, Instant, OperationId, PortName, SWITCH_PASSWORD_LEN, SWITCH_USER_LEN, String,
     SwitchAction, SwitchAddress,
 };
+use bitflags::bitflags;
 use farrier_protocol::message::Mac;
 use heapless::Vec;
 
@@ -86,6 +87,34 @@ impl Password {
 
 const _: () = assert!(SWITCH_PASSWORD_LEN == 64, "as much as is sealed at once");
 
+bitflags! {
+    /// Who says that an interface is in its port.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct Sources: u8 {
+        /// An operator.
+        const OPERATOR = 1;
+        /// The operator, again, after the appliance had asked.
+        const OPERATOR_AGAIN = 2;
+        /// The switch, by LLDP that the machine's agent has heard.
+        const LLDP = 4;
+        /// The machine: a move of the port brought it onto the new VLAN.
+        const MOVED = 8;
+        /// Not a source: the switch says another port by LLDP. Nothing is done with
+        /// this one until an operator has said anew where the interface is.
+        const CONTRADICTED = 128;
+    }
+}
+
+impl Sources {
+    /// The sources with their names.
+    pub const NAMED: [(Sources, &'static str); 4] = [
+        (Self::OPERATOR, "operator"),
+        (Self::OPERATOR_AGAIN, "operator-again"),
+        (Self::LLDP, "lldp"),
+        (Self::MOVED, "moved"),
+    ];
+}
+
 /// The port of a switch that an interface of a node is in. What is not said to be
 /// forgotten survives a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +135,13 @@ pub struct SwitchPort {
     pub to: u16,
     /// Names the present move to the switch: random.
     pub(crate) token: u64,
+    /// Who says that the interface is in it.
+    pub sources: Sources,
+    /// What LLDP said last on the interface's cable, chassis and port: hashes, 0 for
+    /// nothing.
+    pub(crate) heard: [u32; 2],
+    /// The place of the port group that it is one of, from 1; 0 for none.
+    pub group: u8,
     /// What is being done about it.
     pub(crate) control: PortControl,
 }
@@ -147,6 +183,8 @@ pub(crate) struct PortControl {
     pub(crate) seen: Option<(u16, Instant)>,
     /// Since when the switch says that the port has no link.
     pub(crate) down: Option<Instant>,
+    /// The node's error says why the port is not moved.
+    pub(crate) told: bool,
 }
 
 impl PortControl {
@@ -239,7 +277,11 @@ impl Ports {
                         name,
                         at: 0,
                         to: 0,
-                        control: PortControl::default(),
+                        sources: Sources::empty(),
+                        control: PortControl {
+                            seen: port.control.seen,
+                            ..PortControl::default()
+                        },
                         ..port.clone()
                     };
                 }
@@ -257,6 +299,9 @@ impl Ports {
                     at: 0,
                     to: 0,
                     token: 0,
+                    sources: Sources::empty(),
+                    heard: [0; 2],
+                    group: 0,
                     control: PortControl::default(),
                 };
                 self.ports.push(port).ok()?;

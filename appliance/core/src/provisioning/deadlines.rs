@@ -118,6 +118,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     fn expired(&mut self, now: Instant, index: usize, out: &mut Effects) {
         let moving = self.ports_of(index).find(|port| port.is_moving());
         let moving = moving.map(|port| (port.name.clone(), port.to));
+        let doubted = self.ports_of(index).find_map(|port| {
+            let moves = self.desired_vlan(index, port) != Some(port.at);
+            let doubt = self.doubt(port.mac).filter(|_| moves)?;
+            Some((port.name.clone(), doubt))
+        });
         let Some(node) = edit!(self, index) else {
             return;
         };
@@ -130,6 +135,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                      nothing of the machine was seen there"
                 ));
             }
+            _ if let Some((name, doubt)) = doubted => node.set_error(format_args!(
+                "{state} took too long: port {name} was not moved ({})",
+                doubt.name()
+            )),
             // There is a session in which nothing was heard: it is of before
             // a restart.
             _ if agent_phase(node.state) == Some(AgentPhase::Working)

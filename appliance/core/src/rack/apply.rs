@@ -15,7 +15,7 @@ use crate::node::{
     PowerRequest, Reason, Written, cut,
 };
 use crate::persist::record::Record;
-use crate::ports::{Password, PortControl, Switch, SwitchPort};
+use crate::ports::{Password, PortControl, Sources, Switch, SwitchPort};
 use crate::rack::{DiskSlot, Rack};
 use crate::strings::{Kind, RACK};
 use farrier_asset_store::DrivePlace;
@@ -162,6 +162,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 at,
                 to,
                 token,
+                sources,
+                heard,
+                group,
             } => match PortName::try_from(name) {
                 Ok(name) if !name.is_empty() => self.ports.restore(SwitchPort {
                     slot,
@@ -172,6 +175,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     at,
                     to,
                     token,
+                    sources: Sources::from_bits_truncate(sources),
+                    heard,
+                    group,
                     control: PortControl::restored(now),
                 }),
                 _ => self.ports.ports.retain(|known| known.slot != slot),

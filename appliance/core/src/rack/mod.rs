@@ -136,6 +136,8 @@ pub struct Counters {
     pub moves_undone: u32,
     /// Ports that were read somewhere else than they should be.
     pub ports_astray: u32,
+    /// Ports that LLDP contradicted.
+    pub ports_contradicted: u32,
     /// Operations that a switch's driver could not carry out.
     pub switch_failures: u32,
     /// Operations that a switch's driver did not answer in time.
@@ -354,6 +356,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 port_moves: 0,
                 moves_undone: 0,
                 ports_astray: 0,
+                ports_contradicted: 0,
                 switch_failures: 0,
                 switch_timeouts: 0,
             },

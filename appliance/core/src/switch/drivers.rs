@@ -6,7 +6,7 @@ use crate::interface::{
     SwitchAction, SwitchAddress,
 };
 use crate::node::power::jitter;
-use crate::ports::PortControl;
+use crate::ports::{PortControl, Sources};
 use crate::rack::{Rack, count, edit};
 use farrier_protocol::message::Mac;
 
@@ -55,6 +55,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 Some(vlan) if vlan == at => port.control.applied = None,
                 Some(vlan) if at == 0 && to == 0 => {
                     port.at = vlan;
+                    port.control.told = false;
                     self.write_port(mac, out);
                 }
                 // Somebody else has moved it: a person decides.
@@ -157,10 +158,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             (SwitchAction::Keep { to, .. }, Ok(())) => {
                 let unproven = port.control.undo;
                 let name = port.name.clone();
+                let proven = port.control.is_seen_on(to);
                 port.at = to;
                 port.to = 0;
                 port.control.failures = 0;
                 port.control.applied = None;
+                if proven {
+                    port.sources.insert(Sources::MOVED);
+                }
                 self.write_port(mac, out);
                 if unproven {
                     return self.move_unproven(mac, &name, to);

@@ -8,16 +8,18 @@
 //! before it does anything else with it.
 
 mod drivers;
+mod evidence;
 mod reconcile;
 
 use crate::interface::{Effects, Instant, PowerState, Uses};
 use crate::node::{Node, agent_phase};
 use crate::persist::record::Record;
-use crate::ports::SwitchPort;
+use crate::ports::{Sources, SwitchPort};
 use crate::rack::{Rack, edit};
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::Mac;
 
+pub use evidence::Doubt;
 pub use reconcile::{MOVE_MILLIS, OPERATION_MILLIS};
 
 /// What became of a move.
@@ -136,7 +138,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(crate) fn ports_are_settled(&self, index: usize) -> bool {
         self.ports_of(index).all(|port| {
             let desired = self.desired_vlan(index, port);
-            !port.is_moving() && desired.is_none_or(|desired| port.at == desired)
+            !port.is_moving()
+                && desired.is_none_or(|desired| port.at == desired)
+                && !port.sources.contains(Sources::CONTRADICTED)
         })
     }
 
@@ -161,6 +165,27 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         ports.filter(move |port| macs.is_some_and(|macs| macs.contains(&port.mac)))
     }
 
+    /// Whether DHCP of an interface is answered on a VLAN (0 for the appliance's
+    /// untagged network): not where its port was proven to be on another one. There
+    /// somebody asks under its address, or its cable is in another port.
+    pub fn may_ask_on(&self, mac: Mac, vlan: u16) -> bool {
+        let Some(port) = self.ports.of(mac).filter(|port| port.at != 0) else {
+            return true;
+        };
+        match vlan {
+            // The switch has a number for the untagged network, and it is none of
+            // the others'.
+            0 => !port.vlans().iter().any(|vlan| self.has_vlan(*vlan)),
+            vlan => port.vlans().contains(&vlan),
+        }
+    }
+
+    /// Whether a network beside the untagged one has a VLAN.
+    fn has_vlan(&self, vlan: u16) -> bool {
+        let mut networks = self.ipam.networks().iter();
+        networks.any(|n| n.vlan != 0 && vlan >= n.vlan && vlan - n.vlan < n.vlans.max(1))
+    }
+
     /// A frame of an interface came by this VLAN.
     pub(crate) fn port_seen(&mut self, now: Instant, mac: Mac, vlan: u16) {
         if self.is_tenants_vlan(vlan)
@@ -172,8 +197,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             node.see_power(now, PowerState::On);
         }
         if let Some(port) = self.ports.of_mut(mac) {
+            let is_new = !port.control.is_seen_on(vlan);
             port.control.seen = Some((vlan, now));
-            if port.is_moving() {
+            if port.is_moving() || is_new && vlan == port.at {
                 self.ports_due = now;
             } else if port.at != 0 && vlan != port.at && !port.control.unread {
                 // Somebody has moved it, or the switch has lost what it was told.

@@ -34,6 +34,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 break;
             };
             if let Some(index) = self.find_by_mac(mac) {
+                if self.fail_contradicted(now, index, out) {
+                    continue;
+                }
                 self.stop_machine(index);
                 asked = self.reconcile_port(now, index, mac, entropy, out);
             }
@@ -142,12 +145,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let Some((at, to, switch)) = self.ports.of(mac).map(|p| (p.at, p.to, p.switch)) else {
             return false;
         };
-        let by_hand = self.is_by_hand(switch);
+        let by_hand = self.ports.is_by_hand(switch);
         let from_tenant = self.is_tenants_vlan(at);
         let is_held = self.is_held(mac, switch);
         let Some(port) = self.ports.of_mut(mac) else {
             return false;
         };
+        // What was begun is ended, one way or the other.
         if to != 0 {
             let late = now.since(port.control.begun) >= MOVE_MILLIS;
             if (late || desired != Some(to)) && !port.control.undo {
@@ -165,6 +169,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if unknown || is_held || runs {
             return false;
         }
+        if let Some(doubt) = self.doubt(mac) {
+            self.say_doubt(mac, doubt);
+            return false;
+        }
+        let Some(port) = self.ports.of_mut(mac) else {
+            return false;
+        };
         let mut token = [0; 8];
         entropy.fill(&mut token);
         port.to = desired;
@@ -191,17 +202,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         locks && self.ports.all().iter().any(|port| moves(&port))
     }
 
-    /// Whether a person moves the ports of a switch.
-    fn is_by_hand(&self, switch: u8) -> bool {
-        let switch = self.ports.switch(switch);
-        switch.is_none_or(|switch| switch.address.kind == SwitchKind::ByHand)
-    }
-
     /// What the driver should do with a port now.
     fn needed_of_port(&self, mac: Mac, desired: Option<u16>, off: bool) -> Option<SwitchAction> {
         let port = self.ports.of(mac)?;
         let (from, to, control) = (port.at, port.to, &port.control);
-        let by_hand = self.is_by_hand(port.switch);
+        let by_hand = self.ports.is_by_hand(port.switch);
         if !by_hand && (control.unread || from == 0 && to == 0) {
             return Some(SwitchAction::Read);
         }
@@ -223,9 +228,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 false => Some(SwitchAction::Move { from, to }),
             };
         };
-        let seen = control
-            .seen
-            .is_some_and(|(vlan, at)| vlan == to && at >= applied);
+        let seen = control.seen.is_some_and(|(_, at)| at >= applied) && control.is_seen_on(to);
         let proven = seen || off || cfg!(farrier_bug = "flip-without-proof");
         proven.then_some(SwitchAction::Keep { from, to })
     }

@@ -372,8 +372,11 @@ fn golden_bytes() {
                 at: 10,
                 to: 300,
                 token: 7,
+                sources: 5,
+                heard: [300, 2],
+                group: 3,
             },
-            "2bac02020202020202010878652d302f302f31020aac0207",
+            "2bac02020202020202010878652d302f302f31020aac020705ac020203",
         ),
         (
             Record::SwitchLogin {
@@ -474,6 +477,9 @@ fn the_longest_record_fits() {
             at: u16::MAX,
             to: u16::MAX,
             token: u64::MAX,
+            sources: u8::MAX,
+            heard: [u32::MAX; 2],
+            group: 0xff,
         },
         Record::SwitchLogin {
             place: 0xff,

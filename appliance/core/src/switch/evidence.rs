@@ -1,0 +1,252 @@
+//! Whether an interface is in the port that it is said to be in. Two sources have
+//! to agree before a port is moved for the first time: a port that is another
+//! machine's would take that machine off its network.
+
+use crate::interface::{Effects, Instant, NAME_LEN, String, SwitchKind, cut};
+use crate::node::Reason;
+use crate::node::agent_phase;
+use crate::ports::{PortControl, Ports, Sources, SwitchPort};
+use crate::rack::{Rack, count, edit};
+use farrier_protocol::message::{Mac, Neighbour};
+
+/// Why a port is not moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// The switch says another port by LLDP.
+    Contradicted,
+    /// The switch says its ports by LLDP, and has not said this one.
+    NoLldp,
+    /// The switch says none by LLDP, and no frame of the machine was seen on the
+    /// VLAN that the port was read to be on.
+    NotSeen,
+}
+
+impl Doubt {
+    /// Its name in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Contradicted => "lldp says another port",
+            Self::NoLldp => "lldp does not say this port",
+            Self::NotSeen => "not seen on its vlan",
+        }
+    }
+}
+
+impl PortControl {
+    /// Whether the last frame of the interface came by this VLAN.
+    pub(crate) fn is_seen_on(&self, vlan: u16) -> bool {
+        self.seen.is_some_and(|(known, _)| known == vlan)
+    }
+}
+
+impl Ports {
+    /// Why a port is not moved; `None` where it may be, and for no port.
+    ///
+    /// A port may be moved that was moved before and its machine seen behind it. Of
+    /// another one two sources have to agree: an operator, and LLDP; or the operator
+    /// again; or, where the switch does not speak LLDP to anybody, a frame of the
+    /// machine on the VLAN that the port was read to be on. A port that a person
+    /// moves needs no other source: the person looks at it.
+    pub fn doubt(&self, mac: Mac) -> Option<Doubt> {
+        let port = self.of(mac)?;
+        let by = |sources| port.sources.intersects(sources);
+        if by(Sources::CONTRADICTED) {
+            return Some(Doubt::Contradicted);
+        }
+        let is_sure = Sources::MOVED
+            .union(Sources::OPERATOR_AGAIN)
+            .union(Sources::LLDP);
+        if by(is_sure) || self.is_by_hand(port.switch) {
+            return None;
+        }
+        if self.chassis_of(port.switch).is_some() {
+            return Some(Doubt::NoLldp);
+        }
+        // A port without a VLAN of its own shows nobody's frames.
+        let seen = port.at != 0 && port.control.is_seen_on(port.at);
+        (!seen).then_some(Doubt::NotSeen)
+    }
+
+    /// The chassis of a switch, as LLDP has named it on a port that is proven to be
+    /// the switch's: a hash.
+    pub(crate) fn chassis_of(&self, switch: u8) -> Option<u32> {
+        let mut ports = self.all().iter();
+        let says = |port: &&SwitchPort| {
+            port.switch == switch && port.sources.contains(Sources::LLDP) && port.heard[0] != 0
+        };
+        ports.find(says).map(|port| port.heard[0])
+    }
+
+    /// Whether a person moves the ports of a switch.
+    pub(crate) fn is_by_hand(&self, switch: u8) -> bool {
+        let switch = self.switch(switch);
+        switch.is_none_or(|switch| switch.address.kind == SwitchKind::ByHand)
+    }
+}
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// Why a port is not moved, see [`Ports::doubt`].
+    pub fn doubt(&self, mac: Mac) -> Option<Doubt> {
+        self.ports.doubt(mac)
+    }
+
+    /// Says in the node's error why its port is not moved, once.
+    pub(super) fn say_doubt(&mut self, mac: Mac, doubt: Doubt) {
+        let Some(port) = self.ports.of_mut(mac) else {
+            return;
+        };
+        let told = core::mem::replace(&mut port.control.told, true);
+        let (name, at) = (port.name.clone(), port.at);
+        let index = self.find_by_mac(mac);
+        let node = index.and_then(|index| self.nodes.get(index));
+        // A verb takes errors away.
+        let says = node.is_some_and(|node| !node.last_error.is_empty());
+        // The error of a contradiction names the other port.
+        if told && says || doubt == Doubt::Contradicted {
+            return;
+        }
+        if let Some(index) = index
+            && let Some(node) = edit!(self, index)
+        {
+            match doubt {
+                Doubt::NoLldp | Doubt::Contradicted => node.set_error(format_args!(
+                    "port {name} is not moved: its switch says by LLDP which port is which, and \
+                     has not said this one. Say local_link_connection again if it is right"
+                )),
+                Doubt::NotSeen => node.set_error(format_args!(
+                    "port {name} is not moved yet: no frame of the machine was seen on VLAN {at}, \
+                     where the port is"
+                )),
+            }
+        }
+    }
+
+    /// An agent says what the switch says by LLDP on an interface's cable.
+    pub(crate) fn neighbour(
+        &mut self,
+        now: Instant,
+        index: usize,
+        heard: &Neighbour<'_>,
+        out: &mut Effects,
+    ) {
+        let mac = heard.mac;
+        if self.find_by_mac(mac) != Some(index) {
+            return;
+        }
+        let Some(port) = self.ports.of(mac) else {
+            return;
+        };
+        let said = [hash(heard.chassis), hash(heard.port)];
+        let agrees = self.is_port(port, heard);
+        let (known, sources) = (port.heard, port.sources);
+        let Some(port) = self.ports.of_mut(mac) else {
+            return;
+        };
+        // What an operator has said again beside it is accepted as long as it stays.
+        let accepted = said == known && !sources.contains(Sources::CONTRADICTED);
+        port.heard = said;
+        match (agrees, accepted) {
+            (true, _) => port.sources.insert(Sources::LLDP),
+            (false, true) => {}
+            (false, false) => {
+                port.sources.remove(Sources::LLDP);
+                port.sources.insert(Sources::CONTRADICTED);
+            }
+        }
+        if port.sources != sources || said != known {
+            port.control.told = false;
+            self.ports_due = now;
+            self.write_port(mac, out);
+        }
+        if agrees || accepted {
+            return;
+        }
+        if said != known {
+            count(&mut self.counters.ports_contradicted);
+        }
+        self.say_contradiction(index, mac, Some(heard));
+    }
+
+    /// Says in a node's error that LLDP contradicts one of its ports, unless it is
+    /// said already.
+    fn say_contradiction(&mut self, index: usize, mac: Mac, heard: Option<&Neighbour<'_>>) {
+        /// How the error begins.
+        const CABLE: &str = "the cable of ";
+        let Some(port) = self.ports.of(mac) else {
+            return;
+        };
+        let name = port.name.clone();
+        let switch: String<NAME_LEN> = cut(self.texts.switch(port.switch));
+        let node = self.nodes.get(index);
+        if node.is_none_or(|node| node.last_error.starts_with(CABLE)) {
+            return;
+        }
+        let Some(node) = edit!(self, index) else {
+            return;
+        };
+        let anew = "Nothing is moved until local_link_connection is said anew";
+        match heard {
+            Some(heard) => {
+                let port: String<40> = cut(heard.port);
+                let system: String<40> = cut(match heard.system {
+                    "" => heard.chassis,
+                    system => system,
+                });
+                node.set_error(format_args!(
+                    "{CABLE}{switch} {name} is in {system} {port}, says LLDP. {anew}"
+                ));
+            }
+            None => node.set_error(format_args!(
+                "{CABLE}{switch} {name} is in another port, says LLDP. {anew}"
+            )),
+        }
+    }
+
+    /// Whether LLDP says this port: by its identifier or its description, of this
+    /// switch and of no other that is known.
+    fn is_port(&self, port: &SwitchPort, heard: &Neighbour<'_>) -> bool {
+        let name = port.name.as_str();
+        let named =
+            heard.port.eq_ignore_ascii_case(name) || heard.description.eq_ignore_ascii_case(name);
+        let own = self.ports.chassis_of(port.switch);
+        let chassis = hash(heard.chassis);
+        let mut switches = self.ports.switches().iter();
+        let others = switches.any(|other| {
+            other.place != port.switch
+                && (self.ports.chassis_of(other.place) == Some(chassis)
+                    || self
+                        .texts
+                        .switch(other.place)
+                        .eq_ignore_ascii_case(heard.system))
+        });
+        named && !others && own.is_none_or(|own| own == chassis)
+    }
+
+    /// Ends the work of a node one of whose ports LLDP contradicts. Returns whether
+    /// there was such work.
+    pub(super) fn fail_contradicted(
+        &mut self,
+        now: Instant,
+        index: usize,
+        out: &mut Effects,
+    ) -> bool {
+        let node = self.nodes.get(index);
+        let works = node.is_some_and(|node| agent_phase(node.state).is_some());
+        let stopped = |port: &&SwitchPort| port.sources.contains(Sources::CONTRADICTED);
+        let found = self.ports_of(index).find(stopped).map(|port| port.mac);
+        let Some(mac) = found.filter(|_| works) else {
+            return false;
+        };
+        self.say_contradiction(index, mac, None);
+        self.fail(now, index, Reason::PortNotMoved, out);
+        true
+    }
+}
+
+/// FNV-1a of a text in lower case; 0 for none.
+fn hash(text: &str) -> u32 {
+    text.bytes().fold(0, |hash: u32, byte| {
+        let hash = if hash == 0 { 0x811c_9dc5 } else { hash };
+        (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
+    })
+}
