@@ -289,18 +289,18 @@ fn a_tenants_machine_that_is_on_again_is_not_moved() {
         }
         if shown_by == "link" {
             // Until it is read again behind the refusals.
-            lab.pass(310);
+            lab.pass(100);
         }
         switch(&mut lab).refuses = false;
         if shown_by != "frame" {
-            lab.pass(120);
+            lab.pass(60);
             assert_eq!(vlan(&mut lab), BLUE, "{shown_by}");
         } else {
             lab.pass(4);
             assert_eq!(vlan(&mut lab), BLUE, "{shown_by}");
         }
         switch(&mut lab).ports.get_mut(PORT).unwrap().link = false;
-        lab.pass(330);
+        lab.pass(110);
         assert_eq!(vlan(&mut lab), CLEANING, "{shown_by}");
     }
 }

@@ -234,7 +234,8 @@ impl Invariants {
     fn look_at_power(&mut self, now: u64, clock: Instant, appliance: &Appliance) {
         let nodes = appliance.rack().nodes().iter().enumerate();
         for (slot, node) in nodes.filter(|(_, node)| !node.is_vacant()) {
-            if let Some(what) = self.power_requests.look(now, clock, slot, node) {
+            let place = (slot, leaves_tenant(appliance, slot));
+            if let Some(what) = self.power_requests.look(now, clock, place, node) {
                 self.wrong(now, || what);
             }
         }

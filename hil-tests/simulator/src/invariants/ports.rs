@@ -175,7 +175,7 @@ impl Invariants {
         };
         let unerased = is_tenants(vlan) && !own;
         // 2: what runs on it.
-        let astray = runs && place.handed && is_boot(vlan) && place.started_on != vlan;
+        let astray = runs && place.handed && is_boot(vlan) && !is_boot(place.started_on);
         if !(unerased || astray) {
             place.excused &= !known || managed.is_beyond(index);
             if appliance.is_down() {

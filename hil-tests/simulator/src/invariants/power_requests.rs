@@ -47,19 +47,20 @@ impl PowerRequests {
         }
     }
 
-    /// Looks at a node after a step. Says by how much a request is late.
+    /// Looks at a node after a step. Says by how much a request is late. Where the
+    /// machine is `held`, it stays off until its ports have moved.
     pub(crate) fn look(
         &mut self,
         now: u64,
         clock: Instant,
-        slot: usize,
+        (slot, held): (usize, bool),
         node: &Node,
     ) -> Option<String> {
         if self.0.len() <= slot {
             self.0.resize(slot + 1, None);
         }
         let place = self.0.get_mut(slot)?;
-        if !waits(node) {
+        if held || !waits(node) {
             *place = None;
             return None;
         }
