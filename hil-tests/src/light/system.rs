@@ -79,7 +79,7 @@ pub(super) fn run(machine: &mut Machine, disk: &Path, system: &System) -> Result
         .as_ref()
         .map_or("localhost", |instance| instance.hostname.as_str())
         .to_owned();
-    machine.network.start_over();
+    machine.network.use_bond();
     let mut lease = Lease::new(machine.network.mac(), None, None);
     let end = Instant::now() + ADDRESS;
     while lease.address().is_none() && Instant::now() < end {

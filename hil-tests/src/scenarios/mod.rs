@@ -6,6 +6,7 @@
 
 mod appliance_restart;
 mod bit_flip;
+mod bonded_nics;
 mod crash_restart;
 mod flip;
 mod isolated_ports;
@@ -92,7 +93,7 @@ pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
 const NEEDS_EMULATOR: [&str; 1] = ["crash-restart"];
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 21] = [
+pub const ALL: [Scenario; 22] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
@@ -206,6 +207,12 @@ pub const ALL: [Scenario; 21] = [
         about: "a cable is put into another port: LLDP says so, and all stops until an operator says where it is",
         forms: &[Form::Light],
         run: moved_cable::run,
+    },
+    Scenario {
+        name: "bonded-nics",
+        about: "two cards in a port group: their ports move together, either boots, the tenant has one address",
+        forms: &[Form::Light],
+        run: bonded_nics::run,
     },
     Scenario {
         name: "many-disks",

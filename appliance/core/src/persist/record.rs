@@ -441,6 +441,17 @@ pub enum Record<'a> {
         /// The place of its port group, from 1; 0 for none.
         group: u8,
     },
+    /// A port group was made.
+    PortGroup {
+        /// Its place, from 1.
+        place: u8,
+        /// Its address; zero where it is gone.
+        address: Mac,
+        /// The number of [`crate::ports::GroupMode`].
+        mode: u8,
+        /// Its name; empty for none.
+        name: &'a str,
+    },
 }
 
 impl Record<'_> {
@@ -530,6 +541,7 @@ impl Record<'_> {
             | Record::StoreAccount { .. }
             | Record::Switch { .. }
             | Record::SwitchPort { .. }
+            | Record::PortGroup { .. }
             | Record::SealingKey { .. } => false,
         }
     }

@@ -203,7 +203,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let Some(applied) = control.applied else {
             return Some(SwitchAction::Move { from, to });
         };
-        let seen = control.seen.is_some_and(|(_, at)| at >= applied) && control.is_seen_on(to);
+        let seen = self.is_seen_behind(port, applied);
         (seen || off).then_some(SwitchAction::Keep { from, to })
     }
 

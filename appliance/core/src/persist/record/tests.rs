@@ -378,6 +378,15 @@ fn golden_bytes() {
             },
             "2bac02020202020202010878652d302f302f31020aac020705ac020203",
         ),
+        (
+            Record::PortGroup {
+                place: 3,
+                address: mac,
+                mode: 1,
+                name: "bond0",
+            },
+            "2c030202020202020105626f6e6430",
+        ),
     ];
     for (place, (record, expected)) in golden.into_iter().enumerate() {
         let mut buf = [0; MAX_RECORD];
