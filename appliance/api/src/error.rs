@@ -319,6 +319,23 @@ impl Error {
                 Status::BAD_REQUEST,
                 "every interface of the node with a known port has a VIF. Detach one first.",
             ),
+            CommandError::NoSuchPortGroup => (
+                Status::NOT_FOUND,
+                "the node has no such port group. GET /v1/portgroups lists them.",
+            ),
+            CommandError::PortGroupsFull => (
+                Status::CONFLICT,
+                "the appliance has no room for another port group. Delete one first.",
+            ),
+            CommandError::PortGroupTaken => (
+                Status::CONFLICT,
+                "there is a port group with that address. GET /v1/portgroups lists them.",
+            ),
+            CommandError::PortGroupInUse => (
+                Status::CONFLICT,
+                "the port group has ports, or the node has VIFs. Take the ports out of it, or \
+                 detach the VIFs, first.",
+            ),
             CommandError::NoSuchVif => (
                 Status::BAD_REQUEST,
                 "no interface of the node has that VIF. GET the node's vifs lists them.",

@@ -58,7 +58,22 @@ pub fn mac_of_port(id: NodeId) -> Option<Mac> {
 /// 5.8), made of a fixed head and the address itself, so that it needs no
 /// table and stays the same.
 pub fn of_port(mac: Mac) -> NodeId {
+    of_mac(mac, 0)
+}
+
+/// The UUID of the port group with this address, made the same way.
+pub fn of_group(mac: Mac) -> NodeId {
+    of_mac(mac, 1)
+}
+
+/// The address of the port group with this UUID.
+pub fn mac_of_group(id: NodeId) -> Option<Mac> {
+    let (_, mac) = id.0.split_last_chunk::<6>()?;
+    Some(Mac(*mac)).filter(|mac| of_group(*mac) == id)
+}
+
+fn of_mac(mac: Mac, what: u8) -> NodeId {
     let [a, b, c, d, e, f] = mac.0;
     let [g, h, i, j, k, l] = *b"farrie";
-    NodeId([g, h, i, j, k, l, 0x80, 0, 0x80, 0, a, b, c, d, e, f])
+    NodeId([g, h, i, j, k, l, 0x80, 0, 0x80, what, a, b, c, d, e, f])
 }

@@ -178,11 +178,6 @@ impl Network {
         self.tap.port.is_linked()
     }
 
-    /// The place of the card in use.
-    pub fn card(&self) -> usize {
-        self.place
-    }
-
     /// Uses another card from now on, by its place, with its own address.
     pub fn use_card(&mut self, place: usize) {
         if let Some((known, tap)) = self.others.iter_mut().find(|(known, _)| *known == place) {
@@ -192,8 +187,22 @@ impl Network {
         self.use_address(self.tap.own);
     }
 
-    /// Sends by the card in use under this address, as a bond does.
-    pub fn use_address(&mut self, mac: Mac) {
+    /// Uses the first card that has a link under the address of the first card, as a
+    /// bond of all cards with one active does.
+    pub fn use_bond(&mut self) {
+        self.use_card(0);
+        let address = self.mac;
+        for card in 1..self.cards() {
+            if self.is_linked() {
+                break;
+            }
+            self.use_card(card);
+        }
+        self.use_address(address);
+    }
+
+    /// Sends by the card in use under this address.
+    fn use_address(&mut self, mac: Mac) {
         self.mac = mac;
         self.tap.mac = mac;
         self.start_over();

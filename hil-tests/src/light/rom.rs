@@ -51,6 +51,18 @@ fn from_network(machine: &mut Machine) -> Result<Option<Ending>> {
         Firmware::Uefi if machine.spec.uefi_http_first => &[uefi_http, uefi_pxe],
         Firmware::Uefi => &[uefi_pxe, uefi_http],
     };
+    // The first card that has a link, as firmware is often set up.
+    let mut cards = 0..machine.network.cards();
+    let linked = cards.find(|card| {
+        machine.network.use_card(*card);
+        machine.network.is_linked()
+    });
+    let Some(card) = linked else {
+        machine.say("no card has a link");
+        return Ok(None);
+    };
+    machine.say(&format!("network boot by card {}", card + 1));
+    machine.asker.mac = machine.network.mac().0;
     for way in ways {
         machine.network.start_over();
         match way(machine) {

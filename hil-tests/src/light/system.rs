@@ -80,6 +80,7 @@ pub(super) fn run(machine: &mut Machine, disk: &Path, system: &System) -> Result
         .map_or("localhost", |instance| instance.hostname.as_str())
         .to_owned();
     machine.network.start_over();
+    machine.network.use_bond();
     let mut lease = Lease::new(machine.network.mac(), None, None, None);
     let end = Instant::now() + ADDRESS;
     while lease.address().is_none() && Instant::now() < end {

@@ -6,6 +6,7 @@
 
 mod appliance_restart;
 mod bit_flip;
+mod bonded_nics;
 mod crash_restart;
 mod dhcp_relay;
 mod flip;
@@ -95,7 +96,7 @@ pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
 const NEEDS_EMULATOR: [&str; 1] = ["crash-restart"];
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 25] = [
+pub const ALL: [Scenario; 26] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
@@ -215,6 +216,12 @@ pub const ALL: [Scenario; 25] = [
         about: "a cable is put into another port: LLDP says so, and all stops until an operator says where it is",
         forms: &[Form::Light],
         run: moved_cable::run,
+    },
+    Scenario {
+        name: "bonded-nics",
+        about: "two cards in a port group: their ports move together, either boots, the tenant has one address",
+        forms: &[Form::Light],
+        run: bonded_nics::run,
     },
     Scenario {
         name: "proxy-dhcp",

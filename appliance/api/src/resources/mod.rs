@@ -28,6 +28,7 @@ resources! {
     inventory
     history
     ports
+    portgroups
     vifs
     allocations
     flavors

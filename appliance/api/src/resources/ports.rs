@@ -169,10 +169,18 @@ fn apply(operation: &Operation<'_>, pairs: &mut Pairs) -> Result<(), Error> {
         .path
         .split_once('/')
         .unwrap_or((operation.path, ""));
+    if operation.path == "portgroup_uuid" {
+        let group = match operation.value {
+            Value::Nothing => "",
+            Value::Text(text) => text,
+            Value::Object => return Err(operation.refused(format_args!("the value is an object."))),
+        };
+        return pairs.put(&["portgroup_uuid"], group).map_err(no_room);
+    }
     if field != "local_link_connection" || !(key.is_empty() || LINK.contains(&key)) {
         return Err(operation.refused(format_args!(
-            "that field can't be changed. Of a port, local_link_connection can: switch_info is \
-             the name of a switch, port_id the name of its port."
+            "that field can't be changed. Of a port, portgroup_uuid and local_link_connection can: \
+             switch_info is the name of a switch, port_id the name of its port."
         )));
     }
     match (key, operation.value) {
@@ -202,6 +210,22 @@ fn patch<'f>(view: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<
     let mac = named(view, call).map_or(Mac([0; 6]), |(_, mac)| mac);
     let pairs = body.pairs();
     let (switch, port) = (pairs.find("switch_info"), pairs.find("port_id"));
+    if let Some(group) = pairs.find("portgroup_uuid") {
+        if switch.or(port).is_some() {
+            return Err(Error::bad(
+                "portgroup_uuid and local_link_connection can't be changed together. Send one \
+                 patch for each.",
+            ));
+        }
+        let address = ident::parse(group).and_then(ident::mac_of_group);
+        if address.is_none() && !group.is_empty() {
+            return Err(Error::not_found("the port group", group, "/v1/portgroups/{portgroup}"));
+        }
+        return Ok(Command::GroupPort {
+            mac,
+            group: address,
+        });
+    }
     // One of both alone leaves the other one as it is: the names are compared, since
     // a command can't hold what the rack has.
     let (Some(switch), Some(port)) = (switch, port.or(switch.filter(|name| name.is_empty())))
@@ -243,10 +267,14 @@ fn port(view: &View<'_>, node: &Node, mac: Mac, detail: bool, w: &mut Out<'_>) {
             w.key("port_id").string(&link.name);
         }
         w.end_object();
+        w.key("portgroup_uuid");
+        match link.and_then(|link| view.ports.group(link.group)) {
+            Some(group) => w.text(ident::text(ident::of_group(group.address))),
+            None => w.null(),
+        };
         for key in [
             "name",
             "physical_network",
-            "portgroup_uuid",
             "created_at",
             "updated_at",
         ] {

@@ -10,14 +10,10 @@ const fn none(path: &'static str, write: Write) -> Route {
 
 pub(crate) const ROUTES: &[Route] = &[
     none("/v1/chassis", |_, at, w| empty(at, w, "chassis")),
-    none("/v1/portgroups", |_, at, w| empty(at, w, "portgroups")),
     none("/v1/deploy_templates", |_, at, w| {
         empty(at, w, "deploy_templates");
     }),
     none("/v1/shards", |_, at, w| empty(at, w, "shards")),
-    none("/v1/nodes/{node}/portgroups", |_, at, w| {
-        empty(at, w, "portgroups");
-    }),
     none("/v1/nodes/{node}/bios", |_, at, w| empty(at, w, "bios")),
     none("/v1/nodes/{node}/firmware", |_, at, w| {
         empty(at, w, "firmware");

@@ -3,6 +3,7 @@
 mod networks;
 mod nodes;
 mod patch;
+mod port_groups;
 mod switches;
 
 use crate::interface::CommandError;
@@ -91,6 +92,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             } => self.set_switch(name, address, &login, out),
             Command::DeleteSwitch { name } => self.remove_switch(name, out),
             Command::LinkPort { mac, switch, port } => self.link_port(mac, switch, port, out),
+            Command::CreatePortGroup {
+                node,
+                address,
+                mode,
+                name,
+            } => self.create_group(self.unlocked(node)?, address, mode, name, out),
+            Command::DeletePortGroup { address } => self.delete_group(address, out),
+            Command::GroupPort { mac, group } => self.group_port(mac, group, out),
             Command::AttachVif { node, network } => {
                 self.attach_vif(now, self.unlocked(node)?, network, out)
             }

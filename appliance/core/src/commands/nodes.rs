@@ -40,6 +40,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         node.macs.retain(|own| *own != mac);
         self.spend_ticket(index);
+        self.forget_group(mac, out);
         self.forget_switch_port(mac, out);
         Ok(())
     }
@@ -78,6 +79,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.end_tenant(now, index, out);
         let macs = self.nodes.get(index).map(|node| node.macs.clone());
         for mac in macs.into_iter().flatten() {
+            self.forget_group(mac, out);
             self.forget_switch_port(mac, out);
         }
         self.clear_slot(index);

@@ -243,13 +243,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return Err(CommandError::NoSwitchPort);
         }
         let free = self.ports_of(index).find(|port| port.vif == 0);
-        let mac = free.map(|port| port.mac);
-        let mac = mac.ok_or(CommandError::NoFreePort)?;
-        self.give_address(now, name, mac, None, out)?;
-        if let Some(port) = self.ports.of_mut(mac) {
-            port.vif = network;
-        }
-        self.write_port(mac, out);
+        let mac = free.map(|port| (port.mac, self.ports.tenants_address(port)));
+        let (mac, address) = mac.ok_or(CommandError::NoFreePort)?;
+        self.give_address(now, name, address, None, out)?;
+        self.set_vif(mac, network, out);
         Ok(())
     }
 
@@ -266,14 +263,22 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return Err(CommandError::InUse(node.state));
         }
         let found = self.ports_of(index).find(|port| port.vif == network);
-        let mac = found.map(|port| port.mac);
-        let mac = mac.ok_or(CommandError::NoSuchVif)?;
-        let _had_none = self.take_address(now, name, mac, out);
-        if let Some(port) = self.ports.of_mut(mac) {
-            port.vif = 0;
-        }
-        self.write_port(mac, out);
+        let mac = found.map(|port| (port.mac, self.ports.tenants_address(port)));
+        let (mac, address) = mac.ok_or(CommandError::NoSuchVif)?;
+        let _had_none = self.take_address(now, name, address, out);
+        self.set_vif(mac, 0, out);
         Ok(())
+    }
+
+    /// Says which tenants' network an interface is for, and with it all of its group.
+    fn set_vif(&mut self, mac: Mac, network: u8, out: &mut Effects) {
+        let group = self.ports.of(mac).map_or(0, |port| port.group);
+        for port in &mut self.ports.ports {
+            if port.mac == mac || group != 0 && port.group == group {
+                port.vif = network;
+                Record::of_switch_port(port).emit(out);
+            }
+        }
     }
 
     /// The place of a network of tenants.

@@ -4,6 +4,7 @@ use super::{
     KeyValues, Network, NewLogin, NewNode, NodePatch, PowerAction, Relay, Requirements, Role, Seen,
     Steps, SwitchAddress, Verifier,
 };
+use crate::ports::GroupMode;
 use core::net::Ipv4Addr;
 use farrier_asset_store::DrivePlace;
 use farrier_lifecycle::Verb;
@@ -206,6 +207,29 @@ pub enum Command<'a> {
         switch: &'a str,
         /// The port, as the switch calls it.
         port: &'a str,
+    },
+    /// Make interfaces of a node usable as one.
+    CreatePortGroup {
+        /// The node.
+        node: NodeId,
+        /// The address that the group sends under: one of the node's interfaces'.
+        address: Mac,
+        /// How its interfaces share their frames.
+        mode: GroupMode,
+        /// Its name; empty for none.
+        name: &'a str,
+    },
+    /// Delete a port group.
+    DeletePortGroup {
+        /// Its address.
+        address: Mac,
+    },
+    /// Put an interface into a port group of its node.
+    GroupPort {
+        /// The interface.
+        mac: Mac,
+        /// The group's address; `None` to take it out of its group.
+        group: Option<Mac>,
     },
     /// Say which tenants' network the first free interface of a node is for.
     AttachVif {

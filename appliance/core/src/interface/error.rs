@@ -104,6 +104,14 @@ pub enum CommandError {
     NetworkOverlaps,
     /// Addresses of the network are given away, or ports are on it.
     NetworkInUse,
+    /// There is no such port group, or it is another node's.
+    NoSuchPortGroup,
+    /// There is no room for another port group.
+    PortGroupsFull,
+    /// There is a port group with that address.
+    PortGroupTaken,
+    /// The port group has interfaces, or the node's interfaces have VIFs.
+    PortGroupInUse,
     /// There is no such switch.
     NoSuchSwitch,
     /// The board has no key to seal a secret under.

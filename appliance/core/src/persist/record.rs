@@ -469,6 +469,17 @@ pub enum Record<'a> {
         /// What it is; without a pool where it is gone.
         relay: Relay,
     },
+    /// A port group was made.
+    PortGroup {
+        /// Its place, from 1.
+        place: u8,
+        /// Its address; zero where it is gone.
+        address: Mac,
+        /// The number of [`crate::ports::GroupMode`].
+        mode: u8,
+        /// Its name; empty for none.
+        name: &'a str,
+    },
 }
 
 impl Record<'_> {
@@ -562,6 +573,7 @@ impl Record<'_> {
             | Record::SwitchHostKey { .. }
             | Record::BootDhcp { .. }
             | Record::Relay { .. }
+            | Record::PortGroup { .. }
             | Record::SealingKey { .. } => false,
         }
     }

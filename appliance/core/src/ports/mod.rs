@@ -14,6 +14,49 @@ pub const MAX_SWITCHES: usize = farrier_sizes::SWITCHES;
 /// Most ports of theirs.
 pub const MAX_SWITCH_PORTS: usize = farrier_sizes::SWITCH_PORTS;
 
+/// Most port groups.
+pub const MAX_PORT_GROUPS: usize = 32;
+
+/// How the interfaces of a group share their frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum GroupMode {
+    /// One sends and receives, and another takes its place.
+    ActiveBackup = 0,
+    /// All do, as LACP agrees (IEEE 802.1AX).
+    Lacp = 1,
+}
+
+impl GroupMode {
+    /// Every mode.
+    pub const ALL: [GroupMode; 2] = [Self::ActiveBackup, Self::Lacp];
+
+    /// Its name in the API, as Linux has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ActiveBackup => "active-backup",
+            Self::Lacp => "802.3ad",
+        }
+    }
+
+    /// The mode of that number, as records have it.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| *mode as u8 == number)
+    }
+}
+
+/// Interfaces of one node that a tenant's system uses as one. Its name is among the
+/// texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortGroup {
+    /// Its place, from 1.
+    pub place: u8,
+    /// The address that it sends under: that of one of the node's interfaces.
+    pub address: Mac,
+    /// How its interfaces share their frames.
+    pub mode: GroupMode,
+}
+
 /// A switch. Its name is among the texts. What is not said to be forgotten survives
 /// a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,6 +246,7 @@ impl PortControl {
 pub struct Ports {
     pub(crate) switches: Vec<Switch, MAX_SWITCHES, u8>,
     pub(crate) ports: Vec<SwitchPort, MAX_SWITCH_PORTS, u8>,
+    pub(crate) groups: Vec<PortGroup, MAX_PORT_GROUPS, u8>,
 }
 
 impl Ports {
@@ -211,6 +255,7 @@ impl Ports {
         Ports {
             switches: Vec::new(),
             ports: Vec::new(),
+            groups: Vec::new(),
         }
     }
 
@@ -222,6 +267,27 @@ impl Ports {
     /// All ports, in no order.
     pub fn all(&self) -> &[SwitchPort] {
         &self.ports
+    }
+
+    /// All groups, in no order.
+    pub fn groups(&self) -> &[PortGroup] {
+        &self.groups
+    }
+
+    /// The group that sends under an address.
+    pub fn group_of(&self, address: Mac) -> Option<&PortGroup> {
+        self.groups.iter().find(|group| group.address == address)
+    }
+
+    /// The group in a place, from 1.
+    pub fn group(&self, place: u8) -> Option<&PortGroup> {
+        self.groups.iter().find(|group| group.place == place)
+    }
+
+    /// The address under which a tenant's system uses a port: its group's, or its own.
+    pub(crate) fn tenants_address(&self, port: &SwitchPort) -> Mac {
+        let group = self.group(port.group);
+        group.map_or(port.mac, |group| group.address)
     }
 
     /// The switch in a place.

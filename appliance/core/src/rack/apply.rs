@@ -15,7 +15,7 @@ use crate::node::{
     PowerRequest, Reason, Written, cut,
 };
 use crate::persist::record::Record;
-use crate::ports::{Password, PortControl, Sources, Switch, SwitchPort};
+use crate::ports::{GroupMode, Password, PortControl, PortGroup, Sources, Switch, SwitchPort};
 use crate::rack::{DiskSlot, Rack};
 use crate::strings::{Kind, RACK};
 use farrier_asset_store::DrivePlace;
@@ -182,6 +182,24 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 }),
                 _ => self.ports.ports.retain(|known| known.slot != slot),
             },
+            Record::PortGroup {
+                place,
+                address,
+                mode,
+                name,
+            } => {
+                self.ports.groups.retain(|known| known.place != place);
+                let _full = self.texts.set(rack, Kind::PortGroup(place), name);
+                if address.0 != [0; 6]
+                    && let Some(mode) = GroupMode::from_number(mode)
+                {
+                    let _full = self.ports.groups.push(PortGroup {
+                        place,
+                        address,
+                        mode,
+                    });
+                }
+            }
             Record::ImageFloor { name, version } => {
                 let _room = self.image_rules.set_floor(name, version);
             }
@@ -462,6 +480,7 @@ fn apply_part(node: &mut Node, record: &Record<'_>, secrets: Option<[[u8; 32]; 2
         | Record::SwitchHostKey { .. }
         | Record::BootDhcp { .. }
         | Record::Relay { .. }
+        | Record::PortGroup { .. }
         | Record::SealingKey { .. } => debug_assert!(false, "no part of a node"),
     }
 }

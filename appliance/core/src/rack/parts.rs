@@ -10,7 +10,7 @@ use crate::node::{
     Architecture, GivenTicket, HISTORY_LEN, HistoryEntry, Issued, Job, MAX_WAIVERS, Node,
 };
 use crate::persist::record::{ERROR_KEPT, Record};
-use crate::ports::{MAX_SWITCH_PORTS, MAX_SWITCHES};
+use crate::ports::{MAX_PORT_GROUPS, MAX_SWITCH_PORTS, MAX_SWITCHES};
 use crate::rack::Rack;
 use crate::strings::traits::MAX_TRAITS;
 use crate::strings::{Kind, RACK};
@@ -83,9 +83,10 @@ pub(super) const FLOORS: usize = SEALING_KEY + 1;
 pub(super) const REVOKED: usize = FLOORS + MAX_IMAGES;
 pub(super) const BOOT_DHCP: usize = REVOKED + MAX_REVOKED;
 pub(super) const RELAYS: usize = BOOT_DHCP + 1;
+pub(super) const PORT_GROUPS: usize = RELAYS + MAX_RELAYS;
 /// Places for the rack itself: traits, flavors, networks, reservations,
 /// accounts.
-pub(super) const OWN: usize = RELAYS + MAX_RELAYS;
+pub(super) const OWN: usize = PORT_GROUPS + MAX_PORT_GROUPS;
 
 pub(crate) fn job_number(job: Job) -> u8 {
     match job {
@@ -141,6 +142,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(super) fn own(&self, place: usize) -> Option<Record<'_>> {
         let rack = usize::from(RACK);
         match place {
+            PORT_GROUPS.. => {
+                let place = u8::try_from(place - PORT_GROUPS + 1).ok()?;
+                Some(self.group_record(self.ports.group(place)?))
+            }
             RELAYS.. => {
                 let place = u8::try_from(place - RELAYS).ok()?;
                 let relay = self.ipam.relay_at(place)?;

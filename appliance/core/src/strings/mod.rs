@@ -51,6 +51,8 @@ pub enum Kind {
     Network(u8),
     /// The name of a switch.
     Switch(u8),
+    /// The name of a port group.
+    PortGroup(u8),
 }
 
 impl Kind {
@@ -71,6 +73,8 @@ impl Kind {
             Self::Flavor(place) => 128 + place % 32,
             Self::Network(place) => 160 + place % 32,
             Self::Switch(place) => 192 + place % 32,
+            // Places count from 1.
+            Self::PortGroup(place) => 224 + place.wrapping_sub(1) % 32,
         }
     }
 }
@@ -107,6 +111,11 @@ impl StringPool {
     /// The name of a switch.
     pub fn switch(&self, place: u8) -> &str {
         self.get(usize::from(RACK), Kind::Switch(place))
+    }
+
+    /// The name of a port group.
+    pub fn port_group(&self, place: u8) -> &str {
+        self.get(usize::from(RACK), Kind::PortGroup(place))
     }
 
     /// The place of the switch of that name.

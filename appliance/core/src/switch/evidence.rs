@@ -2,7 +2,7 @@
 //! to agree before a port is moved for the first time: a port that is another
 //! machine's would take that machine off its network.
 
-use crate::interface::{Effects, Instant, NAME_LEN, String, SwitchKind, cut};
+use crate::interface::{Effects, Instant, NAME_LEN, String, SwitchKind, Uses, cut};
 use crate::node::Reason;
 use crate::node::agent_phase;
 use crate::ports::{PortControl, Ports, Sources, SwitchPort};
@@ -88,6 +88,24 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Why a port is not moved, see [`Ports::doubt`].
     pub fn doubt(&self, mac: Mac) -> Option<Doubt> {
         self.ports.doubt(mac)
+    }
+
+    /// Whether the machine was seen behind a move of its port: by the interface in
+    /// it, or since the move began by another interface of the machine, since a
+    /// machine boots by one, and a bond sends by one. On a network on which machines
+    /// find nothing nobody is seen, so the switch's word is all there is.
+    pub(super) fn is_seen_behind(&self, port: &SwitchPort, applied: Instant) -> bool {
+        let to = port.to;
+        let by = |port: &SwitchPort, since: Instant| {
+            let seen = port.control.seen;
+            seen.is_some_and(|(vlan, at)| vlan == to && at >= since)
+        };
+        let begun = port.control.begun;
+        let other = |index| self.ports_of(index).any(|other| by(other, begun));
+        let mut networks = self.ipam.networks().iter();
+        by(port, applied)
+            || self.find_by_mac(port.mac).is_some_and(other)
+            || networks.any(|n| n.uses == Uses::UNUSED && n.has_vlan(to))
     }
 
     /// Says in the node's error why its port is not moved, once.

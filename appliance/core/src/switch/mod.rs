@@ -183,7 +183,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Whether a network beside the untagged one has a VLAN.
     fn has_vlan(&self, vlan: u16) -> bool {
         let mut networks = self.ipam.networks().iter();
-        networks.any(|n| n.vlan != 0 && vlan >= n.vlan && vlan - n.vlan < n.vlans.max(1))
+        vlan != 0 && networks.any(|network| network.has_vlan(vlan))
     }
 
     /// A frame of an interface came by this VLAN.
@@ -199,12 +199,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if let Some(port) = self.ports.of_mut(mac) {
             let is_new = !port.control.is_seen_on(vlan);
             port.control.seen = Some((vlan, now));
-            if port.is_moving() || is_new && vlan == port.at {
-                self.ports_due = now;
-            } else if port.at != 0 && vlan != port.at && !port.control.unread {
+            let astray =
+                !port.is_moving() && port.at != 0 && vlan != port.at && !port.control.unread;
+            if astray {
                 // Somebody has moved it, or the switch has lost what it was told.
                 port.control.unread = true;
                 port.control.retry_at = now;
+            }
+            // It may prove the moves of other ports of its machine as well.
+            let is_due = astray || is_new && vlan == port.at;
+            if is_due || self.ports.all().iter().any(SwitchPort::is_moving) {
                 self.ports_due = now;
             }
         }

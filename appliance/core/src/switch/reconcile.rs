@@ -228,7 +228,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 false => Some(SwitchAction::Move { from, to }),
             };
         };
-        let seen = control.seen.is_some_and(|(_, at)| at >= applied) && control.is_seen_on(to);
+        let seen = self.is_seen_behind(port, applied);
         let proven = seen || off || cfg!(farrier_bug = "flip-without-proof");
         proven.then_some(SwitchAction::Keep { from, to })
     }

@@ -58,7 +58,7 @@ fn golden_bytes() {
         rounds: 300,
         hash: [2; 32],
     };
-    let golden: [(Record<'_>, &str); 48] = [
+    let golden: [(Record<'_>, &str); 49] = [
         (
             Record::Name { node, name: "n" },
             "0001010101010101010101010101010101016e",
@@ -406,6 +406,15 @@ fn golden_bytes() {
                 },
             },
             "2f030a000001180a0000010a000001ac02",
+        ),
+        (
+            Record::PortGroup {
+                place: 3,
+                address: mac,
+                mode: 1,
+                name: "bond0",
+            },
+            "30030202020202020105626f6e6430",
         ),
     ];
     for (place, (record, expected)) in golden.into_iter().enumerate() {

@@ -1,0 +1,147 @@
+//! Commands about port groups: interfaces that a tenant's system uses as one.
+
+use super::check_word;
+use crate::interface::{CommandError, Effects};
+use crate::node::deployed;
+use crate::persist::record::Record;
+use crate::ports::{GroupMode, MAX_PORT_GROUPS, PortGroup};
+use crate::rack::Rack;
+use crate::strings::{Kind, RACK, StringPool};
+use farrier_protocol::message::Mac;
+
+impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// Makes a group that sends under the address of an interface of the node.
+    pub(crate) fn create_group(
+        &mut self,
+        index: usize,
+        address: Mac,
+        mode: GroupMode,
+        name: &str,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        if !name.is_empty() {
+            check_word(name)?;
+        }
+        self.check_groupable(index)?;
+        if self.find_by_mac(address) != Some(index) {
+            return Err(CommandError::NoSuchPort);
+        }
+        if self.ports.group_of(address).is_some() {
+            return Err(CommandError::PortGroupTaken);
+        }
+        let free = |place: &u8| self.ports.group(*place).is_none();
+        let place = (1..=MAX_PORT_GROUPS as u8).find(free);
+        let place = place.ok_or(CommandError::PortGroupsFull)?;
+        if StringPool::cost(name.len()) > self.texts.free() {
+            return Err(CommandError::StringsFull);
+        }
+        self.texts
+            .set(usize::from(RACK), Kind::PortGroup(place), name)?;
+        let group = PortGroup {
+            place,
+            address,
+            mode,
+        };
+        let known = self.ports.groups.push(group);
+        known.map_err(|_| CommandError::PortGroupsFull)?;
+        self.group_record(&group).emit(out);
+        Ok(())
+    }
+
+    /// Deletes a group that no interface is in.
+    pub(crate) fn delete_group(
+        &mut self,
+        address: Mac,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let group = self.ports.group_of(address).copied();
+        let group = group.ok_or(CommandError::NoSuchPortGroup)?;
+        if self
+            .ports
+            .all()
+            .iter()
+            .any(|port| port.group == group.place)
+        {
+            return Err(CommandError::PortGroupInUse);
+        }
+        self.ports.groups.retain(|known| known.place != group.place);
+        self.texts
+            .set(usize::from(RACK), Kind::PortGroup(group.place), "")?;
+        Record::PortGroup {
+            place: group.place,
+            address: Mac([0; 6]),
+            mode: 0,
+            name: "",
+        }
+        .emit(out);
+        Ok(())
+    }
+
+    /// Puts an interface into a group of its node, or out of the one that it is in.
+    pub(crate) fn group_port(
+        &mut self,
+        mac: Mac,
+        group: Option<Mac>,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let index = self.find_by_mac(mac).ok_or(CommandError::NoSuchPort)?;
+        self.check_groupable(index)?;
+        let place = match group {
+            None => 0,
+            Some(address) => {
+                let group = self.ports.group_of(address);
+                let own = self.find_by_mac(address) == Some(index);
+                let group = group.filter(|_| own);
+                group.ok_or(CommandError::NoSuchPortGroup)?.place
+            }
+        };
+        // A VIF is the whole group's.
+        let used = |port: &&crate::ports::SwitchPort| port.vif != 0;
+        if self.ports_of(index).any(|port| used(&port)) {
+            return Err(CommandError::PortGroupInUse);
+        }
+        let port = self.ports.of_mut(mac).ok_or(CommandError::NoSwitchPort)?;
+        port.group = place;
+        self.write_port(mac, out);
+        Ok(())
+    }
+
+    fn check_groupable(&self, index: usize) -> Result<(), CommandError> {
+        let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
+        if node.state.is_busy() {
+            return Err(CommandError::Locked(node.state));
+        }
+        match deployed(node.state) {
+            true => Err(CommandError::InUse(node.state)),
+            false => Ok(()),
+        }
+    }
+
+    /// The record of a group.
+    pub(crate) fn group_record(&self, group: &PortGroup) -> Record<'_> {
+        Record::PortGroup {
+            place: group.place,
+            address: group.address,
+            mode: group.mode as u8,
+            name: self
+                .texts
+                .get(usize::from(RACK), Kind::PortGroup(group.place)),
+        }
+    }
+
+    /// The groups of a node are gone with it, or with the interface of their address.
+    pub(crate) fn forget_group(&mut self, address: Mac, out: &mut Effects) {
+        let Some(place) = self.ports.group_of(address).map(|group| group.place) else {
+            return;
+        };
+        for at in 0..self.ports.ports.len() {
+            if let Some(port) = self.ports.ports.get_mut(at)
+                && port.group == place
+            {
+                port.group = 0;
+                Record::of_switch_port(port).emit(out);
+            }
+        }
+        let _gone = self.delete_group(address, out);
+    }
+}
