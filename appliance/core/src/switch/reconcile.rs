@@ -37,7 +37,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 if self.fail_contradicted(now, index, out) {
                     continue;
                 }
-                self.stop_machine(index);
+                self.stop_machine(now, index);
                 asked = self.reconcile_port(now, index, mac, entropy, out);
             }
             if asked {
@@ -53,7 +53,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
 
     /// A tenant's machine is switched off before its ports leave the tenant's
     /// network.
-    fn stop_machine(&mut self, index: usize) {
+    fn stop_machine(&mut self, now: Instant, index: usize) {
         let Some(node) = self.nodes.get(index) else {
             return;
         };
@@ -69,7 +69,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if must_stop != node.power_control.must_stop
             && let Some(node) = edit!(self, index)
         {
+            // Something else is needed now, and waits for nothing.
             node.power_control.must_stop = must_stop;
+            node.power_control.hold_off(now);
         }
     }
 

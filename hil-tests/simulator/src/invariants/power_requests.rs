@@ -60,7 +60,7 @@ impl PowerRequests {
             self.0.resize(slot + 1, None);
         }
         let place = self.0.get_mut(slot)?;
-        if held || !waits(node) {
+        if !waits(node) {
             *place = None;
             return None;
         }
@@ -73,6 +73,10 @@ impl PowerRequests {
         let wait = place.get_or_insert(fresh);
         if wait.began != node.since {
             *wait = fresh;
+        }
+        if held {
+            wait.from = now;
+            return None;
         }
         if node.boot.left && wait.restarts_until == 0 {
             wait.restarts_until = now + Hop::Discover.limit_millis();
