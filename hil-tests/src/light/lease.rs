@@ -43,6 +43,11 @@ impl Lease {
         Some(self.client.lease()?.ip)
     }
 
+    /// The router that came with it.
+    pub fn router(&self) -> Option<Ipv4Addr> {
+        self.client.lease()?.router
+    }
+
     /// When to poll again at the latest.
     pub fn due(&self) -> Instant {
         self.due

@@ -279,7 +279,7 @@ impl Network {
         Ok(())
     }
 
-    /// Sends a DHCP message from the address on the card to a port of a server, by
+    /// Sends a datagram from the address and the DHCP port on the card to a server, by
     /// the stack: it asks by ARP where that is.
     ///
     /// # Errors

@@ -67,6 +67,9 @@ impl System {
     }
 }
 
+/// The discard service's port (RFC 863).
+const DISCARD: u16 = 9;
+
 /// Runs the system on `disk` until the machine is interrupted, or switched
 /// off by its power button.
 pub(super) fn run(machine: &mut Machine, disk: &Path, system: &System) -> Result<Ending> {
@@ -86,6 +89,10 @@ pub(super) fn run(machine: &mut Machine, disk: &Path, system: &System) -> Result
     while lease.address().is_none() && Instant::now() < end {
         lease.poll(&mut machine.network)?;
         machine.network.turn(end.min(lease.due()), &[])?;
+    }
+    if let Some(router) = lease.router() {
+        // As every system does: it asks by ARP where its router is.
+        machine.network.ask_server((router, DISCARD), b"?")?;
     }
     if let Some(instance) = &instance {
         system.write_file(disk, &instance.content)?;

@@ -3,7 +3,7 @@
 
 use farrier_core::Input;
 use farrier_core::interface::{
-    OperationError, OperationId, SwitchAction, SwitchAddress, SwitchKind,
+    HostKey, OperationError, OperationId, SwitchAction, SwitchAddress, SwitchKind,
 };
 use farrier_core::switch::OPERATION_MILLIS;
 use farrier_switch_drivers::{Driver, Instant, MIN_OUT, Order, Report, Seen, SwitchDriver};
@@ -308,7 +308,7 @@ impl Simulation {
             let switch = device.address;
             self.step(Input::HostKey {
                 switch,
-                key: [7; 32],
+                key: HostKey([7; 32]),
             });
         }
         let vlan = match report.port {

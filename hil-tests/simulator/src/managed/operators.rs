@@ -3,7 +3,7 @@
 
 use core::net::Ipv4Addr;
 use farrier_core::Command;
-use farrier_core::interface::{Network, Uses};
+use farrier_core::interface::{Network, NewLogin, Uses};
 use farrier_protocol::message::Mac;
 
 use super::{
@@ -57,7 +57,11 @@ impl Simulation {
         }
         for (name, address) in &switches {
             let (name, address) = (name.as_str(), *address);
-            let granted = self.command(Command::PutSwitch { name, address });
+            let granted = self.command(Command::PutSwitch {
+                name,
+                address,
+                login: NewLogin::default(),
+            });
             self.trace(|| format!("switch {name}: {granted}"));
         }
     }
