@@ -104,7 +104,8 @@ impl Simulation {
                 self.cable_back(index);
             }
             Event::Carry(index, vlan) => {
-                self.digest.add(22 | (index as u64) << 8 | u64::from(vlan) << 16);
+                self.digest
+                    .add(22 | (index as u64) << 8 | u64::from(vlan) << 16);
                 self.comes(index, vlan);
             }
             Event::PutPortRight(index) => {

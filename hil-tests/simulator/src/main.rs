@@ -185,7 +185,10 @@ fn simulate(arguments: &Arguments) -> Result<bool, String> {
         report.late_copies,
     );
     let ports = report.ports.named();
-    let ports: Vec<_> = ports.iter().map(|(name, n)| format!("{n} {name}")).collect();
+    let ports: Vec<_> = ports
+        .iter()
+        .map(|(name, n)| format!("{n} {name}"))
+        .collect();
     println!("ports: {}", ports.join(", "));
     println!(
         "{:.0} s simulated in {:.2} s: {:.0} x real time; replay hash {:016x}; {} violations",

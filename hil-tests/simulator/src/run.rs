@@ -280,7 +280,11 @@ pub fn command(options: &Options) -> String {
         command.push_str(&format!(" --hostile-frames {frames}"));
     }
     if let Some(switches) = options.switches {
-        command.push_str(if switches { " --switches yes" } else { " --switches no" });
+        command.push_str(if switches {
+            " --switches yes"
+        } else {
+            " --switches no"
+        });
     }
     if options.kinds == Kinds::NONE {
         command.push_str(" --without all");

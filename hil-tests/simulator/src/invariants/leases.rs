@@ -14,8 +14,7 @@ impl Invariants {
     /// An input that the rack is about to take: clients may give addresses
     /// back.
     pub fn input(&mut self, input: &Input<'_>) {
-        let Input::Dhcp { payload, .. } = input
-        else {
+        let Input::Dhcp { payload, .. } = input else {
             return;
         };
         let Ok(request) = Request::parse(payload) else {
@@ -63,7 +62,7 @@ impl Invariants {
         };
         let (address, mac) = (reply.yiaddr, Mac(reply.chaddr));
         let on_link = match own.octets() {
-            [10, place, ..] if place == 80 => address.octets()[..3] == own.octets()[..3],
+            [10, 80, ..] => address.octets()[..3] == own.octets()[..3],
             _ => Config::default().on_link(address),
         };
         if address == own || !on_link {

@@ -257,7 +257,10 @@ impl Device {
         let Server::Netconf(model) = &mut self.server else {
             return false;
         };
-        let ended: Vec<_> = self.left.extract_if(.., |(until, _)| *until <= now).collect();
+        let ended: Vec<_> = self
+            .left
+            .extract_if(.., |(until, _)| *until <= now)
+            .collect();
         for (_, key) in ended {
             model.disconnect(key);
         }

@@ -288,8 +288,10 @@ impl Simulation {
             Ok(()) | Err(OperationError::ByHand) => managed.done += 1,
             Err(_) => managed.failed += 1,
         }
-        managed.kept += u64::from(matches!(request.action, SwitchAction::Keep { .. }) && report.result.is_ok());
-        managed.undone += u64::from(matches!(request.action, SwitchAction::Undo { .. }) && report.result.is_ok());
+        managed.kept +=
+            u64::from(matches!(request.action, SwitchAction::Keep { .. }) && report.result.is_ok());
+        managed.undone +=
+            u64::from(matches!(request.action, SwitchAction::Undo { .. }) && report.result.is_ok());
         let moved = matches!(request.action, SwitchAction::Move { .. }) && report.result.is_ok();
         let cut = managed.cut.take_if(|_| moved);
         if report.result == Err(OperationError::ByHand) {

@@ -79,7 +79,10 @@ impl Simulation {
             ),
             Fault::SwitchHangs => (
                 Some(one_of(late, [Ovsdb::Hangs, Ovsdb::HangsAfterCommit])),
-                Some((commit, one_of(late, [Netconf::HangsBefore, Netconf::HangsAfter]))),
+                Some((
+                    commit,
+                    one_of(late, [Netconf::HangsBefore, Netconf::HangsAfter]),
+                )),
             ),
             // Behind the lock, mostly.
             Fault::SwitchDrops => (
@@ -223,8 +226,8 @@ impl Simulation {
             device.off_until = 0;
         }
         if let Server::Ovsdb(switch) = &mut device.server {
-            let lied = switch.fault() == Ovsdb::LiesInDataPath
-                || switch.fault() == Ovsdb::NeverApplies;
+            let lied =
+                switch.fault() == Ovsdb::LiesInDataPath || switch.fault() == Ovsdb::NeverApplies;
             switch.set_fault(Ovsdb::None);
             if lied {
                 switch.apply();

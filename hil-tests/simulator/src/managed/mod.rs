@@ -16,7 +16,6 @@ mod operators;
 
 use std::collections::{BTreeMap, VecDeque};
 
-
 use farrier_core::interface::{NetworkId, Services, SwitchAddress, SwitchKind};
 use farrier_testkit::Random;
 
