@@ -10,6 +10,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`simulation`] | time, and the queue of events |
+//! | `dispatch` | what happens at each event |
 //! | `network` | what becomes of datagrams on their way |
 //! | [`switch`] | the ports of a rack with one network, and where addresses were seen |
 //! | [`managed`] | switches whose ports the appliance moves, and the VLANs that machines are on |
@@ -44,6 +45,7 @@ pub mod switch;
 
 mod bmc;
 mod boot;
+mod dispatch;
 mod fault_injection;
 mod imaging;
 mod network;

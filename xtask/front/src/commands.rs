@@ -196,6 +196,11 @@ pub const COMMANDS: &[Command] = &[
             ),
             option("only", KINDS, "the only kinds of faults that are injected"),
             option(
+                "switches",
+                Value::OneOf(&["yes", "no"]),
+                "whether racks have switches whose ports are moved; default: two of five, by the seed",
+            ),
+            option(
                 "hostile-frames",
                 POSITIVE,
                 "frames of hostile machines, over as many seeds as that takes; default: a few in an hour",

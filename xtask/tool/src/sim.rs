@@ -41,6 +41,7 @@ pub fn run(given: &Given) -> Result<()> {
             "without",
             "only",
             "seed-file",
+            "switches",
             "hostile-frames",
             "report",
         ]

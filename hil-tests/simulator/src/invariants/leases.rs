@@ -62,7 +62,7 @@ impl Invariants {
         };
         let (address, mac) = (reply.yiaddr, Mac(reply.chaddr));
         let on_link = match own.octets() {
-            [10, place, ..] if place == 80 => address.octets()[..3] == own.octets()[..3],
+            [10, 80, ..] => address.octets()[..3] == own.octets()[..3],
             _ => Config::default().on_link(address),
         };
         if address == own || !on_link {

@@ -84,7 +84,7 @@ pub(super) fn write(
             let is_known = config.names().any(|port| port == rpc.port);
             let rows = is_known.then(|| Row {
                 port: &rpc.port,
-                link: !learned.down.iter().any(|port| *port == rpc.port),
+                link: !learned.down.contains(&rpc.port),
                 ..Row::default()
             });
             table(profile.dialect.links, rows.into_iter(), out);
