@@ -58,7 +58,7 @@ fn golden_bytes() {
         rounds: 300,
         hash: [2; 32],
     };
-    let golden: [(Record<'_>, &str); 44] = [
+    let golden: [(Record<'_>, &str); 45] = [
         (
             Record::Name { node, name: "n" },
             "0001010101010101010101010101010101016e",
