@@ -2,6 +2,7 @@
 //! move together, it boots by the second card where the first cable is out, and its
 //! tenant's system gets one address, by the bond.
 
+use super::moved_cable::{has, wait_for};
 use super::switched::Switched;
 use crate::job::networks::{SWITCH, port_vlan, wait_for_vlan};
 use crate::job::power::{carry_out, wait_until_asked};
@@ -86,6 +87,9 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
         patch(&rack, mac, "/portgroup_uuid", &group["uuid"])?;
     }
     both(IDLE)?;
+    for (_, port) in cards {
+        wait_for(&rack, port, settles, |port| has(port, "lldp"))?;
+    }
     job.soft_power_off()?;
     watch.say(name, "the first cable is pulled");
     server.cable(0)?.pull();

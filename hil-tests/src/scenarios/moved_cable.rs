@@ -113,13 +113,14 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
     rack.isolation()?.ensure()
 }
 
-fn has(port: &Value, source: &str) -> bool {
+/// Whether the appliance knows by this source that a port is the right one.
+pub(super) fn has(port: &Value, source: &str) -> bool {
     let sources = port["sources"].as_array();
     sources.is_some_and(|all| all.iter().any(|known| known == source))
 }
 
 /// Waits until the appliance says something of a port.
-fn wait_for(
+pub(super) fn wait_for(
     rack: &Rack,
     name: &str,
     wait: Duration,

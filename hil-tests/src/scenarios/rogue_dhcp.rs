@@ -2,7 +2,7 @@
 //! the appliance's address by ARP, and one that of a server. The appliance says what
 //! it saw, with interface and address, and its servers boot as before.
 
-use crate::job::{ServerJob, Watch};
+use crate::job::{Patience, ServerJob, Watch};
 use crate::namespace::{Card, Namespace, dnsmasq};
 use crate::qemu::ServerSpec;
 use crate::scenario::{Bench, Rack};
@@ -48,7 +48,8 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
     watch.say("rogue", "another DHCP server is on the network");
     job.verb("provide")?;
     server.power_on()?;
-    job.wait_for("available", crate::job::Patience::of(bench.form).clean)?;
+    let patience = Patience::of(bench.form);
+    job.wait_for("available", patience.boot + patience.clean)?;
     ensure!(
         rogue.console().text().contains("DHCPOFFER"),
         "the rogue made no offer"

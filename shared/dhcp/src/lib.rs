@@ -72,7 +72,7 @@
 //!   RFC 4390), authentication (RFC 3118), FORCERENEW, rapid commit, leasequery.
 //! * Options longer than 255 bytes (RFC 3396). The parser uses the first part;
 //!   [`wire::Packet::options`] returns all parts. The emitter writes none.
-//! * ProxyDHCP servers and relays.
+//! * Relay agents. What a proxyDHCP server sends are replies without an address.
 //! * INIT-REBOOT, comparing offers and ARP in the client. It takes the first
 //!   offer. A caller that probes by ARP calls [`client::Client::decline`].
 #![no_std]

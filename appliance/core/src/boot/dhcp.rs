@@ -25,9 +25,6 @@ const PROVISIONING: NetworkId = NetworkId::PROVISIONING;
 /// Identities of one interface that have an address at once. Firmware, iPXE,
 /// ramdisk and system may have one each, and a system before the present one.
 const IDENTITIES: usize = 5;
-/// Strangers may have as many new leases in this time as the pool has
-/// addresses, in milliseconds: the whole pool at once, and then less.
-const POOL_MILLIS: u64 = 3_600_000;
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(crate) fn dhcp(
@@ -268,13 +265,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             false => without.count(),
         };
         self.leases.spares(now, client.mac, IDENTITIES, reserve) && self.may_lease_anew(now)
-    }
-
-    /// Whether one more stranger may be given an address now.
-    pub(super) fn may_lease_anew(&mut self, now: Instant) -> bool {
-        let pool = u32::try_from(self.leases.len()).unwrap_or(u32::MAX);
-        let refill = POOL_MILLIS / u64::from(pool.max(1));
-        self.new_leases.take(now, pool, refill)
     }
 
     /// Whether a client may give an address back, or say that it is taken.

@@ -219,7 +219,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let (address, port) = (self.config.address, self.config.agent_port);
         let options = self.config.kernel_options.as_str();
         // The ramdisk takes an address of no other server than this.
-        let server = self.dhcp_server().unwrap_or(address);
+        let relayed = self.ipam.relay_of(Ipv4Addr::from(place.address)).is_some();
+        let server = self.dhcp_server().filter(|_| !relayed).unwrap_or(address);
         out.text_with(|room| {
             let mut text = Text::new(room);
             write!(

@@ -8,6 +8,7 @@
 //! otherwise both stay, and the conflict is an error of the node.
 
 pub(crate) mod credential;
+mod lease;
 
 use crate::interface::{ActorKind, CommandError, Effects, Instant, PowerState};
 use crate::node::flags::Flags;

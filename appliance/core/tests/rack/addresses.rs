@@ -78,7 +78,7 @@ fn tenants_networks_have_pools() {
         json!({"networks": [{"name": "blue", "vlan": 100, "prefix": 24,
                              "pool_first": "10.1.0.10", "pool_len": 2,
                              "uses": ["tenant"], "vlans": 1, "address": null,
-                             "router": null, "dns": null, "ntp": null, "mtu": 0}]})
+                             "router": null, "dns": null, "ntp": null, "routes": [], "mtu": 0}]})
     );
     let address = |mac: u8| format!("/farrier/v1/addresses/blue/52:54:00:00:00:{mac:02x}");
     assert_eq!(call(&mut lab, "PUT", &address(1), "{}").status, 204);

@@ -27,6 +27,7 @@ mod image_versions;
 mod leaving;
 mod life;
 mod machines;
+mod networks_watch;
 mod operators_records;
 mod other_machine;
 mod port_groups;

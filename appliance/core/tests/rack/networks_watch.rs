@@ -4,11 +4,11 @@ use crate::api_rig::{call, get};
 use crate::common::*;
 use farrier_core::interface::{Network, NetworkId, Sighting, SightingKind};
 use farrier_core::{Command, Input};
-use farrier_dhcp::route::Route;
 use farrier_dhcp::wire::{MessageType, Reply, Request};
 use farrier_protocol::message::Mac;
 use farrier_testkit::machine::dhcp_message;
 use farrier_testkit::outcome::Outcome;
+use serde_json::json;
 use std::net::Ipv4Addr;
 
 const OTHER: Ipv4Addr = Ipv4Addr::new(172, 22, 0, 9);
@@ -32,23 +32,36 @@ fn sees(lab: &mut Lab, kind: SightingKind, mac: Mac, address: Ipv4Addr) -> usize
 #[test]
 fn a_foreign_dhcp_server_is_an_alarm_unless_it_is_the_one_beside_us() {
     let mut lab = Lab::new();
-    assert_eq!(sees(&mut lab, SightingKind::DhcpServer, mac_of(9), OTHER), 1);
+    assert_eq!(
+        sees(&mut lab, SightingKind::DhcpServer, mac_of(9), OTHER),
+        1
+    );
     let own = lab.rack().config().address;
-    assert_eq!(sees(&mut lab, SightingKind::DhcpServer, mac_of(8), own), 2, "in our name");
+    assert_eq!(
+        sees(&mut lab, SightingKind::DhcpServer, mac_of(8), own),
+        2,
+        "in our name"
+    );
     let shown = get(&mut lab, "/farrier/v1/alarms");
     let first = &shown["alarms"][0];
     assert_eq!(first["what"], "dhcp server");
     assert_eq!(first["mac"], "52:54:00:00:00:09");
     assert_eq!(first["address"], "172.22.0.9");
     assert_eq!(first["network"], "provisioning");
-    assert_eq!((&first["count"], &first["port"]), (&1.into(), &().into()));
+    assert_eq!((&first["count"], &first["port"]), (&json!(1), &json!(null)));
 
     let mut lab = Lab::new();
     let server = Some(OTHER);
     lab.operator(Command::SetBootDhcp { server }).unwrap();
-    assert_eq!(sees(&mut lab, SightingKind::DhcpServer, mac_of(9), OTHER), 0);
+    assert_eq!(
+        sees(&mut lab, SightingKind::DhcpServer, mac_of(9), OTHER),
+        0
+    );
     let third = Ipv4Addr::new(172, 22, 0, 8);
-    assert_eq!(sees(&mut lab, SightingKind::DhcpServer, mac_of(8), third), 1);
+    assert_eq!(
+        sees(&mut lab, SightingKind::DhcpServer, mac_of(8), third),
+        1
+    );
 }
 
 #[test]
@@ -65,8 +78,11 @@ fn a_client_that_takes_another_offer_names_the_server() {
     assert_eq!(took(&mut lab, own), 0);
     assert_eq!(took(&mut lab, OTHER), 1);
     let alarm = lab.rack().alarms().all()[0];
-    assert_eq!((alarm.sighting.address, alarm.sighting.mac), (OTHER, Mac([0; 6])));
-    assert_eq!(get(&mut lab, "/farrier/v1/alarms")["alarms"][0]["mac"], ().into());
+    assert_eq!(
+        (alarm.sighting.address, alarm.sighting.mac),
+        (OTHER, Mac([0; 6]))
+    );
+    assert!(get(&mut lab, "/farrier/v1/alarms")["alarms"][0]["mac"].is_null());
     let server = Some(OTHER);
     lab.operator(Command::SetBootDhcp { server }).unwrap();
     took(&mut lab, OTHER);
@@ -78,7 +94,11 @@ fn an_address_is_an_alarm_where_another_interface_has_it() {
     let mut lab = Lab::new();
     let lease = lab.dhcp(1, |_| {}).unwrap();
     let claim = SightingKind::Address;
-    assert_eq!(sees(&mut lab, claim, mac_of(1), lease.address), 0, "its own");
+    assert_eq!(
+        sees(&mut lab, claim, mac_of(1), lease.address),
+        0,
+        "its own"
+    );
     let free = Ipv4Addr::new(172, 22, 0, 99);
     assert_eq!(sees(&mut lab, claim, mac_of(2), free), 0, "nobody's");
     assert_eq!(sees(&mut lab, claim, mac_of(2), lease.address), 1);
@@ -165,7 +185,11 @@ fn a_relay_is_served_once_an_operator_has_named_it_and_from_its_own_pool() {
     assert_eq!(call(&mut lab, "PUT", PATH, RELAY).status, 204);
     let offer = relayed(&mut lab, MessageType::Discover, 1, |_| {}).unwrap();
     let offer = Reply::parse(&offer).unwrap();
-    assert!([20, 21].contains(&offer.yiaddr.octets()[3]), "{}", offer.yiaddr);
+    assert!(
+        [20, 21].contains(&offer.yiaddr.octets()[3]),
+        "{}",
+        offer.yiaddr
+    );
     assert_eq!(offer.giaddr, GIADDR);
     assert_eq!(offer.relay_info, Some(&[1, 4, b'p', b'o', b'r', b't'][..]));
     assert_eq!(offer.router, Some(Ipv4Addr::new(10, 9, 0, 254)));
@@ -179,7 +203,9 @@ fn a_relay_is_served_once_an_operator_has_named_it_and_from_its_own_pool() {
     assert_eq!(lab.rack().counters().pool_exhausted, 1);
     lab.restart(0);
     assert_eq!(lease(&mut lab, 2), Some(second), "over a restart");
-    let thief = relayed(&mut lab, MessageType::Request, 3, |r| r.requested_ip = Some(first));
+    let thief = relayed(&mut lab, MessageType::Request, 3, |r| {
+        r.requested_ip = Some(first)
+    });
     let thief = Reply::parse(&thief.unwrap()).unwrap().message_type;
     assert_eq!(thief, MessageType::Nak);
     // The lease of whoever is silent ends, and of whoever renews it does not.
@@ -207,10 +233,9 @@ fn a_machine_behind_a_relay_boots_by_its_lease() {
     let scripted = ScriptedAgent::with_disks(&[8 * GIB]);
     let mut agent = Agent::new(1, address, &script, 1, scripted).expect("a ticket");
     // What comes through a router has the router's hardware address.
-    agent.endpoint.mac = mac_of(1);
+    agent.endpoint.mac = mac_of(200);
     lab.shake_hands(&mut agent);
     assert_eq!(lab.node(0).address, address);
-    let _route: Option<Route> = None;
 }
 
 #[test]
@@ -219,16 +244,40 @@ fn a_relays_network_is_checked_and_can_be_taken_back() {
     for (target, body, status) in [
         ("10.9.0.1", "{}", 400),
         ("nowhere", RELAY, 400),
-        ("172.22.0.3", r#"{"pool_first": "172.22.0.230", "pool_len": 5}"#, 409),
-        ("10.9.0.1", r#"{"pool_first": "10.8.0.20", "pool_len": 5}"#, 400),
-        ("10.9.0.1", r#"{"pool_first": "10.9.0.1", "pool_len": 5}"#, 400),
-        ("10.9.0.1", r#"{"pool_first": "10.9.0.250", "pool_len": 6}"#, 400),
+        (
+            "172.22.0.3",
+            r#"{"pool_first": "172.22.0.230", "pool_len": 5}"#,
+            409,
+        ),
+        (
+            "10.9.0.1",
+            r#"{"pool_first": "10.8.0.20", "pool_len": 5}"#,
+            400,
+        ),
+        (
+            "10.9.0.1",
+            r#"{"pool_first": "10.9.0.1", "pool_len": 5}"#,
+            400,
+        ),
+        (
+            "10.9.0.1",
+            r#"{"pool_first": "10.9.0.250", "pool_len": 6}"#,
+            400,
+        ),
         ("10.9.0.1", RELAY, 204),
         ("10.9.0.1", RELAY, 204),
-        ("10.9.0.2", r#"{"pool_first": "10.9.0.40", "pool_len": 6}"#, 409),
+        (
+            "10.9.0.2",
+            r#"{"pool_first": "10.9.0.40", "pool_len": 6}"#,
+            409,
+        ),
     ] {
         let target = format!("/farrier/v1/relays/{target}");
-        assert_eq!(call(&mut lab, "PUT", &target, body).status, status, "{target} {body}");
+        assert_eq!(
+            call(&mut lab, "PUT", &target, body).status,
+            status,
+            "{target} {body}"
+        );
     }
     let shown = get(&mut lab, "/farrier/v1/relays");
     assert_eq!(shown["relays"][0]["giaddr"], "10.9.0.1");

@@ -205,7 +205,8 @@ fn a_node_comes_before_a_stranger_and_moves_with_its_lease() {
     // Changes are bounded: each is a record, and a source can be forged.
     let answered = (0..20).filter(|turn| {
         let to = address(26 + turn % 2);
-        to_proxy(&mut lab, 1, to, ipxe).is_some()
+        let moves = lab.node(0).address != to;
+        to_proxy(&mut lab, 1, to, ipxe).is_some() && moves
     });
     assert!(answered.count() < 5);
 }
@@ -254,7 +255,7 @@ fn operators_say_who_gives_the_addresses() {
     let shown = get(&mut lab, path);
     assert_eq!(
         (&shown["dhcp"], &shown["dhcp_server"]),
-        (&"server".into(), &().into())
+        (&"server".into(), &serde_json::Value::Null)
     );
     for bad in [
         r#"{}"#,

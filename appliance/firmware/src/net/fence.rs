@@ -170,10 +170,14 @@ impl Links {
             return Err(Dropped::NotOurs);
         }
         let is_probe = message.sender.is_unspecified();
-        if message.sender_mac != mac || !is_probe && !is_host(link, message.sender) {
+        // A relay may ask with the address that it has in the other network.
+        let behind = message.sender_mac == mac
+            && !is_probe
+            && self.comes_from_behind(entry, mac, message.sender);
+        if message.sender_mac != mac || !is_probe && !behind && !is_host(link, message.sender) {
             return Err(Dropped::WrongSource);
         }
-        if !link.services.intersects(STACK) {
+        if behind || !link.services.intersects(STACK) {
             // The stack does not know the address.
             if message.operation != Operation::Request {
                 return Err(Dropped::NotOurs);

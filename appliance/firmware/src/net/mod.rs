@@ -9,6 +9,7 @@
 mod counters;
 mod fence;
 mod gate;
+mod hop;
 mod lane;
 mod links;
 mod mux;
@@ -37,9 +38,10 @@ pub use watch::Watch;
 
 use farrier_sizes::{AGENT_DATAGRAMS, DHCP_DATAGRAMS, REPLIES};
 use fence::Local;
+use hop::Hop;
 use lane::{LaneReceiver, LaneSender, Sources, Window, share};
 use links::Links;
-use mux::{Frame, Hop, L2Mux, Lanes, Queue, Rules, longest};
+use mux::{Frame, L2Mux, Lanes, Queue, Rules, longest};
 
 /// Ports that the multiplexer knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

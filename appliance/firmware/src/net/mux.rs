@@ -14,12 +14,11 @@
 //! stack has no service. LLDP (EtherType 0x88CC) and capture are not implemented;
 //! [`RxToken::consume`] and [`TxToken::consume`] are the places for them.
 
-use core::cell::{Cell, RefCell};
+use core::cell::RefCell;
 use core::task::{Context, Poll};
 
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
-use embassy_sync::waitqueue::WakerRegistration;
 use embassy_sync::zerocopy_channel::{Channel, Receiver, Sender};
 use embassy_time::Instant;
 use farrier_ethernet::arp::{Arp, FRAME_LEN};
@@ -30,6 +29,7 @@ use farrier_ethernet::vlan::{Carrier, TAG_LEN, VlanId, carrier, copy_tagged, unt
 use super::counters::{MuxCounters, bump};
 use super::fence::{Dropped, Inward, Local};
 use super::gate::{Classes, Gate, Verdict};
+use super::hop::Hop;
 use super::lane::{LaneSender, Queued, Source, Window};
 use super::links::{Links, Segment};
 use super::watch::Watch;
@@ -86,39 +86,6 @@ pub(super) struct Rules {
     pub(super) counters: &'static MuxCounters,
     pub(super) watch: &'static Watch,
     pub(super) hop: &'static Hop,
-}
-
-/// What the multiplexer answers the stack itself.
-pub(super) struct Hop {
-    answer: Cell<Option<Arp>>,
-    waker: RefCell<WakerRegistration>,
-}
-
-impl core::fmt::Debug for Hop {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Hop").finish_non_exhaustive()
-    }
-}
-
-impl Hop {
-    pub(super) const fn new() -> Self {
-        Self {
-            answer: Cell::new(None),
-            waker: RefCell::new(WakerRegistration::new()),
-        }
-    }
-
-    /// Has an answer for the stack, in place of one that it has not taken: the stack
-    /// asks again.
-    fn give(&self, answer: Arp) {
-        self.answer.set(Some(answer));
-        self.waker.borrow_mut().wake();
-    }
-
-    fn take(&self, cx: &mut Context<'_>) -> Option<Arp> {
-        self.waker.borrow_mut().register(cx.waker());
-        self.answer.take()
-    }
 }
 
 impl Rules {

@@ -201,6 +201,55 @@ fn beside_another_dhcp_server_machines_ask_before_they_are_bound() {
 }
 
 #[test]
+fn behind_a_relay_are_peers_and_beside_it_is_nobody() {
+    use farrier_core::interface::Relay;
+
+    let mut links = links();
+    let (router, far) = (mac(7), Ipv4Addr::new(10, 9, 0, 20));
+    let relay = Relay {
+        giaddr: Ipv4Addr::new(10, 9, 0, 1),
+        prefix: 24,
+        router: Ipv4Addr::new(10, 9, 0, 1),
+        pool_first: far,
+        pool_len: 5,
+    };
+    let asks = |links: &Links, vlan: u16, from: Ipv4Addr| {
+        let mut frame = udp((router, from, 2000), (OURS, STACK_AT, 69));
+        links.inward(&LOCAL, vlan, &mut frame)
+    };
+    let wrong = Inward::Drop(Dropped::WrongSource);
+    assert_eq!(asks(&links, 0, far), wrong, "no relay is named");
+    let question = arp(Operation::Request, (OURS, STACK_AT), far);
+    assert_eq!(links.answer_stack(&LOCAL, &question), None);
+    links.set_relays([relay].into_iter());
+    assert!(
+        links.answer_stack(&LOCAL, &question).is_none(),
+        "no router yet"
+    );
+    assert_eq!(asks(&links, 0, far), Inward::Tftp);
+    for (vlan, from) in [(20, far), (0, Ipv4Addr::new(10, 8, 0, 20))] {
+        assert_eq!(asks(&links, vlan, from), wrong, "{vlan} {from}");
+    }
+    // The stack's question is answered here, and its packet goes to the router.
+    let answer = links.answer_stack(&LOCAL, &question).unwrap();
+    assert_eq!((answer.sender_mac, answer.sender), (router, far));
+    let mut block = udp((OURS, STACK_AT, 2000), (router, far, 2000));
+    assert_eq!(links.outward(&LOCAL, &mut block), Ok(at(0, 0)));
+    let mut astray = udp((OURS, STACK_AT, 2000), (mac(8), far, 2000));
+    let dropped = links.outward(&LOCAL, &mut astray);
+    assert_eq!(dropped, Err(Dropped::OutNoBinding));
+    // The router asks for us with its address on the other side.
+    let mut asked = arp(Operation::Request, (router, relay.giaddr), STACK_AT);
+    assert!(matches!(
+        links.inward(&LOCAL, 0, &mut asked),
+        Inward::Answer(..)
+    ));
+    // A relay that goes takes its network with it.
+    links.set_relays(core::iter::empty());
+    assert_eq!(asks(&links, 0, far), wrong);
+}
+
+#[test]
 fn an_arp_message_in_another_interfaces_name_is_dropped() {
     let links = links();
     let peer = Ipv4Addr::new(172, 22, 0, 50);
