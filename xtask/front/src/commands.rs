@@ -198,7 +198,7 @@ pub const COMMANDS: &[Command] = &[
             option(
                 "switches",
                 Value::OneOf(&["yes", "no"]),
-                "whether racks have switches whose ports are moved; default: two of five, by the seed",
+                "whether racks have switches whose ports are moved; default: one of five, by the seed",
             ),
             option(
                 "hostile-frames",

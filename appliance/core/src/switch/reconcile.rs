@@ -167,8 +167,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return false;
         };
         let unknown = (at == 0 || port.control.unread) && !by_hand;
-        let runs = from_tenant && !off && !cfg!(farrier_bug = "clean-while-running");
-        if unknown || is_held || runs {
+        if unknown || is_held || from_tenant && !may_leave(off) {
             return false;
         }
         if let Some(doubt) = self.doubt(mac) {
@@ -225,7 +224,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         let Some(applied) = control.applied else {
             // It may have been switched on since the move began.
-            return match self.is_tenants_vlan(from) && !off {
+            return match self.is_tenants_vlan(from) && !may_leave(off) {
                 true => (!by_hand).then_some(SwitchAction::Read),
                 false => Some(SwitchAction::Move { from, to }),
             };
@@ -272,6 +271,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             })
             .min()
     }
+}
+
+/// Whether a machine may leave its tenant's network: only switched off.
+const fn may_leave(off: bool) -> bool {
+    off || cfg!(farrier_bug = "clean-while-running")
 }
 
 /// Whether a machine was seen to be off since its present state began.

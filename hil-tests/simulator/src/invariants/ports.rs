@@ -166,14 +166,14 @@ impl Invariants {
         let known = vlan != 0 && port.is_some_and(|port| port.vlans().contains(&vlan));
         // 1: what lies on its disks.
         let own = match vlan {
-            _ if place.placed == vlan => true,
+            _ if !is_tenants(vlan) || place.placed == vlan => true,
             _ if tenancy == 0 => machine.disks.iter().all(|disk| disk.is_empty()),
             _ => {
                 let mut disks = machine.disks.iter();
                 !disks.any(|disk| disk.holds_others_than(tenancy)) && place.attached.contains(&vlan)
             }
         };
-        let unerased = is_tenants(vlan) && !own;
+        let unerased = !own;
         // 2: what runs on it.
         let astray = runs && place.handed && is_boot(vlan) && !is_boot(place.started_on);
         if !(unerased || astray) {
