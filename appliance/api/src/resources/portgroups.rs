@@ -7,7 +7,8 @@ use crate::resource::{Ask, Call, Ident, Out, Route, Takes};
 use crate::{Error, View, ident};
 use farrier_core::interface::Command;
 use farrier_core::node::Node;
-use farrier_core::ports::{GroupMode, PortGroup};
+use farrier_core::interface::GroupMode;
+use farrier_core::ports::PortGroup;
 use farrier_http::{Method, Status};
 use farrier_protocol::message::Mac;
 

@@ -1,10 +1,11 @@
 //! Commands about port groups: interfaces that a tenant's system uses as one.
 
 use super::check_word;
+use crate::interface::GroupMode;
 use crate::interface::{CommandError, Effects};
 use crate::node::deployed;
 use crate::persist::record::Record;
-use crate::ports::{GroupMode, MAX_PORT_GROUPS, PortGroup};
+use crate::ports::{MAX_PORT_GROUPS, PortGroup};
 use crate::rack::Rack;
 use crate::strings::{Kind, RACK, StringPool};
 use farrier_protocol::message::Mac;
@@ -114,18 +115,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         match deployed(node.state) {
             true => Err(CommandError::InUse(node.state)),
             false => Ok(()),
-        }
-    }
-
-    /// The record of a group.
-    pub(crate) fn group_record(&self, group: &PortGroup) -> Record<'_> {
-        Record::PortGroup {
-            place: group.place,
-            address: group.address,
-            mode: group.mode as u8,
-            name: self
-                .texts
-                .get(usize::from(RACK), Kind::PortGroup(group.place)),
         }
     }
 

@@ -1,10 +1,9 @@
 //! What operators ask of the rack.
 
 use super::{
-    KeyValues, Network, NewLogin, NewNode, NodePatch, PowerAction, Relay, Requirements, Role, Seen,
-    Steps, SwitchAddress, Verifier,
+    GroupMode, KeyValues, Network, NewLogin, NewNode, NodePatch, PowerAction, Relay, Requirements,
+    Role, Seen, Steps, SwitchAddress, Verifier,
 };
-use crate::ports::GroupMode;
 use core::net::Ipv4Addr;
 use farrier_asset_store::DrivePlace;
 use farrier_lifecycle::Verb;

@@ -475,7 +475,7 @@ pub enum Record<'a> {
         place: u8,
         /// Its address; zero where it is gone.
         address: Mac,
-        /// The number of [`crate::ports::GroupMode`].
+        /// The number of [`crate::interface::GroupMode`].
         mode: u8,
         /// Its name; empty for none.
         name: &'a str,

@@ -2,8 +2,8 @@
 //! of each. The rules are in `switch`.
 
 use crate::interface::{
-    HostKey, Instant, OperationId, PortName, SWITCH_PASSWORD_LEN, SWITCH_USER_LEN, String,
-    SwitchAction, SwitchAddress,
+    GroupMode, HostKey, Instant, OperationId, PortName, SWITCH_PASSWORD_LEN, SWITCH_USER_LEN,
+    String, SwitchAction, SwitchAddress,
 };
 use bitflags::bitflags;
 use farrier_protocol::message::Mac;
@@ -16,34 +16,6 @@ pub const MAX_SWITCH_PORTS: usize = farrier_sizes::SWITCH_PORTS;
 
 /// Most port groups.
 pub const MAX_PORT_GROUPS: usize = 32;
-
-/// How the interfaces of a group share their frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum GroupMode {
-    /// One sends and receives, and another takes its place.
-    ActiveBackup = 0,
-    /// All do, as LACP agrees (IEEE 802.1AX).
-    Lacp = 1,
-}
-
-impl GroupMode {
-    /// Every mode.
-    pub const ALL: [GroupMode; 2] = [Self::ActiveBackup, Self::Lacp];
-
-    /// Its name in the API, as Linux has it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ActiveBackup => "active-backup",
-            Self::Lacp => "802.3ad",
-        }
-    }
-
-    /// The mode of that number, as records have it.
-    pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| *mode as u8 == number)
-    }
-}
 
 /// Interfaces of one node that a tenant's system uses as one. Its name is among the
 /// texts.

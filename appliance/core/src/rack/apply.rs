@@ -5,8 +5,8 @@ use super::secrets::{NO_NODE, Secret};
 use crate::interface::Flavor;
 use crate::interface::Steps;
 use crate::interface::{
-    Account, AccountName, ActorKind, HostKey, Identity, Instant, PortName, PowerAction, Role,
-    StoredConfigDrive, SwitchAddress, SwitchKind,
+    Account, AccountName, ActorKind, GroupMode, HostKey, Identity, Instant, PortName, PowerAction,
+    Role, StoredConfigDrive, SwitchAddress, SwitchKind,
 };
 use crate::ipam::lease::Client;
 use crate::node::flags::Flags;
@@ -15,7 +15,7 @@ use crate::node::{
     PowerRequest, Reason, Written, cut,
 };
 use crate::persist::record::Record;
-use crate::ports::{GroupMode, Password, PortControl, PortGroup, Sources, Switch, SwitchPort};
+use crate::ports::{Password, PortControl, PortGroup, Sources, Switch, SwitchPort};
 use crate::rack::{DiskSlot, Rack};
 use crate::strings::{Kind, RACK};
 use farrier_asset_store::DrivePlace;

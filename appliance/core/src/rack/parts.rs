@@ -10,7 +10,7 @@ use crate::node::{
     Architecture, GivenTicket, HISTORY_LEN, HistoryEntry, Issued, Job, MAX_WAIVERS, Node,
 };
 use crate::persist::record::{ERROR_KEPT, Record};
-use crate::ports::{MAX_PORT_GROUPS, MAX_SWITCH_PORTS, MAX_SWITCHES};
+use crate::ports::{MAX_PORT_GROUPS, MAX_SWITCH_PORTS, MAX_SWITCHES, PortGroup};
 use crate::rack::Rack;
 use crate::strings::traits::MAX_TRAITS;
 use crate::strings::{Kind, RACK};
@@ -229,6 +229,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 let word = self.texts.word(place);
                 (!word.is_empty()).then_some(Record::Trait { place, name: word })
             }
+        }
+    }
+
+    /// The record of a group.
+    pub(crate) fn group_record(&self, group: &PortGroup) -> Record<'_> {
+        Record::PortGroup {
+            place: group.place,
+            address: group.address,
+            mode: group.mode as u8,
+            name: self
+                .texts
+                .get(usize::from(RACK), Kind::PortGroup(group.place)),
         }
     }
 

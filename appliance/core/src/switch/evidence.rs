@@ -3,7 +3,6 @@
 //! machine's would take that machine off its network.
 
 use crate::interface::{Effects, Instant, NAME_LEN, String, SwitchKind, Uses, cut};
-use crate::node::Reason;
 use crate::node::agent_phase;
 use crate::ports::{PortControl, Ports, Sources, SwitchPort};
 use crate::rack::{Rack, count, edit};
@@ -240,14 +239,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         named && !others && own.is_none_or(|own| own == chassis)
     }
 
-    /// Ends the work of a node one of whose ports LLDP contradicts. Returns whether
-    /// there was such work.
-    pub(super) fn fail_contradicted(
-        &mut self,
-        now: Instant,
-        index: usize,
-        out: &mut Effects,
-    ) -> bool {
+    /// Whether a node is at work one of whose ports LLDP contradicts, which its error
+    /// says then.
+    pub(super) fn works_contradicted(&mut self, index: usize) -> bool {
         let node = self.nodes.get(index);
         let works = node.is_some_and(|node| agent_phase(node.state).is_some());
         let stopped = |port: &&SwitchPort| port.sources.contains(Sources::CONTRADICTED);
@@ -256,7 +250,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return false;
         };
         self.say_contradiction(index, mac, None);
-        self.fail(now, index, Reason::PortNotMoved, out);
         true
     }
 }

@@ -1,6 +1,6 @@
 //! What is due for each port: a move begins, a driver is asked, a move is taken back.
 
-use super::takes_off;
+use super::{PortOutcome, takes_off};
 use crate::interface::{
     Effects, Instant, OperationId, PowerState, SwitchAction, SwitchKind, SwitchOperation,
 };
@@ -22,20 +22,22 @@ const NEVER: Instant = Instant::from_millis(u64::MAX);
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Looks at every port: begins what is due, and at most one operation a step.
+    /// Returns a node whose work has failed by that.
     pub(crate) fn reconcile_ports(
         &mut self,
         now: Instant,
         entropy: &mut dyn Entropy,
         out: &mut Effects,
-    ) {
+    ) -> Option<PortOutcome> {
         let mut asked = false;
         for place in 0..self.ports.all().len() {
             let Some(mac) = self.ports.all().get(place).map(|port| port.mac) else {
                 break;
             };
             if let Some(index) = self.find_by_mac(mac) {
-                if self.fail_contradicted(now, index, out) {
-                    continue;
+                if self.works_contradicted(index) {
+                    self.ports_due = now;
+                    return Some(PortOutcome::Failed(index));
                 }
                 self.stop_machine(now, index);
                 asked = self.reconcile_port(now, index, mac, entropy, out);
@@ -49,6 +51,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             true => now,
             false => self.ports_wake().unwrap_or(NEVER),
         };
+        None
     }
 
     /// A tenant's machine is switched off before its ports leave the tenant's

@@ -6,7 +6,7 @@ use crate::common::*;
 use crate::ports::*;
 use farrier_core::Command;
 use farrier_core::Input;
-use farrier_core::ports::GroupMode;
+use farrier_core::interface::GroupMode;
 use farrier_lifecycle::Verb;
 use farrier_testkit::lab::LabPort;
 use serde_json::json;

@@ -539,9 +539,16 @@ fn a_switch_with_netconf_moves_one_port_at_a_time() {
             .filter(|(port, action)| port == other && matches!(action, SwitchAction::Move { .. }));
         others.count()
     };
+    // Where it is it was seen, by its own frame.
+    let seen = Input::Seen {
+        mac: mac_of(2),
+        vlan: INSPECTION,
+    };
+    lab.step(seen);
+    lab.pass(10);
     assert_eq!(moved(&mut lab), 0, "the switch is held");
     speak(&mut lab, MessageType::Discover);
-    lab.pass(2);
+    lab.pass(10);
     assert_eq!(moved(&mut lab), 1, "its turn");
     assert_eq!(switch(&mut lab).ports[other].vlan, IDLE);
 }
