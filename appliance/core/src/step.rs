@@ -102,10 +102,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         if !self.ports.all().is_empty()
             && (now >= self.ports_due || self.touched().next().is_some())
+            && let Some(outcome) = self.reconcile_ports(now, entropy, out)
         {
-            if let Some(outcome) = self.reconcile_ports(now, entropy, out) {
-                self.port_outcome(now, outcome, out);
-            }
+            self.port_outcome(now, outcome, out);
         }
         for index in self.touched() {
             self.reconcile(now, index, out);
