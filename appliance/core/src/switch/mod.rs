@@ -172,11 +172,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let Some(port) = self.ports.of(mac).filter(|port| port.at != 0) else {
             return true;
         };
+        // Where it is being taken away it gets no address any more: a system that
+        // starts sooner than its port moves would keep that for minutes.
+        let here = match port.is_moving() && !port.control.undo {
+            true => port.to,
+            false => port.at,
+        };
         match vlan {
             // The switch has a number for the untagged network, and it is none of
             // the others'.
-            0 => !port.vlans().iter().any(|vlan| self.has_vlan(*vlan)),
-            vlan => port.vlans().contains(&vlan),
+            0 => !self.has_vlan(here),
+            vlan => vlan == here,
         }
     }
 

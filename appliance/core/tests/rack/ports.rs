@@ -228,6 +228,11 @@ fn a_machine_that_is_not_seen_on_its_new_network_is_taken_back() {
     lab.run(&mut agent, 30);
     lab.pass(1);
     assert_eq!(vlan(&mut lab), BLUE);
+    assert!(lab.rack().may_ask_on(mac_of(1), BLUE));
+    assert!(
+        !lab.rack().may_ask_on(mac_of(1), PROVISIONING),
+        "an address of the network that it leaves"
+    );
     lab.pass(40 * 60);
     assert_eq!(lab.state(0), ProvisionState::DeployFailed);
     assert_eq!(vlan(&mut lab), PROVISIONING);
