@@ -90,10 +90,6 @@ pub(super) fn run(machine: &mut Machine, disk: &Path, system: &System) -> Result
         lease.poll(&mut machine.network)?;
         machine.network.turn(end.min(lease.due()), &[])?;
     }
-    if let Some(router) = lease.router() {
-        // As every system does: it asks by ARP where its router is.
-        machine.network.ask_server((router, DISCARD), b"?")?;
-    }
     if let Some(instance) = &instance {
         system.write_file(disk, &instance.content)?;
         machine.say(&format!(
@@ -102,6 +98,10 @@ pub(super) fn run(machine: &mut Machine, disk: &Path, system: &System) -> Result
         ));
     }
     machine.say(&format!("{hostname} login: "));
+    if let Some(router) = lease.router() {
+        // As every system does, it asks by ARP where its router is.
+        machine.network.ask_server((router, DISCARD), b"?")?;
+    }
     loop {
         if machine.control.take_button() {
             machine.say("power button: powering off");
