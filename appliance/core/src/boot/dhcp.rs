@@ -248,6 +248,25 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.send(request, with_lease(reply, lease.seconds), boots, out);
     }
 
+    /// Notes that a machine that boots has come so far, and with which address: in its
+    /// node, or else among the strangers.
+    pub(super) fn mark_machine(
+        &mut self,
+        now: Instant,
+        (mac, node): (Mac, Option<usize>),
+        (hop, address): (Hop, Option<Ipv4Addr>),
+    ) {
+        if let Some(mut node) = node.and_then(|node| self.nodes.volatile(node)) {
+            if let Some(address) = address {
+                node.set_address(address);
+            }
+            mark_unless_ipxe(node.timeline(), now, hop);
+        } else if let Some(stranger) = self.strangers.see(now, mac) {
+            stranger.address = address.unwrap_or(stranger.address);
+            mark_unless_ipxe(&mut stranger.timeline, now, hop);
+        }
+    }
+
     /// Whether a client that has no address may be given one. A known machine
     /// always may, and strangers leave an address for each that has none.
     fn may_lease(&mut self, now: Instant, client: Client) -> bool {

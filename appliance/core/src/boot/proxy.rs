@@ -6,7 +6,6 @@
 //! boot ROM and iPXE then ask there before they load anything, and the answer is made
 //! for interface and address as the answer of the appliance's own server is.
 
-use super::dhcp::mark_unless_ipxe;
 use crate::interface::{Effects, Instant};
 use crate::node::Hop;
 use crate::rack::{Rack, count};
@@ -39,11 +38,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         }
         count(&mut self.counters.dhcp_offers);
-        if let Some(mut node) = node.and_then(|node| self.nodes.volatile(node)) {
-            mark_unless_ipxe(node.timeline(), now, Hop::Offer);
-        } else if let Some(stranger) = self.strangers.see(now, mac) {
-            mark_unless_ipxe(&mut stranger.timeline, now, Hop::Offer);
-        }
+        self.mark_machine(now, (mac, node), (Hop::Offer, None));
         let never_asks = request.class_name() == ClassName::Http && !request.is_ipxe();
         let reply = Reply {
             next_server: Some(self.config.address),
@@ -89,13 +84,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         count(&mut self.counters.dhcp_acks);
         let node = self.find_by_mac(mac);
-        if let Some(mut node) = node.and_then(|node| self.nodes.volatile(node)) {
-            node.set_address(source);
-            mark_unless_ipxe(node.timeline(), now, Hop::Address);
-        } else if let Some(stranger) = self.strangers.see(now, mac) {
-            stranger.address = source;
-            mark_unless_ipxe(&mut stranger.timeline, now, Hop::Address);
-        }
+        self.mark_machine(now, (mac, node), (Hop::Address, Some(source)));
         let file = self.boot_file(&request, source);
         let reply = Reply {
             next_server: Some(self.config.address),

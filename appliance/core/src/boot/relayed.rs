@@ -2,7 +2,7 @@
 //! network has a pool of its own, and the relay's own option comes back whole
 //! (RFC 3046 §2.2).
 
-use super::dhcp::{mark_unless_ipxe, with_lease};
+use super::dhcp::with_lease;
 use crate::interface::{Effects, Instant, Relay};
 use crate::ipam::MAX_ADDRESSES;
 use crate::node::Hop;
@@ -39,7 +39,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     return;
                 };
                 count(&mut self.counters.dhcp_offers);
-                self.mark_relayed(now, (mac, node), boots, (Hop::Offer, None));
+                if boots {
+                    self.mark_machine(now, (mac, node), (Hop::Offer, None));
+                }
                 let seconds = self.config.lease_secs;
                 let reply = self.relayed_reply(request, MessageType::Offer, &relay);
                 self.give_relayed(request, reply, (address, seconds), boots, out);
@@ -54,7 +56,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     return;
                 };
                 count(&mut self.counters.dhcp_acks);
-                self.mark_relayed(now, (mac, node), boots, (Hop::Address, Some(address)));
+                if boots {
+                    self.mark_machine(now, (mac, node), (Hop::Address, Some(address)));
+                }
                 let reply = self.relayed_reply(request, MessageType::Ack, &relay);
                 self.give_relayed(request, reply, (address, seconds), boots, out);
             }
@@ -86,27 +90,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Record::of_reservation(&entry).emit(out);
         }
         Some(self.ipam.left_of(now, &entry))
-    }
-
-    fn mark_relayed(
-        &mut self,
-        now: Instant,
-        (mac, node): (Mac, Option<usize>),
-        boots: bool,
-        (hop, address): (Hop, Option<Ipv4Addr>),
-    ) {
-        if !boots {
-            return;
-        }
-        if let Some(mut node) = node.and_then(|node| self.nodes.volatile(node)) {
-            if let Some(address) = address {
-                node.set_address(address);
-            }
-            mark_unless_ipxe(node.timeline(), now, hop);
-        } else if let Some(stranger) = self.strangers.see(now, mac) {
-            stranger.address = address.unwrap_or(stranger.address);
-            mark_unless_ipxe(&mut stranger.timeline, now, hop);
-        }
     }
 
     fn relayed_reply<'a>(

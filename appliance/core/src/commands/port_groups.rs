@@ -1,8 +1,7 @@
 //! Commands about port groups: interfaces that a tenant's system uses as one.
 
 use super::check_word;
-use crate::interface::GroupMode;
-use crate::interface::{CommandError, Effects};
+use crate::interface::{CommandError, Effects, GroupMode};
 use crate::node::deployed;
 use crate::persist::record::Record;
 use crate::ports::{MAX_PORT_GROUPS, PortGroup};
@@ -23,7 +22,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if !name.is_empty() {
             check_word(name)?;
         }
-        self.check_groupable(index)?;
+        self.check_links_free(index)?;
         if self.find_by_mac(address) != Some(index) {
             return Err(CommandError::NoSuchPort);
         }
@@ -86,7 +85,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         out: &mut Effects,
     ) -> Result<(), CommandError> {
         let index = self.find_by_mac(mac).ok_or(CommandError::NoSuchPort)?;
-        self.check_groupable(index)?;
+        self.check_links_free(index)?;
         let place = match group {
             None => 0,
             Some(address) => {
@@ -97,8 +96,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
         };
         // A VIF is the whole group's.
-        let used = |port: &&crate::ports::SwitchPort| port.vif != 0;
-        if self.ports_of(index).any(|port| used(&port)) {
+        if self.ports_of(index).any(|port| port.vif != 0) {
             return Err(CommandError::PortGroupInUse);
         }
         let port = self.ports.of_mut(mac).ok_or(CommandError::NoSwitchPort)?;
@@ -107,7 +105,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         Ok(())
     }
 
-    fn check_groupable(&self, index: usize) -> Result<(), CommandError> {
+    /// Whether the places of a node's interfaces may be changed now.
+    pub(super) fn check_links_free(&self, index: usize) -> Result<(), CommandError> {
         let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
         if node.state.is_busy() {
             return Err(CommandError::Locked(node.state));

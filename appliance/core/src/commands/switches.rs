@@ -145,13 +145,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         out: &mut Effects,
     ) -> Result<(), CommandError> {
         let index = self.find_by_mac(mac).ok_or(CommandError::NoSuchPort)?;
-        let node = self.nodes.get(index).ok_or(CommandError::NoSuchPort)?;
-        if node.state.is_busy() {
-            return Err(CommandError::Locked(node.state));
-        }
-        if deployed(node.state) {
-            return Err(CommandError::InUse(node.state));
-        }
+        self.check_links_free(index)?;
         let Some((switch, name)) = self.check_link(mac, switch, port)? else {
             self.forget_switch_port(mac, out);
             return Ok(());

@@ -243,12 +243,16 @@ impl<const L: usize> Leases<L> {
             None if self.slots.get(index) == Some(State::Free) => {}
             None => return Err(LeaseError::NotYours),
         }
+        Ok(self.lease_anew(now, client, index, seconds))
+    }
+
+    fn lease_anew(&mut self, now: Instant, client: Client, index: usize, seconds: u32) -> Lease {
         let until = now.plus_millis(u64::from(seconds) * 1000);
         self.slots.hold(index, client, until, true);
-        Ok(Lease {
+        Lease {
             seconds,
             is_new: true,
-        })
+        }
     }
 
     /// Whether an address is one of the pool.
@@ -287,14 +291,7 @@ impl<const L: usize> Leases<L> {
         match self.slots.find(client) {
             Some(own) if own != index => Err(LeaseError::NotYours),
             Some(_) => self.bind(now, client, address, seconds),
-            None => {
-                let until = now.plus_millis(u64::from(seconds) * 1000);
-                self.slots.hold(index, client, until, true);
-                Ok(Lease {
-                    seconds,
-                    is_new: true,
-                })
-            }
+            None => Ok(self.lease_anew(now, client, index, seconds)),
         }
     }
 

@@ -228,23 +228,38 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 ..PortControl::default()
             };
         }
-        let index = self.find_by_mac(mac)?;
-        let still = self.desired_vlan(index, self.ports.of(mac)?) == Some(to);
-        let node = edit!(self, index)?;
-        let state = node.state;
-        if !still {
-            return None;
-        }
-        node.set_error(format_args!(
-            "port {name} was moved to VLAN {to} and nothing of the machine was seen there within \
-             {} minutes. It stays there, since a tenant's system may run on the machine",
-            MOVE_MILLIS / 60_000
-        ));
-        takes_off(state).then_some(PortOutcome::Failed(index))
+        self.move_failed(
+            mac,
+            to,
+            format_args!(
+                "port {name} was moved to VLAN {to} and nothing of the machine was seen there \
+                 within {} minutes. It stays there, since a tenant's system may run on the machine",
+                MOVE_MILLIS / 60_000
+            ),
+        )
     }
 
     /// A move was taken back: the work that needed it has failed.
     fn move_undone(&mut self, mac: Mac, name: &str, to: u16) -> Option<PortOutcome> {
+        self.move_failed(
+            mac,
+            to,
+            format_args!(
+                "port {name} was moved to VLAN {to} and back: nothing of the machine was seen \
+                 there within {} minutes",
+                MOVE_MILLIS / 60_000
+            ),
+        )
+    }
+
+    /// A move has failed: where it is still wanted, its node says why, and the work
+    /// that needs it ends.
+    fn move_failed(
+        &mut self,
+        mac: Mac,
+        to: u16,
+        why: core::fmt::Arguments<'_>,
+    ) -> Option<PortOutcome> {
         let index = self.find_by_mac(mac)?;
         let still = self.desired_vlan(index, self.ports.of(mac)?) == Some(to);
         let node = edit!(self, index)?;
@@ -252,11 +267,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if !still {
             return None;
         }
-        node.set_error(format_args!(
-            "port {name} was moved to VLAN {to} and back: nothing of the machine was seen there \
-             within {} minutes",
-            MOVE_MILLIS / 60_000
-        ));
+        node.set_error(why);
         takes_off(state).then_some(PortOutcome::Failed(index))
     }
 }

@@ -201,9 +201,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     fn is_held(&self, mac: Mac, switch: u8) -> bool {
         let known = self.ports.switch(switch);
         let locks = known.is_some_and(|known| known.address.kind == SwitchKind::Netconf);
-        let moves =
-            |port: &&SwitchPort| port.mac != mac && port.switch == switch && port.is_moving();
-        locks && self.ports.all().iter().any(|port| moves(&port))
+        let mut ports = self.ports.all().iter();
+        locks && ports.any(|port| port.mac != mac && port.switch == switch && port.is_moving())
     }
 
     /// What the driver should do with a port now.
