@@ -472,3 +472,63 @@ fn wear_is_said_before_the_journal_is_full() {
     assert!(Health::Good < Health::Old && Health::Wearing < Health::Scarce);
     assert_eq!(Usage::default().health(), Health::Good);
 }
+
+/// A large state: records of 121 bytes, which are a third of the flash.
+const LARGE: usize = 160;
+
+fn change_large(journal: &mut Journal<Small<8>>, table: &mut [u32; LARGE], key: usize) {
+    table[key] += 1;
+    let record = large(key, table[key]);
+    now(journal.append([record.as_slice()].into_iter())).unwrap();
+    let state = |from: u16, room: &mut [u8]| {
+        let place = usize::from(from);
+        let record = large(place, *table.get(place)?);
+        room[..record.len()].copy_from_slice(&record);
+        Some((from, record.len()))
+    };
+    now(journal.maintain(state)).unwrap();
+}
+
+fn large(key: usize, value: u32) -> [u8; 121] {
+    let mut record = [key as u8; 121];
+    record[1..5].copy_from_slice(&value.to_le_bytes());
+    record
+}
+
+fn mount_large(flash: Small<8>) -> (Journal<Small<8>>, [u32; LARGE]) {
+    let mut table = [0; LARGE];
+    let (journal, _) = now(Journal::mount(flash, 7, |record| {
+        table[usize::from(record[0])] = u32::from_le_bytes(record[1..5].try_into().unwrap());
+    }))
+    .unwrap();
+    (journal, table)
+}
+
+#[test]
+fn a_flipped_bit_in_a_long_sweep_leaves_room_for_its_end() {
+    let (mut journal, mut table) = mount_large(Small::new(16));
+    let mut random = Random(9);
+    // Where the least room is free, a sweep is nearly complete.
+    let mut fullest = (0, journal.flash().clone());
+    for _ in 0..3000 {
+        change_large(
+            &mut journal,
+            &mut table,
+            random.below(LARGE as u64) as usize,
+        );
+        let used = journal.usage().used;
+        if used >= fullest.0 {
+            fullest = (used, journal.flash().clone());
+        }
+    }
+    for byte in (0..16 * 4096).step_by(173) {
+        let mut rotten = fullest.1.clone();
+        rotten.rot(byte * 8 + byte % 8);
+        let (mut journal, mut table) = mount_large(rotten);
+        for turn in 0..400 {
+            change_large(&mut journal, &mut table, (byte + turn * 7) % LARGE);
+        }
+        let (_, found) = mount_large(journal.into_flash());
+        assert_eq!(found, table, "byte {byte}");
+    }
+}
