@@ -109,6 +109,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             if now >= deadline {
                 port.control.failed(now, node_jitter);
+                port.control.unread = true;
                 count(&mut self.counters.switch_timeouts);
                 return false;
             }

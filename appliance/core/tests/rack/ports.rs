@@ -258,6 +258,23 @@ fn a_restart_between_move_and_proof_goes_on() {
     assert_eq!(lab.rack().ports().all()[0].at, BLUE);
 }
 
+#[test]
+fn a_restart_reads_a_port_whose_driver_was_busy_before_it_moves_it() {
+    let (mut lab, mut agent) = deploying();
+    speak(&mut lab, MessageType::Discover);
+    lab.run(&mut agent, 30);
+    lab.pass(1);
+    assert_eq!(vlan(&mut lab), BLUE);
+    switch(&mut lab).busy = true;
+    lab.restart(0);
+    lab.pass(5);
+    switch(&mut lab).busy = false;
+    switch(&mut lab).asked.clear();
+    lab.pass(60);
+    let asked = &switch(&mut lab).asked;
+    assert_eq!(asked[..1], [(PORT.to_owned(), SwitchAction::Read)]);
+}
+
 /// A tenant's machine that is released and off, whose switch refuses to move its
 /// port.
 fn released_and_stuck() -> Lab {
@@ -377,6 +394,18 @@ fn a_machine_gets_no_address_where_its_port_is_not() {
     }
     // In no known port.
     assert!(rack.may_ask_on(mac_of(2), BLUE));
+}
+
+#[test]
+fn a_driver_without_room_for_a_tag_shortens_the_packets_of_servers_that_boot() {
+    let (mut lab, _) = available_with(&[8 * GIB]);
+    let offered = |lab: &mut Lab| speak(lab, MessageType::Discover).unwrap().mtu;
+    with_switch(&mut lab);
+    assert_eq!(offered(&mut lab), None);
+    lab.controller.carries(1514);
+    assert_eq!(offered(&mut lab), Some(1496));
+    lab.controller.carries(1518);
+    assert_eq!(offered(&mut lab), None);
 }
 
 #[test]

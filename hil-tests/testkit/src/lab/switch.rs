@@ -31,6 +31,8 @@ pub struct LabSwitch {
     pub refuses: bool,
     /// It says that it did what it did not do.
     pub lies: bool,
+    /// Its driver has no time.
+    pub busy: bool,
 }
 
 impl LabSwitch {
@@ -40,6 +42,9 @@ impl LabSwitch {
         port: &str,
         action: SwitchAction,
     ) -> (Option<LabPort>, Result<(), OperationError>) {
+        if self.busy {
+            return (None, Err(OperationError::Busy));
+        }
         let lies = self.lies;
         let Some(known) = self.ports.get_mut(port) else {
             return (None, Err(OperationError::Unexpected));
