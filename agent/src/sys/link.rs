@@ -27,7 +27,8 @@ const NLMSG_ERROR: u16 = 2;
 const IFF_UP: u32 = 1;
 /// Interface flag: receives frames to all group addresses.
 const IFF_ALLMULTI: u32 = 0x200;
-/// Address and route attributes.
+/// Interface, address and route attributes.
+const IFLA_MTU: u16 = 4;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const RTA_OIF: u16 = 4;
@@ -48,6 +49,18 @@ pub fn up(index: u32) -> rustix::io::Result<()> {
     body.extend(index.to_ne_bytes());
     body.extend(IFF_UP.to_ne_bytes());
     body.extend(IFF_UP.to_ne_bytes());
+    request(RTM_NEWLINK, REQUEST_ACK, &body)
+}
+
+/// Bounds the IP packets that an interface sends, in bytes.
+///
+/// # Errors
+/// The kernel's error.
+pub fn set_mtu(index: u32, mtu: u16) -> rustix::io::Result<()> {
+    let mut body = vec![0; 4];
+    body.extend(index.to_ne_bytes());
+    body.extend([0; 8]);
+    attribute(&mut body, IFLA_MTU, &u32::from(mtu).to_ne_bytes());
     request(RTM_NEWLINK, REQUEST_ACK, &body)
 }
 

@@ -184,6 +184,9 @@ impl BootInterface {
                 "address",
                 link::set_address(self.index, new.ip, new.mask, true),
             );
+            if let Some(mtu) = new.mtu {
+                log_error("MTU", link::set_mtu(self.index, mtu));
+            }
             if let Some(router) = new.router {
                 log_error("route", link::set_router(self.index, router));
             }

@@ -185,6 +185,12 @@ where
             .with(|rack| rack.configure(config, identity, entropy))
     }
 
+    /// Says how many bytes the longest frame has that the network driver carries,
+    /// without its check sequence.
+    pub fn carries(&mut self, longest_frame: u16) {
+        self.rack.with(|rack| rack.carries(longest_frame));
+    }
+
     /// Opens the store and restores the rack from its records:
     /// [`mount`](Self::mount), then [`restored`](Self::restored).
     ///

@@ -8,6 +8,7 @@ use core::pin::{Pin, pin};
 use core::task::{self, Poll};
 
 use aligned::{A4, Aligned};
+use embassy_net_driver::Driver as _;
 use embassy_sync::mutex::Mutex;
 use farrier_api::JournalState;
 use farrier_asset_store::AssetKind;
@@ -175,6 +176,8 @@ pub async fn start<
         let controller = Controller::new(rack, records, entropy);
         memory.controller.init(controller)
     });
+    let longest = net.capabilities().max_transmission_unit;
+    controller.carries(u16::try_from(longest).unwrap_or(u16::MAX));
     let opened = {
         let mut opening = pin!(open(controller, shared, blocks, memory.piece));
         poll_fn(|cx| poll_apart(opening.as_mut(), cx)).await?

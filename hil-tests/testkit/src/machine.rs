@@ -126,6 +126,8 @@ pub struct Lease {
     pub seconds: Option<u32>,
     /// The vendor class.
     pub class: Option<Vec<u8>>,
+    /// The longest IP packet, in bytes.
+    pub mtu: Option<u16>,
 }
 
 impl Lease {
@@ -152,6 +154,7 @@ impl Lease {
                 .boot_file
                 .map(|file| String::from_utf8_lossy(file).into_owned()),
             class: reply.class_id.map(<[u8]>::to_vec),
+            mtu: reply.mtu,
         })
     }
 }

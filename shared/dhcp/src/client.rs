@@ -26,6 +26,7 @@ const PARAMETER_LIST: &[u8] = &[
     code::SUBNET_MASK,
     code::ROUTER,
     code::DNS,
+    code::MTU,
     code::RENEWAL_TIME,
     code::REBINDING_TIME,
 ];
@@ -144,6 +145,9 @@ pub struct Lease {
     pub router: Option<Ipv4Addr>,
     /// Name servers.
     pub dns: AddrList,
+    /// The longest IP packet of the interface in bytes, at least 68 (RFC 2132, 5.1);
+    /// none if the server sent none.
+    pub mtu: Option<u16>,
     /// The server that granted it.
     pub server: Ipv4Addr,
     /// The server of the next boot step, if the server sent one.
@@ -395,6 +399,7 @@ impl<'a> Client<'a> {
             mask: reply.mask.unwrap_or(Ipv4Addr::BROADCAST),
             router: reply.router,
             dns: reply.dns,
+            mtu: reply.mtu.filter(|mtu| *mtu >= 68),
             server: reply.server_id,
             next_server: reply.next_server,
             renew_at,

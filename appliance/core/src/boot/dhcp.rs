@@ -3,7 +3,7 @@
 use crate::boot::{self, OTHER_MACHINE};
 use crate::identity::{contradicts, is_real_uuid};
 use crate::interface::Instant;
-use crate::interface::{Effects, NetworkId};
+use crate::interface::{Effects, NetworkId, Uses};
 use crate::ipam::budget::ENDINGS;
 use crate::ipam::lease::{Client, Lease};
 use crate::node::flags::Flags;
@@ -22,6 +22,10 @@ use uuid::Uuid;
 /// Longest boot file in bytes.
 const BOOT_FILE: usize = 96;
 const PROVISIONING: NetworkId = NetworkId::PROVISIONING;
+/// Ethernet's longest IP packet, in bytes.
+const MTU: u16 = 1500;
+/// Bytes in front of it in a frame with a tag.
+const FRAME_HEADER: u16 = 18;
 /// Identities of one interface that have an address at once. Firmware, iPXE,
 /// ramdisk and system may have one each, and a system before the present one.
 const IDENTITIES: usize = 5;
@@ -328,6 +332,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         let reply = Reply {
             mask: Some(self.config.mask()),
+            mtu: self.boot_mtu(),
             next_server: boots.then_some(match cfg!(farrier_bug = "wrong-server") {
                 true => self.config.pool_first,
                 false => self.config.address,
@@ -336,6 +341,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             ..reply
         };
         self.emit(request, &reply, out);
+    }
+
+    /// The longest IP packet where servers boot, where the appliance's driver has no
+    /// room for a whole one and a tag.
+    fn boot_mtu(&self) -> Option<u16> {
+        let mut networks = self.ipam.networks().iter();
+        let tagged = networks.any(|n| n.vlan != 0 && n.uses.intersects(Uses::BOOT));
+        let longest = self.longest_frame.saturating_sub(FRAME_HEADER);
+        Some(longest).filter(|longest| tagged && *longest < MTU)
     }
 
     /// What a machine that boots from the network loads first; empty where

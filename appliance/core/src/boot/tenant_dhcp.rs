@@ -67,6 +67,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             reply.mask = Some(network.netmask());
             reply.router = some(network.router);
             reply.dns = some(network.dns).into_iter().collect();
+            reply.mtu = Some(network.mtu).filter(|mtu| *mtu > 0);
             if request.message_type != MessageType::Inform {
                 let seconds = self.config.lease_secs;
                 reply.yiaddr = address;
@@ -75,20 +76,19 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 reply.rebinding_secs = Some(seconds / 8 * 7);
             }
         }
-        let (mtu, ntp) = (network.mtu.to_be_bytes(), network.ntp.octets());
+        let ntp = network.ntp.octets();
         let mut routes = [0; ROUTES_LEN];
         let routes = match network.routes().next() {
             Some(_) => classless_routes(&mut routes, network),
             None => &[],
         };
-        let mut options = Vec::<_, 3>::new();
+        let mut options = Vec::<_, 2>::new();
         for (code, data, has) in [
-            (code::MTU, &mtu[..], network.mtu > 0),
             (code::NTP, &ntp[..], !network.ntp.is_unspecified()),
             (code::CLASSLESS_ROUTES, routes, !routes.is_empty()),
         ] {
             if has && kind != MessageType::Nak {
-                // Three have room.
+                // Both have room.
                 let _room = options.push(DhcpOption { code, data });
             }
         }

@@ -194,6 +194,7 @@ impl PartSlot {
 /// The rack: at most `N` nodes with `D` disks between them, and `L` leases.
 pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) config: Config,
+    pub(crate) longest_frame: u16,
     pub(crate) secrets: Option<Secrets>,
     /// The keys of the board that seal secrets in records.
     pub(crate) sealing: Sealing,
@@ -292,6 +293,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 least_erase: EraseMethod::Discard,
                 reread: false,
             },
+            longest_frame: u16::MAX,
             secrets: None,
             sealing: Sealing::new(),
             identity: None,
@@ -409,6 +411,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         self.config = config;
         Ok(())
+    }
+
+    /// Says how many bytes the longest frame has that the network driver carries,
+    /// without its check sequence. Until then there is no limit.
+    pub fn carries(&mut self, longest_frame: u16) {
+        self.longest_frame = longest_frame;
     }
 
     fn use_keys(&mut self, identity: &Identity) {

@@ -104,6 +104,8 @@ pub struct Reply<'a> {
     pub router: Option<Ipv4Addr>,
     /// Option 6.
     pub dns: AddrList,
+    /// Option 26: the longest IP packet of the interface, in bytes.
+    pub mtu: Option<u16>,
     /// Option 56: the text of a NAK.
     pub message: Option<&'a [u8]>,
     /// Option 60: `PXEClient` or `HTTPClient` for clients that sent it. They ignore
@@ -166,6 +168,7 @@ impl<'a> Reply<'a> {
             mask: None,
             router: None,
             dns: AddrList::default(),
+            mtu: None,
             message: None,
             class_id: match class {
                 ClassName::Pxe => Some(b"PXEClient"),
@@ -224,6 +227,7 @@ impl<'a> Reply<'a> {
             mask: None,
             router: None,
             dns: AddrList::default(),
+            mtu: None,
             message: None,
             class_id: None,
             pxe_discovery_control: None,
@@ -262,6 +266,7 @@ impl<'a> Reply<'a> {
                         Some(addrs.iter().map(|a| Ipv4Addr::from(*a)).collect()),
                     )?;
                 }
+                code::MTU => first(&mut reply.mtu, option.as_u16())?,
                 code::MESSAGE => first(&mut reply.message, Some(option.data))?,
                 code::CLASS_ID => first(&mut reply.class_id, Some(option.data))?,
                 code::VENDOR => {
@@ -387,6 +392,8 @@ impl Message for Reply<'_> {
         if !self.dns.is_empty() {
             out.put(code::DNS, self.dns.used().as_flattened())?;
         }
+        let mtu = self.mtu.map(u16::to_be_bytes);
+        out.put_bytes(code::MTU, mtu.as_ref().map(<[u8; 2]>::as_slice))?;
         out.put_bytes(code::CLIENT_ID, self.client_id)?;
         out.put_bytes(code::MACHINE_ID, self.machine_id)?;
         out.put_bytes(code::MESSAGE, self.message)?;
