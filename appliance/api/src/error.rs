@@ -313,7 +313,8 @@ impl Error {
             CommandError::NoVif => (
                 Status::BAD_REQUEST,
                 "an interface of the node would have no network. Attach a VIF to each, or define \
-                 a network with the use unused.",
+                 a network with the use unused. There must be one to be cleaned on as well: \
+                 define a network with the use cleaning or provisioning.",
             ),
             CommandError::NoFreePort => (
                 Status::BAD_REQUEST,

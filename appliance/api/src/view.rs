@@ -170,6 +170,11 @@ impl<'a> View<'a> {
             .is_none_or(|only| self.texts.is_worked_by(place, only.as_str()))
     }
 
+    /// Whether nobody moves a port of the node: none is in a known switch.
+    pub(crate) fn is_flat(&self, node: &Node) -> bool {
+        !node.macs.iter().any(|mac| self.ports.of(*mac).is_some())
+    }
+
     /// A node and its place.
     pub(crate) fn find(&self, ident: &Ident) -> Option<(usize, &'a Node)> {
         self.nodes().find(|(_, node)| match ident {

@@ -12,6 +12,7 @@
 //!                   "text": "src/http.rs:12: …" },
 //!   "journal": { "health": "good", "sectors": 256, "used": 12, "given_up": 0, "cycles": 3 },
 //!   "leases": { "pool": 200, "bound": 2 },
+//!   "flat_nodes": 0,
 //!   "nodes": [ {
 //!     "uuid": "…", "name": null, "mac": "52:54:00:…", "address": "172.22.0.20",
 //!     "state": "cleaning", "state_ms": 5120, "reason": "…",
@@ -32,6 +33,9 @@
 //!
 //! `last_crash` is null where the appliance has not crashed since it got power.
 //! `health` is `good`, `old`, `wearing` or `scarce`.
+//!
+//! `flat_nodes` counts nodes without a port in a known switch: they are on one
+//! network for all of their life, and tenants meet there.
 //!
 //! All times are milliseconds: `uptime_ms` since the appliance's reset,
 //! `state_ms` since the state began, `deadline_ms` from now (null where the
@@ -93,6 +97,8 @@ fn show(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
             w.key("leases").object();
             w.key("pool").number(pool as u64);
             w.key("bound").number(bound as u64).end_object();
+            let flat = view.nodes().filter(|(_, node)| view.is_flat(node)).count();
+            w.key("flat_nodes").number(flat as u64);
             w.key("nodes").array();
             at.item = nodes::start(view, list);
             at.stage = Stage::Seek;

@@ -108,7 +108,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         match wanted(node) {
             Wanted::Stay => None,
             Wanted::Boot(uses) => {
-                let network = with(uses)?;
+                let any = || networks.iter().find(|n| n.uses.intersects(Uses::BOOT));
+                let network = with(uses)
+                    .or_else(|| with(Uses::PROVISIONING))
+                    .or_else(any)?;
                 match network.vlans {
                     1 => Some(network.vlan),
                     vlans => {
@@ -144,10 +147,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         })
     }
 
-    /// Whether a port of a node would have no network while a tenant uses it.
+    /// Whether a port of a node would have no network while a tenant uses it, or
+    /// none to come back to.
     pub(crate) fn lacks_network(&self, index: usize) -> bool {
         let mut networks = self.ipam.networks().iter();
         let unused = networks.any(|network| network.uses == Uses::UNUSED);
+        let mut networks = self.ipam.networks().iter();
+        let boots = networks.any(|network| network.uses.intersects(Uses::BOOT));
         let mut ports = self.ports_of(index).peekable();
         let any = ports.peek().is_some();
         let (mut with, mut without) = (false, false);
@@ -155,7 +161,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             with |= port.vif != 0;
             without |= port.vif == 0;
         }
-        any && (!with || without && !unused)
+        any && (!boots || !with || without && !unused)
     }
 
     /// The ports of a node.

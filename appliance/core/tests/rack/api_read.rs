@@ -252,6 +252,10 @@ fn status() {
     let status = get(&mut lab, "/farrier/v1/status");
     assert_eq!(status["uptime_ms"], lab.now);
     assert_eq!(status["leases"]["bound"], 2);
+    assert_eq!(
+        status["flat_nodes"],
+        status["nodes"].as_array().unwrap().len()
+    );
     assert!(status["counters"]["sessions"].as_u64().unwrap() > 0);
     assert_eq!(status["services"]["http_connections"], u32::MAX);
     let node = &status["nodes"][0];

@@ -418,6 +418,19 @@ fn a_deployment_without_a_network_is_refused() {
 }
 
 #[test]
+fn work_without_a_network_of_its_own_is_done_where_servers_are_deployed() {
+    let (mut lab, _) = available_with(&[8 * GIB]);
+    with_switch(&mut lab);
+    let name = "inspection";
+    lab.operator(Command::DeleteNetwork { name }).unwrap();
+    lab.pass(100);
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.verb(0, Verb::Inspect).unwrap();
+    lab.pass(2);
+    assert_eq!(vlan(&mut lab), PROVISIONING);
+}
+
+#[test]
 fn networks_with_ports_stay() {
     let (mut lab, _) = available_with(&[8 * GIB]);
     with_switch(&mut lab);

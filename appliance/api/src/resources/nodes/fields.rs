@@ -334,6 +334,11 @@ fn step<'w, 'b>(
     w.end_object()
 }
 
+/// What is said of a node whose network nobody changes.
+const FLAT: &str = "flat: no port of this node is in a known switch, so it stays on one network \
+    while it is cleaned and deployed and while a tenant uses it. Set local_link_connection of its \
+    ports";
+
 /// What the node waits for and until when: Ironic's field for what only the
 /// driver understands.
 fn driver_internal_info<'w, 'b>(
@@ -357,8 +362,11 @@ fn driver_internal_info<'w, 'b>(
     match node.timeline.last() {
         Some(hop) => w.key("last_hop").string(Hop::as_str(hop)),
         None => w,
+    };
+    if view.is_flat(node) {
+        w.key("network_warning").string(FLAT);
     }
-    .end_object()
+    w.end_object()
 }
 
 fn properties<'w, 'b>(node: &Node, w: &'w mut Out<'b>) -> &'w mut Out<'b> {
