@@ -109,6 +109,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             if now >= deadline {
                 port.control.failed(now, node_jitter);
+                port.control.unread = true;
                 count(&mut self.counters.switch_timeouts);
                 return false;
             }
@@ -162,7 +163,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             if (late || desired != Some(to)) && !port.control.undo {
                 port.control.undo = true;
                 port.control.retry_at = now;
-                port.control.operation = None;
+                // A move that is being carried out may end either way.
+                let dropped = port.control.operation.take();
+                port.control.unread |= dropped
+                    .is_some_and(|(_, action, _)| matches!(action, SwitchAction::Move { .. }));
             }
             return false;
         }

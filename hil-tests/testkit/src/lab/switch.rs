@@ -31,6 +31,8 @@ pub struct LabSwitch {
     pub refuses: bool,
     /// It says that it did what it did not do.
     pub lies: bool,
+    /// The driver has no room for so many of the next operations.
+    pub busy: usize,
 }
 
 impl LabSwitch {
@@ -86,6 +88,11 @@ impl Lab {
         switch.asked.push((port.to_owned(), action));
         if switch.silent {
             return Vec::new();
+        }
+        if switch.busy > 0 {
+            switch.busy -= 1;
+            let result = Err(OperationError::Busy);
+            return self.step(Input::OperationDone { id, result });
         }
         let (read, result) = switch.carry_out(port, action);
         let mut outcomes = Vec::new();
