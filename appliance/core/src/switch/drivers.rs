@@ -106,6 +106,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let (at, to) = (port.at, port.to);
         if let Some(index) = self.find_by_mac(mac)
             && let Some(node) = edit!(self, index)
+            && !cfg!(farrier_bug = "moved-by-others")
         {
             match vlan {
                 Some(vlan) => node.set_error(format_args!(
