@@ -101,8 +101,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
         }
         if !self.ports.all().is_empty()
-            && (now >= self.ports_due || self.touched().next().is_some())
-            && let Some(outcome) = self.reconcile_ports(now, entropy, out)
+            && let Some(outcome) = self.look_at_ports(now, entropy, out)
         {
             self.port_outcome(now, outcome, out);
         }

@@ -30,6 +30,12 @@ impl<const N: usize> Text<N> {
         new
     }
 
+    /// Whether this was kept.
+    pub(crate) fn is(&self, text: &str) -> bool {
+        let bytes = self.bytes.get(..usize::from(self.len));
+        bytes == Some(text.as_bytes())
+    }
+
     /// What was kept.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -27,6 +27,12 @@ impl PortName {
         (fits && !name.contains(char::is_control)).then(|| Self(Text::new(name)))
     }
 
+    /// Whether it is this name.
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        self.0.is(name)
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -175,7 +175,7 @@ impl StringPool {
         let (owner, kind) = (short(owner), kind.number());
         self.entries()
             .filter(move |entry| entry.owner == owner && entry.kind == kind)
-            .map(|entry| entry.text)
+            .map(|entry| entry.text())
     }
 
     /// All pairs of that kind: key and value.
@@ -209,7 +209,7 @@ impl StringPool {
         let same = |text: &str| text.split_once(BETWEEN).is_some_and(|(k, _)| k == key);
         let mut entries = self.entries();
         let old = entries
-            .find(|entry| entry.is(owner, kind) && same(entry.text))
+            .find(|entry| entry.is(owner, kind) && same(entry.text()))
             .map(Entry::span);
         match value {
             "" => self.replace(old, owner, kind, &[]),
@@ -295,16 +295,22 @@ struct Entry<'a> {
     owner: u8,
     kind: u8,
     start: usize,
-    text: &'a str,
+    bytes: &'a [u8],
 }
 
-impl Entry<'_> {
+impl<'a> Entry<'a> {
+    /// Its text. Of most entries nobody asks for it.
+    fn text(&self) -> &'a str {
+        // Only whole texts were put in.
+        core::str::from_utf8(self.bytes).unwrap_or("")
+    }
+
     fn is(&self, owner: usize, kind: Kind) -> bool {
         self.owner == short(owner) && self.kind == kind.number()
     }
 
     fn span(self) -> (usize, usize) {
-        (self.start, self.start + HEAD + self.text.len())
+        (self.start, self.start + HEAD + self.bytes.len())
     }
 }
 
@@ -319,15 +325,14 @@ impl<'a> Iterator for Entries<'a> {
             .get(self.at..used)?
             .split_first_chunk::<HEAD>()?;
         let [owner, kind, len] = *head;
-        let text = rest.get(..usize::from(len))?;
+        let bytes = rest.get(..usize::from(len))?;
         let start = self.at;
-        self.at = start + HEAD + text.len();
+        self.at = start + HEAD + bytes.len();
         Some(Entry {
             owner,
             kind,
             start,
-            // Only whole texts were put in.
-            text: core::str::from_utf8(text).unwrap_or(""),
+            bytes,
         })
     }
 }

@@ -106,6 +106,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let (at, to) = (port.at, port.to);
         if let Some(index) = self.find_by_mac(mac)
             && let Some(node) = edit!(self, index)
+            && !cfg!(farrier_bug = "moved-by-others")
         {
             match vlan {
                 Some(vlan) => node.set_error(format_args!(
@@ -202,9 +203,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         port.control.failed(now, jitter);
-        // The port may be anywhere by now. Who was busy has not touched it, and has
-        // not read it either.
-        port.control.unread |= error != OperationError::Busy;
+        // The port may be anywhere by now. One that was to be read still is where its
+        // driver had no room.
+        port.control.unread |= !matches!(error, OperationError::Busy);
         let name = port.name.clone();
         let switch = port.switch;
         let mut text = String::<NAME_LEN>::new();

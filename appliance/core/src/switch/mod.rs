@@ -218,9 +218,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 port.control.unread = true;
                 port.control.retry_at = now;
             }
+            let is_due = astray || is_new && vlan == port.at || port.is_moving();
             // It may prove the moves of other ports of its machine as well.
-            let is_due = astray || is_new && vlan == port.at;
-            if is_due || self.ports.all().iter().any(SwitchPort::is_moving) {
+            let proves = |index| self.ports_of(index).any(SwitchPort::is_moving);
+            if is_due || self.find_by_mac(mac).is_some_and(proves) {
                 self.ports_due = now;
             }
         }

@@ -259,20 +259,47 @@ fn a_restart_between_move_and_proof_goes_on() {
 }
 
 #[test]
-fn a_restart_reads_a_port_whose_driver_was_busy_before_it_moves_it() {
+fn a_port_is_read_behind_a_restart_though_its_driver_has_no_room_at_first() {
     let (mut lab, mut agent) = deploying();
     speak(&mut lab, MessageType::Discover);
     lab.run(&mut agent, 30);
     lab.pass(1);
     assert_eq!(vlan(&mut lab), BLUE);
-    switch(&mut lab).busy = true;
-    lab.restart(0);
-    lab.pass(5);
-    switch(&mut lab).busy = false;
+    switch(&mut lab).busy = 2;
     switch(&mut lab).asked.clear();
-    lab.pass(60);
-    let asked = &switch(&mut lab).asked;
-    assert_eq!(asked[..1], [(PORT.to_owned(), SwitchAction::Read)]);
+    lab.restart(0);
+    lab.pass(30);
+    let asked: Vec<_> = switch(&mut lab).asked.iter().map(|(_, a)| *a).collect();
+    assert_eq!(asked[..], [SwitchAction::Read; 3]);
+    speak(&mut lab, MessageType::Discover);
+    lab.pass(1);
+    assert_eq!(lab.state(0), ProvisionState::Active);
+}
+
+#[test]
+fn a_port_is_read_before_a_move_is_taken_back_that_is_being_carried_out() {
+    let (mut lab, _) = available_with(&[8 * GIB]);
+    with_switch(&mut lab);
+    lab.pass(100);
+    lab.verb(0, Verb::Manage).unwrap();
+    switch(&mut lab).silent = true;
+    lab.verb(0, Verb::Inspect).unwrap();
+    lab.pass(1);
+    let port = &lab.rack().ports().all()[0];
+    assert_eq!((port.at, port.to), (IDLE, INSPECTION));
+    // The switch has done it, and the driver has not said so yet.
+    switch(&mut lab).ports.get_mut(PORT).unwrap().vlan = INSPECTION;
+    switch(&mut lab).silent = false;
+    switch(&mut lab).asked.clear();
+    lab.verb(0, Verb::Abort).unwrap();
+    lab.verb(0, Verb::Manage).unwrap();
+    lab.pass(30);
+    let (from, to) = (IDLE, INSPECTION);
+    let asked: Vec<_> = switch(&mut lab).asked.iter().map(|(_, a)| *a).collect();
+    assert_eq!(
+        asked[..],
+        [SwitchAction::Read, SwitchAction::Undo { from, to }]
+    );
 }
 
 /// A tenant's machine that is released and off, whose switch refuses to move its

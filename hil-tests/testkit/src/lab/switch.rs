@@ -31,8 +31,8 @@ pub struct LabSwitch {
     pub refuses: bool,
     /// It says that it did what it did not do.
     pub lies: bool,
-    /// Its driver has no time.
-    pub busy: bool,
+    /// The driver has no room for so many of the next operations.
+    pub busy: usize,
 }
 
 impl LabSwitch {
@@ -42,9 +42,6 @@ impl LabSwitch {
         port: &str,
         action: SwitchAction,
     ) -> (Option<LabPort>, Result<(), OperationError>) {
-        if self.busy {
-            return (None, Err(OperationError::Busy));
-        }
         let lies = self.lies;
         let Some(known) = self.ports.get_mut(port) else {
             return (None, Err(OperationError::Unexpected));
@@ -91,6 +88,11 @@ impl Lab {
         switch.asked.push((port.to_owned(), action));
         if switch.silent {
             return Vec::new();
+        }
+        if switch.busy > 0 {
+            switch.busy -= 1;
+            let result = Err(OperationError::Busy);
+            return self.step(Input::OperationDone { id, result });
         }
         let (read, result) = switch.carry_out(port, action);
         let mut outcomes = Vec::new();

@@ -166,7 +166,7 @@ impl<const PORTS: usize> Switch<PORTS> {
     #[must_use]
     pub fn port(&self, name: &str) -> Option<&Port> {
         let mut ports = self.ports.iter().flatten();
-        ports.find(|port| port.name.as_str() == name)
+        ports.find(|port| port.name.is(name))
     }
 
     /// The ports in the order in which they were added.
@@ -219,7 +219,7 @@ impl<const PORTS: usize> Switch<PORTS> {
 
     fn change(&mut self, name: &str, row: usize, change: impl FnOnce(&mut Port)) -> bool {
         let mut ports = self.ports.iter_mut().flatten();
-        let Some(port) = ports.find(|port| port.name.as_str() == name) else {
+        let Some(port) = ports.find(|port| port.name.is(name)) else {
             return false;
         };
         self.revision += 1;
