@@ -148,9 +148,10 @@ impl Session {
             desired: PortVlans::access(to).unwrap(),
             expected: PortVlans::access(10),
             vlan: match self.client.dialect() {
-                Some(dialect) if dialect.make_vlan.is_none() => VlanChange::None,
-                _ => VlanChange::Make(to),
+                Some(dialect) if dialect.vlan_edit.is_none() => VlanChange::NONE,
+                _ => VlanChange::make(to),
             },
+            trunk: "",
             confirm_timeout_s: timeout,
             persist_id: 0x5eed,
         };

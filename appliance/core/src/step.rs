@@ -93,7 +93,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     self.port_outcome(now, outcome, out);
                 }
             }
-            Input::PortRead { id, vlan, link } => self.port_read(now, id, vlan, link, out),
+            Input::PortRead {
+                id,
+                vlan,
+                link,
+                learned,
+            } => self.port_read(now, id, vlan, (link, learned), out),
             // The operation ends by it, and its error says so.
             Input::HostKey { switch, key } => self.host_key_met(switch, key),
             Input::Observed { node, power } => {

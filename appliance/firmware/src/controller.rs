@@ -178,17 +178,26 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
                     port,
                     action,
                     token,
+                    details,
                     deadline,
                 } => {
                     let queues = self.context.queues;
-                    let port = PortName::try_from(port);
-                    let queued = port.is_ok_and(|port| {
+                    let names = (PortName::try_from(port), PortName::try_from(details.trunk));
+                    let names = match names {
+                        (Ok(port), Ok(trunk)) => Some((port, trunk)),
+                        _ => None,
+                    };
+                    let queued = names.is_some_and(|(port, trunk)| {
                         let request = SwitchRequest {
                             id,
                             switch,
                             port,
                             action,
                             token,
+                            make_vlan: details.make_vlan,
+                            remove_vlan: details.remove_vlan,
+                            trunk,
+                            mac: details.mac,
                             deadline,
                         };
                         queues.switch.try_send(request).is_ok()
@@ -517,7 +526,12 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
             let event = match queues.events.try_receive() {
                 Ok(DriverEvent::Done(id, result)) => Input::OperationDone { id, result },
                 Ok(DriverEvent::Observed(node, power)) => Input::Observed { node, power },
-                Ok(DriverEvent::PortRead(id, vlan, link)) => Input::PortRead { id, vlan, link },
+                Ok(DriverEvent::PortRead(id, vlan, link, learned)) => Input::PortRead {
+                    id,
+                    vlan,
+                    link,
+                    learned,
+                },
                 Ok(DriverEvent::HostKey(switch, key)) => Input::HostKey { switch, key },
                 Err(_) => continue,
             };

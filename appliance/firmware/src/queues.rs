@@ -14,7 +14,9 @@ use embassy_sync::signal::Signal;
 use embassy_sync::waitqueue::MultiWakerRegistration;
 use embassy_time::Instant;
 use farrier_core::Transport;
-use farrier_core::interface::{HostKey, OperationError, OperationId, PowerState, SwitchAddress};
+use farrier_core::interface::{
+    HostKey, Learned, OperationError, OperationId, PowerState, SwitchAddress,
+};
 use farrier_http::places::{Ticket, Turns};
 use farrier_protocol::message::NodeId;
 use farrier_sizes::{
@@ -61,9 +63,9 @@ pub enum DriverEvent {
     Done(OperationId, Result<(), OperationError>),
     /// A machine's power state was seen.
     Observed(NodeId, PowerState),
-    /// A port was read in an operation: its VLAN, or something else; and whether it
-    /// has a link, where that is known.
-    PortRead(OperationId, Option<u16>, Option<bool>),
+    /// A port was read in an operation: its VLAN, or something else; whether it has a
+    /// link, where that is known; and where the switch has learned its address.
+    PortRead(OperationId, Option<u16>, Option<bool>, Learned),
     /// A switch has this host key, and it is not the one pinned.
     HostKey(SwitchAddress, HostKey),
 }

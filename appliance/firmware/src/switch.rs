@@ -7,8 +7,8 @@ use core::net::SocketAddrV4;
 
 use embassy_time::{Duration, Instant, Timer, with_deadline};
 use farrier_core::interface::{
-    HostKey, OperationError, OperationId, PortName, SwitchAction, SwitchAddress, SwitchKind,
-    SwitchLogin,
+    HostKey, Learned, Mac, OperationError, OperationId, PortName, SwitchAction, SwitchAddress,
+    SwitchDetails, SwitchKind, SwitchLogin,
 };
 use farrier_sizes::{SWITCH_RECEIVE, SWITCH_SEND};
 #[cfg(feature = "ssh")]
@@ -42,6 +42,14 @@ pub struct SwitchRequest {
     pub action: SwitchAction,
     /// Names a move.
     pub token: u64,
+    /// The VLAN that the port goes to is made.
+    pub make_vlan: bool,
+    /// The VLAN that the port leaves is removed.
+    pub remove_vlan: bool,
+    /// The trunk that carries these VLANs; empty for none.
+    pub trunk: PortName,
+    /// The address that is looked for in the switch's table.
+    pub mac: Option<Mac>,
     /// When the rack gives it up.
     pub deadline: farrier_core::Instant,
 }
@@ -85,6 +93,7 @@ const fn not_begun(error: OperationError) -> Report {
         result: Err(error),
         port: Seen::Unread,
         link: None,
+        learned: Learned::Unknown,
     }
 }
 
@@ -156,7 +165,7 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 Seen::Other => Some(None),
             };
             if let Some(vlan) = seen {
-                let read = DriverEvent::PortRead(request.id, vlan, report.link);
+                let read = DriverEvent::PortRead(request.id, vlan, report.link, report.learned);
                 queues.events.send(read).await;
             }
             let done = DriverEvent::Done(request.id, report.result);
@@ -239,6 +248,12 @@ fn order(request: &SwitchRequest) -> Order<'_> {
         port: &request.port,
         action: request.action,
         token: request.token,
+        details: SwitchDetails {
+            make_vlan: request.make_vlan,
+            remove_vlan: request.remove_vlan,
+            trunk: &request.trunk,
+            mac: request.mac,
+        },
     }
 }
 

@@ -5,10 +5,17 @@
 //!
 //! | | OVSDB | NETCONF |
 //! |---|---|---|
-//! | `Read` | the port's row | the port's running configuration |
+//! | `Read` | the port's row, and whether it has a link | the port's running configuration, whether it has a link, and on demand where the switch has learned an address |
 //! | `Move` | compare-and-set, applied as the switch says, read back | a confirmed commit with a persist-id, read back; the switch takes it back by itself after [`CONFIRM_S`](limits::CONFIRM_S). Without persist-ids it is permanent at once |
 //! | `Keep` | read and compare | the confirming commit, read back, and a lock that shows that no commit waits any more. Read and compare without persist-ids |
 //! | `Undo` | compare-and-set back, applied, read back | the commit is cancelled, or a change back; read back |
+//!
+//! # VLANs
+//! In Open vSwitch a VLAN is a number and needs no object. With NETCONF a move makes
+//! the VLAN that it leads to and removes the one that it leaves, where the order says
+//! so, in the edit that moves the port: one commit has all of it, and takes all of it
+//! back. A VLAN that the driver made is known by its name, `farrier-NUMBER`. Where a
+//! switch refuses a change with a removal, the change is made without.
 //!
 //! # What an end means
 //! * Done: the switch's own configuration, read again, has the port where it is
@@ -45,5 +52,7 @@ pub mod ssh;
 
 pub use driver::{Driver, MIN_OUT, SwitchDriver};
 pub use farrier_core::Instant;
-pub use farrier_core::interface::{OperationError, SwitchAction, SwitchKind};
+pub use farrier_core::interface::{
+    Learned, Mac, OperationError, SwitchAction, SwitchDetails, SwitchKind,
+};
 pub use report::{Order, Report, Seen};

@@ -2,12 +2,12 @@
 //! where the switch has it: the session ends, the commit waits, and `Keep` or
 //! `Undo` ends it in a session of its own.
 
-use farrier_core::interface::{OperationError, PortName, SwitchAction};
+use farrier_core::interface::{Learned, OperationError, PortName, SwitchAction};
 use farrier_netconf::dialect::{JUNOS, JUNOS_ELS};
 use farrier_netconf::hello::Models;
 use farrier_netconf::{
-    Abort, Client, Dialect, Failure, Flip, LinkState, Observed, Outcome, Pending, PortVlans,
-    Refusal, Settings, Step, Visitor, VlanChange,
+    Abort, Client, Dialect, Failure, Flip, LinkState, MacEntry, Observed, Outcome, Pending,
+    PortVlans, Refusal, Settings, Step, Visitor, VlanChange, same_port,
 };
 
 use crate::driver::Wait;
@@ -22,8 +22,10 @@ enum Phase {
     Pause,
     /// The port is read.
     Look,
-    /// It is asked whether the port has a link, and that is all.
+    /// It is asked whether the port has a link.
     LookForLink,
+    /// The table of hardware addresses is read.
+    LookForMac,
     /// The port is read before a move is taken back.
     LookBefore,
     /// The port is moved.
@@ -43,6 +45,14 @@ pub(crate) struct Netconf {
     action: SwitchAction,
     token: u64,
     phase: Phase,
+    /// The trunk that follows; empty for none.
+    trunk: PortName,
+    make_vlan: bool,
+    remove_vlan: bool,
+    /// The switch refused the change with the removal of a VLAN.
+    keeps_vlan: bool,
+    /// The address that is looked for.
+    mac: Option<[u8; 6]>,
     /// The dialect that is tried where the switch refuses the first one's edit.
     other: Option<&'static Dialect>,
     /// A commit of this session was confirmed.
@@ -50,17 +60,59 @@ pub(crate) struct Netconf {
     turned: bool,
     /// The port, as it was read before its link was asked for.
     looked: Seen,
-    link: Option<bool>,
+    found: Found,
     end: Option<Report>,
 }
 
-/// Whether the port that was asked about has a link.
-struct FoundLink(Option<bool>);
+/// What the tables of the switch say of the port and of the address.
+#[derive(Debug, Clone, Copy, Default)]
+struct Found {
+    link: Option<bool>,
+    learned: Learned,
+}
 
-impl Visitor for FoundLink {
+/// Takes the rows of the switch's tables.
+struct Rows<'a> {
+    port: &'a str,
+    /// The VLAN that the port was read to be on.
+    vlan: Seen,
+    mac: Option<[u8; 6]>,
+    found: &'a mut Found,
+}
+
+impl Visitor for Rows<'_> {
     fn link(&mut self, link: &LinkState<'_>) {
-        self.0 = Some(link.up);
+        self.found.link = Some(link.up);
     }
+
+    fn mac(&mut self, entry: &MacEntry<'_>) {
+        if Some(entry.mac) != self.mac {
+            return;
+        }
+        // An aggregate of ports says nothing of one of them.
+        let begins = |with: &str| {
+            let begin = entry.port.get(..with.len());
+            begin.is_some_and(|begin| begin.eq_ignore_ascii_case(with))
+        };
+        if ["ae", "esi.", "port-channel"].into_iter().any(begins) {
+            return;
+        }
+        let learned = &mut self.found.learned;
+        match (same_port(entry.port, self.port), *learned) {
+            // An address is in the table once for each VLAN: a row that is not aged
+            // out yet may stand beside that of the port's present VLAN.
+            (true, Learned::Here(known)) if self.vlan.is(known) => {}
+            (true, _) => *learned = Learned::Here(vlan_number(entry.vlan)),
+            (false, Learned::Here(_)) => {}
+            (false, _) => *learned = Learned::Elsewhere,
+        }
+    }
+}
+
+/// The number of a VLAN that a table names: 0 for a name of an operator's.
+fn vlan_number(name: &str) -> u16 {
+    let number = name.trim().trim_start_matches("farrier-");
+    number.parse().unwrap_or(0)
 }
 
 /// An access port of this VLAN; without any for 0.
@@ -97,11 +149,17 @@ impl Netconf {
             action: order.action,
             token: order.token,
             phase: Phase::Hello,
+            trunk: PortName::try_from(order.details.trunk)
+                .map_err(|_| OperationError::Unsupported)?,
+            make_vlan: order.details.make_vlan,
+            remove_vlan: order.details.remove_vlan,
+            keeps_vlan: false,
+            mac: order.details.mac.map(|mac| mac.0),
             other: None,
             confirmed: false,
             turned: false,
             looked: Seen::Unread,
-            link: None,
+            found: Found::default(),
             end: None,
         })
     }
@@ -132,9 +190,13 @@ impl Netconf {
     }
 
     pub(crate) fn receive(&mut self, input: &mut &[u8]) {
-        let mut link = FoundLink(None);
-        self.client.receive(input, &mut link);
-        self.link = link.0.or(self.link);
+        let mut rows = Rows {
+            port: &self.port,
+            vlan: self.looked,
+            mac: self.mac,
+            found: &mut self.found,
+        };
+        self.client.receive(input, &mut rows);
         *input = &[];
         self.advance();
     }
@@ -168,8 +230,12 @@ impl Netconf {
                 None => Report::done(port),
                 Some(error) => Report::failed(error, port),
             };
-            let link = self.link;
-            self.end = Some(Report { link, ..report });
+            let Found { link, learned } = self.found;
+            self.end = Some(Report {
+                link,
+                learned,
+                ..report
+            });
         }
     }
 
@@ -222,6 +288,28 @@ impl Netconf {
             return false;
         };
         self.choose(other);
+        self.keeps_vlan = false;
+        self.begin_again(port)
+    }
+
+    /// Begins the task again without the removal of a VLAN, where the switch refused
+    /// the change with it, and the port is where it was. Returns whether it did.
+    fn tries_without_removal(&mut self, report: (Outcome, Pending), port: Seen) -> bool {
+        let refused = report == (Outcome::Failed(Failure::Refused), Pending::None);
+        let left = match (self.phase, self.action) {
+            (Phase::Change, SwitchAction::Move { from, .. }) => from,
+            (Phase::Change, SwitchAction::Undo { to, .. }) => to,
+            _ => return false,
+        };
+        let ready = self.client.step() == Step::Ready && !self.turned;
+        if !refused || !ready || !port.is(left) || !self.remove_vlan || self.keeps_vlan {
+            return false;
+        }
+        self.keeps_vlan = true;
+        self.begin_again(port)
+    }
+
+    fn begin_again(&mut self, port: Seen) -> bool {
         let begun = match (self.phase, self.action) {
             (Phase::Change, SwitchAction::Move { from, to })
             | (Phase::Change, SwitchAction::Undo { from: to, to: from }) => self.change(from, to),
@@ -255,8 +343,26 @@ impl Netconf {
 
     fn change(&mut self, from: u16, to: u16) -> Result<(), Refusal> {
         self.phase = Phase::Change;
+        let vlan = self.vlan_change(from, to);
         let flip = flip(&self.port, self.token, (Some(from), to))?;
-        self.client.flip(&flip)
+        self.client.flip(&Flip {
+            vlan,
+            trunk: trunk_of(&self.client, self.make_vlan, &self.trunk),
+            ..flip
+        })
+    }
+
+    /// What a change from one VLAN to another does with the VLANs themselves.
+    fn vlan_change(&self, from: u16, to: u16) -> VlanChange {
+        let dialect = self.client.dialect();
+        if dialect.is_none_or(|dialect| dialect.vlan_edit.is_none()) {
+            return VlanChange::NONE;
+        }
+        let some = |vlan: u16, wanted: bool| (wanted && vlan != 0).then_some(vlan);
+        VlanChange {
+            make: some(to, self.make_vlan),
+            remove: some(from, self.remove_vlan && !self.keeps_vlan),
+        }
     }
 
     fn confirm(&mut self, to: u16) -> Result<(), Refusal> {
@@ -269,8 +375,47 @@ impl Netconf {
 
     fn take_back(&mut self, from: u16, to: u16) -> Result<(), Refusal> {
         self.phase = Phase::Cancel;
+        // Where the move can't be cancelled any more, the port goes back by another
+        // change.
+        let vlan = self.vlan_change(to, from).inverse();
         let flip = flip(&self.port, self.token, (Some(from), to))?;
-        self.client.cancel_earlier(&flip)
+        self.client.cancel_earlier(&Flip {
+            vlan,
+            trunk: trunk_of(&self.client, self.make_vlan, &self.trunk),
+            ..flip
+        })
+    }
+
+    /// Reads the table of hardware addresses, where that is wanted, and ends.
+    fn look_for_mac(&mut self) {
+        self.phase = Phase::LookForMac;
+        if self.mac.is_none() || self.turned || self.client.read_macs("").is_err() {
+            self.finish(None, self.looked);
+        }
+    }
+
+    /// The table was read, or the switch does not give it.
+    fn looked_for_mac(&mut self) {
+        let report = self.client.report();
+        let rows = match report {
+            Some(report) if report.outcome == Outcome::Read => Some(report.rows),
+            _ => None,
+        };
+        // The table of a switch that carries frames is not empty: it has another form.
+        if rows == Some(0)
+            && let Some(other) = self.other.take()
+        {
+            self.choose(other);
+            return self.look_for_mac();
+        }
+        let learned = &mut self.found.learned;
+        *learned = match (*learned, rows) {
+            (Learned::Here(vlan), _) => Learned::Here(vlan),
+            (_, None | Some(0)) => Learned::Unknown,
+            (Learned::Unknown, Some(_)) => Learned::Nowhere,
+            (learned, Some(_)) => learned,
+        };
+        self.finish(None, self.looked);
     }
 
     /// Changes the port from `to` to `to`, which writes nothing: the lock is
@@ -299,9 +444,11 @@ impl Netconf {
 
     /// A task of the client has ended.
     fn ended(&mut self) {
-        if self.phase == Phase::LookForLink {
+        match self.phase {
             // A switch that does not say it has said the rest.
-            return self.finish(None, self.looked);
+            Phase::LookForLink => return self.look_for_mac(),
+            Phase::LookForMac => return self.looked_for_mac(),
+            _ => {}
         }
         let Some(report) = self.client.report() else {
             return self.finish(Some(OperationError::Unreachable), Seen::Unread);
@@ -312,6 +459,7 @@ impl Netconf {
             Outcome::Failed(failure) => failure == Failure::NotRestored,
             _ => false,
         };
+        let refused = (report.outcome, report.pending);
         let error = match report.outcome {
             Outcome::Failed(failure) => {
                 Some(failed(failure, &report, self.client.step() == Step::Over))
@@ -322,7 +470,7 @@ impl Netconf {
             | Outcome::Read
             | Outcome::Closed => None,
         };
-        if self.tries_other(refused_edit, port) {
+        if self.tries_without_removal(refused, port) || self.tries_other(refused_edit, port) {
             return;
         }
         // A switch that refuses may have made the move permanent already.
@@ -344,7 +492,7 @@ impl Netconf {
             self.phase = Phase::LookForLink;
             self.looked = port;
             if self.turned || self.client.read_link(&self.port).is_err() {
-                self.finish(None, port);
+                self.look_for_mac();
             }
             return;
         }
@@ -395,6 +543,15 @@ impl Netconf {
     }
 }
 
+/// The trunk that carries the VLANs that are made, where the dialect has trunks.
+fn trunk_of<'t>(client: &Client, makes_vlans: bool, trunk: &'t str) -> &'t str {
+    let dialect = client.dialect();
+    match dialect.is_some_and(|dialect| dialect.trunk_edit.is_some()) {
+        true if makes_vlans => trunk,
+        _ => "",
+    }
+}
+
 fn flip(
     port: &PortName,
     token: u64,
@@ -408,7 +565,8 @@ fn flip(
         interface: port,
         desired: vlans(to).ok_or(Refusal::NoVlan)?,
         expected,
-        vlan: VlanChange::None,
+        vlan: VlanChange::NONE,
+        trunk: "",
         confirm_timeout_s: CONFIRM_S,
         persist_id: token,
     })
@@ -434,6 +592,7 @@ fn failed(failure: Failure, report: &farrier_netconf::Report<'_>, over: bool) ->
         Failure::Unexpected => OperationError::Unexpected,
         Failure::NotApplied if at == Step::ReadBefore => OperationError::Unexpected,
         Failure::NotApplied | Failure::NotRestored => OperationError::NotApplied,
+        Failure::NoTrunk => OperationError::NoTrunk,
         Failure::Aborted | Failure::SessionLost => OperationError::Unreachable,
         Failure::Protocol(_) => OperationError::Unsupported,
     }

@@ -1,6 +1,6 @@
 //! What is asked for, and how it ends.
 
-use farrier_core::interface::{OperationError, SwitchAction, SwitchKind};
+use farrier_core::interface::{Learned, OperationError, SwitchAction, SwitchDetails, SwitchKind};
 
 /// One operation on one port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,9 @@ pub struct Order<'a> {
     /// Names a move, and is a secret of the appliance: the same in the operations
     /// that end it.
     pub token: u64,
+    /// What else there is to know. Switches with OVSDB have no VLANs as objects, and
+    /// their database has no table of hardware addresses.
+    pub details: SwitchDetails<'a>,
 }
 
 /// What a port was on when it was read last.
@@ -45,6 +48,8 @@ pub struct Report {
     pub port: Seen,
     /// Whether the port has a link; `None` where the switch does not say.
     pub link: Option<bool>,
+    /// Where the switch has learned the address of [`SwitchDetails::mac`].
+    pub learned: Learned,
 }
 
 impl Report {
@@ -53,6 +58,7 @@ impl Report {
             result: Ok(()),
             port,
             link: None,
+            learned: Learned::Unknown,
         }
     }
 
@@ -61,6 +67,7 @@ impl Report {
             result: Err(error),
             port,
             link: None,
+            learned: Learned::Unknown,
         }
     }
 }

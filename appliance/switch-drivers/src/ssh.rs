@@ -9,7 +9,9 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use farrier_core::Instant;
-use farrier_core::interface::{HostKey, OperationError, String, SwitchLogin, SwitchSecret};
+use farrier_core::interface::{
+    HostKey, Learned, OperationError, String, SwitchLogin, SwitchSecret,
+};
 use sha2::{Digest, Sha256};
 use sunset::{
     ChanData, ChanHandle, CliEvent, Client, Error, Event, PubKey, Runner, SignKey, ed25519_dalek,
@@ -141,6 +143,7 @@ impl<'a> SshDriver<'a> {
                     result: Err(error),
                     port: Seen::Unread,
                     link: None,
+                    learned: Learned::Unknown,
                 });
             }
         }

@@ -8,7 +8,8 @@
 use farrier_core::interface::{HostKey, SwitchLogin, SwitchSecret};
 use farrier_switch_drivers::ssh::{self, SshBuffers, SshDriver};
 use farrier_switch_drivers::{
-    Driver, Instant, OperationError, Order, Report, Seen, SwitchAction, SwitchKind,
+    Driver, Instant, Learned, OperationError, Order, Report, Seen, SwitchAction, SwitchDetails,
+    SwitchKind,
 };
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -112,6 +113,7 @@ impl Server {
             port: "ge-0/0/1",
             action,
             token: 0x5eed,
+            details: SwitchDetails::default(),
         };
         let mut buffers = SshBuffers::new();
         let deadline = Instant::from_millis(60_000);
@@ -205,6 +207,7 @@ fn ok(vlan: u16) -> Report {
         result: Ok(()),
         port: Seen::Vlan(vlan),
         link: None,
+        learned: Learned::Unknown,
     }
 }
 

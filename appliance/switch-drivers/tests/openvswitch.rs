@@ -6,8 +6,8 @@
 mod switch;
 
 use farrier_switch_drivers::{
-    Driver, Instant, MIN_OUT, OperationError, Order, Report, Seen, SwitchAction, SwitchDriver,
-    SwitchKind,
+    Driver, Instant, MIN_OUT, OperationError, Order, Report, Seen, SwitchAction, SwitchDetails,
+    SwitchDriver, SwitchKind,
 };
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -26,6 +26,7 @@ fn does(switch: &Switch, action: SwitchAction, seconds: u64) -> Report {
         port: "far-a",
         action,
         token: 0,
+        details: SwitchDetails::default(),
     };
     let deadline = Instant::from_millis(seconds * 1_000);
     let mut driver = SwitchDriver::new(now(), deadline, &order).unwrap();

@@ -6,7 +6,7 @@ use common::{KEEP, MOVE, OTHER, PORT, Peer, UNDO, carry_out, order};
 use farrier_ovsdb::model::{Connection, Fault, Pace, Switch};
 use farrier_ovsdb::{PortName, PortVlan};
 use farrier_switch_drivers::{
-    Instant, OperationError, Report, Seen, SwitchAction, SwitchDriver, SwitchKind,
+    Instant, Learned, OperationError, Report, Seen, SwitchAction, SwitchDriver, SwitchKind,
 };
 
 fn access(vlan: u16) -> PortVlan {
@@ -86,6 +86,7 @@ fn ok(vlan: u16) -> Report {
         result: Ok(()),
         port: Seen::Vlan(vlan),
         link: Some(true),
+        learned: Learned::Unknown,
     }
 }
 

@@ -11,7 +11,7 @@ use farrier_netconf::model::{Config, Model, Profile, SessionKey};
 use farrier_switch_drivers::limits::{HANDSHAKE_MILLIS, OPERATION_MILLIS};
 use farrier_switch_drivers::ssh::{self, SshBuffers, SshDriver, fingerprint};
 use farrier_switch_drivers::{
-    Driver, Instant, OperationError, Report, Seen, SwitchAction, SwitchKind,
+    Driver, Instant, Learned, OperationError, Report, Seen, SwitchAction, SwitchKind,
 };
 use sunset::ed25519_dalek::SigningKey;
 use sunset::{ChanData, ChanHandle, Event, PubKey, Runner, ServEvent, Server, SignKey};
@@ -248,6 +248,7 @@ fn ok(vlan: u16) -> Report {
         result: Ok(()),
         port: Seen::Vlan(vlan),
         link: None,
+        learned: Learned::Unknown,
     }
 }
 
@@ -256,6 +257,7 @@ fn not_begun(error: OperationError) -> Report {
         result: Err(error),
         port: Seen::Unread,
         link: None,
+        learned: Learned::Unknown,
     }
 }
 

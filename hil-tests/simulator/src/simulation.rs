@@ -369,8 +369,8 @@ impl Simulation {
                     self.transmit_down(to.mac, Some(to.mac), &Packet::Agent(to, datagram));
                 }
                 Outcome::Power(id, node, action) => self.operate(id, node, action),
-                Outcome::Switch(id, switch, port, action, token) => {
-                    self.ask_switch(id, switch, port, action, token);
+                Outcome::Switch(id, switch, port, action, token, details) => {
+                    self.ask_switch(id, switch, port, (action, token, details));
                 }
                 Outcome::Serve(_) | Outcome::Keep(..) => {}
                 Outcome::Answer(answer) => {

@@ -104,14 +104,19 @@ pub fn rack(
         }),
     )?;
     let address = offset(2).to_string();
-    let switch = match protocol {
+    api.put(&switch_path(), &switch(protocol, &address))?;
+    Ok(rack)
+}
+
+/// What the appliance is told of a switch that speaks this protocol.
+#[must_use]
+pub fn switch(protocol: Protocol, address: &str) -> serde_json::Value {
+    match protocol {
         Protocol::Ovsdb => json!({ "kind": "ovsdb", "address": address }),
         Protocol::Netconf(_) => json!({
             "kind": "netconf", "address": address, "user": USER, "password": PASSWORD,
         }),
-    };
-    api.put(&switch_path(), &switch)?;
-    Ok(rack)
+    }
 }
 
 /// The switch's path in the API.

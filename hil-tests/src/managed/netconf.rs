@@ -39,7 +39,7 @@ impl State {
     /// Lets the virtual switch do what the running configuration says.
     fn carry(&mut self) {
         for (name, carried) in &mut self.carried {
-            let running = self.model.port(name).unwrap_or(PortVlans::NONE);
+            let running = self.model.carries(name).unwrap_or(PortVlans::NONE);
             if *carried != running {
                 self.ports.set(name, &mode_of(&running));
                 *carried = running;

@@ -24,6 +24,7 @@ mod rogue_dhcp;
 mod slow_peers;
 mod stock_client;
 mod stranger_flood;
+mod switch_vlans;
 mod switched;
 mod ticket_thief;
 mod uuid_thief;
@@ -96,7 +97,7 @@ pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
 const NEEDS_EMULATOR: [&str; 1] = ["crash-restart"];
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 26] = [
+pub const ALL: [Scenario; 27] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
@@ -210,6 +211,12 @@ pub const ALL: [Scenario; 26] = [
         about: "servers at work have a VLAN each: one that forges the other's address meets nobody",
         forms: &[Form::Light],
         run: isolated_ports::run,
+    },
+    Scenario {
+        name: "switch-vlans",
+        about: "the appliance makes VLANs on a switch and its trunk as servers need them, and removes them",
+        forms: &[Form::Light],
+        run: switch_vlans::run,
     },
     Scenario {
         name: "moved-cable",

@@ -1,11 +1,11 @@
 //! Racks of scenarios that need networks of their own on a managed switch.
 
-use crate::job::networks::{SWITCH, vlan};
+use crate::job::networks::{switch, switch_path, vlan};
 use crate::managed::{ManagementSpec, Protocol};
 use crate::qemu::ServerSpec;
 use crate::scenario::{Bench, Networks, Operator, Rack};
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// switch's management are there.
 const NATIVE: u16 = 5;
 
-/// A rack on a switch with an Open vSwitch database.
+/// A rack on a managed switch.
 pub(super) struct Switched<'a> {
     /// Names the rack's folder.
     pub(super) name: &'a str,
@@ -29,8 +29,14 @@ pub(super) struct Switched<'a> {
 }
 
 impl Switched<'_> {
-    /// Builds the rack, and tells its appliance the networks and the switch.
+    /// Builds the rack with a switch that speaks OVSDB, and tells its appliance the
+    /// networks and the switch.
     pub(super) fn build(self, bench: &Bench) -> Result<Rack> {
+        self.build_with(bench, Protocol::Ovsdb)
+    }
+
+    /// The same with a switch that speaks this protocol.
+    pub(super) fn build_with(self, bench: &Bench, protocol: Protocol) -> Result<Rack> {
         let offset = |by: u32| Ipv4Addr::from_bits(bench.address.to_bits() + by);
         let networks = Networks {
             initial: vlan(self.initial)?,
@@ -43,7 +49,7 @@ impl Switched<'_> {
                 appliance: bench.address,
             },
             management: ManagementSpec {
-                protocol: Protocol::Ovsdb,
+                protocol,
                 vlan: vlan(NATIVE)?,
                 address: offset(2),
                 prefix: bench.prefix,
@@ -56,10 +62,8 @@ impl Switched<'_> {
             rack.api().put(&path, network)?;
         }
         let address = offset(2).to_string();
-        rack.api().put(
-            &format!("/farrier/v1/switches/{SWITCH}"),
-            &json!({ "kind": "ovsdb", "address": address }),
-        )?;
+        rack.api()
+            .put(&switch_path(), &switch(protocol, &address))?;
         Ok(rack)
     }
 }

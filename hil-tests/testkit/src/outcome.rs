@@ -2,7 +2,7 @@
 
 use farrier_asset_store::SlotPart;
 use farrier_core::interface::{
-    CommandError, OperationId, PowerAction, SwitchAction, SwitchAddress,
+    CommandError, OperationId, PowerAction, SwitchAction, SwitchAddress, SwitchDetails,
 };
 use farrier_core::{Effect, Endpoint, Rack, Serve};
 use farrier_dhcp::route::Route;
@@ -23,9 +23,41 @@ pub enum Outcome {
     Power(OperationId, NodeId, PowerAction),
     /// The driver of a switch is asked for an operation on this port. The number
     /// names a move.
-    Switch(OperationId, SwitchAddress, String, SwitchAction, u64),
+    Switch(
+        OperationId,
+        SwitchAddress,
+        String,
+        SwitchAction,
+        u64,
+        Details,
+    ),
     /// The answer to a command.
     Answer(Result<(), CommandError>),
+}
+
+/// What else a driver of a switch is told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Details {
+    /// The VLAN that the port goes to is made.
+    pub make_vlan: bool,
+    /// The VLAN that the port leaves is removed.
+    pub remove_vlan: bool,
+    /// The trunk that carries these VLANs.
+    pub trunk: String,
+    /// The address that is looked for.
+    pub mac: Option<Mac>,
+}
+
+impl Details {
+    /// The same, as the driver takes it.
+    pub fn borrowed(&self) -> SwitchDetails<'_> {
+        SwitchDetails {
+            make_vlan: self.make_vlan,
+            remove_vlan: self.remove_vlan,
+            trunk: &self.trunk,
+            mac: self.mac,
+        }
+    }
 }
 
 /// What is served to a machine that asked for a file.
@@ -78,8 +110,17 @@ impl Outcome {
                 port,
                 action,
                 token,
+                details,
                 deadline: _,
-            } => Outcome::Switch(id, switch, port.to_owned(), action, token),
+            } => {
+                let details = Details {
+                    make_vlan: details.make_vlan,
+                    remove_vlan: details.remove_vlan,
+                    trunk: details.trunk.to_owned(),
+                    mac: details.mac,
+                };
+                Outcome::Switch(id, switch, port.to_owned(), action, token, details)
+            }
             Effect::Answer(answer) => Outcome::Answer(answer),
         })
     }

@@ -127,7 +127,8 @@ fn begin(client: &mut Client, choice: u8) {
         interface: "p",
         desired,
         expected: None,
-        vlan: VlanChange::None,
+        vlan: VlanChange::NONE,
+        trunk: "",
         confirm_timeout_s: 60,
         persist_id: 7,
     };

@@ -19,8 +19,8 @@
 //! read, and, where the port is not as before, edit and commit once. An `ok` of a
 //! switch counts for nothing: what its running configuration says does.
 //!
-//! Only the named interface, and VLANs that are named `farrier-NUMBER`, are ever
-//! in an edit. A switch without confirmed commits is changed at once, and a
+//! Only the named interface, VLANs that are named `farrier-NUMBER`, and single
+//! VLANs in the list of a named trunk are ever in an edit. A switch without confirmed commits is changed at once, and a
 //! cancellation writes the former VLANs. Give the expected VLANs wherever they are
 //! known: a switch that answers for another port looks like a port without VLANs.
 //!
@@ -69,7 +69,8 @@
 //!                 interface: "Ethernet7",
 //!                 desired: tenant.clone(),
 //!                 expected: Some(idle.clone()),
-//!                 vlan: VlanChange::None,
+//!                 vlan: VlanChange::NONE,
+//!                 trunk: "",
 //!                 confirm_timeout_s: 120,
 //!                 persist_id: 0x5eed,
 //!             };

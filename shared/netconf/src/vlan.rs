@@ -101,36 +101,47 @@ impl Observed {
     }
 }
 
-/// What happens to the VLAN itself, beside the port, in the same edit. The
+/// What happens to VLANs themselves, beside the port, in the same edit. The
 /// driver's VLANs are named `farrier-NUMBER`; others are never removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum VlanChange {
-    /// Nothing.
-    #[default]
-    None,
+pub struct VlanChange {
     /// The VLAN of this number is made unless the switch has it.
-    Make(u16),
+    pub make: Option<u16>,
     /// The VLAN of this number is removed if the driver made it.
-    Remove(u16),
+    pub remove: Option<u16>,
 }
 
 impl VlanChange {
-    /// Returns the number of the VLAN.
+    /// Nothing.
+    pub const NONE: Self = Self {
+        make: None,
+        remove: None,
+    };
+
+    /// One VLAN is made.
     #[must_use]
-    pub const fn number(self) -> Option<u16> {
-        match self {
-            Self::None => None,
-            Self::Make(number) | Self::Remove(number) => Some(number),
+    pub const fn make(number: u16) -> Self {
+        Self {
+            make: Some(number),
+            remove: None,
+        }
+    }
+
+    /// One VLAN is removed.
+    #[must_use]
+    pub const fn remove(number: u16) -> Self {
+        Self {
+            make: None,
+            remove: Some(number),
         }
     }
 
     /// Returns the change that takes this one back.
     #[must_use]
     pub const fn inverse(self) -> Self {
-        match self {
-            Self::None => Self::None,
-            Self::Make(number) => Self::Remove(number),
-            Self::Remove(number) => Self::Make(number),
+        Self {
+            make: self.remove,
+            remove: self.make,
         }
     }
 }

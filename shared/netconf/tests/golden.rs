@@ -23,7 +23,7 @@ fn edit(dialect: &'static Dialect, before: &PortVlans, change: &Flip<'_>) -> Str
 
 fn removal(dialect: &'static Dialect) -> String {
     let mut wire = Wire::full(dialect);
-    for (vlan, vlans) in [(VlanChange::Make(100), 100), (VlanChange::Remove(100), 20)] {
+    for (vlan, vlans) in [(VlanChange::make(100), 100), (VlanChange::remove(100), 20)] {
         wire.flip(&Flip {
             vlan,
             ..flip(access(vlans))
@@ -52,7 +52,7 @@ fn compare(name: &str, found: &str) {
 fn every_dialect_writes_its_golden_edits() {
     let trunk = PortVlans::new(Some(10), &[30, 20]).unwrap();
     let made = Flip {
-        vlan: VlanChange::Make(100),
+        vlan: VlanChange::make(100),
         ..flip(access(100))
     };
     for dialect in DIALECTS {

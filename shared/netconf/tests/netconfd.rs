@@ -192,7 +192,8 @@ fn flip(vlans: PortVlans) -> Flip<'static> {
         interface: "ge-0/0/1",
         desired: vlans,
         expected: None,
-        vlan: VlanChange::None,
+        vlan: VlanChange::NONE,
+        trunk: "",
         confirm_timeout_s: 60,
         persist_id: 0xfeed,
     }
@@ -250,13 +251,13 @@ fn every_dialect_flips_ports_of_netconfd() {
                     assert_eq!(session.port(), Observed::Port(vlans.clone()));
                 }
             }
-            if dialect.make_vlan.is_some() {
+            if dialect.vlan_edit.is_some() {
                 session.set(&Flip {
-                    vlan: VlanChange::Make(100),
+                    vlan: VlanChange::make(100),
                     ..flip(access(100))
                 });
                 session.set(&Flip {
-                    vlan: VlanChange::Remove(100),
+                    vlan: VlanChange::remove(100),
                     ..flip(access(30))
                 });
             }

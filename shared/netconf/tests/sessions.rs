@@ -163,7 +163,7 @@ fn vlans_are_made_and_removed_and_foreign_ones_left() {
     for dialect in [&JUNOS, &JUNOS_ELS, &OPENCONFIG] {
         let mut wire = Wire::full(dialect);
         let made = Flip {
-            vlan: VlanChange::Make(100),
+            vlan: VlanChange::make(100),
             ..flip(access(100))
         };
         wire.flip(&made);
@@ -178,7 +178,7 @@ fn vlans_are_made_and_removed_and_foreign_ones_left() {
         // An operator's VLAN is no business of the driver's.
         for (vlan, left) in [(20, true), (100, false)] {
             wire.flip(&Flip {
-                vlan: VlanChange::Remove(vlan),
+                vlan: VlanChange::remove(vlan),
                 ..flip(access(if left { 30 } else { 10 }))
             });
             assert!(wire.client.confirm());

@@ -12,14 +12,23 @@ use crate::resource::{Ask, Call, Out, Route, Takes};
 use crate::resources::addresses::address;
 use crate::{Error, View};
 use core::net::Ipv4Addr;
-use farrier_core::interface::{Command, HostKey, NewLogin, SwitchAddress, SwitchKind};
+use farrier_core::interface::{Command, HostKey, Learned, NewLogin, NewOptions, SwitchAddress, SwitchKind};
 use farrier_core::ports::{Sources, Switch};
 use farrier_http::Method;
 
 /// In front of the hash of a host key.
 const HASH: &str = "SHA256:";
 const ONE: &str = "/farrier/v1/switches/{switch}";
-const FIELDS: Takes = Takes::Form(&["kind", "address", "port", "user", "password", "host_key"]);
+const FIELDS: Takes = Takes::Form(&[
+    "kind",
+    "address",
+    "port",
+    "user",
+    "password",
+    "host_key",
+    "makes_vlans",
+    "trunk_port",
+]);
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::read("/farrier/v1/switches", list).needs(Needs::WholeRack),
@@ -58,6 +67,12 @@ fn list(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
                 None => w.null(),
             };
         }
+        w.key("makes_vlans").bool(switch.makes_vlans);
+        w.key("trunk_port");
+        match switch.trunk_port.as_str() {
+            "" => w.null(),
+            port => w.string(port),
+        };
         w.end_object();
     });
 }
@@ -112,6 +127,22 @@ fn ports(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
             Some(doubt) => w.string(doubt.name()),
             None => w.null(),
         };
+        w.key("learned");
+        let (learned, on) = match port.learned() {
+            Learned::Unknown => (None, 0),
+            Learned::Nowhere => (Some("nowhere"), 0),
+            Learned::Elsewhere => (Some("another port"), 0),
+            Learned::Here(vlan) => (Some("this port"), vlan),
+        };
+        match learned {
+            Some(text) => w.string(text),
+            None => w.null(),
+        };
+        w.key("learned_vlan");
+        match on {
+            0 => w.null(),
+            vlan => w.number(vlan),
+        };
         w.end_object();
     });
 }
@@ -123,7 +154,11 @@ fn put<'f>(_: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<'f>, 
         password: Some(pairs.get("password")),
         host_key: Some(host_key(pairs)?),
     };
-    define(call, pairs, None, login)
+    let options = NewOptions {
+        makes_vlans: Some(makes_vlans(pairs)?.unwrap_or(false)),
+        trunk_port: Some(pairs.get("trunk_port")),
+    };
+    define(call, pairs, None, (login, options))
 }
 
 /// What the body does not name stays as it is.
@@ -140,14 +175,28 @@ fn patch<'f>(view: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<
             None => None,
         },
     };
-    define(call, pairs, Some(known), login)
+    let options = NewOptions {
+        makes_vlans: makes_vlans(pairs)?,
+        trunk_port: pairs.find("trunk_port"),
+    };
+    define(call, pairs, Some(known), (login, options))
+}
+
+/// Whether the appliance is to make VLANs, where the body says it.
+fn makes_vlans(pairs: &Pairs) -> Result<Option<bool>, Error> {
+    match pairs.find("makes_vlans") {
+        None | Some("") => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(_) => Err(Error::bad("makes_vlans is no bool. Send true or false.")),
+    }
 }
 
 fn define<'f>(
     call: &'f Call,
     pairs: &Pairs,
     known: Option<&Switch>,
-    login: NewLogin<'f>,
+    (login, options): (NewLogin<'f>, NewOptions<'f>),
 ) -> Result<Command<'f>, Error> {
     let kind = match (pairs.get("kind"), known) {
         ("", Some(known)) => known.address.kind,
@@ -192,6 +241,7 @@ fn define<'f>(
             port: number(pairs, "port", default, u16::MAX)?,
         },
         login,
+        options,
     })
 }
 

@@ -89,7 +89,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 name,
                 address,
                 login,
-            } => self.set_switch(name, address, &login, out),
+                options,
+            } => self.set_switch(name, address, (&login, &options), out),
             Command::DeleteSwitch { name } => self.remove_switch(name, out),
             Command::LinkPort { mac, switch, port } => self.link_port(mac, switch, port, out),
             Command::CreatePortGroup {

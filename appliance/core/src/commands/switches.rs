@@ -3,8 +3,8 @@
 
 use super::check_word;
 use crate::interface::{
-    CommandError, Effects, Instant, NewLogin, PortName, SWITCH_PASSWORD_LEN, SWITCH_USER_LEN,
-    String, SwitchAddress, Uses,
+    CommandError, Effects, Instant, NewLogin, NewOptions, PortName, SWITCH_PASSWORD_LEN,
+    SWITCH_USER_LEN, String, SwitchAddress, Uses,
 };
 use crate::node::deployed;
 use crate::persist::record::Record;
@@ -21,10 +21,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         &mut self,
         name: &str,
         address: SwitchAddress,
-        login: &NewLogin<'_>,
+        (login, options): (&NewLogin<'_>, &NewOptions<'_>),
         out: &mut Effects,
     ) -> Result<(), CommandError> {
         check_word(name)?;
+        let trunk_port = options.trunk_port.map(port_name).transpose()?;
         let user = login.user.map(SwitchUser::try_from).transpose();
         let password = login.password.map(SwitchPassword::try_from).transpose();
         let (Ok(user), Ok(password)) = (user, password) else {
@@ -64,6 +65,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         .emit(out);
         if let Some(switch) = self.ports.switch_mut(place) {
             switch.address = address;
+            let before = (switch.makes_vlans, switch.trunk_port.clone());
+            switch.makes_vlans = options.makes_vlans.unwrap_or(before.0);
+            if let Some(trunk_port) = trunk_port {
+                switch.trunk_port = trunk_port;
+            }
+            if before != (switch.makes_vlans, switch.trunk_port.clone()) {
+                Record::of_switch_options(switch).emit(out);
+            }
             let before = (switch.user.clone(), switch.password.clone());
             if let Some(user) = user {
                 switch.user = user;
@@ -181,9 +190,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             .texts
             .find_switch(switch)
             .ok_or(CommandError::NoSuchSwitch)?;
-        let name = PortName::try_from(port).map_err(|_| CommandError::TooLong)?;
-        let printable = name.bytes().all(|b| b.is_ascii_graphic());
-        if name.is_empty() || !printable {
+        let name = port_name(port)?;
+        if name.is_empty() {
             return Err(CommandError::BadName);
         }
         let mut others = self.ports.all().iter();
@@ -287,4 +295,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             .then_some(place)
             .ok_or(CommandError::NoSuchNetwork)
     }
+}
+
+/// What a switch calls a port, or nothing.
+fn port_name(text: &str) -> Result<PortName, CommandError> {
+    let name = PortName::try_from(text).map_err(|_| CommandError::TooLong)?;
+    let printable = name.bytes().all(|b| b.is_ascii_graphic());
+    printable.then_some(name).ok_or(CommandError::BadName)
 }

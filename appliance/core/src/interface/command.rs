@@ -1,8 +1,8 @@
 //! What operators ask of the rack.
 
 use super::{
-    GroupMode, KeyValues, Network, NewLogin, NewNode, NodePatch, PowerAction, Relay, Requirements,
-    Role, Seen, Steps, SwitchAddress, Verifier,
+    GroupMode, KeyValues, Network, NewLogin, NewNode, NewOptions, NodePatch, PowerAction, Relay,
+    Requirements, Role, Seen, Steps, SwitchAddress, Verifier,
 };
 use core::net::Ipv4Addr;
 use farrier_asset_store::DrivePlace;
@@ -192,6 +192,8 @@ pub enum Command<'a> {
         address: SwitchAddress,
         /// How a driver logs in.
         login: NewLogin<'a>,
+        /// How it is treated.
+        options: NewOptions<'a>,
     },
     /// Forget a switch.
     DeleteSwitch {

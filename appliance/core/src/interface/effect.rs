@@ -1,11 +1,12 @@
 //! Effects that the rack asks the glue for.
 
 use super::{
-    CommandError, Endpoint, Instant, OperationId, PowerAction, SwitchAction, SwitchAddress,
+    CommandError, Endpoint, Instant, OperationId, PORT_NAME_LEN, PowerAction, String, SwitchAction,
+    SwitchAddress, SwitchDetails,
 };
 use farrier_asset_store::SlotPart;
 use farrier_dhcp::route::Route;
-use farrier_protocol::message::{MAX_DISKS, NodeId};
+use farrier_protocol::message::{MAX_DISKS, Mac, NodeId};
 
 /// Most outputs of one step.
 pub const MAX_EFFECTS: usize = 12;
@@ -76,6 +77,8 @@ pub enum Effect<'a> {
         /// [`SwitchAction::Undo`] that ends it, also after a restart. Random: who
         /// knows it can end the move.
         token: u64,
+        /// What else the driver is told.
+        details: SwitchDetails<'a>,
         /// The rack gives the operation up then, and asks anew.
         deadline: Instant,
     },
@@ -154,6 +157,9 @@ pub(crate) struct SwitchOperation {
     pub(crate) switch: SwitchAddress,
     pub(crate) action: SwitchAction,
     pub(crate) token: u64,
+    pub(crate) make_vlan: bool,
+    pub(crate) remove_vlan: bool,
+    pub(crate) mac: Option<Mac>,
     pub(crate) deadline: Instant,
 }
 
@@ -168,7 +174,8 @@ enum Item {
     NotFound,
     Busy,
     Power(Operation),
-    Switch(SwitchOperation, Span),
+    /// The names of the port and of the trunk, and the first one's length.
+    Switch(SwitchOperation, Span, u8),
     Answer(Result<(), CommandError>),
 }
 
@@ -259,21 +266,32 @@ impl Effects {
                     deadline,
                 }
             }
-            Item::Switch(operation, port) => {
+            Item::Switch(operation, names, port) => {
                 let SwitchOperation {
                     id,
                     switch,
                     action,
                     token,
+                    make_vlan,
+                    remove_vlan,
+                    mac,
                     deadline,
                 } = operation;
+                // They were put in as texts.
+                let names = core::str::from_utf8(self.bytes(names)).unwrap_or_default();
+                let (port, trunk) = names.split_at_checked(port.into()).unwrap_or_default();
                 Effect::Switch {
                     id,
                     switch,
-                    // It was put in as text.
-                    port: core::str::from_utf8(self.bytes(port)).unwrap_or_default(),
+                    port,
                     action,
                     token,
+                    details: SwitchDetails {
+                        make_vlan,
+                        remove_vlan,
+                        trunk,
+                        mac,
+                    },
                     deadline,
                 }
             }
@@ -402,8 +420,12 @@ impl Effects {
         self.plain(Item::Power(operation));
     }
 
-    pub(crate) fn switch(&mut self, operation: SwitchOperation, port: &str) {
-        self.copy(port.as_bytes(), |s| Item::Switch(operation, s));
+    pub(crate) fn switch(&mut self, operation: SwitchOperation, port: &str, trunk: &str) {
+        let mut names = String::<{ 2 * PORT_NAME_LEN }>::new();
+        let _fit = names.push_str(port).and_then(|()| names.push_str(trunk));
+        // A name is much shorter than 256 bytes.
+        let port = port.len() as u8;
+        self.copy(names.as_bytes(), |s| Item::Switch(operation, s, port));
     }
 
     pub(crate) fn answer(&mut self, answer: Result<(), CommandError>) {

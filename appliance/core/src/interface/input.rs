@@ -1,8 +1,8 @@
 //! Inputs of the rack: what the glue saw.
 
 use super::{
-    Actor, Command, HostKey, OperationError, OperationId, PowerState, Sighting, SwitchAddress,
-    Verifier,
+    Actor, Command, HostKey, Learned, OperationError, OperationId, PowerState, Sighting,
+    SwitchAddress, Verifier,
 };
 use core::net::Ipv4Addr;
 use farrier_ethernet::NetworkId;
@@ -154,6 +154,8 @@ pub enum Input<'a> {
         vlan: Option<u16>,
         /// Whether the port has a link; `None` where the switch does not say.
         link: Option<bool>,
+        /// Where the switch has learned the address that was asked for.
+        learned: Learned,
     },
     /// A switch that is reached by SSH has a host key that is not the one pinned.
     /// Nothing was sent to it. Comes in front of [`Input::OperationDone`].

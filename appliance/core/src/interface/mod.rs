@@ -34,6 +34,7 @@ pub(crate) use effect::{Operation, SwitchOperation};
 pub use erase_method::{ERASE_METHODS, erase_method, erase_method_name};
 pub use error::CommandError;
 pub use farrier_ethernet::NetworkId;
+pub use farrier_protocol::message::Mac;
 pub use input::{Endpoint, Image, Input, Transport};
 pub use instance::InstanceInfo;
 pub(crate) use key_values::BETWEEN;
@@ -50,8 +51,9 @@ pub use seen::Seen;
 pub use sighting::{Sighting, SightingKind};
 pub use steps::{MAX_STEPS, Step, Steps, WRITE_PRIORITY};
 pub use switch::{
-    HostKey, NewLogin, PORT_NAME_LEN, PortName, SWITCH_PASSWORD_LEN, SWITCH_USER_LEN, SwitchAction,
-    SwitchAddress, SwitchKind, SwitchLogin, SwitchSecret,
+    HostKey, Learned, NewLogin, NewOptions, PORT_NAME_LEN, PortName, SWITCH_PASSWORD_LEN,
+    SWITCH_USER_LEN, SwitchAction, SwitchAddress, SwitchDetails, SwitchKind, SwitchLogin,
+    SwitchSecret,
 };
 pub(crate) use text::Cut;
 pub use text::{NAME_LEN, String, cut};

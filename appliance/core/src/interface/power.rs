@@ -95,4 +95,7 @@ pub enum OperationError {
     /// The device does not speak as the driver does: another protocol, dialect or
     /// cipher, or bytes that are none of it.
     Unsupported = 11,
+    /// The port of the switch that was to carry the VLANs of others carries no tagged
+    /// ones.
+    NoTrunk = 12,
 }

@@ -1,6 +1,6 @@
 //! Operations on the ports of switches, as drivers carry them out.
 
-use super::String;
+use super::{Mac, String};
 use core::net::Ipv4Addr;
 
 /// Longest name of a switch's port in bytes.
@@ -108,6 +108,48 @@ impl core::fmt::Debug for NewLogin<'_> {
             .field("host_key", &self.host_key)
             .finish_non_exhaustive()
     }
+}
+
+/// What a command says about how a switch is treated. What is `None` stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NewOptions<'a> {
+    /// Whether the appliance makes the VLANs that it needs, and removes those that
+    /// it made.
+    pub makes_vlans: Option<bool>,
+    /// The port of the switch that leads to the appliance, whose VLANs the appliance
+    /// keeps; empty where it carries all of them.
+    pub trunk_port: Option<&'a str>,
+}
+
+/// What a driver is told beside the port and what shall be done with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SwitchDetails<'a> {
+    /// The VLAN that the port goes to is made unless the switch has it, in the same
+    /// change.
+    pub make_vlan: bool,
+    /// The VLAN that the port leaves is removed if the appliance made it, in the
+    /// same change.
+    pub remove_vlan: bool,
+    /// A trunk that shall carry the VLAN that the port goes to, and not the one that
+    /// is removed; empty for none.
+    pub trunk: &'a str,
+    /// With [`SwitchAction::Read`]: where the switch has learned this address.
+    pub mac: Option<Mac>,
+}
+
+/// Where a switch has learned a hardware address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Learned {
+    /// It was not asked, or does not say.
+    #[default]
+    Unknown,
+    /// Nowhere, or it has forgotten it.
+    Nowhere,
+    /// On the port that was read, with frames of this VLAN; 0 where the switch names
+    /// it in a way that is not understood.
+    Here(u16),
+    /// On another port only.
+    Elsewhere,
 }
 
 /// What a driver shall do with a port. A port carries one VLAN, without tag.

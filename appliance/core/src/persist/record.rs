@@ -9,7 +9,7 @@ use crate::interface::Effects;
 use crate::interface::{Account, Network, Relay, Requirements, Verifier};
 use crate::ipam::Entry;
 use crate::node::Reason;
-use crate::ports::SwitchPort;
+use crate::ports::{Switch, SwitchPort};
 use core::net::Ipv4Addr;
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::{BootId, Mac, NodeId};
@@ -480,6 +480,15 @@ pub enum Record<'a> {
         /// Its name; empty for none.
         name: &'a str,
     },
+    /// How a switch is treated is another way.
+    SwitchOptions {
+        /// The switch's place.
+        place: u8,
+        /// Whether the appliance makes and removes VLANs.
+        makes_vlans: bool,
+        /// The port that leads to the appliance; empty for none.
+        trunk: &'a str,
+    },
 }
 
 impl Record<'_> {
@@ -509,6 +518,15 @@ impl Record<'_> {
             sources: port.sources.bits(),
             heard: port.heard,
             group: port.group,
+        }
+    }
+
+    /// The record of how a switch is treated.
+    pub(crate) fn of_switch_options(switch: &Switch) -> Record<'_> {
+        Record::SwitchOptions {
+            place: switch.place,
+            makes_vlans: switch.makes_vlans,
+            trunk: &switch.trunk_port,
         }
     }
 
@@ -571,6 +589,7 @@ impl Record<'_> {
             | Record::SwitchPort { .. }
             | Record::SwitchLogin { .. }
             | Record::SwitchHostKey { .. }
+            | Record::SwitchOptions { .. }
             | Record::BootDhcp { .. }
             | Record::Relay { .. }
             | Record::PortGroup { .. }

@@ -2,8 +2,8 @@
 //! of each. The rules are in `switch`.
 
 use crate::interface::{
-    GroupMode, HostKey, Instant, OperationId, PortName, SWITCH_PASSWORD_LEN, SWITCH_USER_LEN,
-    String, SwitchAction, SwitchAddress,
+    GroupMode, HostKey, Instant, Learned, OperationId, PortName, SWITCH_PASSWORD_LEN,
+    SWITCH_USER_LEN, String, SwitchAction, SwitchAddress,
 };
 use bitflags::bitflags;
 use farrier_protocol::message::Mac;
@@ -43,6 +43,12 @@ pub struct Switch {
     pub(crate) password: Password,
     /// The host key that an admin has pinned.
     pub host_key: Option<HostKey>,
+    /// Whether the appliance makes the VLANs that it needs there, and removes those
+    /// that it made.
+    pub makes_vlans: bool,
+    /// The port that leads to the appliance, whose VLANs the appliance keeps; empty
+    /// where it carries all of them.
+    pub trunk_port: PortName,
     /// The host key that a driver met last where it is not the pinned one. A restart
     /// of the appliance forgets it.
     pub host_key_met: Option<HostKey>,
@@ -56,6 +62,8 @@ impl Switch {
             user: String::new(),
             password: Password::default(),
             host_key: None,
+            makes_vlans: false,
+            trunk_port: PortName::new(),
             host_key_met: None,
         }
     }
@@ -114,6 +122,8 @@ bitflags! {
         const LLDP = 4;
         /// The machine: a move of the port brought it onto the new VLAN.
         const MOVED = 8;
+        /// The switch: its table of hardware addresses has the interface on the port.
+        const TABLE = 16;
         /// Not a source: the switch says another port by LLDP. Nothing is done with
         /// this one until an operator has said anew where the interface is.
         const CONTRADICTED = 128;
@@ -122,11 +132,12 @@ bitflags! {
 
 impl Sources {
     /// The sources with their names.
-    pub const NAMED: [(Sources, &'static str); 4] = [
+    pub const NAMED: [(Sources, &'static str); 5] = [
         (Self::OPERATOR, "operator"),
         (Self::OPERATOR_AGAIN, "operator-again"),
         (Self::LLDP, "lldp"),
         (Self::MOVED, "moved"),
+        (Self::TABLE, "switch-table"),
     ];
 }
 
@@ -162,6 +173,11 @@ pub struct SwitchPort {
 }
 
 impl SwitchPort {
+    /// Where the switch had learned the interface's address when it was asked last.
+    pub fn learned(&self) -> Learned {
+        self.control.learned
+    }
+
     /// Whether it is on its way.
     pub fn is_moving(&self) -> bool {
         self.to != 0
@@ -200,6 +216,11 @@ pub(crate) struct PortControl {
     pub(crate) down: Option<Instant>,
     /// The node's error says why the port is not moved.
     pub(crate) told: bool,
+    /// Where the switch has learned the interface's address.
+    pub(crate) learned: Learned,
+    /// The switch's table was asked since it carried the present move out, and has
+    /// nothing against it.
+    pub(crate) looked: bool,
 }
 
 impl PortControl {

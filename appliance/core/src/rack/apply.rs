@@ -153,6 +153,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     switch.host_key = pinned.map(HostKey);
                 }
             }
+            Record::SwitchOptions {
+                place,
+                makes_vlans,
+                trunk,
+            } => {
+                if let Some(switch) = self.ports.switch_mut(place) {
+                    switch.makes_vlans = makes_vlans;
+                    switch.trunk_port = cut(trunk);
+                }
+            }
             Record::SwitchPort {
                 slot,
                 mac,
@@ -478,6 +488,7 @@ fn apply_part(node: &mut Node, record: &Record<'_>, secrets: Option<[[u8; 32]; 2
         | Record::SwitchPort { .. }
         | Record::SwitchLogin { .. }
         | Record::SwitchHostKey { .. }
+        | Record::SwitchOptions { .. }
         | Record::BootDhcp { .. }
         | Record::Relay { .. }
         | Record::PortGroup { .. }

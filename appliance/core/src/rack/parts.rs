@@ -84,9 +84,10 @@ pub(super) const REVOKED: usize = FLOORS + MAX_IMAGES;
 pub(super) const BOOT_DHCP: usize = REVOKED + MAX_REVOKED;
 pub(super) const RELAYS: usize = BOOT_DHCP + 1;
 pub(super) const PORT_GROUPS: usize = RELAYS + MAX_RELAYS;
+pub(super) const SWITCH_OPTIONS: usize = PORT_GROUPS + MAX_PORT_GROUPS;
 /// Places for the rack itself: traits, flavors, networks, reservations,
 /// accounts.
-pub(super) const OWN: usize = PORT_GROUPS + MAX_PORT_GROUPS;
+pub(super) const OWN: usize = SWITCH_OPTIONS + MAX_SWITCHES;
 
 pub(crate) fn job_number(job: Job) -> u8 {
     match job {
@@ -142,6 +143,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(super) fn own(&self, place: usize) -> Option<Record<'_>> {
         let rack = usize::from(RACK);
         match place {
+            SWITCH_OPTIONS.. => {
+                let switch = self
+                    .ports
+                    .switch(u8::try_from(place - SWITCH_OPTIONS).ok()?)?;
+                let any = switch.makes_vlans || !switch.trunk_port.is_empty();
+                any.then(|| Record::of_switch_options(switch))
+            }
             PORT_GROUPS.. => {
                 let place = u8::try_from(place - PORT_GROUPS + 1).ok()?;
                 Some(self.group_record(self.ports.group(place)?))

@@ -2,7 +2,7 @@
 
 use super::{MOVE_MILLIS, PortOutcome, takes_off};
 use crate::interface::{
-    Effects, HostKey, Instant, NAME_LEN, OperationError, OperationId, PowerState, String,
+    Effects, HostKey, Instant, Learned, NAME_LEN, OperationError, OperationId, PowerState, String,
     SwitchAction, SwitchAddress,
 };
 use crate::node::power::jitter;
@@ -28,7 +28,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         now: Instant,
         id: OperationId,
         vlan: Option<u16>,
-        link: Option<bool>,
+        (link, learned): (Option<bool>, Learned),
         out: &mut Effects,
     ) {
         let Some(port) = self.ports.in_operation_mut(id) else {
@@ -61,6 +61,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 // Somebody else has moved it: a person decides.
                 Some(_) | None => self.port_astray(mac, vlan),
             }
+            self.learned_at(now, mac, learned, out);
         }
         if is_back
             && let Some(index) = self.find_by_mac(mac)
@@ -149,11 +150,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     false if from_tenant && port.control.applied.is_none() => {
                         now.plus_millis(WATCH_MILLIS)
                     }
+                    // The switch may still forget what speaks against the move.
+                    false if port.control.applied.is_some() && !port.control.looked => {
+                        now.plus_millis(WATCH_MILLIS)
+                    }
                     false => now.plus_millis(if port.is_moving() { 0 } else { WATCH_MILLIS }),
                 };
             }
             (SwitchAction::Move { .. }, Ok(())) => {
                 port.control.applied = Some(now);
+                port.control.looked = false;
                 port.control.failures = 0;
             }
             (SwitchAction::Keep { to, .. }, Ok(())) => {
@@ -182,6 +188,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     retry_at: now.plus_millis(pause(port.control.failures)),
                     seen: port.control.seen,
                     down: port.control.down,
+                    learned: port.control.learned,
                     ..PortControl::default()
                 };
                 count(&mut self.counters.moves_undone);
@@ -227,6 +234,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             port.control = PortControl {
                 seen: port.control.seen,
                 down: port.control.down,
+                learned: port.control.learned,
                 ..PortControl::default()
             };
         }
@@ -297,6 +305,7 @@ fn why(error: OperationError) -> &'static str {
         OperationError::Unexpected => "the port is not where it was",
         OperationError::NotApplied => "it says that it did, and the port is elsewhere",
         OperationError::Uncertain => "it may have done so",
+        OperationError::NoTrunk => "its trunk_port is no trunk there",
         OperationError::Login => "it does not take the login",
         OperationError::HostKey => "its host key is not pinned by an admin",
         OperationError::Unsupported => "it does not speak as the driver does",

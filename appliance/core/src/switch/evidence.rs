@@ -2,11 +2,17 @@
 //! to agree before a port is moved for the first time: a port that is another
 //! machine's would take that machine off its network.
 
-use crate::interface::{Effects, Instant, NAME_LEN, String, SwitchKind, Uses, cut};
+use super::reconcile::is_off;
+use crate::interface::{Effects, Instant, Learned, NAME_LEN, String, SwitchKind, Uses, cut};
 use crate::node::agent_phase;
 use crate::ports::{PortControl, Ports, Sources, SwitchPort};
 use crate::rack::{Rack, count, edit};
 use farrier_protocol::message::{Mac, Neighbour};
+
+/// How long an entry of a switch's table can hold a move up whose machine is off, in
+/// milliseconds. Many switches forget it at once when a port moves, others after 300 s
+/// (IEEE 802.1Q, 8.8.3). That is as long as a state may last that takes a port away.
+const HELD_MILLIS: u64 = 60_000;
 
 /// Why a port is not moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +24,8 @@ pub enum Doubt {
     /// The switch says none by LLDP, and no frame of the machine was seen on the
     /// VLAN that the port was read to be on.
     NotSeen,
+    /// The switch has learned the interface's address on another port.
+    LearnedElsewhere,
 }
 
 impl Doubt {
@@ -27,6 +35,7 @@ impl Doubt {
             Self::Contradicted => "lldp says another port",
             Self::NoLldp => "lldp does not say this port",
             Self::NotSeen => "not seen on its vlan",
+            Self::LearnedElsewhere => "learned on another port",
         }
     }
 }
@@ -42,8 +51,8 @@ impl Ports {
     /// Why a port is not moved; `None` where it may be, and for no port.
     ///
     /// A port may be moved that was moved before and its machine seen behind it. Of
-    /// another one two sources have to agree: an operator, and LLDP; or the operator
-    /// again; or, where the switch does not speak LLDP to anybody, a frame of the
+    /// another one two sources have to agree: an operator, and LLDP; or the switch's
+    /// table of hardware addresses; or the operator again; or, where the switch does not speak LLDP to anybody, a frame of the
     /// machine on the VLAN that the port was read to be on. A port that a person
     /// moves needs no other source: the person looks at it.
     pub fn doubt(&self, mac: Mac) -> Option<Doubt> {
@@ -54,9 +63,14 @@ impl Ports {
         }
         let is_sure = Sources::MOVED
             .union(Sources::OPERATOR_AGAIN)
-            .union(Sources::LLDP);
+            .union(Sources::LLDP)
+            .union(Sources::TABLE);
         if by(is_sure) || self.is_by_hand(port.switch) {
             return None;
+        }
+        // The ports of a group may be one to the switch, under a name of its own.
+        if port.control.learned == Learned::Elsewhere && port.group == 0 {
+            return Some(Doubt::LearnedElsewhere);
         }
         if self.chassis_of(port.switch).is_some() {
             return Some(Doubt::NoLldp);
@@ -84,6 +98,43 @@ impl Ports {
 }
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
+    /// Takes what a switch's table of hardware addresses says of a port's interface.
+    /// Where the machine is off, nothing else than that table can speak against a
+    /// move that the switch's configuration says was made.
+    pub(super) fn learned_at(
+        &mut self,
+        now: Instant,
+        mac: Mac,
+        learned: Learned,
+        out: &mut Effects,
+    ) {
+        let index = self.find_by_mac(mac);
+        let off = index
+            .and_then(|index| self.nodes.get(index))
+            .is_some_and(is_off);
+        let Some(port) = self.ports.of_mut(mac) else {
+            return;
+        };
+        let before = port.sources;
+        if learned != Learned::Unknown {
+            port.control.learned = learned;
+        }
+        match learned {
+            Learned::Here(_) => port.sources.insert(Sources::TABLE),
+            Learned::Elsewhere => port.sources.remove(Sources::TABLE),
+            Learned::Unknown | Learned::Nowhere => {}
+        }
+        if let Some(applied) = port.control.applied.filter(|_| off) {
+            let is_stale = matches!(learned, Learned::Here(vlan) if vlan != port.to);
+            port.control.looked = !is_stale || now.since(applied) >= HELD_MILLIS;
+        }
+        if port.sources != before {
+            port.control.told = false;
+            self.ports_due = now;
+            self.write_port(mac, out);
+        }
+    }
+
     /// Why a port is not moved, see [`Ports::doubt`].
     pub fn doubt(&self, mac: Mac) -> Option<Doubt> {
         self.ports.doubt(mac)
@@ -129,6 +180,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 Doubt::NoLldp | Doubt::Contradicted => node.set_error(format_args!(
                     "port {name} is not moved: its switch says by LLDP which port is which, and \
                      has not said this one. Say local_link_connection again if it is right"
+                )),
+                Doubt::LearnedElsewhere => node.set_error(format_args!(
+                    "port {name} is not moved: its switch has learned the card's address on \
+                     another port. Say local_link_connection again if it is right"
                 )),
                 Doubt::NotSeen => node.set_error(format_args!(
                     "port {name} is not moved yet: no frame of the machine was seen on VLAN {at}, \

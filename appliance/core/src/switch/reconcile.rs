@@ -1,12 +1,12 @@
 //! What is due for each port: a move begins, a driver is asked, a move is taken back.
 
-use super::{PortOutcome, takes_off};
+use super::{Doubt, PortOutcome, takes_off};
 use crate::interface::{
     Effects, Instant, OperationId, PowerState, SwitchAction, SwitchKind, SwitchOperation,
 };
 use crate::node::Node;
 use crate::node::power::jitter;
-use crate::ports::{PortControl, SwitchPort};
+use crate::ports::{PortControl, Sources, SwitchPort};
 use crate::rack::{Entropy, Rack, count, edit};
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::Mac;
@@ -154,22 +154,34 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if now < port.control.retry_at {
             return false;
         }
-        let (name, token, switch) = (port.name.clone(), port.token, port.switch);
+        let (name, token, place) = (port.name.clone(), port.token, port.switch);
         let deadline = now.plus_millis(OPERATION_MILLIS);
         port.control.operation = Some((id, action, deadline));
-        let Some(switch) = self.ports.switch(switch).map(|switch| switch.address) else {
+        let Some(switch) = self.ports.switch(place) else {
             return false;
         };
         self.last_operation = id.0;
+        let left = match action {
+            SwitchAction::Move { from, .. } => Some(from),
+            SwitchAction::Undo { to, .. } => Some(to),
+            SwitchAction::Read | SwitchAction::Keep { .. } => None,
+        };
+        let makes = switch.makes_vlans;
+        let asks_table = action == SwitchAction::Read && self.asks_table(mac, off);
+        let is_needless = |vlan| self.is_needless(mac, place, vlan);
         out.switch(
             SwitchOperation {
                 id,
-                switch,
+                switch: switch.address,
                 action,
                 token,
+                make_vlan: makes && left.is_some(),
+                remove_vlan: makes && left.is_some_and(is_needless),
+                mac: asks_table.then_some(mac),
                 deadline,
             },
             &name,
+            &switch.trunk_port,
         );
         true
     }
@@ -228,6 +240,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             begun: now,
             seen: port.control.seen,
             down: port.control.down,
+            learned: port.control.learned,
             failures: port.control.failures,
             retry_at: port.control.retry_at,
             ..PortControl::default()
@@ -236,13 +249,42 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         true
     }
 
+    /// Whether it is asked where the switch has learned an interface's address: until
+    /// its port is known for certain, and before a move is proven whose machine is off.
+    fn asks_table(&self, mac: Mac, off: bool) -> bool {
+        let Some(port) = self.ports.of(mac) else {
+            return false;
+        };
+        let known = Sources::MOVED
+            .union(Sources::OPERATOR_AGAIN)
+            .union(Sources::LLDP);
+        !port.sources.intersects(known) || off && port.is_moving()
+    }
+
+    /// Whether a switch needs a VLAN no longer once an interface's port has left it:
+    /// no other port is on it, and no network has it. Of a network with a VLAN for
+    /// each node the VLAN goes with its node.
+    fn is_needless(&self, mac: Mac, switch: u8, vlan: u16) -> bool {
+        let mut ports = self.ports.all().iter();
+        let mut networks = self.ipam.networks().iter();
+        vlan != 0
+            && !ports.any(|p| p.switch == switch && p.mac != mac && p.vlans().contains(&vlan))
+            && !networks.any(|network| network.vlans == 1 && network.vlan == vlan)
+    }
+
     /// Whether a switch takes no other move now: while a confirmed commit waits for
     /// its proof, a switch with NETCONF grants its lock to nobody (RFC 6241, 7.5).
     fn is_held(&self, mac: Mac, switch: u8) -> bool {
-        let known = self.ports.switch(switch);
-        let locks = known.is_some_and(|known| known.address.kind == SwitchKind::Netconf);
+        let locks = self.is_netconf(switch);
         let mut ports = self.ports.all().iter();
         locks && ports.any(|port| port.mac != mac && port.switch == switch && port.is_moving())
+    }
+
+    /// Whether a switch is spoken to by NETCONF. Such switches have tables of hardware
+    /// addresses, or say that they have none.
+    fn is_netconf(&self, switch: u8) -> bool {
+        let known = self.ports.switch(switch);
+        known.is_some_and(|known| known.address.kind == SwitchKind::Netconf)
     }
 
     /// What the driver should do with a port now.
@@ -254,8 +296,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return Some(SwitchAction::Read);
         }
         if to == 0 {
-            // Its machine is to be switched off: a link that is gone shows it.
-            let waits = desired.is_some_and(|desired| desired != from) && !off;
+            // Its machine is to be switched off: a link that is gone shows it. And a
+            // table that speaks against the port may have been an old one.
+            let elsewhere = self.ports.doubt(mac) == Some(Doubt::LearnedElsewhere);
+            let waits = desired.is_some_and(|desired| desired != from) && (!off || elsewhere);
             return (waits && !by_hand).then_some(SwitchAction::Read);
         }
         if control.undo && !cfg!(farrier_bug = "move-without-end") {
@@ -272,6 +316,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             };
         };
         let seen = self.is_seen_behind(port, applied);
+        if !seen && off && !control.looked && self.is_netconf(port.switch) {
+            return Some(SwitchAction::Read);
+        }
         let proven = seen || off || cfg!(farrier_bug = "flip-without-proof");
         proven.then_some(SwitchAction::Keep { from, to })
     }
@@ -321,6 +368,6 @@ const fn may_leave(off: bool) -> bool {
 }
 
 /// Whether a machine was seen to be off since its present state began.
-fn is_off(node: &Node) -> bool {
+pub(super) fn is_off(node: &Node) -> bool {
     node.power == PowerState::Off && node.power_control.seen >= node.power_control.since
 }

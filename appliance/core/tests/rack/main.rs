@@ -38,6 +38,7 @@ mod proxy_dhcp;
 mod restart;
 mod sizes;
 mod steps;
+mod switch_tables;
 mod switches;
 mod transport;
 mod unproven;

@@ -6,7 +6,7 @@ use crate::common::*;
 use farrier_core::Command;
 use farrier_core::Input;
 use farrier_core::interface::{
-    Network, NetworkId, NewLogin, SwitchAction, SwitchAddress, SwitchKind, Uses,
+    Network, NetworkId, NewLogin, NewOptions, SwitchAction, SwitchAddress, SwitchKind, Uses,
 };
 use farrier_dhcp::wire::MessageType;
 use farrier_lifecycle::{ProvisionState, Verb};
@@ -71,6 +71,7 @@ pub(crate) fn with_switch(lab: &mut Lab) {
             port: 6640,
         },
         login: NewLogin::default(),
+        options: NewOptions::default(),
     })
     .unwrap();
     let port = LabPort {
@@ -119,7 +120,7 @@ pub(crate) fn speak(lab: &mut Lab, kind: MessageType) -> Option<Lease> {
 
 /// An available node in a port, with a VIF, that is being deployed; the machine has
 /// been seen on the network of the deployment.
-fn deploying() -> (Lab, Agent) {
+pub(crate) fn deploying() -> (Lab, Agent) {
     let (mut lab, _) = available_with(&[8 * GIB]);
     with_switch(&mut lab);
     let node = lab.node(0).id;
@@ -585,6 +586,7 @@ fn a_switch_with_netconf_moves_one_port_at_a_time() {
             port: 830,
         },
         login: NewLogin::default(),
+        options: NewOptions::default(),
     })
     .unwrap();
     let other = "xe-0/0/2";

@@ -3,7 +3,7 @@
 
 use farrier_switch_drivers::limits::OPERATION_MILLIS;
 use farrier_switch_drivers::{
-    Driver, Instant, MIN_OUT, Order, Report, SwitchAction, SwitchDriver, SwitchKind,
+    Driver, Instant, MIN_OUT, Order, Report, SwitchAction, SwitchDetails, SwitchDriver, SwitchKind,
 };
 
 pub const PORT: &str = "ge-0/0/7";
@@ -20,6 +20,7 @@ pub fn order(kind: SwitchKind, action: SwitchAction) -> Order<'static> {
         port: PORT,
         action,
         token: TOKEN,
+        details: SwitchDetails::default(),
     }
 }
 

@@ -6,7 +6,10 @@ use farrier_core::interface::{
     HostKey, OperationError, OperationId, SwitchAction, SwitchAddress, SwitchKind,
 };
 use farrier_core::switch::OPERATION_MILLIS;
-use farrier_switch_drivers::{Driver, Instant, MIN_OUT, Order, Report, Seen, SwitchDriver};
+use farrier_switch_drivers::{
+    Driver, Instant, Learned, MIN_OUT, Order, Report, Seen, SwitchDriver,
+};
+use farrier_testkit::outcome::Details;
 
 use super::Managed;
 use super::device::Session;
@@ -29,6 +32,7 @@ pub(super) struct Request {
     port: String,
     action: SwitchAction,
     token: u64,
+    details: Details,
     /// In the appliance's time.
     deadline: Instant,
 }
@@ -53,8 +57,7 @@ impl Simulation {
         id: OperationId,
         address: SwitchAddress,
         port: String,
-        action: SwitchAction,
-        token: u64,
+        (action, token, details): (SwitchAction, u64, Details),
     ) {
         let deadline = self.appliance.clock(self.now).plus_millis(OPERATION_MILLIS);
         let Some(managed) = &mut self.managed else {
@@ -69,6 +72,7 @@ impl Simulation {
                     port,
                     action,
                     token,
+                    details,
                     deadline,
                 });
                 if managed.running.is_none() {
@@ -174,6 +178,7 @@ impl Simulation {
             port: &request.port,
             action: request.action,
             token: request.token,
+            details: request.details.borrowed(),
         };
         let ends = if kind == SwitchKind::ByHand {
             Some((0, OperationError::ByHand))
@@ -275,9 +280,14 @@ impl Simulation {
     fn operation_ended(&mut self, request: &Request, report: Report) {
         let id = request.id;
         self.trace(|| {
-            let Report { result, port, link } = report;
+            let Report {
+                result,
+                port,
+                link,
+                learned,
+            } = report;
             format!(
-                "switch {}: port {}: {:?}: {result:?}, {port:?}, link {link:?}",
+                "switch {}: port {}: {:?}: {result:?}, {port:?}, link {link:?}, {learned:?}",
                 request.device, request.port, request.action
             )
         });
@@ -317,8 +327,12 @@ impl Simulation {
             Seen::Other => Some(None),
         };
         if let Some(vlan) = vlan {
-            let link = report.link;
-            self.step(Input::PortRead { id, vlan, link });
+            self.step(Input::PortRead {
+                id,
+                vlan,
+                link: report.link,
+                learned: report.learned,
+            });
         }
         let result = report.result;
         self.step(Input::OperationDone { id, result });
@@ -393,5 +407,6 @@ const fn not_begun(error: OperationError) -> Report {
         result: Err(error),
         port: Seen::Unread,
         link: None,
+        learned: Learned::Unknown,
     }
 }

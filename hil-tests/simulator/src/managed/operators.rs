@@ -3,7 +3,7 @@
 
 use core::net::Ipv4Addr;
 use farrier_core::Command;
-use farrier_core::interface::{Network, NewLogin, Uses};
+use farrier_core::interface::{Network, NewLogin, NewOptions, Uses};
 use farrier_protocol::message::Mac;
 
 use super::{
@@ -61,6 +61,7 @@ impl Simulation {
                 name,
                 address,
                 login: NewLogin::default(),
+                options: NewOptions::default(),
             });
             self.trace(|| format!("switch {name}: {granted}"));
         }

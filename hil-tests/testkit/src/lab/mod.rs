@@ -165,9 +165,9 @@ impl Lab {
             .iter()
             .position(|outcome| matches!(outcome, Outcome::Switch(..)) && self.switch.is_some());
         if let Some(place) = asked
-            && let Outcome::Switch(id, _, port, action, _) = outcomes.remove(place)
+            && let Outcome::Switch(id, _, port, action, _, details) = outcomes.remove(place)
         {
-            outcomes.extend(self.answer_switch(id, &port, action));
+            outcomes.extend(self.answer_switch(id, &port, (action, details)));
         }
         outcomes
     }

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use farrier_core::Input;
-use farrier_core::interface::{OperationError, OperationId, SwitchAction};
+use farrier_core::interface::{Learned, OperationError, OperationId, SwitchAction};
 
 use super::Lab;
-use crate::outcome::Outcome;
+use crate::outcome::{Details, Outcome};
 
 /// A port of the switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub struct LabSwitch {
     pub ports: BTreeMap<String, LabPort>,
     /// What it was asked for, in order.
     pub asked: Vec<(String, SwitchAction)>,
+    /// What else it was told each time.
+    pub told: Vec<Details>,
+    /// Where it says that it has learned an address.
+    pub learned: Learned,
     /// It answers nothing.
     pub silent: bool,
     /// It refuses everything but reading.
@@ -80,12 +84,17 @@ impl Lab {
         &mut self,
         id: OperationId,
         port: &str,
-        action: SwitchAction,
+        (action, details): (SwitchAction, Details),
     ) -> Vec<Outcome> {
         let Some(switch) = &mut self.switch else {
             return Vec::new();
         };
         switch.asked.push((port.to_owned(), action));
+        let learned = match details.mac {
+            Some(_) => switch.learned,
+            None => Learned::Unknown,
+        };
+        switch.told.push(details);
         if switch.silent {
             return Vec::new();
         }
@@ -101,6 +110,7 @@ impl Lab {
                 id,
                 vlan: Some(vlan),
                 link: Some(link),
+                learned,
             }));
         }
         outcomes.extend(self.step(Input::OperationDone { id, result }));

@@ -12,7 +12,7 @@ pub use tasks::Flip;
 
 use crate::dialect::Dialect;
 use crate::hello::{Capabilities, Hello};
-use crate::port::PortReader;
+use crate::port::{PortReader, Sought};
 use crate::reply::Reply;
 use crate::session::{Message, ProtocolError, Session};
 use crate::table::{TableReader, Visitor};
@@ -184,7 +184,13 @@ impl Client {
         } = self;
         session.read(input, &mut |token| match (&mut *collector, dialect) {
             (Collector::Port(reader), Some(dialect)) => {
-                reader.token(dialect, &work.interface, work.change, token);
+                let sought = Sought {
+                    interface: &work.interface,
+                    change: work.change,
+                    trunk: &work.trunk,
+                    trunk_vlans: work.trunk_vlans,
+                };
+                reader.token(dialect, &sought, token);
             }
             (Collector::Table(reader), Some(dialect)) => {
                 if let Some(table) = work.task.table(dialect) {

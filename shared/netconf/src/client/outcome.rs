@@ -43,6 +43,8 @@ pub enum Failure {
     Aborted,
     /// The session ended.
     SessionLost,
+    /// The trunk that was to carry the port's VLAN carries no tagged VLANs.
+    NoTrunk,
     /// The bytes of the switch can't be read.
     Protocol(ProtocolError),
 }
@@ -61,6 +63,7 @@ impl Failure {
             Self::Aborted => 6,
             Self::SessionLost => 7,
             Self::Protocol(_) => 8,
+            Self::NoTrunk => 9,
         }
     }
 
@@ -75,6 +78,7 @@ impl Failure {
             Self::NotApplied => "the switch's running configuration is not as wanted",
             Self::NotRestored => "the port could not be brought back",
             Self::Aborted => "aborted",
+            Self::NoTrunk => "the trunk carries no tagged VLANs",
             Self::SessionLost => "the session was lost",
             Self::Protocol(error) => error.text(),
         }

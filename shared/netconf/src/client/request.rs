@@ -47,8 +47,14 @@ impl Request<'_> {
             | Step::ReadConfirmed
             | Step::ReadRestored
             | Step::ReadPort => self.get_config(out),
-            Step::Edit => self.edit(Some(&self.work.desired), self.work.change, out),
-            Step::UndoEdit => self.edit(self.work.old.as_ref(), self.work.change.inverse(), out),
+            Step::Edit => {
+                let work = self.work;
+                self.edit(Some(&work.desired), work.change, work.trunk_change, out);
+            }
+            Step::UndoEdit => {
+                let work = self.work;
+                self.edit(work.old.as_ref(), work.way_back, work.trunk_back, out);
+            }
             Step::Validate => out.raw("<validate><source><candidate/></source></validate>"),
             Step::Commit => self.commit(out),
             Step::Confirm => self.confirm(self.settings.persists(self.capabilities), out),
@@ -72,14 +78,21 @@ impl Request<'_> {
         out.raw("<get-config><source><running/></source><filter type=\"subtree\">");
         let values = Values {
             interface: &self.work.interface,
-            vlan_table: dialect.names || self.work.change != VlanChange::None,
+            trunk: &self.work.trunk,
+            vlan_table: dialect.names || self.work.change != VlanChange::NONE,
             ..Values::default()
         };
         values.write(dialect.filter, out);
         out.raw("</filter></get-config>");
     }
 
-    fn edit(&self, vlans: Option<&PortVlans>, change: VlanChange, out: &mut Window<'_>) {
+    fn edit(
+        &self,
+        vlans: Option<&PortVlans>,
+        change: VlanChange,
+        trunk_change: VlanChange,
+        out: &mut Window<'_>,
+    ) {
         let (Some(dialect), Some(vlans)) = (self.dialect, vlans) else {
             return;
         };
@@ -98,21 +111,30 @@ impl Request<'_> {
             interface: &self.work.interface,
             vlans: Some(vlans),
             drop_native: self.drops_native(vlans),
-            vlan: change.number(),
             edit: true,
+            trunk: &self.work.trunk,
+            trunk_change,
             ..Values::default()
         };
-        if let (VlanChange::Make(_), Some(make)) = (change, dialect.make_vlan) {
-            values.write(make, out);
+        if let (Some(edit), true) = (dialect.vlan_edit, change != VlanChange::NONE) {
+            out.raw(edit.before);
+            for (vlan, template) in [(change.make, edit.make), (change.remove, edit.remove)] {
+                if vlan.is_some() {
+                    Values { vlan, ..values }.write(template, out);
+                }
+            }
+            out.raw(edit.behind);
         }
         let port = match vlans.tagged() {
             [] => dialect.access,
             _ => dialect.trunk.unwrap_or(""),
         };
+        out.raw(dialect.ports.0);
         values.write(port, out);
-        if let (VlanChange::Remove(_), Some(remove)) = (change, dialect.remove_vlan) {
-            values.write(remove, out);
+        if let (Some(trunk), true) = (dialect.trunk_edit, trunk_change != VlanChange::NONE) {
+            values.write(trunk, out);
         }
+        out.raw(dialect.ports.1);
         out.raw(dialect.edit.1);
         out.raw("</config></edit-config>");
     }

@@ -3,7 +3,7 @@
 use super::{Abort, Client, Failure, MAX_INTERFACE, Outcome, Pending, Refusal, Step};
 use crate::dialect::{Dialect, Table};
 use crate::hello::Capabilities;
-use crate::text::clip;
+use crate::text::{clip, same_port};
 use crate::vlan::{Observed, PortVlans, VlanChange};
 use heapless::String;
 
@@ -16,8 +16,11 @@ pub struct Flip<'a> {
     pub desired: PortVlans,
     /// The VLANs that it must have before; `None`: any that can be written back.
     pub expected: Option<PortVlans>,
-    /// A VLAN that is made or removed with it.
+    /// VLANs that are made and removed with it, in the same edit.
     pub vlan: VlanChange,
+    /// A trunk that is to carry the untagged VLAN of the port as well, and no longer
+    /// the one that is removed; empty for none. Its other VLANs stay.
+    pub trunk: &'a str,
     /// Time after which the switch takes an unconfirmed change back, in seconds;
     /// not 0. Some dialects round it up to minutes.
     pub confirm_timeout_s: u32,
@@ -82,6 +85,14 @@ pub(super) struct Work {
     pub(super) old: Option<PortVlans>,
     pub(super) observed: Observed,
     pub(super) change: VlanChange,
+    /// What the edit that takes the change back does with VLANs.
+    pub(super) way_back: VlanChange,
+    pub(super) trunk: String<MAX_INTERFACE, u8>,
+    /// The VLANs of the trunk that count.
+    pub(super) trunk_vlans: VlanChange,
+    /// What the edits do with its list.
+    pub(super) trunk_change: VlanChange,
+    pub(super) trunk_back: VlanChange,
     pub(super) timeout_s: u32,
     pub(super) persist_id: u64,
     pub(super) rows: u32,
@@ -130,7 +141,7 @@ impl Client {
 
     /// Cancels the change of an earlier session by its persist-id. If `flip` says
     /// which VLANs were expected, the port is brought back to them even if that
-    /// does not help; a VLAN that was made is then left.
+    /// does not help, and its VLAN changes are taken back with it.
     ///
     /// # Errors
     /// [`Refusal`]; nothing was sent.
@@ -145,10 +156,10 @@ impl Client {
         }
         self.take(task, flip);
         self.work.old.clone_from(&flip.expected);
-        if task == Task::Cancel {
-            // Whether that session made the VLAN or found it is not known here.
-            self.work.change = VlanChange::None;
-        }
+        self.work.trunk_change = match flip.trunk {
+            "" => VlanChange::NONE,
+            _ => self.work.change,
+        };
         self.enter(Step::Lock);
         Ok(())
     }
@@ -276,10 +287,17 @@ impl Client {
         if flip.desired.is_none() {
             return Err(Refusal::NoVlan);
         }
+        if !flip.trunk.is_empty() {
+            self.check(flip.trunk)?;
+            if same_port(flip.trunk, flip.interface) {
+                return Err(Refusal::Interface);
+            }
+            dialect.trunk_edit.ok_or(Refusal::Unsupported)?;
+        }
         let tagged = |vlans: &PortVlans| !vlans.tagged().is_empty();
         let trunk = tagged(&flip.desired) || flip.expected.as_ref().is_some_and(tagged);
         if (trunk && dialect.trunk.is_none())
-            || (flip.vlan != VlanChange::None && dialect.make_vlan.is_none())
+            || (flip.vlan != VlanChange::NONE && dialect.vlan_edit.is_none())
         {
             return Err(Refusal::Unsupported);
         }
@@ -307,7 +325,18 @@ impl Client {
         let work = &mut self.work;
         work.desired = flip.desired.clone();
         work.expected.clone_from(&flip.expected);
-        work.change = flip.vlan;
+        work.change = VlanChange {
+            remove: flip
+                .vlan
+                .remove
+                .filter(|_| flip.vlan.make != flip.vlan.remove),
+            ..flip.vlan
+        };
+        work.trunk = clip(flip.trunk);
+        work.trunk_vlans = VlanChange {
+            make: work.desired.untagged(),
+            ..work.change
+        };
         work.timeout_s = flip.confirm_timeout_s;
         work.persist_id = flip.persist_id;
     }

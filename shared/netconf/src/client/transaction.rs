@@ -8,10 +8,17 @@
 use super::tasks::{Committed, Task};
 use super::{Client, Collector, Failure, Outcome, Pending, Step};
 use crate::hello::Capabilities;
-use crate::port::VlanSeen;
+use crate::port::{Carried, TrunkSeen, VlansSeen};
 use crate::reply::{Answer, ErrorTag, Wanted};
 use crate::text::clip;
 use crate::vlan::{Observed, VlanChange};
+
+/// What an answer says beside the port's VLANs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Seen {
+    vlans: VlansSeen,
+    trunk: TrunkSeen,
+}
 
 impl Client {
     /// Notes why the task fails. The first reason stays.
@@ -119,7 +126,7 @@ impl Client {
             | Step::ReadRestored
             | Step::UndoEdit
             | Step::UndoCommit
-            | Step::Unlock => self.after_way_back(step, ok),
+            | Step::Unlock => self.after_way_back(step, ok, seen),
             Step::Hello | Step::Ready | Step::Evidence | Step::Over => step,
         }
     }
@@ -135,7 +142,7 @@ impl Client {
             && error.holder.unwrap_or(0) == 0
     }
 
-    fn after_way_back(&mut self, step: Step, ok: bool) -> Step {
+    fn after_way_back(&mut self, step: Step, ok: bool, seen: Seen) -> Step {
         match step {
             Step::Cancel => {
                 if ok {
@@ -150,7 +157,7 @@ impl Client {
                     Committed::Asked | Committed::Waits | Committed::Done => Step::ReadRestored,
                 }
             }
-            Step::ReadRestored => self.after_restored(ok),
+            Step::ReadRestored => self.after_restored(ok, seen),
             Step::UndoEdit if ok && self.has_candidate() => Step::UndoCommit,
             Step::UndoCommit if ok => {
                 self.work.committed = Committed::Done;
@@ -173,26 +180,28 @@ impl Client {
     }
 
     /// Takes what an answer says of the port.
-    fn take_port(&mut self, ok: bool) -> VlanSeen {
+    fn take_port(&mut self, ok: bool) -> Seen {
         match &self.collector {
             Collector::Port(_) if !ok => {
                 self.work.observed = Observed::Unknown;
-                VlanSeen::default()
+                Seen::default()
             }
             Collector::Port(reader) => {
                 self.work.observed = reader.observed();
                 self.work.description = clip(reader.description());
-                reader.vlan()
+                let seen = self.dialect().map(|dialect| reader.seen(dialect));
+                let (vlans, trunk) = seen.unwrap_or_default();
+                Seen { vlans, trunk }
             }
             Collector::Table(reader) => {
                 self.work.rows = reader.rows();
-                VlanSeen::default()
+                Seen::default()
             }
-            Collector::Nothing => VlanSeen::default(),
+            Collector::Nothing => Seen::default(),
         }
     }
 
-    fn after_read_before(&mut self, seen: VlanSeen) -> Step {
+    fn after_read_before(&mut self, seen: Seen) -> Step {
         let work = &mut self.work;
         if work.task == Task::Confirm {
             return match work.observed.is(&work.desired) {
@@ -205,17 +214,33 @@ impl Client {
                 }
             };
         }
-        work.change = match work.change {
-            VlanChange::Make(_) if seen.exists => VlanChange::None,
-            VlanChange::Remove(_) if !seen.ours => VlanChange::None,
-            change => change,
+        work.change = VlanChange {
+            make: work.change.make.filter(|_| !seen.vlans.make.exists),
+            remove: work.change.remove.filter(|_| seen.vlans.remove.ours),
         };
-        if work.observed.is(&work.desired) && work.change == VlanChange::None {
+        let trunk = seen.trunk;
+        if !work.trunk.is_empty() {
+            let drops = trunk.remove == Carried::ByNumber && trunk.has_others;
+            work.trunk_change = VlanChange {
+                make: work.trunk_vlans.make.filter(|_| trunk.make == Carried::No),
+                remove: work.change.remove.filter(|_| drops),
+            };
+        }
+        let expected = work.expected.as_ref();
+        let lacks_trunk = !work.trunk.is_empty() && !trunk.is_trunk;
+        let is_elsewhere = expected.is_some_and(|expected| !work.observed.is(expected));
+        // A change that was made already, without its removal.
+        let nothing = work.change == VlanChange::NONE && work.trunk_change == VlanChange::NONE;
+        let needless = nothing || work.change.make.is_none() && is_elsewhere;
+        if work.observed.is(&work.desired) && needless {
             work.outcome = Some(Outcome::Unchanged);
             return self.unlock();
         }
-        let expected = work.expected.as_ref();
         match &work.observed {
+            Observed::Port(_) if lacks_trunk => {
+                self.fail(Failure::NoTrunk);
+                self.unlock()
+            }
             Observed::Port(found) if expected.is_none_or(|expected| expected == found) => {
                 work.old = Some(found.clone());
                 Step::Edit
@@ -227,18 +252,34 @@ impl Client {
         }
     }
 
-    fn after_restored(&mut self, ok: bool) -> Step {
+    fn after_restored(&mut self, ok: bool, seen: Seen) -> Step {
         let persist = self.has_persist();
         let work = &mut self.work;
         let Some(old) = &work.old else {
             return self.unlock();
         };
-        let restored = work.observed.is(old);
+        let way_back = work.change.inverse();
+        let way_back = VlanChange {
+            make: way_back.make.filter(|_| !seen.vlans.remove.exists),
+            remove: way_back.remove.filter(|_| seen.vlans.make.ours),
+        };
+        let trunk_back = work.trunk_change.inverse();
+        let trunk_back = VlanChange {
+            make: trunk_back.make.filter(|_| seen.trunk.remove == Carried::No),
+            remove: trunk_back
+                .remove
+                .filter(|_| seen.trunk.make == Carried::ByNumber && seen.trunk.has_others),
+        };
+        // Without its VLAN the port would carry nothing.
+        let lacks = way_back.make.is_some() || trunk_back.make.is_some();
+        let restored = work.observed.is(old) && !lacks;
         if restored {
             work.committed = Committed::Done;
         }
         if ok && !restored && !work.undone {
             work.undone = true;
+            work.way_back = way_back;
+            work.trunk_back = trunk_back;
             work.undo_by_id = work.committed == Committed::Waits && persist;
             return Step::UndoEdit;
         }
@@ -248,13 +289,14 @@ impl Client {
         self.unlock()
     }
 
-    fn is_applied(&self, seen: VlanSeen) -> bool {
-        let vlan = match self.work.change {
-            VlanChange::None => true,
-            VlanChange::Make(_) => seen.exists,
-            VlanChange::Remove(_) => !seen.ours,
-        };
-        vlan && self.work.observed.is(&self.work.desired)
+    fn is_applied(&self, seen: Seen) -> bool {
+        let VlanChange { make, remove } = self.work.change;
+        let made = make.is_none() || seen.vlans.make.exists;
+        let removed = remove.is_none() || !seen.vlans.remove.ours;
+        let trunk = self.work.trunk_change;
+        let taken_up = trunk.make.is_none() || seen.trunk.make != Carried::No;
+        let dropped = trunk.remove.is_none() || seen.trunk.remove != Carried::ByNumber;
+        made && removed && taken_up && dropped && self.work.observed.is(&self.work.desired)
     }
 
     /// Returns the first step of the way back.

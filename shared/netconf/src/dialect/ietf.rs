@@ -16,13 +16,17 @@ pub static IETF: Dialect = Dialect {
     filter: "<interfaces xmlns=\"urn:ietf:params:xml:ns:yang:ietf-interfaces\">\
         <interface><name>{interface}</name></interface></interfaces>",
     edit: ("", ""),
-    access: "<interfaces xmlns=\"urn:ietf:params:xml:ns:yang:ietf-interfaces\">\
-        <interface><name>{interface}</name>\
+    ports: (
+        "<interfaces xmlns=\"urn:ietf:params:xml:ns:yang:ietf-interfaces\">",
+        "</interfaces>",
+    ),
+    trunk_edit: None,
+    unlisted_is_all: false,
+    access: "<interface><name>{interface}</name>\
         <bridge-port xmlns=\"urn:ieee:std:802.1Q:yang:ieee802-dot1q-bridge\">\
-        {untagged:<pvid>|</pvid>}{no-untagged:<pvid nc:operation=\"delete\"/>|}</bridge-port></interface></interfaces>",
+        {untagged:<pvid>|</pvid>}{no-untagged:<pvid nc:operation=\"delete\"/>|}</bridge-port></interface>",
     trunk: None,
-    make_vlan: None,
-    remove_vlan: None,
+    vlan_edit: None,
     #[cfg(feature = "model")]
     vlan_row: "",
     names: false,

@@ -5,7 +5,7 @@
 //! VLANs are written by number and read by number or name. What a port inherits
 //! from groups and interface ranges is not in its configuration and not seen.
 
-use super::{Column, Dialect, Field, Scope, Table};
+use super::{Column, Dialect, Field, Scope, Table, VlanEdit};
 use crate::hello::Models;
 use crate::xml::name::Name as N;
 
@@ -20,7 +20,8 @@ const SCOPES: &[(&[N], Scope)] = &[
 ];
 
 const FILTER: &str = "<configuration xmlns=\"http://xml.juniper.net/xnm/1.1/xnm\">\
-    <interfaces><interface><name>{interface}</name></interface></interfaces>\
+    <interfaces><interface><name>{interface}</name></interface>\
+    {other-port:<interface><name>|</name></interface>}</interfaces>\
     {vlan-table:<vlans><vlan><name/><vlan-id/></vlan></vlans>|}</configuration>";
 
 const EDIT: (&str, &str) = (
@@ -28,10 +29,19 @@ const EDIT: (&str, &str) = (
     "</configuration>",
 );
 
-const MAKE_VLAN: &str = "<vlans><vlan><name>{vlan-name}</name>\
-    <vlan-id>{vlan}</vlan-id></vlan></vlans>";
+const PORTS: (&str, &str) = ("<interfaces>", "</interfaces>");
 
-const REMOVE_VLAN: &str = "<vlans><vlan{delete}><name>{vlan-name}</name></vlan></vlans>";
+const TRUNK_EDIT: &str = "<interface><name>{other-port}</name><unit><name>0</name><family>\
+    <ethernet-switching><vlan>{take-up:<members>|</members>}\
+    {drop:<members nc:operation=\"delete\">|</members>}</vlan></ethernet-switching></family>\
+    </unit></interface>";
+
+static VLAN_EDIT: VlanEdit = VlanEdit {
+    before: "<vlans>",
+    make: "<vlan><name>{vlan-name}</name><vlan-id>{vlan}</vlan-id></vlan>",
+    remove: "<vlan{delete}><name>{vlan-name}</name></vlan>",
+    behind: "</vlans>",
+};
 
 #[cfg(feature = "model")]
 const VLAN_ROW: &str = "<vlans><vlan><name>{vlan-name}</name>\
@@ -125,21 +135,23 @@ pub static JUNOS: Dialect = Dialect {
     roots: &[],
     filter: FILTER,
     edit: EDIT,
-    access: "<interfaces><interface><name>{interface}</name><unit><name>0</name><family>\
+    ports: PORTS,
+    trunk_edit: Some(TRUNK_EDIT),
+    unlisted_is_all: false,
+    access: "<interface><name>{interface}</name><unit><name>0</name><family>\
         <ethernet-switching><port-mode>access</port-mode>\
         <vlan{replace}>{members:<members>|</members>}</vlan>\
         {drop-native:<native-vlan-id nc:operation=\"delete\"/>|}\
-        </ethernet-switching></family></unit></interface></interfaces>",
+        </ethernet-switching></family></unit></interface>",
     trunk: Some(
-        "<interfaces><interface><name>{interface}</name><unit><name>0</name><family>\
+        "<interface><name>{interface}</name><unit><name>0</name><family>\
         <ethernet-switching><port-mode>trunk</port-mode>\
         <vlan{replace}>{tagged:<members>|</members>}</vlan>\
         {untagged:<native-vlan-id>|</native-vlan-id>}\
         {drop-native:<native-vlan-id nc:operation=\"delete\"/>|}\
-        </ethernet-switching></family></unit></interface></interfaces>",
+        </ethernet-switching></family></unit></interface>",
     ),
-    make_vlan: Some(MAKE_VLAN),
-    remove_vlan: Some(REMOVE_VLAN),
+    vlan_edit: Some(&VLAN_EDIT),
     #[cfg(feature = "model")]
     vlan_row: VLAN_ROW,
     names: true,
@@ -284,20 +296,20 @@ static MACS: Table = Table {
 /// and lies beside the units.
 pub static JUNOS_ELS: Dialect = Dialect {
     name: "junos-els",
-    access: "<interfaces><interface><name>{interface}</name>\
+    access: "<interface><name>{interface}</name>\
         {drop-native:<native-vlan-id nc:operation=\"delete\"/>|}\
         <unit><name>0</name><family>\
         <ethernet-switching><interface-mode>access</interface-mode>\
         <vlan{replace}>{members:<members>|</members>}</vlan>\
-        </ethernet-switching></family></unit></interface></interfaces>",
+        </ethernet-switching></family></unit></interface>",
     trunk: Some(
-        "<interfaces><interface><name>{interface}</name>\
+        "<interface><name>{interface}</name>\
         {untagged:<native-vlan-id>|</native-vlan-id>}\
         {drop-native:<native-vlan-id nc:operation=\"delete\"/>|}\
         <unit><name>0</name><family>\
         <ethernet-switching><interface-mode>trunk</interface-mode>\
         <vlan{replace}>{members:<members>|</members>}</vlan>\
-        </ethernet-switching></family></unit></interface></interfaces>",
+        </ethernet-switching></family></unit></interface>",
     ),
     fields: &[
         (
@@ -384,8 +396,10 @@ pub static JUNOS_ELS: Dialect = Dialect {
     roots: &[],
     filter: FILTER,
     edit: EDIT,
-    make_vlan: Some(MAKE_VLAN),
-    remove_vlan: Some(REMOVE_VLAN),
+    ports: PORTS,
+    trunk_edit: Some(TRUNK_EDIT),
+    unlisted_is_all: false,
+    vlan_edit: Some(&VLAN_EDIT),
     #[cfg(feature = "model")]
     vlan_row: VLAN_ROW,
     names: true,

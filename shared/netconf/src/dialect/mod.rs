@@ -12,6 +12,8 @@
 //! | `tagged` | each tagged VLAN |
 //! | `members` | each VLAN, the untagged one first |
 //! | `drop-native` | empty, once, if the port had a native VLAN and is to have none |
+//! | `other-port` | the name of a trunk whose VLANs follow, if there is one |
+//! | `take-up`, `drop` | the VLANs that it is to carry and to carry no more |
 //! | `vlan` | the number of the VLAN that is made or removed |
 //! | `vlan-name` | its name, `farrier-NUMBER` |
 //! | `vlan-table` | empty, once, if the request needs the table of VLANs |
@@ -30,7 +32,7 @@ pub use openconfig::OPENCONFIG;
 
 use crate::hello::Models;
 use crate::out::Window;
-use crate::vlan::PortVlans;
+use crate::vlan::{PortVlans, VlanChange};
 use crate::xml::name::{Name, Namespace};
 
 /// All dialects.
@@ -52,14 +54,19 @@ pub struct Dialect {
     pub filter: &'static str,
     /// What an edit begins and ends with.
     pub edit: (&'static str, &'static str),
+    /// What the ports in it begin and end with.
+    pub ports: (&'static str, &'static str),
     /// An edit of a port without tagged VLANs.
     pub access: &'static str,
     /// An edit of a port with tagged VLANs, if the dialect has them.
     pub trunk: Option<&'static str>,
-    /// Makes the VLAN, if the dialect can.
-    pub make_vlan: Option<&'static str>,
-    /// Removes the VLAN.
-    pub remove_vlan: Option<&'static str>,
+    /// An edit of a trunk that takes one VLAN up and drops one, if the dialect has
+    /// tagged VLANs.
+    pub trunk_edit: Option<&'static str>,
+    /// A trunk without a list of VLANs carries all of them.
+    pub unlisted_is_all: bool,
+    /// Makes and removes VLANs, if the dialect can.
+    pub vlan_edit: Option<&'static VlanEdit>,
     /// A VLAN in the answer of a server; for the model server.
     #[cfg(feature = "model")]
     pub vlan_row: &'static str,
@@ -79,6 +86,20 @@ pub struct Dialect {
     pub validate: bool,
     /// Confirm timeouts are rounded up to a multiple of this, in seconds.
     pub confirm_unit_s: u32,
+}
+
+/// The part of an edit that makes and removes VLANs: one container, since a
+/// document must not have it twice.
+#[derive(Debug)]
+pub struct VlanEdit {
+    /// Begins it.
+    pub before: &'static str,
+    /// Makes a VLAN, a template.
+    pub make: &'static str,
+    /// Removes a VLAN, a template.
+    pub remove: &'static str,
+    /// Ends it.
+    pub behind: &'static str,
 }
 
 /// What an entry is about.
@@ -185,6 +206,10 @@ pub struct Values<'a> {
     pub interface: &'a str,
     /// The VLANs of the port.
     pub vlans: Option<&'a PortVlans>,
+    /// The trunk; empty for none.
+    pub trunk: &'a str,
+    /// What it takes up and drops.
+    pub trunk_change: VlanChange,
     /// The port had a native VLAN and is to have none.
     pub drop_native: bool,
     /// The VLAN that is made or removed.
@@ -249,6 +274,8 @@ impl Values<'_> {
                 tagged.iter().copied().for_each(number);
             }
             "vlan" => self.vlan.into_iter().for_each(number),
+            "take-up" => self.trunk_change.make.into_iter().for_each(number),
+            "drop" => self.trunk_change.remove.into_iter().for_each(number),
             _ => self.text_place(key, left, right, out),
         }
     }
@@ -261,6 +288,7 @@ impl Values<'_> {
             }
             "vlan-table" => self.vlan_table,
             "vlan-name" => self.vlan.is_some(),
+            "other-port" => !self.trunk.is_empty(),
             "replace" | "delete" => self.edit,
             "interface" | "port" | "mac" | "row-vlan" | "chassis" | "remote-port" | "link"
             | "system-name" => true,
@@ -275,6 +303,7 @@ impl Values<'_> {
         out.raw(left);
         match (key, self.vlan, self.vlan_name) {
             ("interface", ..) => out.text(self.interface),
+            ("other-port", ..) => out.text(self.trunk),
             ("port", ..) => out.text(self.row.port),
             ("chassis", ..) => out.text(self.row.chassis),
             ("remote-port", ..) => out.text(self.row.remote_port),

@@ -2,11 +2,20 @@
 //! openconfig-vlan; VLANs and hardware addresses of openconfig-network-instance,
 //! in the instance `default`; openconfig-lldp.
 
-use super::{Column, Dialect, Field, Scope, Table};
+use super::{Column, Dialect, Field, Scope, Table, VlanEdit};
 use crate::hello::Models;
 use crate::xml::name::{Name as N, Namespace};
 
 const INSTANCE: &[N] = &[N::Data, N::NetworkInstances, N::NetworkInstance];
+
+static VLAN_EDIT: VlanEdit = VlanEdit {
+    before: "<network-instances xmlns=\"http://openconfig.net/yang/network-instance\">\
+        <network-instance><name>default</name><vlans>",
+    make: "<vlan><vlan-id>{vlan}</vlan-id><config><vlan-id>{vlan}</vlan-id>\
+        <name>{vlan-name}</name><status>ACTIVE</status></config></vlan>",
+    remove: "<vlan{delete}><vlan-id>{vlan}</vlan-id></vlan>",
+    behind: "</vlans></network-instance></network-instances>",
+};
 
 /// OpenConfig.
 pub static OPENCONFIG: Dialect = Dialect {
@@ -18,37 +27,39 @@ pub static OPENCONFIG: Dialect = Dialect {
         (N::NetworkInstances, Namespace::OpenConfigNetworkInstance),
     ],
     filter: "<interfaces xmlns=\"http://openconfig.net/yang/interfaces\">\
-        <interface><name>{interface}</name></interface></interfaces>\
+        <interface><name>{interface}</name></interface>\
+        {other-port:<interface><name>|</name></interface>}</interfaces>\
         {vlan-table:<network-instances xmlns=\"http://openconfig.net/yang/network-instance\">\
         <network-instance><name>default</name><vlans><vlan/></vlans></network-instance>\
         </network-instances>|}",
     edit: ("", ""),
-    access: "<interfaces xmlns=\"http://openconfig.net/yang/interfaces\">\
-        <interface><name>{interface}</name>\
+    ports: (
+        "<interfaces xmlns=\"http://openconfig.net/yang/interfaces\">",
+        "</interfaces>",
+    ),
+    trunk_edit: Some(
+        "<interface><name>{other-port}</name>\
+        <ethernet xmlns=\"http://openconfig.net/yang/interfaces/ethernet\">\
+        <switched-vlan xmlns=\"http://openconfig.net/yang/vlan\"><config>\
+        {take-up:<trunk-vlans>|</trunk-vlans>}\
+        {drop:<trunk-vlans nc:operation=\"delete\">|</trunk-vlans>}\
+        </config></switched-vlan></ethernet></interface>",
+    ),
+    unlisted_is_all: true,
+    access: "<interface><name>{interface}</name>\
         <ethernet xmlns=\"http://openconfig.net/yang/interfaces/ethernet\">\
         <switched-vlan xmlns=\"http://openconfig.net/yang/vlan\"><config{replace}>\
         <interface-mode>ACCESS</interface-mode>{untagged:<access-vlan>|</access-vlan>}\
-        </config></switched-vlan></ethernet></interface></interfaces>",
+        </config></switched-vlan></ethernet></interface>",
     trunk: Some(
-        "<interfaces xmlns=\"http://openconfig.net/yang/interfaces\">\
-        <interface><name>{interface}</name>\
+        "<interface><name>{interface}</name>\
         <ethernet xmlns=\"http://openconfig.net/yang/interfaces/ethernet\">\
         <switched-vlan xmlns=\"http://openconfig.net/yang/vlan\"><config{replace}>\
         <interface-mode>TRUNK</interface-mode>{untagged:<native-vlan>|</native-vlan>}\
         {tagged:<trunk-vlans>|</trunk-vlans>}\
-        </config></switched-vlan></ethernet></interface></interfaces>",
+        </config></switched-vlan></ethernet></interface>",
     ),
-    make_vlan: Some(
-        "<network-instances xmlns=\"http://openconfig.net/yang/network-instance\">\
-        <network-instance><name>default</name><vlans><vlan><vlan-id>{vlan}</vlan-id>\
-        <config><vlan-id>{vlan}</vlan-id><name>{vlan-name}</name><status>ACTIVE</status>\
-        </config></vlan></vlans></network-instance></network-instances>",
-    ),
-    remove_vlan: Some(
-        "<network-instances xmlns=\"http://openconfig.net/yang/network-instance\">\
-        <network-instance><name>default</name><vlans><vlan{delete}><vlan-id>{vlan}</vlan-id>\
-        </vlan></vlans></network-instance></network-instances>",
-    ),
+    vlan_edit: Some(&VLAN_EDIT),
     #[cfg(feature = "model")]
     vlan_row: "<network-instances xmlns=\"http://openconfig.net/yang/network-instance\">\
         <network-instance><name>default</name><vlans><vlan><vlan-id>{vlan}</vlan-id>\

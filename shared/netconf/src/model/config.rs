@@ -39,6 +39,16 @@ impl Port {
         Ok(())
     }
 
+    /// Takes one VLAN out of the list.
+    pub(super) fn drop_member(&mut self, text: &str) -> Result<(), &'static str> {
+        let before = self.members.len();
+        self.members.retain(|member| text.parse() != Ok(*member));
+        match self.members.len() < before {
+            true => Ok(()),
+            false => Err("data-missing"),
+        }
+    }
+
     /// Removes what a field holds; returns whether there was anything.
     pub(super) fn clear(&mut self, field: Field) -> bool {
         match field {
@@ -84,6 +94,18 @@ impl Config {
         self
     }
 
+    /// Adds a VLAN that the driver made, named `farrier-NUMBER`, or takes it out
+    /// again. VLANs beyond [`MAX_VLANS`] are left out.
+    #[must_use]
+    pub fn own_vlan(mut self, number: u16, there: bool) -> Self {
+        self.vlans.retain(|&(vlan, _)| vlan != number);
+        if there {
+            let full = self.vlans.push((number, true)).is_err();
+            debug_assert!(!full, "too many VLANs");
+        }
+        self
+    }
+
     /// Adds a port. Ports beyond [`MAX_PORTS`] are left out.
     #[must_use]
     pub fn port(mut self, name: &str, vlans: &PortVlans) -> Self {
@@ -101,6 +123,15 @@ impl Config {
     #[must_use]
     pub fn has_vlan(&self, number: u16) -> bool {
         self.vlans.iter().any(|&(vlan, _)| vlan == number)
+    }
+
+    /// Returns whether a port is on the VLAN.
+    pub(super) fn uses_vlan(&self, number: u16) -> bool {
+        let mut ports = self.ports.iter();
+        ports.any(|port| {
+            let vlans = port.vlans();
+            vlans.untagged() == Some(number) || vlans.tagged().contains(&number)
+        })
     }
 
     pub(super) fn place(&self, name: &str) -> Option<usize> {

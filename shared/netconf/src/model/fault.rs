@@ -73,6 +73,9 @@ pub struct Faults {
     pub next: Option<(Name, u8, Fault)>,
     /// Commits behind a `validate` are answered `ok` and apply nothing.
     pub forgets_validated: bool,
+    /// A change that takes a VLAN away from a port that stays on it is refused: when
+    /// it is committed, or where there is no candidate, when it is made.
+    pub keeps_used_vlans: bool,
 }
 
 impl Faults {

@@ -127,6 +127,19 @@ impl Model {
         self.running.vlans_of(name)
     }
 
+    /// Returns the VLANs whose frames a port carries: those of its configuration
+    /// that the switch has, where the dialect has VLANs.
+    #[must_use]
+    pub fn carries(&self, name: &str) -> Option<PortVlans> {
+        let vlans = self.port(name)?;
+        if self.profile.dialect.vlan_edit.is_none() {
+            return Some(vlans);
+        }
+        let has = |vlan: &u16| self.running.has_vlan(*vlan);
+        let tagged: Numbers = vlans.tagged().iter().copied().filter(has).collect();
+        PortVlans::new(vlans.untagged().filter(has), &tagged)
+    }
+
     /// Returns the running configuration.
     #[must_use]
     pub const fn running(&self) -> &Config {
@@ -367,6 +380,7 @@ impl Model {
                     self.validated = false;
                     Answer::Ok
                 }
+                Ok(config) if self.takes_used_vlan(config) => Answer::REFUSED,
                 Ok(config) => {
                     self.set_running(config.clone());
                     Answer::Ok
@@ -413,7 +427,16 @@ impl Model {
             })
     }
 
+    /// Whether a change takes a VLAN away that a port stays on.
+    fn takes_used_vlan(&self, new: &Config) -> bool {
+        let mut gone = self.running.vlans.iter().map(|&(vlan, _)| vlan);
+        self.faults.keeps_used_vlans && gone.any(|vlan| !new.has_vlan(vlan) && new.uses_vlan(vlan))
+    }
+
     fn commit(&mut self, id: u32, rpc: &Rpc) -> Answer {
+        if self.takes_used_vlan(&self.candidate) {
+            return Answer::REFUSED;
+        }
         if (self.waiting.is_some() || rpc.persist_id.is_some()) && !self.is_issuer(id, rpc) {
             return Answer::Error("invalid-value");
         }

@@ -115,15 +115,18 @@ fn data(rpc: &Rpc, name: &str, profile: &Profile, config: &Config, out: &mut Win
     let all = rpc.port.is_empty() && !rpc.vlan_table;
     out.raw("<data>");
     out.raw(dialect.edit.0);
-    for port in config.names().filter(|&port| all || port == rpc.port) {
+    let asked = |port: &&str| all || *port == rpc.port || *port == rpc.other;
+    for port in config.names().filter(asked) {
         let vlans = config.vlans_of(port).unwrap_or_default();
         let values = Values {
-            interface: if all { port } else { name },
+            interface: if port == rpc.port { name } else { port },
             vlans: Some(&vlans),
             ..Values::default()
         };
         let trunk = dialect.trunk.filter(|_| !vlans.tagged().is_empty());
+        out.raw(dialect.ports.0);
         values.write(trunk.unwrap_or(dialect.access), out);
+        out.raw(dialect.ports.1);
     }
     if all || rpc.vlan_table {
         for &(vlan, ours) in &config.vlans {

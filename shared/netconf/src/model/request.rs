@@ -28,8 +28,14 @@ pub(super) struct Rpc {
     pub(super) persist_id: Option<String<32, u8>>,
     /// The edited configuration, or the tag of an error.
     pub(super) edit: Result<Config, &'static str>,
-    /// The port of an edit or filter; empty: none.
+    /// The first port of an edit or filter; empty: none.
     pub(super) port: PortName,
+    /// The second one.
+    pub(super) other: PortName,
+    /// The port whose elements are being read.
+    present: PortName,
+    /// The next member is taken out.
+    delete_member: bool,
     /// A filter has the table of VLANs.
     pub(super) vlan_table: bool,
     /// A filter asks for LLDP.
@@ -56,6 +62,9 @@ impl Rpc {
             persist_id: None,
             edit: Ok(config.clone()),
             port: PortName::new(),
+            other: PortName::new(),
+            present: PortName::new(),
+            delete_member: false,
             vlan_table: false,
             lldp: false,
             links: false,
@@ -150,7 +159,7 @@ impl Rpc {
         match event {
             Event::Start { .. } if scope(Scope::Vlan) => self.vlan_table = true,
             Event::Text { text, .. } if field(dialect, path) == Some(Field::PortName) => {
-                self.port = clip(text);
+                self.name(text);
             }
             _ => {}
         }
@@ -171,6 +180,9 @@ impl Rpc {
                         self.vlan_ours = false;
                     }
                     (_, EditOperation::Merge) => {}
+                    (None, EditOperation::Delete) if is_list(dialect, path) => {
+                        self.delete_member = true;
+                    }
                     (_, operation) => self.clear(dialect, path, operation),
                 }
             }
@@ -189,7 +201,7 @@ impl Rpc {
         let Ok(config) = &mut self.edit else {
             return;
         };
-        let place = config.place(&self.port);
+        let place = config.place(&self.present);
         let Some(port) = place.and_then(|place| config.ports.get_mut(place)) else {
             return;
         };
@@ -210,10 +222,11 @@ impl Rpc {
         };
         match field {
             Field::PortName => {
-                self.port = clip(text);
+                let known = config.place(text).is_some();
+                self.name(text);
                 let units = |&(_, scope): &(&[Name], Scope)| scope == Scope::Unit;
                 self.in_unit = !dialect.scopes.iter().any(units);
-                if config.place(text).is_none() {
+                if !known {
                     self.edit = Err("bad-element");
                 }
             }
@@ -228,13 +241,27 @@ impl Rpc {
             Field::Description => {}
             Field::OtherMode => self.edit = Err("bad-element"),
             Field::Mode | Field::Access | Field::Tagged | Field::Member | Field::Native => {
-                let place = config.place(&self.port);
+                let place = config.place(&self.present);
+                let delete = core::mem::take(&mut self.delete_member);
                 if let Some(port) = place.and_then(|place| config.ports.get_mut(place))
-                    && let Err(tag) = port.set(field, text)
+                    && let Err(tag) = match delete {
+                        true => port.drop_member(text),
+                        false => port.set(field, text),
+                    }
                 {
                     self.edit = Err(tag);
                 }
             }
+        }
+    }
+
+    /// Takes the name of a port.
+    fn name(&mut self, text: &str) {
+        self.present = clip(text);
+        if self.port.is_empty() {
+            self.port = clip(text);
+        } else if self.port != text {
+            self.other = clip(text);
         }
     }
 
@@ -256,6 +283,11 @@ impl Rpc {
             }
         }
     }
+}
+
+/// Whether an element is one of a list's.
+fn is_list(dialect: &Dialect, path: &[Name]) -> bool {
+    matches!(field(dialect, path), Some(Field::Member | Field::Tagged))
 }
 
 fn field(dialect: &Dialect, path: &[Name]) -> Option<Field> {

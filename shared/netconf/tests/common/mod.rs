@@ -19,7 +19,8 @@ pub fn flip(desired: PortVlans) -> Flip<'static> {
         interface: PORT,
         desired,
         expected: None,
-        vlan: VlanChange::None,
+        vlan: VlanChange::NONE,
+        trunk: "",
         confirm_timeout_s: 120,
         persist_id: 0x1234_5678_9abc_def0,
     }

@@ -63,9 +63,13 @@ fn what_is_put_in_comes_out_in_its_order_behind_the_records() {
             switch,
             action: moved,
             token: 0x5eed,
+            make_vlan: true,
+            remove_vlan: false,
+            mac: None,
             deadline,
         },
         "ge-0/0/7",
+        "ge-0/0/47",
     );
     out.answer(Ok(()));
     let expected = vec![
@@ -102,6 +106,11 @@ fn what_is_put_in_comes_out_in_its_order_behind_the_records() {
             port: "ge-0/0/7",
             action: moved,
             token: 0x5eed,
+            details: crate::interface::SwitchDetails {
+                make_vlan: true,
+                trunk: "ge-0/0/47",
+                ..Default::default()
+            },
             deadline,
         },
         Effect::Answer(Ok(())),

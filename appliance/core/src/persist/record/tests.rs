@@ -58,7 +58,7 @@ fn golden_bytes() {
         rounds: 300,
         hash: [2; 32],
     };
-    let golden: [(Record<'_>, &str); 49] = [
+    let golden: [(Record<'_>, &str); 50] = [
         (
             Record::Name { node, name: "n" },
             "0001010101010101010101010101010101016e",
@@ -415,6 +415,14 @@ fn golden_bytes() {
                 name: "bond0",
             },
             "30030202020202020105626f6e6430",
+        ),
+        (
+            Record::SwitchOptions {
+                place: 1,
+                makes_vlans: true,
+                trunk: "xe",
+            },
+            "310101027865",
         ),
     ];
     for (place, (record, expected)) in golden.into_iter().enumerate() {

@@ -18,7 +18,7 @@ use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxTok
 use farrier_core::interface::{OperationError, SwitchAction, SwitchKind};
 use farrier_ovsdb::model::{Connection as Served, Fault, Switch};
 use farrier_ovsdb::{PortName, PortVlan};
-use farrier_switch_drivers::{Order, Report, Seen, SwitchDriver};
+use farrier_switch_drivers::{Learned, Order, Report, Seen, SwitchDetails, SwitchDriver};
 
 use super::*;
 use crate::controller::now;
@@ -151,6 +151,7 @@ async fn operate(stack: Stack<'static>, orders: Vec<(u16, SwitchAction)>, ends: 
                     port: "p1",
                     action,
                     token: 0,
+                    details: SwitchDetails::default(),
                 };
                 let deadline = now().plus_millis(20_000);
                 let mut driver = SwitchDriver::new(now(), deadline, &order).unwrap();
@@ -160,6 +161,7 @@ async fn operate(stack: Stack<'static>, orders: Vec<(u16, SwitchAction)>, ends: 
                 result: Err(OperationError::Unreachable),
                 port: Seen::Unread,
                 link: None,
+                learned: Learned::Unknown,
             },
         };
         caller.close().await;
