@@ -6,7 +6,7 @@
 
 use super::power::{carry_out, wait_until_asked};
 use super::{ServerJob, ServerReport, Tenant, Watch};
-use crate::managed::{ManagementSpec, PASSWORD, Protocol, USER};
+use crate::managed::{ManagementSpec, Protocol};
 use crate::qemu::ServerSpec;
 use crate::scenario::{Bench, Networks, Operator, Rack};
 use crate::server::Server;
@@ -37,6 +37,8 @@ pub const SWITCH: &str = "tor";
 const TENANTS_SUBNET: Ipv4Addr = Ipv4Addr::new(10, 80, 0, 0);
 /// Longest wait until the appliance has called the switch.
 const MEETS: Duration = Duration::from_secs(120);
+/// Longest time that a port is closed for a change.
+const CHANGES: Duration = Duration::from_secs(10);
 /// Longest wait for a move and its proof where the machine is up.
 pub const SETTLES: Duration = Duration::from_secs(180);
 
@@ -105,10 +107,22 @@ pub fn rack(
     )?;
     let address = offset(2).to_string();
     let switch = match protocol {
-        Protocol::Ovsdb => json!({ "kind": "ovsdb", "address": address }),
-        Protocol::Netconf(_) => json!({
-            "kind": "netconf", "address": address, "user": USER, "password": PASSWORD,
-        }),
+        Protocol::Ovsdb | Protocol::OpenVswitch => json!({ "kind": "ovsdb", "address": address }),
+        Protocol::Netconf(_) | Protocol::Netconfd(..) => {
+            let managed = rack.managed()?;
+            let (user, password) = managed.login()?;
+            if password.is_none() {
+                // As an operator does at the switch's console.
+                let key = api.get("/farrier/v1/switch-key")?;
+                let line = key["public_key"].as_str();
+                managed.authorize(line.context("no public key")?)?;
+            }
+            let mut switch = json!({ "kind": "netconf", "address": address, "user": user });
+            if let Some(password) = password {
+                switch["password"] = password.into();
+            }
+            switch
+        }
     };
     api.put(&switch_path(), &switch)?;
     Ok(rack)
@@ -176,15 +190,20 @@ pub fn link_to(rack: &Rack, job: &ServerJob<'_>, port_id: &str) -> Result<()> {
     Ok(())
 }
 
-/// The VLAN of a server's port, from outside.
+/// The VLAN of a server's port, from outside. A port that is closed for a change, as the
+/// rig closes those of a real switch, is waited for.
 ///
 /// # Errors
 /// There is no such port, or it is no access port.
 pub fn port_vlan(rack: &Rack, name: &str) -> Result<u16> {
     let control = rack.switch().control();
-    let mut ports = control.ports().into_iter();
-    let port = ports.find(|port| control.name(*port) == name);
-    let mode = control.mode(port.with_context(|| format!("no port {name}"))?);
+    let port = control.port_named(name)?;
+    let end = Instant::now() + CHANGES;
+    let mut mode = control.mode(port);
+    while mode == PortMode::closed() && Instant::now() < end {
+        thread::sleep(Duration::from_millis(50));
+        mode = control.mode(port);
+    }
     match mode {
         PortMode::Vlans {
             untagged: Some(vlan),
