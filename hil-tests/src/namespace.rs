@@ -168,6 +168,6 @@ pub fn dnsmasq(tools: &Tools, arguments: &[String]) -> Result<Vec<String>> {
 }
 
 /// A word of a shell's command line.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }

@@ -6,7 +6,7 @@
 
 use super::power::{carry_out, wait_until_asked};
 use super::{ServerJob, ServerReport, Tenant, Watch};
-use crate::managed::{ManagementSpec, PASSWORD, Protocol, USER};
+use crate::managed::{ManagementSpec, Protocol};
 use crate::qemu::ServerSpec;
 use crate::scenario::{Bench, Networks, Operator, Rack};
 use crate::server::Server;
@@ -37,6 +37,8 @@ pub const SWITCH: &str = "tor";
 const TENANTS_SUBNET: Ipv4Addr = Ipv4Addr::new(10, 80, 0, 0);
 /// Longest wait until the appliance has called the switch.
 const MEETS: Duration = Duration::from_secs(120);
+/// Longest time that a port is closed for a change.
+const CHANGES: Duration = Duration::from_secs(10);
 /// Longest wait for a move and its proof where the machine is up.
 pub const SETTLES: Duration = Duration::from_secs(180);
 
@@ -104,18 +106,34 @@ pub fn rack(
         }),
     )?;
     let address = offset(2).to_string();
-    api.put(&switch_path(), &switch(protocol, &address))?;
+    api.put(&switch_path(), &switch(&rack, protocol, &address)?)?;
     Ok(rack)
 }
 
-/// What the appliance is told of a switch that speaks this protocol.
-#[must_use]
-pub fn switch(protocol: Protocol, address: &str) -> serde_json::Value {
+/// What the appliance is told of a switch that speaks this protocol. Where it has no
+/// password, the switch is told the appliance's key before, as an operator does at its
+/// console.
+///
+/// # Errors
+/// The rack has no managed switch, or does not take the key.
+pub fn switch(rack: &Rack, protocol: Protocol, address: &str) -> Result<serde_json::Value> {
     match protocol {
-        Protocol::Ovsdb => json!({ "kind": "ovsdb", "address": address }),
-        Protocol::Netconf(_) => json!({
-            "kind": "netconf", "address": address, "user": USER, "password": PASSWORD,
-        }),
+        Protocol::Ovsdb | Protocol::OpenVswitch => {
+            Ok(json!({ "kind": "ovsdb", "address": address }))
+        }
+        Protocol::Netconf(_) | Protocol::Netconfd(..) => {
+            let managed = rack.managed()?;
+            let (user, password) = managed.login()?;
+            let mut switch = json!({ "kind": "netconf", "address": address, "user": user });
+            if let Some(password) = password {
+                switch["password"] = password.into();
+            } else {
+                let key = rack.api().get("/farrier/v1/switch-key")?;
+                let line = key["public_key"].as_str();
+                managed.authorize(line.context("no public key")?)?;
+            }
+            Ok(switch)
+        }
     }
 }
 
@@ -181,15 +199,20 @@ pub fn link_to(rack: &Rack, job: &ServerJob<'_>, port_id: &str) -> Result<()> {
     Ok(())
 }
 
-/// The VLAN of a server's port, from outside.
+/// The VLAN of a server's port, from outside. A port that is closed for a change, as the
+/// rig closes those of a real switch, is waited for.
 ///
 /// # Errors
 /// There is no such port, or it is no access port.
 pub fn port_vlan(rack: &Rack, name: &str) -> Result<u16> {
     let control = rack.switch().control();
-    let mut ports = control.ports().into_iter();
-    let port = ports.find(|port| control.name(*port) == name);
-    let mode = control.mode(port.with_context(|| format!("no port {name}"))?);
+    let port = control.port_named(name)?;
+    let end = Instant::now() + CHANGES;
+    let mut mode = control.mode(port);
+    while mode == PortMode::closed() && Instant::now() < end {
+        thread::sleep(Duration::from_millis(50));
+        mode = control.mode(port);
+    }
     match mode {
         PortMode::Vlans {
             untagged: Some(vlan),

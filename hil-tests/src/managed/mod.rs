@@ -2,25 +2,32 @@
 //!
 //! [`endpoint`] is the switch's own address on the virtual network; [`ovsdb`]
 //! and [`netconf`], the latter behind [`ssh`], are servers of the switch
-//! behind it, and [`ports`] is what they may configure. A [`ManagedSwitch`] is
-//! all of it together.
+//! behind it, and [`ports`] is what they may configure. [`netconfd`] is real
+//! programs in the place of `netconf` and `ssh`, and [`openvswitch`] one in the
+//! place of `ovsdb` and of the switch. A [`ManagedSwitch`] is all of it together.
 
 pub mod endpoint;
 pub mod netconf;
+pub mod netconfd;
+pub mod openvswitch;
 pub mod ovsdb;
 pub mod ports;
 pub mod ssh;
 
 use std::net::Ipv4Addr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Result, bail};
 use farrier_netconf::Dialect;
 use farrier_ovsdb::model::Startup;
 
+use crate::Tools;
 use crate::switch::{Control, Mac, PortId, PortMode, Switch, VlanId};
 use endpoint::{Endpoint, EndpointConfig, Reachability, Service};
 use netconf::NetconfServer;
+use netconfd::{Login, Netconfd};
+use openvswitch::OpenVswitch;
 use ovsdb::OvsdbServer;
 use ports::Ports;
 use ssh::{Account, SshServer};
@@ -42,14 +49,19 @@ pub enum Protocol {
     Ovsdb,
     /// NETCONF in this dialect over SSH, port 830; the account is [`USER`].
     Netconf(&'static Dialect),
+    /// The same from real programs, [`netconfd`] behind OpenSSH; the account is
+    /// [`ManagedSwitch::login`].
+    Netconfd(&'static Dialect, Login),
+    /// OVSDB of a real Open vSwitch, which all frames pass through.
+    OpenVswitch,
 }
 
 impl Protocol {
     /// Its TCP port.
     pub fn port(self) -> u16 {
         match self {
-            Self::Ovsdb => 6640,
-            Self::Netconf(_) => 830,
+            Self::Ovsdb | Self::OpenVswitch => 6640,
+            Self::Netconf(_) | Self::Netconfd(..) => 830,
         }
     }
 }
@@ -77,6 +89,10 @@ enum Server {
         account: Account,
         server: NetconfServer,
     },
+    Netconfd(Box<Netconfd>),
+    OpenVswitch {
+        _running: Box<OpenVswitch>,
+    },
 }
 
 /// The management of a virtual switch.
@@ -94,14 +110,33 @@ impl ManagedSwitch {
     /// the switch starts with. It gets one port more, for its own address.
     ///
     /// # Errors
-    /// A port is a plain one, two have one name, or the system's.
+    /// A port is a plain one, two have one name, the protocol is a real
+    /// program's, or the system's.
     pub fn start(
         switch: &Switch,
         ports: impl IntoIterator<Item = PortId>,
         spec: ManagementSpec,
     ) -> Result<Self> {
+        let no_tools: Tools = Arc::new(|name| bail!("{name} is not looked for"));
+        Self::with_programs(switch, ports, spec, &no_tools, Path::new("."))
+    }
+
+    /// The same, also for protocols that real programs speak. Their files are
+    /// below `directory`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), or a program is missing or does not start.
+    pub fn with_programs(
+        switch: &Switch,
+        ports: impl IntoIterator<Item = PortId>,
+        spec: ManagementSpec,
+        tools: &Tools,
+        directory: &Path,
+    ) -> Result<Self> {
         let control = switch.control();
         let ports = Ports::new(control.clone(), ports)?;
+        let port = switch.add_host_port(NAME)?;
+        control.set_mode(port.id(), PortMode::access(spec.vlan));
         let (server, address) = match spec.protocol {
             Protocol::Ovsdb => {
                 let server = OvsdbServer::start(ports)?;
@@ -121,9 +156,18 @@ impl ManagedSwitch {
                 };
                 (server, address)
             }
+            Protocol::Netconfd(dialect, login) => {
+                let server = Netconfd::start(ports, dialect, login, tools, directory)?;
+                let address = server.address();
+                (Server::Netconfd(Box::new(server)), address)
+            }
+            Protocol::OpenVswitch => {
+                let server = OpenVswitch::start(switch, ports, tools, directory)?;
+                let address = server.address();
+                let _running = Box::new(server);
+                (Server::OpenVswitch { _running }, address)
+            }
         };
-        let port = switch.add_host_port(NAME)?;
-        control.set_mode(port.id(), PortMode::access(spec.vlan));
         let endpoint = Endpoint::open(
             port,
             EndpointConfig {
@@ -154,25 +198,29 @@ impl ManagedSwitch {
         &self.endpoint
     }
 
-    /// Its OVSDB server.
+    /// Its OVSDB server, where that is the model.
     ///
     /// # Errors
-    /// It is managed by NETCONF.
+    /// It is managed by something else.
     pub fn ovsdb(&self) -> Result<&OvsdbServer> {
         match &self.server {
             Server::Ovsdb(server) => Ok(server),
-            Server::Netconf { .. } => bail!("the switch has no OVSDB server"),
+            Server::Netconf { .. } | Server::Netconfd(_) | Server::OpenVswitch { .. } => {
+                bail!("the switch has no model of OVSDB")
+            }
         }
     }
 
-    /// Its NETCONF server.
+    /// Its NETCONF server, where that is the model.
     ///
     /// # Errors
-    /// It is managed by OVSDB.
+    /// It is managed by something else.
     pub fn netconf(&self) -> Result<&NetconfServer> {
         match &self.server {
             Server::Netconf { server, .. } => Ok(server),
-            Server::Ovsdb(_) => bail!("the switch has no NETCONF server"),
+            Server::Ovsdb(_) | Server::Netconfd(_) | Server::OpenVswitch { .. } => {
+                bail!("the switch has no model of NETCONF")
+            }
         }
     }
 
@@ -184,7 +232,10 @@ impl ManagedSwitch {
     pub fn authorize(&self, line: &str) -> Result<()> {
         match &self.server {
             Server::Netconf { account, .. } => account.authorize(line),
-            Server::Ovsdb(_) => bail!("the switch has no SSH server"),
+            Server::Netconfd(server) => server.authorize(line),
+            Server::Ovsdb(_) | Server::OpenVswitch { .. } => {
+                bail!("the switch has no SSH server")
+            }
         }
     }
 
@@ -196,7 +247,10 @@ impl ManagedSwitch {
     pub fn host_key(&self) -> Result<String> {
         match &self.server {
             Server::Netconf { ssh, .. } => lock(ssh).host_key(),
-            Server::Ovsdb(_) => bail!("the switch has no SSH server"),
+            Server::Netconfd(server) => server.host_key(),
+            Server::Ovsdb(_) | Server::OpenVswitch { .. } => {
+                bail!("the switch has no SSH server")
+            }
         }
     }
 
@@ -207,7 +261,23 @@ impl ManagedSwitch {
     pub fn fingerprint(&self) -> Result<String> {
         match &self.server {
             Server::Netconf { ssh, .. } => Ok(lock(ssh).fingerprint()),
-            Server::Ovsdb(_) => bail!("the switch has no SSH server"),
+            Server::Netconfd(server) => Ok(server.fingerprint().to_owned()),
+            Server::Ovsdb(_) | Server::OpenVswitch { .. } => {
+                bail!("the switch has no SSH server")
+            }
+        }
+    }
+
+    /// The user of a switch with NETCONF, and the password if there is one: else
+    /// the user is known by a key that was [authorized](Self::authorize).
+    ///
+    /// # Errors
+    /// The switch is managed by OVSDB.
+    pub fn login(&self) -> Result<(&str, Option<&str>)> {
+        match &self.server {
+            Server::Netconf { .. } => Ok((USER, Some(PASSWORD))),
+            Server::Netconfd(server) => Ok(server.login()),
+            Server::Ovsdb(_) | Server::OpenVswitch { .. } => bail!("the switch has no accounts"),
         }
     }
 
@@ -216,7 +286,7 @@ impl ManagedSwitch {
     /// the wrong switch.
     ///
     /// # Errors
-    /// The system's, or the switch is managed by OVSDB.
+    /// The system's, or the switch has not the rig's own SSH server.
     pub fn change_host_key(&self) -> Result<()> {
         let Server::Netconf {
             ssh,
@@ -224,7 +294,7 @@ impl ManagedSwitch {
             server,
         } = &self.server
         else {
-            bail!("the switch has no SSH server");
+            bail!("the switch has no SSH server of the rig's");
         };
         let other = SshServer::start(account, server.address())?;
         self.endpoint.set_services(vec![Service {
@@ -244,11 +314,12 @@ impl ManagedSwitch {
     /// Gives the switch's power back. It starts with what it had
     /// ([`Startup::Kept`]), or with what it started with the first time. A
     /// switch with NETCONF has stored nothing since then: it starts with that
-    /// in any case.
+    /// in any case. Real programs have run on, and have what they had.
     pub fn power_on(&self, startup: Startup) {
         match &self.server {
             Server::Ovsdb(server) => server.with(|model| model.restart(startup)),
             Server::Netconf { server, .. } => server.power_cycle(),
+            Server::Netconfd(_) | Server::OpenVswitch { .. } => {}
         }
         self.control.set_power(true);
         self.endpoint.set_reachability(Reachability::Serves);

@@ -208,7 +208,7 @@ impl Bench {
             })
             .collect::<Result<_>>()?;
         let managed = networks
-            .map(|networks| networks.build(&switch, directory))
+            .map(|networks| networks.build(&switch, directory, &self.tools))
             .transpose()?;
         let rack = Rack {
             servers,
@@ -228,7 +228,7 @@ impl Bench {
 impl Networks {
     /// Gives the ports of a rack that has all its machines their modes, and
     /// manages them.
-    fn build(&self, switch: &Switch, directory: &Path) -> Result<ManagedSwitch> {
+    fn build(&self, switch: &Switch, directory: &Path, tools: &Tools) -> Result<ManagedSwitch> {
         let control = switch.control();
         switch.capture_wires(&directory.join(WIRES))?;
         let (mut managed, trunk) = (Vec::new(), self.trunk.iter().copied());
@@ -244,7 +244,7 @@ impl Networks {
             control.set_mode(port, mode);
         }
         control.set_lldp(self.lldp);
-        ManagedSwitch::start(switch, managed, self.management)
+        ManagedSwitch::with_programs(switch, managed, self.management, tools, directory)
     }
 }
 

@@ -5,10 +5,12 @@ use crate::job::networks::{
     IDLE, INSPECTION, SETTLES, SWITCH, link, pin, port_vlan, switch_path, wait_for_vlan,
 };
 use crate::job::{ServerJob, Watch, networks};
-use crate::managed::{Protocol, USER};
+use crate::managed::netconfd::Login;
+use crate::managed::{Protocol, USER, openvswitch};
 use crate::qemu::ServerSpec;
 use crate::scenario::{Bench, Rack};
 use anyhow::{Context, Result, ensure};
+use farrier_netconf::dialect::{JUNOS_ELS, OPENCONFIG};
 use farrier_ovsdb::model::Startup;
 use farrier_ovsdb::{PortName, PortVlan};
 use serde_json::json;
@@ -72,11 +74,104 @@ pub fn netconf(bench: &Bench, watch: &dyn Watch) -> Result<()> {
     let switch = json!({ "kind": "netconf", "address": address, "user": USER });
     rack.api().put(&switch_path(), &switch)?;
     pin(&rack)?;
+    until("the port is moved", || {
+        Ok(port_vlan(&rack, name)? == INSPECTION)
+    })
+}
+
+/// The main job over NETCONF with netconfd behind OpenSSH, which takes a password, and
+/// a configuration of Junos's shape. Then the port of a machine that nobody switches on
+/// is moved, and moved back since its work is aborted before the move is proven:
+/// netconfd cancels its confirmed commit.
+pub fn netconfd(bench: &Bench, watch: &dyn Watch) -> Result<()> {
+    let name = "flip-netconfd";
+    let protocol = Protocol::Netconfd(&JUNOS_ELS, Login::Password);
+    let specs = [(name, 1), ("spare", 2)];
+    let specs = specs.map(|(name, number)| bench.small_disks(ServerSpec::bios(name, number)));
+    let rack = networks::rack(bench, name, specs.into(), protocol, IDLE)?;
+    main_job(bench, watch, &rack)?;
+    let (user, password) = rack.managed()?.login()?;
+    let by = match password {
+        Some(_) => "a password",
+        None => "the appliance's own key, since no account can be made here",
+    };
+    watch.say(SWITCH, &format!("let {user} in by {by}"));
+    take_back(&rack, watch)
+}
+
+/// Has the port of the second server, which has no power, moved and moved back.
+fn take_back(rack: &Rack, watch: &dyn Watch) -> Result<()> {
+    let (api, server) = (rack.api(), rack.server(1)?);
+    let name = server.name();
+    let node = api.post("/v1/nodes", &json!({ "driver": "farrier", "name": name }))?;
+    let node = node["uuid"].as_str().context("the node's UUID")?;
+    let mac = server.mac().to_string();
+    let link = json!({ "switch_info": SWITCH, "port_id": name });
+    let port = json!({ "node_uuid": node, "address": mac, "local_link_connection": link });
+    let port = api.post("/v1/ports", &port)?;
+    let port = port["uuid"].as_str().context("the port's UUID")?;
+    let states = format!("/v1/nodes/{node}/states/provision");
+    let state = |wanted: &str| -> Result<bool> {
+        let node = api.get(&format!("/v1/nodes/{node}"))?;
+        Ok(node["provision_state"] == wanted)
+    };
+    api.put(&states, &json!({ "target": "manage" }))?;
+    until("the node is manageable", || state("manageable"))?;
+    api.put(&states, &json!({ "target": "inspect" }))?;
+    until("the node waits for its machine", || state("inspect wait"))?;
+    // Nobody was seen in this port, so the operator says it twice.
+    until("the appliance says why it moves nothing", || {
+        let said = api.get("/farrier/v1/switch-ports")?;
+        let mut ports = said["switch_ports"].as_array().into_iter().flatten();
+        Ok(ports.any(|port| port["port"] == name && !port["not_moved_because"].is_null()))
+    })?;
+    let again = json!([{ "op": "add", "path": "/local_link_connection", "value": link }]);
+    api.patch(&format!("/v1/ports/{port}"), &again)?;
+    until("the port is moved", || {
+        Ok(port_vlan(rack, name)? == INSPECTION)
+    })?;
+    watch.say(SWITCH, "the port is moved, and nothing proves it");
+    api.put(&states, &json!({ "target": "abort" }))?;
+    // What failed stays where it is until somebody decides.
+    until("the work is aborted", || state("inspect failed"))?;
+    api.put(&states, &json!({ "target": "manage" }))?;
+    until("the port is moved back", || {
+        Ok(port_vlan(rack, name)? == IDLE)
+    })?;
+    wait_for_vlan(rack, name, IDLE, SETTLES)
+}
+
+/// Waits until something is so.
+fn until(what: &str, so: impl Fn() -> Result<bool>) -> Result<()> {
     let end = Instant::now() + SETTLES;
-    while port_vlan(&rack, name)? != INSPECTION {
-        ensure!(Instant::now() < end, "the port was not moved");
-        thread::sleep(Duration::from_millis(200));
+    while !so()? {
+        ensure!(Instant::now() < end, "not in time: {what}");
+        thread::sleep(Duration::from_millis(100));
     }
+    Ok(())
+}
+
+/// The same with a configuration of OpenConfig's shape, and a login by the appliance's
+/// own key, as the user who runs this.
+pub fn netconfd_openconfig(bench: &Bench, watch: &dyn Watch) -> Result<()> {
+    let protocol = Protocol::Netconfd(&OPENCONFIG, Login::Key);
+    let rack = rack_of_one(bench, "flip-netconfd-openconfig", protocol, IDLE)?;
+    main_job(bench, watch, &rack)?;
+    Ok(())
+}
+
+/// The main job with a real Open vSwitch, through which every frame of the rack passes.
+/// Skipped, with the reason, where there can't be one.
+pub fn openvswitch(bench: &Bench, watch: &dyn Watch) -> Result<()> {
+    let name = "flip-openvswitch";
+    if let Some(reason) = openvswitch::impossible(&bench.tools)? {
+        watch.say(name, &format!("SKIPPED: {reason}"));
+        return Ok(());
+    }
+    // The server's name is that of a network device, too.
+    let spec = bench.small_disks(ServerSpec::bios("flip-ovs", 1));
+    let rack = networks::rack(bench, name, vec![spec], Protocol::OpenVswitch, IDLE)?;
+    main_job(bench, watch, &rack)?;
     Ok(())
 }
 

@@ -97,7 +97,7 @@ pub const WHOLE_IN_CI: [&str; 2] = ["bios", "uefi-pxe"];
 const NEEDS_EMULATOR: [&str; 1] = ["crash-restart"];
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 27] = [
+pub const ALL: [Scenario; 30] = [
     Scenario {
         name: "bios",
         about: "the main job on a BIOS server with iPXE in its ROM and a SATA disk",
@@ -199,6 +199,24 @@ pub const ALL: [Scenario; 27] = [
         about: "the same by NETCONF over SSH; then the switch has another host key and nothing is moved",
         forms: &[Form::Light, Form::Whole],
         run: flip::netconf,
+    },
+    Scenario {
+        name: "flip-netconfd",
+        about: "the same with netconfd behind OpenSSH; then a move is taken back before it is proven",
+        forms: &[Form::Light],
+        run: flip::netconfd,
+    },
+    Scenario {
+        name: "flip-netconfd-openconfig",
+        about: "the same with OpenConfig's shape of configuration, and a login by the appliance's key",
+        forms: &[Form::Light],
+        run: flip::netconfd_openconfig,
+    },
+    Scenario {
+        name: "flip-openvswitch",
+        about: "the same by OVSDB with a real Open vSwitch that all frames pass through (as root)",
+        forms: &[Form::Light],
+        run: flip::openvswitch,
     },
     Scenario {
         name: "switch-restart",

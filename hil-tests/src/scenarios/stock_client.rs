@@ -1,15 +1,20 @@
 //! The stock `baremetal` command line of python-ironicclient does the main
 //! job, with a config drive out of a folder, as OpenStack's operators make
-//! it: a gzipped ISO 9660 image.
+//! it: a gzipped ISO 9660 image. It says which port of the switch the server
+//! is in, makes a port group of it and attaches a VIF, and the server gets
+//! onto its tenant's network.
 
+use crate::job::networks::{self, IDLE, SETTLES, SWITCH, TENANT, port_vlan, wait_for_vlan};
+use crate::job::power::{carry_out, wait_until_asked};
 use crate::job::{Patience, ServerJob, Tenant, Watch};
+use crate::managed::Protocol;
 use crate::qemu::ServerSpec;
 use crate::scenario::{Bench, FIRST_ACCOUNT};
+use crate::switch::Mac;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// What the client is installed from.
 const PACKAGES: [&str; 1] = ["python-ironicclient==6.3.0"];
@@ -17,8 +22,9 @@ const PACKAGES: [&str; 1] = ["python-ironicclient==6.3.0"];
 /// The scenario.
 pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
     let client = Client::install(bench, watch)?;
-    let spec = bench.small_disks(ServerSpec::bios("stock", 1));
-    let rack = bench.rack("stock-client", vec![spec])?;
+    let name = "stock";
+    let spec = bench.small_disks(ServerSpec::bios(name, 1));
+    let rack = networks::rack(bench, "stock-client", vec![spec], Protocol::Ovsdb, IDLE)?;
     let server = rack.server(0)?;
     let patience = Patience::of(bench.form);
     let mut job = ServerJob::power_on(server, rack.api(), watch)?;
@@ -33,6 +39,7 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
         "the list misses the node: {list}"
     );
     baremetal(&["node", "set", &node, "--name", "stock"])?;
+    link(&baremetal, server.mac())?;
     baremetal(&["node", "manage", "stock", "--wait", "60"])?;
     baremetal(&["node", "inspect", "stock", "--wait", "300"])?;
     let inventory = rack.directory().join("inventory.json");
@@ -44,8 +51,11 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
             == server.spec().identity.serial.as_str(),
         "the inventory is another machine's: {inventory}"
     );
+    wait_for_vlan(&rack, name, IDLE, SETTLES)?;
     baremetal(&["node", "provide", "stock", "--wait", "600"])?;
     job.look()?;
+    wait_for_vlan(&rack, name, IDLE, SETTLES)?;
+    attach(&baremetal)?;
 
     let tenant = Tenant::new("stock", 1, server.mac());
     let folder = config_folder(rack.directory(), &tenant)?;
@@ -73,6 +83,11 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
         .wait_for(mark, &tenant.proof(), patience.instance)?;
     let shown = baremetal(&["node", "show", "stock", "--format", "json"])?;
     ensure!(shown["provision_state"] == "active", "not active: {shown}");
+    let found = port_vlan(&rack, name)?;
+    ensure!(
+        found == TENANT,
+        "the active machine's port is on VLAN {found}"
+    );
 
     // A verb that the state has not: the client shows the appliance's words.
     let refused = baremetal(&["node", "provide", "stock"]);
@@ -85,16 +100,120 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
         "the refusal does not name the state: {words}"
     );
 
+    let mark = rack.appliance().console().mark();
     baremetal(&["node", "undeploy", "stock"])?;
-    job.wait_for("clean wait", Duration::from_secs(30))?;
-    server.power_cycle()?;
+    carry_out(server, wait_until_asked(&rack, mark, server.mac())?)?;
+    let mark = rack.appliance().console().mark();
+    job.wait_for("clean wait", SETTLES)?;
+    carry_out(server, wait_until_asked(&rack, mark, server.mac())?)?;
     job.wait_for("available", patience.boot + patience.clean)?;
+    wait_for_vlan(&rack, name, IDLE, SETTLES)?;
+    let vifs = vifs(&baremetal)?;
+    ensure!(vifs.is_empty(), "a released node has the VIFs {vifs:?}");
+    let mut reports = [job.report.clone()];
+    let isolation = networks::prove(&rack, &mut reports)?;
+    watch.say(
+        name,
+        &format!(
+            "{} frames proven to be on their own network only",
+            isolation.proven
+        ),
+    );
     job.read_disks(&tenant)?;
     ensure!(
         job.report.residue_bytes == 0,
         "{} bytes are left",
         job.report.residue_bytes
     );
+    Ok(())
+}
+
+/// Runs the client with arguments.
+type Baremetal<'a> = dyn Fn(&[&str]) -> Result<Value> + 'a;
+
+/// A field of a row. Older releases of the client's table library print column heads.
+fn field<'v>(row: &'v Value, names: [&str; 2]) -> Option<&'v str> {
+    names.iter().find_map(|name| row[*name].as_str())
+}
+
+/// Says which port of the switch the server's only card is in, and makes a port group
+/// of it.
+fn link(baremetal: &Baremetal<'_>, mac: Mac) -> Result<()> {
+    let ports = baremetal(&["port", "list", "--node", "stock", "--format", "json"])?;
+    let port = ports[0].clone();
+    let id = field(&port, ["uuid", "UUID"]).with_context(|| format!("no port: {ports}"))?;
+    let (switch, place) = (format!("switch_info={SWITCH}"), "port_id=stock");
+    let option = "--local-link-connection";
+    baremetal(&["port", "set", id, option, &switch, option, place])?;
+    let shown = baremetal(&["port", "show", id, "--format", "json"])?;
+    let said = &shown["local_link_connection"];
+    ensure!(
+        said["switch_info"] == SWITCH && said["port_id"] == "stock",
+        "the port is {shown}"
+    );
+    let mac = mac.to_string();
+    let made = baremetal(&[
+        "port",
+        "group",
+        "create",
+        "--node",
+        &node_of(&shown)?,
+        "--address",
+        &mac,
+        "--name",
+        "bond0",
+        "--mode",
+        "802.3ad",
+        "--format",
+        "json",
+    ])?;
+    let group = field(&made, ["uuid", "UUID"]).with_context(|| format!("no group: {made}"))?;
+    baremetal(&["port", "set", id, "--port-group", group])?;
+    let listed = baremetal(&[
+        "port", "group", "list", "--node", "stock", "--format", "json",
+    ])?;
+    ensure!(
+        field(&listed[0], ["name", "Name"]) == Some("bond0"),
+        "the port groups are {listed}"
+    );
+    let shown = baremetal(&["port", "show", id, "--format", "json"])?;
+    ensure!(
+        shown["portgroup_uuid"] == group,
+        "the port is in no group: {shown}"
+    );
+    Ok(())
+}
+
+fn node_of(port: &Value) -> Result<String> {
+    let node = port["node_uuid"].as_str();
+    Ok(node.context("a port has a node")?.to_owned())
+}
+
+/// The VIFs of the node.
+fn vifs(baremetal: &Baremetal<'_>) -> Result<Vec<String>> {
+    let list = baremetal(&["node", "vif", "list", "stock", "--format", "json"])?;
+    let rows = list.as_array().context("a list of VIFs")?;
+    let ids = rows.iter().filter_map(|row| field(row, ["id", "ID"]));
+    Ok(ids.map(str::to_owned).collect())
+}
+
+/// Attaches a VIF, detaches it, and attaches it for good.
+fn attach(baremetal: &Baremetal<'_>) -> Result<()> {
+    let unknown = baremetal(&["node", "vif", "attach", "stock", "green"]);
+    let words = unknown.err().map(|error| format!("{error:#}"));
+    ensure!(
+        words.as_ref().is_some_and(|words| words.contains("green")),
+        "a network that does not exist: {words:?}"
+    );
+    for (verb, expected) in [
+        ("attach", &["blue"][..]),
+        ("detach", &[]),
+        ("attach", &["blue"]),
+    ] {
+        baremetal(&["node", "vif", verb, "stock", "blue"])?;
+        let found = vifs(baremetal)?;
+        ensure!(found == expected, "after {verb} the VIFs are {found:?}");
+    }
     Ok(())
 }
 

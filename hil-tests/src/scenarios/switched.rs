@@ -63,7 +63,7 @@ impl Switched<'_> {
         }
         let address = offset(2).to_string();
         rack.api()
-            .put(&switch_path(), &switch(protocol, &address))?;
+            .put(&switch_path(), &switch(&rack, protocol, &address)?)?;
         Ok(rack)
     }
 }

@@ -68,6 +68,15 @@ impl Control {
         self.shared.fabric().set_mode(port, mode);
     }
 
+    /// Makes this switch a patch panel for a port: what its peer sends goes out of
+    /// `outside` as it is, whatever the port is said to carry, and the other way
+    /// round. Behind `outside` is another switch, whose wire is not in a capture of
+    /// all wires. A closed port carries nothing all the same. Hooks and observers do
+    /// not see such frames.
+    pub fn patch(&self, port: PortId, outside: PortId) {
+        self.shared.fabric().patch(port, outside);
+    }
+
     /// Sends LLDP on every port with a link, now and then every so often; with
     /// `None` it stops, as it is in the beginning.
     pub fn set_lldp(&self, every: Option<Duration>) {

@@ -103,6 +103,10 @@ pub(crate) struct Port {
     queue_limit: usize,
     pub linked: bool,
     pub mode: PortMode,
+    /// The port whose peer gets its frames as they are, and sends it others.
+    patch: Option<PortId>,
+    /// Its wire leads to another switch and is in no capture of all wires.
+    outside: bool,
     /// The last LLDP frame of the peer.
     pub neighbour: Option<Frame>,
     lane_in: Lane,
@@ -203,6 +207,8 @@ impl Fabric {
             queue_limit,
             linked: false,
             mode: PortMode::Plain,
+            patch: None,
+            outside: false,
             neighbour: None,
             lane_in: lane(0),
             lane_out: lane(1),
@@ -269,7 +275,7 @@ impl Fabric {
         let next = schedule.next;
         for port in (0..self.ports.len()).map(PortId) {
             let state = &self.ports[port.0];
-            if state.linked && self.powered {
+            if state.linked && self.powered && !state.outside {
                 let (mac, system) = &self.chassis;
                 let frame = lldp::frame(*mac, system, &state.name, &state.mode);
                 self.emit(port, frame.into(), now);
@@ -325,7 +331,7 @@ impl Fabric {
         if let Some(pcap) = &mut state.pcap {
             pcap.write(&frame);
         }
-        if let Some(wires) = &mut self.wires {
+        if let Some(wires) = self.wires.as_mut().filter(|_| !state.outside) {
             wires.frame(port, Direction::In, &frame);
         }
         if !self.powered {
@@ -344,6 +350,9 @@ impl Fabric {
     }
 
     fn switch(&mut self, port: PortId, mut frame: Vec<u8>, now: Instant) {
+        if let Some(far) = self.ports[port.0].patch {
+            return self.through(port, far, frame, now);
+        }
         let state = &mut self.ports[port.0];
         let Some(domain) = state.mode.take(&mut frame) else {
             state.counters.drops.vlan += 1;
@@ -396,6 +405,25 @@ impl Fabric {
         }
     }
 
+    /// Leads each of two ports to the other's peer. The wire of `outside` is in no
+    /// capture of all wires from now on.
+    pub fn patch(&mut self, port: PortId, outside: PortId) {
+        self.ports[port.0].patch = Some(outside);
+        self.ports[outside.0].patch = Some(port);
+        self.ports[outside.0].outside = true;
+    }
+
+    /// Carries a frame between two ports that lead to each other, as it is, whatever
+    /// they are said to carry, unless one is closed.
+    fn through(&mut self, from: PortId, to: PortId, frame: Vec<u8>, now: Instant) {
+        let closed = PortMode::closed();
+        if self.ports[from.0].mode == closed || self.ports[to.0].mode == closed {
+            self.ports[from.0].counters.drops.vlan += 1;
+            return;
+        }
+        self.emit(to, frame.into(), now);
+    }
+
     /// Sends a frame of a domain out of a port that carries it.
     fn egress(&mut self, port: PortId, out: &mut Outgoing, now: Instant) {
         let frame = match self.ports[port.0].mode.give(out.domain) {
@@ -435,7 +463,7 @@ impl Fabric {
         if let Some(pcap) = &mut state.pcap {
             pcap.write(&frame);
         }
-        if let Some(wires) = &mut self.wires {
+        if let Some(wires) = self.wires.as_mut().filter(|_| !state.outside) {
             wires.frame(port, Direction::Out, &frame);
         }
         state.queued_bytes += frame.len();

@@ -407,6 +407,12 @@ const TESTS: &[Command] = &[
                 if matches!(name, "proxy-dhcp" | "rogue-dhcp" | "dhcp-relay") {
                     parts.push(Part::RackHosts);
                 }
+                if name.starts_with("flip-netconfd") {
+                    parts.push(Part::Netconfd);
+                }
+                if name == "flip-openvswitch" {
+                    parts.push(Part::OpenVswitch);
+                }
             }
             parts
         },
@@ -550,5 +556,7 @@ fn whole_servers(boards: &Boards) -> Vec<Part> {
         Part::Servers,
         Part::StockClient,
         Part::RackHosts,
+        Part::Netconfd,
+        Part::OpenVswitch,
     ]
 }

@@ -31,6 +31,10 @@ pub enum Part {
     StockClient,
     /// Hosts of a rack that run other DHCP servers and relays.
     RackHosts,
+    /// The switch of a rack that real programs manage by NETCONF.
+    Netconfd,
+    /// The switch of a rack that is a real one: as root only, who may run it.
+    OpenVswitch,
     /// The DHCP servers that the appliance is compared with, and the counter.
     OtherDhcpServers,
     /// Mutants.
@@ -105,6 +109,27 @@ fn programs(part: &Part) -> Result<Vec<String>> {
             "env",
         ],
         Part::RackHosts => &["unshare", "ip", "dnsmasq", "qemu-system-x86_64", "setpriv"],
+        Part::Netconfd => &[
+            "netconfd",
+            "netconf-subsystem",
+            "sshd",
+            "ssh-keygen",
+            "sh",
+            "unshare",
+            "setpriv",
+        ],
+        Part::OpenVswitch if !tools::is_root() => &[],
+        Part::OpenVswitch => &[
+            "ovsdb-tool",
+            "ovsdb-server",
+            "ovs-vsctl",
+            "ovs-vswitchd",
+            "/usr/share/openvswitch/vswitch.ovsschema",
+            "ip",
+            "qemu-system-x86_64",
+            "unshare",
+            "setpriv",
+        ],
         Part::OtherDhcpServers => &["valgrind", "dnsmasq", "kea-dhcp4", "ip"],
         Part::Mutants => &["cargo-mutants"],
         Part::Fuzzer => &["c++"],
@@ -199,6 +224,8 @@ mod tests {
             Part::Servers,
             Part::StockClient,
             Part::RackHosts,
+            Part::Netconfd,
+            Part::OpenVswitch,
             Part::OtherDhcpServers,
             Part::Mutants,
             Part::Fuzzer,

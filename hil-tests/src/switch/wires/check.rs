@@ -16,6 +16,8 @@ use crate::switch::{Kind, Mac, PortMode, VlanId};
 /// A frame leaves the switch at most so long after it came in: faults hold
 /// frames back for some milliseconds.
 const TRANSIT: Duration = Duration::from_secs(1);
+/// Bytes of the shortest frame on a wire, without FCS.
+const MIN_FRAME: usize = 60;
 /// Violations that are told.
 const TOLD: usize = 20;
 /// The destination of LLDP, and its EtherType.
@@ -263,9 +265,14 @@ fn network(mode: &PortMode, frame: &[u8]) -> Option<(Network, Vec<u8>)> {
     Some((Some(vlan), [&frame[..12], &frame[16..]].concat()))
 }
 
+/// The hash of a frame without a tag. Its padding to the shortest frame (802.3, 60
+/// bytes without FCS) counts in any case: some ends of a cable fill up, some do not.
 fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
+    let padding = MIN_FRAME.saturating_sub(bytes.len());
+    [bytes, &[0; MIN_FRAME][..padding]]
+        .concat()
+        .hash(&mut hasher);
     hasher.finish()
 }
 

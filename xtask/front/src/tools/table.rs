@@ -192,6 +192,52 @@ pub(super) const TABLE: &[Entry] = &[
         "util-linux",
         "gives other DHCP servers of a rack a network of their own",
     ),
+    // Switches.
+    debian(
+        "netconfd",
+        "netconfd",
+        "a real NETCONF server as the switch of a rack",
+    ),
+    debian(
+        "netconf-subsystem",
+        "netconfd",
+        "leads from the SSH server to the NETCONF server",
+    ),
+    debian(
+        "sshd",
+        "openssh-server",
+        "a real SSH server in front of the NETCONF server",
+    ),
+    debian(
+        "ssh-keygen",
+        "openssh-client",
+        "makes the host key of the switch of a rack",
+    ),
+    debian(
+        "ovsdb-tool",
+        "openvswitch-common",
+        "makes the database of the real switch of a rack",
+    ),
+    debian(
+        "ovsdb-server",
+        "openvswitch-common",
+        "the database of the real switch of a rack",
+    ),
+    debian(
+        "ovs-vsctl",
+        "openvswitch-switch",
+        "configures the real switch of a rack",
+    ),
+    debian(
+        "ovs-vswitchd",
+        "openvswitch-switch",
+        "a real switch that the frames of a rack pass through",
+    ),
+    debian(
+        "/usr/share/openvswitch/vswitch.ovsschema",
+        "openvswitch-switch",
+        "describes the database of the real switch of a rack",
+    ),
     // Sizes.
     debian("git", "git", "checks out the revision to compare with"),
     // Benches.
