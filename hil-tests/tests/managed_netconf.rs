@@ -4,6 +4,10 @@
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod support;
 
+#[path = "../../shared/netconf/tests/programs/mod.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod programs;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::time::{Duration, Instant};
@@ -273,12 +277,13 @@ fn tables_are_those_of_the_switch() {
     assert_eq!(session.rows.neighbours, [neighbour.map(str::to_owned)]);
 }
 
-/// Run with `cargo test -p farrier-hil-tests --test managed_netconf -- --ignored`.
-/// The variable `PYTHON` names an interpreter that has ncclient (PyPI, 0.7);
-/// else `python3`.
+/// Skipped, with a reason, where no Python has ncclient: the variable `PYTHON` names an
+/// interpreter that has, else it is `python3`.
 #[test]
-#[ignore = "needs Python with ncclient"]
 fn ncclient_moves_a_port_over_ssh() {
+    let Some(python) = programs::python_with_ncclient() else {
+        return;
+    };
     let switch = Switch::start(SwitchConfig::default()).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let wires = directory.path().join("wires.pcapng");
@@ -315,7 +320,6 @@ fn ncclient_moves_a_port_over_ssh() {
     let path = directory.path().join("key");
     std::fs::write(&path, key.to_openssh(LineEnding::LF).unwrap()).unwrap();
     let base64 = |line: &str| line.split(' ').nth(1).unwrap().to_owned();
-    let python = std::env::var("PYTHON").unwrap_or("python3".into());
     let status = std::process::Command::new(python)
         .arg(concat!(
             env!("CARGO_MANIFEST_DIR"),

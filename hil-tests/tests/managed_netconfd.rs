@@ -1,6 +1,10 @@
 //! The virtual switch behind netconfd and OpenSSH, configured by OpenSSH's client
 //! with requests as text. Skipped, with a reason, where the programs are absent.
 
+#[path = "../../shared/netconf/tests/programs/mod.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod programs;
+
 use std::io::{Read, Write};
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -17,7 +21,6 @@ use farrier_netconf::Dialect;
 use farrier_netconf::dialect::{JUNOS_ELS, OPENCONFIG};
 use std::net::SocketAddrV4;
 
-const FOLDERS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 const PROGRAMS: [(&str, &str); 4] = [
     ("netconfd", "netconfd"),
     ("sshd", "openssh-server"),
@@ -26,19 +29,6 @@ const PROGRAMS: [(&str, &str); 4] = [
 ];
 const END: &str = "]]>]]>";
 const SOON: Duration = Duration::from_secs(10);
-
-fn find(name: &str) -> Option<String> {
-    let mut paths = FOLDERS.iter().map(|folder| format!("{folder}/{name}"));
-    paths.find(|path| Path::new(path).exists())
-}
-
-fn missing() -> bool {
-    let absent = PROGRAMS.iter().find(|(name, _)| find(name).is_none());
-    if let Some((name, package)) = absent {
-        println!("skipped: {name} is absent: apt-get install {package}");
-    }
-    absent.is_some()
-}
 
 fn vlan(number: u16) -> VlanId {
     VlanId::new(number).unwrap()
@@ -177,7 +167,7 @@ impl Rig {
         };
         let folder = tempfile::tempdir().unwrap();
         let tools: Tools = Arc::new(|name| {
-            let path = find(name).unwrap_or_else(|| panic!("{name} is absent"));
+            let path = programs::find(name).unwrap_or_else(|| panic!("{name} is absent"));
             Ok(Command::new(path))
         });
         let ports = [server.id()];
@@ -232,7 +222,7 @@ const CONFIRMED: &str = "<commit><confirmed/><confirm-timeout>";
 
 #[test]
 fn ports_follow_commits_that_stay_run_out_and_are_cancelled() {
-    if missing() {
+    if !programs::are_there(&PROGRAMS) {
         return;
     }
     for (dialect, login) in [(&JUNOS_ELS, Login::Password), (&OPENCONFIG, Login::Key)] {
@@ -283,7 +273,7 @@ fn ports_follow_commits_that_stay_run_out_and_are_cancelled() {
 
 #[test]
 fn the_programs_end_with_the_rig() {
-    if missing() {
+    if !programs::are_there(&PROGRAMS) {
         return;
     }
     let rig = Rig::new(&JUNOS_ELS, Login::Password);

@@ -4,6 +4,10 @@
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod support;
 
+#[path = "../../shared/netconf/tests/programs/mod.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod programs;
+
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
@@ -329,10 +333,12 @@ fn vsctl(rig: &Rig, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Run with `cargo test -p farrier-hil-tests --test managed_ovsdb -- --ignored`.
+/// Skipped, with a reason, where the program is absent.
 #[test]
-#[ignore = "needs Open vSwitch's programs"]
 fn ovs_vsctl_configures_it() {
+    if !programs::are_there(&[("ovs-vsctl", "openvswitch-switch")]) {
+        return;
+    }
     let rig = Rig::new();
     let listed = vsctl(&rig, &["--columns=name,tag", "list", "port"]);
     assert!(listed.contains("s3") && listed.contains("20"), "{listed}");

@@ -1,9 +1,12 @@
 //! Operations on a real server: netconfd behind OpenSSH's sshd (Debian packages
-//! `netconfd` and `openssh-server`), on the loopback interface.
-//!
-//! Run with `cargo test -p farrier-switch-drivers --features ssh --test openssh --
-//! --ignored`, as root.
+//! `netconfd` and `openssh-server`), on the loopback interface. Skipped, with a reason,
+//! where they are absent or the test does not run as root: the account is root's, which
+//! every machine has.
 #![cfg(feature = "ssh")]
+
+#[path = "../../../shared/netconf/tests/programs/mod.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod programs;
 
 use farrier_core::interface::{HostKey, SwitchLogin, SwitchSecret};
 use farrier_switch_drivers::ssh::{self, SshBuffers, SshDriver};
@@ -14,12 +17,19 @@ use farrier_switch_drivers::{
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant as Clock};
 use sunset::ed25519_dalek::SigningKey;
 
 const LIMIT: Duration = Duration::from_secs(15);
+const PROGRAMS: [(&str, &str); 4] = [
+    ("netconfd", "netconfd"),
+    ("netconf-subsystem", "netconfd"),
+    ("sshd", "openssh-server"),
+    ("ssh-keygen", "openssh-client"),
+];
 const USER_SEED: [u8; 32] = [9; 32];
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -63,7 +73,12 @@ struct Server {
 impl Server {
     fn start() -> Self {
         let folder = std::env::temp_dir().join(format!("openssh-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        // netconfd lets everybody in who reaches its socket.
+        let mut private = fs::DirBuilder::new();
+        private.recursive(true).mode(0o700).create(&folder).unwrap();
+        // What a confirmed commit goes back to. Without this file in its own folder it
+        // takes the one in the user's home, which all of them would share.
+        fs::write(folder.join("backup-cfg.xml"), "").unwrap();
         let socket = folder.join("socket");
         let yang = concat!(
             env!("CARGO_MANIFEST_DIR"),
@@ -82,6 +97,7 @@ impl Server {
             .arg(format!("--modpath=/usr/share/yuma/modules:{yang}"))
             .arg(format!("--ncxserver-sockname={}", socket.display()))
             .arg(format!("--log={}", folder.join("log").display()))
+            .current_dir(&folder)
             .stdin(Stdio::null())
             .spawn()
             .expect("netconfd is installed");
@@ -162,14 +178,19 @@ fn sshd(folder: &Path, socket: &Path, port: u16) -> (Child, HostKey) {
     let blob = [&b"\0\0\0\x0bssh-ed25519\0\0\0\x20"[..], &user].concat();
     let keys = folder.join("authorized_keys");
     fs::write(&keys, format!("ssh-ed25519 {}\n", encode(&blob))).unwrap();
-    // Keys are exchanged anew every few requests.
+    let subsystem = format!(
+        "/usr/sbin/netconf-subsystem --ncxserver-sockname={port}@{}",
+        socket.display()
+    );
+    // Keys are exchanged anew every few requests. Whoever knows the key of this test
+    // gets nothing else of root's.
     let configuration = format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nUsePAM no\n\
          StrictModes no\nPermitRootLogin prohibit-password\nRekeyLimit 2K\nPidFile none\n\
-         Subsystem netconf \"/usr/sbin/netconf-subsystem --ncxserver-sockname={port}@{}\"\n",
+         DisableForwarding yes\nPermitTTY no\n\
+         ForceCommand {subsystem}\nSubsystem netconf {subsystem}\n",
         host.display(),
         keys.display(),
-        socket.display(),
     );
     let file = folder.join("sshd_config");
     fs::write(&file, configuration).unwrap();
@@ -212,8 +233,15 @@ fn ok(vlan: u16) -> Report {
 }
 
 #[test]
-#[ignore = "needs netconfd, sshd and root"]
 fn a_port_of_netconfd_is_moved_kept_and_moved_back() {
+    if !programs::are_there(&PROGRAMS) {
+        return;
+    }
+    let user = Command::new("id").arg("-u").output().unwrap();
+    if user.stdout != b"0\n" {
+        println!("skipped: the test needs root");
+        return;
+    }
     let server = Server::start();
     let mut login = SwitchLogin {
         user: "root".try_into().unwrap(),

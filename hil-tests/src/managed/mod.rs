@@ -90,9 +90,7 @@ enum Server {
         server: NetconfServer,
     },
     Netconfd(Box<Netconfd>),
-    OpenVswitch {
-        _running: Box<OpenVswitch>,
-    },
+    OpenVswitch(Box<OpenVswitch>),
 }
 
 /// The management of a virtual switch.
@@ -164,8 +162,7 @@ impl ManagedSwitch {
             Protocol::OpenVswitch => {
                 let server = OpenVswitch::start(switch, ports, tools, directory)?;
                 let address = server.address();
-                let _running = Box::new(server);
-                (Server::OpenVswitch { _running }, address)
+                (Server::OpenVswitch(Box::new(server)), address)
             }
         };
         let endpoint = Endpoint::open(
@@ -205,7 +202,7 @@ impl ManagedSwitch {
     pub fn ovsdb(&self) -> Result<&OvsdbServer> {
         match &self.server {
             Server::Ovsdb(server) => Ok(server),
-            Server::Netconf { .. } | Server::Netconfd(_) | Server::OpenVswitch { .. } => {
+            Server::Netconf { .. } | Server::Netconfd(_) | Server::OpenVswitch(_) => {
                 bail!("the switch has no model of OVSDB")
             }
         }
@@ -218,8 +215,21 @@ impl ManagedSwitch {
     pub fn netconf(&self) -> Result<&NetconfServer> {
         match &self.server {
             Server::Netconf { server, .. } => Ok(server),
-            Server::Ovsdb(_) | Server::Netconfd(_) | Server::OpenVswitch { .. } => {
+            Server::Ovsdb(_) | Server::Netconfd(_) | Server::OpenVswitch(_) => {
                 bail!("the switch has no model of NETCONF")
+            }
+        }
+    }
+
+    /// The real Open vSwitch.
+    ///
+    /// # Errors
+    /// It is managed by something else.
+    pub fn openvswitch(&self) -> Result<&OpenVswitch> {
+        match &self.server {
+            Server::OpenVswitch(server) => Ok(server),
+            Server::Ovsdb(_) | Server::Netconf { .. } | Server::Netconfd(_) => {
+                bail!("the switch is no Open vSwitch")
             }
         }
     }
@@ -233,7 +243,7 @@ impl ManagedSwitch {
         match &self.server {
             Server::Netconf { account, .. } => account.authorize(line),
             Server::Netconfd(server) => server.authorize(line),
-            Server::Ovsdb(_) | Server::OpenVswitch { .. } => {
+            Server::Ovsdb(_) | Server::OpenVswitch(_) => {
                 bail!("the switch has no SSH server")
             }
         }
@@ -248,7 +258,7 @@ impl ManagedSwitch {
         match &self.server {
             Server::Netconf { ssh, .. } => lock(ssh).host_key(),
             Server::Netconfd(server) => server.host_key(),
-            Server::Ovsdb(_) | Server::OpenVswitch { .. } => {
+            Server::Ovsdb(_) | Server::OpenVswitch(_) => {
                 bail!("the switch has no SSH server")
             }
         }
@@ -262,7 +272,7 @@ impl ManagedSwitch {
         match &self.server {
             Server::Netconf { ssh, .. } => Ok(lock(ssh).fingerprint()),
             Server::Netconfd(server) => Ok(server.fingerprint().to_owned()),
-            Server::Ovsdb(_) | Server::OpenVswitch { .. } => {
+            Server::Ovsdb(_) | Server::OpenVswitch(_) => {
                 bail!("the switch has no SSH server")
             }
         }
@@ -277,7 +287,7 @@ impl ManagedSwitch {
         match &self.server {
             Server::Netconf { .. } => Ok((USER, Some(PASSWORD))),
             Server::Netconfd(server) => Ok(server.login()),
-            Server::Ovsdb(_) | Server::OpenVswitch { .. } => bail!("the switch has no accounts"),
+            Server::Ovsdb(_) | Server::OpenVswitch(_) => bail!("the switch has no accounts"),
         }
     }
 
@@ -319,7 +329,7 @@ impl ManagedSwitch {
         match &self.server {
             Server::Ovsdb(server) => server.with(|model| model.restart(startup)),
             Server::Netconf { server, .. } => server.power_cycle(),
-            Server::Netconfd(_) | Server::OpenVswitch { .. } => {}
+            Server::Netconfd(_) | Server::OpenVswitch(_) => {}
         }
         self.control.set_power(true);
         self.endpoint.set_reachability(Reachability::Serves);

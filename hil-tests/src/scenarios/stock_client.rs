@@ -9,7 +9,7 @@ use crate::job::power::{carry_out, wait_until_asked};
 use crate::job::{Patience, ServerJob, Tenant, Watch};
 use crate::managed::Protocol;
 use crate::qemu::ServerSpec;
-use crate::scenario::{Bench, FIRST_ACCOUNT};
+use crate::scenario::{Api, Bench, FIRST_ACCOUNT};
 use crate::switch::Mac;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -39,7 +39,7 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
         "the list misses the node: {list}"
     );
     baremetal(&["node", "set", &node, "--name", "stock"])?;
-    link(&baremetal, server.mac())?;
+    link(&baremetal, rack.api(), server.mac())?;
     baremetal(&["node", "manage", "stock", "--wait", "60"])?;
     baremetal(&["node", "inspect", "stock", "--wait", "300"])?;
     let inventory = rack.directory().join("inventory.json");
@@ -55,7 +55,7 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
     baremetal(&["node", "provide", "stock", "--wait", "600"])?;
     job.look()?;
     wait_for_vlan(&rack, name, IDLE, SETTLES)?;
-    attach(&baremetal)?;
+    attach(&baremetal, rack.api(), &node)?;
 
     let tenant = Tenant::new("stock", 1, server.mac());
     let folder = config_folder(rack.directory(), &tenant)?;
@@ -108,8 +108,7 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
     carry_out(server, wait_until_asked(&rack, mark, server.mac())?)?;
     job.wait_for("available", patience.boot + patience.clean)?;
     wait_for_vlan(&rack, name, IDLE, SETTLES)?;
-    let vifs = vifs(&baremetal)?;
-    ensure!(vifs.is_empty(), "a released node has the VIFs {vifs:?}");
+    ensure!(!has_vif(rack.api(), &node)?, "a released node has a VIF");
     let mut reports = [job.report.clone()];
     let isolation = networks::prove(&rack, &mut reports)?;
     watch.say(
@@ -137,27 +136,22 @@ fn field<'v>(row: &'v Value, names: [&str; 2]) -> Option<&'v str> {
 }
 
 /// Says which port of the switch the server's only card is in, and makes a port group
-/// of it.
-fn link(baremetal: &Baremetal<'_>, mac: Mac) -> Result<()> {
+/// of it. Each run of the client takes seconds, so the API itself says what came of it.
+fn link(baremetal: &Baremetal<'_>, api: &Api, mac: Mac) -> Result<()> {
     let ports = baremetal(&["port", "list", "--node", "stock", "--format", "json"])?;
-    let port = ports[0].clone();
-    let id = field(&port, ["uuid", "UUID"]).with_context(|| format!("no port: {ports}"))?;
+    let id = field(&ports[0], ["uuid", "UUID"]).with_context(|| format!("no port: {ports}"))?;
     let (switch, place) = (format!("switch_info={SWITCH}"), "port_id=stock");
     let option = "--local-link-connection";
     baremetal(&["port", "set", id, option, &switch, option, place])?;
-    let shown = baremetal(&["port", "show", id, "--format", "json"])?;
-    let said = &shown["local_link_connection"];
-    ensure!(
-        said["switch_info"] == SWITCH && said["port_id"] == "stock",
-        "the port is {shown}"
-    );
     let mac = mac.to_string();
+    let node = api.get(&format!("/v1/ports/{id}"))?["node_uuid"].clone();
+    let node = node.as_str().context("a port has a node")?;
     let made = baremetal(&[
         "port",
         "group",
         "create",
         "--node",
-        &node_of(&shown)?,
+        node,
         "--address",
         &mac,
         "--name",
@@ -169,51 +163,41 @@ fn link(baremetal: &Baremetal<'_>, mac: Mac) -> Result<()> {
     ])?;
     let group = field(&made, ["uuid", "UUID"]).with_context(|| format!("no group: {made}"))?;
     baremetal(&["port", "set", id, "--port-group", group])?;
-    let listed = baremetal(&[
-        "port", "group", "list", "--node", "stock", "--format", "json",
-    ])?;
+    let port = api.get(&format!("/v1/ports/{id}"))?;
+    let said = &port["local_link_connection"];
     ensure!(
-        field(&listed[0], ["name", "Name"]) == Some("bond0"),
-        "the port groups are {listed}"
-    );
-    let shown = baremetal(&["port", "show", id, "--format", "json"])?;
-    ensure!(
-        shown["portgroup_uuid"] == group,
-        "the port is in no group: {shown}"
+        said["switch_info"] == SWITCH
+            && said["port_id"] == "stock"
+            && port["portgroup_uuid"] == group,
+        "the port is {port}"
     );
     Ok(())
 }
 
-fn node_of(port: &Value) -> Result<String> {
-    let node = port["node_uuid"].as_str();
-    Ok(node.context("a port has a node")?.to_owned())
-}
-
-/// The VIFs of the node.
-fn vifs(baremetal: &Baremetal<'_>) -> Result<Vec<String>> {
-    let list = baremetal(&["node", "vif", "list", "stock", "--format", "json"])?;
-    let rows = list.as_array().context("a list of VIFs")?;
-    let ids = rows.iter().filter_map(|row| field(row, ["id", "ID"]));
-    Ok(ids.map(str::to_owned).collect())
+/// Whether the node has the VIF, as the API says.
+fn has_vif(api: &Api, node: &str) -> Result<bool> {
+    let said = api.get(&format!("/v1/nodes/{node}/vifs"))?;
+    let vifs = said["vifs"].as_array().context("a list of VIFs")?;
+    Ok(vifs.iter().any(|vif| vif["id"] == "blue"))
 }
 
 /// Attaches a VIF, detaches it, and attaches it for good.
-fn attach(baremetal: &Baremetal<'_>) -> Result<()> {
+fn attach(baremetal: &Baremetal<'_>, api: &Api, node: &str) -> Result<()> {
     let unknown = baremetal(&["node", "vif", "attach", "stock", "green"]);
     let words = unknown.err().map(|error| format!("{error:#}"));
     ensure!(
         words.as_ref().is_some_and(|words| words.contains("green")),
         "a network that does not exist: {words:?}"
     );
-    for (verb, expected) in [
-        ("attach", &["blue"][..]),
-        ("detach", &[]),
-        ("attach", &["blue"]),
-    ] {
+    for (verb, has) in [("attach", true), ("detach", false), ("attach", true)] {
         baremetal(&["node", "vif", verb, "stock", "blue"])?;
-        let found = vifs(baremetal)?;
-        ensure!(found == expected, "after {verb} the VIFs are {found:?}");
+        ensure!(has_vif(api, node)? == has, "wrong after {verb}");
     }
+    let list = baremetal(&["node", "vif", "list", "stock", "--format", "json"])?;
+    ensure!(
+        field(&list[0], ["id", "ID"]) == Some("blue"),
+        "the VIFs are {list}"
+    );
     Ok(())
 }
 

@@ -1,9 +1,11 @@
 //! The model server, judged by ncclient (PyPI, 0.7) over a Unix socket.
 //!
-//! Run with `cargo test -p farrier-netconf --test ncclient -- --ignored`. The
-//! variable `PYTHON` names an interpreter that has ncclient; else `python3`.
+//! Skipped, with a reason, where no Python has it: the variable `PYTHON` names an
+//! interpreter that has, else it is `python3`.
 
 mod common;
+#[allow(dead_code, reason = "other tests use more of it")]
+mod programs;
 
 use common::{PORT, access, config};
 use farrier_netconf::dialect::{JUNOS, OPENCONFIG};
@@ -51,9 +53,10 @@ fn serve(model: &mut Model, listener: &UnixListener, child: &mut std::process::C
 }
 
 #[test]
-#[ignore = "needs Python with ncclient"]
 fn ncclient_flips_ports_of_the_model() {
-    let python = std::env::var("PYTHON").unwrap_or("python3".into());
+    let Some(python) = programs::python_with_ncclient() else {
+        return;
+    };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference_client.py");
     for dialect in [&JUNOS, &OPENCONFIG] {
         let name = format!("farrier-ncclient-{}-{}", dialect.name, std::process::id());

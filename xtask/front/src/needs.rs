@@ -114,6 +114,7 @@ fn programs(part: &Part) -> Result<Vec<String>> {
             "netconf-subsystem",
             "sshd",
             "ssh-keygen",
+            "perl",
             "sh",
             "unshare",
             "setpriv",

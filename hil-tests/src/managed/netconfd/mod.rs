@@ -62,8 +62,7 @@ const MODULES: [(&str, &str); 5] = [
 /// How whoever configures the switch logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Login {
-    /// By the password [`PASSWORD`](super::PASSWORD) of [`USER`](super::USER), an
-    /// account that only this sshd sees. Where the rig can't make one, since it is
+    /// By a password of [`USER`](super::USER), an account that only this sshd sees. Where the rig can't make one, since it is
     /// not root, it is [`Key`](Self::Key).
     Password,
     /// By a key, as the user who runs the rig.
@@ -106,6 +105,9 @@ impl Netconfd {
 
         let startup = folder.join("startup.xml");
         fs::write(&startup, config::startup(dialect, ports.modes())?)?;
+        // Where it keeps what a confirmed commit goes back to. Without this file here it
+        // takes the one in the user's home, which all of them would share.
+        fs::write(folder.join("backup-cfg.xml"), "")?;
         let log = folder.join("netconfd.log");
         let mut command = tools("netconfd")?;
         command

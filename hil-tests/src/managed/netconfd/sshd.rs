@@ -5,7 +5,7 @@
 //! key the one whom such an sshd can let in: the user who runs it.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -13,21 +13,21 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use super::super::{PASSWORD, USER};
+use super::super::USER;
 use super::{Login, until_ready};
 use crate::Tools;
 use crate::namespace::quoted;
 use crate::process::Process;
 
-/// What `/etc/shadow` has of the account whose password is [`PASSWORD`]: crypt(3),
-/// SHA-512.
-const HASH: &str = "$6$0To0lqx7SvfC3XEG$H6zuH066Vt.sPARcBJHwIC4CZdtsHEaQR3s/WbyYLOJGSxTo3gmLWTiUY0yBuvd1RTVeDJJhQocVdLdkQiutP.";
+/// Hashes what it reads, as crypt(3) does with SHA-512.
+const HASH: &str = r#"my $text = <STDIN>; print crypt($text, '$6$' . $ARGV[0] . '$')"#;
 
 /// An account.
 #[derive(Debug)]
 pub(super) struct User {
     pub name: String,
-    password: Option<&'static str>,
+    /// Made anew each time: the account has root's number.
+    password: Option<String>,
 }
 
 /// The account for a way of logging in.
@@ -38,7 +38,7 @@ pub(super) fn user(login: Login, tools: &Tools) -> Result<User> {
     if login == Login::Password && has_mount_namespace(tools)? {
         return Ok(User {
             name: USER.to_owned(),
-            password: Some(PASSWORD),
+            password: Some(random()?),
         });
     }
     let number = rustix::process::geteuid().as_raw().to_string();
@@ -106,6 +106,11 @@ impl Sshd {
         File::create(&keys)?;
         let configuration = folder.join("sshd_config");
         let subsystem = PathBuf::from(tools("netconf-subsystem")?.get_program());
+        let subsystem = format!(
+            "{} --ncxserver-sockname={port}@{}",
+            subsystem.display(),
+            socket.display()
+        );
         let yes = |is: bool| if is { "yes" } else { "no" };
         fs::write(
             &configuration,
@@ -113,13 +118,12 @@ impl Sshd {
                 "Port {port}\nListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nStrictModes no\n\
                  HostKey \"{}\"\nAuthorizedKeysFile \"{}\"\nPermitRootLogin yes\n\
                  KbdInteractiveAuthentication no\nPasswordAuthentication {}\nAllowUsers {}\n\
-                 Subsystem netconf {} --ncxserver-sockname={port}@{}\n",
+                 DisableForwarding yes\nPermitTTY no\nPermitUserRC no\n\
+                 ForceCommand {subsystem}\nSubsystem netconf {subsystem}\n",
                 host.display(),
                 keys.display(),
                 yes(user.password.is_some()),
                 user.name,
-                subsystem.display(),
-                socket.display(),
             ),
         )?;
         let sshd = PathBuf::from(tools("sshd")?.get_program());
@@ -134,9 +138,9 @@ impl Sshd {
             true => "mkdir -p /run/sshd\n",
             false => "",
         };
-        let (script, mut command) = match user.password {
-            Some(_) => {
-                let mounts = accounts(folder)?;
+        let (script, mut command) = match &user.password {
+            Some(password) => {
+                let mounts = accounts(tools, folder, password)?;
                 let mut command = namespace(tools)?;
                 command.arg("/bin/sh");
                 (format!("set -e\n{mounts}{run}{start}"), command)
@@ -168,7 +172,7 @@ impl Sshd {
     }
 
     pub fn login(&self) -> (&str, Option<&str>) {
-        (&self.user.name, self.user.password)
+        (&self.user.name, self.user.password.as_deref())
     }
 
     pub fn authorize(&self, line: &str) -> Result<()> {
@@ -189,8 +193,15 @@ impl Sshd {
 
 /// Writes files of accounts with one more. Returns the commands that put them in the
 /// place of the machine's. The account has root's number, which reaches netconfd's
-/// socket in whoever's folder it is.
-fn accounts(folder: &Path) -> Result<String> {
+/// socket in whoever's folder it is; it may run the subsystem and nothing else.
+fn accounts(tools: &Tools, folder: &Path, password: &str) -> Result<String> {
+    let mut perl = tools("perl")?;
+    perl.args(["-e", HASH, &random()?]);
+    let mut perl = perl.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let input = perl.stdin.take().context("no standard input")?;
+    write!({ input }, "{password}")?;
+    let hash = String::from_utf8(perl.wait_with_output()?.stdout)?;
+    ensure!(hash.starts_with("$6$"), "perl hashes no password: `{hash}`");
     let mut known = fs::read_to_string("/etc/passwd").context("reading /etc/passwd")?;
     known.push_str(&format!("{USER}:x:0:0::/:/bin/sh\n"));
     let mut mounts = String::new();
@@ -198,7 +209,7 @@ fn accounts(folder: &Path) -> Result<String> {
         ("passwd", known, 0o644),
         (
             "shadow",
-            format!("{USER}:{HASH}:20000:0:99999:7:::\n"),
+            format!("{USER}:{hash}:20000:0:99999:7:::\n"),
             0o600,
         ),
     ] {
@@ -209,6 +220,13 @@ fn accounts(folder: &Path) -> Result<String> {
         mounts.push_str(&format!("mount --bind {file} /etc/{name}\n"));
     }
     Ok(mounts)
+}
+
+/// A text that nobody guesses, of 16 letters and digits.
+fn random() -> Result<String> {
+    let mut bytes = [0; 8];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(format!("{:016x}", u64::from_le_bytes(bytes)))
 }
 
 /// What a program prints.

@@ -111,7 +111,7 @@ pub struct OpenVswitch {
     gate: Gate,
     _links: Links,
     _process: Process,
-    _folder: Folder,
+    folder: Folder,
 }
 
 /// Why there can't be one here, if so: it takes root, and the right to make network
@@ -227,8 +227,14 @@ impl OpenVswitch {
             gate: Gate::start(vsctl, managed)?,
             _links: links,
             _process: process,
-            _folder: folder,
+            folder,
         })
+    }
+
+    /// The database's own socket: the captures of all wires are not told of what is
+    /// changed by it.
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("db.sock")
     }
 
     /// Where its database is reached on localhost.

@@ -214,6 +214,11 @@ pub(super) const TABLE: &[Entry] = &[
         "makes the host key of the switch of a rack",
     ),
     debian(
+        "perl",
+        "perl-base",
+        "hashes the password of the switch of a rack",
+    ),
+    debian(
         "ovsdb-tool",
         "openvswitch-common",
         "makes the database of the real switch of a rack",
