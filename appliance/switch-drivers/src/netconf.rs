@@ -2,16 +2,20 @@
 //! where the switch has it: the session ends, the commit waits, and `Keep` or
 //! `Undo` ends it in a session of its own.
 
+mod tables;
+mod words;
+
 use farrier_core::interface::{Learned, OperationError, PortName, SwitchAction};
 use farrier_netconf::dialect::{JUNOS, JUNOS_ELS};
 use farrier_netconf::hello::Models;
 use farrier_netconf::{
-    Abort, Client, Dialect, Failure, Flip, LinkState, MacEntry, Observed, Outcome, Pending,
-    PortVlans, Refusal, Settings, Step, Visitor, VlanChange, same_port,
+    Abort, Client, Dialect, Failure, Flip, Outcome, Pending, Refusal, Settings, Step, VlanChange,
 };
 
+use self::tables::{Found, Rows};
+use self::words::{failed, flip, seen, trunk_of};
 use crate::driver::Wait;
-use crate::limits::{ANSWER_MILLIS, COMMIT_MILLIS, CONFIRM_S, PAUSE_MILLIS};
+use crate::limits::{ANSWER_MILLIS, COMMIT_MILLIS, PAUSE_MILLIS};
 use crate::report::{Order, Report, Seen};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,76 +66,6 @@ pub(crate) struct Netconf {
     looked: Seen,
     found: Found,
     end: Option<Report>,
-}
-
-/// What the tables of the switch say of the port and of the address.
-#[derive(Debug, Clone, Copy, Default)]
-struct Found {
-    link: Option<bool>,
-    learned: Learned,
-}
-
-/// Takes the rows of the switch's tables.
-struct Rows<'a> {
-    port: &'a str,
-    /// The VLAN that the port was read to be on.
-    vlan: Seen,
-    mac: Option<[u8; 6]>,
-    found: &'a mut Found,
-}
-
-impl Visitor for Rows<'_> {
-    fn link(&mut self, link: &LinkState<'_>) {
-        self.found.link = Some(link.up);
-    }
-
-    fn mac(&mut self, entry: &MacEntry<'_>) {
-        if Some(entry.mac) != self.mac {
-            return;
-        }
-        // An aggregate of ports says nothing of one of them.
-        let begins = |with: &str| {
-            let begin = entry.port.get(..with.len());
-            begin.is_some_and(|begin| begin.eq_ignore_ascii_case(with))
-        };
-        if ["ae", "esi.", "port-channel"].into_iter().any(begins) {
-            return;
-        }
-        let learned = &mut self.found.learned;
-        match (same_port(entry.port, self.port), *learned) {
-            // An address is in the table once for each VLAN: a row that is not aged
-            // out yet may stand beside that of the port's present VLAN.
-            (true, Learned::Here(known)) if self.vlan.is(known) => {}
-            (true, _) => *learned = Learned::Here(vlan_number(entry.vlan)),
-            (false, Learned::Here(_)) => {}
-            (false, _) => *learned = Learned::Elsewhere,
-        }
-    }
-}
-
-/// The number of a VLAN that a table names: 0 for a name of an operator's.
-fn vlan_number(name: &str) -> u16 {
-    let number = name.trim().trim_start_matches("farrier-");
-    number.parse().unwrap_or(0)
-}
-
-/// An access port of this VLAN; without any for 0.
-fn vlans(vlan: u16) -> Option<PortVlans> {
-    match vlan {
-        0 => Some(PortVlans::NONE),
-        vlan => PortVlans::access(vlan),
-    }
-}
-
-fn seen(observed: &Observed) -> Seen {
-    match observed {
-        Observed::Unknown => Seen::Unread,
-        Observed::Other => Seen::Other,
-        Observed::Port(port) => match port.tagged() {
-            [] => Seen::Vlan(port.untagged().unwrap_or(0)),
-            _ => Seen::Other,
-        },
-    }
 }
 
 impl Netconf {
@@ -540,60 +474,5 @@ impl Netconf {
                 self.begun(begun, port);
             }
         }
-    }
-}
-
-/// The trunk that carries the VLANs that are made, where the dialect has trunks.
-fn trunk_of<'t>(client: &Client, makes_vlans: bool, trunk: &'t str) -> &'t str {
-    let dialect = client.dialect();
-    match dialect.is_some_and(|dialect| dialect.trunk_edit.is_some()) {
-        true if makes_vlans => trunk,
-        _ => "",
-    }
-}
-
-fn flip(
-    port: &PortName,
-    token: u64,
-    (expected, to): (Option<u16>, u16),
-) -> Result<Flip<'_>, Refusal> {
-    let expected = match expected {
-        Some(vlan) => Some(vlans(vlan).ok_or(Refusal::NoVlan)?),
-        None => None,
-    };
-    Ok(Flip {
-        interface: port,
-        desired: vlans(to).ok_or(Refusal::NoVlan)?,
-        expected,
-        vlan: VlanChange::NONE,
-        trunk: "",
-        confirm_timeout_s: CONFIRM_S,
-        persist_id: token,
-    })
-}
-
-fn failed(failure: Failure, report: &farrier_netconf::Report<'_>, over: bool) -> OperationError {
-    let (at, pending, port) = (report.step, report.pending, seen(report.port));
-    let untouched = matches!(
-        at,
-        Step::Hello | Step::Ready | Step::Lock | Step::ReadBefore | Step::ReadPort
-    );
-    // The port as it was read last may be the one before the commit.
-    let lost = over && !matches!(at, Step::Edit | Step::Validate);
-    let unknown = !untouched && (lost || port == Seen::Unread);
-    // A session without the lock has done nothing, whatever an earlier one did.
-    let locked = failure == Failure::Locked;
-    if !locked && (pending != Pending::None || unknown) {
-        return OperationError::Uncertain;
-    }
-    match failure {
-        Failure::Refused | Failure::NoAnswer => OperationError::Refused,
-        Failure::Locked => OperationError::Busy,
-        Failure::Unexpected => OperationError::Unexpected,
-        Failure::NotApplied if at == Step::ReadBefore => OperationError::Unexpected,
-        Failure::NotApplied | Failure::NotRestored => OperationError::NotApplied,
-        Failure::NoTrunk => OperationError::NoTrunk,
-        Failure::Aborted | Failure::SessionLost => OperationError::Unreachable,
-        Failure::Protocol(_) => OperationError::Unsupported,
     }
 }

@@ -46,7 +46,12 @@ impl Simulation {
             return;
         }
         let place = match self.owner(mac) {
-            Some(index) => self.place_of(index),
+            Some(index) => {
+                if let Some(managed) = &mut self.managed {
+                    managed.learn(index, mac);
+                }
+                self.place_of(index)
+            }
             None => self.place_of_others(),
         };
         // It may have been moved since it was sent.

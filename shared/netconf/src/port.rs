@@ -70,7 +70,7 @@ pub(crate) struct Sought<'a> {
 }
 
 /// Most names of VLANs of a trunk that are known; the rest counts as not carried.
-const MAX_NAMES: usize = 32;
+const MAX_NAMES: usize = 24;
 
 /// Reads the answer to one `get-config`.
 #[derive(Debug, Clone, Default)]
@@ -88,7 +88,7 @@ pub(crate) struct PortReader {
     in_trunk: bool,
     trunk_seen: TrunkSeen,
     /// Hashes of the names of VLANs in the trunk's list.
-    trunk_names: Vec<u64, MAX_NAMES, u8>,
+    trunk_names: Vec<u32, MAX_NAMES, u8>,
     /// The reader is under a root of a foreign namespace.
     foreign: bool,
     trunk: bool,
@@ -168,7 +168,7 @@ impl PortReader {
                 *member = Member::Number(id);
             }
         }
-        if name.is_some_and(|name| self.trunk_names.contains(&name)) {
+        if name.is_some_and(|name| self.trunk_names.contains(&short(name))) {
             self.trunk_carries(sought.trunk_vlans, Carried::Otherwise, |vlan| vlan == id);
         }
         let seen = VlanSeen {
@@ -253,7 +253,7 @@ impl PortReader {
         } else {
             self.trunk_carries(vlans, Carried::Otherwise, own);
             // What finds no room counts as not carried, and is listed by number too.
-            let _fits = self.trunk_names.push(hash(text));
+            let _fits = self.trunk_names.push(short(hash(text)));
         }
     }
 
@@ -343,6 +343,11 @@ impl PortReader {
         };
         vlans.map_or(Observed::Other, Observed::Port)
     }
+}
+
+/// The half of a hash that is kept of the many names of a trunk.
+const fn short(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 /// Reads a range of VLANs, `10-12` or `10..12`.

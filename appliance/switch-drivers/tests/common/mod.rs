@@ -1,6 +1,9 @@
 //! A driver and a switch on one wire, in virtual time.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+#[cfg(feature = "netconf")]
+pub mod netconf;
+
 use farrier_switch_drivers::limits::OPERATION_MILLIS;
 use farrier_switch_drivers::{
     Driver, Instant, MIN_OUT, Order, Report, SwitchAction, SwitchDetails, SwitchDriver, SwitchKind,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use core::net::Ipv4Addr;
-use farrier_core::interface::{SwitchAddress, SwitchKind};
+use farrier_core::interface::{Mac, SwitchAddress, SwitchKind};
 use farrier_netconf::PortVlans;
 use farrier_netconf::dialect::{JUNOS, JUNOS_ELS, OPENCONFIG};
 use farrier_netconf::hello::Capabilities;
@@ -52,6 +52,8 @@ pub(super) struct Device {
     /// The slowest answer, in milliseconds.
     pub(super) slow: u64,
     waits: bool,
+    /// The appliance makes VLANs there, and removes them.
+    pub(super) makes_vlans: bool,
 }
 
 /// Without sessions and their addresses it answers nobody.
@@ -64,8 +66,14 @@ fn access(vlan: u16) -> PortVlans {
 }
 
 impl Device {
-    /// A switch with all of its ports on the idle VLAN, as it starts up.
-    pub(super) fn new(number: usize, kind: SwitchKind, random: &mut Random) -> Self {
+    /// A switch with all of its ports on the idle VLAN, as it starts up. It has the
+    /// VLANs of the rack, or where the appliance makes them, the idle one only.
+    pub(super) fn new(
+        number: usize,
+        kind: SwitchKind,
+        makes_vlans: bool,
+        random: &mut Random,
+    ) -> Self {
         let own = (0..PORTS).map(|port| format!("xe-0/0/{port}"));
         let ports: Vec<_> = own.chain([SPARE.to_owned()]).collect();
         let mut waits = true;
@@ -95,6 +103,7 @@ impl Device {
                 };
                 let vlans = (IDLE..=super::SERVICING).chain([UNUSED]);
                 let vlans = vlans.chain(TENANTS.map(|(vlan, _)| vlan));
+                let vlans = vlans.filter(|vlan| !makes_vlans || *vlan == IDLE);
                 let config = vlans.fold(Config::default(), Config::vlan);
                 let with = |config: Config, port: &String| config.port(port, &access(IDLE));
                 let config = ports.iter().fold(config, with);
@@ -116,6 +125,7 @@ impl Device {
             links: BTreeMap::new(),
             slow: random.pick(&[5, 40, 900]),
             waits,
+            makes_vlans,
         }
     }
 
@@ -135,7 +145,7 @@ impl Device {
                 port.and_then(|port| port.running().tag).unwrap_or(0)
             }
             Server::Netconf(model) => {
-                let port = model.port(port);
+                let port = model.carries(port);
                 port.and_then(|port| port.untagged()).unwrap_or(0)
             }
             Server::ByHand(ports) => ports.get(port).copied().unwrap_or(0),
@@ -166,7 +176,10 @@ impl Device {
                     switch.set_vlan(port, vlan);
                 }
             }
-            Server::Netconf(model) => model.set_port(port, &access(vlan)),
+            Server::Netconf(model) => {
+                model.add_vlan(vlan);
+                model.set_port(port, &access(vlan));
+            }
             Server::ByHand(ports) => {
                 ports.insert(port.to_owned(), vlan);
             }
@@ -179,6 +192,14 @@ impl Device {
             && self.links.insert(port.to_owned(), up) != Some(up)
         {
             switch.set_link(port, up);
+        }
+    }
+
+    /// A frame of an interface comes in by a port. Entries are forgotten only where
+    /// others need their room.
+    pub(super) fn learn(&mut self, port: &str, mac: Mac, vlan: u16) {
+        if let Server::Netconf(model) = &mut self.server {
+            model.learned.mac(port, mac.0, vlan);
         }
     }
 

@@ -16,7 +16,7 @@ mod operators;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use farrier_core::interface::{NetworkId, Services, SwitchAddress, SwitchKind};
+use farrier_core::interface::{Mac, NetworkId, Services, SwitchAddress, SwitchKind};
 use farrier_testkit::Random;
 
 use self::device::Device;
@@ -128,11 +128,13 @@ impl Managed {
             .map(|number| {
                 let kind = match random.below(8) {
                     0 => SwitchKind::ByHand,
-                    // It has no room for a VLAN for each node.
-                    1..=4 if plan != Plan::Isolated => SwitchKind::Netconf,
+                    1..=4 => SwitchKind::Netconf,
                     _ => SwitchKind::Ovsdb,
                 };
-                Device::new(number, kind, &mut random)
+                // It has no room for a VLAN for each node.
+                let makes_vlans = plan == Plan::Isolated || number.is_multiple_of(2);
+                let makes_vlans = kind == SwitchKind::Netconf && makes_vlans;
+                Device::new(number, kind, makes_vlans, &mut random)
             })
             .collect();
         let machines = options.nodes;
@@ -204,6 +206,19 @@ impl Managed {
     /// The VLAN that a machine's frames are on; 0 for none.
     pub(crate) fn vlan(&self, index: usize) -> u16 {
         self.vlans.get(index).copied().unwrap_or(0)
+    }
+
+    /// The switch of a machine sees a frame of its.
+    pub(crate) fn learn(&mut self, index: usize, mac: Mac) {
+        let vlan = self.vlan(index);
+        let Some(cable) = self.cables.get(index).filter(|_| vlan != 0) else {
+            return;
+        };
+        let own = self.names.get(index).map_or("", String::as_str);
+        let port = if cable.astray { SPARE } else { own };
+        if let Some(device) = self.devices.get_mut(cable.switch) {
+            device.learn(port, mac, vlan);
+        }
     }
 
     /// Asks the switches where every machine is.

@@ -22,7 +22,7 @@ impl Simulation {
         let switches: Vec<_> = managed
             .devices
             .iter()
-            .map(|device| (device.name.clone(), device.address))
+            .map(|device| (device.name.clone(), device.address, device.makes_vlans))
             .collect();
         let boot = |uses, vlan, vlans| Network {
             uses,
@@ -55,13 +55,16 @@ impl Simulation {
             let granted = self.command(Command::PutNetwork { name, network });
             self.trace(|| format!("network {name}: {granted}"));
         }
-        for (name, address) in &switches {
+        for (name, address, makes_vlans) in &switches {
             let (name, address) = (name.as_str(), *address);
             let granted = self.command(Command::PutSwitch {
                 name,
                 address,
                 login: NewLogin::default(),
-                options: NewOptions::default(),
+                options: NewOptions {
+                    makes_vlans: Some(*makes_vlans),
+                    trunk_port: None,
+                },
             });
             self.trace(|| format!("switch {name}: {granted}"));
         }

@@ -71,6 +71,10 @@ pub enum Abort {
 
 /// What is read of an answer.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a client has one of them at a time, and no heap"
+)]
 enum Collector {
     Nothing,
     Port(PortReader),

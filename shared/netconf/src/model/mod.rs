@@ -153,6 +153,12 @@ impl Model {
         self.changes += 1;
     }
 
+    /// Makes a VLAN as an operator at the console does, if it is not there.
+    pub fn add_vlan(&mut self, number: u16) {
+        self.running = self.running.clone().vlan(number);
+        self.candidate = self.running.clone();
+    }
+
     /// Returns whether a confirmed commit waits.
     #[must_use]
     pub const fn is_waiting(&self) -> bool {
