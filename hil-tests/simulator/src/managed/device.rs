@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use core::net::Ipv4Addr;
 use farrier_core::interface::{SwitchAddress, SwitchKind};
+use farrier_core::rack::Entropy as _;
 use farrier_netconf::PortVlans;
 use farrier_netconf::dialect::{JUNOS, JUNOS_ELS, OPENCONFIG};
 use farrier_netconf::hello::Capabilities;
@@ -48,10 +49,26 @@ pub(super) struct Device {
     pub(super) left: Vec<(u64, SessionKey)>,
     /// When a commit that waits is looked at.
     pub(super) due: u64,
-    links: BTreeMap<String, bool>,
+    /// What it sends next is no JSON, or without end.
+    pub(super) nonsense: Option<u64>,
     /// The slowest answer, in milliseconds.
     pub(super) slow: u64,
     waits: bool,
+}
+
+/// What a switch sends in the place of JSON: lists in lists, a text without end, or
+/// random bytes.
+fn nonsense(word: u64) -> Vec<u8> {
+    let length = 1 + (word >> 8) as usize % 4096;
+    match word % 3 {
+        0 => vec![b'['; length],
+        1 => [b"{\"id\":\"".as_slice(), &vec![b'a'; length]].concat(),
+        _ => {
+            let mut bytes = vec![0; length];
+            Random::new(word, 12).fill(&mut bytes);
+            bytes
+        }
+    }
 }
 
 /// Without sessions and their addresses it answers nobody.
@@ -113,7 +130,7 @@ impl Device {
             other_key_until: 0,
             left: Vec::new(),
             due: 0,
-            links: BTreeMap::new(),
+            nonsense: None,
             slow: random.pick(&[5, 40, 900]),
             waits,
         }
@@ -175,9 +192,7 @@ impl Device {
 
     /// A port's link comes up or goes down.
     pub(super) fn set_link(&mut self, port: &str, up: bool) {
-        if let Server::Ovsdb(switch) = &mut self.server
-            && self.links.insert(port.to_owned(), up) != Some(up)
-        {
+        if let Server::Ovsdb(switch) = &mut self.server {
             switch.set_link(port, up);
         }
     }
@@ -216,8 +231,13 @@ impl Device {
             (Server::Ovsdb(switch), Session::Ovsdb(connection, _)) => {
                 connection.poll(switch);
                 let output = connection.output();
-                let given = output[..output.len().min(most)].to_vec();
+                let mut given = output[..output.len().min(most)].to_vec();
                 connection.sent(given.len());
+                if !given.is_empty()
+                    && let Some(word) = self.nonsense.take()
+                {
+                    given = nonsense(word);
+                }
                 given
             }
             (Server::Netconf(model), Session::Netconf(key)) => {
