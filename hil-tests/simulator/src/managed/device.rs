@@ -51,6 +51,8 @@ pub(super) struct Device {
     pub(super) due: u64,
     /// What it sends next is no JSON, or without end.
     pub(super) nonsense: Option<u64>,
+    /// It has taken a commit back that nobody confirmed, since that was asked last.
+    pub(super) took_back: bool,
     /// The slowest answer, in milliseconds.
     pub(super) slow: u64,
     waits: bool,
@@ -131,6 +133,7 @@ impl Device {
             left: Vec::new(),
             due: 0,
             nonsense: None,
+            took_back: false,
             slow: random.pick(&[5, 40, 900]),
             waits,
         }
@@ -263,19 +266,22 @@ impl Device {
     /// The appliance closes a session; where it is lost, the switch keeps it until
     /// then.
     pub(super) fn disconnect(&mut self, session: Session, keeps_until: Option<u64>) {
+        let waits = self.is_waiting();
         if let (Server::Netconf(model), Session::Netconf(key)) = (&mut self.server, session) {
             match keeps_until {
                 Some(until) => self.left.push((until, key)),
                 None => model.disconnect(key),
             }
         }
+        self.took_back |= waits && !self.is_waiting();
     }
 
     /// The time of its server: sessions that were left end, and commits that
-    /// nobody confirmed are taken back. Whether one was.
-    pub(super) fn set_time(&mut self, now: u64) -> bool {
+    /// nobody confirmed are taken back.
+    pub(super) fn set_time(&mut self, now: u64) {
+        let waits = self.is_waiting();
         let Server::Netconf(model) = &mut self.server else {
-            return false;
+            return;
         };
         let ended: Vec<_> = self
             .left
@@ -284,9 +290,8 @@ impl Device {
         for (_, key) in ended {
             model.disconnect(key);
         }
-        let waited = model.due_ms().is_some_and(|due| due <= now);
         model.set_time(now);
-        waited
+        self.took_back |= waits && !self.is_waiting();
     }
 
     /// When its server looks at what waits.

@@ -121,6 +121,9 @@ impl Simulation {
             self.wire_in(delay);
         }
         self.watch_switches();
+        if let Some(device) = device {
+            self.look_for_taken_back(device);
+        }
         if self.events.switches != before || ended.is_some() {
             self.check_ports();
         }
@@ -409,15 +412,22 @@ impl Simulation {
         let Some(device) = managed.devices.get_mut(place) else {
             return;
         };
-        let taken_back = device.set_time(now);
-        if taken_back {
+        device.set_time(now);
+        self.look_for_taken_back(place);
+        self.ports_changed();
+        self.watch_switches();
+    }
+
+    /// What a switch takes back that nobody confirmed is no act of the appliance.
+    fn look_for_taken_back(&mut self, place: usize) {
+        let managed = self.managed.as_mut();
+        let device = managed.and_then(|managed| managed.devices.get_mut(place));
+        if device.is_some_and(|device| std::mem::take(&mut device.took_back)) {
             self.trace(|| format!("switch {place}: takes back what nobody confirmed"));
             self.faults.count(Fault::ConfirmRunsOut);
             self.not_by_the_appliance(place);
-            self.struck(Some(place), now);
+            self.struck(Some(place), self.now);
         }
-        self.ports_changed();
-        self.watch_switches();
     }
 
     /// Frames of machines may be on other VLANs by now.
