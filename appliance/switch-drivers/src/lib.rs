@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | `Read` | the port's row, and whether it has a link | the port's running configuration, whether it has a link, and on demand where the switch has learned an address |
 //! | `Move` | compare-and-set, applied as the switch says, read back | a confirmed commit with a persist-id, read back; the switch takes it back by itself after [`CONFIRM_S`](limits::CONFIRM_S). Without persist-ids it is permanent at once |
-//! | `Keep` | read and compare | the confirming commit, read back, and a lock that shows that no commit waits any more. Read and compare without persist-ids |
+//! | `Keep` | read and compare | the confirming commit, read back, and a lock that shows that no commit waits any more. Read, compare and lock without persist-ids |
 //! | `Undo` | compare-and-set back, applied, read back | the commit is cancelled, or a change back; read back |
 //!
 //! # VLANs

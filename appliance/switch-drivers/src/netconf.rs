@@ -422,6 +422,13 @@ impl Netconf {
         {
             return self.go_on(port, |driver| driver.settle(to));
         }
+        // A session that the appliance has left may hold its commit still.
+        if let (Phase::Look, SwitchAction::Keep { to, .. }) = (self.phase, self.action)
+            && port.is(to)
+            && error.is_none()
+        {
+            return self.go_on(port, |driver| driver.settle(to));
+        }
         if self.phase == Phase::Look && self.action == SwitchAction::Read && error.is_none() {
             self.phase = Phase::LookForLink;
             self.looked = port;

@@ -117,6 +117,29 @@ fn a_confirmation_that_is_forgotten_is_noticed_by_the_lock() {
     assert_eq!(rig.vlan(), 20);
 }
 
+#[test]
+fn a_move_that_a_lost_session_has_not_confirmed_is_not_kept() {
+    let mut rig = Rig::new(Profile {
+        capabilities: abilities()[1],
+        ..Profile::full(&OPENCONFIG)
+    });
+    rig.model.faults.next = Some((Name::Commit, 0, Fault::HangsAfter));
+    let lost = rig.model.connect().unwrap();
+    let mut session = Session {
+        model: &mut rig.model,
+        key: lost,
+    };
+    let order = order(SwitchKind::Netconf, MOVE);
+    let report = carry_out(&mut session, &order, 4_096, &mut rig.now);
+    assert_eq!(report.result, Err(OperationError::Uncertain));
+    // The appliance has lost power, and the switch does not know.
+    assert!(rig.model.is_waiting() && rig.vlan() == 20);
+    assert_eq!(rig.does(KEEP).result, Err(OperationError::Busy));
+    rig.model.disconnect(lost);
+    assert_eq!(rig.vlan(), 10);
+    assert_eq!(rig.does(KEEP).result, Err(OperationError::Unexpected));
+}
+
 /// What was read is not what is: an answer about another port, or a switch that
 /// loses its configuration behind the last reading.
 fn is_lie(operation: Name, fault: Fault) -> bool {

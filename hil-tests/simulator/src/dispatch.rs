@@ -2,6 +2,7 @@
 
 use farrier_core::Input;
 
+use crate::events::is_of_the_world;
 use crate::simulation::{Event, Simulation};
 use crate::switch::Network;
 
@@ -15,8 +16,8 @@ impl Simulation {
             Event::Wire(number) if !self.wire_counts(*number) => return,
             _ => {}
         }
-        self.events += 1;
         self.digest.add(self.now);
+        self.events.world += u64::from(is_of_the_world(&event));
         match event {
             Event::Up(mac, packet) => {
                 self.digest.add(1);
@@ -25,10 +26,12 @@ impl Simulation {
             Event::Down(index, packet) => {
                 self.digest.add(2 | (index as u64) << 8);
                 self.down(index, &packet);
+                self.check_machine(index);
             }
             Event::Wake(index, _) => {
                 self.digest.add(3 | (index as u64) << 8);
                 self.wake(index);
+                self.check_machine(index);
             }
             Event::Tick => {
                 self.digest.add(4);
@@ -58,6 +61,7 @@ impl Simulation {
             Event::Power(index, act, from_disk) => {
                 self.digest.add(6 | (index as u64) << 8);
                 self.switch(index, act, from_disk);
+                self.check_machine(index);
             }
             Event::PutRight(port) => {
                 self.digest.add(9);
@@ -111,6 +115,11 @@ impl Simulation {
             Event::PutPortRight(index) => {
                 self.digest.add(23 | (index as u64) << 8);
                 self.put_port_right(index);
+            }
+            Event::Twin(index, vlan, until) => {
+                self.digest
+                    .add(25 | (index as u64) << 8 | u64::from(vlan) << 16);
+                self.twin(index, vlan, until);
             }
             Event::LooksForLost(index) => {
                 self.digest.add(24 | (index as u64) << 8);

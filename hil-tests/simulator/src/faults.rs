@@ -90,6 +90,10 @@ pub enum Fault {
     SwitchKey,
     /// A server's cable is in another port.
     CableMoved,
+    /// The cables of two servers are in each other's port.
+    CablesSwapped,
+    /// Another machine sends under a server's address, on another VLAN.
+    MacTwice,
     /// A VLAN is missing on the appliance's trunk.
     TrunkLacks,
     /// A switch takes a move back that nobody confirmed in time.
@@ -99,7 +103,7 @@ pub enum Fault {
 }
 
 /// How many kinds there are.
-pub const KINDS: usize = 45;
+pub const KINDS: usize = 47;
 
 impl Fault {
     /// Every kind.
@@ -146,6 +150,8 @@ impl Fault {
         Fault::SwitchBomb,
         Fault::SwitchKey,
         Fault::CableMoved,
+        Fault::CablesSwapped,
+        Fault::MacTwice,
         Fault::TrunkLacks,
         Fault::ConfirmRunsOut,
         Fault::RestartBehindMove,
@@ -196,6 +202,8 @@ impl Fault {
             Fault::SwitchBomb => "switch-bomb",
             Fault::SwitchKey => "switch-key",
             Fault::CableMoved => "cable-moved",
+            Fault::CablesSwapped => "cables-swapped",
+            Fault::MacTwice => "mac-twice",
             Fault::TrunkLacks => "trunk-lacks",
             Fault::ConfirmRunsOut => "confirm-runs-out",
             Fault::RestartBehindMove => "restart-behind-move",
@@ -207,6 +215,9 @@ impl Fault {
         Self::ALL.into_iter().find(|fault| fault.name() == name)
     }
 }
+
+/// The first kind that strikes switches, cables and the trunk: all behind it do.
+pub const FIRST_OF_SWITCHES: Fault = Fault::SwitchRefuses;
 
 /// A set of kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,19 +25,22 @@
 //! | [`invariants`] | what must hold after every step |
 //! | [`scenario`] | faults of the field, each with an end that is known |
 //! | [`digest`] | the proof of a replay |
-//! | [`run`] | many seeds, shrinking, the report |
+//! | [`events`] | what counts as an event |
+//! | [`run`], [`report`] | many seeds, shrinking, the report |
 
 pub mod agent_model;
 pub mod appliance;
 pub mod digest;
 pub mod disk;
 pub mod drive;
+pub mod events;
 pub mod faults;
 pub mod hostile;
 pub mod image;
 pub mod invariants;
 pub mod machine;
 pub mod managed;
+pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod simulation;

@@ -3,15 +3,18 @@
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use farrier_simulator::faults::{Fault, Kinds};
+use farrier_simulator::faults::{FIRST_OF_SWITCHES, Fault, Kinds};
 use farrier_simulator::hostile::{self, RACK_FRAMES};
-use farrier_simulator::run::{Report, command, run, run_frames, shrink};
+use farrier_simulator::report::Report;
+use farrier_simulator::run::{command, run, run_frames, shrink};
 use farrier_simulator::scenario;
 use farrier_simulator::simulation::Options;
 
 const USAGE: &str = "farrier-sim [--seed S] [--seeds N] [--nodes N] [--hours H] [--threads N]
     [--without KIND,...] [--only KIND,...] [--seed-file FILE]
-    [--switches yes|no] [--hostile-frames N] [--report FILE] [--trace]
+    [--switches yes|no] [--busy] [--hostile-frames N] [--report FILE] [--trace]
+An event is what was delivered: an input of the rack, a datagram or a step of a machine,
+bytes between a switch and its driver, a fault, or an act of a person or of a switch's clock.
 farrier-sim --scenario NAME | --scenario all | --list";
 
 struct Arguments {
@@ -50,6 +53,10 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
     while let Some(name) = words.next() {
         if name == "--trace" {
             arguments.options.trace = true;
+            continue;
+        }
+        if name == "--busy" {
+            arguments.options.busy = true;
             continue;
         }
         if name == "--list" {
@@ -127,6 +134,39 @@ fn scenarios(name: &str) -> bool {
     ok && found
 }
 
+/// An event is what was delivered: an input of the rack, a datagram or a step of a
+/// machine, bytes between a switch and its driver, a fault or an act of a person.
+fn print_events(report: &Report) {
+    for (of, events) in [
+        ("", report.events),
+        (" in racks with switches", report.events_with_switches),
+    ] {
+        println!(
+            "{} events{of}: {} inputs of racks, {} at machines, {} between switches and \
+             drivers, {} faults and acts of people",
+            events.total(),
+            events.rack,
+            events.machines,
+            events.switches,
+            events.world,
+        );
+    }
+    let kinds = Fault::ALL.into_iter().zip(report.faults);
+    let of_switches = kinds.filter(|(fault, _)| *fault as u8 >= FIRST_OF_SWITCHES as u8);
+    println!(
+        "{} faults, {} of them of switches, cables and trunks; {} transitions, {} cleaned, {} deployed",
+        report.faults.iter().sum::<u64>(),
+        of_switches.map(|(_, count)| count).sum::<u64>(),
+        report.transitions,
+        report.cleaned,
+        report.deployed
+    );
+    println!(
+        "{:.0} events in a second",
+        report.events.total() as f64 / report.wall_seconds.max(1e-9)
+    );
+}
+
 fn simulate(arguments: &Arguments) -> Result<bool, String> {
     let seeds = seeds(arguments)?;
     println!(
@@ -171,10 +211,7 @@ fn simulate(arguments: &Arguments) -> Result<bool, String> {
     for (fault, count) in Fault::ALL.into_iter().zip(report.faults) {
         println!("{:<20} {count:>12}", fault.name());
     }
-    println!(
-        "{} events, {} steps of the rack, {} transitions, {} cleaned, {} deployed",
-        report.events, report.steps, report.transitions, report.cleaned, report.deployed
-    );
+    print_events(&report);
     for ((_, name), count) in hostile::Kind::ALL.into_iter().zip(report.hostile_frames) {
         println!("hostile: {name:<11} {count:>12}");
     }

@@ -117,6 +117,9 @@ impl Simulation {
         }
         let rack = self.appliance.rack();
         if agent.is_none_or(|address| rack.agent_spoke(mac, address)) {
+            if let Some(index) = self.owner(mac) {
+                self.invariants.ports.seen(self.now, index, vlan);
+            }
             self.step(Input::Seen { mac, vlan });
         }
     }

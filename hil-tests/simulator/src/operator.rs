@@ -114,7 +114,10 @@ impl Simulation {
         if !self.options.operators {
             return;
         }
-        let mut pause = self.random.between(5 * 60_000, 55 * 60_000);
+        let mut pause = match self.options.busy {
+            true => self.random.between(30_000, 4 * 60_000),
+            false => self.random.between(5 * 60_000, 55 * 60_000),
+        };
         if self
             .faults
             .strikes(Fault::OperatorConflict, &mut self.random, 30_000)
@@ -150,7 +153,11 @@ impl Simulation {
                 };
             }
             Some(ProvisionState::Available) if self.deploys(slot) => {
-                self.leave_at[slot] = self.now + self.random.between(2 * HOUR, 14 * HOUR);
+                let stay = match self.options.busy {
+                    true => self.random.between(4 * 60_000, HOUR),
+                    false => self.random.between(2 * HOUR, 14 * HOUR),
+                };
+                self.leave_at[slot] = self.now + stay;
             }
             Some(ProvisionState::Active) if self.now >= self.leave_at[slot] => {
                 match self.random.below(8) {

@@ -28,6 +28,8 @@ use crate::switch::Port;
 pub(crate) const PORT: u16 = 40_000;
 /// A crashed agent's machine restarts after a pause, as its PID 1 does it.
 const GIVE_UP: u64 = 30_000;
+/// How often an agent looks that can't report what it has done, in milliseconds.
+const BLOCKED: u64 = 250;
 
 impl Simulation {
     /// The ramdisk's first process runs.
@@ -218,7 +220,12 @@ impl Simulation {
                 ramdisk.arriving = Some(self.fetch_range(index, &wanted));
             }
             let arrives = ramdisk.arriving.as_ref().map_or(u64::MAX, |(at, _)| *at);
-            return Some(due.min(driver.handler().engine.due).min(arrives));
+            let works = match driver.handler().engine.due {
+                // It goes on once the appliance has taken what it reported.
+                at if at <= now => now + BLOCKED,
+                at => at,
+            };
+            return Some(due.min(works).min(arrives));
         }
     }
 

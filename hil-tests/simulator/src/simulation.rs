@@ -11,6 +11,7 @@ use farrier_testkit::outcome::Outcome;
 use crate::appliance::Appliance;
 use crate::bmc::Answer;
 use crate::digest::Digest;
+use crate::events::Events;
 use crate::faults::{Faults, Kinds};
 use crate::hostile::Hostile;
 use crate::invariants::Invariants;
@@ -47,6 +48,8 @@ pub struct Options {
     /// Whether the rack has switches whose ports are moved; by its seed where
     /// nothing is said.
     pub switches: Option<bool>,
+    /// Tenants stay for minutes, and operators and faults of switches come as often.
+    pub busy: bool,
     /// Print what happens.
     pub trace: bool,
 }
@@ -62,6 +65,7 @@ impl Options {
             operators: true,
             hostile_frames: None,
             switches: None,
+            busy: false,
             trace: false,
         }
     }
@@ -114,6 +118,9 @@ pub(crate) enum Event {
     SwitchClock(usize),
     /// A switch has power again and does what it is told.
     SwitchWell(usize),
+    /// Another machine with this one's address sends a frame on a VLAN, and again
+    /// until then.
+    Twin(usize, u16, u64),
     /// Something goes wrong with a switch.
     StrikeSwitch,
     /// The trunk carries every tag again.
@@ -175,8 +182,8 @@ pub struct Simulation {
     pub invariants: Invariants,
     /// Of everything that happened.
     pub digest: Digest,
-    /// Events so far.
-    pub events: u64,
+    /// What was delivered so far; the rack's inputs are counted by the appliance.
+    pub events: Events,
     /// So many of the next pieces of an image are right,
     pub spare: u32,
     /// and so many after them are wrong.
@@ -201,7 +208,7 @@ impl std::fmt::Debug for Simulation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Simulation")
             .field("now", &self.now)
-            .field("events", &self.events)
+            .field("events", &self.delivered().total())
             .finish_non_exhaustive()
     }
 }
@@ -233,7 +240,7 @@ impl Simulation {
             hostile: Hostile::new(&options),
             invariants: Invariants::new(machines.len()),
             digest: Digest::default(),
-            events: 0,
+            events: Events::default(),
             answer: None,
             spare: 0,
             spoil: 0,
@@ -328,6 +335,10 @@ impl Simulation {
         if self.invariants.violation.is_none() {
             self.invariants
                 .at_rest(self.now, &self.appliance, &self.machines);
+            if let Some(managed) = &self.managed {
+                self.invariants
+                    .ports_at_rest(self.now, managed, &self.appliance, &self.machines);
+            }
         }
     }
 
@@ -385,6 +396,26 @@ impl Simulation {
             self.power_lost();
         }
         self.schedule_tick();
+    }
+
+    /// What was delivered so far.
+    pub fn delivered(&self) -> Events {
+        Events {
+            rack: self.appliance.steps,
+            ..self.events
+        }
+    }
+
+    /// Something has happened to a machine: checks it, and where it is.
+    pub(crate) fn check_machine(&mut self, index: usize) {
+        self.events.machines += 1;
+        if let Some(managed) = &self.managed
+            && let Some(machine) = self.machines.get(index)
+        {
+            self.invariants.ports.look_again(index);
+            self.invariants
+                .port(self.now, managed, &self.appliance, machine);
+        }
     }
 
     /// Checks where machines are.

@@ -2,7 +2,8 @@
 
 use farrier_simulator::faults::{Fault, Kinds};
 use farrier_simulator::hostile::Kind;
-use farrier_simulator::run::{Report, command, run, run_all, run_frames, shrink};
+use farrier_simulator::report::Report;
+use farrier_simulator::run::{command, run, run_all, run_frames, shrink};
 use farrier_simulator::scenario;
 use farrier_simulator::simulation::Options;
 

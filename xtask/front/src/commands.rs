@@ -159,7 +159,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "sim",
-        about: "Simulate racks in virtual time, with fault injection and invariants",
+        about: "Simulate racks in virtual time, with faults and invariants; an event is what reaches a rack, a machine or a switch",
         plan: |given| {
             if given.flag("prove") {
                 "builds the simulator with one known bug after the other and runs the scenario of each"
@@ -199,6 +199,10 @@ pub const COMMANDS: &[Command] = &[
                 "switches",
                 Value::OneOf(&["yes", "no"]),
                 "whether racks have switches whose ports are moved; default: one of five, by the seed",
+            ),
+            flag(
+                "busy",
+                "tenants stay for minutes, and operators and faults of switches come as often",
             ),
             option(
                 "hostile-frames",

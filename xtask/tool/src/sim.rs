@@ -56,7 +56,7 @@ pub fn run(given: &Given) -> Result<()> {
             words.extend([format!("--{name}"), default.to_owned()]);
         }
     }
-    for name in ["trace", "list"] {
+    for name in ["trace", "busy", "list"] {
         if given.flag(name) {
             words.push(format!("--{name}"));
         }

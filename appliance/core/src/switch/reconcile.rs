@@ -17,6 +17,9 @@ pub const OPERATION_MILLIS: u64 = 120_000;
 /// How long a move may take from the first operation to its proof, in
 /// milliseconds: a large server tests itself for minutes before its first frame.
 pub const MOVE_MILLIS: u64 = 1_200_000;
+/// How long it counts that a tenant's machine was seen to be off, in milliseconds:
+/// behind a switch that does not answer, a person may have switched it on.
+const OFF_MILLIS: u64 = OPERATION_MILLIS;
 /// Later than everything.
 const NEVER: Instant = Instant::from_millis(u64::MAX);
 
@@ -105,6 +108,19 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     && desired.is_some_and(|desired| desired != port.at)
                     && self.is_tenants_vlan(port.at)
             });
+        let seen = node.power_control.seen;
+        if must_stop
+            && node.power == PowerState::Off
+            && now.since(seen) >= OFF_MILLIS
+            && let Some(node) = edit!(self, index)
+        {
+            // It is asked for again.
+            node.see_power(now, PowerState::Unknown);
+            node.power_control.hold_off(now);
+        }
+        let Some(node) = self.nodes.get(index) else {
+            return;
+        };
         if must_stop != node.power_control.must_stop
             && let Some(node) = edit!(self, index)
         {

@@ -6,7 +6,8 @@ use crate::common::*;
 use farrier_core::Command;
 use farrier_core::Input;
 use farrier_core::interface::{
-    Network, NetworkId, NewLogin, NewOptions, SwitchAction, SwitchAddress, SwitchKind, Uses,
+    Network, NetworkId, NewLogin, NewOptions, PowerState, SwitchAction, SwitchAddress, SwitchKind,
+    Uses,
 };
 use farrier_dhcp::wire::MessageType;
 use farrier_lifecycle::{ProvisionState, Verb};
@@ -350,6 +351,30 @@ fn a_tenants_machine_that_is_on_again_is_not_moved() {
         lab.pass(110);
         assert_eq!(vlan(&mut lab), CLEANING, "{shown_by}");
     }
+}
+
+#[test]
+fn what_was_seen_of_a_machine_long_ago_does_not_move_its_port() {
+    let (mut lab, mut agent) = deploying();
+    speak(&mut lab, MessageType::Discover);
+    lab.run(&mut agent, 30);
+    speak(&mut lab, MessageType::Discover);
+    assert_eq!(lab.state(0), ProvisionState::Active);
+    // Its link stays up without power, and its switch answers nothing for a while.
+    switch(&mut lab).silent = true;
+    lab.verb(0, Verb::Deleted).unwrap();
+    let node = lab.node(0).id;
+    let power = PowerState::Off;
+    lab.step(Input::Observed { node, power });
+    lab.pass(130);
+    switch(&mut lab).silent = false;
+    // Somebody has switched it on, and no frame of it has come.
+    lab.pass(100);
+    assert_eq!(lab.state(0), ProvisionState::Deleting);
+    assert_eq!(vlan(&mut lab), BLUE);
+    lab.step(Input::Observed { node, power });
+    lab.pass(60);
+    assert_eq!(vlan(&mut lab), CLEANING);
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use core::net::Ipv4Addr;
 
-use farrier_core::Transport;
+use farrier_core::interface::{Sighting, SightingKind};
 use farrier_core::rack::Entropy as _;
+use farrier_core::{Input, Transport};
 use farrier_dhcp::wire::{MessageType, Request};
 use farrier_protocol::message::Mac;
 use farrier_testkit::outcome::Served;
@@ -258,6 +259,88 @@ impl Simulation {
             copy: None,
         };
         self.compare(&request);
+    }
+}
+
+impl Simulation {
+    /// Asks the proxyDHCP service, from an address of any kind.
+    pub(super) fn ask_pxe(&mut self) {
+        let frame = match self.hostile.random.below(4) {
+            0 => self.nonsense(),
+            1 if self.hostile.impersonates => self.impersonated(),
+            _ => self.stranger(),
+        };
+        let (Packet::Dhcp(payload), place) = (frame.packet, self.somewhere()) else {
+            return;
+        };
+        let source = match self.hostile.random.below(3) {
+            0 => OWN_IP,
+            1 => Ipv4Addr::new(172, 22, 0, self.hostile.random.word() as u8),
+            _ => place.ip,
+        };
+        let Some((network, vlan)) = self.place_of_others() else {
+            return;
+        };
+        let frame = Frame {
+            kind: Kind::Pxe,
+            packet: Packet::Dhcp(payload.clone()),
+            ..frame
+        };
+        let input = Input::PxeRequest {
+            network,
+            from: frame.from,
+            source,
+            payload: &payload,
+        };
+        self.hostile_input(&frame, vlan, input);
+    }
+
+    /// Answers as a DHCP server, or claims an address by ARP.
+    pub(super) fn is_sighted(&mut self) {
+        let place = self.somewhere();
+        let random = &mut self.hostile.random;
+        let kind = random.pick(&[
+            SightingKind::DhcpServer,
+            SightingKind::OwnAddress,
+            SightingKind::Address,
+        ]);
+        let address = match random.below(3) {
+            0 => OWN_IP,
+            1 => Ipv4Addr::new(172, 22, 0, random.word() as u8),
+            _ => place.ip,
+        };
+        let mac = random.pick(&[OWN, place.mac]);
+        let Some((network, vlan)) = self.place_of_others() else {
+            return;
+        };
+        let frame = Frame {
+            kind: Kind::Sighting,
+            from: mac,
+            packet: Packet::Dhcp(Vec::new()),
+            copy: None,
+        };
+        let input = Input::Sighting(Sighting {
+            kind,
+            network,
+            vlan,
+            mac,
+            address,
+        });
+        self.hostile_input(&frame, vlan, input);
+    }
+
+    /// The rack takes what is neither DHCP nor a datagram of an agent.
+    fn hostile_input(&mut self, frame: &Frame, vlan: u16, input: Input<'_>) {
+        self.faults.count(Fault::Hostile);
+        self.hostile.count(frame.kind);
+        self.answers_by(vlan);
+        let mut effects = Vec::new();
+        self.invariants.input(&input);
+        self.appliance.step(self.now, input, &mut effects);
+        self.check_answers(frame, &effects);
+        self.carry_out(effects);
+        self.compare(frame);
+        self.answers_by(0);
     }
 }
 

@@ -3,6 +3,7 @@
 //! cuts and repeats what it heard, sends ahead of others, and floods as very many
 //! machines.
 //!
+//! It asks the proxyDHCP service too, answers as a DHCP server and claims addresses.
 //! It has no key and no ticket. No frame of it may change a session, a boot, a
 //! ticket, a state, an interface or a deadline of any node: that is an accepted
 //! frame, and a violation. The invariants of every step hold as well, for they
@@ -83,10 +84,15 @@ pub enum Kind {
     Reply,
     /// A request for a file.
     File,
+    /// A request to the proxyDHCP service.
+    Pxe,
+    /// A frame that the glue reports: an answer of another DHCP server, or a claim of
+    /// an address by ARP.
+    Sighting,
 }
 
 /// How many kinds there are.
-pub const KINDS: usize = 11;
+pub const KINDS: usize = 13;
 
 impl Kind {
     /// Every kind, with its name in reports.
@@ -102,6 +108,8 @@ impl Kind {
         (Kind::Raced, "raced"),
         (Kind::Reply, "reply"),
         (Kind::File, "file"),
+        (Kind::Pxe, "pxe"),
+        (Kind::Sighting, "sighting"),
     ];
 }
 
@@ -288,13 +296,21 @@ impl Simulation {
             if self.appliance.is_down() || self.invariants.violation.is_some() {
                 return;
             }
-            let frame = match self.hostile.random.below(16) {
+            let frame = match self.hostile.random.below(18) {
                 0 => {
                     self.forge_reply();
                     continue;
                 }
                 1 => {
                     self.ask_for_file();
+                    continue;
+                }
+                16 => {
+                    self.ask_pxe();
+                    continue;
+                }
+                17 => {
+                    self.is_sighted();
                     continue;
                 }
                 2..=4 => self.stranger(),

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use core::net::Ipv4Addr;
 use farrier_core::Instant;
-use farrier_core::node::{Node, Reason};
+use farrier_core::node::{Node, Reason, agent_phase};
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::Mac;
 use farrier_testkit::outcome::Outcome;
@@ -26,6 +26,7 @@ use self::lateness::Lateness;
 use self::offers::Offers;
 use self::owners::Owners;
 pub use self::places::gets_anothers;
+pub(crate) use self::ports::BOUND;
 use self::ports::Ports;
 use self::power_requests::PowerRequests;
 use self::tenants::{is_cleaned, is_in_use};
@@ -145,7 +146,7 @@ impl Invariants {
     /// The appliance has started.
     pub fn restarted(&mut self, now: u64) {
         self.power_requests.restarted();
-        self.ports.restarted();
+        self.ports.restarted(now);
         self.lateness.restarted(now);
     }
 
@@ -170,13 +171,18 @@ impl Invariants {
                     let waits = slot.is_some_and(|slot| {
                         let node = &nodes[slot];
                         waits_for_machine(node.state)
+                            || lacks_agent(appliance.clock(now), node)
+                            || self.ends_now(slot, node)
                             || node.power_request.is_some()
                             || leaves_tenant(appliance, slot)
                     });
                     if !waits {
+                        let state = slot.map(|slot| nodes[slot].state);
                         self.wrong(now, || {
-                            "a power operation for a node that does not wait and was not asked for"
-                                .into()
+                            format!(
+                                "a power operation for node {slot:?} in {state:?}, which does not \
+                                 wait and was not asked for"
+                            )
                         });
                     }
                 }
@@ -229,6 +235,13 @@ impl Invariants {
             let instance = pair[0];
             self.wrong(now, || format!("{instance:?} has two nodes"));
         }
+    }
+
+    /// Whether a node's work has ended in this very step, which has asked for power
+    /// before that.
+    fn ends_now(&self, slot: usize, node: &Node) -> bool {
+        let before = self.seen.get(slot).map(|seen| seen.state);
+        before.is_some_and(|state| state != node.state && agent_phase(state).is_some())
     }
 
     fn look_at_power(&mut self, now: u64, clock: Instant, appliance: &Appliance) {
@@ -373,6 +386,12 @@ fn leaves_tenant(appliance: &Appliance, slot: usize) -> bool {
     let rack = appliance.rack();
     let mut ports = rack.ports_of(slot);
     ports.any(|port| rack.is_tenants_vlan(port.vlans()[0]))
+}
+
+/// Whether a node's agent is to be at work and has fallen silent. It takes up to a
+/// second until its state says so.
+fn lacks_agent(clock: Instant, node: &Node) -> bool {
+    agent_phase(node.state).is_some() && !node.agent_is_live(clock)
 }
 
 /// Whether a node's state is one in which its machine is asked to start.

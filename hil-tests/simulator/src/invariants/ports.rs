@@ -14,19 +14,41 @@
 //! driver that says "off" of a machine that runs. It is left out until the machine
 //! is where the rack's own record has its port. An old system that a machine starts
 //! by itself on a network to which the appliance moved it switched off is counted.
-//! A bound stands in for both: a port that stays elsewhere has an error that says
-//! so.
+//! Bounds: a move ends within [`BOUND`] of its begin or of the last fault that struck
+//! its port, whatever is said of it; a move without an error, and a port on which a
+//! machine was seen that the rack's record has elsewhere, have an error or a doubt
+//! that the API shows within the same time. At the end of a run every port is where
+//! its record has it and on its way nowhere, or something says why.
+//!
+//! All this is asked of a machine when something of it has changed, or when time
+//! alone can violate it.
 
+use farrier_core::node::Node;
+use farrier_core::ports::SwitchPort;
 use farrier_lifecycle::ProvisionState;
 
 use super::Invariants;
-use crate::appliance::Appliance;
+use crate::appliance::{Appliance, SimRack};
 use crate::machine::{Machine, Stage};
 use crate::managed::{Managed, is_boot, is_tenants};
 
-/// How long a port may be on its way without an error that says why: longer than
-/// the rack waits for its proof, and then takes to undo it.
-const SILENT: u64 = 30 * 60_000;
+/// How long a port may be on its way: longer than the rack waits for its proof, and
+/// then takes to undo it.
+pub(crate) const BOUND: u64 = 30 * 60_000;
+
+/// What of a machine can change without time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key {
+    vlan: u16,
+    record: [u16; 2],
+    off: bool,
+    runs: bool,
+    tenancy: u64,
+    state: Option<ProvisionState>,
+    says: bool,
+    down: bool,
+    beyond: bool,
+}
 
 /// What is known of a machine and its port.
 #[derive(Debug, Clone, Default)]
@@ -45,9 +67,18 @@ struct Place {
     attached: Vec<u16>,
     /// Since when its port is on its way without an error.
     silent: Option<u64>,
-    /// Where it is on its way to.
+    /// Where it is on its way to, and since when.
     to: u16,
+    since: u64,
     ran: bool,
+    /// When the last fault has ended that struck its port, as far as that is known.
+    calm: u64,
+    /// Since when it was seen on a VLAN.
+    seen: (u16, u64),
+    /// What was found when it was looked at last.
+    key: Option<Key>,
+    /// Where its port and its node were in the rack's tables.
+    hints: (usize, usize),
 }
 
 /// See the module.
@@ -58,6 +89,9 @@ pub(crate) struct Ports {
     pub(crate) old_systems: u64,
     /// Moves that were none of the appliance.
     pub(crate) excused: u64,
+    /// Longest time from the begin of a move, or from the last fault that struck its
+    /// port, to its end.
+    pub(crate) longest: u64,
 }
 
 impl Ports {
@@ -65,13 +99,43 @@ impl Ports {
         if self.places.len() <= index {
             self.places.resize(index + 1, Place::default());
         }
-        &mut self.places[index]
+        let place = &mut self.places[index];
+        place.key = None;
+        place
+    }
+
+    /// Something has happened to a machine.
+    pub(crate) fn look_again(&mut self, index: usize) {
+        self.place(index);
+    }
+
+    /// A fault strikes a machine's port until then.
+    pub(crate) fn struck(&mut self, index: usize, until: u64) {
+        let place = self.place(index);
+        place.calm = place.calm.max(until);
+    }
+
+    /// A move of a machine's port was kept or taken back.
+    pub(crate) fn ended(&mut self, now: u64, index: usize) {
+        let place = self.place(index);
+        let since = place.since.max(place.calm);
+        place.to = 0;
+        self.longest = self.longest.max(now.saturating_sub(since));
+    }
+
+    /// A frame of a machine's first interface came by a VLAN.
+    pub(crate) fn seen(&mut self, now: u64, index: usize, vlan: u16) {
+        if self.places.get(index).is_none_or(|p| p.seen.0 != vlan) {
+            self.place(index).seen = (vlan, now);
+        }
     }
 
     /// What happens to a machine's port is no act of the appliance.
     pub(crate) fn not_by_the_appliance(&mut self, index: usize) {
         self.excused += 1;
-        self.place(index).excused = true;
+        let place = self.place(index);
+        place.excused = true;
+        place.seen = (0, 0);
     }
 
     /// A power driver says that a machine is off, and it runs.
@@ -102,15 +166,52 @@ impl Ports {
         for place in &mut self.places {
             place.excused = true;
             place.silent = None;
+            place.key = None;
         }
     }
 
     /// The appliance has started: moves begin anew.
-    pub(crate) fn restarted(&mut self) {
+    pub(crate) fn restarted(&mut self, now: u64) {
         for place in &mut self.places {
             place.silent = None;
+            place.key = None;
+            place.to = 0;
+            place.seen = (0, 0);
+            place.calm = place.calm.max(now);
         }
     }
+}
+
+/// The port of a machine and its node, looked for where they were last.
+fn of<'a>(
+    rack: &'a SimRack,
+    machine: &Machine,
+    hints: &mut (usize, usize),
+) -> (Option<&'a SwitchPort>, Option<&'a Node>) {
+    let Some(mac) = machine.macs.first().copied() else {
+        return (None, None);
+    };
+    let all = rack.ports().all();
+    if all.get(hints.0).is_none_or(|port| port.mac != mac) {
+        let place = all.iter().position(|port| port.mac == mac);
+        hints.0 = place.unwrap_or(usize::MAX);
+    }
+    let nodes = rack.nodes();
+    if nodes
+        .get(hints.1)
+        .is_none_or(|node| node.macs.first() != Some(&mac))
+    {
+        let mut macs = machine.macs.iter();
+        let slot = macs.find_map(|mac| rack.find_by_mac(*mac));
+        hints.1 = slot.unwrap_or(usize::MAX);
+    }
+    (all.get(hints.0), nodes.get(hints.1))
+}
+
+/// Whether the API says that something is wrong with a node or its port.
+fn says(rack: &SimRack, machine: &Machine, node: Option<&Node>) -> bool {
+    let doubt = || machine.macs.first().and_then(|mac| rack.doubt(*mac));
+    node.is_none_or(|node| !node.last_error.is_empty() || doubt().is_some())
 }
 
 impl Invariants {
@@ -123,13 +224,24 @@ impl Invariants {
         machines: &[Machine],
     ) {
         for machine in machines {
-            if let Some(what) = self.port(now, managed, appliance, machine) {
-                self.wrong(now, || what);
-            }
+            self.port(now, managed, appliance, machine);
         }
     }
 
-    fn port(
+    /// Checks where a machine is.
+    pub(crate) fn port(
+        &mut self,
+        now: u64,
+        managed: &Managed,
+        appliance: &Appliance,
+        machine: &Machine,
+    ) {
+        if let Some(what) = self.wrong_port(now, managed, appliance, machine) {
+            self.wrong(now, || what);
+        }
+    }
+
+    fn wrong_port(
         &mut self,
         now: u64,
         managed: &Managed,
@@ -140,17 +252,36 @@ impl Invariants {
         let vlan = managed.vlan(index);
         let tenancy = self.tenancy(index);
         let runs = matches!(machine.stage, Stage::Tenant(_));
+        let off = matches!(machine.stage, Stage::Off);
         let rack = appliance.rack();
-        let port = machine.macs.first().and_then(|mac| rack.ports().of(*mac));
-        let node = machine.macs.iter().find_map(|mac| rack.find_by_mac(*mac));
-        let node = node.and_then(|slot| rack.nodes().get(slot));
         let counts = &mut self.ports.old_systems;
         let places = &mut self.ports.places;
         if places.len() <= index {
             places.resize(index + 1, Place::default());
         }
         let place = &mut places[index];
-        if matches!(machine.stage, Stage::Off) {
+        let (port, node) = of(rack, machine, &mut place.hints);
+        let record = port.map_or([0; 2], SwitchPort::vlans);
+        let key = Key {
+            vlan,
+            record,
+            off,
+            runs,
+            tenancy,
+            state: node.map(|node| node.state),
+            says: node.is_none_or(|node| !node.last_error.is_empty()),
+            down: appliance.is_down(),
+            beyond: managed.is_beyond(index),
+        };
+        let elsewhere = record[0] != vlan && record[0] != 0 && vlan != 0;
+        let waits = record[1] != 0 || elsewhere || place.excused || place.said_off;
+        if place.key == Some(key) && !waits {
+            return None;
+        }
+        place.key = Some(key);
+        // What such a port does later is none of the appliance either.
+        place.excused |= key.beyond;
+        if off {
             place.said_off = false;
         }
         let active = node.is_some_and(|node| node.state == ProvisionState::Active);
@@ -163,7 +294,7 @@ impl Invariants {
             *counts += u64::from(place.handed && is_boot(place.started_on));
         }
         place.ran = runs;
-        let known = vlan != 0 && port.is_some_and(|port| port.vlans().contains(&vlan));
+        let known = vlan != 0 && record.contains(&vlan);
         // 1: what lies on its disks.
         let own = match vlan {
             _ if !is_tenants(vlan) || place.placed == vlan => true,
@@ -176,19 +307,18 @@ impl Invariants {
         let unerased = !own;
         // 2: what runs on it.
         let astray = runs && place.handed && is_boot(vlan) && !is_boot(place.started_on);
-        if !(unerased || astray) {
-            place.excused &= !known || managed.is_beyond(index);
+        let right = !(unerased || astray);
+        if right {
+            place.excused &= !known || key.beyond;
+        }
+        if right || place.excused || place.said_off {
             if appliance.is_down() {
                 place.silent = None;
                 return None;
             }
-            return silence(now, place, port.map_or(0, |port| port.vlans()[1]), node);
-        }
-        if place.excused || place.said_off || managed.is_beyond(index) {
-            return None;
+            return late(now, place, rack, machine, (vlan, record, node));
         }
         let state = node.map(|node| node.state);
-        let record = port.map(|port| port.vlans());
         Some(match unerased {
             true => format!(
                 "machine {index} is on a tenants' network, VLAN {vlan}, and its disks are not \
@@ -201,28 +331,81 @@ impl Invariants {
             ),
         })
     }
+
+    /// The last check, long after faults stopped: every port is where its record has
+    /// it and on its way nowhere, or something says why.
+    pub(crate) fn ports_at_rest(
+        &mut self,
+        now: u64,
+        managed: &Managed,
+        appliance: &Appliance,
+        machines: &[Machine],
+    ) {
+        let rack = appliance.rack();
+        for machine in machines {
+            let (port, node) = of(rack, machine, &mut (usize::MAX, usize::MAX));
+            let (Some(port), Some(_)) = (port, node) else {
+                continue;
+            };
+            let [at, to] = port.vlans();
+            let vlan = managed.vlan(machine.index);
+            // Of a machine without power nobody sees where it is.
+            let off = matches!(machine.stage, Stage::Off);
+            let settled = to == 0 && (vlan == at || off);
+            if !settled && !says(rack, machine, node) {
+                self.wrong(now, || {
+                    format!(
+                        "the port of machine {} has not come to rest, and nothing says why: on \
+                         VLAN {vlan}, record [{at}, {to}]",
+                        machine.index
+                    )
+                });
+            }
+        }
+    }
 }
 
-/// Whether a port is on its way to another VLAN than when it was looked at last.
-fn is_another_move(place: &mut Place, to: u16) -> bool {
-    std::mem::replace(&mut place.to, to) != to
-}
-
-/// A port that is on its way for long has an error that says why.
-fn silence(
+/// A port that is on its way, or elsewhere than its record has it, for too long.
+fn late(
     now: u64,
     place: &mut Place,
-    to: u16,
-    node: Option<&farrier_core::node::Node>,
+    rack: &SimRack,
+    machine: &Machine,
+    (vlan, [at, to], node): (u16, [u16; 2], Option<&Node>),
 ) -> Option<String> {
-    let says = node.is_none_or(|node| !node.last_error.is_empty());
-    if to == 0 || says || is_another_move(place, to) {
+    let index = machine.index;
+    if place.to != to {
+        place.to = to;
+        place.since = now;
+        place.silent = None;
+    }
+    if node.is_none() {
+        place.silent = None;
+        return None;
+    }
+    if to == 0 {
+        place.silent = None;
+        let (seen, first) = place.seen;
+        let elsewhere = at != 0 && vlan != 0 && vlan != at && seen == vlan;
+        let late = elsewhere && now > first.max(place.calm).max(place.since) + BOUND;
+        return (late && !says(rack, machine, node)).then(|| {
+            format!("machine {index} is on VLAN {vlan}, its port's record says {at}, and nothing says why")
+        });
+    }
+    if now > place.since.max(place.calm) + BOUND {
+        return Some(format!(
+            "the port of machine {index} is on its way to VLAN {to} for {} s, {} s behind the last \
+             fault of it",
+            (now - place.since) / 1000,
+            now.saturating_sub(place.calm) / 1000
+        ));
+    }
+    if says(rack, machine, node) {
         place.silent = None;
         return None;
     }
     let since = *place.silent.get_or_insert(now);
-    (now > since + SILENT).then(|| {
-        let node = node.map(|node| node.id);
-        format!("the port of {node:?} is on its way for too long and nothing says why")
+    (now > since + BOUND).then(|| {
+        format!("the port of machine {index} is on its way for too long and nothing says why")
     })
 }

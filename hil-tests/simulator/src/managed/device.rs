@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use core::net::Ipv4Addr;
 use farrier_core::interface::{Mac, SwitchAddress, SwitchKind};
+use farrier_core::rack::Entropy as _;
 use farrier_netconf::PortVlans;
 use farrier_netconf::dialect::{JUNOS, JUNOS_ELS, OPENCONFIG};
 use farrier_netconf::hello::Capabilities;
@@ -48,12 +49,30 @@ pub(super) struct Device {
     pub(super) left: Vec<(u64, SessionKey)>,
     /// When a commit that waits is looked at.
     pub(super) due: u64,
-    links: BTreeMap<String, bool>,
+    /// What it sends next is no JSON, or without end.
+    pub(super) nonsense: Option<u64>,
+    /// It has taken a commit back that nobody confirmed, since that was asked last.
+    pub(super) took_back: bool,
     /// The slowest answer, in milliseconds.
     pub(super) slow: u64,
     waits: bool,
     /// The appliance makes VLANs there, and removes them.
     pub(super) makes_vlans: bool,
+}
+
+/// What a switch sends in the place of JSON: lists in lists, a text without end, or
+/// random bytes.
+fn nonsense(word: u64) -> Vec<u8> {
+    let length = 1 + (word >> 8) as usize % 4096;
+    match word % 3 {
+        0 => vec![b'['; length],
+        1 => [b"{\"id\":\"".as_slice(), &vec![b'a'; length]].concat(),
+        _ => {
+            let mut bytes = vec![0; length];
+            Random::new(word, 12).fill(&mut bytes);
+            bytes
+        }
+    }
 }
 
 /// Without sessions and their addresses it answers nobody.
@@ -122,7 +141,8 @@ impl Device {
             other_key_until: 0,
             left: Vec::new(),
             due: 0,
-            links: BTreeMap::new(),
+            nonsense: None,
+            took_back: false,
             slow: random.pick(&[5, 40, 900]),
             waits,
             makes_vlans,
@@ -188,9 +208,7 @@ impl Device {
 
     /// A port's link comes up or goes down.
     pub(super) fn set_link(&mut self, port: &str, up: bool) {
-        if let Server::Ovsdb(switch) = &mut self.server
-            && self.links.insert(port.to_owned(), up) != Some(up)
-        {
+        if let Server::Ovsdb(switch) = &mut self.server {
             switch.set_link(port, up);
         }
     }
@@ -237,8 +255,13 @@ impl Device {
             (Server::Ovsdb(switch), Session::Ovsdb(connection, _)) => {
                 connection.poll(switch);
                 let output = connection.output();
-                let given = output[..output.len().min(most)].to_vec();
+                let mut given = output[..output.len().min(most)].to_vec();
                 connection.sent(given.len());
+                if !given.is_empty()
+                    && let Some(word) = self.nonsense.take()
+                {
+                    given = nonsense(word);
+                }
                 given
             }
             (Server::Netconf(model), Session::Netconf(key)) => {
@@ -264,19 +287,22 @@ impl Device {
     /// The appliance closes a session; where it is lost, the switch keeps it until
     /// then.
     pub(super) fn disconnect(&mut self, session: Session, keeps_until: Option<u64>) {
+        let waits = self.is_waiting();
         if let (Server::Netconf(model), Session::Netconf(key)) = (&mut self.server, session) {
             match keeps_until {
                 Some(until) => self.left.push((until, key)),
                 None => model.disconnect(key),
             }
         }
+        self.took_back |= waits && !self.is_waiting();
     }
 
     /// The time of its server: sessions that were left end, and commits that
-    /// nobody confirmed are taken back. Whether one was.
-    pub(super) fn set_time(&mut self, now: u64) -> bool {
+    /// nobody confirmed are taken back.
+    pub(super) fn set_time(&mut self, now: u64) {
+        let waits = self.is_waiting();
         let Server::Netconf(model) = &mut self.server else {
-            return false;
+            return;
         };
         let ended: Vec<_> = self
             .left
@@ -285,9 +311,8 @@ impl Device {
         for (_, key) in ended {
             model.disconnect(key);
         }
-        let waited = model.due_ms().is_some_and(|due| due <= now);
         model.set_time(now);
-        waited
+        self.took_back |= waits && !self.is_waiting();
     }
 
     /// When its server looks at what waits.

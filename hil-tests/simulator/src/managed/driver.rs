@@ -80,6 +80,10 @@ impl Simulation {
                 }
             }
             None => {
+                let index = device.and_then(|device| managed.machine_in(device, &port));
+                if let Some(index) = index {
+                    self.invariants.ports.struck(index, self.now);
+                }
                 let result = Err(OperationError::Busy);
                 self.at(1, Event::OperationDone(crate::bmc::Answer { id, result }));
             }
@@ -106,14 +110,27 @@ impl Simulation {
         let Some(mut managed) = self.managed.take() else {
             return;
         };
+        let before = self.events.switches;
         let (delay, ended) = self.run_task(&mut managed);
-        managed.look();
+        let busy = managed
+            .running
+            .as_ref()
+            .map(|running| running.request.device);
+        let device = busy.or(ended.as_ref().map(|(request, _)| request.device));
+        if let Some(device) = device {
+            managed.look_at(device);
+        }
         self.managed = Some(managed);
         if let Some(delay) = delay {
             self.wire_in(delay);
         }
         self.watch_switches();
-        self.check_ports();
+        if let Some(device) = device {
+            self.look_for_taken_back(device);
+        }
+        if self.events.switches != before || ended.is_some() {
+            self.check_ports();
+        }
         if let Some((request, report)) = ended {
             self.operation_ended(&request, report);
         }
@@ -220,21 +237,13 @@ impl Simulation {
             };
         }
         let at = self.appliance.clock(now);
+        self.tell_links(managed, running.request.device);
         let device = managed.devices.get_mut(running.request.device);
         let (Some(device), Some(driver), Some(session)) =
             (device, &mut running.driver, &mut running.session)
         else {
             return Err(not_begun(OperationError::NoDriver));
         };
-        for (index, machine) in self.machines.iter().enumerate() {
-            let cable = managed.cables.get(index);
-            if cable.is_some_and(|cable| cable.switch == running.request.device) {
-                let astray = cable.is_some_and(|cable| cable.astray);
-                let on = !matches!(machine.stage, Stage::Off) || managed.standby[index];
-                let port = managed.names.get(index).map_or("", String::as_str);
-                device.set_link(port, on && !astray);
-            }
-        }
         device.set_time(now);
         if let Some((_, bytes)) = running.arriving.take_if(|(due, _)| *due <= now) {
             running.inbox.extend(bytes);
@@ -247,10 +256,12 @@ impl Simulation {
             let mut out = [0; MIN_OUT];
             let sent = driver.send(at, &mut out);
             device.take(session, &out[..sent]);
+            self.events.switches += u64::from(sent > 0);
             let mut input = &running.inbox[..];
             driver.receive(at, &mut input);
             let taken = running.inbox.len() - input.len();
             running.inbox.drain(..taken);
+            self.events.switches += u64::from(taken > 0);
             if sent + taken == 0 {
                 break;
             }
@@ -274,6 +285,25 @@ impl Simulation {
         let wake = self.appliance.time_of(driver.wake_at());
         let arrives = running.arriving.as_ref().map_or(u64::MAX, |(at, _)| *at);
         Ok(wake.min(arrives))
+    }
+
+    /// Tells a switch which of its ports have a link.
+    fn tell_links(&self, managed: &mut Managed, switch: usize) {
+        for index in 0..self.machines.len() {
+            if managed.cables.get(index).is_none_or(|c| c.switch != switch) {
+                continue;
+            }
+            let up = managed.in_port_of(index).is_some_and(|inside| {
+                let machine = self.machines.get(inside);
+                let off = machine.is_none_or(|machine| matches!(machine.stage, Stage::Off));
+                !off || managed.standby[inside]
+            });
+            if managed.links[index].replace(up) != Some(up)
+                && let Some(device) = managed.devices.get_mut(switch)
+            {
+                device.set_link(&managed.names[index], up);
+            }
+        }
     }
 
     /// The rack is told how an operation ended, as the firmware does it.
@@ -302,6 +332,19 @@ impl Simulation {
             u64::from(matches!(request.action, SwitchAction::Keep { .. }) && report.result.is_ok());
         managed.undone +=
             u64::from(matches!(request.action, SwitchAction::Undo { .. }) && report.result.is_ok());
+        if let Some(index) = managed.machine_in(request.device, &request.port) {
+            let is_last = matches!(
+                request.action,
+                SwitchAction::Keep { .. } | SwitchAction::Undo { .. }
+            );
+            match report.result {
+                Ok(()) | Err(OperationError::ByHand) if is_last => {
+                    self.invariants.ports.ended(self.now, index);
+                }
+                Ok(()) | Err(OperationError::ByHand) => {}
+                Err(_) => self.invariants.ports.struck(index, self.now),
+            }
+        }
         let moved = matches!(request.action, SwitchAction::Move { .. }) && report.result.is_ok();
         let cut = managed.cut.take_if(|_| moved);
         if report.result == Err(OperationError::ByHand) {
@@ -383,14 +426,22 @@ impl Simulation {
         let Some(device) = managed.devices.get_mut(place) else {
             return;
         };
-        let taken_back = device.set_time(now);
-        if taken_back {
+        device.set_time(now);
+        self.look_for_taken_back(place);
+        self.ports_changed();
+        self.watch_switches();
+    }
+
+    /// What a switch takes back that nobody confirmed is no act of the appliance.
+    fn look_for_taken_back(&mut self, place: usize) {
+        let managed = self.managed.as_mut();
+        let device = managed.and_then(|managed| managed.devices.get_mut(place));
+        if device.is_some_and(|device| std::mem::take(&mut device.took_back)) {
             self.trace(|| format!("switch {place}: takes back what nobody confirmed"));
             self.faults.count(Fault::ConfirmRunsOut);
             self.not_by_the_appliance(place);
+            self.struck(Some(place), self.now);
         }
-        self.ports_changed();
-        self.watch_switches();
     }
 
     /// Frames of machines may be on other VLANs by now.

@@ -12,7 +12,7 @@ use crate::faults::Fault;
 use crate::simulation::{Act, Event, Simulation};
 
 /// What strikes a switch by itself.
-const SUDDEN: [Fault; 14] = [
+const SUDDEN: [Fault; 16] = [
     Fault::SwitchRefuses,
     Fault::SwitchHangs,
     Fault::SwitchDrops,
@@ -24,6 +24,8 @@ const SUDDEN: [Fault; 14] = [
     Fault::SwitchBomb,
     Fault::SwitchKey,
     Fault::CableMoved,
+    Fault::CablesSwapped,
+    Fault::MacTwice,
     Fault::TrunkLacks,
     Fault::ConfirmRunsOut,
     Fault::RestartBehindMove,
@@ -44,7 +46,11 @@ impl Simulation {
             return;
         };
         let random = &mut managed.random;
-        let (pause, fault) = (random.between(30_000, 900_000), random.pick(&SUDDEN));
+        let (least, most) = match self.options.busy {
+            true => (10_000, 180_000),
+            false => (30_000, 900_000),
+        };
+        let (pause, fault) = (random.between(least, most), random.pick(&SUDDEN));
         let (device, word) = (random.below(super::SWITCHES as u64) as usize, random.word());
         if self.faults.may(fault) {
             self.afflict_switch(fault, device, word);
@@ -64,7 +70,10 @@ impl Simulation {
         let Some(device) = managed.devices.get_mut(place) else {
             return;
         };
-        let lasts = 20_000 + word % 1_200_000;
+        let lasts = match self.options.busy {
+            true => 5_000 + word % 240_000,
+            false => 20_000 + word % 1_200_000,
+        };
         let (any, others) = ((word >> 24) as usize, (word >> 32) as u8 % 3);
         let operation = OPERATIONS[any % OPERATIONS.len()];
         let late = (word >> 20) & 1 == 1;
@@ -104,6 +113,10 @@ impl Simulation {
                     false => ((operation, others), Netconf::Lies),
                 }),
             ),
+            Fault::SwitchBomb if matches!(device.server, Server::Ovsdb(_)) => {
+                device.nonsense = Some(word >> 24);
+                (None, None)
+            }
             Fault::SwitchBomb => (
                 None,
                 Some((
@@ -123,6 +136,7 @@ impl Simulation {
             }
             _ if ovsdb.is_some() || netconf.is_some() => return,
             _ => match fault {
+                Fault::SwitchBomb if device.nonsense.is_some() => {}
                 Fault::SwitchPower => {
                     device.power_off(now + lasts);
                     self.at(lasts, Event::SwitchWell(place));
@@ -144,6 +158,22 @@ impl Simulation {
                 Fault::CableMoved => {
                     let index = (word >> 40) % machines;
                     self.move_cable(index as usize, lasts);
+                    return;
+                }
+                Fault::CablesSwapped => {
+                    let (index, other) = ((word >> 40) % machines, (word >> 48) % machines);
+                    self.swap_cables(index as usize, other as usize, lasts);
+                    return;
+                }
+                Fault::MacTwice => {
+                    let known = [IDLE, INSPECTION, CLEANING, PROVISIONING, super::SERVICING];
+                    let known = known.into_iter().chain(TENANTS.map(|(vlan, _)| vlan));
+                    let known: Vec<u16> = known.collect();
+                    let index = ((word >> 40) % machines) as usize;
+                    let vlan = known[any % known.len()];
+                    self.trace(|| format!("machine {index}: another one has its address"));
+                    self.at(0, Event::Twin(index, vlan, now + lasts));
+                    // Counted for every frame.
                     return;
                 }
                 Fault::TrunkLacks => {
@@ -171,38 +201,26 @@ impl Simulation {
         }
         self.trace(|| format!("switch {place}: {}", fault.name()));
         self.faults.count(fault);
+        // Of an answer that is wrong once, an operation that fails says when it was.
+        let (all, until) = match fault {
+            Fault::TrunkLacks => (None, now + lasts * 2),
+            Fault::SwitchForgets => (Some(place), now + lasts + 60_000),
+            _ => (Some(place), now + lasts),
+        };
+        self.struck(all, until);
         self.ports_changed();
         self.watch_switches();
     }
 
-    /// A machine's cable is in another port of its switch, for a while.
-    fn move_cable(&mut self, index: usize, lasts: u64) {
-        let Some(managed) = &mut self.managed else {
+    /// A fault strikes the ports of a switch, or of all, until then.
+    pub(super) fn struck(&mut self, place: Option<usize>, until: u64) {
+        let Some(managed) = &self.managed else {
             return;
         };
-        let Some(cable) = managed.cables.get(index).copied() else {
-            return;
-        };
-        let mut all = managed.cables.iter();
-        if all.any(|other| other.switch == cable.switch && other.astray) {
-            return;
-        }
-        managed.cables[index].astray = true;
-        self.trace(|| format!("machine {index}: its cable is in another port"));
-        self.faults.count(Fault::CableMoved);
-        self.invariants.ports.not_by_the_appliance(index);
-        self.at(lasts * 2, Event::CableBack(index));
-        self.ports_changed();
-    }
-
-    /// A cable is where it should be.
-    pub(crate) fn cable_back(&mut self, index: usize) {
-        if let Some(managed) = &mut self.managed
-            && let Some(cable) = managed.cables.get_mut(index)
-        {
-            cable.astray = false;
-            self.invariants.ports.not_by_the_appliance(index);
-            self.ports_changed();
+        for (index, cable) in managed.cables.iter().enumerate() {
+            if place.is_none_or(|place| place == cable.switch) {
+                self.invariants.ports.struck(index, until);
+            }
         }
     }
 
@@ -316,11 +334,17 @@ impl Simulation {
         managed.asked.remove(&index);
         self.trace(|| format!("machine {index}: a person puts its port onto VLAN {vlan}"));
         self.invariants.ports.not_by_the_appliance(index);
+        self.invariants.ports.struck(index, self.now);
         self.ports_changed();
     }
 
     /// A person puts a port where the rack says that it is.
     pub(crate) fn put_port_right(&mut self, index: usize) {
+        if self.appliance.is_down() {
+            // Nobody can ask it.
+            self.at(5 * 60_000, Event::PutPortRight(index));
+            return;
+        }
         let (Some(managed), Some(machine)) = (&self.managed, self.machines.get(index)) else {
             return;
         };
@@ -330,7 +354,7 @@ impl Simulation {
             (at, to)
         });
         let vlan = managed.vlan(index);
-        if at != 0 && vlan != at && (to == 0 || vlan != to) && !self.appliance.is_down() {
+        if at != 0 && vlan != at && (to == 0 || vlan != to) {
             self.carry(index, at);
         }
     }
@@ -347,6 +371,7 @@ impl Simulation {
             {
                 device.off_until = 0;
                 device.other_key_until = 0;
+                device.nonsense = None;
                 if let Server::Netconf(model) = &mut device.server {
                     model.faults.next = None;
                 }
@@ -357,6 +382,7 @@ impl Simulation {
             managed.trunk_lacks = None;
             managed.cut = None;
         }
+        self.struck(None, self.now + 10 * 60_000);
         for index in 0..machines {
             self.cable_back(index);
             // Once the appliance is there again.

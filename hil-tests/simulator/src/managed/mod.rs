@@ -9,6 +9,7 @@
 //!
 //! What a machine is on is asked of the switch's model and of nobody else.
 
+mod cables;
 mod device;
 mod driver;
 mod faults;
@@ -57,8 +58,18 @@ enum Plan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cable {
     switch: usize,
-    /// It is in the spare port and not in its own.
-    astray: bool,
+    plug: Plug,
+}
+
+/// The port of its switch that a cable is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plug {
+    /// Where it is said to be.
+    Own,
+    /// One that no machine is in.
+    Spare,
+    /// That of this machine, whose cable is in its own.
+    Of(usize),
 }
 
 /// See the module.
@@ -71,8 +82,12 @@ pub struct Managed {
     names: Vec<String>,
     /// The links of machines that are off stay up: they wait to be woken.
     standby: Vec<bool>,
+    /// What each machine's own port was told of its link last.
+    links: Vec<Option<bool>>,
     /// The VLAN that each machine's frames are on; 0 for none.
     vlans: Vec<u16>,
+    /// Whether what happens to each machine's port is nothing of the appliance's.
+    beyond: Vec<bool>,
     /// The tag that the appliance's trunk lacks.
     trunk_lacks: Option<u16>,
     /// Where the hostile machine is.
@@ -144,14 +159,16 @@ impl Managed {
             cables: (0..machines)
                 .map(|index| Cable {
                     switch: index % SWITCHES,
-                    astray: false,
+                    plug: Plug::Own,
                 })
                 .collect(),
             names: (0..machines)
                 .map(|index| format!("xe-0/0/{}", index / SWITCHES))
                 .collect(),
             standby: (0..machines).map(|_| random.below(4) == 0).collect(),
+            links: vec![None; machines],
             vlans: vec![0; machines],
+            beyond: vec![false; machines],
             trunk_lacks: None,
             hostile: random.pick(&[IDLE, CLEANING, PROVISIONING]),
             answering: None,
@@ -223,27 +240,48 @@ impl Managed {
 
     /// Asks the switches where every machine is.
     fn look(&mut self) {
+        (0..self.devices.len()).for_each(|switch| self.look_at(switch));
+    }
+
+    /// Asks a switch where its machines are.
+    fn look_at(&mut self, switch: usize) {
+        let Some(device) = self.devices.get(switch) else {
+            return;
+        };
         for (index, vlan) in self.vlans.iter_mut().enumerate() {
-            let Some(cable) = self.cables.get(index) else {
-                continue;
-            };
-            let own = self.names.get(index).map_or("", String::as_str);
-            let port = if cable.astray { SPARE } else { own };
-            let device = self.devices.get(cable.switch);
-            *vlan = device.map_or(0, |device| device.vlan(port));
+            let cable = self.cables.get(index).filter(|c| c.switch == switch);
+            if let Some(cable) = cable {
+                let port = plugged(&self.names, index, cable.plug);
+                *vlan = device.vlan(port);
+                self.beyond[index] = cable.plug != Plug::Own || device.is_beyond(port);
+            }
+        }
+    }
+
+    /// The machine whose cable is in a machine's own port.
+    fn in_port_of(&self, index: usize) -> Option<usize> {
+        match self.cables.get(index)?.plug {
+            Plug::Own => Some(index),
+            Plug::Of(other) => Some(other),
+            Plug::Spare => None,
         }
     }
 
     /// Whether a machine's port has a person for a driver, or its switch's frames
     /// do not follow what it says: nothing that happens to it is the appliance's.
     pub(crate) fn is_beyond(&self, index: usize) -> bool {
-        let Some(cable) = self.cables.get(index) else {
-            return false;
-        };
-        let port = self.names.get(index).map_or("", String::as_str);
-        let device = self.devices.get(cable.switch);
-        cable.astray || device.is_none_or(|device| device.is_beyond(port))
+        self.beyond.get(index).is_some_and(|beyond| *beyond)
     }
+}
+
+/// The port that a machine's cable is in.
+fn plugged(names: &[String], index: usize, plug: Plug) -> &str {
+    let of = match plug {
+        Plug::Own => index,
+        Plug::Of(other) => other,
+        Plug::Spare => return SPARE,
+    };
+    names.get(of).map_or("", String::as_str)
 }
 
 impl Simulation {

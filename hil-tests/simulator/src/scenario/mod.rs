@@ -37,7 +37,7 @@ const fn scenario(name: &'static str, about: &'static str, run: fn() -> Verdict)
 }
 
 /// All of them.
-pub const ALL: [Scenario; 25] = [
+pub const ALL: [Scenario; 27] = [
     scenario(
         "life-cycle",
         "one server boots, is inspected, cleaned, deployed and released",
@@ -152,6 +152,16 @@ pub const ALL: [Scenario; 25] = [
         "unerased-attached",
         "a machine with data of which nothing is known is attached to a tenants' network",
         ports::unerased_attached,
+    ),
+    scenario(
+        "move-without-end",
+        "a move that nothing proves is over within its bound, whatever is said of it",
+        ports::move_without_end,
+    ),
+    scenario(
+        "moved-by-others",
+        "somebody else moves a port: the node says so and nothing is done with it",
+        ports::moved_by_others,
     ),
     scenario(
         "switch-faults",

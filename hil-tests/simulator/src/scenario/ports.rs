@@ -5,11 +5,8 @@ use farrier_core::interface::SwitchKind;
 
 use super::*;
 use crate::faults::Fault;
+use crate::invariants::BOUND;
 use crate::managed::{IDLE, TENANTS};
-
-/// Longest time until a fault of a switch has ended in a port state that is known:
-/// the rack's wait for its proof, and an operation on each side of it.
-const BOUND: u64 = 30 * 60_000;
 
 /// One server in the first port of a switch of that kind, with separate networks,
 /// as far as its node is available.
@@ -98,6 +95,44 @@ pub(super) fn flip_without_proof() -> Verdict {
             error_of(&sim).contains("VLAN 101"),
             "the node's last error does not name the VLAN",
         )?;
+    }
+    Ok(())
+}
+
+/// A move that nothing proves is over within its bound, whatever is said of it.
+pub(super) fn move_without_end() -> Verdict {
+    for kind in [SwitchKind::Ovsdb, SwitchKind::Netconf] {
+        let mut sim = available_on(kind)?;
+        if let Some(managed) = &mut sim.managed {
+            managed.lack(TENANTS[0].0);
+        }
+        deploys(&mut sim)?;
+        // The invariants look at the bound.
+        pass(&mut sim, 2 * HOUR)?;
+        is(&sim, 0, ProvisionState::DeployFailed)?;
+        let mut ports = sim.appliance.rack().ports_of(0);
+        must(!ports.any(|port| port.is_moving()), "a port is on its way")?;
+    }
+    Ok(())
+}
+
+/// Somebody else moves a port: the node says so, and nothing is done with it until it
+/// is back.
+pub(super) fn moved_by_others() -> Verdict {
+    for kind in [SwitchKind::Ovsdb, SwitchKind::Netconf] {
+        let mut sim = active_on(kind)?;
+        sim.carry(0, TENANTS[1].0);
+        // The invariants look at the bound.
+        pass(&mut sim, HOUR)?;
+        is_on(&sim, TENANTS[1].0)?;
+        must(
+            error_of(&sim).contains("somebody has moved it"),
+            "the node's last error does not say so",
+        )?;
+        sim.carry(0, TENANTS[0].0);
+        pass(&mut sim, HOUR)?;
+        ask(&mut sim, 0, Verb::Deleted)?;
+        until(&mut sim, 0, ProvisionState::Available)?;
     }
     Ok(())
 }
