@@ -3,14 +3,14 @@
 
 mod common;
 
-use common::netconf::{Rig, TRUNK, abilities, access, ok, read};
-use common::{KEEP, MOVE, OTHER, PORT, UNDO};
+use common::netconf::{Rig, Session, TRUNK, abilities, access, ok, read};
+use common::{KEEP, MOVE, OTHER, PORT, UNDO, carry_out, order};
 use farrier_netconf::PortVlans;
 use farrier_netconf::dialect::{DIALECTS, JUNOS, JUNOS_ELS, OPENCONFIG};
 use farrier_netconf::model::{Fault, OPERATIONS, Profile};
 use farrier_netconf::xml::name::Name;
 use farrier_switch_drivers::limits::CONFIRM_S;
-use farrier_switch_drivers::{OperationError, Seen, SwitchAction};
+use farrier_switch_drivers::{OperationError, Seen, SwitchAction, SwitchKind};
 
 #[test]
 fn a_port_is_moved_and_kept_on_switches_of_every_kind() {

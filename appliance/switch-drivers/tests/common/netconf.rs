@@ -13,8 +13,8 @@ pub fn access(vlan: u16) -> PortVlans {
 }
 
 pub struct Session<'m> {
-    model: &'m mut Model,
-    key: SessionKey,
+    pub model: &'m mut Model,
+    pub key: SessionKey,
 }
 
 impl Peer for Session<'_> {

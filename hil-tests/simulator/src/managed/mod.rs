@@ -231,8 +231,7 @@ impl Managed {
         let Some(cable) = self.cables.get(index).filter(|_| vlan != 0) else {
             return;
         };
-        let own = self.names.get(index).map_or("", String::as_str);
-        let port = if cable.astray { SPARE } else { own };
+        let port = plugged(&self.names, index, cable.plug);
         if let Some(device) = self.devices.get_mut(cable.switch) {
             device.learn(port, mac, vlan);
         }
