@@ -209,8 +209,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         port.control.failed(now, jitter);
-        // The port may be anywhere by now.
-        port.control.unread = !matches!(error, OperationError::Busy);
+        // The port may be anywhere by now. A driver that was busy has done nothing: what
+        // was to be read still is.
+        port.control.unread |= !matches!(error, OperationError::Busy);
         let name = port.name.clone();
         let switch = port.switch;
         let mut text = String::<NAME_LEN>::new();
