@@ -348,8 +348,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     fn boot_mtu(&self) -> Option<u16> {
         let mut networks = self.ipam.networks().iter();
         let tagged = networks.any(|n| n.vlan != 0 && n.uses.intersects(Uses::BOOT));
-        let longest = self.longest_frame.saturating_sub(FRAME_HEADER);
-        Some(longest).filter(|longest| tagged && *longest < MTU)
+        let longest = self.longest_frame.checked_sub(FRAME_HEADER);
+        longest.filter(|longest| tagged && *longest < MTU)
     }
 
     /// What a machine that boots from the network loads first; empty where

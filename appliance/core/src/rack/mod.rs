@@ -194,6 +194,7 @@ impl PartSlot {
 /// The rack: at most `N` nodes with `D` disks between them, and `L` leases.
 pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) config: Config,
+    /// 0 until it is known: a table that starts as anything but zeros lies in flash.
     pub(crate) longest_frame: u16,
     pub(crate) secrets: Option<Secrets>,
     /// The keys of the board that seal secrets in records.
@@ -293,7 +294,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 least_erase: EraseMethod::Discard,
                 reread: false,
             },
-            longest_frame: u16::MAX,
+            longest_frame: 0,
             secrets: None,
             sealing: Sealing::new(),
             identity: None,
