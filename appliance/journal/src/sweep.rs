@@ -20,12 +20,9 @@ const PIECE: usize = 2 * (1 + MAX_RECORD);
 enum State {
     Idle,
     /// The sweep started in this sector and continues at this index of the state.
-    /// Flipped bits have cost it what it wrote of a range of indexes, which it
-    /// writes again first.
     Running {
         start: u32,
         next: u16,
-        missing: Option<(u16, u16)>,
     },
     /// The sweep that started in this sector is complete.
     Through {
@@ -38,8 +35,6 @@ enum State {
 pub(crate) struct Sweep {
     layout: u16,
     state: State,
-    /// How far a mount has read the sweep that set the journal's base.
-    based: u16,
     /// Bytes that the sweep must write for those that were appended.
     owed: u32,
     /// Number of sectors that the last sweep and the appends meanwhile filled; 0
@@ -52,7 +47,6 @@ impl Sweep {
         Sweep {
             layout,
             state: State::Idle,
-            based: 0,
             owed: 0,
             filled: 0,
         }
@@ -89,42 +83,21 @@ impl Sweep {
         let next = u16::from_le_bytes([t0, t1]).saturating_add(1);
         self.state = match self.state {
             _ if layout != self.layout => State::Idle,
-            _ if first == 0 && sector == base => {
-                self.based = next;
-                State::Idle
-            }
+            _ if first == 0 && sector == base => State::Idle,
             _ if first == 0 => State::Running {
                 start: sector,
                 next,
-                missing: None,
             },
-            // The last piece again, the next one, or one behind a lost one. A
-            // sweep that began anew would find no room for the whole state.
-            State::Running {
-                start,
-                next: known,
-                missing,
-            } => State::Running {
+            // The last piece again, or the next one.
+            State::Running { start, next: known } if first <= known => State::Running {
                 start,
                 next: next.max(known),
-                missing: match missing {
-                    None if first > known => Some((known, first)),
-                    Some((from, _)) if first > known => Some((from, first)),
-                    Some((from, to)) if first <= from => Some((next.max(from), to)),
-                    other => other,
-                }
-                .filter(|(from, to)| from < to),
             },
-            // Its first piece is lost.
-            _ if next < self.based => State::Running {
-                start: sector,
-                next,
-                missing: Some((0, first)),
-            },
-            _ => {
-                self.based = self.based.max(next);
-                State::Idle
-            }
+            // Flipped bits have cost it a piece. It is written again, and all behind
+            // it, since those may be of objects of which the piece was the first
+            // record. A sweep that began anew would need the most room.
+            State::Running { start, next } => State::Running { start, next },
+            _ => State::Idle,
         };
     }
 }
@@ -152,48 +125,23 @@ impl<F: NorFlash> Journal<F> {
         // bounds the share of sweeps in all writes.
         let used = self.head - self.base + 1;
         let long = used > (self.sectors / SHARE).max(3 * self.sweep.filled);
-        if self.sweep.state == State::Idle && (long || free <= self.sectors / 2) {
+        // A sweep may lose its first piece, and begin anew once it is nearly complete:
+        // there must be room for the state twice.
+        let room = self.sectors / 8 * 5;
+        if self.sweep.state == State::Idle && (long || free <= room) {
             // A sweep starts in the middle of a sector, which saves a sector.
             self.sweep.state = State::Running {
                 start: self.head,
                 next: 0,
-                missing: None,
             };
             self.sweep.owed = 0;
         }
         // While sectors are free, the sweep follows the appended bytes.
         let scarce = free <= (self.sectors / 4).max(2);
-        while let State::Running {
-            start,
-            next,
-            missing,
-        } = self.sweep.state
+        while let State::Running { start, next } = self.sweep.state
             && (scarce || self.sweep.owed > 0)
         {
-            let end = missing.map(|(_, end)| end);
-            let from = missing.map_or(next, |(from, _)| from);
-            let from = self.piece(from, end, &mut state).await?;
-            self.sweep.state = match (from, end) {
-                (Some(from), Some(end)) => State::Running {
-                    start,
-                    next,
-                    missing: Some((from, end)),
-                },
-                (None, Some(_)) => State::Running {
-                    start,
-                    next,
-                    missing: None,
-                },
-                (Some(next), None) => State::Running {
-                    start,
-                    next,
-                    missing,
-                },
-                (None, None) => {
-                    self.sweep.filled = self.head - start + 1;
-                    State::Through { start }
-                }
-            };
+            self.piece(start, next, &mut state).await?;
         }
         // An erase is slow, so it happens before a record needs the sector.
         let half = Self::SECTOR / 2;
@@ -205,14 +153,12 @@ impl<F: NorFlash> Journal<F> {
         Ok(())
     }
 
-    /// Writes the state from an index on, but not from `end` on. Returns where it
-    /// continues; `None` where nothing is left.
     async fn piece(
         &mut self,
+        start: u32,
         next: u16,
-        end: Option<u16>,
         state: &mut impl FnMut(u16, &mut [u8]) -> Option<(u16, usize)>,
-    ) -> Result<Option<u16>, AppendError> {
+    ) -> Result<(), AppendError> {
         let mut room = [0; PIECE];
         let mut used = 0;
         let mut records: [(usize, usize); 16] = [(0, 0); 16];
@@ -226,7 +172,6 @@ impl<F: NorFlash> Journal<F> {
             let Some((place, length)) = room
                 .get_mut(used..used + MAX_RECORD)
                 .and_then(|room| state(place, room))
-                .filter(|(place, _)| end.is_none_or(|end| *place < end))
             else {
                 from = None;
                 break;
@@ -256,6 +201,13 @@ impl<F: NorFlash> Journal<F> {
                 .await?;
             self.sweep.owed = self.sweep.owed.saturating_sub(written);
         }
-        Ok(from)
+        self.sweep.state = match from {
+            Some(next) => State::Running { start, next },
+            None => {
+                self.sweep.filled = self.head - start + 1;
+                State::Through { start }
+            }
+        };
+        Ok(())
     }
 }

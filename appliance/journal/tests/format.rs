@@ -473,8 +473,8 @@ fn wear_is_said_before_the_journal_is_full() {
     assert_eq!(Usage::default().health(), Health::Good);
 }
 
-/// A large state: records of 121 bytes, which are a third of the flash.
-const LARGE: usize = 160;
+/// A large state: records of 121 bytes, which are a fifth of the flash.
+const LARGE: usize = 100;
 
 fn change_large(journal: &mut Journal<Small<8>>, table: &mut [u32; LARGE], key: usize) {
     table[key] += 1;

@@ -229,12 +229,14 @@ impl Netconf {
     /// Begins the task again without the removal of a VLAN, where the switch refused
     /// the change with it, and the port is where it was. Returns whether it did.
     fn tries_without_removal(&mut self, report: (Outcome, Pending), port: Seen) -> bool {
-        let refused = report == (Outcome::Failed(Failure::Refused), Pending::None);
-        let left = match (self.phase, self.action) {
-            (Phase::Change, SwitchAction::Move { from, .. }) => from,
-            (Phase::Change, SwitchAction::Undo { to, .. }) => to,
+        let (left, failure) = match (self.phase, self.action) {
+            (Phase::Change, SwitchAction::Move { from, .. }) => (from, Failure::Refused),
+            (Phase::Change, SwitchAction::Undo { to, .. }) => (to, Failure::Refused),
+            // The move was permanent already, and so is the port's way back.
+            (Phase::Cancel, SwitchAction::Undo { to, .. }) => (to, Failure::NotRestored),
             _ => return false,
         };
+        let refused = report == (Outcome::Failed(failure), Pending::None);
         let ready = self.client.step() == Step::Ready && !self.turned;
         if !refused || !ready || !port.is(left) || !self.remove_vlan || self.keeps_vlan {
             return false;

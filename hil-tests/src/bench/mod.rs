@@ -8,10 +8,11 @@
 //! the emulated board reads its store through the emulator.
 //!
 //! [`dhcp`] and [`tftp`] are the clients, [`hostile`] is a machine that means
-//! harm, [`reset`] is a restart. What a
+//! harm, [`reset`] is a restart, [`flip`] moves a port. What a
 //! figure is held against is the caller's.
 
 pub mod dhcp;
+pub mod flip;
 pub mod hostile;
 pub mod reset;
 pub mod tftp;

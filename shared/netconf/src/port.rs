@@ -240,6 +240,10 @@ impl PortReader {
             self.trunk_seen.is_trunk = text.eq_ignore_ascii_case("trunk");
             return;
         }
+        if field == Field::Access {
+            // Left over from a time when it was no trunk.
+            return;
+        }
         let number = text.parse::<u16>().ok();
         let own = |vlan: u16| hash(text) == own_name(vlan);
         self.trunk_seen.has_others |= number.is_none() || number != vlans.remove;

@@ -118,13 +118,13 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        about: "Count instructions of a DHCP exchange, a TFTP block, a hostile frame",
+        about: "Count instructions of a DHCP exchange, a TFTP block, a hostile frame, a flip",
         plan: |_| "builds firmware and bench clients, then counts instructions (about an hour for all)",
         arguments: &[
             argument(
                 "name",
                 Form::Positional,
-                Value::OneOf(&["dhcp", "tftp", "hostile"]),
+                Value::OneOf(&["dhcp", "tftp", "hostile", "flip"]),
                 "one bench; default: all",
             ),
             option(

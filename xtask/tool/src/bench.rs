@@ -16,8 +16,9 @@ use farrier_asset_store::AssetKind;
 use farrier_core::boot::PROGRAM_X64;
 use farrier_core::interface::config::{CONFIG_ASSET, Config, OPERATOR_KEY_ASSET};
 use farrier_deploy_ramdisk::ipxe;
-use farrier_hil_tests::bench::{Meter, dhcp, hostile, reset, tftp};
-use farrier_hil_tests::qemu::ApplianceSpec;
+use farrier_hil_tests::bench::{Meter, dhcp, flip, hostile, reset, tftp};
+use farrier_hil_tests::job::networks::{self, PROVISIONING};
+use farrier_hil_tests::qemu::{ApplianceSpec, ServerSpec};
 use farrier_hil_tests::scenario::{Bench, Rack};
 use farrier_hil_tests::server::Form;
 use farrier_hil_tests::switch::Mac;
@@ -47,6 +48,8 @@ enum Name {
     Tftp,
     /// Frames that are dropped.
     Hostile,
+    /// Moves of a server's port by NETCONF over SSH.
+    Flip,
 }
 
 #[derive(Serialize)]
@@ -65,6 +68,7 @@ pub fn run(given: &Given) -> Result<()> {
         Some("dhcp") => Some(Name::Dhcp),
         Some("tftp") => Some(Name::Tftp),
         Some("hostile") => Some(Name::Hostile),
+        Some("flip") => Some(Name::Flip),
         _ => None,
     };
     let wants = |name| wanted.is_none_or(|wanted| wanted == name);
@@ -115,6 +119,14 @@ fn on_board(wants: &dyn Fn(Name) -> bool) -> Result<Vec<Figure>> {
         let (bench, _) = prepare(None)?;
         let rack = bench.rack("bench-hostile", Vec::new())?;
         figures.extend(hostile(&rack).with_context(|| logs(&rack))?);
+    }
+    if wants(Name::Flip) {
+        let (bench, _) = prepare(None)?;
+        // Where nothing leads a node that is only enrolled.
+        let server = bench.small_disks(ServerSpec::bios("flipped", 1));
+        let netconf = networks::netconf();
+        let rack = networks::rack(&bench, "bench-flip", vec![server], netconf, PROVISIONING)?;
+        figures.extend(flip(&rack).with_context(|| logs(&rack))?);
     }
     Ok(figures)
 }
@@ -279,6 +291,22 @@ fn hostile(rack: &Rack) -> Result<Vec<Figure>> {
     }
     spinner.done(&format!("{FRAMES} frames of each kind"));
     Ok(all)
+}
+
+/// Flips that a count is divided by.
+const FLIPS: u32 = 4;
+
+/// What a move of a port takes, beside a request of the API.
+fn flip(rack: &Rack) -> Result<Vec<Figure>> {
+    let spinner = Spinner::start("flips");
+    let meter = Meter::new(rack)?;
+    let flip::Cost { flip, request } = flip::cost(&meter, rack, FLIPS)?;
+    spinner.done(&format!("{FLIPS} flips"));
+    Ok(figures(
+        "Cortex-M7: a flip by NETCONF over SSH, moved and kept",
+        flip,
+        &[("a request of the API with a password", request)],
+    ))
 }
 
 /// A block that fills an Ethernet frame.

@@ -125,7 +125,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Learned::Unknown | Learned::Nowhere => {}
         }
         if let Some(applied) = port.control.applied.filter(|_| off) {
-            let is_stale = matches!(learned, Learned::Here(vlan) if vlan != port.to);
+            let is_stale = matches!(learned, Learned::Here(vlan) if vlan != 0 && vlan != port.to);
             port.control.looked = !is_stale || now.since(applied) >= HELD_MILLIS;
         }
         if port.sources != before {

@@ -11,7 +11,7 @@ mod drivers;
 mod evidence;
 mod reconcile;
 
-use crate::interface::{Effects, Instant, PowerState, Uses};
+use crate::interface::{Effects, Instant, Network, PowerState, Uses};
 use crate::node::{Node, agent_phase};
 use crate::persist::record::Record;
 use crate::ports::{Sources, SwitchPort};
@@ -107,19 +107,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let with = |uses| networks.iter().find(|network| network.uses.contains(uses));
         match wanted(node) {
             Wanted::Stay => None,
-            Wanted::Boot(uses) => {
-                let any = || networks.iter().find(|n| n.uses.intersects(Uses::BOOT));
-                let network = with(uses)
-                    .or_else(|| with(Uses::PROVISIONING))
-                    .or_else(any)?;
-                match network.vlans {
-                    1 => Some(network.vlan),
-                    vlans => {
-                        let own = u16::try_from(index).ok().filter(|own| *own < vlans)?;
-                        network.vlan.checked_add(own)
-                    }
-                }
-            }
+            Wanted::Boot(uses) => self.boot_vlan(index, uses),
             Wanted::Tenant if port.vif == 0 => with(Uses::UNUSED).map(|network| network.vlan),
             Wanted::Tenant => networks
                 .iter()
@@ -127,6 +115,33 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 .map(|network| network.vlan)
                 .filter(|vlan| *vlan != 0),
         }
+    }
+
+    /// The VLAN of a node for a work: that of the work's network, else where servers
+    /// are deployed, else where they boot at all. A tenant's system that is rescued
+    /// has no business there.
+    fn boot_vlan(&self, index: usize, uses: Uses) -> Option<u16> {
+        let networks = self.ipam.networks().iter();
+        let own = |network: &Network| match network.vlans {
+            1 => Some(network.vlan),
+            vlans => {
+                let own = u16::try_from(index).ok().filter(|own| *own < vlans)?;
+                network.vlan.checked_add(own)
+            }
+        };
+        let rank = |network: &Network| match network.uses {
+            of if of.contains(uses) => Some(0),
+            _ if uses == Uses::RESCUING => None,
+            of if of.contains(Uses::PROVISIONING) => Some(1),
+            of if of.intersects(Uses::BOOT) => Some(2),
+            _ => None,
+        };
+        // The order of the table is another one after a restart.
+        let ranked = networks.filter_map(|network| {
+            let vlan = own(network)?;
+            Some(((rank(network)?, network.place), vlan))
+        });
+        ranked.min().map(|(_, vlan)| vlan)
     }
 
     /// Whether a tenant's machine may be on this VLAN.
@@ -152,8 +167,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     pub(crate) fn lacks_network(&self, index: usize) -> bool {
         let mut networks = self.ipam.networks().iter();
         let unused = networks.any(|network| network.uses == Uses::UNUSED);
-        let mut networks = self.ipam.networks().iter();
-        let boots = networks.any(|network| network.uses.intersects(Uses::BOOT));
+        let boots = self.boot_vlan(index, Uses::CLEANING).is_some();
         let mut ports = self.ports_of(index).peekable();
         let any = ports.peek().is_some();
         let (mut with, mut without) = (false, false);

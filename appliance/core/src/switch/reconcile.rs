@@ -184,7 +184,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         let makes = switch.makes_vlans;
         let asks_table = action == SwitchAction::Read && self.asks_table(mac, off);
-        let is_needless = |vlan| self.is_needless(mac, place, vlan);
+        let is_needless = |vlan| self.is_needless(mac, vlan);
         out.switch(
             SwitchOperation {
                 id,
@@ -277,14 +277,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         !port.sources.intersects(known) || off && port.is_moving()
     }
 
-    /// Whether a switch needs a VLAN no longer once an interface's port has left it:
-    /// no other port is on it, and no network has it. Of a network with a VLAN for
-    /// each node the VLAN goes with its node.
-    fn is_needless(&self, mac: Mac, switch: u8, vlan: u16) -> bool {
+    /// Whether a VLAN is needed no longer once an interface's port has left it: no
+    /// other port is on it, of any switch, since one may lead to the other, and no
+    /// network has it. Of a network with a VLAN for each node the VLAN goes with its
+    /// node.
+    fn is_needless(&self, mac: Mac, vlan: u16) -> bool {
         let mut ports = self.ports.all().iter();
         let mut networks = self.ipam.networks().iter();
         vlan != 0
-            && !ports.any(|p| p.switch == switch && p.mac != mac && p.vlans().contains(&vlan))
+            && !ports.any(|p| p.mac != mac && p.vlans().contains(&vlan))
             && !networks.any(|network| network.vlans == 1 && network.vlan == vlan)
     }
 

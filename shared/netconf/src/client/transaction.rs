@@ -263,15 +263,22 @@ impl Client {
             make: way_back.make.filter(|_| !seen.vlans.remove.exists),
             remove: way_back.remove.filter(|_| seen.vlans.make.ours),
         };
+        // A port that is no trunk was never edited.
+        let is_trunk = seen.trunk.is_trunk;
         let trunk_back = work.trunk_change.inverse();
         let trunk_back = VlanChange {
-            make: trunk_back.make.filter(|_| seen.trunk.remove == Carried::No),
-            remove: trunk_back
-                .remove
-                .filter(|_| seen.trunk.make == Carried::ByNumber && seen.trunk.has_others),
+            make: trunk_back
+                .make
+                .filter(|_| is_trunk && seen.trunk.remove == Carried::No),
+            remove: trunk_back.remove.filter(|_| {
+                let dropped = seen.trunk.make == Carried::ByNumber && seen.trunk.has_others;
+                is_trunk && dropped && seen.vlans.make.ours
+            }),
         };
-        // Without its VLAN the port would carry nothing.
-        let lacks = way_back.make.is_some() || trunk_back.make.is_some();
+        // Without its VLAN the port would carry nothing. An edit is made whole or not
+        // at all: where the port is back, the trunk is as it was.
+        let lacks =
+            way_back.make.is_some() || trunk_back.make.is_some() && work.task != Task::Cancel;
         let restored = work.observed.is(old) && !lacks;
         if restored {
             work.committed = Committed::Done;
