@@ -404,6 +404,11 @@ fn late(
             format!("machine {index} is on VLAN {vlan}, its port's record says {at}, and nothing says why")
         });
     }
+    // A switch that has done half of a change, or a person, has it elsewhere: nothing
+    // is done with it until somebody puts it back, and the error says so.
+    if ![at, to].contains(&vlan) && says(rack, machine, node) {
+        place.since = now;
+    }
     if now > place.since.max(place.calm) + BOUND {
         return Some(format!(
             "the port of machine {index} is on its way to VLAN {to} for {} s, {} s behind the last \
