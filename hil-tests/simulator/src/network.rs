@@ -73,7 +73,10 @@ impl Simulation {
                     from: mac,
                     payload,
                 };
-                if !self.hostile.impersonates() && (vlan == 0 || is_boot(vlan)) {
+                // Where its port leaves, or is not, nobody is answered.
+                let boots = vlan == 0 || is_boot(vlan);
+                let asks = boots && self.appliance.rack().may_ask_on(mac, vlan);
+                if !self.hostile.impersonates() && asks {
                     self.invariants.expects_offer(&self.appliance, &input);
                 }
                 self.step(input);

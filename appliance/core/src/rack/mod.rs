@@ -14,7 +14,7 @@ pub(crate) use disks::DiskSlot;
 pub(crate) use images::ImageRules;
 pub use images::{ImageFloor, MAX_REVOKED};
 pub use small::{check_name, has_instance};
-use write::MAX_TOUCHED;
+pub(crate) use write::MAX_TOUCHED;
 
 use crate::interface::Account;
 use crate::interface::Effects;

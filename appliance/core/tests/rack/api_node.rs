@@ -35,6 +35,9 @@ fn every_field_of_a_node_at_rest() {
             "state_seconds": seconds,
             "agent_is_live": true,
             "last_hop": "first order",
+            "network_warning": "flat: no port of this node is in a known switch, so it stays on \
+                one network while it is cleaned and deployed and while a tenant uses it. Set \
+                local_link_connection of its ports",
         },
         "properties": {"cpus": 2, "cpu_arch": "x86_64", "memory_mb": 970, "local_gb": 20},
         "conductor": "farrier",

@@ -261,6 +261,21 @@ fn a_restart_between_move_and_proof_goes_on() {
 }
 
 #[test]
+fn a_move_of_a_node_whose_records_are_lost_is_neither_kept_nor_taken_back() {
+    let (mut lab, mut agent) = deploying();
+    speak(&mut lab, MessageType::Discover);
+    lab.run(&mut agent, 30);
+    lab.pass(1);
+    assert_eq!(vlan(&mut lab), BLUE);
+    // The move may have been kept, and the tenant have its machine.
+    lab.restart(1);
+    switch(&mut lab).asked.clear();
+    lab.pass(40 * 60);
+    assert_eq!(vlan(&mut lab), BLUE);
+    assert!(switch(&mut lab).asked.is_empty());
+}
+
+#[test]
 fn a_port_is_read_behind_a_restart_though_its_driver_has_no_room_at_first() {
     let (mut lab, mut agent) = deploying();
     speak(&mut lab, MessageType::Discover);

@@ -22,6 +22,8 @@ use crate::appliance::Appliance;
 pub(super) struct Offers {
     /// A node's interface that the next step has to offer an address to.
     asked: Option<Mac>,
+    /// Steps that were withheld before it.
+    withheld: u64,
     /// Until when the last offer to an interface is held.
     held: BTreeMap<Mac, u64>,
 }
@@ -48,6 +50,7 @@ impl Invariants {
             && request.chaddr == from.0;
         if whole && appliance.rack().find_by_mac(*from).is_some() {
             self.offers.asked = Some(*from);
+            self.offers.withheld = appliance.withheld;
         }
     }
 
@@ -57,7 +60,8 @@ impl Invariants {
         let Some(mac) = self.offers.asked.take() else {
             return;
         };
-        if appliance.is_down() || effects.iter().any(offered) {
+        let withheld = appliance.withheld != self.offers.withheld;
+        if appliance.is_down() || withheld || effects.iter().any(offered) {
             return;
         }
         let rack = appliance.rack();

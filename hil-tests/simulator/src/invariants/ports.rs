@@ -24,6 +24,7 @@
 //! alone can violate it.
 
 use farrier_core::node::Node;
+use farrier_core::node::flags::Flags;
 use farrier_core::ports::SwitchPort;
 use farrier_lifecycle::ProvisionState;
 
@@ -48,6 +49,8 @@ struct Key {
     says: bool,
     down: bool,
     beyond: bool,
+    /// The records of its node are lost, and nobody has looked after it.
+    lost: bool,
 }
 
 /// What is known of a machine and its port.
@@ -77,6 +80,8 @@ struct Place {
     seen: (u16, u64),
     /// What was found when it was looked at last.
     key: Option<Key>,
+    /// The records of its node are lost.
+    lost: bool,
     /// Where its port and its node were in the rack's tables.
     hints: (usize, usize),
 }
@@ -272,6 +277,7 @@ impl Invariants {
             says: node.is_none_or(|node| !node.last_error.is_empty()),
             down: appliance.is_down(),
             beyond: managed.is_beyond(index),
+            lost: node.is_some_and(|node| node.flags.contains(Flags::RECORDS_LOST)),
         };
         let elsewhere = record[0] != vlan && record[0] != 0 && vlan != 0;
         let waits = record[1] != 0 || elsewhere || place.excused || place.said_off;
@@ -279,6 +285,10 @@ impl Invariants {
             return None;
         }
         place.key = Some(key);
+        // Somebody has looked after it, and says what it is.
+        if std::mem::replace(&mut place.lost, key.lost) && !key.lost {
+            place.handed = false;
+        }
         // What such a port does later is none of the appliance either.
         place.excused |= key.beyond;
         if off {
@@ -379,8 +389,10 @@ fn late(
         place.since = now;
         place.silent = None;
     }
-    if node.is_none() {
+    // Of a node whose records are lost the ports stay as they are, and the API shows it.
+    if node.is_none_or(|node| node.flags.contains(Flags::RECORDS_LOST)) {
         place.silent = None;
+        place.since = now;
         return None;
     }
     if to == 0 {
@@ -391,6 +403,11 @@ fn late(
         return (late && !says(rack, machine, node)).then(|| {
             format!("machine {index} is on VLAN {vlan}, its port's record says {at}, and nothing says why")
         });
+    }
+    // A switch that has done half of a change, or a person, has it elsewhere: nothing
+    // is done with it until somebody puts it back, and the error says so.
+    if ![at, to].contains(&vlan) && says(rack, machine, node) {
+        place.since = now;
     }
     if now > place.since.max(place.calm) + BOUND {
         return Some(format!(

@@ -333,6 +333,10 @@ impl Simulation {
         managed.undone +=
             u64::from(matches!(request.action, SwitchAction::Undo { .. }) && report.result.is_ok());
         if let Some(index) = managed.machine_in(request.device, &request.port) {
+            // The link is that of another machine's cable, or of none.
+            if report.link == Some(false) && managed.in_port_of(index) != Some(index) {
+                self.invariants.ports.said_off(index);
+            }
             let is_last = matches!(
                 request.action,
                 SwitchAction::Keep { .. } | SwitchAction::Undo { .. }
