@@ -127,7 +127,7 @@ impl<F: NorFlash> Journal<F> {
         let long = used > (self.sectors / SHARE).max(3 * self.sweep.filled);
         // A sweep may lose its first piece, and begin anew once it is nearly complete:
         // there must be room for the state twice.
-        let room = self.sectors / 8 * 5;
+        let room = self.sectors * 5 / 8;
         if self.sweep.state == State::Idle && (long || free <= room) {
             // A sweep starts in the middle of a sector, which saves a sector.
             self.sweep.state = State::Running {
