@@ -122,6 +122,11 @@ fn on_board(wants: &dyn Fn(Name) -> bool) -> Result<Vec<Figure>> {
     }
     if wants(Name::Flip) {
         let (bench, _) = prepare(None)?;
+        // Its port has no link while it is off.
+        let bench = Bench {
+            form: Form::Light,
+            ..bench
+        };
         // Where nothing leads a node that is only enrolled.
         let server = bench.small_disks(ServerSpec::bios("flipped", 1));
         let netconf = networks::netconf();

@@ -222,6 +222,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             // Somebody has switched it on: its ports stay where they are.
             node.see_power(now, PowerState::On);
         }
+        let by_hand = self
+            .ports
+            .of(mac)
+            .is_some_and(|port| self.ports.is_by_hand(port.switch));
         if let Some(port) = self.ports.of_mut(mac) {
             let is_new = !port.control.is_seen_on(vlan);
             port.control.seen = Some((vlan, now));
@@ -231,6 +235,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 // Somebody has moved it, or the switch has lost what it was told.
                 port.control.unread = true;
                 port.control.retry_at = now;
+            } else if by_hand && vlan == port.at {
+                // Nobody reads such a port.
+                port.control.unread = false;
             }
             let is_due = astray || is_new && vlan == port.at || port.is_moving();
             // It may prove the moves of other ports of its machine as well.
@@ -238,6 +245,25 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             if is_due || self.find_by_mac(mac).is_some_and(proves) {
                 self.ports_due = now;
             }
+            if astray && by_hand {
+                self.say_astray(mac, vlan);
+            }
+        }
+    }
+
+    /// Says that a machine was seen elsewhere than a person has put its port.
+    fn say_astray(&mut self, mac: Mac, vlan: u16) {
+        let Some(port) = self.ports.of(mac) else {
+            return;
+        };
+        let (name, at) = (port.name.clone(), port.at);
+        if let Some(index) = self.find_by_mac(mac)
+            && let Some(node) = edit!(self, index)
+        {
+            node.set_error(format_args!(
+                "its machine was seen on VLAN {vlan}, and port {name} should be on {at}: put it \
+                 back there"
+            ));
         }
     }
 

@@ -430,6 +430,28 @@ fn a_port_that_somebody_moves_is_said_so_and_left_alone() {
 }
 
 #[test]
+fn a_machine_that_is_seen_elsewhere_than_a_person_has_put_its_port_is_said_so() {
+    let (mut lab, _) = available_with(&[8 * GIB]);
+    with_switch(&mut lab);
+    lab.pass(10);
+    lab.operator(Command::PutSwitch {
+        name: "tor",
+        address: SwitchAddress {
+            kind: SwitchKind::ByHand,
+            address: "0.0.0.0".parse().unwrap(),
+            port: 0,
+        },
+        login: NewLogin::default(),
+        options: NewOptions::default(),
+    })
+    .unwrap();
+    let (mac, vlan) = (mac_of(1), INSPECTION);
+    lab.step(Input::Seen { mac, vlan });
+    let error = lab.node(0).last_error.to_string();
+    assert!(error.contains("VLAN 11"), "{error}");
+}
+
+#[test]
 fn a_machine_that_is_seen_elsewhere_has_its_port_read() {
     let (mut lab, _) = available_with(&[8 * GIB]);
     with_switch(&mut lab);
