@@ -308,7 +308,7 @@ fn flip(rack: &Rack) -> Result<Vec<Figure>> {
     let flip::Cost { flip, request } = flip::cost(&meter, rack, FLIPS)?;
     spinner.done(&format!("{FLIPS} flips"));
     Ok(figures(
-        "Cortex-M7: a flip by NETCONF over SSH, moved and kept",
+        "Cortex-M7: a flip by NETCONF over SSH, two sessions",
         flip,
         &[("a request of the API with a password", request)],
     ))
