@@ -170,7 +170,7 @@ impl<'a> View<'a> {
             .is_none_or(|only| self.texts.is_worked_by(place, only.as_str()))
     }
 
-    /// Whether nobody moves a port of the node: none is in a known switch.
+    /// Whether the appliance moves no port of the node: none is in a known switch.
     pub(crate) fn is_flat(&self, node: &Node) -> bool {
         !node.macs.iter().any(|mac| self.ports.of(*mac).is_some())
     }

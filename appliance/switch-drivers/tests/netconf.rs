@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::netconf::{Rig, Session, TRUNK, abilities, access, ok, read};
+use common::netconf::{NO_ANSWER, Rig, Session, TRUNK, abilities, access, ok, read};
 use common::{KEEP, MOVE, OTHER, PORT, UNDO, carry_out, order};
 use farrier_netconf::PortVlans;
 use farrier_netconf::dialect::{DIALECTS, JUNOS, JUNOS_ELS, OPENCONFIG};
@@ -257,14 +257,7 @@ fn every(rig: &mut Rig, (operation, fault): (Name, Fault), action: SwitchAction,
 
 #[test]
 fn a_port_is_read_by_switches_that_do_not_say_its_link() {
-    let faults = [
-        Fault::Refuses,
-        Fault::HangsBefore,
-        Fault::DropsBefore,
-        Fault::Garbage,
-        Fault::Bomb,
-    ];
-    for fault in faults {
+    for fault in NO_ANSWER {
         let mut rig = Rig::of(&OPENCONFIG);
         rig.model.faults.next = Some((Name::Get, 0, fault));
         let report = rig.does(SwitchAction::Read);

@@ -4,11 +4,11 @@
 
 mod common;
 
-use common::netconf::{CARD, Rig, TRUNK, abilities, access, ok, read};
+use common::netconf::{CARD, NO_ANSWER, Rig, TRUNK, abilities, access, ok, read};
 use common::{KEEP, MOVE, OTHER, PORT, UNDO};
 use farrier_netconf::PortVlans;
 use farrier_netconf::dialect::{DIALECTS, IETF, JUNOS, JUNOS_ELS, OPENCONFIG};
-use farrier_netconf::model::{Fault, Model, Profile};
+use farrier_netconf::model::{Model, Profile};
 use farrier_netconf::xml::name::Name;
 use farrier_switch_drivers::limits::CONFIRM_S;
 use farrier_switch_drivers::{Learned, Mac, OperationError, Report, Seen, SwitchAction};
@@ -166,14 +166,7 @@ fn a_read_says_where_the_switch_has_learned_an_address() {
 
 #[test]
 fn a_table_that_does_not_come_costs_nothing_but_itself() {
-    let faults = [
-        Fault::Refuses,
-        Fault::HangsBefore,
-        Fault::DropsBefore,
-        Fault::Garbage,
-        Fault::Bomb,
-    ];
-    for fault in faults {
+    for fault in NO_ANSWER {
         let mut rig = Rig::of(&JUNOS_ELS);
         rig.details.mac = Some(Mac(CARD));
         rig.model.learned.mac(OTHER, CARD, 10);

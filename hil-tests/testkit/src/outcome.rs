@@ -35,7 +35,7 @@ pub enum Outcome {
     Answer(Result<(), CommandError>),
 }
 
-/// What else a driver of a switch is told.
+/// What an operation of a switch takes beside port and action.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Details {
     /// The VLAN that the port goes to is made.

@@ -84,11 +84,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             self.proxy_offer(now, (mac, node), &request, boots, out);
             return;
         }
-        let booting = node.filter(|_| boots);
         let client = Client::new(mac, &request.identity());
         match request.message_type {
-            MessageType::Discover => self.discovered(now, client, &request, boots, booting, out),
-            MessageType::Request => self.requested(now, client, &request, boots, booting, out),
+            MessageType::Discover => self.discovered(now, client, &request, boots, node, out),
+            MessageType::Request => self.requested(now, client, &request, boots, node, out),
             MessageType::Release => {
                 let address = request.ciaddr;
                 if self.may_end(now, client) && self.leases.release(now, client, address) {
@@ -159,7 +158,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         client: Client,
         request: &Request<'_>,
         boots: bool,
-        booting: Option<usize>,
+        node: Option<usize>,
         out: &mut Effects,
     ) {
         let address = match self.own_address(request) {
@@ -177,10 +176,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             },
         };
         count(&mut self.counters.dhcp_offers);
-        if let Some(mut node) = booting.and_then(|node| self.nodes.volatile(node)) {
-            mark_unless_ipxe(node.timeline(), now, Hop::Offer);
-        } else if boots && let Some(stranger) = self.strangers.see(now, client.mac) {
-            mark_unless_ipxe(&mut stranger.timeline, now, Hop::Offer);
+        if boots {
+            self.mark_machine(now, (client.mac, node), (Hop::Offer, None));
         }
         let mut reply = self.dhcp_reply(request, MessageType::Offer);
         reply.yiaddr = address;
@@ -194,7 +191,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         client: Client,
         request: &Request<'_>,
         boots: bool,
-        booting: Option<usize>,
+        node: Option<usize>,
         out: &mut Effects,
     ) {
         if request
@@ -240,12 +237,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             .emit(out);
         }
-        if let Some(mut node) = booting.and_then(|node| self.nodes.volatile(node)) {
-            node.set_address(address);
-            mark_unless_ipxe(node.timeline(), now, Hop::Address);
-        } else if boots && let Some(stranger) = self.strangers.see(now, client.mac) {
-            stranger.address = address;
-            mark_unless_ipxe(&mut stranger.timeline, now, Hop::Address);
+        if boots {
+            self.mark_machine(now, (client.mac, node), (Hop::Address, Some(address)));
         }
         let mut reply = self.dhcp_reply(request, MessageType::Ack);
         reply.yiaddr = address;
@@ -346,10 +339,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// The longest IP packet where servers boot, where the appliance's driver has no
     /// room for a whole one and a tag.
     fn boot_mtu(&self) -> Option<u16> {
+        let longest = self.longest_frame.checked_sub(FRAME_HEADER);
+        let longest = longest.filter(|longest| *longest < MTU)?;
         let mut networks = self.ipam.networks().iter();
         let tagged = networks.any(|n| n.vlan != 0 && n.uses.intersects(Uses::BOOT));
-        let longest = self.longest_frame.checked_sub(FRAME_HEADER);
-        longest.filter(|longest| tagged && *longest < MTU)
+        tagged.then_some(longest)
     }
 
     /// What a machine that boots from the network loads first; empty where

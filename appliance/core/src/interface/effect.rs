@@ -77,7 +77,7 @@ pub enum Effect<'a> {
         /// [`SwitchAction::Undo`] that ends it, also after a restart. Random: who
         /// knows it can end the move.
         token: u64,
-        /// What else the driver is told.
+        /// What else the operation takes.
         details: SwitchDetails<'a>,
         /// The rack gives the operation up then, and asks anew.
         deadline: Instant,

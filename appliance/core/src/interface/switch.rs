@@ -121,7 +121,7 @@ pub struct NewOptions<'a> {
     pub trunk_port: Option<&'a str>,
 }
 
-/// What a driver is told beside the port and what shall be done with it.
+/// What an operation takes beside the port and the action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SwitchDetails<'a> {
     /// The VLAN that the port goes to is made unless the switch has it, in the same

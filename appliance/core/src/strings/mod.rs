@@ -299,7 +299,7 @@ struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// Its text. Of most entries nobody asks for it.
+    /// Its text. Most entries are passed over without it.
     fn text(&self) -> &'a str {
         // Only whole texts were put in.
         core::str::from_utf8(self.bytes).unwrap_or("")

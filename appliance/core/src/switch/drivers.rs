@@ -144,18 +144,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         match (action, result) {
             (SwitchAction::Read, Ok(())) => {
-                port.control.retry_at = match port.control.unread {
-                    true => now.plus_millis(pause(port.control.failures)),
-                    // Its machine is to be switched off first.
-                    false if from_tenant && port.control.applied.is_none() => {
-                        now.plus_millis(WATCH_MILLIS)
-                    }
-                    // The switch may still forget what speaks against the move.
-                    false if port.control.applied.is_some() && !port.control.looked => {
-                        now.plus_millis(WATCH_MILLIS)
-                    }
-                    false => now.plus_millis(if port.is_moving() { 0 } else { WATCH_MILLIS }),
-                };
+                // What its machine is to be switched off for first, or what the switch may
+                // still forget and speaks against the move, is watched.
+                let hurries = port.is_moving()
+                    && match port.control.applied {
+                        None => !from_tenant,
+                        Some(_) => port.control.looked,
+                    };
+                port.control.retry_at = now.plus_millis(match port.control.unread {
+                    true => pause(port.control.failures),
+                    false if hurries => 0,
+                    false => WATCH_MILLIS,
+                });
             }
             (SwitchAction::Move { .. }, Ok(())) => {
                 port.control.applied = Some(now);
@@ -186,10 +186,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 port.control = PortControl {
                     failures: port.control.failures.saturating_add(1),
                     retry_at: now.plus_millis(pause(port.control.failures)),
-                    seen: port.control.seen,
-                    down: port.control.down,
-                    learned: port.control.learned,
-                    ..PortControl::default()
+                    ..port.control.observed()
                 };
                 count(&mut self.counters.moves_undone);
                 self.write_port(mac, out);
@@ -231,12 +228,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// left there: the work has failed.
     fn move_unproven(&mut self, mac: Mac, name: &str, to: u16) -> Option<PortOutcome> {
         if let Some(port) = self.ports.of_mut(mac) {
-            port.control = PortControl {
-                seen: port.control.seen,
-                down: port.control.down,
-                learned: port.control.learned,
-                ..PortControl::default()
-            };
+            port.control = port.control.observed();
         }
         self.move_failed(
             mac,
@@ -287,6 +279,16 @@ fn pause(failures: u8) -> u64 {
 }
 
 impl PortControl {
+    /// What was observed of the port, without the move that went on.
+    pub(super) fn observed(&self) -> Self {
+        PortControl {
+            seen: self.seen,
+            down: self.down,
+            learned: self.learned,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn failed(&mut self, now: Instant, jitter: u64) {
         self.operation = None;
         self.retry_at = now.plus_millis(pause(self.failures) + jitter);

@@ -52,8 +52,8 @@ impl Ports {
     ///
     /// A port may be moved that was moved before and its machine seen behind it. Of
     /// another one two sources have to agree: an operator, and LLDP; or the switch's
-    /// table of hardware addresses; or the operator again; or, where the switch does not speak LLDP to anybody, a frame of the
-    /// machine on the VLAN that the port was read to be on. A port that a person
+    /// table of hardware addresses; or the operator again; or, where the switch does
+    /// not speak LLDP to anybody, a frame of the machine on the VLAN that the port was read to be on. A port that a person
     /// moves needs no other source: the person looks at it.
     pub fn doubt(&self, mac: Mac) -> Option<Doubt> {
         let port = self.of(mac)?;

@@ -236,7 +236,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 port.control.unread = true;
                 port.control.retry_at = now;
             } else if by_hand && vlan == port.at {
-                // Nobody reads such a port.
+                // No driver reads such a port.
                 port.control.unread = false;
             }
             let is_due = astray || is_new && vlan == port.at || port.is_moving();

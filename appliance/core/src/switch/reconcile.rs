@@ -34,19 +34,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         entropy: &mut dyn Entropy,
         out: &mut Effects,
     ) -> Option<PortOutcome> {
-        let mut touched = self.touched().peekable();
-        if now >= self.ports_due {
+        let ticks = now >= self.next_tick && self.touched().next().is_some();
+        if now >= self.ports_due || ticks {
             return self.reconcile_ports(now, None, entropy, out);
         }
-        touched.peek()?;
-        match now >= self.next_tick {
-            true => self.reconcile_ports(now, None, entropy, out),
-            false => touched.find_map(|index| {
-                // One operation a step.
-                let asked = now >= self.ports_due;
-                (!asked).then(|| self.reconcile_ports(now, Some(index), entropy, out))?
-            }),
+        for index in self.touched() {
+            let outcome = self.reconcile_ports(now, Some(index), entropy, out);
+            // One operation a step.
+            if outcome.is_some() || now >= self.ports_due {
+                return outcome;
+            }
         }
+        None
     }
 
     /// Looks at every port, or at those of one node: begins what is due, and at most
@@ -267,12 +266,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         port.token = u64::from_le_bytes(token);
         port.control = PortControl {
             begun: now,
-            seen: port.control.seen,
-            down: port.control.down,
-            learned: port.control.learned,
             failures: port.control.failures,
             retry_at: port.control.retry_at,
-            ..PortControl::default()
+            ..port.control.observed()
         };
         count(&mut self.counters.port_moves);
         true

@@ -51,6 +51,26 @@ fn blue() -> Network {
     }
 }
 
+/// Defines the rack's switch, or makes it one of another kind.
+pub(crate) fn put_switch(lab: &mut Lab, kind: SwitchKind, options: NewOptions<'_>) {
+    let (address, port) = match kind {
+        SwitchKind::ByHand => ("0.0.0.0", 0),
+        SwitchKind::Ovsdb => ("10.0.9.1", 6640),
+        SwitchKind::Netconf => ("10.0.9.1", 830),
+    };
+    lab.operator(Command::PutSwitch {
+        name: "tor",
+        address: SwitchAddress {
+            kind,
+            address: address.parse().unwrap(),
+            port,
+        },
+        login: NewLogin::default(),
+        options,
+    })
+    .unwrap();
+}
+
 /// Defines the networks and the switch, and puts the first node's interface into
 /// its port.
 pub(crate) fn with_switch(lab: &mut Lab) {
@@ -64,17 +84,7 @@ pub(crate) fn with_switch(lab: &mut Lab) {
     }
     let (name, network) = ("blue", blue());
     lab.operator(Command::PutNetwork { name, network }).unwrap();
-    lab.operator(Command::PutSwitch {
-        name: "tor",
-        address: SwitchAddress {
-            kind: SwitchKind::Ovsdb,
-            address: "10.0.9.1".parse().unwrap(),
-            port: 6640,
-        },
-        login: NewLogin::default(),
-        options: NewOptions::default(),
-    })
-    .unwrap();
+    put_switch(lab, SwitchKind::Ovsdb, NewOptions::default());
     let port = LabPort {
         vlan: IDLE,
         link: true,
@@ -434,17 +444,7 @@ fn a_machine_that_is_seen_elsewhere_than_a_person_has_put_its_port_is_said_so() 
     let (mut lab, _) = available_with(&[8 * GIB]);
     with_switch(&mut lab);
     lab.pass(10);
-    lab.operator(Command::PutSwitch {
-        name: "tor",
-        address: SwitchAddress {
-            kind: SwitchKind::ByHand,
-            address: "0.0.0.0".parse().unwrap(),
-            port: 0,
-        },
-        login: NewLogin::default(),
-        options: NewOptions::default(),
-    })
-    .unwrap();
+    put_switch(&mut lab, SwitchKind::ByHand, NewOptions::default());
     let (mac, vlan) = (mac_of(1), INSPECTION);
     lab.step(Input::Seen { mac, vlan });
     let error = lab.node(0).last_error.to_string();
@@ -640,17 +640,7 @@ fn a_switch_with_netconf_moves_one_port_at_a_time() {
     with_switch(&mut lab);
     lab.discover(2);
     lab.start_agent(2, ScriptedAgent::with_disks(&[8 * GIB]));
-    lab.operator(Command::PutSwitch {
-        name: "tor",
-        address: SwitchAddress {
-            kind: SwitchKind::Netconf,
-            address: "10.0.9.1".parse().unwrap(),
-            port: 830,
-        },
-        login: NewLogin::default(),
-        options: NewOptions::default(),
-    })
-    .unwrap();
+    put_switch(&mut lab, SwitchKind::Netconf, NewOptions::default());
     let other = "xe-0/0/2";
     let port = LabPort {
         vlan: INSPECTION,

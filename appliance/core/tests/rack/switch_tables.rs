@@ -6,9 +6,7 @@ use crate::common::*;
 use crate::ports::*;
 use farrier_core::Command;
 use farrier_core::Input;
-use farrier_core::interface::{
-    Learned, Network, NewLogin, NewOptions, SwitchAction, SwitchAddress, SwitchKind, Uses,
-};
+use farrier_core::interface::{Learned, Network, NewOptions, SwitchAction, SwitchKind, Uses};
 use farrier_core::ports::Sources;
 use farrier_core::switch::Doubt;
 use farrier_dhcp::wire::MessageType;
@@ -17,33 +15,18 @@ use farrier_testkit::lab::LabPort;
 use farrier_testkit::outcome::Details;
 use serde_json::json;
 
-/// The rack's switch is one with NETCONF from now on.
-fn speaks_netconf(lab: &mut Lab, options: NewOptions<'_>) {
-    lab.operator(Command::PutSwitch {
-        name: "tor",
-        address: SwitchAddress {
-            kind: SwitchKind::Netconf,
-            address: "10.0.9.1".parse().unwrap(),
-            port: 830,
-        },
-        login: NewLogin::default(),
-        options,
-    })
-    .unwrap();
-}
-
 const MAKES_VLANS: NewOptions<'static> = NewOptions {
     makes_vlans: Some(true),
     trunk_port: Some("xe-0/0/47"),
 };
 
-/// What the driver was told with its moves: from, to, and the rest.
+/// The details of the moves that the driver was asked for: from, to, and the rest.
 fn moves(lab: &mut Lab) -> Vec<(u16, u16, Details)> {
     let switch = switch(lab);
-    let asked = switch.asked.iter().zip(&switch.told);
+    let asked = switch.asked.iter().zip(&switch.details);
     asked
-        .filter_map(|((_, action), told)| match *action {
-            SwitchAction::Move { from, to } => Some((from, to, told.clone())),
+        .filter_map(|((_, action), details)| match *action {
+            SwitchAction::Move { from, to } => Some((from, to, details.clone())),
             _ => None,
         })
         .collect()
@@ -58,10 +41,10 @@ fn in_its_port() -> Lab {
 }
 
 /// Moves the first node's port to the network of inspection and back, and returns
-/// what the driver was told with both.
+/// the details of both moves.
 fn to_inspection_and_back(lab: &mut Lab) -> [Details; 2] {
     switch(lab).asked.clear();
-    switch(lab).told.clear();
+    switch(lab).details.clear();
     lab.verb(0, Verb::Inspect).unwrap();
     let mut agent = lab.start_agent(1, ScriptedAgent::with_disks(&[8 * GIB]));
     lab.pass(2);
@@ -82,24 +65,29 @@ fn to_inspection_and_back(lab: &mut Lab) -> [Details; 2] {
 #[test]
 fn vlans_are_made_where_the_operator_wants_it_and_outlive_a_restart() {
     let mut lab = in_its_port();
-    speaks_netconf(&mut lab, NewOptions::default());
-    let told = to_inspection_and_back(&mut lab);
-    assert_eq!(told, [Details::default(), Details::default()], "by default");
+    put_switch(&mut lab, SwitchKind::Netconf, NewOptions::default());
+    let details = to_inspection_and_back(&mut lab);
+    assert_eq!(
+        details,
+        [Details::default(), Details::default()],
+        "by default"
+    );
 
-    speaks_netconf(&mut lab, MAKES_VLANS);
+    put_switch(&mut lab, SwitchKind::Netconf, MAKES_VLANS);
     lab.restart(0);
     lab.pass(2);
-    let told = to_inspection_and_back(&mut lab);
+    let details = to_inspection_and_back(&mut lab);
     let makes = Details {
         make_vlan: true,
         trunk: "xe-0/0/47".to_owned(),
         ..Details::default()
     };
-    assert_eq!(told, [makes.clone(), makes], "networks have these VLANs");
+    assert_eq!(details, [makes.clone(), makes], "networks have these VLANs");
 
     // A definition says all anew.
-    speaks_netconf(
+    put_switch(
         &mut lab,
+        SwitchKind::Netconf,
         NewOptions {
             makes_vlans: Some(false),
             trunk_port: Some(""),
@@ -107,14 +95,14 @@ fn vlans_are_made_where_the_operator_wants_it_and_outlive_a_restart() {
     );
     lab.restart(0);
     lab.pass(2);
-    let told = to_inspection_and_back(&mut lab);
-    assert_eq!(told, [Details::default(), Details::default()]);
+    let details = to_inspection_and_back(&mut lab);
+    assert_eq!(details, [Details::default(), Details::default()]);
 }
 
 #[test]
 fn a_vlan_goes_with_the_last_port_on_it_unless_a_network_has_it() {
     let mut lab = in_its_port();
-    speaks_netconf(&mut lab, MAKES_VLANS);
+    put_switch(&mut lab, SwitchKind::Netconf, MAKES_VLANS);
     // One for each node.
     let own = |vlans| Network {
         uses: Uses::INSPECTION,
@@ -152,7 +140,7 @@ fn a_vlan_goes_with_the_last_port_on_it_unless_a_network_has_it() {
 #[test]
 fn a_move_that_is_taken_back_removes_the_vlan_that_it_made() {
     let mut lab = in_its_port();
-    speaks_netconf(&mut lab, MAKES_VLANS);
+    put_switch(&mut lab, SwitchKind::Netconf, MAKES_VLANS);
     let network = Network {
         uses: Uses::INSPECTION,
         vlan: 200,
@@ -165,12 +153,12 @@ fn a_move_that_is_taken_back_removes_the_vlan_that_it_made() {
     lab.pass(40 * 60);
     assert_eq!(lab.state(0), ProvisionState::InspectFailed);
     let switch = switch(&mut lab);
-    let asked = switch.asked.iter().zip(&switch.told);
+    let asked = switch.asked.iter().zip(&switch.details);
     let undone: Vec<_> = asked
         .filter(|((_, action), _)| matches!(action, SwitchAction::Undo { .. }))
-        .map(|(_, told)| (told.make_vlan, told.remove_vlan))
+        .map(|(_, details)| (details.make_vlan, details.remove_vlan))
         .collect();
-    assert!(!undone.is_empty() && undone.iter().all(|told| *told == (true, true)));
+    assert!(!undone.is_empty() && undone.iter().all(|details| *details == (true, true)));
 }
 
 #[test]
@@ -215,7 +203,7 @@ fn in_another_port(lab: &mut Lab) {
     };
     switch(lab).ports.insert("xe-0/0/2".to_owned(), port);
     let at = NewOptions::default();
-    speaks_netconf(lab, at);
+    put_switch(lab, SwitchKind::Netconf, at);
     lab.operator(Command::LinkPort {
         mac: mac_of(1),
         switch: "tor",
@@ -300,7 +288,7 @@ fn an_operator_who_says_it_again_outweighs_the_table() {
 /// switch has moved its port. Returns what the table of the switch has after that.
 fn released_and_off(learned: Learned) -> Lab {
     let (mut lab, mut agent) = deploying();
-    speaks_netconf(&mut lab, NewOptions::default());
+    put_switch(&mut lab, SwitchKind::Netconf, NewOptions::default());
     speak(&mut lab, MessageType::Discover);
     lab.run(&mut agent, 30);
     speak(&mut lab, MessageType::Discover);
@@ -328,7 +316,7 @@ fn a_machine_that_is_off_is_proven_by_the_port_and_the_table() {
         let asked = switch(&mut lab).asked.clone();
         let behind = asked.len() - 2;
         assert_eq!(asked[behind].1, SwitchAction::Read, "{learned:?}");
-        assert!(switch(&mut lab).told[behind].mac.is_some());
+        assert!(switch(&mut lab).details[behind].mac.is_some());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{OTHER, PORT, Peer, carry_out, order};
 use farrier_netconf::hello::Capabilities;
-use farrier_netconf::model::{Config, Model, Profile, SessionKey};
+use farrier_netconf::model::{Config, Fault, Model, Profile, SessionKey};
 use farrier_netconf::{Dialect, PortVlans};
 use farrier_switch_drivers::{
     Learned, Order, Report, Seen, SwitchAction, SwitchDetails, SwitchKind,
@@ -11,6 +11,15 @@ use farrier_switch_drivers::{
 pub fn access(vlan: u16) -> PortVlans {
     PortVlans::access(vlan).unwrap()
 }
+
+/// How an answer that a driver can do without does not come.
+pub const NO_ANSWER: [Fault; 5] = [
+    Fault::Refuses,
+    Fault::HangsBefore,
+    Fault::DropsBefore,
+    Fault::Garbage,
+    Fault::Bomb,
+];
 
 pub struct Session<'m> {
     pub model: &'m mut Model,

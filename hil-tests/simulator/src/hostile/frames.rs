@@ -329,17 +329,23 @@ impl Simulation {
         self.hostile_input(&frame, vlan, input);
     }
 
-    /// The rack takes what is neither DHCP nor a datagram of an agent.
-    fn hostile_input(&mut self, frame: &Frame, vlan: u16, input: Input<'_>) {
-        self.faults.count(Fault::Hostile);
-        self.hostile.count(frame.kind);
-        self.answers_by(vlan);
+    /// The rack takes an input of the hostile machine, and what it does then is
+    /// compared.
+    pub(super) fn takes(&mut self, frame: &Frame, input: Input<'_>) {
         let mut effects = Vec::new();
         self.invariants.input(&input);
         self.appliance.step(self.now, input, &mut effects);
         self.check_answers(frame, &effects);
         self.carry_out(effects);
         self.compare(frame);
+    }
+
+    /// The rack takes what is neither DHCP nor a datagram of an agent.
+    fn hostile_input(&mut self, frame: &Frame, vlan: u16, input: Input<'_>) {
+        self.faults.count(Fault::Hostile);
+        self.hostile.count(frame.kind);
+        self.answers_by(vlan);
+        self.takes(frame, input);
         self.answers_by(0);
     }
 }

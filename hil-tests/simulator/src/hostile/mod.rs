@@ -369,12 +369,7 @@ impl Simulation {
                 datagram,
             },
         };
-        let mut effects = Vec::new();
-        self.invariants.input(&input);
-        self.appliance.step(self.now, input, &mut effects);
-        self.check_answers(frame, &effects);
-        self.carry_out(effects);
-        self.compare(frame);
+        self.takes(frame, input);
         if vlan != 0 {
             // What it says of where a machine is may move that machine's node on.
             match &frame.packet {

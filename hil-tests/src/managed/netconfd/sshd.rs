@@ -17,7 +17,7 @@ use super::super::USER;
 use super::{Login, until_ready};
 use crate::Tools;
 use crate::namespace::quoted;
-use crate::process::Process;
+use crate::process::{Process, output};
 
 /// Hashes what it reads, as crypt(3) does with SHA-512.
 const HASH: &str = r#"my $text = <STDIN>; print crypt($text, '$6$' . $ARGV[0] . '$')"#;
@@ -227,15 +227,4 @@ fn random() -> Result<String> {
     let mut bytes = [0; 8];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(format!("{:016x}", u64::from_le_bytes(bytes)))
-}
-
-/// What a program prints.
-fn output(command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output()?;
-    ensure!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -30,7 +30,7 @@ use super::ports::Ports;
 use crate::Tools;
 use crate::folder::Folder;
 use crate::namespace::quoted;
-use crate::process::Process;
+use crate::process::{Process, output};
 use crate::switch::{PortId, PortMode, Switch};
 
 /// The description of the database.
@@ -342,15 +342,4 @@ impl Drop for Links {
             thread.join().ok();
         }
     }
-}
-
-/// What a program prints.
-fn output(command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output()?;
-    ensure!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -25,8 +25,8 @@ pub struct LabSwitch {
     pub ports: BTreeMap<String, LabPort>,
     /// What it was asked for, in order.
     pub asked: Vec<(String, SwitchAction)>,
-    /// What else it was told each time.
-    pub told: Vec<Details>,
+    /// The details of each.
+    pub details: Vec<Details>,
     /// Where it says that it has learned an address.
     pub learned: Learned,
     /// It answers nothing.
@@ -94,7 +94,7 @@ impl Lab {
             Some(_) => switch.learned,
             None => Learned::Unknown,
         };
-        switch.told.push(details);
+        switch.details.push(details);
         if switch.silent {
             return Vec::new();
         }

@@ -334,7 +334,7 @@ fn step<'w, 'b>(
     w.end_object()
 }
 
-/// What is said of a node whose network nobody changes.
+/// The warning of a node that stays on one network.
 const FLAT: &str = "flat: no port of this node is in a known switch, so it stays on one network \
     while it is cleaned and deployed and while a tenant uses it. Set local_link_connection of its \
     ports";
