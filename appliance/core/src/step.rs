@@ -59,7 +59,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 self.agent(now, self.in_boot_domain(from), datagram, entropy, out);
             }
             Input::Agent { .. } => count(&mut self.counters.agent_stray),
-            Input::Sighting(sighting) => self.sighted(now, sighting),
+            Input::Sighting(sighting) => {
+                if self.sighted(now, sighting) {
+                    self.shut_port(now, sighting, out);
+                }
+            }
             Input::Seen { mac, vlan } => self.port_seen(now, mac, vlan),
             Input::Open {
                 transport,

@@ -130,7 +130,7 @@ fn put<'f>(_: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<'f>, 
         ));
     }
     let own = |key| address(pairs, key).map(|found| found.unwrap_or(Ipv4Addr::UNSPECIFIED));
-    let boots = uses.intersects(Uses::BOOT.union(Uses::UNUSED));
+    let boots = uses.intersects(Uses::BOOT.union(Uses::UNUSED).union(Uses::SHUT));
     let prefix = number(pairs, "prefix", if boots { 0 } else { 24 }, 30)?;
     let network = Network {
         // The rack gives it one.

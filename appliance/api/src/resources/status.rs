@@ -170,6 +170,7 @@ fn counters(view: &View<'_>, w: &mut Out<'_>) {
         ("moves_undone", c.moves_undone),
         ("ports_astray", c.ports_astray),
         ("ports_contradicted", c.ports_contradicted),
+        ("ports_shut", c.ports_shut),
         ("switch_failures", c.switch_failures),
         ("switch_timeouts", c.switch_timeouts),
     ] {

@@ -122,7 +122,9 @@ fn ports(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
                 w.string(name);
             }
         }
-        w.end_array().key("not_moved_because");
+        w.end_array();
+        w.key("shut").bool(port.sources.contains(Sources::SHUT));
+        w.key("not_moved_because");
         match view.ports.doubt(port.mac) {
             Some(doubt) => w.string(doubt.name()),
             None => w.null(),

@@ -10,8 +10,9 @@ use farrier_protocol::message::Mac;
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Keeps what is wrong: an answer of a DHCP server that is not the appliance and
     /// not the one that it works beside, a claim of the appliance's address, and a
-    /// claim of an address that was given to another interface.
-    pub(crate) fn sighted(&mut self, now: Instant, sighting: Sighting) {
+    /// claim of an address that was given to another interface. Returns whether it is
+    /// wrong.
+    pub(crate) fn sighted(&mut self, now: Instant, sighting: Sighting) -> bool {
         let Sighting {
             kind,
             network,
@@ -42,6 +43,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if is_wrong {
             self.alarms.note(now, sighting);
         }
+        is_wrong
     }
 
     /// The first tag of a network; 0 for none.
@@ -70,7 +72,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 mac: Mac([0; 6]),
                 address,
             };
-            self.sighted(now, sighting);
+            // Nobody knows by whom: no port is shut.
+            let _is_wrong = self.sighted(now, sighting);
         }
     }
 }

@@ -154,8 +154,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         out: &mut Effects,
     ) -> Result<(), CommandError> {
         let index = self.find_by_mac(mac).ok_or(CommandError::NoSuchPort)?;
-        self.check_links_free(index)?;
-        let Some((switch, name)) = self.check_link(mac, switch, port)? else {
+        let link = self.check_link(mac, switch, port)?;
+        // Who says the same again moves nothing, and a tenant's machine may be shut.
+        let known = self.ports.of(mac);
+        let is_same = known
+            .zip(link.as_ref())
+            .is_some_and(|(known, link)| (known.switch, &known.name) == (link.0, &link.1));
+        if !is_same {
+            self.check_links_free(index)?;
+        }
+        let Some((switch, name)) = link else {
             self.forget_switch_port(mac, out);
             return Ok(());
         };
@@ -169,7 +177,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Sources::OPERATOR_AGAIN,
             again || port.sources.contains(Sources::OPERATOR_AGAIN),
         );
-        port.sources.remove(Sources::CONTRADICTED);
+        port.sources.remove(Sources::STOPS);
         port.control.told = false;
         self.ports_due = Instant::START;
         self.write_port(mac, out);

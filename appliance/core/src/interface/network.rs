@@ -29,6 +29,8 @@ bitflags! {
         const SERVICING = 1 << 8;
         /// Ports of a tenant's machine without a network of their own.
         const UNUSED = 1 << 9;
+        /// Ports that were shut on an alarm.
+        const SHUT = 1 << 10;
     }
 }
 
@@ -41,7 +43,7 @@ impl Uses {
         .union(Uses::RESCUING)
         .union(Uses::SERVICING);
     /// Names, as the API has them.
-    pub const NAMES: [(&'static str, Uses); 10] = [
+    pub const NAMES: [(&'static str, Uses); 11] = [
         ("tenant", Uses::TENANT),
         ("management", Uses::MANAGEMENT),
         ("bmc", Uses::BMC),
@@ -52,6 +54,7 @@ impl Uses {
         ("rescuing", Uses::RESCUING),
         ("servicing", Uses::SERVICING),
         ("unused", Uses::UNUSED),
+        ("shut", Uses::SHUT),
     ];
 }
 
@@ -135,6 +138,24 @@ impl Network {
         all.filter(|route| !route.router.is_unspecified())
     }
 
+    /// The VLAN that the node in this place has of its own, where each node has one;
+    /// else the network's.
+    pub fn vlan_of_node(&self, index: usize) -> Option<u16> {
+        match self.vlans {
+            1 => Some(self.vlan),
+            vlans => {
+                let own = u16::try_from(index).ok().filter(|own| *own < vlans)?;
+                self.vlan.checked_add(own)
+            }
+        }
+    }
+
+    /// The place of the node whose own VLAN this is; `None` where all share one.
+    pub fn node_of_vlan(&self, vlan: u16) -> Option<usize> {
+        let own = self.vlans > 1 && self.has_vlan(vlan);
+        own.then(|| usize::from(vlan.saturating_sub(self.vlan)))
+    }
+
     const fn mask(&self) -> u32 {
         match self.prefix {
             0 => 0,
@@ -162,14 +183,14 @@ impl Network {
             && (self.vlans == 1 || self.vlan > 0)
             && self.vlan.saturating_add(self.vlans) <= 4095
             && (self.mtu == 0 || (576..=9216).contains(&self.mtu));
-        let is_boot = Uses::BOOT.union(Uses::UNUSED).contains(self.uses);
+        let is_boot = Uses::BOOT.union(Uses::UNUSED).contains(self.uses) || self.uses == Uses::SHUT;
         let is_staff = Uses::MANAGEMENT.union(Uses::BMC).contains(self.uses);
         let kind = self.uses == Uses::TENANT || is_boot || is_staff;
         if self.uses.is_empty() || !tags || !kind {
             return false;
         }
         if is_boot {
-            let one = self.vlans == 1 || Uses::BOOT.contains(self.uses);
+            let one = self.vlans == 1 || !self.uses.contains(Uses::UNUSED);
             return self.vlan > 0 && self.prefix == 0 && self.pool_len == 0 && one;
         }
         if !(8..=30).contains(&self.prefix) || self.vlans != 1 {

@@ -124,6 +124,9 @@ bitflags! {
         const MOVED = 8;
         /// The switch: its table of hardware addresses has the interface on the port.
         const TABLE = 16;
+        /// Not a source: the port was shut on an alarm. It stays so until an operator
+        /// has said anew where the interface is.
+        const SHUT = 64;
         /// Not a source: the switch says another port by LLDP. Nothing is done with
         /// this one until an operator has said anew where the interface is.
         const CONTRADICTED = 128;
@@ -131,6 +134,8 @@ bitflags! {
 }
 
 impl Sources {
+    /// What stops all work with a machine until an operator has looked after it.
+    pub(crate) const STOPS: Sources = Sources::SHUT.union(Sources::CONTRADICTED);
     /// The sources with their names.
     pub const NAMED: [(Sources, &'static str); 5] = [
         (Self::OPERATOR, "operator"),

@@ -138,6 +138,8 @@ pub struct Counters {
     pub ports_astray: u32,
     /// Ports that LLDP contradicted.
     pub ports_contradicted: u32,
+    /// Ports that were shut on an alarm.
+    pub ports_shut: u32,
     /// Operations that a switch's driver could not carry out.
     pub switch_failures: u32,
     /// Operations that a switch's driver did not answer in time.
@@ -360,6 +362,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 moves_undone: 0,
                 ports_astray: 0,
                 ports_contradicted: 0,
+                ports_shut: 0,
                 switch_failures: 0,
                 switch_timeouts: 0,
             },

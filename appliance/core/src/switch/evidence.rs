@@ -155,7 +155,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let mut networks = self.ipam.networks().iter();
         by(port, applied)
             || self.find_by_mac(port.mac).is_some_and(other)
-            || networks.any(|n| n.uses == Uses::UNUSED && n.has_vlan(to))
+            || networks.any(|n| (n.uses == Uses::UNUSED || n.uses == Uses::SHUT) && n.has_vlan(to))
     }
 
     /// Says in the node's error why its port is not moved, once.
@@ -294,17 +294,21 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         named && !others && own.is_none_or(|own| own == chassis)
     }
 
-    /// Whether a node is at work one of whose ports LLDP contradicts, which its error
-    /// says then.
-    pub(super) fn works_contradicted(&mut self, index: usize) -> bool {
+    /// Whether a node is at work one of whose ports was shut, or is another one by
+    /// LLDP, which its error says then.
+    pub(super) fn works_stopped(&mut self, index: usize) -> bool {
         let node = self.nodes.get(index);
         let works = node.is_some_and(|node| agent_phase(node.state).is_some());
-        let stopped = |port: &&SwitchPort| port.sources.contains(Sources::CONTRADICTED);
-        let found = self.ports_of(index).find(stopped).map(|port| port.mac);
-        let Some(mac) = found.filter(|_| works) else {
+        let stopped = |port: &&SwitchPort| port.sources.intersects(Sources::STOPS);
+        let found = self.ports_of(index).find(stopped);
+        let found = found.map(|port| (port.mac, port.sources));
+        let Some((mac, sources)) = found.filter(|_| works) else {
             return false;
         };
-        self.say_contradiction(index, mac, None);
+        match sources.contains(Sources::SHUT) {
+            true => self.say_shut(index, mac, None),
+            false => self.say_contradiction(index, mac, None),
+        }
         true
     }
 }

@@ -10,6 +10,7 @@
 mod drivers;
 mod evidence;
 mod reconcile;
+mod shut;
 
 use crate::interface::{Effects, Instant, Network, PowerState, Uses};
 use crate::node::{Node, agent_phase};
@@ -105,6 +106,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let node = self.nodes.get(index)?;
         let networks = self.ipam.networks();
         let with = |uses| networks.iter().find(|network| network.uses.contains(uses));
+        if port.sources.contains(Sources::SHUT) {
+            return self.shut_vlan(index);
+        }
         match wanted(node) {
             Wanted::Stay => None,
             Wanted::Boot(uses) => self.boot_vlan(index, uses),
@@ -122,13 +126,6 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// has no business there.
     fn boot_vlan(&self, index: usize, uses: Uses) -> Option<u16> {
         let networks = self.ipam.networks().iter();
-        let own = |network: &Network| match network.vlans {
-            1 => Some(network.vlan),
-            vlans => {
-                let own = u16::try_from(index).ok().filter(|own| *own < vlans)?;
-                network.vlan.checked_add(own)
-            }
-        };
         let rank = |network: &Network| match network.uses {
             of if of.contains(uses) => Some(0),
             _ if uses == Uses::RESCUING => None,
@@ -138,7 +135,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         // The order of the table is another one after a restart.
         let ranked = networks.filter_map(|network| {
-            let vlan = own(network)?;
+            let vlan = network.vlan_of_node(index)?;
             Some(((rank(network)?, network.place), vlan))
         });
         ranked.min().map(|(_, vlan)| vlan)
@@ -158,7 +155,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             let desired = self.desired_vlan(index, port);
             !port.is_moving()
                 && desired.is_none_or(|desired| port.at == desired)
-                && !port.sources.contains(Sources::CONTRADICTED)
+                && !port.sources.intersects(Sources::STOPS)
         })
     }
 

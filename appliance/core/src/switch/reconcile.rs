@@ -68,7 +68,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 break;
             };
             if let Some(index) = self.node_of_port(mac, only) {
-                if self.works_contradicted(index) {
+                if self.works_stopped(index) {
                     self.ports_due = now;
                     return Some(PortOutcome::Failed(index));
                 }
@@ -117,8 +117,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 // A restart may find a move that the switch has not made, or has
                 // taken back.
                 (!port.is_moving() || port.control.applied.is_none())
-                    && desired.is_some_and(|desired| desired != port.at)
-                    && self.is_tenants_vlan(port.at)
+                    && desired.is_some_and(|desired| {
+                        desired != port.at && self.needs_off(port.at, desired)
+                    })
             });
         let seen = node.power_control.seen;
         if must_stop
@@ -228,7 +229,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return false;
         };
         let by_hand = self.ports.is_by_hand(switch);
-        let from_tenant = self.is_tenants_vlan(at);
+        let needs_off = desired.is_some_and(|desired| self.needs_off(at, desired));
         let is_held = self.is_held(mac, switch);
         let Some(port) = self.ports.of_mut(mac) else {
             return false;
@@ -250,7 +251,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return false;
         };
         let unknown = (at == 0 || port.control.unread) && !by_hand;
-        if unknown || is_held || from_tenant && !may_leave(off) {
+        if unknown || is_held || needs_off && !may_leave(off) {
             return false;
         }
         if let Some(doubt) = self.doubt(mac) {
@@ -336,7 +337,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         let Some(applied) = control.applied else {
             // It may have been switched on since the move began.
-            return match self.is_tenants_vlan(from) && !may_leave(off) {
+            return match self.needs_off(from, to) && !may_leave(off) {
                 true => (!by_hand).then_some(SwitchAction::Read),
                 false => Some(SwitchAction::Move { from, to }),
             };

@@ -36,6 +36,7 @@ mod power;
 mod property;
 mod proxy_dhcp;
 mod restart;
+mod shut_ports;
 mod sizes;
 mod steps;
 mod switch_tables;
