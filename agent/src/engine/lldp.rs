@@ -1,13 +1,9 @@
 //! What a switch says by LLDP, as the appliance is told it.
 
-use farrier_ethernet::lldp::{Identifier, parse};
+use farrier_ethernet::lldp::parse;
 use farrier_protocol::message::{HeardNeighbour, Mac};
 
 use super::inventory::text;
-
-/// Subtypes of identifiers that are a MAC address (802.1AB-2016, 8.5.2.2, 8.5.3.2).
-const CHASSIS_MAC: u8 = 4;
-const PORT_MAC: u8 = 3;
 
 /// Reads a frame that came by the interface with this address. `None` for a frame
 /// that is none of LLDP, or that says that it holds no longer.
@@ -15,21 +11,11 @@ pub fn heard(mac: [u8; 6], frame: &[u8]) -> Option<HeardNeighbour> {
     let neighbour = parse(frame).ok().filter(|neighbour| neighbour.ttl > 0)?;
     Some(HeardNeighbour {
         mac: Mac(mac),
-        chassis: text(&identifier(neighbour.chassis, CHASSIS_MAC)),
-        port: text(&identifier(neighbour.port, PORT_MAC)),
+        chassis: text(&neighbour.chassis_text().to_string()),
+        port: text(&neighbour.port_text().to_string()),
         system: text(neighbour.system_name),
         description: text(neighbour.port_description),
     })
-}
-
-/// An identifier for people: a MAC address, text, or bytes in hexadecimal.
-fn identifier(of: Identifier<'_>, mac: u8) -> String {
-    let hex = |bytes: &[u8]| -> Vec<String> { bytes.iter().map(|b| format!("{b:02x}")).collect() };
-    match (of.mac(mac), of.text()) {
-        (Some(address), _) => hex(&address).join(":"),
-        (None, Some(text)) => text.into(),
-        (None, None) => hex(of.bytes).join(""),
-    }
 }
 
 #[cfg(test)]

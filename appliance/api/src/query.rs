@@ -18,6 +18,10 @@ pub(crate) struct List {
     pub(crate) nodes: nodes::Filter,
     /// The node whose ports are wanted.
     pub(crate) owner: Option<NodeId>,
+    /// The only port that is wanted.
+    pub(crate) port: Option<NodeId>,
+    /// The place of the port group whose ports are wanted; 0 for all ports.
+    pub(crate) group: u8,
 }
 
 impl List {
@@ -28,6 +32,8 @@ impl List {
         nothing: false,
         nodes: nodes::Filter::ALL,
         owner: None,
+        port: None,
+        group: 0,
     };
 }
 

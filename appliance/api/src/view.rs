@@ -7,6 +7,7 @@ use crate::resource::{Call, Ident};
 use farrier_core::Config;
 use farrier_core::accounts::{Account, AccountName};
 use farrier_core::allocation::Flavor;
+use farrier_core::interface::Uplink;
 use farrier_core::interface::{Image, Instant};
 use farrier_core::ipam::Ipam;
 use farrier_core::ipam::watch::Alarms;
@@ -85,6 +86,7 @@ pub struct View<'a> {
     pub(crate) ipam: &'a Ipam,
     pub(crate) ports: &'a Ports,
     pub(crate) alarms: &'a Alarms,
+    pub(crate) uplink: Option<&'a (Uplink, Instant)>,
     pub(crate) flavors: &'a [Flavor],
     /// Addresses in the pool, and how many of them are bound.
     pub(crate) leases: (usize, usize),
@@ -121,6 +123,7 @@ impl<'a> View<'a> {
             ipam: rack.ipam(),
             ports: rack.ports(),
             alarms: rack.alarms(),
+            uplink: rack.uplink(),
             flavors: rack.flavors(),
             leases: rack.lease_usage(now),
             accounts: rack.accounts(),

@@ -64,6 +64,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     self.shut_port(now, sighting, out);
                 }
             }
+            Input::Uplink(heard) => self.uplink = Some((heard.clone(), now)),
             Input::Seen { mac, vlan } => self.port_seen(now, mac, vlan),
             Input::Open {
                 transport,

@@ -520,6 +520,9 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 }
                 Err(_) => {}
             }
+            if let Some(heard) = self.network.watch().take_uplink() {
+                stepper.step(Input::Uplink(&heard), None).await;
+            }
             if let Some(sighting) = self.network.watch().take() {
                 stepper.step(Input::Sighting(sighting), None).await;
             }

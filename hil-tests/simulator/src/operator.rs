@@ -1,7 +1,7 @@
 //! Operators: they bring nodes into use and back, repair what failed, and
 //! contradict each other. What tenants want of nodes is in `tenant`.
 
-use farrier_core::interface::{Actor, NewNode, NodePatch, PowerAction, Seen};
+use farrier_core::interface::{Actor, InterfacePatch, NewNode, NodePatch, PowerAction, Seen};
 use farrier_core::node::flags::AdminFlag;
 use farrier_core::provisioning::steps::{Step, Steps};
 use farrier_core::{Command, Input};
@@ -250,6 +250,8 @@ impl Simulation {
                 mac,
                 switch: &switch,
                 port: &port,
+                patch: InterfacePatch::default(),
+                group: None,
             });
         self.trace(|| format!("machine {index}: enrolled by hand: {enrolled}"));
         if let Some(slot) = self.appliance.rack().find(node).filter(|_| adopts) {

@@ -4,12 +4,17 @@
 //! frame.
 
 use crate::vlan::VlanId;
+use core::fmt;
 
 /// The EtherType, 0x88CC.
 pub const ETHERTYPE: [u8; 2] = [0x88, 0xcc];
 
 /// The address that bridges do not forward; LLDP goes to it (7.1).
 pub const NEAREST_BRIDGE: [u8; 6] = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x0e];
+
+/// Subtypes of identifiers that are a MAC address (8.5.2.2, 8.5.3.2).
+const CHASSIS_MAC: u8 = 4;
+const PORT_MAC: u8 = 3;
 
 /// The organisation of 802.1's own elements (D.1).
 const OUI_8021: [u8; 3] = [0x00, 0x80, 0xc2];
@@ -70,6 +75,42 @@ pub struct Neighbour<'a> {
     pub system_name: &'a str,
     /// The VLAN of the port's untagged frames, where the switch says it.
     pub native_vlan: Option<VlanId>,
+}
+
+impl<'a> Neighbour<'a> {
+    /// The chassis for people and for comparing.
+    #[must_use]
+    pub fn chassis_text(&self) -> Shown<'a> {
+        Shown(self.chassis, CHASSIS_MAC)
+    }
+
+    /// The port for people and for comparing.
+    #[must_use]
+    pub fn port_text(&self) -> Shown<'a> {
+        Shown(self.port, PORT_MAC)
+    }
+}
+
+/// An identifier as text: a MAC address, printable ASCII, or else its bytes in
+/// hexadecimal.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a>(Identifier<'a>, u8);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bytes, between) = match (self.0.mac(self.1), self.0.text()) {
+            (Some(_), _) => (self.0.bytes, ":"),
+            (None, Some(text)) => return f.write_str(text),
+            (None, None) => (self.0.bytes, ""),
+        };
+        for (place, byte) in bytes.iter().enumerate() {
+            if place > 0 {
+                f.write_str(between)?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
 }
 
 fn printable(bytes: &[u8]) -> Option<&str> {
@@ -187,6 +228,9 @@ mod tests {
             Some([0x2c, 0x6b, 0xf5, 0x01, 0x02, 0x00])
         );
         assert_eq!(neighbour.chassis.mac(5), None);
+        let shown = (neighbour.chassis_text(), neighbour.port_text());
+        assert_eq!(std::format!("{}", shown.0), "2c:6b:f5:01:02:00");
+        assert_eq!(std::format!("{}", shown.1), "ge-0/0/7");
         assert_eq!(neighbour.port.text(), Some("ge-0/0/7"));
         assert_eq!(neighbour.ttl, 120);
         assert_eq!(neighbour.port_description, "server 7");
@@ -239,6 +283,7 @@ mod tests {
         put(&mut frame, 0, &[]);
         let neighbour = parse(&frame).unwrap();
         assert_eq!(neighbour.chassis.text(), None);
+        assert_eq!(std::format!("{}", neighbour.chassis_text()), "ff00");
         assert_eq!(neighbour.port.text(), None);
         assert_eq!(neighbour.system_name, "");
         assert_eq!(neighbour.native_vlan, None);

@@ -1,7 +1,7 @@
 //! `/v1/portgroups`: interfaces of a node that a tenant's system uses as one.
 
-use crate::body::Body;
-use crate::query::{Query, any_filter};
+use crate::body::{Body, Operation, Pairs, Value};
+use crate::query::{Query, any_filter, boolean};
 use crate::reply::{self, Cursor, links};
 use crate::resource::{Ask, Call, Ident, Out, Route, Takes};
 use crate::{Error, View, ident};
@@ -30,6 +30,12 @@ pub(crate) const ROUTES: &[Route] = &[
         .status(Status::CREATED)
         .replies(show_new),
     Route::read(ONE, show).check(check),
+    Route::change(Method::Patch, ONE, patch)
+        .of("port group")
+        .check(check)
+        .takes(Takes::Patch(apply))
+        .status(Status::OK)
+        .replies(show_patched),
     Route::change(Method::Delete, ONE, delete)
         .of("port group")
         .check(check),
@@ -46,7 +52,7 @@ fn groups<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a Node, PortGroup)> + 
     })
 }
 
-fn find<'a>(view: &View<'a>, named: &str) -> Option<(&'a Node, PortGroup)> {
+pub(super) fn find<'a>(view: &View<'a>, named: &str) -> Option<(&'a Node, PortGroup)> {
     let address = ident::parse(named).and_then(ident::mac_of_group);
     groups(view).find(|(_, group)| {
         Some(group.address) == address || view.texts.port_group(group.place) == named
@@ -81,6 +87,17 @@ fn show(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
     }
 }
 
+/// The group after a patch, which may have another name now.
+fn show_patched(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
+    at.end();
+    let known = find(&ask.view, ask.call.last());
+    let renamed = || find(&ask.view, ask.pairs.get("name"));
+    match known.or_else(renamed) {
+        Some((node, group)) => one(&ask.view, node, &group, w),
+        None => _ = w.null(),
+    }
+}
+
 fn show_new(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
     at.end();
     let address = ident::parse_mac(ask.pairs.get("address"));
@@ -105,18 +122,51 @@ fn create<'f>(view: &View<'_>, _: &'f Call, body: &'f Body) -> Result<Command<'f
         found.ok_or_else(|| Error::not_found("the node", owner, "/v1/nodes/{node}"))?;
     let mode = match pairs.get("mode") {
         "" => GroupMode::ActiveBackup,
-        text => GroupMode::ALL
-            .into_iter()
-            .find(|mode| mode.name() == text)
-            .ok_or_else(|| {
-                Error::bad("that mode of a port group is not known. Send active-backup or 802.3ad.")
-            })?,
+        text => mode(text)?,
     };
     Ok(Command::CreatePortGroup {
         node: node.id,
         address,
         mode,
         name: pairs.get("name"),
+    })
+}
+
+fn mode(text: &str) -> Result<GroupMode, Error> {
+    let mut all = GroupMode::ALL.into_iter();
+    all.find(|mode| mode.name() == text).ok_or_else(|| {
+        Error::bad("that mode of a port group is not known. Send active-backup or 802.3ad.")
+    })
+}
+
+/// Takes an operation of a patch.
+fn apply(operation: &Operation<'_>, pairs: &mut Pairs) -> Result<(), Error> {
+    let text = match operation.value {
+        Value::Nothing => "",
+        Value::Text(text) => text,
+        Value::Object => return Err(operation.refused(format_args!("the value is an object."))),
+    };
+    match operation.path {
+        "name" | "mode" => pairs
+            .put(&[operation.path], text)
+            .map_err(|_| operation.refused(format_args!("there is no room for it."))),
+        "standalone_ports_supported" if boolean(text) == Some(true) => Ok(()),
+        "standalone_ports_supported" => Err(operation.refused(format_args!(
+            "each port of a group boots by itself. Leave it true."
+        ))),
+        _ => Err(operation.refused(format_args!(
+            "that field can't be changed. Of a port group, name and mode can."
+        ))),
+    }
+}
+
+fn patch<'f>(view: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<'f>, Error> {
+    let group = find(view, call.last());
+    let pairs = body.pairs();
+    Ok(Command::PatchPortGroup {
+        address: group.map_or(Mac([0; 6]), |(_, group)| group.address),
+        mode: pairs.find("mode").map(mode).transpose()?,
+        name: pairs.find("name"),
     })
 }
 

@@ -1,12 +1,14 @@
 //! `/v1/ports`: the interfaces of all nodes, one after the other.
 
 use crate::body::{Body, Operation, Pairs, Value};
-use crate::query::{Key, List, Query, no_marker};
+use super::portgroups;
+use crate::query::{Key, List, Query, boolean, no_marker};
 use crate::reply::{Cursor, Page, links};
 use crate::resource::{Ask, Call, Ident, Out, Route, Takes};
 use crate::{Error, View, ident};
-use farrier_core::interface::Command;
+use farrier_core::interface::{Command, InterfacePatch};
 use farrier_core::node::{Node, String};
+use farrier_core::strings::InterfaceSettings;
 use farrier_http::{Method, Status};
 use farrier_protocol::message::{Mac, NodeId};
 
@@ -26,7 +28,12 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::change(Method::Post, "/v1/ports", create)
         .of("port")
         .takes(Takes::Form(&[
-            "node_uuid", "address", "pxe_enabled", "local_link_connection/",
+            "node_uuid",
+            "address",
+            "pxe_enabled",
+            "physical_network",
+            "portgroup_uuid",
+            "local_link_connection/",
         ]))
         .status(Status::CREATED)
         .replies(show_new),
@@ -41,6 +48,19 @@ pub(crate) const ROUTES: &[Route] = &[
         .of("port")
         .check(check),
 ];
+
+/// The ports that a list asks for.
+fn listed<'a>(
+    view: &View<'a>,
+    owner: Option<NodeId>,
+    list: &List,
+) -> impl Iterator<Item = (&'a Node, Mac)> + use<'a> {
+    let (port, group, view) = (list.port, list.group, *view);
+    ports(&view, owner).filter(move |(_, mac)| {
+        let is_in = |group| view.ports.of(*mac).is_some_and(|port| port.group == group);
+        port.is_none_or(|port| port == ident::of_port(*mac)) && (group == 0 || is_in(group))
+    })
+}
 
 /// All ports: the node and the address.
 fn ports<'a>(view: &View<'a>, only: Option<NodeId>) -> impl Iterator<Item = (&'a Node, Mac)> + use<'a> {
@@ -62,9 +82,17 @@ fn filter(view: &View<'_>, list: &mut List, key: &str, value: &str) -> Result<Ke
             list.owner = Some(node.id);
             Ok(Key::Taken)
         }
-        "address" => Err(Error::bad(
-            "Ports can be listed by node, not by address. List them all, or send node.",
-        )),
+        "address" => {
+            list.port = ident::parse_mac(value).map(ident::of_port);
+            Ok(list.port.map_or(Key::Unfit, |_| Key::Taken))
+        }
+        "portgroup" => {
+            let (_, group) = portgroups::find(view, value).ok_or_else(|| {
+                Error::not_found("the port group", value, "/v1/portgroups/{portgroup}")
+            })?;
+            list.group = group.place;
+            Ok(Key::Taken)
+        }
         _ => Ok(Key::Unknown),
     }
 }
@@ -82,9 +110,9 @@ fn list(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
     let detail = list.detail;
     let page = Page {
         key: "ports",
-        nth: |n| ports(&ask.view, owner).nth(n),
+        nth: |n| listed(&ask.view, owner, list).nth(n),
         id: |(_, mac): &(&Node, Mac)| ident::of_port(*mac),
-        link: format_args!("/v1/ports?detail={detail}{}&", Owner(owner)),
+        link: format_args!("/v1/ports?detail={detail}{}{}&", Owner(owner), Grouped(&ask.view, list.group)),
     };
     page.write(ask, at, w, |(node, mac), w| {
         port(&ask.view, node, mac, detail, w);
@@ -98,6 +126,18 @@ impl core::fmt::Display for Owner {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self.0 {
             Some(id) => write!(f, "&node={}", ident::text(id)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The port group in a link to the next page.
+struct Grouped<'a>(&'a View<'a>, u8);
+
+impl core::fmt::Display for Grouped<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self.0.ports.group(self.1) {
+            Some(group) => write!(f, "&portgroup={}", ident::text(ident::of_group(group.address))),
             None => Ok(()),
         }
     }
@@ -155,32 +195,57 @@ fn create<'f>(view: &View<'_>, _: &'f Call, body: &'f Body) -> Result<Command<'f
         mac,
         switch: pairs.get("local_link_connection/switch_info"),
         port: pairs.get("local_link_connection/port_id"),
+        patch: InterfacePatch {
+            pxe: pxe_enabled(pairs)?,
+            physical_network: pairs.find("physical_network"),
+        },
+        group: match pairs.find("portgroup_uuid") {
+            Some(group) => Some(group_address(group)?),
+            None => None,
+        },
     })
+}
+
+fn pxe_enabled(pairs: &Pairs) -> Result<Option<bool>, Error> {
+    let said = pairs.find("pxe_enabled");
+    said.map(|said| {
+        boolean(said).ok_or_else(|| Error::bad("pxe_enabled is no boolean. Send true or false."))
+    })
+    .transpose()
+}
+
+fn group_address(group: &str) -> Result<Mac, Error> {
+    let address = ident::parse(group).and_then(ident::mac_of_group);
+    address.ok_or_else(|| Error::not_found("the port group", group, "/v1/portgroups/{portgroup}"))
 }
 
 /// The keys of `local_link_connection`, as Ironic has them. `switch_info` is the
 /// name of the switch; what `switch_id` says is not kept.
 const LINK: [&str; 3] = ["switch_info", "port_id", "switch_id"];
 
-/// Takes an operation of a patch: of `local_link_connection` alone.
+/// The fields of a port that a patch can change beside `local_link_connection`.
+const FIELDS: [&str; 3] = ["portgroup_uuid", "pxe_enabled", "physical_network"];
+
+/// Takes an operation of a patch.
 fn apply(operation: &Operation<'_>, pairs: &mut Pairs) -> Result<(), Error> {
     let no_room = |_| operation.refused(format_args!("there is no room for it."));
     let (field, key) = operation
         .path
         .split_once('/')
         .unwrap_or((operation.path, ""));
-    if operation.path == "portgroup_uuid" {
-        let group = match operation.value {
+    if FIELDS.contains(&operation.path) {
+        let text = match operation.value {
+            Value::Nothing if operation.path == "pxe_enabled" => "true",
             Value::Nothing => "",
             Value::Text(text) => text,
             Value::Object => return Err(operation.refused(format_args!("the value is an object."))),
         };
-        return pairs.put(&["portgroup_uuid"], group).map_err(no_room);
+        return pairs.put(&[operation.path], text).map_err(no_room);
     }
     if field != "local_link_connection" || !(key.is_empty() || LINK.contains(&key)) {
         return Err(operation.refused(format_args!(
-            "that field can't be changed. Of a port, portgroup_uuid and local_link_connection can: \
-             switch_info is the name of a switch, port_id the name of its port."
+            "that field can't be changed. Of a port, pxe_enabled, physical_network, portgroup_uuid \
+             and local_link_connection can: switch_info is the name of a switch, port_id the name of its port."
         )));
     }
     match (key, operation.value) {
@@ -210,21 +275,31 @@ fn patch<'f>(view: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<
     let mac = named(view, call).map_or(Mac([0; 6]), |(_, mac)| mac);
     let pairs = body.pairs();
     let (switch, port) = (pairs.find("switch_info"), pairs.find("port_id"));
-    if let Some(group) = pairs.find("portgroup_uuid") {
-        if switch.or(port).is_some() {
-            return Err(Error::bad(
-                "portgroup_uuid and local_link_connection can't be changed together. Send one \
-                 patch for each.",
-            ));
-        }
-        let address = ident::parse(group).and_then(ident::mac_of_group);
-        if address.is_none() && !group.is_empty() {
-            return Err(Error::not_found("the port group", group, "/v1/portgroups/{portgroup}"));
-        }
-        return Ok(Command::GroupPort {
-            mac,
-            group: address,
-        });
+    let patch = InterfacePatch {
+        pxe: pxe_enabled(pairs)?,
+        physical_network: pairs.find("physical_network"),
+    };
+    let group = pairs.find("portgroup_uuid");
+    let parts = [
+        switch.or(port).is_some(),
+        group.is_some(),
+        patch != InterfacePatch::default(),
+    ];
+    if parts.into_iter().filter(|part| *part).count() > 1 {
+        return Err(Error::bad(
+            "portgroup_uuid, local_link_connection, and pxe_enabled with physical_network can't be \
+             changed together. Send one patch for each.",
+        ));
+    }
+    if let Some(group) = group {
+        let group = match group {
+            "" => None,
+            group => Some(group_address(group)?),
+        };
+        return Ok(Command::GroupPort { mac, group });
+    }
+    if patch != InterfacePatch::default() {
+        return Ok(Command::PatchInterface { mac, patch });
     }
     // One of both alone leaves the other one as it is: the names are compared, since
     // a command can't hold what the rack has.
@@ -251,7 +326,12 @@ fn port(view: &View<'_>, node: &Node, mac: Mac, detail: bool, w: &mut Out<'_>) {
     w.key("address").text(ident::MacText(mac));
     w.key("node_uuid").text(ident::text(node.id));
     if detail {
-        w.key("pxe_enabled").bool(true);
+        let index = view.nodes().find(|(_, known)| known.id == node.id);
+        let said = index.map_or(InterfaceSettings::DEFAULT, |(index, _)| {
+            view.texts.interface(index, mac)
+        });
+        w.key("pxe_enabled").bool(said.pxe_enabled);
+        w.key("physical_network").string_or_null(said.physical_network);
         w.key("is_smartnic").bool(false);
         w.key("extra").object().end_object();
         let link = view.ports.of(mac);
@@ -274,7 +354,6 @@ fn port(view: &View<'_>, node: &Node, mac: Mac, detail: bool, w: &mut Out<'_>) {
         };
         for key in [
             "name",
-            "physical_network",
             "created_at",
             "updated_at",
         ] {

@@ -13,6 +13,7 @@
 //!   "journal": { "health": "good", "sectors": 256, "used": 12, "given_up": 0, "cycles": 3 },
 //!   "leases": { "pool": 200, "bound": 2 },
 //!   "flat_nodes": 0,
+//!   "uplink": { "chassis": "…", "port": "ge-0/0/47", "system": "tor", "heard_seconds": 7 },
 //!   "nodes": [ {
 //!     "uuid": "…", "name": null, "mac": "52:54:00:…", "address": "172.22.0.20",
 //!     "state": "cleaning", "state_ms": 5120, "reason": "…",
@@ -36,6 +37,9 @@
 //!
 //! `flat_nodes` counts nodes without a port in a known switch: they are on one
 //! network for all of their life, and tenants meet there.
+//!
+//! `uplink` is what the switch says by LLDP on the appliance's own cable; null where
+//! nothing was heard.
 //!
 //! All times are milliseconds: `uptime_ms` since the appliance's reset,
 //! `state_ms` since the state began, `deadline_ms` from now (null where the
@@ -99,6 +103,18 @@ fn show(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
             w.key("bound").number(bound as u64).end_object();
             let flat = view.nodes().filter(|(_, node)| view.is_flat(node)).count();
             w.key("flat_nodes").number(flat as u64);
+            w.key("uplink");
+            match view.uplink {
+                Some((heard, when)) => {
+                    w.object().key("chassis").string(&heard.chassis);
+                    w.key("port").string(&heard.port);
+                    w.key("system").string_or_null(&heard.system);
+                    w.key("description").string_or_null(&heard.description);
+                    let since = view.now.since(*when) / 1000;
+                    w.key("heard_seconds").number(since).end_object();
+                }
+                None => _ = w.null(),
+            }
             w.key("nodes").array();
             at.item = nodes::start(view, list);
             at.stage = Stage::Seek;

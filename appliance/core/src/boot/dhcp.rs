@@ -66,11 +66,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             count(&mut self.counters.dhcp_ignored);
             return;
         }
-        let boots = request.is_ipxe() || request.class_name() != ClassName::Other;
+        let node = self.find_by_mac(mac);
+        let boots = (request.is_ipxe() || request.class_name() != ClassName::Other)
+            && node.is_none_or(|index| self.texts.interface(index, mac).pxe_enabled);
         if request.giaddr.is_unspecified() && !renews {
             self.took_offer(now, PROVISIONING, self.config.address, &request);
         }
-        let node = self.find_by_mac(mac);
         if let Some(index) = node {
             self.node_boots(now, index, network, boots, &request);
         } else if boots {

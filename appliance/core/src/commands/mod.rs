@@ -1,5 +1,6 @@
 //! Commands: each is checked and carried out as a whole.
 
+mod interfaces;
 mod networks;
 mod nodes;
 mod patch;
@@ -75,15 +76,16 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 mac,
                 switch,
                 port,
-            } => {
-                let index = self.unlocked(node)?;
-                self.check_link(mac, switch, port)?;
-                self.add_port(index, mac)?;
-                match switch {
-                    "" => Ok(()),
-                    _ => self.link_port(mac, switch, port, out),
-                }
-            }
+                patch,
+                group,
+            } => self.create_port(
+                self.unlocked(node)?,
+                mac,
+                (switch, port),
+                (&patch, group),
+                out,
+            ),
+            Command::PatchInterface { mac, patch } => self.patch_interface(mac, &patch, out),
             Command::DeletePort { mac } => self.remove_port(mac, out),
             Command::PutSwitch {
                 name,
@@ -99,6 +101,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 mode,
                 name,
             } => self.create_group(self.unlocked(node)?, address, mode, name, out),
+            Command::PatchPortGroup {
+                address,
+                mode,
+                name,
+            } => self.patch_group(address, mode, name, out),
             Command::DeletePortGroup { address } => self.delete_group(address, out),
             Command::GroupPort { mac, group } => self.group_port(mac, group, out),
             Command::AttachVif { node, network } => {

@@ -40,6 +40,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
         node.macs.retain(|own| *own != mac);
         self.spend_ticket(index);
+        self.forget_interface(index, mac, out);
         self.forget_group(mac, out);
         self.forget_switch_port(mac, out);
         Ok(())

@@ -48,6 +48,34 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         Ok(())
     }
 
+    /// Changes the mode of a group, its name, or both.
+    pub(crate) fn patch_group(
+        &mut self,
+        address: Mac,
+        mode: Option<GroupMode>,
+        name: Option<&str>,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let index = self.find_by_mac(address);
+        self.check_links_free(index.ok_or(CommandError::NoSuchPortGroup)?)?;
+        let group = self.ports.group_of(address).copied();
+        let group = group.ok_or(CommandError::NoSuchPortGroup)?;
+        if let Some(name) = name {
+            if !name.is_empty() {
+                check_word(name)?;
+            }
+            self.texts
+                .set(usize::from(RACK), Kind::PortGroup(group.place), name)?;
+        }
+        let mut groups = self.ports.groups.iter_mut();
+        let known = groups.find(|known| known.place == group.place);
+        let known = known.ok_or(CommandError::NoSuchPortGroup)?;
+        known.mode = mode.unwrap_or(known.mode);
+        let group = *known;
+        self.group_record(&group).emit(out);
+        Ok(())
+    }
+
     /// Deletes a group that no interface is in.
     pub(crate) fn delete_group(
         &mut self,
@@ -88,12 +116,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         self.check_links_free(index)?;
         let place = match group {
             None => 0,
-            Some(address) => {
-                let group = self.ports.group_of(address);
-                let own = self.find_by_mac(address) == Some(index);
-                let group = group.filter(|_| own);
-                group.ok_or(CommandError::NoSuchPortGroup)?.place
-            }
+            Some(address) => self.check_group(index, address)?,
         };
         // A VIF is the whole group's.
         if self.ports_of(index).any(|port| port.vif != 0) {
@@ -103,6 +126,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         port.group = place;
         self.write_port(mac, out);
         Ok(())
+    }
+
+    /// The place of a group of the node that takes another interface up.
+    pub(crate) fn check_group(&self, index: usize, address: Mac) -> Result<u8, CommandError> {
+        let group = self.ports.group_of(address);
+        let own = self.find_by_mac(address) == Some(index);
+        let group = group.filter(|_| own).ok_or(CommandError::NoSuchPortGroup)?;
+        match self.ports_of(index).any(|port| port.vif != 0) {
+            true => Err(CommandError::PortGroupInUse),
+            false => Ok(group.place),
+        }
     }
 
     /// Whether the places of a node's interfaces may be changed now.

@@ -38,6 +38,15 @@ impl AdminFlag {
     }
 }
 
+/// What an operator says of an interface of a node; `None` leaves it as it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InterfacePatch<'a> {
+    /// Whether the machine may boot by it from the network.
+    pub pxe: Option<bool>,
+    /// What the operator calls the network that its cable leads to; empty for none.
+    pub physical_network: Option<&'a str>,
+}
+
 /// A request to change something, checked and carried out as a whole.
 #[derive(Debug, Clone)]
 pub enum Command<'a> {
@@ -124,6 +133,17 @@ pub enum Command<'a> {
         switch: &'a str,
         /// The port, as the switch calls it.
         port: &'a str,
+        /// What else is said of it.
+        patch: InterfacePatch<'a>,
+        /// The address of the port group that it is one of.
+        group: Option<Mac>,
+    },
+    /// Say more of an interface.
+    PatchInterface {
+        /// The interface.
+        mac: Mac,
+        /// What differs.
+        patch: InterfacePatch<'a>,
     },
     /// Take an interface from its node.
     DeletePort {
@@ -219,6 +239,15 @@ pub enum Command<'a> {
         mode: GroupMode,
         /// Its name; empty for none.
         name: &'a str,
+    },
+    /// Change a port group.
+    PatchPortGroup {
+        /// Its address.
+        address: Mac,
+        /// How its interfaces share their frames; `None` leaves it as it is.
+        mode: Option<GroupMode>,
+        /// Its name, empty for none; `None` leaves it as it is.
+        name: Option<&'a str>,
     },
     /// Delete a port group.
     DeletePortGroup {

@@ -2,7 +2,7 @@
 
 use super::{
     Actor, Command, HostKey, Learned, OperationError, OperationId, PowerState, Sighting,
-    SwitchAddress, Verifier,
+    SwitchAddress, Uplink, Verifier,
 };
 use core::net::Ipv4Addr;
 use farrier_ethernet::NetworkId;
@@ -103,6 +103,8 @@ pub enum Input<'a> {
     },
     /// Something was seen on a network that should perhaps not be there.
     Sighting(Sighting),
+    /// The switch says by LLDP in which port the appliance's own cable is.
+    Uplink(&'a Uplink),
     /// A peer asks for a file. The step has one [`crate::Serve`] as answer.
     Open {
         /// The protocol that it asks by.

@@ -24,10 +24,11 @@ mod steps;
 mod switch;
 mod text;
 mod time;
+mod uplink;
 
 pub use account::{Account, AccountName, Role, Verifier};
 pub use actor::{ACCOUNT_LEN, Actor, ActorKind};
-pub use command::{AdminFlag, Allocate, Command, StoredConfigDrive};
+pub use command::{AdminFlag, Allocate, Command, InterfacePatch, StoredConfigDrive};
 pub use config::{Config, ConfigError, Identity, TrustedKeys};
 pub use effect::{Effect, Effects, MAX_EFFECTS, Serve, StatementRef};
 pub(crate) use effect::{Operation, SwitchOperation};
@@ -58,3 +59,4 @@ pub use switch::{
 pub(crate) use text::Cut;
 pub use text::{NAME_LEN, String, cut};
 pub use time::Instant;
+pub use uplink::Uplink;

@@ -489,6 +489,17 @@ pub enum Record<'a> {
         /// The port that leads to the appliance; empty for none.
         trunk: &'a str,
     },
+    /// An operator says something of an interface.
+    Interface {
+        /// Its node.
+        node: NodeId,
+        /// The interface.
+        mac: Mac,
+        /// Whether the machine may boot by it from the network.
+        pxe: bool,
+        /// The network that its cable leads to; empty for none.
+        physical_network: &'a str,
+    },
 }
 
 impl Record<'_> {
@@ -579,6 +590,7 @@ impl Record<'_> {
             | Record::Reservation { .. }
             | Record::History { .. }
             | Record::Waiver { .. }
+            | Record::Interface { .. }
             | Record::Account { .. }
             | Record::AccountDeleted { .. }
             | Record::Keys { .. }

@@ -17,7 +17,7 @@ use crate::node::{
 use crate::persist::record::Record;
 use crate::ports::{Password, PortControl, PortGroup, Sources, Switch, SwitchPort};
 use crate::rack::{DiskSlot, Rack};
-use crate::strings::{Kind, RACK};
+use crate::strings::{InterfaceSettings, Kind, RACK};
 use farrier_asset_store::DrivePlace;
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::credential::Place;
@@ -239,6 +239,20 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Record::Waiver { node, device, kept } => {
                 if let Some(index) = self.find(node) {
                     let _full = self.texts.set_pair(index, Kind::Waiver, device, kept);
+                }
+            }
+            Record::Interface {
+                node,
+                mac,
+                pxe,
+                physical_network,
+            } => {
+                if let Some(index) = self.find(node) {
+                    let said = InterfaceSettings {
+                        pxe_enabled: pxe,
+                        physical_network,
+                    };
+                    let _full = self.texts.set_interface(index, mac, said);
                 }
             }
             Record::History {
@@ -477,6 +491,7 @@ fn apply_part(node: &mut Node, record: &Record<'_>, secrets: Option<[[u8; 32]; 2
         | Record::LeaseEnded { .. }
         | Record::Reservation { .. }
         | Record::Waiver { .. }
+        | Record::Interface { .. }
         | Record::History { .. }
         | Record::Account { .. }
         | Record::AccountDeleted { .. }

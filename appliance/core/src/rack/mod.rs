@@ -22,6 +22,7 @@ use crate::interface::Flavor;
 use crate::interface::Image;
 use crate::interface::Instant;
 use crate::interface::StatementRef;
+use crate::interface::Uplink;
 use crate::interface::config::{Config, ConfigError, Identity, TrustedKeys};
 use crate::interface::{ACCOUNT_LEN, ActorKind};
 use crate::ipam::budget::{Budget, Shares};
@@ -238,6 +239,9 @@ pub struct Rack<const N: usize, const L: usize, const D: usize> {
     pub(crate) dhcp_server: Ipv4Addr,
     /// What should not be on the networks.
     pub(crate) alarms: Alarms,
+    /// What was heard by LLDP on the appliance's own cable last, and when. A restart
+    /// forgets it.
+    pub(crate) uplink: Option<(Uplink, Instant)>,
     pub(crate) texts: StringPool,
     pub(crate) ipam: Ipam,
     pub(crate) ports: Ports,
@@ -321,6 +325,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             leases: Leases::new(),
             dhcp_server: Ipv4Addr::UNSPECIFIED,
             alarms: Alarms::new(),
+            uplink: None,
             texts: StringPool::new(),
             ipam: Ipam::new(),
             ports: Ports::new(),
@@ -550,6 +555,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Other DHCP servers, and claims of addresses that are somebody else's.
     pub fn alarms(&self) -> &Alarms {
         &self.alarms
+    }
+
+    /// What the switch says by LLDP on the appliance's own cable, and when it said so.
+    pub fn uplink(&self) -> Option<&(Uplink, Instant)> {
+        self.uplink.as_ref()
     }
 
     /// Networks and reservations.

@@ -7,7 +7,7 @@ use crate::interface::Instant;
 use crate::ipam::lease::LeaseView;
 use crate::ipam::{MAX_ADDRESSES, MAX_NETWORKS, MAX_RELAYS};
 use crate::node::{
-    Architecture, GivenTicket, HISTORY_LEN, HistoryEntry, Issued, Job, MAX_WAIVERS, Node,
+    Architecture, GivenTicket, HISTORY_LEN, HistoryEntry, Issued, Job, MAX_MACS, MAX_WAIVERS, Node,
 };
 use crate::persist::record::{ERROR_KEPT, Record};
 use crate::ports::{MAX_PORT_GROUPS, MAX_SWITCH_PORTS, MAX_SWITCHES, PortGroup};
@@ -66,8 +66,9 @@ const _: () = assert!(MARKED == crate::persist::FINGERPRINTS);
 pub(super) const DRIVER: usize = MARKED;
 pub(super) const HISTORY: usize = DRIVER + crate::node::MAX_DRIVER_INFO;
 pub(super) const WAIVER: usize = HISTORY + HISTORY_LEN;
+pub(super) const INTERFACE: usize = WAIVER + MAX_WAIVERS;
 /// Places of a snapshot for one node.
-pub(super) const PARTS: usize = WAIVER + MAX_WAIVERS;
+pub(super) const PARTS: usize = INTERFACE + MAX_MACS;
 pub(super) const TRAITS_END: usize = MAX_TRAITS as usize;
 pub(super) const NETWORKS: usize = TRAITS_END + MAX_FLAVORS;
 pub(super) const RESERVATIONS: usize = NETWORKS + MAX_NETWORKS;
@@ -424,9 +425,20 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 node: id,
                 wanted: node.wanted,
             },
-            WAIVER.. => {
+            INTERFACE.. => {
                 // From the last to the first, as for driver info.
                 let pair = (PARTS - 1).checked_sub(part)?;
+                let (mac, said) = self.texts.interfaces(index).nth(pair)?;
+                Record::Interface {
+                    node: id,
+                    mac,
+                    pxe: said.pxe_enabled,
+                    physical_network: said.physical_network,
+                }
+            }
+            WAIVER.. => {
+                // From the last to the first, as for driver info.
+                let pair = (INTERFACE - 1).checked_sub(part)?;
                 let (device, kept) = self.texts.pairs(index, Kind::Waiver).nth(pair)?;
                 Record::Waiver {
                     node: id,

@@ -6,10 +6,13 @@
 //! each with its owner and its kind in front. Nothing here knows what a text
 //! means. A text that finds no room is refused, and what was there stays.
 
+mod interfaces;
 pub mod traits;
 
 pub use crate::interface::KeyValues;
 use crate::interface::{AdminFlag, BETWEEN};
+pub(crate) use interfaces::SETTINGS_LEN;
+pub use interfaces::{InterfaceSettings, PHYSICAL_NETWORK_LEN};
 
 /// Bytes of the arena.
 pub const STRING_POOL_LEN: usize = farrier_sizes::STRING_POOL;
@@ -43,6 +46,8 @@ pub enum Kind {
     /// A device that an operator has waived, and what is kept of that, as a pair;
     /// there may be several.
     Waiver,
+    /// An interface of the node, and what an operator says of it, as a pair.
+    Interface,
     /// A trait or a resource class.
     Trait(u8),
     /// The name of a flavor.
@@ -69,6 +74,7 @@ impl Kind {
             Self::Lessee => 7,
             Self::LeastErase => 8,
             Self::Waiver => 9,
+            Self::Interface => 10,
             Self::Trait(place) => 64 + place % 64,
             Self::Flavor(place) => 128 + place % 32,
             Self::Network(place) => 160 + place % 32,

@@ -281,6 +281,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let named =
             heard.port.eq_ignore_ascii_case(name) || heard.description.eq_ignore_ascii_case(name);
         let own = self.ports.chassis_of(port.switch);
+        let own = own.or_else(|| self.chassis_of_uplink(port.switch));
         let chassis = hash(heard.chassis);
         let mut switches = self.ports.switches().iter();
         let others = switches.any(|other| {
@@ -292,6 +293,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                         .eq_ignore_ascii_case(heard.system))
         });
         named && !others && own.is_none_or(|own| own == chassis)
+    }
+
+    /// The chassis of a switch, as it was heard on the appliance's own cable, where its
+    /// name is the switch's: a hash.
+    fn chassis_of_uplink(&self, switch: u8) -> Option<u32> {
+        let (heard, _) = self.uplink.as_ref()?;
+        let name = self.texts.switch(switch);
+        let same = !name.is_empty() && heard.system.eq_ignore_ascii_case(name);
+        same.then(|| hash(&heard.chassis))
     }
 
     /// Whether a node is at work one of whose ports was shut, or is another one by

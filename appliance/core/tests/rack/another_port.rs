@@ -3,7 +3,7 @@
 
 use crate::common::*;
 use farrier_core::Command;
-use farrier_core::interface::NewNode;
+use farrier_core::interface::{InterfacePatch, NewNode};
 use farrier_core::node::MAX_MACS;
 use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::message::NodeId;
@@ -22,6 +22,8 @@ fn under_another_name(shape: impl Fn(&mut Lab)) -> (Lab, usize) {
         mac,
         switch: "",
         port: "",
+        patch: InterfacePatch::default(),
+        group: None,
     })
     .unwrap();
     lab.verb(0, Verb::Manage).unwrap();
@@ -144,6 +146,8 @@ fn a_tenants_machine_starts_its_own_disk_and_gets_nothing() {
         mac,
         switch: "",
         port: "",
+        patch: InterfacePatch::default(),
+        group: None,
     })
     .unwrap();
     let (_, script) = lab.boot(2);
@@ -184,6 +188,8 @@ fn an_interface_joins_a_node_that_no_agent_has_spoken_for() {
         mac,
         switch: "",
         port: "",
+        patch: InterfacePatch::default(),
+        group: None,
     })
     .unwrap();
     lab.dhcp(1, |request| {
@@ -213,6 +219,8 @@ fn a_node_without_room_for_another_interface_takes_none() {
                 mac,
                 switch: "",
                 port: "",
+                patch: InterfacePatch::default(),
+                group: None,
             })
             .unwrap();
         }

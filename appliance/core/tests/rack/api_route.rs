@@ -100,6 +100,7 @@ fn unknown_filters_are_refused_in_lists() {
         ),
         ("/v1/chassis?x=1", 200),
         ("/v1/ports?x=1", 400),
+        ("/v1/ports?address=nobody", 400),
         ("/v1/nodes?state=active", 400),
         ("/v1/ports?owner=me", 400),
         ("/farrier/v1/status?provision_state=active", 400),
@@ -114,13 +115,8 @@ fn unknown_filters_are_refused_in_lists() {
     ] {
         assert_eq!(status(&mut lab, "GET", target), expected, "{target}");
     }
-    for (target, part) in [
-        ("/v1/ports?address=52:54:00:00:00:01", "not by address"),
-        ("/v1/nodes?address=52:54:00:00:00:01", "no filter"),
-    ] {
-        let reply = call(&mut lab, "GET", target, "");
-        assert!(reply.fault().contains(part), "{target}: {}", reply.fault());
-    }
+    let reply = call(&mut lab, "GET", "/v1/nodes?address=52:54:00:00:00:01", "");
+    assert!(reply.fault().contains("no filter"), "{}", reply.fault());
     for (driver, nodes) in [("farrier", 2), ("ipmi", 0)] {
         let list = get(&mut lab, &format!("/v1/nodes?driver={driver}"));
         assert_eq!(list["nodes"].as_array().unwrap().len(), nodes);

@@ -2,7 +2,7 @@
 //! says what it likes can't do to others.
 
 use crate::common::*;
-use farrier_core::interface::{NetworkId, NewNode};
+use farrier_core::interface::{InterfacePatch, NetworkId, NewNode};
 use farrier_core::{Command, Input};
 use farrier_dhcp::wire::MessageType;
 use farrier_lifecycle::{ProvisionState, Verb};
@@ -19,6 +19,8 @@ fn by_hand_active() -> Lab {
         mac,
         switch: "",
         port: "",
+        patch: InterfacePatch::default(),
+        group: None,
     })
     .unwrap();
     let scripted = ScriptedAgent::with_disks(&[8 * GIB]).with_uuid([1; 16]);
@@ -124,6 +126,8 @@ fn enroll_three(lab: &mut Lab) {
             mac: mac_of(40 + n),
             switch: "",
             port: "",
+            patch: InterfacePatch::default(),
+            group: None,
         })
         .unwrap();
     }

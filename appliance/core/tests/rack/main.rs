@@ -24,6 +24,7 @@ mod common;
 mod credentials;
 mod every_verb;
 mod image_versions;
+mod interfaces;
 mod leaving;
 mod life;
 mod machines;

@@ -6,7 +6,7 @@ use crate::common::*;
 use crate::ports::*;
 use farrier_core::Command;
 use farrier_core::Input;
-use farrier_core::interface::GroupMode;
+use farrier_core::interface::{GroupMode, InterfacePatch};
 use farrier_lifecycle::Verb;
 use farrier_testkit::lab::LabPort;
 use serde_json::json;
@@ -29,6 +29,8 @@ fn grouped() -> Lab {
         mac,
         switch: "tor",
         port,
+        patch: InterfacePatch::default(),
+        group: None,
     })
     .unwrap();
     lab.step(Input::Seen { mac, vlan: IDLE });

@@ -598,7 +598,7 @@ fn operators_define_switches_ports_and_vifs_by_the_api() {
             400,
         ),
         (
-            r#"[{"op": "add", "path": "/pxe_enabled", "value": false}]"#.into(),
+            r#"[{"op": "add", "path": "/is_smartnic", "value": true}]"#.into(),
             400,
         ),
         (link("tor"), 200),

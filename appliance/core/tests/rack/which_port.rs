@@ -1,10 +1,12 @@
 //! Which port an interface is in: two sources agree before it is moved, and LLDP that
 //! says another one stops everything.
 
+use crate::api_rig::get;
 use crate::common::*;
 use crate::ports::*;
 use farrier_core::Command;
 use farrier_core::Input;
+use farrier_core::interface::{InterfacePatch, Uplink};
 use farrier_core::ports::Sources;
 use farrier_core::switch::Doubt;
 use farrier_lifecycle::{ProvisionState, Verb};
@@ -60,6 +62,8 @@ fn a_port_is_not_moved_before_a_second_source_agrees() {
         mac,
         switch: "tor",
         port: "xe-0/0/2",
+        patch: InterfacePatch::default(),
+        group: None,
     };
     lab.operator(create).unwrap();
     lab.step(Input::Seen { mac, vlan: IDLE });
@@ -151,4 +155,24 @@ fn link(lab: &mut Lab, port: &str) {
     let (mac, switch) = (mac_of(1), "tor");
     lab.operator(Command::LinkPort { mac, switch, port })
         .unwrap();
+}
+
+#[test]
+fn the_chassis_on_the_appliances_own_cable_is_that_of_the_servers_cables() {
+    let uplink = |chassis: &str| Uplink {
+        chassis: chassis.try_into().unwrap(),
+        port: "xe-0/0/47".try_into().unwrap(),
+        system: "TOR".try_into().unwrap(),
+        description: "".try_into().unwrap(),
+    };
+    for (chassis, agrees) in [("02:00:00:00:00:09", true), ("02:00:00:00:00:08", false)] {
+        let (mut lab, mut agent) = waiting();
+        lab.step(Input::Uplink(&uplink(chassis)));
+        let shown = get(&mut lab, "/farrier/v1/status")["uplink"].clone();
+        assert_eq!(shown["port"], "xe-0/0/47");
+        assert_eq!(shown["chassis"], chassis);
+        hears(&mut lab, &mut agent, "02:00:00:00:00:09", PORT, "tor");
+        let doubt = (!agrees).then_some(Doubt::Contradicted);
+        assert_eq!(lab.rack().doubt(mac_of(1)), doubt, "{chassis}");
+    }
 }

@@ -11,8 +11,9 @@
 //!
 //! It also makes one stack serve many networks. It takes 802.1Q tags off and puts
 //! them on, lets pass what [`super::fence`] lets pass, and answers ARP where the
-//! stack has no service. LLDP (EtherType 0x88CC) and capture are not implemented;
-//! [`RxToken::consume`] and [`TxToken::consume`] are the places for them.
+//! stack has no service. What the switch says by LLDP it shows to [`super::watch`].
+//! Capture is not implemented; [`RxToken::consume`] and [`TxToken::consume`] are the
+//! places for it.
 
 use core::cell::RefCell;
 use core::task::{Context, Poll};
@@ -22,6 +23,7 @@ use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::zerocopy_channel::{Channel, Receiver, Sender};
 use embassy_time::Instant;
 use farrier_ethernet::arp::{Arp, FRAME_LEN};
+use farrier_ethernet::lldp::ETHERTYPE;
 use farrier_ethernet::ndp::{ANSWER_LEN, answer_solicitation};
 use farrier_ethernet::tcp::{Edge, edge};
 use farrier_ethernet::vlan::{Carrier, TAG_LEN, VlanId, carrier, copy_tagged, untag};
@@ -311,6 +313,9 @@ impl Desk<'_> {
                 false
             }
             Inward::Drop(why) => {
+                if vlan == 0 && frame.get(12..14) == Some(&ETHERTYPE) {
+                    self.rules.watch.hear(Instant::now().as_millis(), frame);
+                }
                 counters.drop(why);
                 false
             }

@@ -1,5 +1,6 @@
-//! A look at frames that are nobody's business here: who answers DHCP clients, and who
-//! claims which address by ARP. What is wrong about it the rack decides.
+//! A look at frames that are nobody's business here: who answers DHCP clients, who
+//! claims which address by ARP, and what the switch says by LLDP. What is wrong about it
+//! the rack decides.
 //!
 //! Few sightings wait for the controller, and few are taken in a second, whatever
 //! comes by. What has no room is dropped and counted: what goes on comes again.
@@ -9,7 +10,7 @@ use core::net::Ipv4Addr;
 use core::task::{Context, Poll};
 
 use embassy_sync::waitqueue::WakerRegistration;
-use farrier_core::interface::{Services, Sighting, SightingKind};
+use farrier_core::interface::{Services, Sighting, SightingKind, Uplink};
 use farrier_dhcp::wire::{MessageType, Op, Packet, code};
 use farrier_ethernet::arp::{Arp, Operation};
 use farrier_ethernet::frame;
@@ -115,10 +116,21 @@ pub struct Watch {
 
 struct State {
     waiting: Deque<Sighting, WAITING>,
+    /// What was heard by LLDP last.
+    uplink: Option<Uplink>,
     waker: WakerRegistration,
     /// When the present second began, in milliseconds, and how many were taken in it.
     second: u64,
     taken: u32,
+}
+
+impl State {
+    /// Begins another second where the present one is over.
+    fn begin(&mut self, now: u64) {
+        if now.saturating_sub(self.second) >= SECOND {
+            (self.second, self.taken) = (now, 0);
+        }
+    }
 }
 
 impl core::fmt::Debug for Watch {
@@ -132,6 +144,7 @@ impl Watch {
         Self {
             state: RefCell::new(State {
                 waiting: Deque::new(),
+                uplink: None,
                 waker: WakerRegistration::new(),
                 second: 0,
                 taken: 0,
@@ -146,12 +159,25 @@ impl Watch {
         &self.dropped
     }
 
+    /// Takes what the switch says by LLDP, if a frame without a tag has it.
+    pub(super) fn hear(&self, now: u64, frame: &[u8]) {
+        let mut state = self.state.borrow_mut();
+        state.begin(now);
+        if state.taken >= RATE {
+            bump(&self.dropped);
+            return;
+        }
+        state.taken += 1;
+        if let Some(heard) = Uplink::read(frame) {
+            state.uplink = Some(heard);
+            state.waker.wake();
+        }
+    }
+
     /// Takes a sighting at this time in milliseconds.
     pub(super) fn note(&self, now: u64, sighting: Sighting) {
         let mut state = self.state.borrow_mut();
-        if now.saturating_sub(state.second) >= SECOND {
-            (state.second, state.taken) = (now, 0);
-        }
+        state.begin(now);
         // One that waits already says it all.
         if state.waiting.iter().any(|waits| *waits == sighting) {
             return;
@@ -167,11 +193,16 @@ impl Watch {
     /// Whether a sighting waits; registers the caller for the next one.
     pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.borrow_mut();
-        if state.waiting.is_empty() {
+        if state.waiting.is_empty() && state.uplink.is_none() {
             state.waker.register(cx.waker());
             return Poll::Pending;
         }
         Poll::Ready(())
+    }
+
+    /// What was heard by LLDP since this was asked last.
+    pub fn take_uplink(&self) -> Option<Uplink> {
+        self.state.borrow_mut().uplink.take()
     }
 
     /// The sighting that waits for longest.

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use farrier_controller::NotDurable;
 use farrier_core::allocation::Requirements;
 use farrier_core::interface::{
-    Actor, Allocate, NewNode, NodePatch, PowerAction, StoredConfigDrive,
+    Actor, Allocate, InterfacePatch, NewNode, NodePatch, PowerAction, StoredConfigDrive,
 };
 use farrier_core::ipam::Network;
 use farrier_core::node::Node;
@@ -145,6 +145,8 @@ impl<const WORD: usize, S: ChipStore<WORD>> Workload<WORD, S> {
                 mac: Mac([2, 0, 0, 0, 9, number as u8]),
                 switch: "",
                 port: "",
+                patch: InterfacePatch::default(),
+                group: None,
             }),
             12 => self.give(Command::DeletePort {
                 mac: Mac([2, 0, 0, 0, 9, number as u8]),

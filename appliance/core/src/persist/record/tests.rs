@@ -58,7 +58,7 @@ fn golden_bytes() {
         rounds: 300,
         hash: [2; 32],
     };
-    let golden: [(Record<'_>, &str); 50] = [
+    let golden: [(Record<'_>, &str); 51] = [
         (
             Record::Name { node, name: "n" },
             "0001010101010101010101010101010101016e",
@@ -424,6 +424,15 @@ fn golden_bytes() {
             },
             "310101027865",
         ),
+        (
+            Record::Interface {
+                node,
+                mac,
+                pxe: true,
+                physical_network: "rack",
+            },
+            "320101010101010101010101010101010102020202020201047261636b",
+        ),
     ];
     for (place, (record, expected)) in golden.into_iter().enumerate() {
         let mut buf = [0; MAX_RECORD];
@@ -502,6 +511,12 @@ fn the_longest_record_fits() {
             place: 0xff,
             user: &long[..crate::interface::SWITCH_USER_LEN],
             password: SEALED,
+        },
+        Record::Interface {
+            node,
+            mac: Mac([0xff; 6]),
+            pxe: true,
+            physical_network: &long[..crate::strings::PHYSICAL_NETWORK_LEN],
         },
         Record::Waiver {
             node,

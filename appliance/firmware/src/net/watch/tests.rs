@@ -171,3 +171,30 @@ fn few_sightings_wait_and_few_are_taken_in_a_second() {
     watch.note(1500, of(1));
     assert!(watch.take().is_some(), "another second");
 }
+
+#[test]
+fn what_the_switch_says_on_the_own_cable_is_heard() {
+    let watch = Watch::new();
+    let mut frame = std::vec::Vec::from(farrier_ethernet::lldp::NEAREST_BRIDGE);
+    frame.extend([2, 0, 0, 0, 0, 9]);
+    frame.extend(farrier_ethernet::lldp::ETHERTYPE);
+    frame.extend(b"\x02\x04\x07tor\x04\x09\x05ge-0/0/4\x06\x02\x00\x78\x00\x00");
+    for length in 0..frame.len() {
+        watch.hear(length as u64 * SECOND, &frame[..length]);
+        assert!(watch.take_uplink().is_none(), "{length}");
+    }
+    watch.hear(1000 * SECOND, &frame);
+    let heard = watch.take_uplink().expect("a frame of LLDP");
+    assert_eq!(
+        (heard.chassis.as_str(), heard.port.as_str()),
+        ("tor", "ge-0/0/4")
+    );
+    assert!(watch.take_uplink().is_none());
+    // A flood takes no more of the controller's time than other sightings.
+    let mut taken = 0;
+    for _ in 0..1000 {
+        watch.hear(2000 * SECOND, &frame);
+        taken += usize::from(watch.take_uplink().is_some());
+    }
+    assert_eq!(taken, RATE as usize);
+}
