@@ -46,6 +46,8 @@ pub struct SwitchRequest {
     pub make_vlan: bool,
     /// The VLAN that the port leaves is removed.
     pub remove_vlan: bool,
+    /// The move is permanent at once.
+    pub at_once: bool,
     /// The trunk that carries these VLANs; empty for none.
     pub trunk: PortName,
     /// The address that is looked for in the switch's table.
@@ -251,6 +253,7 @@ fn order(request: &SwitchRequest) -> Order<'_> {
         details: SwitchDetails {
             make_vlan: request.make_vlan,
             remove_vlan: request.remove_vlan,
+            at_once: request.at_once,
             trunk: &request.trunk,
             mac: request.mac,
         },

@@ -1,6 +1,7 @@
 //! An operation over NETCONF. A move is a confirmed commit with a persist-id
 //! where the switch has it: the session ends, the commit waits, and `Keep` or
-//! `Undo` ends it in a session of its own.
+//! `Undo` ends it in a session of its own. A move that is to be permanent at once is a
+//! plain commit.
 
 mod tables;
 mod words;
@@ -75,6 +76,7 @@ impl Netconf {
             // Some servers apply nothing behind it. The edit is tested by its own
             // option, and everything is read back.
             validate: false,
+            confirmed_commit: !order.details.at_once,
             ..Settings::default()
         };
         Ok(Self {

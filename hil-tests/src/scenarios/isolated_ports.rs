@@ -1,6 +1,7 @@
 //! Two servers at work, each in a VLAN of its own. One of them sends under the
 //! other's address: ARP, datagrams, connections, DHCP. It meets nobody but the
-//! appliance, gets no answer that is the other's, and both are cleaned.
+//! appliance, gets no answer that is the other's, and both are cleaned. Then it claims
+//! the appliance's own address, and its port is shut until an operator opens it.
 
 use super::switched::Switched;
 use crate::job::networks::{link, port_vlan};
@@ -17,12 +18,16 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const IDLE: u16 = 10;
 /// The VLANs of nodes at work.
 const WORK: u16 = 200;
 const WORK_LEN: u16 = 4;
+/// The VLANs of ports that were shut.
+const SHUT: u16 = 300;
+/// Longest time until a port is shut, or open again.
+const SOON: Duration = Duration::from_secs(60);
 /// Pause between two rounds of forged frames, and how many there are.
 const PAUSE: Duration = Duration::from_millis(50);
 const ROUNDS: usize = 20;
@@ -77,6 +82,7 @@ pub fn run(bench: &Bench, watch: &dyn Watch) -> Result<()> {
     for job in &mut jobs {
         job.wait_for("available", patience.boot + patience.clean)?;
     }
+    is_shut(&rack, bench, left, &mut jobs[0], watch)?;
     let isolation = rack.isolation()?;
     isolation.ensure()?;
     let appliance: BTreeSet<Mac> = isolation
@@ -146,6 +152,62 @@ fn forge(
     Ok(others
         .map(|seen| format!("{:?} from {}", seen.kind, seen.source))
         .collect())
+}
+
+/// A server claims the appliance's address: its port is shut, the other's is not, and
+/// an operator opens it, which brings the machine back once it is off.
+fn is_shut(
+    rack: &Rack,
+    bench: &Bench,
+    server: &Server,
+    job: &mut ServerJob<'_>,
+    watch: &dyn Watch,
+) -> Result<()> {
+    let control = rack.switch().control();
+    let port = control.port_named(server.name())?;
+    let mut frame = [0; arp::FRAME_LEN];
+    let claim = Arp {
+        operation: Operation::Reply,
+        sender_mac: server.mac().0,
+        sender: bench.address,
+        target_mac: [0; 6],
+        target: bench.address,
+    };
+    let length = claim.emit(BROADCAST, &mut frame).context("ARP")?;
+    let before = port_vlan(rack, "right")?;
+    // From now on the operator wants it.
+    rack.api().put(
+        "/farrier/v1/networks/quarantine",
+        &json!({ "vlan": SHUT, "vlans": WORK_LEN, "uses": ["shut"] }),
+    )?;
+    control.inject(port, &frame[..length]);
+    let wait = |goal: &str, ends: &dyn Fn(u16) -> bool| {
+        let end = Instant::now() + SOON;
+        loop {
+            let vlan = port_vlan(rack, server.name())?;
+            if ends(vlan) {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < end,
+                "{} is on VLAN {vlan} and not {goal}",
+                server.name()
+            );
+            thread::sleep(PAUSE);
+        }
+    };
+    wait("shut", &|vlan| (SHUT..SHUT + WORK_LEN).contains(&vlan))?;
+    let error = job.look()?["last_error"].to_string();
+    ensure!(error.contains("is shut"), "the node's error is {error}");
+    watch.say(server.name(), &error);
+    let after = port_vlan(rack, "right")?;
+    ensure!(
+        before == after,
+        "the other server's port went from {before} to {after}"
+    );
+    server.power_off();
+    link(rack, job)?;
+    wait("open", &|vlan| vlan == IDLE)
 }
 
 /// The address of a server, as its agent has reported it.

@@ -42,6 +42,8 @@ pub struct Details {
     pub make_vlan: bool,
     /// The VLAN that the port leaves is removed.
     pub remove_vlan: bool,
+    /// The move is permanent at once.
+    pub at_once: bool,
     /// The trunk that carries these VLANs.
     pub trunk: String,
     /// The address that is looked for.
@@ -54,6 +56,7 @@ impl Details {
         SwitchDetails {
             make_vlan: self.make_vlan,
             remove_vlan: self.remove_vlan,
+            at_once: self.at_once,
             trunk: &self.trunk,
             mac: self.mac,
         }
@@ -116,6 +119,7 @@ impl Outcome {
                 let details = Details {
                     make_vlan: details.make_vlan,
                     remove_vlan: details.remove_vlan,
+                    at_once: details.at_once,
                     trunk: details.trunk.to_owned(),
                     mac: details.mac,
                 };

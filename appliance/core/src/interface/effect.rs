@@ -159,6 +159,7 @@ pub(crate) struct SwitchOperation {
     pub(crate) token: u64,
     pub(crate) make_vlan: bool,
     pub(crate) remove_vlan: bool,
+    pub(crate) at_once: bool,
     pub(crate) mac: Option<Mac>,
     pub(crate) deadline: Instant,
 }
@@ -274,6 +275,7 @@ impl Effects {
                     token,
                     make_vlan,
                     remove_vlan,
+                    at_once,
                     mac,
                     deadline,
                 } = operation;
@@ -289,6 +291,7 @@ impl Effects {
                     details: SwitchDetails {
                         make_vlan,
                         remove_vlan,
+                        at_once,
                         trunk,
                         mac,
                     },

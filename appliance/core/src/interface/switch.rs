@@ -130,6 +130,9 @@ pub struct SwitchDetails<'a> {
     /// The VLAN that the port leaves is removed if the appliance made it, in the
     /// same change.
     pub remove_vlan: bool,
+    /// With [`SwitchAction::Move`]: the move is permanent at once. A switch takes no
+    /// move back by itself behind which a tenant's system may run.
+    pub at_once: bool,
     /// A trunk that shall carry the VLAN that the port goes to, and not the one that
     /// is removed; empty for none.
     pub trunk: &'a str,

@@ -196,6 +196,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             SwitchAction::Read | SwitchAction::Keep { .. } => None,
         };
         let makes = switch.makes_vlans;
+        // A switch that takes a move back by itself does so when the appliance has no
+        // power, too, and the tenant's system may be back by then.
+        let at_once = matches!(action, SwitchAction::Move { to, .. }
+            if self.is_tenants_vlan(to) && !self.is_new(index));
         let asks_table = action == SwitchAction::Read && self.asks_table(mac, off);
         let is_needless = |vlan| self.is_needless(mac, vlan);
         out.switch(
@@ -206,6 +210,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 token,
                 make_vlan: makes && left.is_some(),
                 remove_vlan: makes && left.is_some_and(is_needless),
+                at_once,
                 mac: asks_table.then_some(mac),
                 deadline,
             },
@@ -354,8 +359,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// its network, where it may run: it stays there. What was written anew is
     /// nobody's before it was proven.
     pub(super) fn keeps_tenant(&self, port: &SwitchPort, off: bool) -> bool {
-        let node = self.find_by_mac(port.mac).and_then(|i| self.nodes.get(i));
-        let new = node.is_none_or(|node| {
+        let new = self.find_by_mac(port.mac).is_none_or(|i| self.is_new(i));
+        port.control.applied.is_some() && self.is_tenants_vlan(port.to) && !off && !new
+    }
+
+    /// Whether what a machine would run on its tenant's network was just written, and
+    /// is nobody's yet.
+    fn is_new(&self, index: usize) -> bool {
+        let node = self.nodes.get(index);
+        node.is_none_or(|node| {
             matches!(
                 node.state,
                 ProvisionState::Deploying
@@ -363,8 +375,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     | ProvisionState::DeployHold
                     | ProvisionState::DeployFailed
             )
-        });
-        port.control.applied.is_some() && self.is_tenants_vlan(port.to) && !off && !new
+        })
     }
 
     /// When a port is to be looked at next, if nothing comes before.

@@ -58,6 +58,7 @@ pub const TRUNK: &str = "ge-0/0/47";
 /// The appliance's own VLANs are made and removed with the moves.
 pub const WITH_VLANS: SwitchDetails<'static> = SwitchDetails {
     make_vlan: true,
+    at_once: false,
     remove_vlan: true,
     trunk: "",
     mac: None,

@@ -38,7 +38,10 @@ impl Invariants {
         });
         let place = own.and_then(|node| {
             let place = node.boot.ticket?.place;
-            node.macs.contains(&to.mac).then_some(place)
+            // The record of its interfaces may be among those that the journal lost;
+            // the session is still that of its place.
+            let lost = node.flags.contains(Flags::RECORDS_LOST);
+            (lost || node.macs.contains(&to.mac)).then_some(place)
         });
         let is_at = place.is_some_and(|place| {
             let address = !response || place.address == to.ip.octets();
@@ -46,8 +49,9 @@ impl Invariants {
         });
         if !is_at {
             let what = if response { "session" } else { "answer" };
+            let owner = own.map(|node| (&node.macs, node.boot.ticket.map(|ticket| ticket.place)));
             self.wrong(now, || {
-                format!("{to:?} gets another machine's {what}, of {session:?}")
+                format!("{to:?} gets another machine's {what}, of {session:?}: {owner:?}")
             });
         }
     }

@@ -65,6 +65,7 @@ fn what_is_put_in_comes_out_in_its_order_behind_the_records() {
             token: 0x5eed,
             make_vlan: true,
             remove_vlan: false,
+            at_once: true,
             mac: None,
             deadline,
         },
