@@ -521,6 +521,9 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 }
                 Err(_) => {}
             }
+            if let Some((mac, vlan)) = self.network.watch().take_seen() {
+                stepper.step(Input::Seen { mac, vlan }, None).await;
+            }
             if let Some(heard) = self.network.watch().take_uplink() {
                 stepper.step(Input::Uplink(&heard), None).await;
             }

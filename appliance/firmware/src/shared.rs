@@ -13,6 +13,7 @@ use farrier_controller::{Controller, NotDurable, RackRef};
 use farrier_core::Rack;
 use farrier_core::rack::{Entropy, Peer};
 use farrier_http::places::Class;
+use farrier_protocol::message::Mac;
 
 use crate::Board;
 use crate::controller::now;
@@ -162,6 +163,10 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Classes for Share
             Peer::Stranger => Class::Stranger,
             Peer::Other => Class::Operator,
         }
+    }
+
+    fn is_awaited(&self, mac: [u8; 6], vlan: u16) -> bool {
+        self.look(|rack| rack.awaits_frame(Mac(mac), vlan))
     }
 }
 

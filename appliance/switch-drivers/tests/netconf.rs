@@ -45,6 +45,30 @@ fn a_port_is_moved_and_kept_on_switches_of_every_kind() {
 }
 
 #[test]
+fn a_move_that_is_permanent_at_once_is_never_taken_back_by_the_switch() {
+    for dialect in DIALECTS {
+        for capabilities in abilities() {
+            let mut rig = Rig::new(Profile {
+                capabilities,
+                ..Profile::full(dialect)
+            });
+            rig.details.at_once = true;
+            let case = format!("{} {capabilities:?}", dialect.name);
+            assert_eq!(rig.does(MOVE), ok(20), "{case}");
+            assert!(!rig.model.is_waiting(), "{case}");
+            rig.wait(2 * CONFIRM_S);
+            assert_eq!(rig.vlan(), 20, "{case}");
+            assert_eq!(rig.does(KEEP), ok(20), "{case}");
+            // The rack may want it back all the same.
+            rig.details.at_once = false;
+            assert_eq!(rig.does(UNDO), ok(10), "{case}");
+            assert_eq!(rig.vlan(), 10, "{case}");
+            assert_eq!(rig.model.lock_holder(), None, "{case}");
+        }
+    }
+}
+
+#[test]
 fn a_move_that_nobody_keeps_is_taken_back_by_the_switch() {
     let mut rig = Rig::of(&OPENCONFIG);
     assert_eq!(rig.does(MOVE), ok(20));

@@ -203,6 +203,23 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         }
     }
 
+    /// Whether a frame of an interface on a VLAN would prove something: a move of its
+    /// port, or that it is where an operator says.
+    pub fn awaits_frame(&self, mac: Mac, vlan: u16) -> bool {
+        let Some(port) = self.ports.of(mac).filter(|_| vlan != 0) else {
+            return false;
+        };
+        let control = &port.control;
+        match port.is_moving() {
+            true => {
+                let since = control.applied.filter(|_| port.to == vlan);
+                let seen = control.seen.filter(|(known, _)| *known == vlan);
+                since.is_some_and(|since| seen.is_none_or(|(_, at)| at < since))
+            }
+            false => port.at == vlan && !control.is_seen_on(vlan),
+        }
+    }
+
     /// Whether a network beside the untagged one has a VLAN.
     fn has_vlan(&self, vlan: u16) -> bool {
         let mut networks = self.ipam.networks().iter();

@@ -202,6 +202,27 @@ fn a_deployed_machine_is_active_once_it_was_seen_on_its_tenants_network() {
 }
 
 #[test]
+fn a_frame_is_awaited_where_it_would_prove_a_move_and_no_longer() {
+    let (mut lab, mut agent) = deploying();
+    let awaited = |lab: &Lab| {
+        let all = [IDLE, PROVISIONING, BLUE];
+        all.map(|vlan| lab.rack().awaits_frame(mac_of(1), vlan))
+    };
+    assert_eq!(awaited(&lab), [false, true, false]);
+    speak(&mut lab, MessageType::Discover);
+    assert_eq!(awaited(&lab), [false; 3]);
+    lab.run(&mut agent, 30);
+    lab.pass(2);
+    assert_eq!(awaited(&lab), [false, false, true]);
+    // A system with a fixed address speaks no DHCP.
+    let (mac, vlan) = (mac_of(1), BLUE);
+    lab.step(Input::Seen { mac, vlan });
+    lab.pass(1);
+    assert_eq!(lab.state(0), ProvisionState::Active);
+    assert_eq!(awaited(&lab), [false; 3]);
+}
+
+#[test]
 fn a_tenants_machine_leaves_its_network_switched_off_and_then_is_cleaned() {
     let (mut lab, mut agent) = deploying();
     speak(&mut lab, MessageType::Discover);

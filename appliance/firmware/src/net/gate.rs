@@ -30,6 +30,9 @@ pub(super) const HANDSHAKE_MILLIS: u64 = POLICY.handshake_ms as u64;
 pub trait Classes {
     /// The class of the peer at an address.
     fn class(&self, peer: Ipv4Addr) -> Class;
+
+    /// Whether a frame of this interface on this VLAN would prove where its port is.
+    fn is_awaited(&self, mac: [u8; 6], vlan: u16) -> bool;
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -37,6 +37,8 @@ use super::links::{Links, Segment};
 use super::watch::Watch;
 use crate::refusals::Refusal;
 
+/// The EtherType of ARP: what a system with a fixed address sends first.
+const ARP: [u8; 2] = [0x08, 0x06];
 /// Bytes of a queued frame: Ethernet's longest without a tag.
 pub(super) const FRAME: usize = 1514;
 
@@ -262,6 +264,12 @@ impl Desk<'_> {
             }
         };
         let frame = if is_tagged { untag(bytes) } else { bytes };
+        if vlan != 0 && frame.get(12..14) == Some(&ARP) {
+            let from = source(frame);
+            if self.classes.is_awaited(from, vlan) {
+                self.rules.watch.saw(from, vlan);
+            }
+        }
         let links = self.rules.links.borrow();
         let sighting = links.sighting(&self.rules.local, vlan, frame);
         let inward = links.inward(&self.rules.local, vlan, frame);

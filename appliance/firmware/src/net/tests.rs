@@ -79,6 +79,10 @@ impl Classes for Operators {
     fn class(&self, _: Ipv4Addr) -> Class {
         Class::Operator
     }
+
+    fn is_awaited(&self, _: [u8; 6], _: u16) -> bool {
+        false
+    }
 }
 
 fn link(network: u8, vlan: u16, address: Ipv4Addr, services: Services) -> Link {

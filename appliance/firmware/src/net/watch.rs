@@ -118,6 +118,8 @@ struct State {
     waiting: Deque<Sighting, WAITING>,
     /// What was heard by LLDP last.
     uplink: Option<Uplink>,
+    /// An interface that a port was waited for was seen on this VLAN.
+    seen: Option<(Mac, u16)>,
     waker: WakerRegistration,
     /// When the present second began, in milliseconds, and how many were taken in it.
     second: u64,
@@ -145,6 +147,7 @@ impl Watch {
             state: RefCell::new(State {
                 waiting: Deque::new(),
                 uplink: None,
+                seen: None,
                 waker: WakerRegistration::new(),
                 second: 0,
                 taken: 0,
@@ -193,11 +196,24 @@ impl Watch {
     /// Whether a sighting waits; registers the caller for the next one.
     pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.borrow_mut();
-        if state.waiting.is_empty() && state.uplink.is_none() {
+        if state.waiting.is_empty() && state.uplink.is_none() && state.seen.is_none() {
             state.waker.register(cx.waker());
             return Poll::Pending;
         }
         Poll::Ready(())
+    }
+
+    /// An interface that is awaited on a VLAN was seen there. One is kept: another one
+    /// is seen again.
+    pub(super) fn saw(&self, mac: [u8; 6], vlan: u16) {
+        let mut state = self.state.borrow_mut();
+        state.seen = Some((Mac(mac), vlan));
+        state.waker.wake();
+    }
+
+    /// The interface that was seen last since this was asked, and its VLAN.
+    pub fn take_seen(&self) -> Option<(Mac, u16)> {
+        self.state.borrow_mut().seen.take()
     }
 
     /// What was heard by LLDP since this was asked last.

@@ -109,6 +109,7 @@ fn what_is_put_in_comes_out_in_its_order_behind_the_records() {
             token: 0x5eed,
             details: crate::interface::SwitchDetails {
                 make_vlan: true,
+                at_once: true,
                 trunk: "ge-0/0/47",
                 ..Default::default()
             },

@@ -11,6 +11,7 @@ use farrier_core::interface::{Link, NetworkId, Services};
 use farrier_ethernet::arp::{Arp, Operation};
 use farrier_ethernet::frame::{HEADER_LEN, Header, emit};
 use farrier_http::places::Class;
+use farrier_protocol::message::Mac;
 use std::boxed::Box;
 use std::vec::Vec;
 
@@ -75,9 +76,16 @@ impl Driver for Wire {
 
 struct Operators;
 
+/// An interface whose port is on its way to this VLAN.
+const AWAITED: ([u8; 6], u16) = ([2, 0, 0, 0, 0, 0x77], 30);
+
 impl Classes for Operators {
     fn class(&self, _: Ipv4Addr) -> Class {
         Class::Operator
+    }
+
+    fn is_awaited(&self, mac: [u8; 6], vlan: u16) -> bool {
+        (mac, vlan) == AWAITED
     }
 }
 
@@ -324,4 +332,30 @@ fn a_driver_without_room_for_a_tag_gets_shorter_frames() {
     assert_eq!(bench.mux.rules.counters.dropped(Dropped::OutTooLong), 1);
     block.truncate(96);
     assert!(sends(&mut bench, &block).is_some());
+}
+
+#[test]
+fn a_system_that_only_asks_by_arp_proves_where_its_port_is() {
+    let mut bench = bench(1518, 0);
+    let mut frame = ask(MANAGEMENT);
+    frame[6..12].copy_from_slice(&AWAITED.0);
+    for (vlan, proves) in [(31, false), (30, true)] {
+        bench.mux.driver.from.push(tagged(&frame, vlan));
+        let _ = bench
+            .mux
+            .receive(&mut context())
+            .map(|(rx, _)| rx.consume(|_| ()));
+        let seen = bench.mux.rules.watch.take_seen();
+        assert_eq!(seen, proves.then_some((Mac(AWAITED.0), 30)), "{vlan}");
+    }
+    bench.mux.driver.from.push(tagged(&ask(MANAGEMENT), 30));
+    let _ = bench
+        .mux
+        .receive(&mut context())
+        .map(|(rx, _)| rx.consume(|_| ()));
+    assert_eq!(
+        bench.mux.rules.watch.take_seen(),
+        None,
+        "nobody waits for it"
+    );
 }
