@@ -1,0 +1,426 @@
+//! What an answer leads to: from the root to the system, from there to what is
+//! asked for, to the change, and to the proof of it.
+
+use super::{Operation, Step};
+use crate::bmc::MAX_SESSION;
+use crate::link::{self, LinkError, Path};
+use crate::outcome::{FailureKind, Outcome};
+use crate::request::{Auth, Request, Which};
+use crate::text::Text;
+
+/// Members of a collection that are read one by one.
+const MAX_MEMBERS: u16 = 64;
+
+/// Where an operation goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Go {
+    /// To another step, at once.
+    To(Step),
+    /// To the same step, at once.
+    Same,
+    /// To the same step, in so many milliseconds.
+    Again(u32),
+    /// It did what was asked.
+    End(Outcome),
+}
+
+pub(super) type Next = Result<Go, FailureKind>;
+
+impl Operation<'_> {
+    pub(super) fn start(&mut self) -> Next {
+        super::write::check(self.target)?;
+        match self.request {
+            Request::CloseSession => {
+                let path = self.bmc.session.as_ref().map(|session| session.path);
+                if path.is_none_or(|path| path.is_empty()) {
+                    self.bmc.session = None;
+                    return Ok(Go::End(Outcome::SessionClosed));
+                }
+                return Ok(Go::To(Step::EndSession));
+            }
+            Request::Identify => self.bmc.forget_system(),
+            _ => {}
+        }
+        if let Which::Path(path) = self.target.which {
+            link::path(&Path::new(path), self.target).map_err(FailureKind::Link)?;
+            if self.bmc.system() != Some(path) {
+                self.bmc.forget_system();
+            }
+        }
+        Ok(self.find())
+    }
+
+    /// Goes to the system, or looks for it.
+    pub(super) fn find(&mut self) -> Go {
+        match self.bmc.system() {
+            Some(path) => {
+                self.path = Path::new(path);
+                Go::To(Step::System)
+            }
+            None => {
+                self.searched = true;
+                self.resume = Step::Root;
+                Go::To(Step::Root)
+            }
+        }
+    }
+
+    pub(super) fn follow(&mut self, go: Next, now: u64) {
+        match go {
+            Ok(Go::To(step)) => {
+                self.redirects = 0;
+                self.retries = 0;
+                self.step = step;
+                let open = matches!(step, Step::Root | Step::Session | Step::EndSession);
+                if !open && self.lacks_session() {
+                    self.resume = step;
+                    self.step = Step::Root;
+                }
+                self.begin(now);
+            }
+            Ok(Go::Same) => self.begin(now),
+            Ok(Go::Again(pause)) => self.not_before = now.saturating_add(pause.max(1).into()),
+            Ok(Go::End(outcome)) => self.end_with(Ok(outcome)),
+            Err(kind) => self.fail(kind),
+        }
+    }
+
+    fn lacks_session(&self) -> bool {
+        self.target.auth == Auth::Session && self.bmc.session.is_none()
+    }
+
+    /// Takes the link that was read, if there is one.
+    fn link(&self) -> Result<Option<Path>, FailureKind> {
+        self.checked(&self.facts.link)
+    }
+
+    /// Takes the link that does in place of that.
+    fn other(&self) -> Result<Option<Path>, FailureKind> {
+        self.checked(&self.facts.other)
+    }
+
+    fn checked(&self, link: &Path) -> Result<Option<Path>, FailureKind> {
+        if link.is_empty() && !link.is_cut() {
+            return Ok(None);
+        }
+        let path = link::path(link, self.target).map_err(FailureKind::Link)?;
+        Ok(Some(Text::new(path)))
+    }
+
+    /// Goes to the resource behind the link that was read.
+    fn along(&mut self, step: Step) -> Next {
+        self.path = self.link()?.ok_or(FailureKind::Unsupported)?;
+        Ok(Go::To(step))
+    }
+
+    /// Decides what comes behind a good answer.
+    pub(super) fn advance(&mut self, now: u64) -> Next {
+        match self.step {
+            Step::Root => self.after_root(),
+            Step::Session => self.after_session(),
+            Step::Systems => self.after_systems(),
+            Step::Candidate => self.after_candidate(),
+            Step::System => self.after_system(),
+            Step::ActionInfo => {
+                self.path = self.base;
+                self.reset()
+            }
+            Step::BootSettings => {
+                self.base = self.path;
+                Ok(Go::To(Step::Change))
+            }
+            Step::Chassis => self.after_chassis(),
+            Step::ThermalSubsystem => self.along(Step::ThermalMetrics),
+            Step::Thermal | Step::ThermalMetrics => Ok(Go::End(Outcome::Sensors(self.facts.rows))),
+            Step::Sensors => self.after_sensors(),
+            Step::Sensor => {
+                self.rows = self.rows.saturating_add(self.facts.rows);
+                self.next_member(Step::Sensors)
+            }
+            Step::Manager => {
+                self.member = 0;
+                self.along(Step::MediaList)
+            }
+            Step::MediaList => self.after_media_list(),
+            Step::Media => self.after_media(),
+            Step::Bios => self.after_bios(),
+            Step::BiosSettings => {
+                self.base = self.path;
+                Ok(Go::To(Step::Change))
+            }
+            Step::SecureBoot => match self.request {
+                Request::SetSecureBoot(_) => {
+                    self.base = self.path;
+                    Ok(Go::To(Step::Change))
+                }
+                _ => Ok(Go::End(Outcome::SecureBoot(self.facts.secure_boot))),
+            },
+            Step::Change => self.after_change(now),
+            Step::Task => self.after_task(now),
+            Step::Refetch => Ok(Go::To(Step::Change)),
+            Step::ReadBack => self.verify(now),
+            Step::EndSession => {
+                self.bmc.session = None;
+                Ok(Go::End(Outcome::SessionClosed))
+            }
+            Step::Over => Err(FailureKind::GivenUp),
+        }
+    }
+
+    fn after_root(&mut self) -> Next {
+        if self.resume == Step::Root {
+            self.resume = match self.target.which {
+                Which::Path(path) => {
+                    self.bmc.keep_system(path).map_err(FailureKind::Link)?;
+                    self.path = Path::new(path);
+                    Step::System
+                }
+                Which::Only | Which::Uuid(_) => {
+                    self.path = self.link()?.ok_or(FailureKind::Unsupported)?;
+                    self.base = self.path;
+                    self.member = 0;
+                    Step::Systems
+                }
+            };
+        }
+        if !self.lacks_session() {
+            return Ok(Go::To(self.resume));
+        }
+        self.facts.other = self.other()?.ok_or(FailureKind::Unsupported)?;
+        Ok(Go::To(Step::Session))
+    }
+
+    /// The session's path is in the head, or else in the body.
+    fn after_session(&mut self) -> Next {
+        let path = match self.link()? {
+            Some(path) => Some(path),
+            None => self.other()?,
+        };
+        let path = path.unwrap_or(Text::EMPTY);
+        let Some(session) = &mut self.bmc.session else {
+            return Err(FailureKind::Unsupported);
+        };
+        let path: Text<MAX_SESSION> = Text::new(path.as_str());
+        let printable = session
+            .token
+            .as_str()
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic());
+        if session.token.is_cut() || path.is_cut() || session.token.is_empty() || !printable {
+            self.bmc.session = None;
+            return Err(FailureKind::Link(LinkError::TooLong));
+        }
+        session.path = path;
+        Ok(Go::To(self.resume))
+    }
+
+    fn after_systems(&mut self) -> Next {
+        let (members, more) = (self.facts.members, self.other()?);
+        match self.target.which {
+            Which::Only | Which::Path(_) => {
+                if members > 1 || more.is_some() {
+                    return Err(FailureKind::Ambiguous);
+                }
+                self.path = self.link()?.ok_or(FailureKind::NoSystem)?;
+                let kept = self.bmc.keep_system(self.path.as_str());
+                kept.map_err(FailureKind::Link)?;
+                Ok(Go::To(Step::System))
+            }
+            Which::Uuid(_) => match (self.link()?, more) {
+                (Some(path), _) => {
+                    self.path = path;
+                    Ok(Go::To(Step::Candidate))
+                }
+                (None, Some(page)) if members > 0 => self.next_page(Step::Systems, page),
+                (None, _) => Err(FailureKind::NoSystem),
+            },
+        }
+    }
+
+    fn after_candidate(&mut self) -> Next {
+        let Which::Uuid(wanted) = self.target.which else {
+            return Err(FailureKind::NoSystem);
+        };
+        let found = self.system.uuid;
+        if found != Some(wanted) && found.map(smbios_order) != Some(wanted) {
+            return self.next_member(Step::Systems);
+        }
+        let kept = self.bmc.keep_system(self.path.as_str());
+        kept.map_err(FailureKind::Link)?;
+        self.step = Step::System;
+        self.after_system()
+    }
+
+    /// Reads the collection again for its next member: it is not kept.
+    fn next_member(&mut self, step: Step) -> Next {
+        self.member += 1;
+        if self.member >= MAX_MEMBERS {
+            return match step {
+                Step::Sensors => Ok(Go::End(Outcome::Sensors(self.rows))),
+                Step::MediaList => Err(FailureKind::NoMedia),
+                _ => Err(FailureKind::NoSystem),
+            };
+        }
+        self.path = self.base;
+        Ok(Go::To(step))
+    }
+
+    fn next_page(&mut self, step: Step, page: Path) -> Next {
+        self.member = self.member.saturating_sub(self.facts.members);
+        self.base = page;
+        self.path = page;
+        Ok(Go::To(step))
+    }
+
+    fn after_system(&mut self) -> Next {
+        self.base = self.path;
+        match self.request {
+            Request::Identify | Request::ReadSystem => Ok(Go::End(Outcome::System(self.system))),
+            Request::Reset(_) => {
+                let info = self.other()?;
+                self.path = self.link()?.ok_or(FailureKind::Unsupported)?;
+                match info {
+                    Some(info) if self.system.resets.is_empty() => {
+                        self.base = self.path;
+                        self.path = info;
+                        Ok(Go::To(Step::ActionInfo))
+                    }
+                    _ => self.reset(),
+                }
+            }
+            Request::SetBoot(boot) => {
+                self.check_boot(boot)?;
+                match self.other()? {
+                    Some(settings) if self.bmc.vendor.habits().boot_in_settings => {
+                        self.in_settings = true;
+                        self.path = settings;
+                        Ok(Go::To(Step::BootSettings))
+                    }
+                    _ => Ok(Go::To(Step::Change)),
+                }
+            }
+            Request::ReadSensors => self.along(Step::Chassis),
+            Request::InsertMedia { .. } | Request::EjectMedia => {
+                self.member = 0;
+                if let Some(path) = self.link()? {
+                    self.path = path;
+                    return Ok(Go::To(Step::MediaList));
+                }
+                self.path = self.other()?.ok_or(FailureKind::Unsupported)?;
+                Ok(Go::To(Step::Manager))
+            }
+            Request::ReadBios | Request::SetBios(_) | Request::ResetBios => self.along(Step::Bios),
+            Request::ReadSecureBoot | Request::SetSecureBoot(_) => self.along(Step::SecureBoot),
+            Request::CloseSession => Err(FailureKind::Unsupported),
+        }
+    }
+
+    /// Sends the reset to the action's target, which is the path.
+    fn reset(&mut self) -> Next {
+        let Request::Reset(reset) = self.request else {
+            return Err(FailureKind::Unsupported);
+        };
+        let allowed = self.system.resets;
+        if !allowed.is_empty() && !allowed.contains((*reset).into()) {
+            return Err(FailureKind::NotAllowed);
+        }
+        Ok(Go::To(Step::Change))
+    }
+
+    fn after_chassis(&mut self) -> Next {
+        if self.facts.link.is_empty() {
+            let rank = self.facts.other_rank;
+            self.path = self.other()?.ok_or(FailureKind::Unsupported)?;
+            self.base = self.path;
+            self.member = 0;
+            return Ok(Go::To(match rank {
+                0 => Step::ThermalSubsystem,
+                _ => Step::Sensors,
+            }));
+        }
+        self.along(Step::Thermal)
+    }
+
+    fn after_sensors(&mut self) -> Next {
+        match (self.link()?, self.other()?) {
+            (Some(path), _) => {
+                self.path = path;
+                Ok(Go::To(Step::Sensor))
+            }
+            (None, Some(page)) if self.facts.members > 0 => self.next_page(Step::Sensors, page),
+            (None, _) => Ok(Go::End(Outcome::Sensors(self.rows))),
+        }
+    }
+
+    fn after_media_list(&mut self) -> Next {
+        self.base = self.path;
+        match (self.link()?, self.request) {
+            (Some(path), _) => {
+                self.path = path;
+                Ok(Go::To(Step::Media))
+            }
+            // Nothing is inserted.
+            (None, Request::EjectMedia) => Ok(Go::End(Outcome::Media(false))),
+            (None, _) => Err(FailureKind::NoMedia),
+        }
+    }
+
+    fn after_media(&mut self) -> Next {
+        let fits = self.drive_fits();
+        if !fits {
+            return self.next_member(Step::MediaList);
+        }
+        if self.has_wanted_image() {
+            return Ok(Go::End(Outcome::Media(false)));
+        }
+        self.base = self.path;
+        let action = self.link()?;
+        self.by_action = action.is_some();
+        self.path = action.unwrap_or(self.path);
+        Ok(Go::To(Step::Change))
+    }
+
+    fn after_bios(&mut self) -> Next {
+        match self.request {
+            Request::SetBios(_) => match self.link()? {
+                Some(settings) => {
+                    self.path = settings;
+                    Ok(Go::To(Step::BiosSettings))
+                }
+                // Without a settings object the resource itself is changed.
+                None => Ok(Go::To(Step::BiosSettings)),
+            },
+            Request::ResetBios => self.along(Step::Change),
+            _ => Ok(Go::End(Outcome::Bios(self.facts.rows))),
+        }
+    }
+
+    fn after_change(&mut self, now: u64) -> Next {
+        // What applies at the next boot has a task that ends then.
+        let waits = !matches!(self.request, Request::SetBios(_) | Request::ResetBios);
+        if self.facts.status == 202 && waits {
+            let monitor = match self.link()? {
+                Some(monitor) => Some(monitor),
+                None => self.other()?,
+            };
+            if let Some(monitor) = monitor {
+                self.path = monitor;
+                return Ok(Go::To(Step::Task));
+            }
+        }
+        Ok(self.accepted(now))
+    }
+}
+
+/// The UUID with its first three fields in the byte order of SMBIOS.
+fn smbios_order(uuid: [u8; 16]) -> [u8; 16] {
+    let [a, b, c, d, e, f, g, h, rest @ ..] = uuid;
+    let mut swapped = [0; 16];
+    for (place, byte) in swapped.iter_mut().zip([d, c, b, a, f, e, h, g]) {
+        *place = byte;
+    }
+    for (place, byte) in swapped.iter_mut().skip(8).zip(rest) {
+        *place = byte;
+    }
+    swapped
+}
