@@ -83,6 +83,12 @@ impl Service {
         })
     }
 
+    /// Whether the resource at a path can be changed itself.
+    pub(crate) fn is_settable(&self, path: &str) -> bool {
+        self.target(path)
+            .is_some_and(|(target, _)| !target.is_action())
+    }
+
     /// What a path changes, and of which system.
     fn target(&self, path: &str) -> Option<(Target, usize)> {
         let parts: Vec<&str> = path.strip_prefix(ROOT)?.split('/').skip(1).collect();

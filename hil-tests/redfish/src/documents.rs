@@ -190,9 +190,15 @@ pub(crate) fn thermal(path: &str) -> Value {
             })
         })
         .collect();
-    let fans = json!([{"Name": "Fan 1", "Reading": 5400, "ReadingUnits": "RPM",
-        "Status": {"Health": "Critical"}}]);
-    let rest = json!({"Temperatures": rows, "Fans": fans});
+    let fan = json!({
+        "@odata.id": format!("{path}#/Fans/0"),
+        "MemberId": "0",
+        "Name": "Fan 1",
+        "Reading": 5400,
+        "ReadingUnits": "RPM",
+        "Status": {"State": "Enabled", "Health": "Critical"},
+    });
+    let rest = json!({"Temperatures": rows, "Fans": [fan]});
     resource(path, "Thermal.v1_7_0.Thermal", "Thermal", rest)
 }
 

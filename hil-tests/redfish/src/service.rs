@@ -267,14 +267,26 @@ impl Service {
             return Reply::not_found(request.path);
         };
         let etag = documents::etag(&self.model, &document);
-        match (etag, self.model.etags) {
+        let settings = document.pointer("/@Redfish.Settings/SettingsObject/@odata.id");
+        let settings = settings.and_then(Value::as_str).map(str::to_owned);
+        if let Some(settings) = settings.and_then(|path| self.document(&path, now))
+            && let Some(etag) = documents::etag(&self.model, &settings)
+        {
+            document["@Redfish.Settings"]["ETag"] = json!(etag);
+        }
+        let allow = match self.is_settable(request.path) {
+            true => "GET, HEAD, PATCH",
+            false => "GET, HEAD",
+        };
+        let reply = match (etag, self.model.etags) {
             (Some(etag), Etags::InDocument) => {
                 document["@odata.etag"] = json!(etag);
                 Reply::document(document)
             }
             (Some(etag), _) => Reply::document(document).header("ETag", etag),
             (None, _) => Reply::document(document),
-        }
+        };
+        reply.header("Allow", allow)
     }
 
     /// The resource at a path, as it is shown at `now`.

@@ -101,11 +101,15 @@ pub struct Settings {
     /// Whether a connection carries more than one request. Some BMCs choke on
     /// those; a new connection costs a handshake each.
     pub keep_alive: bool,
+    /// Whether changes name the ETag that was read (`If-Match`), so that a change
+    /// of somebody else's is not overwritten. Some BMCs refuse their own ETags.
+    pub if_match: bool,
 }
 
 impl Default for Settings {
     /// 30 s an answer, 5 minutes in all, a look each 2 s, 20 s for old states,
-    /// bodies of 1 MiB, connections kept.
+    /// bodies of 1 MiB, connections kept,
+    /// ETags sent.
     fn default() -> Self {
         Self {
             answer_ms: 30_000,
@@ -114,6 +118,7 @@ impl Default for Settings {
             settle_ms: 20_000,
             max_body: 1 << 20,
             keep_alive: true,
+            if_match: true,
         }
     }
 }

@@ -111,7 +111,7 @@ impl Operation<'_> {
             out.write_str("Connection: close\r\n")?;
         }
         self.authorize(out)?;
-        if method == "PATCH" && !self.etag.is_empty() {
+        if method == "PATCH" && self.settings.if_match && !self.etag.is_empty() {
             write!(out, "If-Match: {}\r\n", self.if_match())?;
         }
         if !matches!(method, "POST" | "PATCH") {
