@@ -22,6 +22,7 @@ mod fault;
 mod machine;
 pub mod model;
 mod reply;
+mod routes;
 mod service;
 mod system;
 pub mod tcp;

@@ -5,11 +5,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
-use crate::documents::{self, ROOT, collection, link, resource};
+use crate::documents::{self, ROOT, resource};
 use crate::fault::{Fault, Injected};
 use crate::machine::Machine;
 use crate::model::{Etags, Model};
 use crate::reply::Reply;
+use crate::routes::session;
 use crate::system::System;
 
 /// Sessions that are open at most, and how long one may idle, in milliseconds.
@@ -33,16 +34,18 @@ pub struct Request<'r> {
     pub body: &'r [u8],
 }
 
+/// An open session.
 #[derive(Debug)]
-struct Session {
-    id: u32,
+pub(crate) struct Session {
+    pub(crate) id: u32,
     token: String,
     used_at: u64,
 }
 
+/// A task, and the end it will have.
 #[derive(Debug)]
-struct Task {
-    id: u32,
+pub(crate) struct Task {
+    pub(crate) id: u32,
     /// `None`: never.
     ends_at: Option<u64>,
     fails: bool,
@@ -53,11 +56,11 @@ struct Task {
 #[derive(Debug)]
 pub struct Service {
     pub(crate) model: Model,
-    user: String,
+    pub(crate) user: String,
     password: String,
     pub(crate) systems: Vec<System>,
-    sessions: Vec<Session>,
-    tasks: Vec<Task>,
+    pub(crate) sessions: Vec<Session>,
+    pub(crate) tasks: Vec<Task>,
     pub(crate) faults: Vec<Injected>,
     serial: u32,
     /// Method and path of each request.
@@ -289,117 +292,6 @@ impl Service {
         reply.header("Allow", allow)
     }
 
-    /// The resource at a path, as it is shown at `now`.
-    pub(crate) fn document(&mut self, path: &str, now: u64) -> Option<Value> {
-        let rest = path.strip_prefix(ROOT)?;
-        let parts: Vec<&str> = rest.split('/').skip(1).collect();
-        let model = self.model.clone();
-        Some(match *parts.as_slice() {
-            [] => documents::root(self),
-            ["Systems"] => {
-                let path_of = |system: &System| format!("{ROOT}/Systems/{}", system.id);
-                let members = self.systems.iter().map(path_of).collect();
-                collection(path, "ComputerSystem", members)
-            }
-            ["Systems", id, ref rest @ ..] => {
-                let mut systems = self.systems.iter_mut();
-                let system = systems.find(|system| system.id == id)?;
-                let (state, on) = system.view(now);
-                match *rest {
-                    [] => documents::system(&model, &system.id, &system.uuid, &state, on),
-                    ["SD"] if model.boot_in_settings => {
-                        let boot = json!({"Boot": documents::boot(&model, &state)});
-                        resource(path, "ComputerSystem.v1_13_0.ComputerSystem", "SD", boot)
-                    }
-                    ["ResetActionInfo"] if model.action_info => {
-                        documents::action_info(&model, path)
-                    }
-                    ["Bios"] => documents::bios(path, &state),
-                    ["Bios", "Settings"] => documents::bios_settings(path, &state),
-                    ["SecureBoot"] => documents::secure_boot(path, &state),
-                    ["VirtualMedia"] if model.media_in_system => media_list(path),
-                    ["VirtualMedia", "Floppy" | "Cd"] if model.media_in_system => {
-                        documents::media(&model, path, &state)
-                    }
-                    _ => return None,
-                }
-            }
-            ["Chassis"] => {
-                let members = vec![format!("{ROOT}/Chassis/{}", model.chassis)];
-                collection(path, "Chassis", members)
-            }
-            ["Chassis", id, ref rest @ ..] if id == model.chassis => match *rest {
-                [] => documents::chassis(&model),
-                ["Thermal"] => documents::thermal(path),
-                ["ThermalSubsystem"] => {
-                    let metrics = link(format!("{path}/ThermalMetrics"));
-                    let rest = json!({"ThermalMetrics": metrics});
-                    resource(
-                        path,
-                        "ThermalSubsystem.v1_0_0.ThermalSubsystem",
-                        "Thermal",
-                        rest,
-                    )
-                }
-                ["ThermalSubsystem", "ThermalMetrics"] => documents::thermal_metrics(path),
-                ["Sensors"] => {
-                    let all = 0..=documents::TEMPERATURES.len();
-                    let members = all.map(|at| format!("{path}/{at}")).collect();
-                    collection(path, "Sensor", members)
-                }
-                ["Sensors", at] => documents::sensor(path, at.parse().ok()?)?,
-                _ => return None,
-            },
-            ["Managers"] => {
-                let members = vec![format!("{ROOT}/Managers/{}", model.manager)];
-                collection(path, "Manager", members)
-            }
-            ["Managers", id, ref rest @ ..] if id == model.manager => match *rest {
-                [] => documents::manager(&model),
-                ["VirtualMedia"] if !model.media_in_system => media_list(path),
-                ["VirtualMedia", "Floppy" | "Cd"] if !model.media_in_system => {
-                    let (state, _) = self.systems.first_mut()?.view(now);
-                    documents::media(&model, path, &state)
-                }
-                _ => return None,
-            },
-            ["SessionService"] if model.sessions => {
-                let sessions = link(format!("{path}/Sessions"));
-                let rest =
-                    json!({"ServiceEnabled": true, "SessionTimeout": 1800, "Sessions": sessions});
-                resource(
-                    path,
-                    "SessionService.v1_1_8.SessionService",
-                    "Sessions",
-                    rest,
-                )
-            }
-            ["SessionService", "Sessions"] if model.sessions => {
-                let ids = self.sessions.iter().map(|session| session.id);
-                collection(
-                    path,
-                    "Session",
-                    ids.map(|id| format!("{path}/{id}")).collect(),
-                )
-            }
-            ["SessionService", "Sessions", id] => {
-                let id: u32 = id.parse().ok()?;
-                self.sessions.iter().find(|session| session.id == id)?;
-                session(path, &self.user)
-            }
-            ["TaskService"] => {
-                let tasks = link(format!("{path}/Tasks"));
-                let rest = json!({"ServiceEnabled": true, "Tasks": tasks});
-                resource(path, "TaskService.v1_2_0.TaskService", "Tasks", rest)
-            }
-            ["TaskService", "Tasks"] => {
-                let ids = self.tasks.iter().map(|task| task.id);
-                collection(path, "Task", ids.map(|id| format!("{path}/{id}")).collect())
-            }
-            _ => return None,
-        })
-    }
-
     /// Begins a task of so many milliseconds; the answer to its request.
     pub(crate) fn begin_task(&mut self, request: &Request<'_>, lasts: u64, now: u64) -> Reply {
         self.serial += 1;
@@ -461,20 +353,6 @@ fn task(id: u32, state: &str, status: &str) -> Value {
     let rest = json!({"TaskState": state, "TaskStatus": status, "TaskMonitor": monitor,
         "Messages": []});
     resource(&path, "Task.v1_5_0.Task", "Task", rest)
-}
-
-fn session(path: &str, user: &str) -> Value {
-    resource(
-        path,
-        "Session.v1_3_0.Session",
-        "Session",
-        json!({"UserName": user}),
-    )
-}
-
-fn media_list(path: &str) -> Value {
-    let members = ["Floppy", "Cd"].map(|drive| format!("{path}/{drive}"));
-    collection(path, "VirtualMedia", members.into())
 }
 
 /// Gives each link another host.

@@ -4,7 +4,6 @@
 //! The emulator obeys 1 to 11 s late and only when it is looked at, shows each
 //! boot override as `Continuous`, and has neither ETags nor sessions.
 
-#[allow(dead_code, reason = "other tests use more of it")]
 mod common;
 mod peers;
 

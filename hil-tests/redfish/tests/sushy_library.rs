@@ -1,7 +1,6 @@
 //! Our service, judged by sushy (PyPI), the library that Ironic uses, over loopback.
 //! Skipped, with a reason, where its packages can't be installed.
 
-#[allow(dead_code, reason = "other tests use more of it")]
 mod common;
 mod peers;
 

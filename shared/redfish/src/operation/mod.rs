@@ -1,12 +1,15 @@
 //! One operation on one BMC: a chain of requests, driven by bytes and the time.
 //!
 //! Here is what moves bytes and watches deadlines. [`advance`] decides what an
-//! answer leads to, [`judge`] whether it is one, [`collect`] takes out of it what
-//! is needed, and [`write`] writes requests.
+//! answer leads to ([`find`] up to the system, [`verify`] behind a change), [`judge`]
+//! whether it is one, [`collect`] and [`resources`] take out of it what is needed,
+//! and [`write`] writes requests.
 
 mod advance;
 mod collect;
+mod find;
 mod judge;
+mod resources;
 mod step;
 mod verify;
 mod write;
