@@ -91,6 +91,7 @@ impl Connection {
         let request = Request {
             method: head.method.as_str(),
             path: head.path,
+            query: head.query,
             authorization: head.header("Authorization"),
             token: head.header("X-Auth-Token"),
             if_match: head.header("If-Match"),

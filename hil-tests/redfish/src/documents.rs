@@ -114,7 +114,7 @@ pub(crate) fn system(model: &Model, id: &str, uuid: &str, state: &State, on: boo
             "Actions": {"#ComputerSystem.Reset": reset},
         }),
     );
-    if model.boot_in_settings {
+    if model.boot_in_settings || model.order_in_settings {
         let settings = json!({
             "@odata.type": "#Settings.v1_3_0.Settings",
             "SettingsObject": link(format!("{path}/SD")),

@@ -50,6 +50,10 @@ pub enum Fault {
     NoBody,
     /// Links of the document lead to another host.
     LinksElsewhere,
+    /// A session or a task has no `Location`.
+    NoLocation,
+    /// `Location` has another host, by which the service is not known.
+    OtherLocation,
     /// The answer is a redirection to this.
     Redirect(String),
     /// `Content-Length` is this much off.

@@ -67,6 +67,10 @@ pub struct Model {
     pub if_match: bool,
     /// The boot override is changed at a settings object (`…/SD`).
     pub boot_in_settings: bool,
+    /// The settings object of the system has the boot order, and no override.
+    pub order_in_settings: bool,
+    /// Members in one page of a collection; 0 for all.
+    pub page: usize,
     /// The mode of the boot override.
     pub mode: Mode,
     /// Resets answer 202, and their task takes so many milliseconds.
@@ -117,6 +121,8 @@ pub const STANDARD: Model = Model {
     etags: Etags::Strong,
     if_match: false,
     boot_in_settings: false,
+    order_in_settings: false,
+    page: 0,
     mode: Mode::Writable,
     task_ms: None,
     chunked: false,
@@ -151,7 +157,9 @@ pub const DELL: Model = Model {
     manager: "iDRAC.Embedded.1",
     chassis: "System.Embedded.1",
     http_uri: false,
+    order_in_settings: true,
     etags: Etags::None,
+    page: 2,
     apply_time: true,
     media_in_system: false,
     sensors: Sensors::Collection,

@@ -25,6 +25,10 @@ impl Service {
                 let (state, on) = system.view(now);
                 match *rest {
                     [] => documents::system(&model, &system.id, &system.uuid, &state, on),
+                    ["SD"] if model.order_in_settings => {
+                        let boot = json!({"Boot": {"BootOrder": ["Boot0001", "Boot0000"]}});
+                        resource(path, "ComputerSystem.v1_13_0.ComputerSystem", "SD", boot)
+                    }
                     ["SD"] if model.boot_in_settings => {
                         let boot = json!({"Boot": documents::boot(&model, &state)});
                         resource(path, "ComputerSystem.v1_13_0.ComputerSystem", "SD", boot)

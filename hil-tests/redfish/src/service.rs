@@ -24,6 +24,8 @@ pub struct Request<'r> {
     pub method: &'r str,
     /// Path.
     pub path: &'r str,
+    /// Query.
+    pub query: &'r str,
     /// `Authorization`.
     pub authorization: Option<&'r str>,
     /// `X-Auth-Token`.
@@ -185,7 +187,16 @@ impl Service {
         {
             lead_elsewhere(body);
         }
-        if self.model.absolute {
+        if self.has_fault(request, &Fault::NoLocation) {
+            reply.headers.retain(|(name, _)| *name != "Location");
+        }
+        if self.has_fault(request, &Fault::OtherLocation) {
+            for (name, value) in &mut reply.headers {
+                if *name == "Location" {
+                    *value = format!("https://bmc-437XR1138R2.local{value}");
+                }
+            }
+        } else if self.model.absolute {
             for (name, value) in &mut reply.headers {
                 if *name == "Location" {
                     *value = format!("HOST{value}");
@@ -269,6 +280,7 @@ impl Service {
         let Some(mut document) = self.document(request.path, now) else {
             return Reply::not_found(request.path);
         };
+        turn_page(&mut document, request, self.model.page);
         let etag = documents::etag(&self.model, &document);
         let settings = document.pointer("/@Redfish.Settings/SettingsObject/@odata.id");
         let settings = settings.and_then(Value::as_str).map(str::to_owned);
@@ -353,6 +365,24 @@ fn task(id: u32, state: &str, status: &str) -> Value {
     let rest = json!({"TaskState": state, "TaskStatus": status, "TaskMonitor": monitor,
         "Messages": []});
     resource(&path, "Task.v1_5_0.Task", "Task", rest)
+}
+
+/// Leaves one page of the members (DSP0266, `Members@odata.nextLink`).
+fn turn_page(document: &mut Value, request: &Request<'_>, page: usize) {
+    let skip = request.query.strip_prefix("$skip=");
+    let skip: usize = skip.and_then(|skip| skip.parse().ok()).unwrap_or(0);
+    let Some(members) = document.get_mut("Members").and_then(Value::as_array_mut) else {
+        return;
+    };
+    let next = skip + page;
+    if page > 0 && next < members.len() {
+        members.truncate(next);
+        let link = format!("{}?$skip={next}", request.path);
+        members.drain(..skip);
+        document["Members@odata.nextLink"] = json!(link);
+    } else {
+        members.drain(..skip.min(members.len()));
+    }
 }
 
 /// Gives each link another host.

@@ -128,18 +128,34 @@ fn tasks_end_or_are_given_up() {
 }
 
 #[test]
+fn sessions_and_tasks_are_found_without_a_good_location() {
+    for fault in [Fault::NoLocation, Fault::OtherLocation] {
+        let mut rig = Rig::new(&model::MODERN);
+        rig.service.inject(Injected::always(fault));
+        rig.run(&RESET).ok();
+        let asked = rig.asked();
+        let monitors = asked.iter().filter(|asked| asked.contains("TaskMonitors"));
+        assert!(monitors.count() > 2, "{asked:?}");
+        rig.run(&Request::CloseSession).ok();
+        assert_eq!(rig.service.open_sessions(), 0);
+    }
+}
+
+#[test]
 fn busy_bmc_is_asked_again() {
     let busy = Injected::always(Fault::Busy(7));
     let mut rig = rig(busy.clone().method("PATCH").times(2));
     let begun = rig.now;
     rig.run(&PXE_ONCE).ok();
     assert_eq!(rig.now - begun, 14_000);
-    rig.service.inject(busy);
-    let (kind, end) = failed(&mut rig, &PXE_ONCE);
-    assert_eq!(
-        (kind, end.status, end.open),
-        (FailureKind::Refused, 503, false)
-    );
+    for busy in [busy.clone().method("PATCH"), busy] {
+        rig.service.inject(busy);
+        let (kind, end) = failed(&mut rig, &PXE_ONCE);
+        assert_eq!(
+            (kind, end.status, end.open),
+            (FailureKind::Refused, 503, false)
+        );
+    }
 }
 
 #[test]

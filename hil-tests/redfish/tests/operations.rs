@@ -8,7 +8,7 @@ use farrier_redfish::{
     Health, LinkError, Operation, Outcome, PowerState, Request, ResetType, SensorKind, Step,
     Target, Vendor, Which,
 };
-use farrier_redfish_service::{Fault, Injected, Simulated, model};
+use farrier_redfish_service::{Fault, Injected, Model, Simulated, model};
 
 #[test]
 fn a_bmc_and_an_operation_are_small() {
@@ -475,8 +475,20 @@ fn credentials_that_would_end_a_line_are_not_sent() {
 #[test]
 fn system_is_chosen_by_path_or_uuid() {
     let other = "def2b1c3-5a0f-3e4d-9b6a-2f6f2f0e8a12";
-    let mut rig = Rig::new(&model::STANDARD);
-    let mut service = common::service(&model::STANDARD);
+    for page in [0, 1, 2, 3] {
+        chosen_in_pages(
+            other,
+            &Model {
+                page,
+                ..model::STANDARD
+            },
+        );
+    }
+}
+
+fn chosen_in_pages(other: &str, model: &Model) {
+    let mut rig = Rig::new(model);
+    let mut service = common::service(model);
     for _ in 0..3 {
         service = service.system("00000000-0000-0000-0000-000000000000", Simulated::new(true));
     }

@@ -59,6 +59,8 @@ fn fault() -> impl Strategy<Value = Fault> {
         (-700_i64..100).prop_map(Fault::WrongLength),
         Just(Fault::TwoFramings),
         Just(Fault::Gzip),
+        Just(Fault::NoLocation),
+        Just(Fault::OtherLocation),
         (0_usize..7).prop_map(Fault::Interim),
         (0_usize..900).prop_map(Fault::Closes),
         Just(Fault::Stalls(Stall::Silent)),

@@ -34,7 +34,8 @@
 //! # Redirections and links
 //! A redirection is followed for GET alone, three times in a row, and only to the
 //! same scheme, host and port; so are links. Others end the operation, so that
-//! credentials are never sent elsewhere.
+//! credentials are never sent elsewhere. Of the `Location` of a session or a task
+//! monitor only the path counts: BMCs write names of their own there.
 //!
 //! # Sessions
 //! With [`Auth::Session`] an operation makes a session where [`Bmc`] has none, and

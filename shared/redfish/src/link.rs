@@ -21,6 +21,23 @@ pub enum LinkError {
     Elsewhere = 2,
 }
 
+/// Takes the path out of the `Location` of an answer to a change: BMCs write hosts
+/// there by which they are not known here. The path is asked of the same service,
+/// so nothing leaves it.
+pub(crate) fn path_of_location<const N: usize>(link: &Text<N>) -> Option<&str> {
+    let link = link.whole()?;
+    let path = match link.split_once("://") {
+        Some((_, rest)) if !link.starts_with('/') => rest.get(rest.find('/')?..)?,
+        _ => link,
+    };
+    is_path(path).then_some(path)
+}
+
+fn is_path(path: &str) -> bool {
+    let printable = path.bytes().all(|byte| (b'!'..=b'~').contains(&byte));
+    printable && path.starts_with('/') && !path.starts_with("//")
+}
+
 /// Takes the path out of a link (RFC 3986, section 4.2): a path, or a URL of the
 /// same scheme and host. A fragment is dropped: it names a part of the resource.
 pub(crate) fn path<'t, const N: usize>(
@@ -47,12 +64,11 @@ pub(crate) fn path<'t, const N: usize>(
         _ => link,
     };
     let path = path.split('#').next().unwrap_or(path);
-    let printable = path.bytes().all(|byte| (b'!'..=b'~').contains(&byte));
     // `//host/path` leads to another host.
     if path.starts_with("//") {
         return Err(LinkError::Elsewhere);
     }
-    match printable && path.starts_with('/') {
+    match is_path(path) {
         true => Ok(path),
         false => Err(LinkError::Malformed),
     }

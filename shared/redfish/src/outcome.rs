@@ -93,7 +93,8 @@ pub trait Visitor {
         let _ = sensor;
     }
 
-    /// Takes a BIOS attribute; text beyond 128 bytes is cut.
+    /// Takes a BIOS attribute; text beyond 128 bytes is cut. Attributes whose name
+    /// has more than 64 bytes, or that are null, are not shown.
     fn attribute(&mut self, name: &str, value: AttributeValue<'_>) {
         let _ = (name, value);
     }
@@ -203,7 +204,7 @@ pub struct Failure<'o> {
     /// Whether a change was sent whose end is unknown: it may have happened, or
     /// may still. Read before anything else.
     pub open: bool,
-    /// The status of the last answer; 0 before the first.
+    /// The status of that step's answer; 0 without one.
     pub status: u16,
     /// The `MessageId` of the BMC's error; empty without one.
     pub message_id: &'o str,

@@ -50,9 +50,6 @@ pub struct Habits {
     pub names: &'static [&'static str],
     /// The mode in a change of the boot override.
     pub mode: ModeHabit,
-    /// The boot override is changed at the settings object of the system
-    /// (`@Redfish.Settings`), where it has one, and reads back there.
-    pub boot_in_settings: bool,
     /// The target to ask for in place of another.
     pub boot_as: Option<(BootTarget, BootTarget)>,
     /// A change of BIOS attributes needs `@Redfish.SettingsApplyTime`, or it stays
@@ -70,7 +67,6 @@ const PLAIN: Habits = Habits {
     vendor: Vendor::Other,
     names: &[],
     mode: ModeHabit::AsAsked,
-    boot_in_settings: false,
     boot_as: None,
     apply_time: false,
     http_uri_attribute: None,
@@ -114,7 +110,6 @@ pub static HABITS: [Habits; 8] = [
     Habits {
         vendor: Vendor::Ami,
         names: &["AMI", "American Megatrends"],
-        boot_in_settings: true,
         ..PLAIN
     },
     Habits {

@@ -1,6 +1,6 @@
 //! What an answer leads to: from the system to what is asked for, and to the change.
 
-use super::{Operation, Step};
+use super::{MAX_REQUESTS, Operation, Step};
 use crate::link::{self, Path};
 use crate::outcome::{FailureKind, Outcome};
 use crate::request::{Auth, Request};
@@ -23,6 +23,13 @@ pub(super) type Next = Result<Go, FailureKind>;
 
 impl Operation<'_> {
     pub(super) fn follow(&mut self, go: Next, now: u64) {
+        if matches!(go, Ok(Go::To(_) | Go::Same)) {
+            self.requests += 1;
+            if self.requests > MAX_REQUESTS {
+                self.fail(FailureKind::TooSlow);
+                return;
+            }
+        }
         match go {
             Ok(Go::To(step)) => {
                 self.redirects = 0;
@@ -56,6 +63,14 @@ impl Operation<'_> {
         self.checked(&self.facts.other)
     }
 
+    /// Takes the path of what a change made: out of the head, else of the body.
+    pub(super) fn location(&self) -> Result<Option<Path>, FailureKind> {
+        match link::path_of_location(&self.facts.link) {
+            Some(path) => Ok(Some(Text::new(path))),
+            None => self.other(),
+        }
+    }
+
     fn checked(&self, link: &Path) -> Result<Option<Path>, FailureKind> {
         if link.is_empty() && !link.is_cut() {
             return Ok(None);
@@ -82,9 +97,16 @@ impl Operation<'_> {
                 self.path = self.base;
                 self.reset()
             }
-            Step::BootSettings => {
+            // The override is changed there where it is shown there; else the system
+            // is read again, for its own state and ETag.
+            Step::BootSettings if self.facts.fits => {
+                self.in_settings = true;
                 self.base = self.path;
                 Ok(Go::To(Step::Change))
+            }
+            Step::BootSettings => {
+                self.path = self.base;
+                Ok(Go::To(Step::Refetch))
             }
             Step::Chassis => self.after_chassis(),
             Step::ThermalSubsystem => self.along(Step::ThermalMetrics),
@@ -143,8 +165,7 @@ impl Operation<'_> {
             Request::SetBoot(boot) => {
                 self.check_boot(boot)?;
                 match self.other()? {
-                    Some(settings) if self.bmc.vendor.habits().boot_in_settings => {
-                        self.in_settings = true;
+                    Some(settings) => {
                         self.path = settings;
                         Ok(Go::To(Step::BootSettings))
                     }
@@ -250,15 +271,12 @@ impl Operation<'_> {
     fn after_change(&mut self, now: u64) -> Next {
         // What applies at the next boot has a task that ends then.
         let waits = !matches!(self.request, Request::SetBios(_) | Request::ResetBios);
-        if self.facts.status == 202 && waits {
-            let monitor = match self.link()? {
-                Some(monitor) => Some(monitor),
-                None => self.other()?,
-            };
-            if let Some(monitor) = monitor {
-                self.path = monitor;
-                return Ok(Go::To(Step::Task));
-            }
+        if self.facts.status == 202
+            && waits
+            && let Some(monitor) = self.location()?
+        {
+            self.path = monitor;
+            return Ok(Go::To(Step::Task));
         }
         Ok(self.accepted(now))
     }

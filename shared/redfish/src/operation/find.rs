@@ -76,11 +76,7 @@ impl Operation<'_> {
 
     /// The session's path is in the head, or else in the body.
     pub(super) fn after_session(&mut self) -> Next {
-        let path = match self.link()? {
-            Some(path) => Some(path),
-            None => self.other()?,
-        };
-        let path = path.unwrap_or(Text::EMPTY);
+        let path = self.location()?.unwrap_or(Text::EMPTY);
         let Some(session) = &mut self.bmc.session else {
             return Err(FailureKind::Unsupported);
         };

@@ -152,6 +152,8 @@ impl Operation<'_> {
     }
 
     fn retry(&mut self) -> Next {
+        // It was not done.
+        self.open &= self.step != Step::Change;
         if self.retries >= MAX_RETRIES {
             return Err(FailureKind::Refused);
         }

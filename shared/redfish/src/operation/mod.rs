@@ -28,7 +28,8 @@ use crate::outcome::{Failure, FailureKind, Outcome, SystemState, Visitor};
 use crate::request::{Request, Settings, Target};
 use crate::text::Text;
 
-/// Largest number of requests of one operation.
+/// Largest number of requests of one operation, without those that look again after
+/// a pause.
 pub const MAX_REQUESTS: u16 = 400;
 
 /// What an operation waits for.
@@ -48,7 +49,6 @@ pub enum Wants {
 }
 
 /// One operation. See the crate's documentation.
-#[derive(Debug)]
 pub struct Operation<'o> {
     bmc: &'o mut Bmc,
     target: &'o Target<'o>,
@@ -101,6 +101,19 @@ pub struct Operation<'o> {
     /// A change was sent whose end is unknown.
     open: bool,
     end: Option<Result<Outcome, FailureKind>>,
+}
+
+impl core::fmt::Debug for Operation<'_> {
+    /// Without what was received: a session's token may be in it.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Operation")
+            .field("request", self.request)
+            .field("step", &self.step)
+            .field("path", &self.path)
+            .field("wants", &self.wants())
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'o> Operation<'o> {
@@ -328,11 +341,6 @@ impl<'o> Operation<'o> {
         // and what changes something is never sent twice.
         if self.not_before > 0 && self.method() != "GET" {
             self.connected = false;
-        }
-        self.requests += 1;
-        if self.requests > MAX_REQUESTS {
-            self.fail(FailureKind::TooSlow);
-            return;
         }
         self.not_before = 0;
         self.answer_until = now.saturating_add(self.settings.answer_ms.into());

@@ -54,6 +54,7 @@ impl Collector<'_> {
         if path == [N::HttpBootUri] {
             boot.has_http_uri = true;
         }
+        self.facts.fits |= path == [N::BootTarget];
         let Value::Str(text, hash) = value else {
             return;
         };
