@@ -69,6 +69,13 @@ impl Service {
         {
             system.state.boot = Boot::default();
         }
+        let other = self.fault(request, |fault| match fault {
+            Fault::StoresBoot(boot) => Some(boot.clone()),
+            _ => None,
+        });
+        if let (Some(boot), Some(system)) = (other, self.systems.get_mut(at)) {
+            system.state.boot = boot;
+        }
         let old = self.fault(request, |fault| match fault {
             Fault::OldState(lasts) => Some(*lasts),
             _ => None,

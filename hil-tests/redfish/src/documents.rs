@@ -130,7 +130,7 @@ pub(crate) fn system(model: &Model, id: &str, uuid: &str, state: &State, on: boo
 pub(crate) fn action_info(model: &Model, path: &str) -> Value {
     // The values stand ahead of the name they belong to.
     let parameters = json!([
-        {"AllowableValues": ["Fast"], "Name": "Manner", "Required": false},
+        {"AllowableValues": ["PowerCycle"], "Name": "Manner", "Required": false},
         {"AllowableValues": model.resets, "Name": "ResetType", "Required": true},
     ]);
     let rest = json!({"Parameters": parameters});

@@ -1,5 +1,7 @@
 //! What a service does wrong when it is told to.
 
+use crate::machine::Boot;
+
 /// Where an answer stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stall {
@@ -20,6 +22,8 @@ pub enum Fault {
     OldState(u64),
     /// The boot override is forgotten as soon as it is stored.
     ForgetsBoot,
+    /// This boot override is stored in place of the one that is asked for.
+    StoresBoot(Boot),
     /// A change answers 200 with an error inside, and does nothing.
     ErrorInside,
     /// No account is known.

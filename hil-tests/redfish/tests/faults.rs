@@ -4,9 +4,10 @@ mod common;
 
 use common::{End, PXE_ONCE, Rig, TARGET};
 use farrier_redfish::{
-    Auth, FailureKind, HttpError, LinkError, Outcome, PowerState, Request, ResetType, Step, Target,
+    Auth, BootEnabled, BootMode, BootOverride, BootTarget, FailureKind, HttpError, LinkError,
+    Outcome, PowerState, Request, ResetType, Step, Target,
 };
-use farrier_redfish_service::{Fault, Injected, Stall, model};
+use farrier_redfish_service::{Boot, Fault, Injected, Stall, model};
 
 const RESET: Request<'static> = Request::Reset(ResetType::On);
 
@@ -81,6 +82,75 @@ fn forgotten_boot_override_is_noticed() {
 }
 
 #[test]
+fn boot_override_that_is_another_one_is_noticed() {
+    let uri = "http://10.0.0.1/boot.efi";
+    let asked = Boot {
+        enabled: "Once".into(),
+        target: "UefiHttp".into(),
+        mode: "UEFI".into(),
+        http_uri: Some(uri.into()),
+    };
+    let wanted = |http_uri| {
+        Request::SetBoot(BootOverride {
+            enabled: BootEnabled::Once,
+            target: BootTarget::UefiHttp,
+            mode: Some(BootMode::Uefi),
+            http_uri,
+        })
+    };
+    let others = [
+        Boot {
+            enabled: "Continuous".into(),
+            ..asked.clone()
+        },
+        Boot {
+            target: "Pxe".into(),
+            ..asked.clone()
+        },
+        Boot {
+            mode: "Legacy".into(),
+            ..asked.clone()
+        },
+        Boot {
+            http_uri: Some("http://10.0.0.1/boot.efi2".into()),
+            ..asked.clone()
+        },
+        Boot {
+            http_uri: None,
+            ..asked.clone()
+        },
+    ];
+    for other in others {
+        let mut rig = rig(Injected::always(Fault::StoresBoot(other.clone())));
+        let (kind, _) = failed(&mut rig, &wanted(Some(uri)));
+        assert_eq!(kind, FailureKind::NotApplied, "{other:?}");
+    }
+    // What DHCP says is asked for, and an earlier URI stays.
+    let mut rig = self::rig(Injected::always(Fault::StoresBoot(asked.clone())));
+    assert_eq!(failed(&mut rig, &wanted(None)).0, FailureKind::NotApplied);
+    rig.run(&wanted(Some(uri))).ok();
+    // It stays on where it is to be off.
+    let off = Request::SetBoot(BootOverride {
+        enabled: BootEnabled::Disabled,
+        target: BootTarget::None,
+        mode: None,
+        http_uri: None,
+    });
+    assert_eq!(failed(&mut rig, &off).0, FailureKind::NotApplied);
+}
+
+#[test]
+fn image_that_stays_is_noticed() {
+    let mut rig = rig(Injected::always(Fault::DoesNothing).path("Eject"));
+    rig.run(&Request::InsertMedia {
+        image: "http://10.0.0.1/x.iso",
+    })
+    .ok();
+    let (kind, end) = failed(&mut rig, &Request::EjectMedia);
+    assert_eq!((kind, end.step), (FailureKind::NotApplied, Step::ReadBack));
+}
+
+#[test]
 fn error_inside_a_success_is_an_error() {
     let mut rig = rig(Injected::always(Fault::ErrorInside));
     for request in [PXE_ONCE, RESET] {
@@ -142,12 +212,24 @@ fn sessions_and_tasks_are_found_without_a_good_location() {
 }
 
 #[test]
+fn monitor_of_a_task_needs_no_document() {
+    let mut rig = Rig::new(&model::MODERN);
+    rig.service
+        .inject(Injected::always(Fault::NoBody).path("TaskMonitors"));
+    let begun = rig.now;
+    rig.run(&RESET).ok();
+    assert!(rig.now - begun >= 5_000);
+}
+
+#[test]
 fn busy_bmc_is_asked_again() {
     let busy = Injected::always(Fault::Busy(7));
     let mut rig = rig(busy.clone().method("PATCH").times(2));
-    let begun = rig.now;
+    let (begun, connections) = (rig.now, rig.connections);
     rig.run(&PXE_ONCE).ok();
     assert_eq!(rig.now - begun, 14_000);
+    // What changes something goes over a connection that has not idled.
+    assert_eq!(rig.connections - connections, 3);
     for busy in [busy.clone().method("PATCH"), busy] {
         rig.service.inject(busy);
         let (kind, end) = failed(&mut rig, &PXE_ONCE);
@@ -304,7 +386,7 @@ fn redirections_stay_within_the_host() {
     // What changes something is not sent elsewhere.
     let redirect = Fault::Redirect("/redfish/v1/Systems/1".into());
     rig.service
-        .inject(Injected::always(redirect).method("PATCH"));
+        .inject(Injected::always(redirect).method("PATCH").times(1));
     let (kind, end) = failed(&mut rig, &PXE_ONCE);
     assert_eq!((kind, end.open), (FailureKind::Redirect, false));
 }
@@ -345,8 +427,26 @@ fn early_close_ends_the_operation() {
         let (kind, _) = failed(&mut rig, &Request::ReadSystem);
         assert_eq!(kind, FailureKind::Closed, "{behind}");
     }
-    // A change may have been made.
-    let mut rig = rig(Injected::always(Fault::Closes(20)).method("POST"));
+    // A change may have been made, and is not sent again over another connection.
+    let mut rig = rig(Injected::always(Fault::Closes(0)).method("PATCH").times(1));
+    let (kind, end) = failed(&mut rig, &PXE_ONCE);
+    assert_eq!((kind, end.open), (FailureKind::Closed, true));
+    assert_eq!(
+        rig.asked()
+            .iter()
+            .filter(|asked| asked.starts_with("PATCH"))
+            .count(),
+        1
+    );
+    // A look is, once.
+    rig.service
+        .inject(Injected::always(Fault::Closes(0)).times(1));
+    rig.run(&Request::ReadSystem).result.unwrap_err();
+    rig.bmc.forget_system();
+    rig.service
+        .inject(Injected::always(Fault::Closes(0)).path("Systems/").times(1));
+    rig.run(&Request::ReadSystem).ok();
+    let mut rig = self::rig(Injected::always(Fault::Closes(20)).method("POST"));
     let (kind, end) = failed(&mut rig, &RESET);
     assert_eq!((kind, end.open), (FailureKind::Closed, true));
 }
@@ -392,7 +492,9 @@ fn connection_that_was_closed_between_requests_is_made_anew() {
 #[test]
 fn bytes_that_answer_nothing_cost_a_connection() {
     let mut rig = rig(Injected::always(Fault::Surplus));
+    let before = rig.connections;
     rig.run(&PXE_ONCE).ok();
+    assert_eq!(rig.connections - before, 3);
     // Those that come behind the next request look like its answer.
     for cut in [1, 50] {
         rig.cuts = vec![cut];

@@ -10,6 +10,8 @@ use farrier_redfish::{
 };
 use farrier_redfish_service::{Fault, Injected, Model, Simulated, model};
 
+const OTHER: &str = "00000000-0000-0000-0000-000000000000";
+
 #[test]
 fn a_bmc_and_an_operation_are_small() {
     let (bmc, operation) = (size_of::<Bmc>(), size_of::<Operation<'_>>());
@@ -167,6 +169,14 @@ fn boot_uri_and_mode_are_set() {
         rig.run(&Request::SetBoot(boot)).ok();
         assert_eq!(rig.service.systems()[0].state.boot.http_uri, None);
     }
+    let mut rig = Rig::new(&model::STANDARD);
+    let legacy = BootOverride {
+        mode: Some(BootMode::Legacy),
+        target: BootTarget::Pxe,
+        ..boot
+    };
+    rig.run(&Request::SetBoot(legacy)).ok();
+    assert_eq!(rig.service.systems()[0].state.boot.mode, "Legacy");
     // No HttpBootUri: nothing is sent.
     let mut rig = Rig::new(&model::DELL);
     let end = rig.run(&Request::SetBoot(boot));
@@ -359,6 +369,14 @@ fn session_is_used_again_and_ended() {
     assert_eq!(rig.run(&Request::CloseSession).ok(), Outcome::SessionClosed);
     assert_eq!(rig.service.open_sessions(), 0);
     assert!(!rig.bmc.has_session());
+    // The root and the session's own request need no credentials.
+    let requests: Vec<&str> = rig.sent.split("\r\n\r\n").collect();
+    for request in &requests {
+        let open = request.contains("GET /redfish/v1/ ") || request.contains("/Sessions HTTP");
+        let has = request.contains("X-Auth-Token") || request.contains("Authorization");
+        assert!(open != has || request.len() < 100, "{request}");
+    }
+    assert_eq!(rig.sent.matches("X-Auth-Token").count(), 4);
     // Without one, nothing is asked.
     rig.asked();
     assert_eq!(rig.run(&Request::CloseSession).ok(), Outcome::SessionClosed);
@@ -414,6 +432,12 @@ fn basic_authentication_is_tried_once() {
         let mut rig = Rig::new(model);
         rig.run_at(&target, &PXE_ONCE).ok();
         assert_eq!(rig.service.open_sessions(), 0);
+        let root = rig.sent.split("\r\n\r\n").next().unwrap();
+        assert!(!root.contains("Authorization"), "{root}");
+        assert!(
+            rig.sent
+                .contains("\r\nAuthorization: Basic YWRtaW46czNjcmV0OiJwYXNz\r\n")
+        );
     }
     let mut rig = Rig::new(&model::STANDARD);
     let wrong = Target {
@@ -490,7 +514,7 @@ fn chosen_in_pages(other: &str, model: &Model) {
     let mut rig = Rig::new(model);
     let mut service = common::service(model);
     for _ in 0..3 {
-        service = service.system("00000000-0000-0000-0000-000000000000", Simulated::new(true));
+        service = service.system(OTHER, Simulated::new(true));
     }
     rig.service = service.system(other, Simulated::new(true));
     let end = rig.run(&Request::ReadSystem);
@@ -524,6 +548,25 @@ fn chosen_in_pages(other: &str, model: &Model) {
     };
     let end = rig.run_at(&target, &Request::ReadSystem);
     assert_eq!((end.result, end.status), (Err(FailureKind::Refused), 404));
+}
+
+#[test]
+fn collections_are_read_up_to_a_bound() {
+    let mut rig = Rig::new(&model::STANDARD);
+    let mut service = common::service(&model::STANDARD);
+    for _ in 0..70 {
+        service = service.system(OTHER, Simulated::new(true));
+    }
+    rig.service = service;
+    let which = Which::Uuid([9; 16]);
+    let end = rig.run_at(&Target { which, ..TARGET }, &Request::ReadSystem);
+    assert_eq!(end.result, Err(FailureKind::NoSystem));
+    let looks = rig
+        .asked()
+        .iter()
+        .filter(|asked| asked.ends_with("/Systems"))
+        .count();
+    assert_eq!(looks, 64);
 }
 
 #[test]

@@ -221,6 +221,112 @@ fn links_stay_within_the_service() {
     assert_eq!(follow(""), Err(FailureKind::Unsupported));
 }
 
+/// Drives an operation with these answers in turn; returns what it sent.
+fn converse(request: &Request<'_>, answers: &[&str]) -> String {
+    let (mut bmc, settings) = (Bmc::new(), Settings::default());
+    let mut operation = Operation::new(&mut bmc, &TARGET, request, &settings, 0);
+    let mut answers = answers.iter();
+    let mut sent = String::new();
+    for _ in 0..100 {
+        match operation.wants() {
+            Wants::Connect => operation.connected(),
+            Wants::Send => {
+                let mut buffer = [0; 1000];
+                let length = operation.output(&mut buffer);
+                sent.push_str(&String::from_utf8_lossy(&buffer[..length]));
+            }
+            Wants::Receive => match answers.next() {
+                Some(answer) => operation.input(answer.as_bytes(), 0, &mut ()),
+                None => break,
+            },
+            Wants::Wait | Wants::Nothing => break,
+        }
+    }
+    sent
+}
+
+#[test]
+fn etag_of_the_head_comes_before_that_of_the_document() {
+    let root = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    let boot = Request::SetBoot(farrier_redfish::BootOverride {
+        enabled: farrier_redfish::BootEnabled::Once,
+        target: farrier_redfish::BootTarget::Pxe,
+        mode: None,
+        http_uri: None,
+    });
+    for (head, etag) in [("ETag: \"head\"\r\n", "\"head\""), ("", "\"body\"")] {
+        let body = r#"{"Name": 1, "@odata.etag": "\"body\"", "Boot": {"@odata.etag": "x"}}"#;
+        let length = body.len();
+        let system = format!("HTTP/1.1 200 OK\r\n{head}Content-Length: {length}\r\n\r\n{body}");
+        let sent = converse(&boot, &[root, &system]);
+        assert!(
+            sent.contains(&format!("\r\nIf-Match: {etag}\r\n")),
+            "{sent}"
+        );
+    }
+}
+
+#[test]
+fn answer_ahead_of_its_request_costs_the_connection() {
+    let (mut bmc, settings) = (Bmc::new(), Settings::default());
+    let request = Request::ReadSystem;
+    let mut operation = Operation::new(&mut bmc, &TARGET, &request, &settings, 0);
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    // Ahead of its first byte: it answers nothing.
+    operation.connected();
+    operation.input(answer, 0, &mut ());
+    assert_eq!(
+        (operation.wants(), operation.step()),
+        (Wants::Connect, farrier_redfish::Step::Root)
+    );
+    // In the middle of it: it is the answer, and what is left is not sent behind it.
+    operation.connected();
+    assert_eq!(operation.output(&mut [0; 10]), 10);
+    operation.input(answer, 0, &mut ());
+    assert_eq!(
+        (operation.wants(), operation.step()),
+        (Wants::Connect, farrier_redfish::Step::System)
+    );
+}
+
+#[test]
+fn token_that_does_not_fit_is_no_session() {
+    let target = Target {
+        auth: Auth::Session,
+        ..TARGET
+    };
+    let body = r#"{"Links":{"Sessions":{"@odata.id":"/s"}}}"#;
+    let root = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for (token, fits) in [
+        ("t".repeat(72), true),
+        ("t".repeat(73), false),
+        ("t t".into(), false),
+    ] {
+        let session = format!(
+            "HTTP/1.1 201 Created\r\nX-Auth-Token: {token}\r\nLocation: /s/1\r\nContent-Length: 0\r\n\r\n"
+        );
+        let (mut bmc, settings) = (Bmc::new(), Settings::default());
+        let mut operation = Operation::new(&mut bmc, &target, &Request::ReadSystem, &settings, 0);
+        for answer in [&root, &session] {
+            operation.connected();
+            while operation.wants() == Wants::Send {
+                operation.output(&mut [0; 1000]);
+            }
+            operation.input(answer.as_bytes(), 0, &mut ());
+        }
+        assert!(!format!("{operation:?}").contains("tt"));
+        let end = operation
+            .end()
+            .map(|end| end.map_err(|failure| failure.kind));
+        let too_long = Err(FailureKind::Link(LinkError::TooLong));
+        assert_eq!(end, (!fits).then_some(too_long));
+        assert_eq!(bmc.has_session(), fits);
+    }
+}
+
 #[test]
 fn vendors_have_one_row_each() {
     for (at, habits) in farrier_redfish::HABITS.iter().enumerate() {

@@ -84,6 +84,8 @@ pub struct Rig {
     pub connections: usize,
     /// Bytes of answers.
     pub received: usize,
+    /// Requests, as they were sent.
+    pub sent: String,
     /// Largest number of turns of one operation.
     pub most_turns: usize,
 }
@@ -98,6 +100,7 @@ impl Rig {
             cuts: vec![0],
             connections: 0,
             received: 0,
+            sent: String::new(),
             most_turns: 2_000_000,
         }
     }
@@ -137,6 +140,8 @@ impl Rig {
                     let mut buffer = vec![0; most.min(4096)];
                     let length = operation.output(&mut buffer);
                     assert!(length > 0, "it wants to send and does not");
+                    self.sent
+                        .push_str(&String::from_utf8_lossy(&buffer[..length]));
                     if let Some(connection) = &mut connection {
                         connection.receive(&mut self.service, &buffer[..length], self.now);
                     }

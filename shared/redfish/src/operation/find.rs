@@ -146,7 +146,7 @@ impl Operation<'_> {
     }
 
     pub(super) fn next_page(&mut self, step: Step, page: Path) -> Next {
-        self.member = self.member.saturating_sub(self.facts.members);
+        self.member = 0;
         self.base = page;
         self.path = page;
         Ok(Go::To(step))
