@@ -155,7 +155,7 @@ pub enum Request<'a> {
     Identify,
     /// Reads the system: power, boot override, UUID, health, what is allowed.
     ReadSystem,
-    /// Asks for a reset. The end says that the BMC accepted it, not that the power
+    /// Asks for a reset, if it is allowed or the BMC does not say. The end says that the BMC accepted it, not that the power
     /// has changed: read the system.
     Reset(ResetType),
     /// Sets the boot override, and reads it back.

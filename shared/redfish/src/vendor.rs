@@ -70,11 +70,7 @@ const PLAIN: Habits = Habits {
     boot_as: None,
     apply_time: false,
     http_uri_attribute: None,
-    not_ready: &[
-        "ServiceTemporarilyUnavailable",
-        "ServiceInUnknownState",
-        "ResourceInStandby",
-    ],
+    not_ready: &["ServiceTemporarilyUnavailable"],
 };
 
 /// All vendors with habits.
@@ -85,8 +81,8 @@ pub static HABITS: [Habits; 8] = [
         names: &["Dell"],
         apply_time: true,
         http_uri_attribute: Some("HttpDev1Uri"),
-        // "iDRAC is not ready", and its job engine's "busy".
-        not_ready: &["SYS518", "SYS413", "ServiceTemporarilyUnavailable"],
+        // "iDRAC is not ready".
+        not_ready: &["SYS518", "ServiceTemporarilyUnavailable"],
         ..PLAIN
     },
     Habits {

@@ -264,6 +264,17 @@ fn etag_of_the_head_comes_before_that_of_the_document() {
             "{sent}"
         );
     }
+    // One that would end its line, or is too long, is none.
+    for etag in ["\\r\\nX: y", "\u{e4}", &"x".repeat(73)] {
+        let body = format!("{{\"@odata.etag\": \"{etag}\"}}");
+        let length = body.len();
+        let system = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}");
+        let sent = converse(&boot, &[root, &system]);
+        assert!(
+            sent.contains("PATCH") && !sent.contains("If-Match"),
+            "{sent}"
+        );
+    }
 }
 
 #[test]

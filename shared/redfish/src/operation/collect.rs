@@ -15,7 +15,7 @@ use crate::text::Text;
 use crate::tokens::{MAX_TEXT, Sink, Token, Value};
 
 /// Longest ETag that is sent back, in bytes.
-pub(super) const MAX_ETAG: usize = 64;
+pub(super) const MAX_ETAG: usize = 72;
 
 /// How a task is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +145,7 @@ impl Answer for Collector<'_> {
     fn field(&mut self, field: Field, value: &Text<MAX_TEXT>) {
         match field {
             Field::Location => self.facts.link = shorten(value),
-            Field::ETag if self.resource.has_etag() => *self.etag = shorten(value),
+            Field::ETag if self.resource.has_etag() => self.keep_etag(value),
             Field::RetryAfter => {
                 let seconds = value.as_str().trim().parse();
                 self.facts.retry_after_s = seconds.unwrap_or(0).min(60);
@@ -186,7 +186,7 @@ impl Sink for Collector<'_> {
             && self.resource.has_etag()
             && self.etag.is_empty()
         {
-            *self.etag = shorten(text);
+            self.keep_etag(text);
         }
         if let Value::Str(text, _) = token.value {
             self.links(token.path, text);
@@ -216,6 +216,19 @@ impl Sink for Collector<'_> {
 }
 
 impl Collector<'_> {
+    /// Keeps an ETag that can be sent back: whole, and without anything that would
+    /// end its line.
+    fn keep_etag(&mut self, text: &Text<MAX_TEXT>) {
+        let etag: Text<MAX_ETAG> = shorten(text);
+        let printable = etag
+            .as_str()
+            .bytes()
+            .all(|byte| (b' '..=b'~').contains(&byte));
+        if printable && !etag.is_cut() {
+            *self.etag = etag;
+        }
+    }
+
     /// Takes the first of each link that is wanted; of a collection, that of the
     /// wanted member.
     fn links(&mut self, path: &[N], text: &Text<MAX_TEXT>) {
@@ -261,7 +274,7 @@ impl Collector<'_> {
                 facts.has_message = true;
             }
             ([N::ExtendedInfo, N::Item, N::Severity | N::MessageSeverity], Value::Str(text, _)) => {
-                facts.success |= text.as_str() == "OK";
+                facts.success |= matches!(text.as_str(), "OK" | "Informational");
             }
             _ => {}
         }
