@@ -157,6 +157,10 @@ fn values_are_read() {
         &[0x40, 3, 1, 2, 3],
         &[6, 0],
         &[6, 1, 0x80],
+        &[6, 2, 0x2b, 0x86],
+        &[
+            6, 12, 0x2b, 0x82, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 5,
+        ],
         &[6, 6, 0x2b, 0xff, 0xff, 0xff, 0xff, 0x7f],
         &[5, 1, 0],
         &[0x47, 0],
@@ -190,6 +194,26 @@ fn what_is_no_answer_is_ignored() {
     // A second answer changes nothing.
     assert!(!exchange.input(&response(1, "public", &ID, 5, &UPTIME, &value)));
     assert!(exchange.end().unwrap().is_ok());
+}
+
+#[test]
+fn answer_has_one_variable_and_comes_behind_its_request() {
+    let get = Request::Get(oid("1.3.6.1.2.1.1.3.0"));
+    let variable = element(0x30, &[element(6, &UPTIME), vec![2, 1, 7]].concat());
+    for (times, good) in [(0, false), (1, true), (2, false)] {
+        let list = element(0x30, &variable.repeat(times));
+        let numbers = [element(2, &ID), vec![2, 1, 0, 2, 1, 0]].concat();
+        let pdu = element(0xa2, &[numbers, list].concat());
+        let message = element(0x30, &[vec![2, 1, 1], element(4, b"public"), pdu].concat());
+        let (mut exchange, _) = asked(get);
+        assert_eq!(exchange.input(&message), good);
+    }
+    let mut exchange = Exchange::new(&CONFIG, get, 0x0102_0304, 0);
+    assert!(!exchange.input(&response(1, "public", &ID, 0, &UPTIME, &[2, 1, 7])));
+    // Agents know ids without a sign.
+    let mut exchange = Exchange::new(&CONFIG, get, 0x0102_0304 | i32::MIN, 0);
+    assert!(exchange.output(0, &mut [0; MAX_DATAGRAM]) > 0);
+    assert!(exchange.input(&response(1, "public", &ID, 0, &UPTIME, &[2, 1, 7])));
 }
 
 #[test]
@@ -354,6 +378,38 @@ fn names_are_parsed() {
         &long,
     ] {
         assert_eq!(Oid::parse(text), None, "{text}");
+    }
+}
+
+#[test]
+fn families_have_the_numbers_of_their_mibs() {
+    // On, off, and the cycle; then the states.
+    for (name, commands, on, off) in [
+        ("apc-masterswitch", [1, 2, 3], 1, 2),
+        ("apc", [1, 2, 3], 1, 2),
+        ("apc2", [1, 2, 3], 2, 1),
+        ("raritan", [1, 0, 2], 7, 8),
+        ("sentry3", [1, 2, 3], 1, 0),
+        ("cyberpower", [1, 2, 3], 1, 2),
+        ("eaton", [0, 0, 0], 1, 0),
+        ("poe", [1, 2, 0], 1, 2),
+    ] {
+        let family = Family::named(name).unwrap();
+        let outlet = Outlet::new(family, &vec![1; family.index.len()]).unwrap();
+        for (action, number) in [Action::On, Action::Off, Action::Cycle]
+            .into_iter()
+            .zip(commands)
+        {
+            if let Some(Request::Set { value, .. }) = outlet.command(action) {
+                assert_eq!(value, number, "{name}");
+            }
+        }
+        assert_eq!(outlet.state(&Value::Integer(on)), OutletState::On, "{name}");
+        assert_eq!(
+            outlet.state(&Value::Integer(off)),
+            OutletState::Off,
+            "{name}"
+        );
     }
 }
 
