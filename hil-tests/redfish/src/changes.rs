@@ -249,8 +249,16 @@ impl Service {
                 if inserts && image.is_none() {
                     return Err(refuse(400, "ActionParameterMissing", "Image"));
                 }
-                if target == Target::Insert && sent.as_object().is_some_and(|sent| sent.len() > 1) {
-                    return Err(refuse(400, "PropertyUnknown", "Inserted"));
+                if target == Target::Insert {
+                    let protocol = sent.get("TransferProtocolType");
+                    let others = sent.as_object().map_or(0, |sent| sent.len());
+                    if model.media_protocol && protocol != Some(&json!("HTTP")) {
+                        let text = "TransferProtocolType is missing.";
+                        return Err(refuse(400, "ActionParameterMissing", text));
+                    }
+                    if others > 1 + usize::from(model.media_protocol) {
+                        return Err(refuse(400, "PropertyUnknown", "Inserted"));
+                    }
                 }
                 if target == Target::Media && sent.get("Inserted").is_none() {
                     return Err(refuse(400, "PropertyMissing", "Inserted"));

@@ -83,6 +83,8 @@ pub struct Model {
     pub media_in_system: bool,
     /// Virtual media has actions; else it is changed itself.
     pub media_actions: bool,
+    /// Inserting media needs the protocol; else it is refused.
+    pub media_protocol: bool,
     /// Pending BIOS attributes need an apply time; else one is refused.
     pub apply_time: bool,
     /// It has sessions.
@@ -129,6 +131,7 @@ pub const STANDARD: Model = Model {
     sensors: Sensors::Thermal,
     media_in_system: true,
     media_actions: true,
+    media_protocol: false,
     apply_time: false,
     sessions: true,
     absolute: false,
@@ -216,6 +219,7 @@ pub const AMI: Model = Model {
     if_match: true,
     boot_in_settings: true,
     media_in_system: false,
+    media_protocol: true,
     ..STANDARD
 };
 

@@ -4,8 +4,8 @@ mod common;
 
 use common::{End, PXE_ONCE, Rig, TARGET};
 use farrier_redfish::{
-    Auth, BootEnabled, BootMode, BootOverride, BootTarget, FailureKind, HttpError, LinkError,
-    Outcome, PowerState, Request, ResetType, Step, Target,
+    Auth, Bmc, BootEnabled, BootMode, BootOverride, BootTarget, FailureKind, HttpError, LinkError,
+    Operation, Outcome, PowerState, Request, ResetType, Settings, Step, Target, Wants,
 };
 use farrier_redfish_service::{Boot, Fault, Injected, Stall, model};
 
@@ -503,6 +503,37 @@ fn bytes_that_answer_nothing_cost_a_connection() {
             Err(kind) => panic!("{kind:?}"),
         }
     }
+}
+
+#[test]
+fn connection_that_is_not_made_ends_by_the_deadline() {
+    let settings = Settings::default();
+    for connects in [false, true] {
+        let mut bmc = Bmc::new();
+        let mut operation = Operation::new(&mut bmc, &TARGET, &RESET, &settings, 5);
+        assert_eq!(operation.wants(), Wants::Connect);
+        if connects {
+            operation.connected();
+            // The connection takes no more than this.
+            assert_eq!(operation.output(&mut [0; 7]), 7);
+        }
+        let deadline = operation.deadline();
+        assert_eq!(deadline, 5 + u64::from(settings.answer_ms));
+        operation.tick(deadline - 1);
+        assert_ne!(operation.wants(), Wants::Nothing);
+        operation.tick(deadline);
+        let end = operation
+            .end()
+            .map(|end| end.map_err(|failure| failure.kind));
+        assert_eq!(end, Some(Err(FailureKind::Timeout)));
+    }
+    let mut bmc = Bmc::new();
+    let mut operation = Operation::new(&mut bmc, &TARGET, &RESET, &settings, 5);
+    operation.closed(6);
+    let end = operation
+        .end()
+        .map(|end| end.map_err(|failure| failure.kind));
+    assert_eq!(end, Some(Err(FailureKind::Closed)));
 }
 
 #[test]

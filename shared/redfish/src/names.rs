@@ -72,6 +72,7 @@ names! {
     Reading = "Reading",
     ReadingCelsius = "ReadingCelsius",
     ReadingType = "ReadingType",
+    ReadingUnits = "ReadingUnits",
     Reset = "#ComputerSystem.Reset",
     ResetBios = "#Bios.ResetBios",
     ResetTypes = "ResetType@Redfish.AllowableValues",

@@ -164,7 +164,7 @@ pub enum Request<'a> {
     ReadSensors,
     /// Inserts an image in the first virtual drive for CDs that is free.
     InsertMedia {
-        /// URI of the image, which the BMC fetches.
+        /// URI of the image, which the BMC fetches; of HTTP or HTTPS.
         image: &'a str,
     },
     /// Ejects the image from the first virtual drive for CDs that has one.
@@ -178,7 +178,8 @@ pub enum Request<'a> {
     ResetBios,
     /// Reads the state of Secure Boot.
     ReadSecureBoot,
-    /// Enables or disables Secure Boot from the next boot on, and reads it back.
+    /// Enables or disables Secure Boot from the next boot on, and reads it back. A
+    /// BMC that shows it only after that boot looks as if it had not applied it.
     SetSecureBoot(bool),
     /// Ends the session, if there is one.
     CloseSession,

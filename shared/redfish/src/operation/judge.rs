@@ -5,7 +5,7 @@ use super::advance::{Go, Next};
 use super::{Operation, Step};
 use crate::link;
 use crate::outcome::{FailureKind, Outcome};
-use crate::request::{Auth, Which};
+use crate::request::{Auth, Request, Which};
 use crate::text::Text;
 
 /// Redirections of one request that are followed.
@@ -46,6 +46,10 @@ impl Operation<'_> {
             404 | 410 if self.step == Step::Task => Err(FailureKind::TaskLost),
             404 | 410 if self.step == Step::System => self.search(),
             412 | 428 if self.method() == "PATCH" => self.refetch(),
+            400 if self.lacks_protocol() => {
+                self.tells_protocol = true;
+                Ok(Go::To(Step::Change))
+            }
             _ if self.is_for_now(status) => self.retry(),
             _ => Err(match self.step {
                 // The monitor of a task answers as the change would have.
@@ -132,6 +136,15 @@ impl Operation<'_> {
         self.refetches += 1;
         self.path = self.base;
         Ok(Go::To(Step::Refetch))
+    }
+
+    /// Whether the BMC wants more than an image's URI. The protocol is optional in
+    /// the schema; some need it, and others refuse it.
+    fn lacks_protocol(&self) -> bool {
+        let id = self.facts.message_id.as_str();
+        let missing = id.ends_with("ActionParameterMissing") || id.ends_with("PropertyMissing");
+        let inserts = matches!(self.request, Request::InsertMedia { .. });
+        self.step == Step::Change && inserts && missing && !self.tells_protocol
     }
 
     /// Whether the same request may do later.

@@ -35,8 +35,9 @@ pub const MAX_REQUESTS: u16 = 400;
 /// What an operation waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wants {
-    /// A new connection to the BMC; a former one is to be closed. Then
-    /// [`Operation::connected`], or [`Operation::closed`] where it fails.
+    /// A new connection to the BMC. A former one is to be closed, without a word of
+    /// it here. Then [`Operation::connected`], or [`Operation::closed`] where it
+    /// fails.
     Connect,
     /// [`Operation::output`] has bytes for the connection.
     Send,
@@ -88,6 +89,8 @@ pub struct Operation<'o> {
     used: bool,
     /// The change is an action, not one of the resource.
     by_action: bool,
+    /// The BMC wants to be told the protocol of an image.
+    tells_protocol: bool,
     /// How often the change was refused for its ETag.
     refetches: u8,
     /// A session was made in this operation.
@@ -153,6 +156,7 @@ impl<'o> Operation<'o> {
             connected: false,
             used: false,
             by_action: false,
+            tells_protocol: false,
             refetches: 0,
             renewed: false,
             searched: false,

@@ -131,8 +131,11 @@ impl Collector<'_> {
             ([N::Called], Value::Str(text, _)) => facts.sensor.name = shorten(text),
             ([N::Reading], Value::Number(text)) => facts.sensor.reading = milli(text),
             ([N::ReadingType], Value::Str(text, _)) => {
-                facts.fits = text.as_str() == "Temperature";
+                facts.fits |= text.as_str() == "Temperature";
             }
+            // Older services have no type.
+            ([N::ReadingUnits], Value::Str(text, _)) => facts.fits |= text.as_str() == "Cel",
+
             ([N::Thresholds, N::UpperCritical, N::Reading], Value::Number(text)) => {
                 facts.sensor.critical = milli(text);
             }

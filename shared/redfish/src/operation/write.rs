@@ -226,6 +226,13 @@ impl Operation<'_> {
             (_, Request::SetBoot(boot)) => self.boot(boot, &mut json),
             (_, Request::InsertMedia { image }) => {
                 json.key("Image").string(image);
+                if self.tells_protocol {
+                    let protocol = match image.starts_with("https:") {
+                        true => "HTTPS",
+                        false => "HTTP",
+                    };
+                    json.key("TransferProtocolType").string(protocol);
+                }
                 // Defaults of the action, which some services refuse to be told.
                 if !self.by_action {
                     json.key("Inserted").bool(true);
