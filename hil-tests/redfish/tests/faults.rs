@@ -137,6 +137,13 @@ fn boot_override_that_is_another_one_is_noticed() {
         http_uri: None,
     });
     assert_eq!(failed(&mut rig, &off).0, FailureKind::NotApplied);
+    // Without a target it is off, whatever the rest says.
+    let none = Boot {
+        target: "None".into(),
+        ..asked
+    };
+    let mut rig = self::rig(Injected::always(Fault::StoresBoot(none)));
+    rig.run(&off).ok();
 }
 
 #[test]

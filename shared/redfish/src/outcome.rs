@@ -38,7 +38,8 @@ pub struct SystemState {
     pub uuid: Option<[u8; 16]>,
     /// The health, of all parts where the BMC says that.
     pub health: Option<Health>,
-    /// Resets that are allowed; empty where the BMC does not say.
+    /// Resets that are allowed; empty where the system does not say. Those of an
+    /// `ActionInfo` are read by a reset alone.
     pub resets: ResetTypes,
     /// Boot targets that are allowed; empty where the BMC does not say.
     pub boot_targets: BootTargets,

@@ -78,8 +78,8 @@ impl Operation<'_> {
         let found = &self.system.boot;
         let mode = wanted.mode.is_none() || found.mode == wanted.mode;
         if wanted.enabled == BootEnabled::Disabled {
-            // Some say it by the target alone.
-            let none = found.target == Some(BootTarget::None) && found.enabled.is_none();
+            // Some say it by the target alone, whatever else they show.
+            let none = found.target == Some(BootTarget::None);
             return mode && (found.enabled == Some(BootEnabled::Disabled) || none);
         }
         let uri = match (wanted.target, wanted.http_uri) {
