@@ -265,7 +265,7 @@ fn client_works_with_sushy_emulator() {
 
     let end = ask(&mut bmc, &Request::ReadSensors);
     assert!(
-        matches!(end.result, Ok(Outcome::Sensors(1..))),
+        matches!(end.result, Ok(Outcome::Sensors { rows: 1.., .. })),
         "{}",
         end.text
     );

@@ -125,7 +125,7 @@ kinds! {
 }
 
 kinds! {
-    /// The health of a part (`Resource.Health`).
+    /// The health of a part (`Resource.Health`), the better the smaller.
     Health {
         /// Normal.
         Ok = "OK",
@@ -147,6 +147,18 @@ kinds! {
         Deployed = "DeployedMode",
         /// Keys can be read and not changed.
         Audit = "AuditMode",
+    }
+}
+
+impl Health {
+    /// Returns the worse of two; of one that is unknown, the other.
+    #[must_use]
+    pub fn worse(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        match (one, other) {
+            (Some(one), Some(other)) if (one as u8) < other as u8 => Some(other),
+            (Some(one), _) => Some(one),
+            (None, other) => other,
+        }
     }
 }
 

@@ -122,8 +122,14 @@ pub enum Outcome {
     System(SystemState),
     /// The BMC accepted the reset; of its task, too. The state before it.
     Reset(SystemState),
-    /// All rows were shown: so many.
-    Sensors(u16),
+    /// All rows were shown.
+    Sensors {
+        /// So many.
+        rows: u16,
+        /// The worst health of the chassis, its thermal subsystem and the sensors;
+        /// `None` where none is shown.
+        health: Option<Health>,
+    },
     /// The image is in the drive, or in none; nothing was to be done if `false`.
     Media(bool),
     /// All attributes were shown: so many.

@@ -1,6 +1,7 @@
 //! What an answer leads to: from the system to what is asked for, and to the change.
 
 use super::{MAX_REQUESTS, Operation, Step};
+use crate::kinds::Health;
 use crate::link::{self, Path};
 use crate::outcome::{FailureKind, Outcome};
 use crate::request::{Auth, Request};
@@ -109,11 +110,17 @@ impl Operation<'_> {
                 Ok(Go::To(Step::Refetch))
             }
             Step::Chassis => self.after_chassis(),
-            Step::ThermalSubsystem => self.along(Step::ThermalMetrics),
-            Step::Thermal | Step::ThermalMetrics => Ok(Go::End(Outcome::Sensors(self.facts.rows))),
+            Step::ThermalSubsystem => {
+                self.note_health();
+                self.along(Step::ThermalMetrics)
+            }
+            Step::Thermal | Step::ThermalMetrics => {
+                self.note_health();
+                Ok(Go::End(self.sensors()))
+            }
             Step::Sensors => self.after_sensors(),
             Step::Sensor => {
-                self.rows = self.rows.saturating_add(self.facts.rows);
+                self.note_health();
                 self.next_member(Step::Sensors)
             }
             Step::Manager => {
@@ -200,7 +207,21 @@ impl Operation<'_> {
         Ok(Go::To(Step::Change))
     }
 
+    /// Takes the rows and the health of an answer.
+    fn note_health(&mut self) {
+        self.rows = self.rows.saturating_add(self.facts.rows);
+        self.health = Health::worse(self.health, self.facts.health);
+    }
+
+    pub(super) const fn sensors(&self) -> Outcome {
+        Outcome::Sensors {
+            rows: self.rows,
+            health: self.health,
+        }
+    }
+
     fn after_chassis(&mut self) -> Next {
+        self.note_health();
         if self.facts.link.is_empty() {
             let rank = self.facts.other_rank;
             self.path = self.other()?.ok_or(FailureKind::Unsupported)?;
@@ -221,7 +242,7 @@ impl Operation<'_> {
                 Ok(Go::To(Step::Sensor))
             }
             (None, Some(page)) if self.facts.members > 0 => self.next_page(Step::Sensors, page),
-            (None, _) => Ok(Go::End(Outcome::Sensors(self.rows))),
+            (None, _) => Ok(Go::End(self.sensors())),
         }
     }
 

@@ -4,7 +4,7 @@
 use super::step::Resource;
 use crate::bmc::{Bmc, Session};
 use crate::http::{Answer, Field};
-use crate::kinds::ResetTypes;
+use crate::kinds::{Health, ResetTypes};
 use crate::link::Path;
 use crate::names::Name as N;
 use crate::outcome::{
@@ -50,6 +50,8 @@ pub(super) struct Facts {
     pub(super) task: Option<TaskState>,
     pub(super) media: Media,
     pub(super) secure_boot: SecureBootState,
+    /// The worst that was shown of what can be hot.
+    pub(super) health: Option<Health>,
     pub(super) sensor: Sensor,
     pub(super) resets: ResetTypes,
     /// What is read is of the wanted kind.
@@ -104,6 +106,7 @@ impl Facts {
             current: None,
             mode: None,
         },
+        health: None,
         sensor: NO_SENSOR,
         resets: ResetTypes::empty(),
         fits: false,
@@ -205,12 +208,10 @@ impl Sink for Collector<'_> {
             Resource::Bios | Resource::BiosSettings => self.attribute(&token),
             Resource::SecureBoot => self.secure_boot(token.path, token.value),
             Resource::Accepted | Resource::Task => self.task(token.path, token.value),
-            Resource::Collection
-            | Resource::Session
-            | Resource::Chassis
-            | Resource::ThermalSubsystem
-            | Resource::Manager
-            | Resource::Nothing => {}
+            Resource::Chassis | Resource::ThermalSubsystem => {
+                self.health(token.path, token.value);
+            }
+            Resource::Collection | Resource::Session | Resource::Manager | Resource::Nothing => {}
         }
     }
 }

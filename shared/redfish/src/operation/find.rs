@@ -136,7 +136,7 @@ impl Operation<'_> {
         self.member += 1;
         if self.member >= MAX_MEMBERS {
             return match step {
-                Step::Sensors => Ok(Go::End(Outcome::Sensors(self.rows))),
+                Step::Sensors => Ok(Go::End(self.sensors())),
                 Step::MediaList => Err(FailureKind::NoMedia),
                 _ => Err(FailureKind::NoSystem),
             };

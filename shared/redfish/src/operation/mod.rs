@@ -23,6 +23,7 @@ use write::Window;
 
 use crate::bmc::Bmc;
 use crate::http::{Exchange, Phase};
+use crate::kinds::Health;
 use crate::link::Path;
 use crate::outcome::{Failure, FailureKind, Outcome, SystemState, Visitor};
 use crate::request::{Request, Settings, Target};
@@ -80,8 +81,9 @@ pub struct Operation<'o> {
     requests: u16,
     /// Which member of a collection is read.
     member: u16,
-    /// Rows that were shown.
+    /// Rows that were shown, and the worst health of them and of the chassis.
     rows: u16,
+    health: Option<Health>,
     redirects: u8,
     retries: u8,
     connected: bool,
@@ -151,6 +153,7 @@ impl<'o> Operation<'o> {
             requests: 0,
             member: 0,
             rows: 0,
+            health: None,
             redirects: 0,
             retries: 0,
             connected: false,

@@ -94,6 +94,22 @@ impl Collector<'_> {
         }
     }
 
+    /// The health of a chassis or its thermal subsystem.
+    pub(super) fn health(&mut self, path: &[N], value: Value<'_>) {
+        if let ([N::Status, N::Health | N::HealthRollup], Value::Str(text, _)) = (path, value) {
+            let health = Health::parse(text.as_str());
+            self.facts.health = Health::worse(self.facts.health, health);
+        }
+    }
+
+    /// A row is complete.
+    fn show(&mut self) {
+        let facts = &mut *self.facts;
+        self.visitor.sensor(&facts.sensor);
+        facts.rows = facts.rows.saturating_add(1);
+        facts.health = Health::worse(facts.health, facts.sensor.health);
+    }
+
     /// Rows of `Thermal` and of `ThermalMetrics`.
     pub(super) fn thermal(&mut self, path: &[N], value: Value<'_>) {
         let sensor = &mut self.facts.sensor;
@@ -106,10 +122,7 @@ impl Collector<'_> {
         };
         match (path, value) {
             ([], Value::ObjectStart) => *sensor = Sensor { kind, ..NO_SENSOR },
-            ([], Value::ObjectEnd) => {
-                self.visitor.sensor(&self.facts.sensor);
-                self.facts.rows = self.facts.rows.saturating_add(1);
-            }
+            ([], Value::ObjectEnd) => self.show(),
             ([N::Called | N::Device], Value::Str(text, _)) => sensor.name = shorten(text),
             ([N::ReadingCelsius | N::Reading], Value::Number(text)) => sensor.reading = milli(text),
             ([N::UpperThresholdCritical], Value::Number(text)) => sensor.critical = milli(text),
@@ -142,10 +155,7 @@ impl Collector<'_> {
             ([N::Status, N::Health], Value::Str(text, _)) => {
                 facts.sensor.health = Health::parse(text.as_str());
             }
-            ([], Value::ObjectEnd) if facts.fits => {
-                self.visitor.sensor(&facts.sensor);
-                facts.rows = 1;
-            }
+            ([], Value::ObjectEnd) if facts.fits => self.show(),
             _ => {}
         }
     }
