@@ -35,6 +35,8 @@ pub enum Part {
     Netconfd,
     /// The switch of a rack that is a real one: as root only, who may run it.
     OpenVswitch,
+    /// The agent that answers for outlets.
+    SnmpAgent,
     /// The DHCP servers that the appliance is compared with, and the counter.
     OtherDhcpServers,
     /// Mutants.
@@ -131,6 +133,7 @@ fn programs(part: &Part) -> Result<Vec<String>> {
             "unshare",
             "setpriv",
         ],
+        Part::SnmpAgent => &["snmpd", "sh"],
         Part::OtherDhcpServers => &["valgrind", "dnsmasq", "kea-dhcp4", "ip"],
         Part::Mutants => &["cargo-mutants"],
         Part::Fuzzer => &["c++"],
@@ -227,6 +230,7 @@ mod tests {
             Part::RackHosts,
             Part::Netconfd,
             Part::OpenVswitch,
+            Part::SnmpAgent,
             Part::OtherDhcpServers,
             Part::Mutants,
             Part::Fuzzer,

@@ -243,6 +243,12 @@ pub(super) const TABLE: &[Entry] = &[
         "openvswitch-switch",
         "describes the database of the real switch of a rack",
     ),
+    // Outlets.
+    debian(
+        "snmpd",
+        "snmpd",
+        "a real SNMP agent that answers for outlets",
+    ),
     // Sizes.
     debian("git", "git", "checks out the revision to compare with"),
     // Benches.
