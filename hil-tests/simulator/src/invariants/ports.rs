@@ -397,10 +397,14 @@ fn late(
     }
     if to == 0 {
         place.silent = None;
+        // A verb takes an error away; the machine's next frame brings it back.
+        if says(rack, machine, node) {
+            place.seen = (0, 0);
+        }
         let (seen, first) = place.seen;
         let elsewhere = at != 0 && vlan != 0 && vlan != at && seen == vlan;
         let late = elsewhere && now > first.max(place.calm).max(place.since) + BOUND;
-        return (late && !says(rack, machine, node)).then(|| {
+        return late.then(|| {
             format!("machine {index} is on VLAN {vlan}, its port's record says {at}, and nothing says why")
         });
     }
