@@ -8,14 +8,19 @@ pub const CHUNK: usize = 64;
 /// Length of a payload's header, in bytes.
 pub const HEADER_LEN: usize = 4;
 
-/// How often a payload is sent before the session counts as lost.
-const TRIES: u8 = 8;
+/// How often a payload is sent before the session counts as lost: about 28 s.
+const TRIES: u8 = 10;
 
 /// How often a BMC may refuse characters before they are dropped.
 const REFUSALS: u8 = 30;
 
-/// Pause before a payload is repeated, and after a refusal, in milliseconds.
-const PAUSE_MS: u64 = 500;
+/// Pause before a payload is repeated for the first time, in milliseconds. Each one
+/// is twice the one before, up to [`LONGEST_PAUSE_MS`].
+const FIRST_PAUSE_MS: u64 = 300;
+const LONGEST_PAUSE_MS: u64 = 4000;
+
+/// Pause after a refusal, in milliseconds.
+const REFUSAL_PAUSE_MS: u64 = 500;
 
 /// Bits of the fourth byte of a payload to the BMC (15.9).
 mod operation {
@@ -242,8 +247,9 @@ impl Link {
     }
 
     fn send(&mut self, now_ms: u64, out: &mut [u8]) -> Due {
+        let pause = (FIRST_PAUSE_MS << self.tries.min(10)).min(LONGEST_PAUSE_MS);
         self.tries += 1;
-        self.due_ms = now_ms.saturating_add(PAUSE_MS);
+        self.due_ms = now_ms.saturating_add(pause);
         let chunk = self.chunk;
         let len = usize::from(self.in_flight.unwrap_or(0));
         let flags = match self.in_flight_break {
@@ -342,9 +348,9 @@ impl Link {
             // It wants no more for now. The rest gets a number of its own.
             (true, 0) => {
                 self.refusals += 1;
-                self.due_ms = now_ms.saturating_add(PAUSE_MS);
+                self.due_ms = now_ms.saturating_add(REFUSAL_PAUSE_MS);
             }
-            (true, _) => self.due_ms = now_ms.saturating_add(PAUSE_MS),
+            (true, _) => self.due_ms = now_ms.saturating_add(REFUSAL_PAUSE_MS),
             (false, _) => self.break_wanted &= !self.in_flight_break,
         }
         if taken > 0 || !refused {

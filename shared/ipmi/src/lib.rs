@@ -17,9 +17,9 @@
 //! authenticated is dropped.
 //!
 //! What anybody could have sent ends nothing. A refusal before the session is open,
-//! or a wrong code, counts only if nothing better comes until the message would be
-//! repeated: that costs a second and takes the liar's word away. Every packet that
-//! is dropped is in one of the [`Counters`].
+//! or a wrong code, counts only if the message was repeated and nothing better came
+//! either time: that costs three seconds, and a liar has to keep the BMC's own
+//! answers away. Every packet that is dropped is in one of the [`Counters`].
 //!
 //! Each message is repeated, with pauses that grow and differ by chance. A command
 //! that stays without an answer ends as [`Failure::Lost`]: the BMC may have carried
@@ -92,3 +92,4 @@ pub use client::{
     Client, Counters, Credentials, Event, Failure, MAX_SENT, Output, Privilege, RECEIVE_BUFFER,
     Refusal, Settings, Suites, Timing,
 };
+pub use message::Completion;

@@ -35,7 +35,16 @@ struct Exchange {
     /// What an answer has said that anybody could have sent. If no better one
     /// comes, this is why the exchange fails.
     doubtful: Option<Failure>,
+    /// How many of the tries had such an answer, and the last of them.
+    doubts: u8,
+    doubted: u8,
 }
+
+/// Tries with a doubtful answer after which an exchange fails.
+const DOUBTS: u8 = 2;
+
+/// Tries after which one doubtful answer is enough.
+const DOUBTFUL_TRIES: u8 = 3;
 
 impl Exchange {
     const fn new(now_ms: u64, number: u8) -> Self {
@@ -44,7 +53,28 @@ impl Exchange {
             due_ms: now_ms,
             number,
             doubtful: None,
+            doubts: 0,
+            doubted: 0,
         }
+    }
+
+    /// Takes an answer that anybody could have sent.
+    fn doubt(&mut self, failure: Failure) {
+        if self.doubted != self.tries {
+            self.doubted = self.tries;
+            self.doubts = self.doubts.saturating_add(1);
+        }
+        // A BMC that has refused a session does not know it any more.
+        if failure.is_final() || self.doubtful.is_none() {
+            self.doubtful = Some(failure);
+        }
+    }
+
+    /// Whether the next try is one too many.
+    fn is_given_up(&self, tries: u8) -> bool {
+        self.doubts >= DOUBTS
+            || self.doubts > 0 && self.tries >= DOUBTFUL_TRIES
+            || self.tries >= tries.max(1)
     }
 }
 

@@ -90,11 +90,11 @@ impl Client {
         }
     }
 
-    /// Keeps in mind what anybody could have said. Only if nothing better comes
-    /// until the message would be sent again, the opening fails by it.
+    /// Keeps in mind what anybody could have said. The opening fails by it only if
+    /// it comes again, and nothing better does.
     fn doubt(&mut self, failure: Failure) {
         if let State::Opening(opening) = &mut self.state {
-            opening.exchange.doubtful = Some(failure);
+            opening.exchange.doubt(failure);
         }
     }
 
@@ -310,13 +310,12 @@ impl Client {
             return;
         }
         let code = Completion(completion);
-        session.exchange.doubtful = match code.is_transient() {
-            true => None,
-            false => {
-                session.exchange.due_ms = now_ms;
-                Some(Failure::Completion(code))
-            }
-        };
+        // The BMC itself has said so.
+        session.exchange.doubtful = Some(Failure::Completion(code));
+        if !code.is_transient() {
+            session.exchange.doubts = super::DOUBTS;
+            session.exchange.due_ms = now_ms;
+        }
     }
 
     fn take_answer<'d>(&mut self, response: &Response<'d>, now_ms: u64) -> Option<Event<'d>> {

@@ -137,11 +137,6 @@ impl Client {
         exchange.tries = exchange.tries.saturating_add(1);
     }
 
-    /// Whether an exchange whose time has come is over.
-    fn is_given_up(&self, exchange: &Exchange) -> bool {
-        exchange.doubtful.is_some() || exchange.tries >= self.settings.timing.tries.max(1)
-    }
-
     pub(super) const fn next_number(&mut self) -> u8 {
         self.number = self.number.wrapping_add(1);
         self.number
@@ -152,7 +147,7 @@ impl Client {
         if now_ms < ping.due_ms {
             return None;
         }
-        if self.is_given_up(&ping) {
+        if ping.is_given_up(self.settings.timing.tries) {
             self.ping = None;
             self.notices.absent = true;
             return self.notice().map(Output::Event);
@@ -193,7 +188,7 @@ impl Client {
         if now_ms < exchange.due_ms {
             return None;
         }
-        if self.is_given_up(&exchange) {
+        if exchange.is_given_up(self.settings.timing.tries) {
             let failure = exchange.doubtful.unwrap_or(Failure::Silent);
             let suite = match failure {
                 Failure::NoSuite => self.settings.suites.after(self.suite),
@@ -330,7 +325,7 @@ impl Client {
             self.closed();
             return None;
         }
-        if self.is_given_up(&exchange) {
+        if exchange.is_given_up(self.settings.timing.tries) {
             let failure = match phase {
                 Phase::Privilege => exchange.doubtful.unwrap_or(Failure::Silent),
                 Phase::Idle | Phase::Request | Phase::KeepAlive | Phase::Closing => Failure::Lost,

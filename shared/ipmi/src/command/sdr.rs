@@ -32,7 +32,7 @@ impl<'a> SdrPart<'a> {
 pub const LAST: u16 = 0xffff;
 
 const HEADER: u8 = 5;
-/// Reservations that a walk loses at the most.
+/// Reservations that end during one record at the most.
 const MAX_RESERVATIONS: u8 = 8;
 /// Bytes of a part that every BMC can answer with.
 const SMALLEST: u8 = 8;
@@ -132,6 +132,7 @@ impl Walk {
         if let State::Whole = self.state {
             self.records = self.records.saturating_add(1);
             self.record = self.next;
+            self.reservations = 0;
             self.begin();
             if self.next == LAST || self.records == u16::MAX {
                 self.state = State::End;
