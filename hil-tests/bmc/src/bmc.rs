@@ -122,8 +122,16 @@ impl<M: Machine> Bmc<M> {
                 let len = packet::emit_pong(pong, &mut out).unwrap_or(0);
                 self.send(from, out[..len].to_vec());
             }
-            Ok(Packet::Sessionless(message)) => self.take_sessionless(message, from),
+            Ok(Packet::Sessionless(message)) => {
+                self.take_sessionless(message, from, packet::emit_sessionless);
+            }
             Ok(Packet::Plus(header, payload)) => match header.payload {
+                PayloadType::Ipmi if header.session == 0 => {
+                    let emit = |message: &[u8], out: &mut [u8]| {
+                        packet::emit_plain(PayloadType::Ipmi, message, out)
+                    };
+                    self.take_sessionless(payload, from, emit);
+                }
                 PayloadType::Ipmi | PayloadType::Sol => {
                     let mut datagram = datagram.to_vec();
                     self.take_of_session(header, &mut datagram, from);
@@ -160,7 +168,13 @@ impl<M: Machine> Bmc<M> {
         self.outgoing.send(self.now_ms, to, bytes, &mut self.faults);
     }
 
-    fn take_sessionless(&mut self, message: &[u8], from: SocketAddr) {
+    /// Answers a message outside of a session, in the packet that it came in.
+    fn take_sessionless(
+        &mut self,
+        message: &[u8],
+        from: SocketAddr,
+        emit: impl FnOnce(&[u8], &mut [u8]) -> Option<usize>,
+    ) {
         let Some(request) = Request::parse(message) else {
             return;
         };
@@ -171,7 +185,7 @@ impl<M: Machine> Bmc<M> {
         let mut out = [0; 64];
         let len = respond(&request, 0, completion, &data, &mut out);
         let mut datagram = [0; 96];
-        let len = packet::emit_sessionless(&out[..len], &mut datagram).unwrap_or(0);
+        let len = emit(&out[..len], &mut datagram).unwrap_or(0);
         self.send(from, datagram[..len].to_vec());
     }
 

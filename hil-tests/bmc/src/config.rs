@@ -46,6 +46,8 @@ pub struct Config {
     pub sessions: usize,
     /// Longest payload of the console that it takes, in bytes.
     pub console_payload: u16,
+    /// Its UDP port, as it tells it to who wants the console.
+    pub port: u16,
     /// What its random numbers follow from.
     pub seed: u64,
 }
@@ -61,7 +63,8 @@ impl Default for Config {
             guid: SystemGuid([0; 16]),
             sensors: SensorConfig::server(),
             sessions: 4,
-            console_payload: 260,
+            console_payload: 204,
+            port: 623,
             seed: 1,
         }
     }

@@ -64,7 +64,7 @@ impl<M> Drop for Server<M> {
     }
 }
 
-/// Serves a BMC as long as `goes_on` says.
+/// Serves a BMC as long as `goes_on` says. The BMC learns its port.
 ///
 /// # Errors
 /// The socket fails.
@@ -76,6 +76,7 @@ pub fn serve<M: Machine>(
     let begin = Instant::now();
     let now_ms = || u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     let lock = || bmc.lock().unwrap_or_else(PoisonError::into_inner);
+    lock().config.port = socket.local_addr()?.port();
     let mut buffer = [0; 1500];
     while goes_on() {
         while let Some(datagram) = lock().transmit(now_ms()) {

@@ -10,9 +10,10 @@ use crate::{Bmc, Machine};
 impl<M: Machine> Bmc<M> {
     pub(super) fn app(&mut self, at: usize, request: &Request<'_>) -> Answer {
         match request.command {
-            // Get Device ID: firmware 1.00, IPMI 2.0, with sensors and a log.
+            // Get Device ID: firmware 1.00, IPMI 2.0, with sensors and a log, of
+            // no maker.
             0x01 => Ok(vec![
-                0x20, 0x01, 0x01, 0x00, 0x02, 0x8d, 0x57, 0x01, 0x00, 0x11, 0x0f, 0, 0, 0, 0,
+                0x20, 0x01, 0x01, 0x00, 0x02, 0x87, 0, 0, 0, 1, 0, 0, 0, 0, 0,
             ]),
             // Get Self Test Results: none failed.
             0x04 => Ok(vec![0x55, 0]),
@@ -27,7 +28,7 @@ impl<M: Machine> Bmc<M> {
                 Ok(vec![1, 4, 1, 0x80 | sessions, 0xf2, 0x1b, 0, 0, 0])
             }
             0x48 => self.activate(at, request.data),
-            0x49 => self.deactivate(request.data),
+            0x49 => self.deactivate(at, request.data),
             // Get Payload Activation Status: the first of one.
             0x4a => Ok(vec![1, u8::from(self.console.is_some()), 0]),
             // Get Payload Instance Info.
@@ -37,6 +38,10 @@ impl<M: Machine> Bmc<M> {
                 data.extend([1; 8]);
                 Ok(data)
             }
+            // Get Channel Payload Support: messages, the console, what opens sessions.
+            0x4e => Ok(vec![3, 0, 0x3f, 0, 0, 0, 0, 0]),
+            // Get Channel Payload Version: 1.0.
+            0x4f => Ok(vec![0x10]),
             0x54 => self.cipher_suites(request.data),
             _ => Err(Completion::UNKNOWN_COMMAND),
         }
@@ -124,22 +129,27 @@ impl<M: Machine> Bmc<M> {
         }
         self.console = Some(Console::new(self.sessions[at].id));
         let [low, high] = self.config.console_payload.to_le_bytes();
-        // No other port (623), no VLAN.
+        let [port_low, port_high] = self.config.port.to_le_bytes();
+        // No VLAN.
         Ok(vec![
-            0, 0, 0, 0, low, high, low, high, 0x6f, 0x02, 0xff, 0xff,
+            0, 0, 0, 0, low, high, low, high, port_low, port_high, 0xff, 0xff,
         ])
     }
 
     /// Deactivate Payload (24.2).
-    fn deactivate(&mut self, data: &[u8]) -> Answer {
+    fn deactivate(&mut self, at: usize, data: &[u8]) -> Answer {
         let [kind, instance] = fields(data)?;
         if kind & 0x3f != 1 || instance & 0x0f != 1 {
             return Err(Completion::INVALID_FIELD);
         }
-        if self.console.is_none() {
+        let Some(console) = &self.console else {
             return Err(Completion(0x80));
+        };
+        // Who ends its own console knows that it ends.
+        match console.session == self.sessions[at].id {
+            true => self.console = None,
+            false => self.end_console(),
         }
-        self.end_console();
         Ok(Vec::new())
     }
 }

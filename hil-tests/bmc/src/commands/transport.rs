@@ -25,7 +25,7 @@ impl<M: Machine> Bmc<M> {
             // 115,200 bits a second, in both.
             5 | 6 => vec![10],
             7 => vec![1],
-            8 => vec![0x6f, 0x02],
+            8 => self.config.port.to_le_bytes().to_vec(),
             _ => return Err(Completion(0x80)),
         });
         Ok(answer)
