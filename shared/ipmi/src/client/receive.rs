@@ -165,6 +165,10 @@ impl Client {
 
     fn take_open_response(&mut self, payload: &[u8], now_ms: u64) -> Result<(), Drop> {
         let response = OpenResponse::parse(payload).ok_or(Drop::Truncated)?;
+        // 0 means no session.
+        if response.bmc_session == 0 {
+            return Err(Drop::OtherSession);
+        }
         if Suite::of(response.algorithms) != Some(self.suite) {
             self.doubt(Failure::NoSuite);
             return Ok(());

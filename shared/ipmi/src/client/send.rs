@@ -1,7 +1,7 @@
 //! What a client sends, and when.
 
 use super::session::{Opening, Phase, Session, Stage, State};
-use super::{Client, Event, Exchange, Failure, Output, Request, Timing};
+use super::{Client, Event, Exchange, Failure, Notices, Output, Request, Timing};
 use crate::command::{Command, Progress};
 use crate::console::{CHUNK, Due, HEADER_LEN};
 use crate::message::{self, NetFn};
@@ -69,6 +69,9 @@ impl Client {
     /// When [`Self::poll`] has something to do, if nothing comes before.
     #[must_use]
     pub fn wake_at(&self) -> Option<u64> {
+        if self.notices != Notices::default() {
+            return Some(0);
+        }
         let session = match &self.state {
             State::Closed if self.held || self.request.is_some() => Some(self.reopen_ms),
             State::Closed => None,
