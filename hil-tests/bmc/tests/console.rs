@@ -203,6 +203,11 @@ fn a_console_ends_with_its_session() {
     lab.said.clear();
     assert_eq!(lab.ask(Command::DeactivateConsole), Ok(Answer::Done));
     assert!(!lab.client.has_console() && !lab.bmc.has_console());
+    assert_eq!(
+        lab.ask(Command::DeactivateConsole),
+        Ok(Answer::Done),
+        "it has ended"
+    );
     activate_again(&mut lab);
     lab.client.close();
     lab.pass(100);

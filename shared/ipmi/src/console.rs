@@ -132,6 +132,9 @@ pub(crate) struct Link {
     heard: u8,
     heard_len: u8,
     acknowledge: bool,
+    /// Number of the newest packet of the session that was taken. What comes behind
+    /// it and is older was sent before, and repeated since.
+    newest: u32,
     /// Characters for the machine that were dropped.
     pub dropped: u32,
 }
@@ -153,6 +156,7 @@ impl Link {
             heard: 0,
             heard_len: 0,
             acknowledge: false,
+            newest: 0,
             dropped: 0,
         }
     }
@@ -161,17 +165,29 @@ impl Link {
         self.active
     }
 
-    /// Begins; `limit` is the longest payload that the BMC takes.
-    pub fn activate(&mut self, limit: u16) {
+    /// Begins; `limit` is the longest payload that the BMC takes, and `sequence` the
+    /// number of the packet that has said so.
+    pub fn activate(&mut self, limit: u16, sequence: u32) {
         let room = usize::from(limit)
             .saturating_sub(HEADER_LEN)
             .clamp(1, CHUNK);
         *self = Self {
             active: true,
             room: u8::try_from(room).unwrap_or(1),
+            newest: sequence,
             dropped: self.dropped,
             ..Self::new()
         };
+    }
+
+    /// Whether a payload is one of this console and the newest; `sequence` is the
+    /// number of its packet.
+    pub const fn is_newest(&mut self, sequence: u32) -> bool {
+        let is_newer = sequence.wrapping_sub(self.newest) < 1 << 31;
+        if is_newer {
+            self.newest = sequence;
+        }
+        is_newer
     }
 
     /// Ends. What is not acknowledged is dropped.
@@ -307,10 +323,6 @@ impl Link {
     fn new_characters<'a>(&mut self, payload: &Payload<'a>) -> &'a [u8] {
         let number = payload.number;
         if number == 0 {
-            return &[];
-        }
-        if number != self.heard && number_after(number) == self.heard {
-            // The one before, which was repeated and came late.
             return &[];
         }
         // A repetition may have more characters than it had at first.

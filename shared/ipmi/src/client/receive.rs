@@ -249,16 +249,19 @@ impl Client {
         }
         session.active_ms = now_ms;
         match header.payload {
-            PayloadType::Sol => self.take_console(payload, now_ms),
-            _ => self.take_response(payload, now_ms),
+            PayloadType::Sol => self.take_console(payload, header.sequence, now_ms),
+            _ => self.take_response(payload, header.sequence, now_ms),
         }
     }
 
-    fn take_console<'d>(&mut self, payload: &'d [u8], now_ms: u64) -> Taken<'d> {
+    fn take_console<'d>(&mut self, payload: &'d [u8], sequence: u32, now_ms: u64) -> Taken<'d> {
         if !self.console.is_active() {
             return Err(Drop::OtherRequest);
         }
         let payload = Payload::parse(payload).ok_or(Drop::Truncated)?;
+        if !self.console.is_newest(sequence) {
+            return Err(Drop::Replayed);
+        }
         let (event, ended) = self.console.receive(payload, now_ms);
         if ended {
             self.end_console();
@@ -266,7 +269,7 @@ impl Client {
         Ok(event.map(Event::Console))
     }
 
-    fn take_response<'d>(&mut self, message: &'d [u8], now_ms: u64) -> Taken<'d> {
+    fn take_response<'d>(&mut self, message: &'d [u8], sequence: u32, now_ms: u64) -> Taken<'d> {
         let response = Response::parse(message).ok_or(Drop::Forged)?;
         let State::Open(session) = &mut self.state else {
             return Err(Drop::OtherSession);
@@ -297,7 +300,7 @@ impl Client {
             // Whatever it answers: it is there.
             Phase::KeepAlive => session.phase = Phase::Idle,
             Phase::Closing => self.closed(),
-            Phase::Request => return Ok(self.take_answer(&response, now_ms)),
+            Phase::Request => return Ok(self.take_answer(&response, sequence, now_ms)),
         }
         Ok(None)
     }
@@ -322,7 +325,12 @@ impl Client {
         }
     }
 
-    fn take_answer<'d>(&mut self, response: &Response<'d>, now_ms: u64) -> Option<Event<'d>> {
+    fn take_answer<'d>(
+        &mut self,
+        response: &Response<'d>,
+        sequence: u32,
+        now_ms: u64,
+    ) -> Option<Event<'d>> {
         let number = self.number.wrapping_add(1);
         let tries = self.settings.timing.tries.max(1);
         let pause = u64::from(self.settings.timing.first_pause_ms);
@@ -360,7 +368,7 @@ impl Client {
             return Some(Event::Failed(Failure::Malformed));
         };
         match (command, answer) {
-            (_, Answer::ConsoleActive(limits)) => self.console.activate(limits.to_bmc),
+            (_, Answer::ConsoleActive(limits)) => self.console.activate(limits.to_bmc, sequence),
             (Command::DeactivateConsole, _) => self.console.deactivate(),
             _ => {}
         }

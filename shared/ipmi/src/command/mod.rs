@@ -20,7 +20,9 @@ pub enum Command {
     /// The state of power and chassis: [`Answer::ChassisStatus`].
     ChassisStatus,
     /// A change of the power: [`Answer::Done`]. It says that the BMC has taken the
-    /// command, not that the machine obeys.
+    /// command, not that the machine obeys. Where its answer is lost it is repeated,
+    /// and some BMCs carry out a repetition as well: a cycle may come twice, or be
+    /// refused because the machine is off in the middle of the first one.
     ChassisControl(ChassisControl),
     /// A change of the boot flags: [`Answer::Done`]. It takes up to six messages:
     /// the parameters are claimed, the BMC is kept from forgetting the flags after a
@@ -59,9 +61,11 @@ pub enum Command {
         lun: u8,
     },
     /// The serial console, for this session: [`Answer::ConsoleActive`]. Refused
-    /// with the code 0x80 where another session has it.
+    /// with the code 0x80 where a session has it: another one, or this one by an
+    /// answer that was lost. [`Command::DeactivateConsole`] helps against both.
     ActivateConsole,
-    /// The end of the serial console, whichever session has it: [`Answer::Done`].
+    /// The end of the serial console, whichever session has it, if any:
+    /// [`Answer::Done`].
     DeactivateConsole,
 }
 
@@ -250,12 +254,11 @@ impl Command {
     /// Takes the completion code of a message. `Ok(true)` says that another
     /// message is due, and `Err` is the code that ends the command.
     pub(crate) const fn advance(self, progress: &mut Progress, completion: u8) -> Result<bool, u8> {
-        if !matches!(self, Self::SetBootFlags(_)) {
-            return if completion == 0 {
-                Ok(false)
-            } else {
-                Err(completion)
-            };
+        match (self, completion) {
+            (Self::SetBootFlags(_), _) => {}
+            // It is nobody's already.
+            (_, 0) | (Self::DeactivateConsole, 0x80) => return Ok(false),
+            (_, code) => return Err(code),
         }
         match progress.step {
             boot::CLAIM => progress.claimed = completion == 0,

@@ -49,7 +49,8 @@ impl Conversion {
         })
     }
 
-    /// The reading in thousandths of the sensor's unit, rounded to the nearest.
+    /// The reading in thousandths of the sensor's unit, rounded to the nearest; the
+    /// greatest number there is where it is beyond.
     #[must_use]
     pub const fn milli(self, raw: u8) -> i64 {
         let x = match self.format {
@@ -66,7 +67,9 @@ impl Conversion {
             + self.b as i64 * power_of_ten((second - low).unsigned_abs());
         let power = power_of_ten(low.unsigned_abs());
         if low >= 0 {
-            return sum.saturating_mul(power);
+            let milli = sum.saturating_mul(power);
+            // So that its absolute value is one, too.
+            return if milli == i64::MIN { -i64::MAX } else { milli };
         }
         let half = power / 2;
         (if sum < 0 { sum - half } else { sum + half }) / power
