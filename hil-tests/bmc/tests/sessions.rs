@@ -171,6 +171,8 @@ fn a_silent_bmc_costs_nothing_but_its_own_time() {
     assert_eq!(lab.status(), Err(Failure::Silent));
     let took_ms = lab.now_ms - 1_000_000;
     assert!((23_000..29_000).contains(&took_ms), "{took_ms}");
+    lab.pass(1);
+    assert_eq!(lab.said[1..], [Said::Down(Failure::Silent, None)]);
     assert_eq!((lab.to_bmc.len(), lab.client.wake_at()), (5, None));
 }
 

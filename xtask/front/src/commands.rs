@@ -562,5 +562,6 @@ fn whole_servers(boards: &Boards) -> Vec<Part> {
         Part::RackHosts,
         Part::Netconfd,
         Part::OpenVswitch,
+        Part::Bmcs,
     ]
 }

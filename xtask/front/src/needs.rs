@@ -35,6 +35,8 @@ pub enum Part {
     Netconfd,
     /// The switch of a rack that is a real one: as root only, who may run it.
     OpenVswitch,
+    /// Programs that ask BMCs, and a simulated BMC.
+    Bmcs,
     /// The DHCP servers that the appliance is compared with, and the counter.
     OtherDhcpServers,
     /// Mutants.
@@ -130,6 +132,18 @@ fn programs(part: &Part) -> Result<Vec<String>> {
             "qemu-system-x86_64",
             "unshare",
             "setpriv",
+        ],
+        Part::Bmcs => &[
+            "ipmitool",
+            "ipmipower",
+            "ipmi-chassis",
+            "ipmi-config",
+            "ipmi-raw",
+            "ipmiconsole",
+            "ipmiping",
+            "rmcpping",
+            "script",
+            "ipmi_sim",
         ],
         Part::OtherDhcpServers => &["valgrind", "dnsmasq", "kea-dhcp4", "ip"],
         Part::Mutants => &["cargo-mutants"],
@@ -227,6 +241,7 @@ mod tests {
             Part::RackHosts,
             Part::Netconfd,
             Part::OpenVswitch,
+            Part::Bmcs,
             Part::OtherDhcpServers,
             Part::Mutants,
             Part::Fuzzer,
