@@ -1,8 +1,9 @@
 //! The client: a session with one BMC, one command and one console at a time.
-//! This file has the owner's side of it; what is sent is in `send`, what comes is
-//! in `receive`.
+//! This file has the owner's side of it; what is sent is in `send` and `opening`, what
+//! comes is in `receive`.
 
 mod event;
+mod opening;
 mod receive;
 mod send;
 mod session;

@@ -1,12 +1,11 @@
-//! What a client sends, and when.
+//! What a client sends, and when. How it opens a session is in `opening`.
 
-use super::session::{Opening, Phase, Session, Stage, State};
+use super::session::{Phase, Session, State};
 use super::{Client, Event, Exchange, Failure, Notices, Output, Request, Timing};
 use crate::command::{Command, Progress};
 use crate::console::{CHUNK, Due, HEADER_LEN};
 use crate::message::{self, NetFn};
 use crate::packet::{self, PayloadType};
-use crate::rakp::{BY_NAME, OpenRequest, Rakp1, Rakp3, Status};
 
 /// Commands of sessions: they are the client's own.
 pub(super) mod command {
@@ -26,7 +25,7 @@ const CLOSE_TRIES: u8 = 2;
 /// A source of random bytes that can't be predicted: keys and vectors come from it.
 pub type Random<'r> = &'r mut dyn FnMut(&mut [u8]);
 
-fn byte(random: Random<'_>) -> u8 {
+pub(super) fn byte(random: Random<'_>) -> u8 {
     let mut byte = [0];
     random(&mut byte);
     byte[0]
@@ -115,7 +114,7 @@ impl Client {
         core::mem::take(&mut notices.absent).then_some(Event::Absent)
     }
 
-    fn sent(&mut self, tries: u8, len: Option<usize>) -> Option<Output> {
+    pub(super) fn sent(&mut self, tries: u8, len: Option<usize>) -> Option<Output> {
         let counters = &mut self.counters;
         let Some(len) = len else {
             counters.oversized = counters.oversized.saturating_add(1);
@@ -129,7 +128,7 @@ impl Client {
     }
 
     /// Counts a try and sets the next one's time.
-    fn next_try(&self, exchange: &mut Exchange, now_ms: u64, random: Random<'_>) {
+    pub(super) fn next_try(&self, exchange: &mut Exchange, now_ms: u64, random: Random<'_>) {
         let timing = self.settings.timing;
         exchange.due_ms = now_ms.saturating_add(Timing::pause(
             timing.first_pause_ms,
@@ -158,139 +157,6 @@ impl Client {
         self.next_try(&mut ping, now_ms, random);
         self.ping = Some(ping);
         self.sent(ping.tries, packet::emit_ping(ping.number, out))
-    }
-
-    /// Begins to open a session where there is a reason to.
-    fn begin(&mut self, now_ms: u64, random: Random<'_>) {
-        self.closing = false;
-        if now_ms < self.reopen_ms || !(self.held || self.request.is_some()) {
-            return;
-        }
-        let mut session = [0; 4];
-        random(&mut session);
-        let mut console_random = [0; 16];
-        random(&mut console_random);
-        self.state = State::Opening(Opening {
-            stage: Stage::Capabilities,
-            exchange: Exchange::new(now_ms, self.next_number()),
-            // 0 means no session.
-            console_session: u32::from_le_bytes(session).max(1),
-            bmc_session: 0,
-            console_random,
-            bmc_random: [0; 16],
-            guid: [0; 16],
-            sik: None,
-        });
-    }
-
-    fn poll_opening(&mut self, now_ms: u64, out: &mut [u8], random: Random<'_>) -> Option<Output> {
-        let State::Opening(opening) = &self.state else {
-            return None;
-        };
-        let (mut exchange, stage) = (opening.exchange, opening.stage);
-        if now_ms < exchange.due_ms {
-            return None;
-        }
-        if exchange.is_given_up(self.settings.timing.tries) {
-            let failure = exchange.doubtful.unwrap_or(Failure::Silent);
-            let suite = match failure {
-                Failure::NoSuite => self.settings.suites.after(self.suite),
-                _ => None,
-            };
-            match suite {
-                Some(suite) => {
-                    self.suite = suite;
-                    self.state = State::Closed;
-                    self.begin(now_ms, random);
-                    return self.poll_opening(now_ms, out, random);
-                }
-                None => {
-                    if failure == Failure::NoSuite {
-                        self.suite = self.settings.suites.first();
-                    }
-                    self.fail(failure, now_ms, byte(random));
-                    return None;
-                }
-            }
-        }
-        // A BMC that makes a new random number for each RAKP 1 knows the last one
-        // only: an answer to one before is of no use.
-        if stage == Stage::Rakp1 && exchange.tries > 0 {
-            exchange.number = self.next_number();
-        }
-        self.next_try(&mut exchange, now_ms, random);
-        if let State::Opening(opening) = &mut self.state {
-            opening.exchange = exchange;
-        }
-        let len = self.emit_opening(out);
-        self.sent(exchange.tries, len)
-    }
-
-    fn emit_opening(&self, out: &mut [u8]) -> Option<usize> {
-        let State::Opening(opening) = &self.state else {
-            return None;
-        };
-        let tag = opening.exchange.number;
-        let role = self.settings.privilege as u8 | BY_NAME;
-        let mut payload = [0; 96];
-        let (kind, len) = match opening.stage {
-            Stage::Capabilities => {
-                let request = message::Request {
-                    net_fn: NetFn::App as u8,
-                    lun: 0,
-                    number: tag & 0x3f,
-                    command: command::CAPABILITIES,
-                    // The channel that this comes by; with what IPMI 2.0 adds.
-                    data: &[0x8e, self.settings.privilege as u8],
-                };
-                let len = request.emit(&mut payload)?;
-                return packet::emit_sessionless(payload.get(..len)?, out);
-            }
-            Stage::Open => {
-                let request = OpenRequest {
-                    tag,
-                    privilege: self.settings.privilege as u8,
-                    console_session: opening.console_session,
-                    algorithms: self.suite.algorithms(),
-                };
-                (PayloadType::OpenRequest, request.emit(&mut payload)?)
-            }
-            Stage::Rakp1 => {
-                let rakp1 = Rakp1 {
-                    tag,
-                    bmc_session: opening.bmc_session,
-                    random: &opening.console_random,
-                    role,
-                    name: self.credentials.name(),
-                };
-                (PayloadType::Rakp1, rakp1.emit(&mut payload)?)
-            }
-            Stage::Rakp3 => {
-                let code = self.rakp(opening).rakp3(self.credentials.password());
-                let rakp3 = Rakp3 {
-                    tag,
-                    status: Status::OK,
-                    bmc_session: opening.bmc_session,
-                    code: code.as_bytes(),
-                };
-                (PayloadType::Rakp3, rakp3.emit(&mut payload)?)
-            }
-        };
-        packet::emit_plain(kind, payload.get(..len)?, out)
-    }
-
-    /// What both ends know of the session that is being opened.
-    pub(super) fn rakp<'a>(&'a self, opening: &'a Opening) -> crate::rakp::Exchange<'a> {
-        crate::rakp::Exchange {
-            suite: self.suite,
-            console_session: opening.console_session,
-            bmc_session: opening.bmc_session,
-            console_random: &opening.console_random,
-            bmc_random: &opening.bmc_random,
-            guid: &opening.guid,
-            role: self.settings.privilege as u8 | BY_NAME,
-            name: self.credentials.name(),
-        }
     }
 
     /// Chooses what an idle session does.
