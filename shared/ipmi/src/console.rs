@@ -346,28 +346,24 @@ impl Link {
             return;
         }
         let refused = payload.flags & status::NACK != 0;
-        let taken = match (payload.accepted, refused) {
-            // Some BMCs acknowledge without a number.
-            (0, false) => sent,
-            (number, _) => number.min(sent),
-        };
+        let taken = payload.accepted.min(sent);
         let end = usize::from(taken);
         self.chunk.copy_within(end.min(CHUNK).., 0);
         self.len = self.len.saturating_sub(taken);
         self.in_flight = None;
         self.due_ms = now_ms;
-        match (refused, taken) {
-            // It wants no more for now. The rest gets a number of its own.
-            (true, 0) => {
-                self.refusals += 1;
-                self.due_ms = now_ms.saturating_add(REFUSAL_PAUSE_MS);
-            }
-            (true, _) => self.due_ms = now_ms.saturating_add(REFUSAL_PAUSE_MS),
-            (false, _) => self.break_wanted &= !self.in_flight_break,
+        // The rest gets a number of its own: at once, or in a moment where the BMC
+        // wants no more for now.
+        let is_stuck = taken == 0 && sent > 0;
+        if refused || is_stuck {
+            self.due_ms = now_ms.saturating_add(REFUSAL_PAUSE_MS);
+        } else {
+            self.break_wanted &= !self.in_flight_break;
         }
-        if taken > 0 || !refused {
-            self.refusals = 0;
-        }
+        self.refusals = match is_stuck || refused && taken == 0 {
+            true => self.refusals + 1,
+            false => 0,
+        };
         if self.refusals >= REFUSALS {
             self.refusals = 0;
             self.dropped = self.dropped.saturating_add(self.len.into());

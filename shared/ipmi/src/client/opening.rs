@@ -3,7 +3,7 @@
 
 use super::send::{Random, byte, command};
 use super::session::{Opening, Stage, State};
-use super::{Client, Exchange, Failure, Output};
+use super::{Client, Exchange, Failure, Output, Privilege};
 use crate::message::{self, NetFn};
 use crate::packet::{self, PayloadType};
 use crate::rakp::{BY_NAME, OpenRequest, Rakp1, Rakp3, Status};
@@ -103,7 +103,11 @@ impl Client {
             Stage::Open => {
                 let request = OpenRequest {
                     tag,
-                    privilege: self.settings.privilege as u8,
+                    // Some BMCs refuse what others want: as ipmitool asks.
+                    privilege: match self.settings.privilege {
+                        Privilege::Administrator => 0,
+                        level => level as u8,
+                    },
                     console_session: opening.console_session,
                     algorithms: self.suite.algorithms(),
                 };

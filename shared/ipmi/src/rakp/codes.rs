@@ -47,11 +47,12 @@ impl Exchange<'_> {
         self.rakp2_parts(|parts| self.suite.code(password, parts))
     }
 
-    /// Whether `code` is that of RAKP 2, in whole length.
+    /// Whether `code` begins with that of RAKP 2, in whole length. Some BMCs send
+    /// more bytes behind it.
     #[must_use]
     pub fn verify_rakp2(&self, password: &[u8], code: &[u8]) -> bool {
-        code.len() == self.suite.code_len()
-            && self.rakp2_parts(|parts| self.suite.verify(password, parts, code))
+        let code = code.get(..self.suite.code_len());
+        code.is_some_and(|code| self.rakp2_parts(|parts| self.suite.verify(password, parts, code)))
     }
 
     fn rakp3_parts<R>(&self, with: impl FnOnce(&[&[u8]]) -> R) -> R {
@@ -103,10 +104,13 @@ impl Exchange<'_> {
         self.rakp4_parts(|parts| self.suite.code(sik.as_bytes(), parts))
     }
 
-    /// Whether `code` is that of RAKP 4, truncated.
+    /// Whether `code` begins with that of RAKP 4, truncated. Some BMCs do not truncate
+    /// it.
     #[must_use]
     pub fn verify_rakp4(&self, sik: &Code, code: &[u8]) -> bool {
-        code.len() == self.suite.packet_code_len()
-            && self.rakp4_parts(|parts| self.suite.verify(sik.as_bytes(), parts, code))
+        let code = code.get(..self.suite.packet_code_len());
+        code.is_some_and(|code| {
+            self.rakp4_parts(|parts| self.suite.verify(sik.as_bytes(), parts, code))
+        })
     }
 }
