@@ -7,13 +7,28 @@ pub struct Every {
     /// The n.
     pub each: u32,
     count: u32,
+    once: bool,
 }
 
 impl Every {
     /// Each n-th time.
     #[must_use]
     pub const fn new(each: u32) -> Self {
-        Self { each, count: 0 }
+        Self {
+            each,
+            count: 0,
+            once: false,
+        }
+    }
+
+    /// The n-th time, and never again.
+    #[must_use]
+    pub const fn once(n: u32) -> Self {
+        Self {
+            each: n,
+            count: 0,
+            once: true,
+        }
     }
 
     pub(crate) const fn strikes(&mut self) -> bool {
@@ -25,6 +40,9 @@ impl Every {
             return false;
         }
         self.count = 0;
+        if self.once {
+            self.each = 0;
+        }
         true
     }
 }
@@ -68,6 +86,9 @@ pub struct Faults {
     /// Refusals that somebody has forged come before each message that opens a
     /// session.
     pub forged_refusals: bool,
+    /// It takes each message that opens a session once, and gives the session up
+    /// where one is repeated.
+    pub strict_opening: bool,
     /// It says that it has no sessions of IPMI 2.0.
     pub no_rmcp_plus: bool,
     /// It has another key.

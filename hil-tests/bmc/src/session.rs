@@ -169,6 +169,11 @@ impl<M: Machine> Bmc<M> {
         if self.sessions[at].keys.is_some() {
             return None;
         }
+        if self.faults.strict_opening && self.sessions[at].rakp.is_some() {
+            self.sessions.remove(at);
+            head.status = Status::INVALID_SESSION;
+            return head.emit_refusal(out);
+        }
         let users = match self.faults.no_users {
             true => &[][..],
             false => &self.config.users,
@@ -234,6 +239,10 @@ impl<M: Machine> Bmc<M> {
         if request.status != Status::OK {
             self.sessions.remove(at);
             return None;
+        }
+        if self.faults.strict_opening && session.keys.is_some() {
+            head.status = Status::INACTIVE;
+            return head.emit_refusal(out);
         }
         let exchange = exchange(session.suite, session.id, session.console_id, rakp, &guid);
         if !exchange.verify_rakp3(&rakp.password, request.code) {

@@ -79,6 +79,30 @@ fn lost_datagrams_are_sent_again() {
 }
 
 #[test]
+fn a_bmc_that_takes_each_message_once_gets_another_session() {
+    for n in 1..=8 {
+        for (lose_in, lose_out) in [
+            (Every::once(n), Every::default()),
+            (Every::default(), Every::once(n)),
+            (Every::once(n), Every::once(n + 1)),
+        ] {
+            both(
+                Faults {
+                    lose_in,
+                    lose_out,
+                    strict_opening: true,
+                    ..Faults::default()
+                },
+                |lab| {
+                    assert_eq!(lab.client.counters().sessions, 1);
+                    assert!(!lab.said.iter().any(|it| matches!(it, Said::Failed(_))));
+                },
+            );
+        }
+    }
+}
+
+#[test]
 fn late_and_disordered_answers_are_taken_once() {
     both(
         Faults {

@@ -8,13 +8,30 @@ use crate::message::{self, NetFn};
 use crate::packet::{self, PayloadType};
 use crate::rakp::{BY_NAME, OpenRequest, Rakp1, Rakp3, Status};
 
+/// How often an opening begins anew because the BMC has given its session up, as some
+/// do when RAKP 1 or 3 is repeated.
+const RESTARTS: u8 = 3;
+
+const fn is_gone(stage: Stage, failure: Failure) -> bool {
+    matches!(
+        (stage, failure),
+        (
+            Stage::Rakp1 | Stage::Rakp3,
+            Failure::Refused(Status::INVALID_SESSION | Status::INACTIVE)
+        )
+    )
+}
+
 impl Client {
     /// Begins to open a session where there is a reason to.
     pub(super) fn begin(&mut self, now_ms: u64, random: Random<'_>) {
         self.closing = false;
-        if now_ms < self.reopen_ms || !(self.held || self.request.is_some()) {
-            return;
+        if now_ms >= self.reopen_ms && (self.held || self.request.is_some()) {
+            self.begin_anew(0, now_ms, random);
         }
+    }
+
+    fn begin_anew(&mut self, restarts: u8, now_ms: u64, random: Random<'_>) {
         let mut session = [0; 4];
         random(&mut session);
         let mut console_random = [0; 16];
@@ -22,6 +39,7 @@ impl Client {
         self.state = State::Opening(Opening {
             stage: Stage::Capabilities,
             exchange: Exchange::new(now_ms, self.next_number()),
+            restarts,
             // 0 means no session.
             console_session: u32::from_le_bytes(session).max(1),
             bmc_session: 0,
@@ -45,27 +63,16 @@ impl Client {
         if now_ms < exchange.due_ms {
             return None;
         }
-        if exchange.is_given_up(self.settings.timing.tries) {
+        // No other answer is to be expected, and another session costs nothing.
+        let is_gone = exchange
+            .doubtful
+            .is_some_and(|failure| is_gone(stage, failure));
+        if is_gone || exchange.is_given_up(self.settings.timing.tries) {
             let failure = exchange.doubtful.unwrap_or(Failure::Silent);
-            let suite = match failure {
-                Failure::NoSuite => self.settings.suites.after(self.suite),
-                _ => None,
+            return match self.goes_on(failure, now_ms, random) {
+                true => self.poll_opening(now_ms, out, random),
+                false => None,
             };
-            match suite {
-                Some(suite) => {
-                    self.suite = suite;
-                    self.state = State::Closed;
-                    self.begin(now_ms, random);
-                    return self.poll_opening(now_ms, out, random);
-                }
-                None => {
-                    if failure == Failure::NoSuite {
-                        self.suite = self.settings.suites.first();
-                    }
-                    self.fail(failure, now_ms, byte(random));
-                    return None;
-                }
-            }
         }
         // A BMC that makes a new random number for each RAKP 1 knows the last one
         // only: an answer to one before is of no use.
@@ -78,6 +85,29 @@ impl Client {
         }
         let len = self.emit_opening(out);
         self.sent(exchange.tries, len)
+    }
+
+    /// Decides what follows a message without a good answer. Returns whether another
+    /// opening has begun.
+    fn goes_on(&mut self, failure: Failure, now_ms: u64, random: Random<'_>) -> bool {
+        let State::Opening(opening) = &self.state else {
+            return false;
+        };
+        let restarts = opening.restarts;
+        if is_gone(opening.stage, failure) && restarts < RESTARTS {
+            self.begin_anew(restarts + 1, now_ms, random);
+            return true;
+        }
+        if failure == Failure::NoSuite {
+            if let Some(suite) = self.settings.suites.after(self.suite) {
+                self.suite = suite;
+                self.begin_anew(restarts, now_ms, random);
+                return true;
+            }
+            self.suite = self.settings.suites.first();
+        }
+        self.fail(failure, now_ms, byte(random));
+        false
     }
 
     fn emit_opening(&self, out: &mut [u8]) -> Option<usize> {

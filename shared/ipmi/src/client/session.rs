@@ -33,6 +33,8 @@ pub(super) enum Stage {
 pub(super) struct Opening {
     pub stage: Stage,
     pub exchange: Exchange,
+    /// How often it has begun anew.
+    pub restarts: u8,
     pub console_session: u32,
     pub bmc_session: u32,
     pub console_random: [u8; 16],
