@@ -84,6 +84,12 @@ impl<M: Machine> Bmc<M> {
         self.console.is_some()
     }
 
+    /// Whether somebody has claimed the boot parameters and not released them.
+    #[must_use]
+    pub const fn has_boot_claim(&self) -> bool {
+        self.boot.in_progress == 1
+    }
+
     /// The boot flags, as they are kept.
     #[must_use]
     pub const fn boot_flags(&self) -> &[u8; 5] {
@@ -183,7 +189,7 @@ impl<M: Machine> Bmc<M> {
             return;
         };
         let mut out = [0; 64];
-        let len = respond(&request, 0, completion, &data, &mut out);
+        let len = respond(&request, completion, &data, &mut out);
         let mut datagram = [0; 96];
         let len = emit(&out[..len], &mut datagram).unwrap_or(0);
         self.send(from, datagram[..len].to_vec());
@@ -234,12 +240,15 @@ impl<M: Machine> Bmc<M> {
             self.reset();
             return;
         }
-        let shift = match self.faults.other_number.strikes() {
-            true => 7,
-            false => 0,
-        };
+        let mut answered = *request;
+        if self.faults.other_number.strikes() {
+            answered.number = request.number.wrapping_add(7) & 0x3f;
+        }
+        if self.faults.other_command.strikes() {
+            answered.command ^= 1;
+        }
         let mut out = [0; 300];
-        let len = respond(request, shift, completion, &data, &mut out);
+        let len = respond(&answered, completion, &data, &mut out);
         self.send_of_session(id, PayloadType::Ipmi, &out[..len]);
         self.end_if_closed(id);
     }
@@ -273,10 +282,10 @@ impl<M: Machine> Bmc<M> {
     }
 }
 
-fn respond(request: &Request<'_>, shift: u8, completion: u8, data: &[u8], out: &mut [u8]) -> usize {
+fn respond(request: &Request<'_>, completion: u8, data: &[u8], out: &mut [u8]) -> usize {
     let response = Response {
         net_fn: request.net_fn | 1,
-        number: request.number.wrapping_add(shift) & 0x3f,
+        number: request.number,
         command: request.command,
         completion,
         data,

@@ -77,10 +77,12 @@ pub struct Faults {
     pub truncate: Every,
     /// Answers with a wrong bit.
     pub corrupt: Every,
-    /// Answers of sessions that name another session.
+    /// Answers that name another session.
     pub other_session: Every,
     /// Answers of sessions to another number than that of the request.
     pub other_number: Every,
+    /// Answers of sessions to another command than that of the request.
+    pub other_command: Every,
     /// Answers of sessions that are neither encrypted nor authenticated.
     pub unprotected: Every,
     /// Refusals that somebody has forged come before each message that opens a
@@ -89,6 +91,10 @@ pub struct Faults {
     /// It takes each message that opens a session once, and gives the session up
     /// where one is repeated.
     pub strict_opening: bool,
+    /// It opens sessions of suite 0, whatever it is asked for.
+    pub suite_0: bool,
+    /// It makes another random number for each RAKP 1, also for a repetition.
+    pub fresh_random: bool,
     /// It says that it has no sessions of IPMI 2.0.
     pub no_rmcp_plus: bool,
     /// It has another key.
@@ -106,6 +112,8 @@ pub struct Faults {
     pub ignore_control: bool,
     /// It takes boot flags, and does not keep them.
     pub ignore_boot_flags: bool,
+    /// It refuses boot flags.
+    pub refuse_boot_flags: bool,
     /// It has the boot flags until the machine starts, which starts without.
     pub lose_boot_flags: bool,
     /// It does not know the parameters around the boot flags.

@@ -5,7 +5,7 @@ use farrier_ipmi::rakp::{
     BY_NAME, Exchange, Head, OpenRequest, OpenResponse, Rakp1, Rakp2, Rakp3, Status, emit_rakp4,
 };
 use farrier_ipmi::sequence::{Outbound, Window};
-use farrier_ipmi::suite::{SessionKeys, Suite};
+use farrier_ipmi::suite::{Algorithms, SessionKeys, Suite};
 use std::net::SocketAddr;
 
 use crate::faults::WrongKey;
@@ -87,6 +87,9 @@ impl<M: Machine> Bmc<M> {
         let Some(len) = len else {
             return;
         };
+        if self.faults.other_session.strikes() {
+            out[4] ^= 1;
+        }
         if self.faults.forged_refusals {
             let mut forged = out;
             forged[1] = Status::NAME.0;
@@ -152,7 +155,14 @@ impl<M: Machine> Bmc<M> {
                 privilege => privilege,
             },
             bmc_session: session.id,
-            algorithms: suite.algorithms(),
+            algorithms: match self.faults.suite_0 {
+                true => Algorithms {
+                    authentication: 0,
+                    integrity: 0,
+                    confidentiality: 0,
+                },
+                false => suite.algorithms(),
+            },
         };
         response.emit(head, out)
     }
@@ -200,6 +210,7 @@ impl<M: Machine> Bmc<M> {
         session.highest = role;
         // A repetition is answered as before; another message makes another number.
         let same = session.rakp.as_ref().filter(|rakp| rakp.tag == request.tag);
+        let same = same.filter(|_| !self.faults.fresh_random);
         let bmc_random = same.map_or(fresh, |rakp| rakp.bmc_random);
         let rakp = Rakp {
             tag: request.tag,

@@ -184,6 +184,62 @@ fn answers_to_others_are_dropped() {
         },
         |lab| assert!(lab.client.counters().other_request >= 8),
     );
+    both(
+        Faults {
+            other_command: Every::new(2),
+            ..Faults::default()
+        },
+        |lab| assert!(lab.client.counters().other_request >= 8),
+    );
+    // Also before there is a session.
+    let mut lab = Lab::faulty(Faults {
+        other_session: Every::new(2),
+        ..Faults::default()
+    });
+    lab.client.open();
+    lab.run(60_000, &mut |event| *event == farrier_ipmi::Event::Up);
+    assert!(lab.client.counters().other_session >= 2);
+}
+
+#[test]
+fn a_session_of_suite_0_is_never_opened() {
+    for suites in [Suites::Strong, Suites::StrongOrSha1, Suites::Sha1] {
+        let settings = Settings {
+            suites,
+            ..settings()
+        };
+        let mut lab = Lab::with(Config::default(), credentials(), settings);
+        lab.bmc.faults.suite_0 = true;
+        assert_eq!(lab.status(), Err(Failure::NoSuite));
+        let has_name = |datagram: &Vec<u8>| datagram.windows(7).any(|it| it == b"farrier");
+        assert!(!lab.to_bmc.iter().any(has_name));
+    }
+}
+
+#[test]
+fn an_answer_to_an_earlier_rakp_1_is_of_no_use() {
+    both(
+        Faults {
+            fresh_random: true,
+            delay_ms: 1500,
+            ..Faults::default()
+        },
+        |lab| {
+            assert_eq!(lab.client.counters().sessions, 1);
+            assert!(!lab.said.iter().any(|it| matches!(it, Said::Failed(_))));
+        },
+    );
+}
+
+#[test]
+fn refused_boot_flags_leave_no_claim() {
+    let mut lab = Lab::faulty(Faults {
+        refuse_boot_flags: true,
+        ..Faults::default()
+    });
+    let refused = lab.ask(Command::SetBootFlags(flags(BootDevice::Pxe, true, true)));
+    assert_eq!(refused, Err(Failure::Completion(Completion::INVALID_FIELD)));
+    assert!(!lab.bmc.has_boot_claim());
 }
 
 #[test]
@@ -234,7 +290,10 @@ fn a_busy_bmc_is_asked_again() {
             busy: Every::new(2),
             ..Faults::default()
         },
-        |lab| assert_eq!(lab.client.counters().repeated, 0),
+        |lab| {
+            assert_eq!(lab.client.counters().repeated, 0);
+            assert!(!lab.said.iter().any(|it| matches!(it, Said::Failed(_))));
+        },
     );
     // One that stays busy says so.
     let mut lab = Lab::faulty(Faults {

@@ -49,6 +49,11 @@ fn the_script_for_a_console_leads_to_one() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
     #[test]
     fn packets_of_any_bytes_are_read(bytes in datagrams()) {
         fuzz::packet(&bytes);

@@ -56,6 +56,9 @@ impl<M: Machine> Bmc<M> {
             (parameter::ACKNOWLEDGE, [mask, bits, ..]) => {
                 self.boot.acknowledge = self.boot.acknowledge & !mask | bits & mask;
             }
+            (parameter::FLAGS, _) if self.faults.refuse_boot_flags => {
+                return Err(Completion::INVALID_FIELD);
+            }
             (parameter::FLAGS, [a, b, c, d, e, ..]) => {
                 if !self.faults.ignore_boot_flags {
                     self.boot.flags = [*a, *b, *c, *d, *e];

@@ -345,7 +345,7 @@ impl Client {
         let sent = self.request.is_some_and(|request| request.sent);
         if self.request.is_some() && (sent || !was_open) {
             self.request = None;
-            self.notices.request = Some(if was_open { Failure::Lost } else { failure });
+            self.notices.request = Some(failure);
         } else if self.request.is_some() {
             self.reopen_ms = now_ms;
         }

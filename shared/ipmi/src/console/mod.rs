@@ -2,6 +2,9 @@
 //! acknowledgements and repetitions, from the console's end. A payload at a time
 //! is on its way in each direction.
 
+#[cfg(test)]
+mod tests;
+
 /// Characters on their way to the BMC at the most.
 pub const CHUNK: usize = 64;
 
