@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Lab, Said, credentials, flags, settings};
-use farrier_bmc::{Config, Done};
+use farrier_bmc::{Config, Done, SensorConfig};
 use farrier_ipmi::command::chassis::{BootDevice, ChassisControl, RestorePolicy};
 use farrier_ipmi::command::device::{GuidOrder, SystemGuid};
 use farrier_ipmi::command::{Answer, Command, sel};
@@ -209,6 +209,10 @@ fn sensors_are_found_and_read() {
     lab.bmc.faults.record_part = 10;
     lab.bmc.faults.lose_reservation = farrier_bmc::Every::new(25);
     assert_eq!(lab.sensors().unwrap(), on);
+    // They end more often than a record may lose them, in all records together.
+    lab.bmc.config.sensors = (0..6).flat_map(|_| SensorConfig::server()).collect();
+    assert_eq!(lab.sensors().unwrap().len(), 42);
+    lab.bmc.config.sensors.truncate(7);
     // One whose reservations end at once.
     lab.bmc.faults.lose_reservation = farrier_bmc::Every::new(1);
     let ended = Err(Failure::Completion(Completion::RESERVATION));

@@ -234,6 +234,23 @@ fn a_kept_session_is_opened_again() {
 }
 
 #[test]
+fn a_command_behind_a_lost_keep_alive_goes_with_the_next_session() {
+    let mut lab = Lab::new();
+    lab.status().unwrap();
+    lab.bmc.reset();
+    lab.pass(25_000);
+    // The session is lost, and the keep-alive is to find it out.
+    assert!(lab.client.is_open());
+    lab.control(ChassisControl::On).unwrap();
+    assert_eq!(lab.client.counters().sessions, 2);
+    let again = lab.said.iter().position(|it| matches!(it, Said::Down(..)));
+    let Some(Said::Down(Failure::Lost, Some(at))) = again.map(|at| lab.said[at]) else {
+        panic!("{:?}", lab.said);
+    };
+    assert!(lab.now_ms < at + 1000, "at once");
+}
+
+#[test]
 fn a_final_failure_is_not_tried_again() {
     let mut lab = Lab::new();
     lab.bmc.faults.no_users = true;

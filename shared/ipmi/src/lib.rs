@@ -18,8 +18,8 @@
 //!
 //! What anybody could have sent ends nothing. A refusal before the session is open,
 //! or a wrong code, counts only if the message was repeated and nothing better came
-//! either time: that costs three seconds, and a liar has to keep the BMC's own
-//! answers away. Every packet that is dropped is in one of the [`Counters`].
+//! either time: that costs three seconds, and an attacker has to suppress the BMC's
+//! own answers. Every packet that is dropped is in one of the [`Counters`].
 //!
 //! Each message is repeated, with pauses that grow and differ by chance. A command
 //! that stays without an answer ends as [`Failure::Lost`]: the BMC may have carried

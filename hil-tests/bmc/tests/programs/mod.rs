@@ -25,11 +25,12 @@ pub fn are_there(programs: &[(&str, &str)]) -> bool {
     absent.is_none()
 }
 
-/// Runs a program to its end with this input, and gives what it has printed on both
-/// streams, and whether it succeeded.
+/// Runs a program to its end, or for a minute, with this input. Gives what it has
+/// printed on both streams, and whether it succeeded.
 pub fn run(program: &str, arguments: &[&str], input: &[(u64, &str)]) -> (bool, String) {
     let path = find(program).unwrap_or(program.to_owned());
-    let mut child = Command::new(path)
+    let mut child = Command::new("timeout")
+        .args(["60", &path])
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
