@@ -44,7 +44,8 @@ struct Exchange {
 /// Tries with a doubtful answer after which an exchange fails.
 const DOUBTS: u8 = 2;
 
-/// Tries after which one doubtful answer is enough.
+/// Tries after which one refusal is enough: a BMC that has refused a session may not
+/// know it any more, and be silent.
 const DOUBTFUL_TRIES: u8 = 3;
 
 impl Exchange {
@@ -73,9 +74,12 @@ impl Exchange {
 
     /// Whether the next try is one too many.
     fn is_given_up(&self, tries: u8) -> bool {
-        self.doubts >= DOUBTS
-            || self.doubts > 0 && self.tries >= DOUBTFUL_TRIES
-            || self.tries >= tries.max(1)
+        let is_refused = match self.doubtful {
+            // A broken datagram looks like these.
+            None | Some(Failure::Password | Failure::Key) => false,
+            Some(_) => self.tries >= DOUBTFUL_TRIES,
+        };
+        self.doubts >= DOUBTS || is_refused || self.tries >= tries.max(1)
     }
 }
 

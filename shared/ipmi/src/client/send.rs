@@ -22,6 +22,9 @@ pub(super) mod command {
 /// How often the end of a session is asked for.
 const CLOSE_TRIES: u8 = 2;
 
+/// How often a command is sent that may do harm when it is carried out twice.
+const UNSAFE_TRIES: u8 = 3;
+
 /// A source of random bytes that can't be predicted: keys and vectors come from it.
 pub type Random<'r> = &'r mut dyn FnMut(&mut [u8]);
 
@@ -129,10 +132,20 @@ impl Client {
 
     /// Counts a try and sets the next one's time.
     pub(super) fn next_try(&self, exchange: &mut Exchange, now_ms: u64, random: Random<'_>) {
-        let timing = self.settings.timing;
+        let first = self.settings.timing.first_pause_ms;
+        self.next_try_after(first, exchange, now_ms, random);
+    }
+
+    fn next_try_after(
+        &self,
+        first_pause_ms: u32,
+        exchange: &mut Exchange,
+        now_ms: u64,
+        random: Random<'_>,
+    ) {
         exchange.due_ms = now_ms.saturating_add(Timing::pause(
-            timing.first_pause_ms,
-            timing.longest_pause_ms,
+            first_pause_ms,
+            self.settings.timing.longest_pause_ms,
             exchange.tries,
             byte(random),
         ));
@@ -194,7 +207,17 @@ impl Client {
             self.closed();
             return None;
         }
-        if exchange.is_given_up(self.settings.timing.tries) {
+        let timing = self.settings.timing;
+        // A repetition may do harm: it comes late and seldom.
+        let is_safe = match (phase, self.request) {
+            (Phase::Request, Some(request)) => request.command.repeats_safely(),
+            _ => true,
+        };
+        let (tries, first_pause_ms) = match is_safe {
+            true => (timing.tries, timing.first_pause_ms),
+            false => (timing.tries.min(UNSAFE_TRIES), timing.longest_pause_ms),
+        };
+        if exchange.is_given_up(tries) {
             let failure = match phase {
                 Phase::Privilege => exchange.doubtful.unwrap_or(Failure::Silent),
                 Phase::Idle | Phase::Request | Phase::KeepAlive | Phase::Closing => Failure::Lost,
@@ -202,7 +225,7 @@ impl Client {
             self.fail(failure, now_ms, byte(random));
             return None;
         }
-        self.next_try(&mut exchange, now_ms, random);
+        self.next_try_after(first_pause_ms, &mut exchange, now_ms, random);
         if let State::Open(session) = &mut self.state {
             session.exchange = exchange;
         }

@@ -51,7 +51,8 @@ pub struct Timing {
     /// Pause before the first repetition. Each one is twice the one before, up to
     /// [`Self::longest_pause_ms`], and up to a quarter longer by chance.
     pub first_pause_ms: u32,
-    /// The longest pause before a repetition.
+    /// The longest pause before a repetition, and the first one of a command that may
+    /// do harm when it is carried out twice.
     pub longest_pause_ms: u32,
     /// How often a message is sent before the client gives it up. 0 counts as 1.
     pub tries: u8,

@@ -21,8 +21,8 @@ pub enum Command {
     ChassisStatus,
     /// A change of the power: [`Answer::Done`]. It says that the BMC has taken the
     /// command, not that the machine obeys. Where its answer is lost it is repeated,
-    /// and some BMCs carry out a repetition as well: a cycle may come twice, or be
-    /// refused because the machine is off in the middle of the first one.
+    /// and some BMCs carry out a repetition as well. So all but on and off wait longer
+    /// before they are repeated, and may still come twice.
     ChassisControl(ChassisControl),
     /// A change of the boot flags: [`Answer::Done`]. It takes up to six messages:
     /// the parameters are claimed, the BMC is kept from forgetting the flags after a
@@ -177,24 +177,26 @@ impl Progress {
 }
 
 impl Command {
-    /// Whether the answer is as good if the BMC carries the command out twice, as
-    /// a BMC may that gets a repetition.
+    /// Whether a BMC may carry the command out twice without harm, as some do that get
+    /// a repetition.
     #[must_use]
-    pub const fn only_reads(self) -> bool {
+    pub const fn repeats_safely(self) -> bool {
         match self {
+            Self::ChassisControl(control) => {
+                matches!(control, ChassisControl::Off | ChassisControl::On)
+            }
+            Self::ActivateConsole => false,
             Self::ChassisStatus
+            | Self::SetBootFlags(_)
             | Self::BootFlags
             | Self::DeviceId
             | Self::SystemGuid
             | Self::SelInfo
             | Self::SelEntry(_)
-            | Self::Sdr { .. }
-            | Self::SensorReading { .. } => true,
-            Self::ChassisControl(_)
-            | Self::SetBootFlags(_)
             | Self::ReserveSdr
-            | Self::ActivateConsole
-            | Self::DeactivateConsole => false,
+            | Self::Sdr { .. }
+            | Self::SensorReading { .. }
+            | Self::DeactivateConsole => true,
         }
     }
 
