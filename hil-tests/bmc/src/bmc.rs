@@ -156,12 +156,14 @@ impl<M: Machine> Bmc<M> {
         self.outgoing.take(now_ms)
     }
 
-    /// When [`Self::transmit`] may have something. The serial port and the machine
-    /// are looked at ten times a second.
+    /// When [`Self::transmit`] may have something, if no datagram comes before; `None`
+    /// for never. While a session has the console, the serial port is looked at ten
+    /// times a second.
     #[must_use]
-    pub fn wake_at(&self) -> u64 {
-        let tick = self.now_ms + 100;
-        self.outgoing.due_ms().map_or(tick, |due| due.min(tick))
+    pub fn wake_at(&self) -> Option<u64> {
+        let console = self.console.as_ref().map(|_| self.now_ms + 100);
+        let times = [self.outgoing.due_ms(), self.power.on_at_ms, console];
+        times.into_iter().flatten().min()
     }
 
     fn elapse(&mut self, now_ms: u64) {

@@ -24,6 +24,8 @@ pub(crate) struct Console {
     heard: u8,
     heard_len: u8,
     heard_status: u8,
+    /// Characters were given up since the last payload that came through.
+    overrun: bool,
 }
 
 impl Console {
@@ -37,6 +39,7 @@ impl Console {
             heard: 0,
             heard_len: 0,
             heard_status: 0,
+            overrun: false,
         }
     }
 }
@@ -49,6 +52,7 @@ impl<M: Machine> Bmc<M> {
         };
         if console.in_flight.is_some() && payload.acknowledged == console.number {
             let sent = console.in_flight.take().unwrap_or_default();
+            console.overrun = false;
             let taken = usize::from(payload.accepted).min(sent.len());
             if payload.flags & 0x40 != 0 && taken < sent.len() {
                 // The rest goes with a number of its own, a little later.
@@ -103,9 +107,13 @@ impl<M: Machine> Bmc<M> {
     /// Sends what the machine has written, and repeats what nobody acknowledges.
     pub(crate) fn poll_console(&mut self) {
         let Some(mut console) = self.console.take() else {
-            // Nobody listens to the serial port.
+            // No session listens to the serial port.
             let mut lost = [0; CHUNK];
-            while self.machine.console_output(&mut lost) > 0 {}
+            for _ in 0..100 {
+                if self.machine.console_output(&mut lost) == 0 {
+                    break;
+                }
+            }
             return;
         };
         if console.in_flight.is_none() {
@@ -121,6 +129,7 @@ impl<M: Machine> Bmc<M> {
         if console.in_flight.is_some() && self.now_ms >= console.due_ms {
             if console.tries >= TRIES {
                 console.in_flight = None;
+                console.overrun = true;
             } else {
                 console.tries += 1;
                 console.due_ms = self.now_ms + PAUSE_MS;
@@ -128,7 +137,7 @@ impl<M: Machine> Bmc<M> {
                     number: console.number,
                     acknowledged: 0,
                     accepted: 0,
-                    flags: 0,
+                    flags: if console.overrun { 8 } else { 0 },
                     data: console.in_flight.as_deref().unwrap_or_default(),
                 };
                 let mut out = [0; CHUNK + 4];

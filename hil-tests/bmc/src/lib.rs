@@ -11,6 +11,34 @@
 //! ipmitool and FreeIPMI judge it in this crate's tests, so it is no mirror of
 //! Farrier's own client, with which it shares the formats of packets.
 //!
+//! # Without sockets
+//! ```
+//! use farrier_bmc::{Bmc, Config, VirtualMachine};
+//! use farrier_ipmi::command::{Command, chassis::ChassisControl};
+//! use farrier_ipmi::{Client, Credentials, Event, MAX_SENT, Output, Settings};
+//!
+//! let mut bmc = Bmc::new(Config::default(), VirtualMachine::new());
+//! let credentials = Credentials::new(b"farrier", b"farrier").unwrap();
+//! let mut client = Client::new(credentials, Settings::default());
+//! client.request(Command::ChassisControl(ChassisControl::On)).unwrap();
+//!
+//! let (now_ms, from) = (0, "192.0.2.1:40000".parse().unwrap());
+//! let mut out = [0; MAX_SENT];
+//! let mut random = |bytes: &mut [u8]| bytes.fill(7);
+//! let done = loop {
+//!     match client.poll(now_ms, &mut out, &mut random) {
+//!         Output::Datagram(len) => bmc.receive(now_ms, from, &out[..len]),
+//!         Output::Event(event) => assert_eq!(event, Event::Up),
+//!         Output::Wait(_) => break false,
+//!     }
+//!     let Some(mut datagram) = bmc.transmit(now_ms) else { continue };
+//!     if let Some(Event::Done(_)) = client.input(&mut datagram.bytes, now_ms) {
+//!         break true;
+//!     }
+//! };
+//! assert!(done && bmc.machine.booted.is_some());
+//! ```
+//!
 //! # Not supported
 //! * Sessions of IPMI 1.5, suites that leave something out, users by privilege.
 //! * Changes of users, channels and LAN parameters; FRU, watchdog, PEF.

@@ -83,8 +83,9 @@ pub fn serve<M: Machine>(
             // Whom it can't be sent to does not hear it, as on any network.
             drop(socket.send_to(&datagram.bytes, datagram.to));
         }
-        // Characters of the machine wait for this long at the most.
-        let pause = lock().wake_at().saturating_sub(now_ms()).clamp(1, 20);
+        // The machine lives on meanwhile: its characters wait this long at the most.
+        let wake_at = lock().wake_at().unwrap_or(u64::MAX);
+        let pause = wake_at.saturating_sub(now_ms()).clamp(1, 20);
         socket.set_read_timeout(Some(Duration::from_millis(pause)))?;
         match socket.recv_from(&mut buffer) {
             Ok((len, from)) => lock().receive(now_ms(), from, &buffer[..len]),

@@ -23,6 +23,8 @@ pub enum Said {
     Present(bool),
     Absent,
     Console,
+    /// Characters, and some before them were lost.
+    Overrun,
     Unavailable,
     Deactivated,
 }
@@ -139,9 +141,9 @@ impl Lab {
             if self.now_ms >= end {
                 return false;
             }
-            let next = self.bmc.wake_at();
-            let next = wake.map_or(next, |wake| wake.min(next));
-            self.now_ms = next.clamp(self.now_ms + 1, end.max(self.now_ms + 1));
+            let wakes = [wake, self.bmc.wake_at(), Some(end)];
+            let next = wakes.into_iter().flatten().min().unwrap_or(end);
+            self.now_ms = next.max(self.now_ms + 1);
         }
     }
 
@@ -271,9 +273,12 @@ fn note(said: &mut Vec<Said>, console: &mut Vec<u8>, event: Event<'_>) {
         Event::Done(_) => Said::Done,
         Event::Failed(failure) => Said::Failed(failure),
         Event::Present { ipmi } => Said::Present(ipmi),
-        Event::Console(ConsoleEvent::Data { bytes, .. }) => {
+        Event::Console(ConsoleEvent::Data { bytes, overrun, .. }) => {
             console.extend(bytes);
-            Said::Console
+            match overrun {
+                true => Said::Overrun,
+                false => Said::Console,
+            }
         }
         Event::Console(ConsoleEvent::Unavailable) => Said::Unavailable,
         Event::Console(ConsoleEvent::Deactivated) => Said::Deactivated,
