@@ -8,7 +8,9 @@ use farrier_ipmi::command::Command;
 use farrier_ipmi::command::chassis::ChassisControl;
 use farrier_ipmi::rakp::Status;
 use farrier_ipmi::suite::Suite;
-use farrier_ipmi::{Completion, Credentials, Failure, Privilege, Settings, Suites, Timing, packet};
+use farrier_ipmi::{
+    Completion, Credentials, Failure, Privilege, Settings, Step, Suites, Timing, packet,
+};
 
 fn with_suites(bmc: &[Suite], suites: Suites) -> Lab {
     let config = Config {
@@ -291,6 +293,49 @@ fn a_session_is_closed_at_both_ends() {
     ];
     assert_eq!(lab.said, closed);
     assert_eq!(lab.client.wake_at(), None);
+}
+
+#[test]
+fn every_wait_has_a_reason() {
+    let mut lab = Lab::new();
+    assert_eq!((lab.client.step(), lab.client.tries()), (Step::Closed, 0));
+    lab.bmc.faults.delay_ms = 10;
+    lab.client.open();
+    let mut steps = vec![lab.client.step()];
+    let mut watch = |lab: &mut Lab, ms: u64| {
+        for _ in 0..ms / 5 {
+            lab.pass(5);
+            if steps.last() != Some(&lab.client.step()) {
+                steps.push(lab.client.step());
+            }
+            let awaits = !matches!(lab.client.step(), Step::Closed | Step::Pause | Step::Ready);
+            assert_eq!(lab.client.tries() > 0, awaits);
+            assert!(!lab.client.step().reason().is_empty());
+        }
+    };
+    watch(&mut lab, 21_000);
+    lab.client.request(Command::DeviceId).unwrap();
+    watch(&mut lab, 100);
+    lab.bmc.reset();
+    lab.client.request(Command::DeviceId).unwrap();
+    watch(&mut lab, 40_000);
+    lab.client.close();
+    watch(&mut lab, 1000);
+    let opening = [
+        Step::Capabilities,
+        Step::Open,
+        Step::Rakp2,
+        Step::Rakp4,
+        Step::Privilege,
+        Step::Ready,
+    ];
+    let mut expected = vec![Step::Pause];
+    expected.extend(opening);
+    expected.extend([Step::KeepAlive, Step::Ready, Step::Answer, Step::Ready]);
+    expected.extend([Step::Answer, Step::Pause]);
+    expected.extend(opening);
+    expected.extend([Step::Close, Step::Closed]);
+    assert_eq!(steps, expected);
 }
 
 #[test]

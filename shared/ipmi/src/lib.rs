@@ -21,6 +21,8 @@
 //! either time: that costs three seconds, and an attacker has to suppress the BMC's
 //! own answers. Every packet that is dropped is in one of the [`Counters`].
 //!
+//! Every wait is a [`Step`] with a reason, and [`Client::wake_at`] says until when.
+//!
 //! Each message is repeated, with pauses that grow and differ by chance. A command
 //! that stays without an answer ends as [`Failure::Lost`]: the BMC may have carried
 //! it out. A BMC's `Done` says that it has taken the command. Ask for the state
@@ -90,6 +92,6 @@ pub mod suite;
 
 pub use client::{
     Client, Counters, Credentials, Event, Failure, MAX_SENT, Output, Privilege, RECEIVE_BUFFER,
-    Refusal, Settings, Suites, Timing,
+    Refusal, Settings, Step, Suites, Timing,
 };
 pub use message::Completion;

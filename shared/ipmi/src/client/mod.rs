@@ -8,9 +8,11 @@ mod receive;
 mod send;
 mod session;
 mod settings;
+mod step;
 
 pub use event::{Counters, Event, Failure, Output, Refusal};
 pub use settings::{Credentials, Privilege, Settings, Suites, Timing};
+pub use step::Step;
 
 use crate::command::{Command, Progress};
 use crate::console::Link;
