@@ -293,3 +293,26 @@ pub fn flags(device: BootDevice, persistent: bool, uefi: bool) -> BootFlags {
         device,
     }
 }
+
+/// What an owner does to deploy a machine: read, boot from the network, start,
+/// look, boot from the disk, restart, look, stop.
+pub fn deploy(lab: &mut Lab) {
+    let read = |lab: &mut Lab| match lab.insist(Command::ChassisStatus) {
+        Answer::ChassisStatus(status) => status.is_on(),
+        other => panic!("{other:?}"),
+    };
+    assert!(!read(lab));
+    let pxe = flags(BootDevice::Pxe, false, true);
+    lab.insist(Command::SetBootFlags(pxe));
+    assert_eq!(lab.insist(Command::BootFlags), Answer::BootFlags(pxe));
+    lab.insist(Command::ChassisControl(ChassisControl::On));
+    assert!(read(lab));
+    assert_eq!(lab.bmc.machine.booted, Some(pxe));
+    let disk = flags(BootDevice::Disk, true, true);
+    lab.insist(Command::SetBootFlags(disk));
+    assert_eq!(lab.insist(Command::BootFlags), Answer::BootFlags(disk));
+    lab.insist(Command::ChassisControl(ChassisControl::HardReset));
+    assert_eq!(lab.bmc.machine.booted, Some(disk));
+    lab.insist(Command::ChassisControl(ChassisControl::Off));
+    assert!(!read(lab));
+}
