@@ -563,5 +563,6 @@ fn whole_servers(boards: &Boards) -> Vec<Part> {
         Part::Netconfd,
         Part::OpenVswitch,
         Part::SnmpAgent,
+        Part::Bmcs,
     ]
 }

@@ -37,6 +37,8 @@ pub enum Part {
     OpenVswitch,
     /// The agent that answers for outlets.
     SnmpAgent,
+    /// Programs that ask BMCs, and a simulated BMC.
+    Bmcs,
     /// The DHCP servers that the appliance is compared with, and the counter.
     OtherDhcpServers,
     /// Mutants.
@@ -134,6 +136,18 @@ fn programs(part: &Part) -> Result<Vec<String>> {
             "setpriv",
         ],
         Part::SnmpAgent => &["snmpd", "sh"],
+        Part::Bmcs => &[
+            "ipmitool",
+            "ipmipower",
+            "ipmi-chassis",
+            "ipmi-config",
+            "ipmi-raw",
+            "ipmiconsole",
+            "ipmiping",
+            "rmcpping",
+            "script",
+            "ipmi_sim",
+        ],
         Part::OtherDhcpServers => &["valgrind", "dnsmasq", "kea-dhcp4", "ip"],
         Part::Mutants => &["cargo-mutants"],
         Part::Fuzzer => &["c++"],
@@ -231,6 +245,7 @@ mod tests {
             Part::Netconfd,
             Part::OpenVswitch,
             Part::SnmpAgent,
+            Part::Bmcs,
             Part::OtherDhcpServers,
             Part::Mutants,
             Part::Fuzzer,

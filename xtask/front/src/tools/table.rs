@@ -249,6 +249,53 @@ pub(super) const TABLE: &[Entry] = &[
         "snmpd",
         "a real SNMP agent that answers for outlets",
     ),
+    // BMCs.
+    debian(
+        "ipmitool",
+        "ipmitool",
+        "an independent client that judges the BMC of the tests",
+    ),
+    debian(
+        "ipmipower",
+        "freeipmi-tools",
+        "another client that judges the BMC of the tests",
+    ),
+    debian(
+        "ipmi-chassis",
+        "freeipmi-tools",
+        "another client that judges the BMC of the tests",
+    ),
+    debian(
+        "ipmi-config",
+        "freeipmi-tools",
+        "another client that judges the BMC of the tests",
+    ),
+    debian(
+        "ipmi-raw",
+        "freeipmi-tools",
+        "another client that judges the BMC of the tests",
+    ),
+    debian(
+        "ipmiconsole",
+        "freeipmi-tools",
+        "another client that judges the BMC of the tests",
+    ),
+    debian(
+        "ipmiping",
+        "freeipmi-tools",
+        "another client that judges the BMC of the tests",
+    ),
+    debian(
+        "rmcpping",
+        "freeipmi-tools",
+        "another client that judges the BMC of the tests",
+    ),
+    debian("script", "bsdutils", "gives ipmiconsole a terminal"),
+    debian(
+        "ipmi_sim",
+        "openipmi",
+        "an independent BMC that judges the client of BMCs",
+    ),
     // Sizes.
     debian("git", "git", "checks out the revision to compare with"),
     // Benches.
