@@ -49,6 +49,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 continue;
             }
             self.last_boot = self.last_boot.max(node.boot.id.0);
+            // The record of the interface by which the agent came was lost: nothing
+            // says whose session it is.
+            let place = node.boot.ticket.map(|given| given.place);
+            if place.is_some_and(|place| !node.macs.contains(&place.mac)) {
+                node.boot.session = None;
+            }
             node.since = now;
             node.boots_since = now;
             node.boot.heard = None;

@@ -38,10 +38,7 @@ impl Invariants {
         });
         let place = own.and_then(|node| {
             let place = node.boot.ticket?.place;
-            // The record of its interfaces may be among those that the journal lost;
-            // the session is still that of its place.
-            let lost = node.flags.contains(Flags::RECORDS_LOST);
-            (lost || node.macs.contains(&to.mac)).then_some(place)
+            node.macs.contains(&to.mac).then_some(place)
         });
         let is_at = place.is_some_and(|place| {
             let address = !response || place.address == to.ip.octets();
