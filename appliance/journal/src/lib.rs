@@ -67,7 +67,7 @@ pub const MIN_SECTOR: u32 = 4096;
 pub const MAX_WORD: usize = 32;
 
 /// Number of consecutive worn-out sectors that the journal skips.
-const TRIES: u32 = 4;
+const TRIES: u32 = 8;
 
 /// Why an append failed. After [`Full`](Self::Full) or [`Flash`](Self::Flash) the
 /// journal refuses appends: the state in RAM and the state after a restart differ.

@@ -376,8 +376,13 @@ fn lost_only_frame_of_a_sector_is_reported_after_interrupted_mounts() {
 
 #[test]
 fn worn_out_sectors_are_skipped_without_damage() {
-    for worn in [&[2][..], &[3, 4], &[1, 5, 6, 7]] {
-        let mut flash = Small::<4>::new(16);
+    for (sectors, worn) in [
+        (16, &[2][..]),
+        (16, &[3, 4]),
+        (16, &[1, 5, 6, 7]),
+        (32, &[7, 8, 9, 10, 11, 12, 13]),
+    ] {
+        let mut flash = Small::<4>::new(sectors);
         for sector in worn {
             flash.wear_out(*sector);
         }
