@@ -316,6 +316,11 @@ impl Error {
                  a network with the use unused. There must be one to be cleaned on as well: \
                  define a network with the use cleaning or provisioning.",
             ),
+            CommandError::PortShut => (
+                Status::CONFLICT,
+                "a port of the node was shut on an alarm. Look at the machine, then say the \
+                 port's local_link_connection anew to open it.",
+            ),
             CommandError::NoFreePort => (
                 Status::BAD_REQUEST,
                 "every interface of the node with a known port has a VIF. Detach one first.",

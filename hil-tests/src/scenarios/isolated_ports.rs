@@ -198,7 +198,10 @@ fn is_shut(
     };
     wait("shut", &|vlan| (SHUT..SHUT + WORK_LEN).contains(&vlan))?;
     let error = job.look()?["last_error"].to_string();
-    ensure!(error.contains("is shut"), "the node's error is {error}");
+    ensure!(
+        error.contains("is being shut"),
+        "the node's error is {error}"
+    );
     watch.say(server.name(), &error);
     let after = port_vlan(rack, "right")?;
     ensure!(

@@ -12,6 +12,14 @@ pub const ETHERTYPE: [u8; 2] = [0x88, 0xcc];
 /// The address that bridges do not forward; LLDP goes to it (7.1).
 pub const NEAREST_BRIDGE: [u8; 6] = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x0e];
 
+/// Every address that LLDP may go to and bridges do not forward: the nearest bridge,
+/// the nearest one that is no two-port relay, the nearest customer's (7.1).
+pub const NEAREST: [[u8; 6]; 3] = [
+    NEAREST_BRIDGE,
+    [0x01, 0x80, 0xc2, 0x00, 0x00, 0x03],
+    [0x01, 0x80, 0xc2, 0x00, 0x00, 0x00],
+];
+
 /// Subtypes of identifiers that are a MAC address (8.5.2.2, 8.5.3.2).
 const CHASSIS_MAC: u8 = 4;
 const PORT_MAC: u8 = 3;

@@ -55,7 +55,8 @@ fn groups<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a Node, PortGroup)> + 
 pub(super) fn find<'a>(view: &View<'a>, named: &str) -> Option<(&'a Node, PortGroup)> {
     let address = ident::parse(named).and_then(ident::mac_of_group);
     groups(view).find(|(_, group)| {
-        Some(group.address) == address || view.texts.port_group(group.place) == named
+        let name = view.texts.port_group(group.place);
+        Some(group.address) == address || !named.is_empty() && name == named
     })
 }
 
@@ -165,7 +166,10 @@ fn patch<'f>(view: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<
     let pairs = body.pairs();
     Ok(Command::PatchPortGroup {
         address: group.map_or(Mac([0; 6]), |(_, group)| group.address),
-        mode: pairs.find("mode").map(mode).transpose()?,
+        mode: match pairs.find("mode") {
+            Some("") => Some(GroupMode::ActiveBackup),
+            text => text.map(mode).transpose()?,
+        },
         name: pairs.find("name"),
     })
 }

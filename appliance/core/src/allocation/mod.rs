@@ -235,7 +235,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             .iter()
             .enumerate()
             .filter(|(_, of)| is_free(of) || node.is_some() && is_unclaimed(of, id))
-            .filter(|(index, of)| need.fits(of) && candidate(*index, of))
+            .filter(|(index, of)| {
+                need.fits(of) && candidate(*index, of) && !self.ports.has_shut(&of.macs)
+            })
             .min_by_key(|(index, of)| (waste(&need, of), *index))
             .map(|(index, _)| index)
             .ok_or(CommandError::NoMatchingNode)?;

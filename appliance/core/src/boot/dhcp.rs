@@ -67,8 +67,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         }
         let node = self.find_by_mac(mac);
-        let boots = (request.is_ipxe() || request.class_name() != ClassName::Other)
-            && node.is_none_or(|index| self.texts.interface(index, mac).pxe_enabled);
+        let boots = self.boots_by(mac, node, &request);
         if request.giaddr.is_unspecified() && !renews {
             self.took_offer(now, PROVISIONING, self.config.address, &request);
         }
@@ -111,6 +110,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             _ => count(&mut self.counters.dhcp_ignored),
         }
+    }
+
+    /// Whether a machine boots by an interface from the network: it asks for that, and
+    /// no operator has taken the interface out.
+    pub(super) fn boots_by(&self, mac: Mac, node: Option<usize>, request: &Request<'_>) -> bool {
+        (request.is_ipxe() || request.class_name() != ClassName::Other)
+            && node.is_none_or(|index| self.texts.interface(index, mac).pxe_enabled)
     }
 
     /// A known machine has sent a DHCP message.

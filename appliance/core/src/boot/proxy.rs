@@ -68,7 +68,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             request.message_type,
             MessageType::Request | MessageType::Inform
         );
-        let boots = request.is_ipxe() || request.class_name() != ClassName::Other;
+        let boots = self.boots_by(mac, self.find_by_mac(mac), &request);
         let direct = from == mac && source == request.ciaddr && request.giaddr.is_unspecified();
         let ours = request
             .server_id

@@ -37,7 +37,11 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     Some(Domain::Tenant(of)) => self.ipam.owner(of.place, address),
                     None => None,
                 };
-                owner.is_some_and(|owner| owner != mac)
+                // A machine answers for all of its addresses on all of its interfaces.
+                let node = self.find_by_mac(mac);
+                owner.is_some_and(|owner| {
+                    owner != mac && (node.is_none() || node != self.find_by_mac(owner))
+                })
             }
         };
         if is_wrong {

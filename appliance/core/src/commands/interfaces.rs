@@ -23,8 +23,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if !name.is_empty() {
             check_word(name)?;
         }
-        if StringPool::cost(SETTINGS_LEN + name.len()) > self.texts.free() {
+        if name.len() > PHYSICAL_NETWORK_LEN {
+            return Err(CommandError::TooLong);
+        }
+        let is_default = name.is_empty() && patch.pxe != Some(false);
+        if !is_default && StringPool::cost(SETTINGS_LEN + name.len()) > self.texts.free() {
             return Err(CommandError::StringsFull);
+        }
+        if !switch.is_empty() {
+            self.check_links_free(index)?;
         }
         if let Some(group) = group {
             self.check_group(index, group)?;

@@ -39,6 +39,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return Err(CommandError::InUse(node.state));
         }
         node.macs.retain(|own| *own != mac);
+        // Nobody says any more whose session it is that came by it.
+        let place = node.boot.ticket.map(|given| given.place);
+        if place.is_some_and(|place| place.mac == mac) {
+            node.boot.session = None;
+            node.offered = None;
+        }
         self.spend_ticket(index);
         self.forget_interface(index, mac, out);
         self.forget_group(mac, out);

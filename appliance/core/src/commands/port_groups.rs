@@ -19,9 +19,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         name: &str,
         out: &mut Effects,
     ) -> Result<(), CommandError> {
-        if !name.is_empty() {
-            check_word(name)?;
-        }
+        self.check_group_name(name, 0)?;
         self.check_links_free(index)?;
         if self.find_by_mac(address) != Some(index) {
             return Err(CommandError::NoSuchPort);
@@ -61,9 +59,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let group = self.ports.group_of(address).copied();
         let group = group.ok_or(CommandError::NoSuchPortGroup)?;
         if let Some(name) = name {
-            if !name.is_empty() {
-                check_word(name)?;
-            }
+            self.check_group_name(name, group.place)?;
             self.texts
                 .set(usize::from(RACK), Kind::PortGroup(group.place), name)?;
         }
@@ -74,6 +70,21 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let group = *known;
         self.group_record(&group).emit(out);
         Ok(())
+    }
+
+    /// Whether a group may have a name: none, or one that no other group has.
+    fn check_group_name(&self, name: &str, of: u8) -> Result<(), CommandError> {
+        if name.is_empty() {
+            return Ok(());
+        }
+        check_word(name)?;
+        let mut groups = self.ports.groups().iter();
+        let taken =
+            groups.any(|known| known.place != of && self.texts.port_group(known.place) == name);
+        match taken {
+            true => Err(CommandError::PortGroupTaken),
+            false => Ok(()),
+        }
     }
 
     /// Deletes a group that no interface is in.

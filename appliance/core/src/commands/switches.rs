@@ -9,7 +9,7 @@ use crate::interface::{
 use crate::node::deployed;
 use crate::persist::record::Record;
 use crate::ports::{MAX_SWITCHES, Password, Sources, Switch};
-use crate::rack::Rack;
+use crate::rack::{Rack, edit};
 use crate::strings::{Kind, RACK, StringPool};
 use farrier_protocol::message::Mac;
 
@@ -177,8 +177,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Sources::OPERATOR_AGAIN,
             again || port.sources.contains(Sources::OPERATOR_AGAIN),
         );
+        let opens = port.sources.contains(Sources::SHUT);
         port.sources.remove(Sources::STOPS);
         port.control.told = false;
+        if opens && let Some(node) = edit!(self, index) {
+            node.last_error.clear();
+        }
         self.ports_due = Instant::START;
         self.write_port(mac, out);
         Ok(())

@@ -326,8 +326,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Whether operators have changed nothing of a node but what brings it into
     /// this state.
     fn is_untouched(&self, of: usize, state: ProvisionState) -> bool {
+        let says = self.texts.interfaces(of).next().is_some();
         self.nodes.get(of).is_some_and(|node| {
-            node.state == state
+            !says
+                && node.state == state
                 && node.name.is_empty()
                 && node.instance == crate::node::InstanceInfo::default()
                 && node.flags.difference(Flags::IDENTITY).is_empty()

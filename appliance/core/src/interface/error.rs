@@ -161,4 +161,6 @@ pub enum CommandError {
     IncompleteAccount,
     /// Without this account nobody could make another one.
     LastAdmin,
+    /// A port of the node was shut on an alarm.
+    PortShut,
 }

@@ -304,6 +304,12 @@ impl Ports {
         self.ports.iter().find(|port| port.mac == mac)
     }
 
+    /// Whether the port of one of these interfaces was shut on an alarm.
+    pub(crate) fn has_shut(&self, macs: &[Mac]) -> bool {
+        let mut ports = self.ports.iter();
+        ports.any(|port| port.sources.contains(Sources::SHUT) && macs.contains(&port.mac))
+    }
+
     /// Whether there is no room for another port.
     pub(crate) fn is_full(&self) -> bool {
         self.ports.is_full()

@@ -131,6 +131,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         {
             return Err(CommandError::NoVif);
         }
+        let macs = self.nodes.get(index).map(|node| node.macs.as_slice());
+        if event != ProvisionEvent::Manage && self.ports.has_shut(macs.unwrap_or_default()) {
+            return Err(CommandError::PortShut);
+        }
         Ok(event)
     }
 

@@ -7,6 +7,7 @@ use crate::interface::{Effects, Instant, Learned, NAME_LEN, String, SwitchKind, 
 use crate::node::agent_phase;
 use crate::ports::{PortControl, Ports, Sources, SwitchPort};
 use crate::rack::{Rack, count, edit};
+use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::{Mac, Neighbour};
 
 /// How long an entry of a switch's table can hold a move up whose machine is off, in
@@ -308,7 +309,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// LLDP, which its error says then.
     pub(super) fn works_stopped(&mut self, index: usize) -> bool {
         let node = self.nodes.get(index);
-        let works = node.is_some_and(|node| agent_phase(node.state).is_some());
+        let works = node.is_some_and(|node| {
+            agent_phase(node.state).is_some() || node.state == ProvisionState::Deleting
+        });
         let stopped = |port: &&SwitchPort| port.sources.intersects(Sources::STOPS);
         let found = self.ports_of(index).find(stopped);
         let found = found.map(|port| (port.mac, port.sources));

@@ -209,6 +209,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let Some(port) = self.ports.of(mac).filter(|_| vlan != 0) else {
             return false;
         };
+        let node = self
+            .find_by_mac(mac)
+            .and_then(|index| self.nodes.get(index));
+        let off = node.is_some_and(|node| node.power == PowerState::Off);
+        // Somebody may have switched a tenant's machine on again.
+        if off && self.is_tenants_vlan(vlan) {
+            return true;
+        }
         let control = &port.control;
         match port.is_moving() {
             true => {

@@ -92,7 +92,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// The node of a port's interface, where it is this one and its ports are looked
     /// at. Of a node whose records are lost they stay as they are: a tenant may have
     /// it, and neither where a move was going nor how it ended is known.
-    fn node_of_port(&self, mac: Mac, only: Option<usize>) -> Option<usize> {
+    pub(super) fn node_of_port(&self, mac: Mac, only: Option<usize>) -> Option<usize> {
         let has = |index: &usize| {
             let node = self.nodes.get(*index);
             node.is_some_and(|node| node.macs.contains(&mac))
@@ -111,16 +111,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let Some(node) = self.nodes.get(index) else {
             return;
         };
-        let must_stop = takes_off(node.state)
-            && self.ports_of(index).any(|port| {
-                let desired = self.desired_vlan(index, port);
-                // A restart may find a move that the switch has not made, or has
-                // taken back.
-                (!port.is_moving() || port.control.applied.is_none())
-                    && desired.is_some_and(|desired| {
-                        desired != port.at && self.needs_off(port.at, desired)
-                    })
-            });
+        let state = node.state;
+        let must_stop = self.ports_of(index).any(|port| {
+            let opens = self.is_shut_vlan(port.at);
+            let desired = self.desired_vlan(index, port);
+            // A restart may find a move that the switch has not made, or has
+            // taken back.
+            (takes_off(state) || opens)
+                && (!port.is_moving() || port.control.applied.is_none())
+                && desired
+                    .is_some_and(|desired| desired != port.at && self.needs_off(port.at, desired))
+        });
         let seen = node.power_control.seen;
         if must_stop
             && node.power == PowerState::Off
@@ -200,6 +201,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         // power, too, and the tenant's system may be back by then.
         let at_once = matches!(action, SwitchAction::Move { to, .. }
             if self.is_tenants_vlan(to) && !self.is_new(index));
+        // What is shut leads nowhere, and not to the appliance either.
+        let trunk = match action {
+            SwitchAction::Move { from, to } | SwitchAction::Undo { from: to, to: from }
+                if self.is_shut_vlan(to) || self.is_shut_vlan(from) =>
+            {
+                ""
+            }
+            _ => switch.trunk_port.as_str(),
+        };
         let asks_table = action == SwitchAction::Read && self.asks_table(mac, off);
         let is_needless = |vlan| self.is_needless(mac, vlan);
         out.switch(
@@ -215,7 +225,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 deadline,
             },
             &name,
-            &switch.trunk_port,
+            trunk,
         );
         true
     }

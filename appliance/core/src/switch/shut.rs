@@ -19,7 +19,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let Some(mac) = self.port_of_sighting(&sighting) else {
             return;
         };
-        let Some(index) = self.find_by_mac(mac) else {
+        let Some(index) = self.node_of_port(mac, None) else {
             return;
         };
         // A port that is not surely the machine's is not moved.
@@ -53,9 +53,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             };
             return here.then_some(known.mac);
         };
-        let mut ports = self.ports_of(index);
-        let port = ports.find(|port| port.vlans().contains(&sighting.vlan))?;
-        Some(port.mac)
+        // Of several of its interfaces there the one that sent it, if it says so.
+        let ports = self.ports_of(index).filter(|port| {
+            let open = !port.sources.contains(Sources::SHUT);
+            open && port.vlans().contains(&sighting.vlan) && self.doubt(port.mac).is_none()
+        });
+        ports
+            .map(|port| port.mac)
+            .min_by_key(|mac| *mac != sighting.mac)
     }
 
     /// The VLAN of a node's shut ports; `None` where no port is shut.
@@ -65,15 +70,17 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         network.vlan_of_node(index)
     }
 
+    /// Whether shut ports are on this VLAN.
+    pub(super) fn is_shut_vlan(&self, vlan: u16) -> bool {
+        let mut networks = self.ipam.networks().iter();
+        vlan != 0 && networks.any(|n| n.uses == Uses::SHUT && n.has_vlan(vlan))
+    }
+
     /// Whether a machine has to be off before its port goes from one VLAN to another:
     /// what may run a tenant's system comes to no network of the appliance's work. To
     /// be shut and opened again it may run.
     pub(super) fn needs_off(&self, from: u16, to: u16) -> bool {
-        let is_shut = |vlan| {
-            let mut networks = self.ipam.networks().iter();
-            networks.any(|n| n.uses == Uses::SHUT && n.has_vlan(vlan))
-        };
-        match (is_shut(from), is_shut(to)) {
+        match (self.is_shut_vlan(from), self.is_shut_vlan(to)) {
             (false, false) => self.is_tenants_vlan(from),
             (true, false) => !self.is_tenants_vlan(to),
             (_, true) => false,
@@ -90,7 +97,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let anew = "Say local_link_connection anew to open it";
         let said = self.nodes.get(index).is_some_and(|node| {
             let error = node.last_error.as_str();
-            error.starts_with(SHUT) && error.contains(" is shut")
+            error.starts_with(SHUT) && error.contains(" shut")
         });
         if said && why.is_none() {
             return;
@@ -100,13 +107,13 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         };
         match why {
             Some(sighting) => node.set_error(format_args!(
-                "{SHUT}{name} of {switch} is shut: {} {} on VLAN {}. {anew}",
+                "{SHUT}{name} of {switch} is being shut: {} {} on VLAN {}. {anew}",
                 sighting.kind.as_str(),
                 sighting.address,
                 sighting.vlan
             )),
             None => node.set_error(format_args!(
-                "{SHUT}{name} of {switch} is shut because of an alarm. {anew}"
+                "{SHUT}{name} of {switch} was shut because of an alarm. {anew}"
             )),
         }
     }

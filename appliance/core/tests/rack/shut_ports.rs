@@ -6,7 +6,9 @@ use crate::common::*;
 use crate::ports::*;
 use farrier_core::Command;
 use farrier_core::Input;
-use farrier_core::interface::{Network, NetworkId, Sighting, SightingKind, Uses};
+use farrier_core::interface::{
+    InterfacePatch, Network, NetworkId, PowerState, Sighting, SightingKind, Uses,
+};
 use farrier_dhcp::wire::MessageType;
 use farrier_lifecycle::{ProvisionState, Verb};
 use farrier_protocol::message::Mac;
@@ -86,7 +88,7 @@ fn a_tenants_machine_is_shut_while_it_runs_and_opened_again() {
     assert_eq!(lab.state(0), ProvisionState::Active);
     let error = lab.node(0).last_error.to_string();
     assert!(
-        error.contains("xe-0/0/1 of tor is shut: dhcp server 172.22.0.9"),
+        error.contains("xe-0/0/1 of tor is being shut: dhcp server 172.22.0.9"),
         "{error}"
     );
     lab.restart(0);
@@ -114,11 +116,11 @@ fn work_with_a_machine_that_is_shut_ends_and_it_comes_back_switched_off() {
     assert_eq!(lab.state(0), ProvisionState::DeployFailed);
     lab.pass(60);
     assert_eq!(vlan(&mut lab), SHUT);
-    lab.verb(0, Verb::Deleted).unwrap();
-    lab.pass(60);
-    assert!(is_shut(&mut lab));
-    assert_eq!(vlan(&mut lab), SHUT, "until an operator has looked");
+    let refused = lab.verb(0, Verb::Deleted).unwrap_err();
+    assert_eq!(refused, "PortShut", "until an operator has looked");
     opens(&mut lab);
+    assert!(lab.node(0).last_error.is_empty());
+    lab.verb(0, Verb::Deleted).unwrap();
     lab.pass(60);
     assert_eq!(vlan(&mut lab), SHUT, "it runs");
     switch(&mut lab).ports.get_mut(PORT).unwrap().link = false;
@@ -148,4 +150,65 @@ fn where_each_node_has_its_vlan_that_names_the_port_whatever_address_is_forged()
     assert!(!is_shut(&mut lab), "an address that is no node's");
     rogue(&mut lab, mac_of(1), IDLE);
     assert!(is_shut(&mut lab));
+}
+
+#[test]
+fn a_port_that_is_shut_while_its_node_is_released_says_so_and_ends_that() {
+    let mut lab = active();
+    shuts(&mut lab);
+    lab.verb(0, Verb::Deleted).unwrap();
+    lab.pass(1);
+    rogue(&mut lab, mac_of(1), BLUE);
+    assert_eq!(lab.state(0), ProvisionState::Error);
+    let error = lab.node(0).last_error.to_string();
+    assert!(error.contains("is being shut"), "{error}");
+    lab.pass(60);
+    assert_eq!(vlan(&mut lab), SHUT);
+}
+
+#[test]
+fn a_machine_that_answers_by_its_other_interface_is_no_alarm() {
+    let (mut lab, _) = available_with(&[8 * GIB]);
+    with_switch(&mut lab);
+    shuts(&mut lab);
+    let (node, mac) = (lab.node(0).id, mac_of(2));
+    lab.operator(Command::CreatePort {
+        node,
+        mac,
+        switch: "",
+        port: "",
+        patch: InterfacePatch::default(),
+        group: None,
+    })
+    .unwrap();
+    let lease = lab.dhcp(1, |_| {}).unwrap();
+    let claims = |lab: &mut Lab, mac: Mac| {
+        lab.step(Input::Sighting(Sighting {
+            kind: SightingKind::Address,
+            network: NetworkId::PROVISIONING,
+            vlan: IDLE,
+            mac,
+            address: lease.address,
+        }));
+        lab.rack().alarms().all().len()
+    };
+    assert_eq!(
+        claims(&mut lab, mac),
+        0,
+        "Linux answers ARP on every interface"
+    );
+    assert_eq!(claims(&mut lab, mac_of(3)), 1);
+}
+
+#[test]
+fn a_machine_that_is_off_and_was_a_tenants_is_awaited_where_it_was() {
+    let mut lab = active();
+    assert!(!lab.rack().awaits_frame(mac_of(1), BLUE));
+    let node = lab.node(0).id;
+    let power = PowerState::Off;
+    lab.step(Input::Observed { node, power });
+    assert!(
+        lab.rack().awaits_frame(mac_of(1), BLUE),
+        "somebody switches it on"
+    );
 }

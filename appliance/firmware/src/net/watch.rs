@@ -15,6 +15,7 @@ use farrier_dhcp::wire::{MessageType, Op, Packet, code};
 use farrier_ethernet::arp::{Arp, Operation};
 use farrier_ethernet::frame;
 use farrier_ethernet::ipv4::{self, Content};
+use farrier_ethernet::lldp::NEAREST;
 use farrier_protocol::message::Mac;
 use heapless::Deque;
 
@@ -118,6 +119,8 @@ struct State {
     waiting: Deque<Sighting, WAITING>,
     /// What was heard by LLDP last.
     uplink: Option<Uplink>,
+    /// When a frame of LLDP was looked at last: one a second.
+    heard: Option<u64>,
     /// An interface that a port was waited for was seen on this VLAN.
     seen: Option<(Mac, u16)>,
     waker: WakerRegistration,
@@ -147,6 +150,7 @@ impl Watch {
             state: RefCell::new(State {
                 waiting: Deque::new(),
                 uplink: None,
+                heard: None,
                 seen: None,
                 waker: WakerRegistration::new(),
                 second: 0,
@@ -164,13 +168,18 @@ impl Watch {
 
     /// Takes what the switch says by LLDP, if a frame without a tag has it.
     pub(super) fn hear(&self, now: u64, frame: &[u8]) {
-        let mut state = self.state.borrow_mut();
-        state.begin(now);
-        if state.taken >= RATE {
-            bump(&self.dropped);
+        // What bridges forward may be of any machine.
+        if !frame.first_chunk().is_some_and(|to| NEAREST.contains(to)) {
             return;
         }
-        state.taken += 1;
+        let mut state = self.state.borrow_mut();
+        if state
+            .heard
+            .is_some_and(|heard| now.saturating_sub(heard) < SECOND)
+        {
+            return;
+        }
+        state.heard = Some(now);
         if let Some(heard) = Uplink::read(frame) {
             state.uplink = Some(heard);
             state.waker.wake();

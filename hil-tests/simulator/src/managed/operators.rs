@@ -137,7 +137,15 @@ impl Simulation {
         let node = self.appliance.rack().nodes()[slot].id;
         let granted = self.command(Command::AttachVif { node, network });
         self.trace(|| format!("node {slot}: VIF on {network}: {granted}"));
-        if granted {
+        // What was asked for may hold although its answer was lost: the operator
+        // looks.
+        let rack = self.appliance.rack();
+        let port = self.machines[index].macs.first();
+        let port = port.and_then(|mac| rack.ports().of(*mac));
+        let vif = port.map_or("", |port| rack.texts().network(port.vif));
+        let shown = TENANTS.iter().find(|(_, name)| *name == vif);
+        let shown = shown.map(|(vlan, _)| *vlan);
+        if let Some(vlan) = granted.then_some(vlan).or(shown) {
             self.invariants.ports.attached(index, vlan);
         }
     }
