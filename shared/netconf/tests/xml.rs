@@ -333,3 +333,20 @@ proptest! {
         drop(read(parts.concat().as_bytes()));
     }
 }
+
+#[test]
+fn a_processing_instruction_has_a_target() {
+    for (document, fits) in [
+        ("<a><?p?></a>", true),
+        ("<a><?p q?r?></a>", true),
+        ("<a><?> q?></a>", false),
+        ("<a><? p?></a>", false),
+        ("<a><??></a>", false),
+        ("<a><?p?q?></a>", false),
+        ("<a><?p>?></a>", false),
+    ] {
+        assert_eq!(read(document.as_bytes()).is_ok(), fits, "{document}");
+        // The other reader takes some that are none.
+        assert!(!fits || oracle(document.as_bytes()).is_some(), "{document}");
+    }
+}

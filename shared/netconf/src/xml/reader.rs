@@ -33,6 +33,9 @@ enum State {
     CdataOpen(u8),
     /// In a CDATA section, behind this many brackets.
     Cdata(u8),
+    /// In the target of a processing instruction: ahead of it (0), in it (1), behind a
+    /// question mark that follows it (2).
+    Target(u8),
     /// In a processing instruction, behind a question mark or not.
     Instruction(bool),
     /// In a reference of content (0) or of a quoted value.
@@ -320,6 +323,7 @@ impl Reader {
             | State::Comment(_)
             | State::CdataOpen(_)
             | State::Cdata(_)
+            | State::Target(_)
             | State::Instruction(_)
             | State::Failed(_) => self.markup(byte),
         }
@@ -343,7 +347,7 @@ impl Reader {
     fn open(&mut self, byte: u8) -> Result<Done, XmlErrorKind> {
         self.state = match byte {
             b'!' => State::Bang,
-            b'?' => State::Instruction(false),
+            b'?' => State::Target(0),
             b'/' => {
                 self.name.len = 0;
                 self.state = State::EndName;
@@ -544,7 +548,11 @@ impl Reader {
                 self.push_text(byte, true);
                 State::Cdata(0)
             }
-            (State::Instruction(true), b'>') => State::Content,
+            (State::Target(0), _) if chars::begins_name(byte) => State::Target(1),
+            (State::Target(1), b'?') => State::Target(2),
+            (State::Target(1), _) if chars::is_space(byte) => State::Instruction(false),
+            (State::Target(1), _) if chars::is_name(byte) => State::Target(1),
+            (State::Target(2) | State::Instruction(true), b'>') => State::Content,
             (State::Instruction(_), _) => State::Instruction(byte == b'?'),
             _ => return Err(XmlErrorKind::Syntax),
         };
