@@ -220,7 +220,10 @@ impl Flow {
             Phase::LookBoot | Phase::ReadBoot => Ask::Boot,
             Phase::LookUuid => Ask::Uuid,
             Phase::SetBoot => match self.order.start_from {
-                Some(wanted) => Ask::SetBoot(wanted),
+                Some(wanted) => {
+                    self.report.boot_device = BootSeen::Unknown;
+                    Ask::SetBoot(wanted)
+                }
                 None => Ask::Boot,
             },
             Phase::Command(command) => {
@@ -259,7 +262,17 @@ impl Flow {
         if let Some(power) = seen.power {
             self.report.power = power;
         }
-        if let Some(boot) = seen.boot {
+        let counts = match self.phase {
+            Phase::Look | Phase::LookBoot | Phase::SetBoot | Phase::ReadBoot => true,
+            // Behind a start it is used up.
+            Phase::LookUuid
+            | Phase::Command(_)
+            | Phase::Watch(_)
+            | Phase::Refused(..)
+            | Phase::Lost(_)
+            | Phase::Over => false,
+        };
+        if let Some(boot) = seen.boot.filter(|_| counts) {
             self.report.boot_device = boot;
             self.boot_read = true;
         }

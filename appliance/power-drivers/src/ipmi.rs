@@ -17,7 +17,7 @@ use crate::flow::{Answer, Ask, Command, Fault, Flow, Seen};
 use crate::limits::{IPMI, OFF_PAUSE_MILLIS};
 use crate::link::{Link, Turn};
 use crate::order::{Firmware, IpmiAccess, StartFrom};
-use crate::report::{BootSeen, Reason};
+use crate::report::{BootSeen, Code, Reason};
 
 /// Events of one call at the most.
 const EVENTS: usize = 8;
@@ -240,7 +240,10 @@ fn fault(ask: Ask, failure: Failure) -> Fault {
         lost: matches!(ask, Ask::Command(_)) && (overran || failure == Failure::Lost),
         reason: Reason {
             text: failure.reason(),
-            code: code.into(),
+            code: match code {
+                0 => Code::None,
+                code => Code::Ipmi(code),
+            },
         },
     }
 }

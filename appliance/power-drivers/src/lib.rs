@@ -46,8 +46,8 @@
 //! [`limits::OPERATION_MILLIS`]; the last seconds of it belong to the session's end.
 //!
 //! # Memory
-//! An [`IpmiDriver`] has 600 bytes at the most. A [`RedfishDriver`] has what the
-//! client's operation has and 250 bytes; beside it, 239 bytes are kept of each BMC.
+//! An [`IpmiDriver`] has 600 bytes at the most. A [`RedfishDriver`] takes 1.6 KiB,
+//! an [`OutletDriver`] 630 bytes; beside them, 239 bytes are kept of each BMC.
 //! Buffers are the owner's, and all drivers may share them: [`MIN_OUT`] and
 //! [`DATAGRAM`] bytes.
 //!
@@ -79,5 +79,5 @@ pub use farrier_core::power::BootDevice;
 pub use order::{
     Access, Action, Endpoint, Firmware, IpmiAccess, Order, OutletAccess, RedfishAccess, StartFrom,
 };
-pub use report::{BootSeen, Reason, Report};
+pub use report::{BootSeen, Code, Reason, Report};
 pub use wake::{WAKE_ETHERTYPE, WAKE_LEN, WAKE_PORT, magic_packet};

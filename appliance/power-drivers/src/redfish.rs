@@ -16,7 +16,7 @@ use crate::flow::{Answer, Ask, Command, Fault, Flow, Seen};
 use crate::limits::{OFF_PAUSE_MILLIS, REDFISH};
 use crate::link::{Link, Turn};
 use crate::order::{Firmware, RedfishAccess, StartFrom};
-use crate::report::{BootSeen, Reason};
+use crate::report::{BootSeen, Code, Reason};
 
 static SETTINGS: Settings = REDFISH;
 
@@ -365,7 +365,10 @@ fn fault(failure: &redfish::Failure<'_>) -> Fault {
         lost: failure.open,
         reason: Reason {
             text: failure.kind.text(),
-            code: failure.status,
+            code: match failure.status {
+                0 => Code::None,
+                status => Code::Http(status),
+            },
         },
     }
 }

@@ -43,29 +43,42 @@ impl BootSeen {
     }
 }
 
+/// A device's own number of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Code {
+    /// There is none.
+    #[default]
+    None,
+    /// IPMI's completion code, or its status of an opening.
+    Ipmi(u8),
+    /// The status of HTTP.
+    Http(u16),
+}
+
 /// What was refused or failed, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reason {
     /// As text.
     pub text: &'static str,
-    /// The device's own number of it: IPMI's completion code, the status of HTTP;
-    /// 0 without one.
-    pub code: u16,
+    /// The device's own number of it.
+    pub code: Code,
 }
 
 impl Reason {
     pub(crate) const fn new(text: &'static str) -> Self {
-        Self { text, code: 0 }
+        Self {
+            text,
+            code: Code::None,
+        }
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.code {
-            0 => f.write_str(self.text),
-            // Completion codes of IPMI are one byte, and are written so everywhere.
-            code @ ..=0xff => write!(f, "{} ({code:#04x})", self.text),
-            code => write!(f, "{} ({code})", self.text),
+            Code::None => f.write_str(self.text),
+            Code::Ipmi(code) => write!(f, "{} ({code:#04x})", self.text),
+            Code::Http(status) => write!(f, "{} (status {status})", self.text),
         }
     }
 }
