@@ -262,22 +262,22 @@ impl<L: Link> Driver for Operation<L> {
                 Turn::Output(output) => return output,
                 Turn::Wait => {}
             }
+            let stage = self.stage;
             self.finish(now);
-            if self.stage == Stage::Ended {
-                return Output::End;
+            // The link has something to do.
+            if self.stage != stage {
+                continue;
             }
-            if self.stage == Stage::Closing || self.flow.is_over() || !self.link.is_ready() {
+            if self.stage != Stage::Working || !self.link.is_ready() {
                 return Output::Wait;
             }
-            match self.flow.next(now) {
-                Some(ask) => {
-                    self.step_until = now.plus_millis(ask.limit());
-                    self.link.begin(now, ask, &mut random, &mut self.flow);
-                }
-                None if self.flow.is_over() => {}
-                None => return Output::Wait,
-            }
+            let Some(ask) = self.flow.next(now) else {
+                return Output::Wait;
+            };
+            self.step_until = now.plus_millis(ask.limit());
+            self.link.begin(now, ask, &mut random, &mut self.flow);
         }
+        debug_assert!(false, "a link does one thing after the other");
         Output::Wait
     }
 

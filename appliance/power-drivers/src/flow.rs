@@ -142,6 +142,8 @@ pub struct Flow {
     off_pause: u16,
     phase: Phase,
     sent: Sent,
+    /// The power as it was read ahead of the present command.
+    before: PowerState,
     /// How often the present command was asked for.
     asks: u8,
     asking: bool,
@@ -159,6 +161,8 @@ pub struct Flow {
 
 const TAKEN_ONLY: Reason =
     Reason::new("the command was accepted, and the machine's power is as before");
+const STOPPED_ONLY: Reason =
+    Reason::new("the machine was stopped, and there was no time left to start it");
 const BOOT_IGNORED: Reason =
     Reason::new("the boot device was accepted, and the BMC shows another one");
 const MAY_COME: Reason = Reason::new("the command may be carried out, or may still be");
@@ -173,6 +177,7 @@ impl Flow {
             off_pause: off_pause.try_into().unwrap_or(u16::MAX),
             phase: Phase::Look,
             sent: Sent::No,
+            before: PowerState::Unknown,
             asks: 0,
             asking: false,
             soft: false,
@@ -288,17 +293,7 @@ impl Flow {
             Phase::Look => self.looked(power),
             Phase::LookBoot | Phase::LookUuid => self.look_on(),
             Phase::SetBoot | Phase::ReadBoot => self.boot_known(),
-            Phase::Watch(target) if power == target => self.reached(now, target),
-            Phase::Watch(target) => {
-                let again = self.sent != Sent::Accepted && !self.soft && self.asks < MAX_ASKS;
-                self.pause_until = now.plus_millis(POLL_MILLIS);
-                if again && power != PowerState::Unknown {
-                    self.phase = Phase::Command(match target {
-                        PowerState::Off => Command::Off,
-                        PowerState::On | PowerState::Unknown => Command::On,
-                    });
-                }
-            }
+            Phase::Watch(target) => self.watched(now, target, power),
             Phase::Refused(command, error) => match command.target() {
                 Some(target) if target == power => self.reached(now, target),
                 _ => self.end(Err(error)),
@@ -309,6 +304,24 @@ impl Flow {
             },
             // Nothing was read: a protocol has mixed up its answers.
             Phase::Command(_) | Phase::Over => self.end(Err(OperationError::Uncertain)),
+        }
+    }
+
+    /// The machine was read behind a command.
+    fn watched(&mut self, now: Instant, target: PowerState, power: PowerState) {
+        // What it was already, before a command of which nothing was heard, may be an
+        // old state.
+        let proven = self.sent == Sent::Accepted || self.before != target;
+        if power == target && proven {
+            return self.reached(now, target);
+        }
+        self.pause_until = now.plus_millis(POLL_MILLIS);
+        let unheard = self.sent != Sent::Accepted && !self.soft;
+        if unheard && self.asks < MAX_ASKS && power != PowerState::Unknown {
+            self.phase = Phase::Command(match target {
+                PowerState::Off => Command::Off,
+                PowerState::On | PowerState::Unknown => Command::On,
+            });
         }
     }
 
@@ -350,6 +363,7 @@ impl Flow {
 
     fn command(&mut self, command: Command) {
         self.sent = Sent::No;
+        self.before = self.report.power;
         self.asks = 0;
         self.phase = Phase::Command(command);
     }
@@ -464,7 +478,13 @@ impl Flow {
         if fault.lost {
             self.sent = Sent::Lost;
         }
-        let unheard = fault.lost || fault.error == OperationError::Unreachable;
+        let unsent = matches!(
+            fault.error,
+            OperationError::Unreachable | OperationError::Busy
+        );
+        if unsent && self.sent == Sent::No {
+            self.report.power = self.before;
+        }
         match command {
             _ if fault.error == OperationError::Login && self.sent != Sent::Lost => {
                 self.end(Err(fault.error));
@@ -473,17 +493,24 @@ impl Flow {
                 self.soft = true;
                 self.command(Command::SoftOff);
             }
-            // They may be asked for again.
-            Command::On if unheard && self.blind => self.end(Err(fault.error)),
-            Command::On if unheard => self.watch(PowerState::On),
-            Command::Off if unheard => self.watch(PowerState::Off),
+            // They may be asked for again: where it may have been carried out, once it
+            // was read.
+            Command::On if fault.lost => self.watch(PowerState::On),
+            Command::Off if fault.lost => self.watch(PowerState::Off),
+            Command::On | Command::Off if unsent && self.asks < MAX_ASKS => {
+                self.pause_until = now.plus_millis(POLL_MILLIS);
+            }
+            Command::On | Command::Off if unsent => self.end(Err(match self.sent {
+                Sent::Lost => OperationError::Uncertain,
+                Sent::No | Sent::Accepted => fault.error,
+            })),
             // A machine that goes down by itself takes its time.
             Command::SoftOff if fault.lost && self.soft => self.watch(PowerState::Off),
             Command::SoftOff | Command::SoftReboot | Command::Nmi if fault.lost => {
                 self.pause_until = now.plus_millis(POLL_MILLIS);
                 self.phase = Phase::Lost(command);
             }
-            Command::SoftOff | Command::SoftReboot | Command::Nmi if unheard => {
+            Command::SoftOff | Command::SoftReboot | Command::Nmi if unsent => {
                 self.end(Err(fault.error));
             }
             Command::On | Command::Off | Command::SoftOff | Command::SoftReboot | Command::Nmi => {
@@ -521,6 +548,7 @@ impl Flow {
             (Phase::SetBoot | Phase::ReadBoot, _) | (Phase::Command(_), Sent::No)
                 if self.stopped =>
             {
+                self.sent = Sent::No;
                 NotApplied
             }
             (Phase::SetBoot | Phase::ReadBoot, _) => Unreachable,
@@ -529,13 +557,14 @@ impl Flow {
             (Phase::Command(_) | Phase::Watch(_), Sent::Accepted | Sent::Lost) => Uncertain,
         };
         self.asking = false;
-        let reason = match error {
-            OperationError::NotApplied => TAKEN_ONLY,
-            OperationError::Uncertain => MAY_COME,
-            _ => TOO_SLOW,
-        };
-        // What a device has said itself says more.
-        self.report.reason = self.report.reason.or(Some(reason));
+        // Of the others, what a device has said itself says more.
+        let said = self.report.reason;
+        self.report.reason = Some(match error {
+            NotApplied if self.sent == Sent::No => STOPPED_ONLY,
+            NotApplied => TAKEN_ONLY,
+            Uncertain => said.unwrap_or(MAY_COME),
+            _ => said.unwrap_or(TOO_SLOW),
+        });
         self.end(Err(error));
     }
 

@@ -34,7 +34,8 @@
 //! # What is asked for twice
 //! On and off, where an answer was lost and the machine shows that nothing was done;
 //! and both also where the BMC says that the machine is so already, since BMCs show
-//! old states. All else is sent once.
+//! old states. All else is sent once. A soft action on a machine that the BMC shows as
+//! off goes the hard way: asked to shut down, some machines that are off go on.
 //!
 //! # The boot device
 //! It is set right ahead of a start, for that start alone, and read back. Whatever
