@@ -454,9 +454,29 @@ impl Error {
                 "has no waiver for that device. GET /farrier/v1/nodes/{node}/waivers lists the \
                  waivers.",
             ),
+            CommandError::BadSetting(setting) => {
+                return Self::new(
+                    Status::BAD_REQUEST,
+                    format_args!(
+                        "{subject}: driver_info/{} can't have that value. Send {}.",
+                        setting.key(),
+                        setting.expects()
+                    ),
+                );
+            }
+            CommandError::NoManagement => (
+                Status::BAD_REQUEST,
+                "the node's driver can't do that. The drivers ipmi and redfish can.",
+            ),
+            CommandError::DriverInfoIncomplete => (
+                Status::BAD_REQUEST,
+                "driver_info is not complete. GET the node's validate says what the driver \
+                 needs.",
+            ),
             CommandError::TooManyKeys => (
                 Status::BAD_REQUEST,
-                "driver_info has too many keys; there is room for 3. Remove one first.",
+                "driver_info has too many keys; there is room for 3 beside those of drivers. Remove \
+                 one first.",
             ),
         };
         Self::about(status, subject, text)

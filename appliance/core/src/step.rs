@@ -107,8 +107,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             // The operation ends by it, and its error says so.
             Input::HostKey { switch, key } => self.host_key_met(switch, key),
             Input::Observed { node, power } => {
-                let _node = self.observed(now, node, power);
+                let _node = self.observed(now, node, power, out);
             }
+            Input::BootObserved { node, boot } => self.boot_observed(now, node, boot),
+            Input::LoginWorked { node, former } => self.login_worked(node, former, out),
         }
         if !self.ports.all().is_empty()
             && let Some(outcome) = self.look_at_ports(now, entropy, out)

@@ -155,14 +155,14 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Stepper<'_, B, N,
                 Effect::Power {
                     id,
                     node,
-                    action,
+                    operation,
                     deadline,
                 } => {
                     let queues = self.context.queues;
                     let request = PowerRequest {
                         id,
                         node,
-                        action,
+                        operation,
                         deadline: Instant::from_millis(deadline.millis()),
                     };
                     if queues.power.try_send(request).is_err() {

@@ -5,7 +5,9 @@
 use core::fmt::Write;
 
 use embassy_time::{Instant, with_deadline};
-use farrier_core::interface::{OperationError, OperationId, PowerAction, PowerState};
+use farrier_core::interface::{
+    OperationError, OperationId, PowerAction, PowerOperation, PowerState,
+};
 use farrier_core::node::{NAME_LEN, Node, String};
 use farrier_protocol::message::{Mac, NodeId};
 
@@ -20,8 +22,8 @@ pub struct PowerRequest {
     pub id: OperationId,
     /// The node.
     pub node: NodeId,
-    /// What its power shall do.
-    pub action: PowerAction,
+    /// What is to be done.
+    pub operation: PowerOperation,
     /// When the rack gives it up.
     pub deadline: Instant,
 }
@@ -77,10 +79,16 @@ pub struct ManualPower;
 impl PowerDriver for ManualPower {
     async fn perform(&mut self, request: &PowerRequest, machine: &Machine) -> PowerAnswer {
         let [a, b, c, d, e, f] = machine.mac.0;
-        let action = match request.action {
-            PowerAction::On => "on",
-            PowerAction::Off | PowerAction::SoftOff => "off",
-            PowerAction::Reboot | PowerAction::SoftReboot => "off and on",
+        let action = match request.operation {
+            PowerOperation::Do(PowerAction::On) => "on",
+            PowerOperation::Do(PowerAction::Off | PowerAction::SoftOff) => "off",
+            PowerOperation::Do(PowerAction::Reboot | PowerAction::SoftReboot) => "off and on",
+            PowerOperation::Look | PowerOperation::SetBoot(_) | PowerOperation::Nmi => {
+                return PowerAnswer {
+                    result: Err(OperationError::NoDriver),
+                    observed: PowerState::Unknown,
+                };
+            }
         };
         info!(
             "power: node {} has no power interface. Switch the machine with the MAC address \

@@ -383,6 +383,8 @@ impl Simulation {
                 Outcome::Switch(id, switch, port, action, token, details) => {
                     self.ask_switch(id, switch, port, (action, token, details));
                 }
+                // The invariants have complained.
+                Outcome::Beside(..) => {}
                 Outcome::Serve(_) | Outcome::Keep(..) => {}
                 Outcome::Answer(answer) => {
                     let granted = answer.is_ok();

@@ -2,7 +2,8 @@
 
 use farrier_asset_store::SlotPart;
 use farrier_core::interface::{
-    CommandError, OperationId, PowerAction, SwitchAction, SwitchAddress, SwitchDetails,
+    CommandError, OperationId, PowerAction, PowerOperation, SwitchAction, SwitchAddress,
+    SwitchDetails,
 };
 use farrier_core::{Effect, Endpoint, Rack, Serve};
 use farrier_dhcp::route::Route;
@@ -19,8 +20,10 @@ pub enum Outcome {
     Keep(usize, Vec<u8>),
     /// A file to serve.
     Serve(Served),
-    /// The power driver of a node is asked for an operation.
+    /// The power driver of a node is asked to switch its machine.
     Power(OperationId, NodeId, PowerAction),
+    /// The power driver of a node is asked for something else.
+    Beside(OperationId, NodeId, PowerOperation),
     /// The driver of a switch is asked for an operation on this port. The number
     /// names a move.
     Switch(
@@ -105,8 +108,14 @@ impl Outcome {
                 Serve::Busy => Served::Busy,
             }),
             Effect::Power {
-                id, node, action, ..
-            } => Outcome::Power(id, node, action),
+                id,
+                node,
+                operation,
+                deadline: _,
+            } => match operation {
+                PowerOperation::Do(action) => Outcome::Power(id, node, action),
+                other => Outcome::Beside(id, node, other),
+            },
             Effect::Switch {
                 id,
                 switch,

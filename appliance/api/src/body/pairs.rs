@@ -12,8 +12,15 @@ pub(crate) struct Full;
 
 /// `key`, 0, `value`, 0; and so on. A list is its key once for every value,
 /// a member of an object is `object/key`.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Pairs(Vec<u8, ROOM, u16>);
+
+impl core::fmt::Debug for Pairs {
+    /// The keys alone: there are passwords among the values.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.lists().fmt(f)
+    }
+}
 
 impl Pairs {
     pub(crate) const fn new() -> Self {

@@ -4,10 +4,17 @@ use crate::json::Event;
 use farrier_core::node::String;
 
 /// A text of at most `N` bytes; remembers when more came.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub(crate) struct Text<const N: usize> {
     text: String<N>,
     cut: bool,
+}
+
+impl<const N: usize> core::fmt::Debug for Text<N> {
+    /// Without its bytes: they may be a password.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Text(..)")
+    }
 }
 
 impl<const N: usize> Text<N> {

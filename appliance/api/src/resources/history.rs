@@ -8,7 +8,7 @@
 use crate::query::{Query, no_filter};
 use crate::reply::{Cursor, Page};
 use crate::resource::{Ask, Call, Out, Route};
-use crate::resources::power;
+use crate::resources::{management, power};
 use crate::{Error, View, ident};
 use farrier_core::interface::{ActorKind, erase_method_name};
 use farrier_core::node::{Happening, HistoryEntry};
@@ -94,12 +94,20 @@ fn one(ask: &Ask<'_>, node: NodeId, entry: &HistoryEntry, w: &mut Out<'_>) {
         Happening::Waiver(true) => ("erasure", "waive"),
         Happening::Waiver(false) => ("erasure", "end waiver of"),
         Happening::LeastErase(_) => ("erasure", "least method"),
+        Happening::FoundOff => ("power", "found off"),
+        Happening::Nmi => ("management", "inject nmi"),
+        Happening::BootDevice(_) => ("management", "boot device"),
     };
     let failed = entry.to == ProvisionState::Error || entry.to.as_str().ends_with("failed");
     let own = id(node, entry);
     w.object().key("uuid").text(ident::text(own));
     w.key("created_at").null();
-    w.key("severity").string(if failed { "ERROR" } else { "INFO" });
+    let severity = match entry.what {
+        Happening::FoundOff => "WARNING",
+        _ if failed => "ERROR",
+        _ => "INFO",
+    };
+    w.key("severity").string(severity);
     w.key("event_type").string(kind);
     w.key("event");
     match entry.what {
@@ -107,7 +115,14 @@ fn one(ask: &Ask<'_>, node: NodeId, entry: &HistoryEntry, w: &mut Out<'_>) {
             "{verb}: {} to {}, {}",
             entry.from, entry.to, entry.reason
         )),
-        Happening::Power(_) | Happening::Rebind => {
+        Happening::FoundOff => w.string("found off: nobody has asked for it"),
+        Happening::BootDevice(choice) => w.text(format_args!(
+            "{verb} {}{}: {}",
+            management::name(choice.device),
+            if choice.persistent { " for good" } else { " once" },
+            entry.reason
+        )),
+        Happening::Power(_) | Happening::Rebind | Happening::Nmi => {
             w.text(format_args!("{verb}: {}", entry.reason))
         }
         Happening::LeastErase(least) => {

@@ -19,6 +19,7 @@ resources! {
     states
     provision
     power
+    management
     rebind
     waivers
     erasure

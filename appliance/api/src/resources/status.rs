@@ -182,6 +182,7 @@ fn counters(view: &View<'_>, w: &mut Out<'_>) {
         ("records_lost", c.records_lost),
         ("power_failures", c.power_failures),
         ("power_timeouts", c.power_timeouts),
+        ("look_failures", c.look_failures),
         ("port_moves", c.port_moves),
         ("moves_undone", c.moves_undone),
         ("ports_astray", c.ports_astray),

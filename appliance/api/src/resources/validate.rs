@@ -5,19 +5,32 @@ use crate::reply::Cursor;
 use crate::resource::{Ask, Out, Route};
 use crate::View;
 use farrier_core::node::Node;
+use farrier_core::power::{Lack, access};
 
 pub(crate) const ROUTES: &[Route] = &[Route::read("/v1/nodes/{node}/validate", show)];
 
 fn show(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
     at.end();
-    let Some((_, node)) = ask.node() else {
+    let Some((index, node)) = ask.node() else {
         w.null();
         return;
     };
     let missing = missing(&ask.view, node);
     w.object();
-    for name in ["boot", "inspect", "management", "network", "power", "storage"] {
+    // A machine boots from the network whatever its BMC can, if somebody or something
+    // switches it.
+    for name in ["boot", "inspect", "network", "storage"] {
         w.key(name).object().key("result").bool(true).end_object();
+    }
+    let lack = access(node, index, ask.view.texts).err();
+    w.key("power").object().key("result").bool(lack.is_none());
+    reason(node, lack, w);
+    w.key("management").object();
+    if node.driver.manages() {
+        w.key("result").bool(lack.is_none());
+        reason(node, lack, w);
+    } else {
+        w.key("result").bool(true).end_object();
     }
     w.key("deploy").object();
     w.key("result").bool(missing.is_empty());
@@ -25,6 +38,26 @@ fn show(ask: &Ask<'_>, at: &mut Cursor, w: &mut Out<'_>) {
     for name in ["bios", "console", "firmware", "raid", "rescue"] {
         w.key(name).object().key("result").null();
         w.key("reason").string("not supported").end_object();
+    }
+    w.end_object();
+}
+
+/// Why a driver can't be asked, behind the result.
+fn reason(node: &Node, lack: Option<Lack>, w: &mut Out<'_>) {
+    let driver = node.driver.name();
+    match lack {
+        None => {}
+        Some(Lack::Setting(setting)) => _ = w.key("reason").text(format_args!(
+            "the driver {driver} needs driver_info/{}. Send {}.",
+            setting.key(),
+            setting.expects()
+        )),
+        Some(Lack::Outlet) => _ = w.key("reason").string(
+            "driver_info/snmp_outlet has not as many numbers as outlets of that snmp_driver",
+        ),
+        Some(Lack::Interface) => _ = w.key("reason").string(
+            "the driver wol needs an interface of the node. Create its port.",
+        ),
     }
     w.end_object();
 }

@@ -301,7 +301,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             && let Some(mut node) = self.nodes.volatile(index)
         {
             let control = node.power_control();
-            control.restarted = Some(now);
+            control.set_restarted(now);
             control.hold_off(back);
         }
         if imaged {

@@ -11,6 +11,7 @@ use crate::node::{Job, Written};
 use crate::node::{Node, Reason};
 use crate::provisioning::steps::Step;
 use crate::rack::{DiskSlot, PartSlot, REASSEMBLIES, Rack, count, edit};
+use core::num::NonZeroU64;
 use farrier_asset_store::SlotPart;
 use farrier_lifecycle::{ProvisionEvent, ProvisionState};
 use farrier_protocol::borrowed::{Inspection, Report, Statement};
@@ -168,7 +169,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                     self.fail(now, index, Reason::WrongDisk, out);
                 } else if let Some(node) = edit!(self, index) {
                     node.written = Some(Written {
-                        image_bytes: proof.image_bytes,
+                        image_bytes: NonZeroU64::new(proof.image_bytes).unwrap_or(NonZeroU64::MIN),
                         fetched_bytes: proof.fetched_bytes,
                         refetched_chunks: proof.refetched_chunks,
                         peak_rss_kib: proof.peak_rss_kib,

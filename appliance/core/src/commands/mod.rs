@@ -1,5 +1,6 @@
 //! Commands: each is checked and carried out as a whole.
 
+mod drivers;
 mod interfaces;
 mod networks;
 mod nodes;
@@ -10,7 +11,7 @@ mod switches;
 use crate::interface::CommandError;
 use crate::interface::Effects;
 use crate::interface::Instant;
-use crate::interface::{Command, PowerAction};
+use crate::interface::{Command, PowerAction, Setting};
 use crate::node::flags::{AdminFlag, Flags};
 use crate::node::{
     DRIVER_KEY_LEN, DRIVER_VALUE_LEN, Happening, InstanceInfo, MAX_DRIVER_INFO, NAME_LEN,
@@ -57,6 +58,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Command::SetPower { node, action } => {
                 self.set_power(now, self.unlocked(node)?, action, out)
             }
+            Command::SetBootDevice { node, choice } => {
+                self.set_boot_device(now, self.unlocked(node)?, choice, out)
+            }
+            Command::InjectNmi { node } => self.inject_nmi(now, self.unlocked(node)?, out),
             Command::Rebind { node } => {
                 let index = self.unlocked(node)?;
                 self.rebind(now, index, out)?;
@@ -205,6 +210,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         value: &str,
         out: &mut Effects,
     ) -> Result<(), CommandError> {
+        if let Some(setting) = Setting::named(key) {
+            return self.set_setting(index, setting, value, out);
+        }
         let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
         if key.len() > DRIVER_KEY_LEN || value.len() > DRIVER_VALUE_LEN {
             return Err(CommandError::TooLong);

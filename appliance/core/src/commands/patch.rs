@@ -3,8 +3,9 @@
 
 use crate::interface::{
     AccountName, CommandError, Effects, InstanceInfo, Instant, KeyValues, NAME_LEN, NewNode,
-    NodePatch, driver_info_pairs as pairs,
+    NodePatch, SETTING_LEN, Setting, driver_info_pairs as pairs,
 };
+use crate::node::flags::Flags;
 use crate::node::{DRIVER_KEY_LEN, DRIVER_VALUE_LEN, MAX_DRIVER_INFO, changes_in_use, deployed};
 use crate::rack::{Rack, check_name, has_instance};
 use crate::strings::{Kind, StringPool, TEXT_MAX};
@@ -17,6 +18,18 @@ use farrier_protocol::message::NodeId;
 fn room_for_pairs(all: KeyValues<'_>) -> Result<usize, CommandError> {
     let mut room = 0;
     for (key, value) in pairs(all) {
+        if let Some(setting) = Setting::named(key) {
+            if !value.is_empty() && !setting.accepts(value) {
+                return Err(CommandError::BadSetting(setting));
+            }
+            // The secret before is kept beside a new one.
+            room += match setting.rotates() {
+                _ if value.is_empty() => 0,
+                true => StringPool::cost(SETTING_LEN),
+                false => StringPool::cost(value.len()),
+            };
+            continue;
+        }
         if key.is_empty() || key.len() > DRIVER_KEY_LEN || value.len() > DRIVER_VALUE_LEN {
             return Err(CommandError::TooLong);
         }
@@ -25,6 +38,18 @@ fn room_for_pairs(all: KeyValues<'_>) -> Result<usize, CommandError> {
         }
     }
     Ok(room)
+}
+
+/// Whether one of the pairs is a secret that has to be sealed.
+fn has_secret(all: KeyValues<'_>) -> bool {
+    pairs(all).any(|(key, value)| {
+        !value.is_empty() && Setting::named(key).is_some_and(Setting::is_secret)
+    })
+}
+
+/// Pairs whose keys mean nothing to the appliance.
+fn free_pairs(all: KeyValues<'_>) -> impl Iterator<Item = (&str, &str)> {
+    pairs(all).filter(|(key, _)| Setting::named(key).is_none())
 }
 
 /// The room in the string pool that the name of an account takes. There need
@@ -80,9 +105,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             if !class.is_empty() {
                 room += self.texts.room_for(class)?;
             }
-            if node.flags.contains(crate::node::flags::Flags::ALLOCATED)
-                && self.texts.class(node.class) != class
-            {
+            if node.flags.contains(Flags::ALLOCATED) && self.texts.class(node.class) != class {
                 return Err(CommandError::Associated);
             }
         }
@@ -104,6 +127,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if self.keys_after(index, patch.driver_info) > MAX_DRIVER_INFO {
             return Err(CommandError::TooManyKeys);
         }
+        if has_secret(patch.driver_info) && !self.sealing.is_ready() {
+            return Err(CommandError::NoBoardKey);
+        }
+        // As Ironic: who takes a machine in use to another driver has it in maintenance.
+        let maintained = patch
+            .maintenance
+            .on
+            .unwrap_or(node.flags.contains(Flags::MAINTENANCE));
+        let changes = patch.driver.is_some_and(|driver| driver != node.driver);
+        if changes && deployed(node.state) && !maintained {
+            return Err(CommandError::InUse(node.state));
+        }
         let instance = patch.instance(&node.instance)?;
         if let Some(info) = &instance {
             if let Some(id) = info.instance_uuid
@@ -121,12 +156,12 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// How many keys of `driver_info` a node has after a patch.
     fn keys_after(&self, index: usize, patch: KeyValues<'_>) -> usize {
         let known = || self.texts.pairs(index, Kind::DriverInfo);
-        let removed = |key: &str| pairs(patch).any(|(k, value)| k == key && value.is_empty());
+        let removed = |key: &str| free_pairs(patch).any(|(k, value)| k == key && value.is_empty());
         let kept = known().filter(|(key, _)| !removed(key)).count();
         let new = |(key, value): &(&str, &str)| {
             !value.is_empty() && known().all(|(known, _)| known != *key)
         };
-        kept + pairs(patch).filter(new).count()
+        kept + free_pairs(patch).filter(new).count()
     }
 
     fn apply_patch(
@@ -147,6 +182,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             if let Some(name) = name {
                 self.set_text(index, kind, name)?;
             }
+        }
+        if let Some(driver) = patch.driver {
+            self.set_driver(now, index, driver)?;
         }
         // Removals first: they make room.
         for gone in [true, false] {
@@ -181,11 +219,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         out: &mut Effects,
     ) -> Result<(), CommandError> {
         let mut room = room_for_pairs(new.driver_info)?;
-        if pairs(new.driver_info).count() > MAX_DRIVER_INFO {
+        if free_pairs(new.driver_info).count() > MAX_DRIVER_INFO {
             return Err(CommandError::TooManyKeys);
         }
         if !new.resource_class.is_empty() {
             room += self.texts.room_for(new.resource_class)?;
+        }
+        if has_secret(new.driver_info) && !self.sealing.is_ready() {
+            return Err(CommandError::NoBoardKey);
         }
         room += room_for_account(new.owner)?;
         if room > self.texts.free() {
@@ -199,6 +240,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             self.set_class(index, new.resource_class, out)?;
         }
         self.set_text(index, Kind::Owner, new.owner)?;
+        self.set_driver(now, index, new.driver)?;
         for (key, value) in pairs(new.driver_info) {
             self.set_driver_info(index, key, value, out)?;
         }

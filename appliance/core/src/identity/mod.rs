@@ -10,7 +10,7 @@
 pub(crate) mod credential;
 mod lease;
 
-use crate::interface::{ActorKind, CommandError, Effects, Instant, PowerState};
+use crate::interface::{ActorKind, CommandError, DriverKind, Effects, Instant, PowerState};
 use crate::node::flags::Flags;
 use crate::node::hardware::Found;
 use crate::node::{GivenTicket, Happening, Node, Reason};
@@ -331,6 +331,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             !says
                 && node.state == state
                 && node.name.is_empty()
+                && node.driver == DriverKind::Manual
                 && node.instance == crate::node::InstanceInfo::default()
                 && node.flags.difference(Flags::IDENTITY).is_empty()
         })

@@ -1,8 +1,8 @@
 //! What operators ask of the rack.
 
 use super::{
-    GroupMode, KeyValues, Network, NewLogin, NewNode, NewOptions, NodePatch, PowerAction, Relay,
-    Requirements, Role, Seen, Steps, SwitchAddress, Verifier,
+    BootChoice, GroupMode, KeyValues, Network, NewLogin, NewNode, NewOptions, NodePatch,
+    PowerAction, Relay, Requirements, Role, Seen, Steps, SwitchAddress, Verifier,
 };
 use core::net::Ipv4Addr;
 use farrier_asset_store::DrivePlace;
@@ -70,6 +70,18 @@ pub enum Command<'a> {
         steps: Steps,
         /// The config drive that came with it, sealed and stored already.
         config_drive: Option<StoredConfigDrive>,
+    },
+    /// Say what the node's machine boots from, by its BMC.
+    SetBootDevice {
+        /// The node.
+        node: NodeId,
+        /// What it boots from.
+        choice: BootChoice,
+    },
+    /// Interrupt the node's machine (NMI), by its BMC.
+    InjectNmi {
+        /// The node.
+        node: NodeId,
     },
     /// Switch the node's power.
     SetPower {

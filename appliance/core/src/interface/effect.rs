@@ -1,8 +1,8 @@
 //! Effects that the rack asks the glue for.
 
 use super::{
-    CommandError, Endpoint, Instant, OperationId, PORT_NAME_LEN, PowerAction, String, SwitchAction,
-    SwitchAddress, SwitchDetails,
+    CommandError, Endpoint, Instant, OperationId, PORT_NAME_LEN, PowerOperation, String,
+    SwitchAction, SwitchAddress, SwitchDetails,
 };
 use farrier_asset_store::SlotPart;
 use farrier_dhcp::route::Route;
@@ -49,14 +49,16 @@ pub enum Effect<'a> {
     /// Serve this to the peer that asked in [`crate::Input::Open`].
     Serve(Serve<'a>),
     /// The driver of the node's power shall do this, and answer with
-    /// [`crate::Input::OperationDone`] and [`crate::Input::Observed`].
+    /// [`crate::Input::OperationDone`] and, as far as it can see,
+    /// [`crate::Input::Observed`] and [`crate::Input::BootObserved`].
+    /// [`crate::Rack::power_access`] says how it reaches the machine.
     Power {
         /// Names the operation in the answer.
         id: OperationId,
         /// The node.
         node: NodeId,
-        /// What its power shall do.
-        action: PowerAction,
+        /// What is to be done.
+        operation: PowerOperation,
         /// The rack gives the operation up then, and asks anew.
         deadline: Instant,
     },
@@ -146,7 +148,7 @@ struct Span {
 pub(crate) struct Operation {
     pub(crate) id: OperationId,
     pub(crate) node: NodeId,
-    pub(crate) action: PowerAction,
+    pub(crate) operation: PowerOperation,
     pub(crate) deadline: Instant,
 }
 
@@ -257,13 +259,13 @@ impl Effects {
                 let Operation {
                     id,
                     node,
-                    action,
+                    operation,
                     deadline,
                 } = operation;
                 Effect::Power {
                     id,
                     node,
-                    action,
+                    operation,
                     deadline,
                 }
             }

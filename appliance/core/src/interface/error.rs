@@ -1,6 +1,7 @@
 //! Why a command is refused. The texts for people are in
 //! `api::error`.
 
+use super::Setting;
 use farrier_lifecycle::{ProvisionState, Verb};
 
 /// Why a command is refused.
@@ -40,6 +41,12 @@ pub enum CommandError {
     NoSuchWaiver,
     /// No room for another key of `driver_info`.
     TooManyKeys,
+    /// The value can't be one of this setting of a driver.
+    BadSetting(Setting),
+    /// The node's driver can't say what the machine boots from, and can't interrupt it.
+    NoManagement,
+    /// The settings of the node's driver are not complete.
+    DriverInfoIncomplete,
     /// What was to be changed is in use: the node is deployed or at work.
     InUse(ProvisionState),
     /// The appliance itself is at work on the node: commands wait.

@@ -1,8 +1,8 @@
 //! Inputs of the rack: what the glue saw.
 
 use super::{
-    Actor, Command, HostKey, Learned, OperationError, OperationId, PowerState, Sighting,
-    SwitchAddress, Uplink, Verifier,
+    Actor, BootChoice, Command, HostKey, Learned, OperationError, OperationId, PowerState,
+    Sighting, SwitchAddress, Uplink, Verifier,
 };
 use core::net::Ipv4Addr;
 use farrier_ethernet::NetworkId;
@@ -173,5 +173,20 @@ pub enum Input<'a> {
         node: NodeId,
         /// What the driver saw.
         power: PowerState,
+    },
+    /// A machine's BMC said what the machine boots from.
+    BootObserved {
+        /// The node.
+        node: NodeId,
+        /// `None` where nothing is set, or something that the rack never sets.
+        boot: Option<BootChoice>,
+    },
+    /// A machine's BMC or outlet took a login: the one that is set now, or the one
+    /// before.
+    LoginWorked {
+        /// The node.
+        node: NodeId,
+        /// Whether it was the former one.
+        former: bool,
     },
 }

@@ -5,8 +5,17 @@ pub(crate) const BETWEEN: char = '\0';
 
 /// Keys and values, each with a zero behind it: how lists of texts are handed
 /// over without a table of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct KeyValues<'a>(pub &'a str);
+
+impl core::fmt::Debug for KeyValues<'_> {
+    /// The keys alone: there are passwords among the values.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_list()
+            .entries(self.iter().map(|(key, _)| key))
+            .finish()
+    }
+}
 
 impl<'a> KeyValues<'a> {
     /// All pairs, in their order.

@@ -5,6 +5,7 @@ mod account;
 mod actor;
 mod command;
 pub mod config;
+mod driver;
 mod effect;
 mod erase_method;
 mod error;
@@ -30,6 +31,8 @@ pub use account::{Account, AccountName, Role, Verifier};
 pub use actor::{ACCOUNT_LEN, Actor, ActorKind};
 pub use command::{AdminFlag, Allocate, Command, InterfacePatch, StoredConfigDrive};
 pub use config::{Config, ConfigError, Identity, TrustedKeys};
+pub use driver::{DriverKind, IpmiPrivilege, KG_LEN, RedfishHost, SETTING_LEN, Setting};
+pub(crate) use driver::{address, family, kg, port, privilege};
 pub use effect::{Effect, Effects, MAX_EFFECTS, Serve, StatementRef};
 pub(crate) use effect::{Operation, SwitchOperation};
 pub use erase_method::{ERASE_METHODS, erase_method, erase_method_name};
@@ -45,7 +48,9 @@ pub use network::{MAX_ROUTES, Network, Route, Uses};
 pub(crate) use patch::driver_info_pairs;
 pub use patch::{DRIVER_INFO, FlagPatch, NewNode, NodePatch};
 pub use port_group::GroupMode;
-pub use power::{OperationError, OperationId, PowerAction, PowerState};
+pub use power::{
+    BootChoice, BootDevice, OperationError, OperationId, PowerAction, PowerOperation, PowerState,
+};
 pub use relay::Relay;
 pub use requirements::{Flavor, HardwareFeatures, Requirements};
 pub use seen::Seen;

@@ -1,6 +1,6 @@
 //! Changes of several fields of a node in one command.
 
-use super::{AdminFlag, CommandError, InstanceInfo, KeyValues};
+use super::{AdminFlag, CommandError, DriverKind, InstanceInfo, KeyValues};
 use farrier_protocol::message::NodeId;
 
 /// What is to become of one admin flag.
@@ -43,6 +43,8 @@ pub struct NodePatch<'a> {
     pub owner: Option<&'a str>,
     /// The account that works with the node for a while.
     pub lessee: Option<&'a str>,
+    /// What switches the machine.
+    pub driver: Option<DriverKind>,
     /// Pairs whose keys begin with [`DRIVER_INFO`] are keys of `driver_info`
     /// and their values; an empty value removes the key. All others mean
     /// nothing.
@@ -121,6 +123,7 @@ impl<'a> NodePatch<'a> {
             retired,
             owner,
             lessee,
+            driver,
             driver_info,
         } = self;
         name.is_none()
@@ -132,6 +135,7 @@ impl<'a> NodePatch<'a> {
             && retired.is_none()
             && owner.is_none()
             && lessee.is_none()
+            && driver.is_none()
             && driver_info_pairs(*driver_info).next().is_none()
     }
 
@@ -173,6 +177,8 @@ pub struct NewNode<'a> {
     pub resource_class: &'a str,
     /// The account that it belongs to; empty for none.
     pub owner: &'a str,
+    /// What switches its machine.
+    pub driver: DriverKind,
     /// As in [`NodePatch::driver_info`].
     pub driver_info: KeyValues<'a>,
 }
@@ -186,6 +192,7 @@ impl NewNode<'_> {
             serial: "",
             resource_class: "",
             owner: "",
+            driver: DriverKind::Manual,
             driver_info: KeyValues(""),
         }
     }

@@ -47,6 +47,64 @@ impl PowerAction {
     }
 }
 
+/// What a machine boots from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootDevice {
+    /// The network: the ramdisk of the appliance.
+    Network,
+    /// Its own disk.
+    Disk,
+}
+
+/// What a machine's BMC is told that it boots from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BootChoice {
+    /// The device.
+    pub device: BootDevice,
+    /// Whether every boot is from it, and not the next one only.
+    pub persistent: bool,
+}
+
+impl BootChoice {
+    /// Every choice, by its number.
+    pub const ALL: [BootChoice; 4] = [
+        Self::new(BootDevice::Network, false),
+        Self::new(BootDevice::Network, true),
+        Self::new(BootDevice::Disk, false),
+        Self::new(BootDevice::Disk, true),
+    ];
+
+    /// A choice.
+    pub const fn new(device: BootDevice, persistent: bool) -> Self {
+        Self { device, persistent }
+    }
+
+    /// A number from 1; 0 for none.
+    pub(crate) fn number(choice: Option<Self>) -> u8 {
+        let found = choice.and_then(|choice| (1..).zip(Self::ALL).find(|(_, c)| *c == choice));
+        found.map_or(0, |(number, _)| number)
+    }
+
+    /// The choice of that number.
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number.checked_sub(1)?)).copied()
+    }
+}
+
+/// What a power driver is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PowerOperation {
+    /// Look whether the machine is on, and what its BMC says that it boots from. A
+    /// driver that can't see is never asked.
+    Look,
+    /// Switch the machine.
+    Do(PowerAction),
+    /// Tell the BMC what the machine boots from, and read it back.
+    SetBoot(BootChoice),
+    /// Interrupt the machine's processors (NMI): most systems stop with a dump then.
+    Nmi,
+}
+
 /// A machine's power state as a driver or its packets show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PowerState {

@@ -2,7 +2,7 @@
 //! restarts.
 
 use super::Reason;
-use crate::interface::{ACCOUNT_LEN, ActorKind, AdminFlag, PowerAction};
+use crate::interface::{ACCOUNT_LEN, ActorKind, AdminFlag, BootChoice, PowerAction};
 use farrier_lifecycle::{ProvisionEvent, ProvisionState};
 use farrier_protocol::message::EraseMethod;
 use heapless::{String, Vec};
@@ -27,6 +27,13 @@ pub enum Happening {
     /// An operator set the weakest method by which the node's disks may be
     /// erased; `None` is that of the rack.
     LeastErase(Option<EraseMethod>),
+    /// A driver found the machine of a tenant switched off, and nobody had asked for
+    /// it.
+    FoundOff,
+    /// An operator had the machine interrupted.
+    Nmi,
+    /// An operator said what the machine boots from.
+    BootDevice(BootChoice),
 }
 
 impl Happening {
@@ -40,6 +47,12 @@ impl Happening {
     const WAIVER: u8 = 129;
     /// The number of the rack's least method, before those of the node's own.
     const LEAST_ERASE: u8 = 131;
+    /// The number of a machine that was found off.
+    const FOUND_OFF: u8 = 135;
+    /// The number of an interrupt.
+    const NMI: u8 = 136;
+    /// Numbers of boot devices begin behind this one.
+    const BOOT_DEVICE: u8 = 136;
 
     /// The number in records.
     pub const fn number(self) -> u8 {
@@ -47,6 +60,11 @@ impl Happening {
             Self::Transition(event) => event as u8,
             Self::Power(action) => Self::POWER + action as u8,
             Self::Rebind => Self::REBIND,
+            Self::FoundOff => Self::FOUND_OFF,
+            Self::Nmi => Self::NMI,
+            Self::BootDevice(choice) => {
+                Self::BOOT_DEVICE + 1 + choice.persistent as u8 + 2 * choice.device as u8
+            }
             Self::Waiver(on) => Self::WAIVER + on as u8,
             Self::LeastErase(None) => Self::LEAST_ERASE,
             Self::LeastErase(Some(least)) => Self::LEAST_ERASE + 1 + least as u8,
@@ -64,6 +82,12 @@ impl Happening {
             132 => return Some(Self::LeastErase(Some(EraseMethod::Discard))),
             133 => return Some(Self::LeastErase(Some(EraseMethod::WriteZeroes))),
             134 => return Some(Self::LeastErase(Some(EraseMethod::Overwrite))),
+            Self::FOUND_OFF => return Some(Self::FoundOff),
+            Self::NMI => return Some(Self::Nmi),
+            137..=140 => {
+                let choice = BootChoice::from_number(number - Self::BOOT_DEVICE);
+                return choice.map(Self::BootDevice);
+            }
             _ => {}
         }
         if let Some(flag) = number.checked_sub(Self::FLAG) {
@@ -241,6 +265,13 @@ mod tests {
         let methods = ERASE_METHODS.map(|(method, _)| Some(method));
         for least in methods.into_iter().chain([None]) {
             let what = Happening::LeastErase(least);
+            assert_eq!(Happening::from_number(what.number()), Some(what));
+        }
+        let choices = BootChoice::ALL.map(Happening::BootDevice);
+        for what in choices
+            .into_iter()
+            .chain([Happening::FoundOff, Happening::Nmi])
+        {
             assert_eq!(Happening::from_number(what.number()), Some(what));
         }
         assert_eq!(Happening::from_number(63), None);

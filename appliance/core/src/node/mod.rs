@@ -5,9 +5,10 @@
 
 use crate::Instant;
 use crate::interface::Steps;
-use crate::interface::{PowerState, StoredConfigDrive};
+use crate::interface::{DriverKind, PowerState, StoredConfigDrive};
 use crate::node::flags::Flags;
 use core::net::Ipv4Addr;
+use core::num::NonZeroU64;
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::credential::Place;
 use farrier_protocol::message::{BootId, BootMode, Mac, NodeId, Progress};
@@ -177,8 +178,9 @@ impl Boot {
 /// What the agent proved of the image that it wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
-    /// Bytes of the image as it lies on the disk.
-    pub image_bytes: u64,
+    /// Bytes of the image as it lies on the disk. There is no empty one, which saves
+    /// each node a word.
+    pub image_bytes: NonZeroU64,
     /// Bytes fetched over the network for it.
     pub fetched_bytes: u64,
     /// Chunks that were wrong on the wire and were fetched again.
@@ -267,7 +269,10 @@ pub struct Node {
     pub deadline: Option<Instant>,
     /// The last error, for people; empty for none.
     pub last_error: String<ERROR_LEN>,
-    /// Its power state, as its packets and drivers show it.
+    /// What switches it.
+    pub driver: DriverKind,
+    /// Its power state, as its packets and drivers showed it last; see
+    /// [`Node::power_now`].
     pub power: PowerState,
     /// What an operator wants of its power.
     pub power_request: Option<PowerRequest>,
@@ -339,6 +344,7 @@ impl Node {
             reason: Reason::Enrolled,
             deadline: None,
             last_error: String::new(),
+            driver: DriverKind::Manual,
             power: PowerState::Unknown,
             power_request: None,
             power_control: PowerControl::NONE,
@@ -386,6 +392,7 @@ impl Node {
         self.wanted = 0;
         self.class = 0;
         self.flags = Flags::VACANT;
+        self.driver = DriverKind::Manual;
         self.power_request = None;
         self.power_control = PowerControl::NONE;
         self.reason = Reason::Enrolled;
@@ -395,6 +402,17 @@ impl Node {
     pub(crate) fn see_power(&mut self, now: Instant, power: PowerState) {
         self.power = power;
         self.power_control.seen = now;
+    }
+
+    /// Its power state as far as it is known now. A driver that sees the machine looks
+    /// again and again: what it saw long ago is not known any more. Where nobody looks,
+    /// what was seen last is all that is known.
+    pub fn power_now(&self, now: Instant) -> PowerState {
+        let age = now.since(self.power_control.seen());
+        match self.driver.sees() && age > power::SEEN_MILLIS && !self.agent_is_live(now) {
+            true => PowerState::Unknown,
+            false => self.power,
+        }
     }
 
     /// Whether there is no node in this place: it was deleted, and others

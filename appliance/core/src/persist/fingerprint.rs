@@ -5,7 +5,7 @@ use farrier_protocol::message::NodeId;
 use postcard::ser_flavors::Flavor;
 
 /// Most parts of a node that have a fingerprint.
-pub(crate) const FINGERPRINTS: usize = 21 + 8 + farrier_protocol::message::MAX_DISKS;
+pub(crate) const FINGERPRINTS: usize = 22 + 8 + farrier_protocol::message::MAX_DISKS;
 
 /// Fingerprints of a node's parts.
 #[derive(Debug, Clone, Copy)]

@@ -500,6 +500,24 @@ pub enum Record<'a> {
         /// The network that its cable leads to; empty for none.
         physical_network: &'a str,
     },
+    /// Something else switches a node's machine.
+    Driver {
+        /// The node.
+        node: NodeId,
+        /// The number of [`crate::interface::DriverKind`].
+        driver: u8,
+    },
+    /// What a driver logs in with, or what else of its settings is secret.
+    BmcSecret {
+        /// The node.
+        node: NodeId,
+        /// The number of [`crate::interface::Setting`].
+        setting: u8,
+        /// Whether it is the one before, which is tried second.
+        former: bool,
+        /// Filled up with zeros; `None` where it is gone.
+        secret: Option<Sealed>,
+    },
 }
 
 impl Record<'_> {
@@ -575,7 +593,9 @@ impl Record<'_> {
             Record::RequestedTraits { wanted, .. } => wanted == 0,
             Record::Power { request, .. } => request.is_none(),
             Record::Erasure { boot, .. } => boot == BootId(0),
-            Record::DriverInfo { .. }
+            Record::Driver { driver, .. } => driver == 0,
+            Record::BmcSecret { .. }
+            | Record::DriverInfo { .. }
             | Record::Trait { .. }
             | Record::Flavor { .. }
             | Record::FlavorDeleted { .. }

@@ -74,7 +74,7 @@ impl Switch {
     }
 }
 
-/// A password of a switch.
+/// A password of a switch or a BMC.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub(crate) struct Password(pub(crate) String<SWITCH_PASSWORD_LEN>);
 

@@ -4,18 +4,28 @@
 //! [`desired`] follows from a node's durable state alone, so a restart of the
 //! appliance forgets no request: it forgets the operations, and
 //! [`Rack::reconcile`] starts them anew.
+//!
+//! Looks and what else operators ask of BMCs are in `looks`, how a driver reaches a
+//! machine is in `access`.
 
+mod access;
+mod looks;
+
+pub use crate::interface::BootDevice;
 use crate::interface::{
-    Effects, Instant, Operation, OperationError, OperationId, PowerAction, PowerState,
+    Effects, Instant, Operation, OperationError, OperationId, PowerAction, PowerOperation,
+    PowerState,
 };
 use crate::node::agent_phase;
 use crate::node::flags::Flags;
 use crate::node::power::jitter;
 pub use crate::node::power::{
-    GRACE_MILLIS, OPERATION_MILLIS, REQUEST_MILLIS, SETTLE_MILLIS, SOFT_MILLIS,
+    AWAITED_LOOK_MILLIS, GRACE_MILLIS, LOOK_DEADLINE_MILLIS, LOOK_MILLIS, MAX_LOOKS,
+    OPERATION_MILLIS, REQUEST_MILLIS, SEEN_MILLIS, SETTLE_MILLIS, SOFT_MILLIS,
 };
-use crate::node::{AGENT_SILENT_MILLIS, Node, PowerRequest};
+use crate::node::{AGENT_SILENT_MILLIS, Happening, Node, PowerRequest};
 use crate::rack::{Rack, count, edit};
+pub use access::{BmcLogin, Lack, PowerAccess, SecretText, access};
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::NodeId;
 
@@ -30,15 +40,6 @@ pub enum DesiredPower {
     Off,
     /// Started after this time.
     Started(Instant),
-}
-
-/// What a machine should boot from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BootDevice {
-    /// The network: the ramdisk of the appliance.
-    Network,
-    /// Its own disk.
-    Disk,
 }
 
 /// What should be true of a machine.
@@ -158,7 +159,7 @@ fn needed(node: &Node, now: Instant) -> Option<PowerAction> {
             match node.timeline.due(since) {
                 Some((hop, until)) if hop != first && now < until => None,
                 None => None,
-                _ if control.restarted.is_some() && node.power_request.is_some() => None,
+                _ if control.restarted().is_some() && node.power_request.is_some() => None,
                 _ => Some(soft_or_hard(node, now, PowerAction::Reboot)),
             }
         }
@@ -199,10 +200,8 @@ pub(crate) fn wakes_at(node: &Node, now: Instant) -> Option<Instant> {
         Some(_) => Some(node.power_control.due()),
         None => rechecked_at(node, now),
     };
-    match (request, operation) {
-        (Some(request), Some(operation)) => Some(request.min(operation)),
-        (request, operation) => request.or(operation),
-    }
+    let all = [request, operation, looks::wakes_at(node)];
+    all.into_iter().flatten().min()
 }
 
 /// Whether a machine's power was seen to be so since the present request was
@@ -222,7 +221,7 @@ fn is_reached(node: &Node, now: Instant, request: PowerRequest) -> bool {
     let booted = node.timeline.due(control.since);
     let is_on = node.power == PowerState::On;
     booted.is_none_or(|(hop, _)| hop != crate::node::Hop::Discover)
-        || is_on && control.restarted.is_some_and(|at| control.seen >= at)
+        || is_on && control.restarted().is_some_and(|at| control.seen >= at)
 }
 
 impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
@@ -235,34 +234,52 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let Some(mut node) = self.nodes.volatile(index) else {
             return;
         };
-        let Some(action) = needed(&node, now) else {
-            node.power_control().operation = None;
-            return;
-        };
+        let action = needed(&node, now);
         let (name, jitter) = (node.id, jitter(node.id));
         let control = node.power_control();
-        if let Some((_, known, deadline)) = control.operation {
-            if known == action && now < deadline {
-                return;
-            }
-            if known == action {
+        match control.operation {
+            None => {}
+            Some((_, PowerOperation::Do(known), deadline)) if action == Some(known) => {
+                if now < deadline {
+                    return;
+                }
                 control.failed(now, jitter);
                 count(&mut self.counters.power_timeouts);
-            } else {
-                // Something else is needed now.
+            }
+            // Something else is needed now, or nothing.
+            Some((_, PowerOperation::Do(_), _)) => control.operation = None,
+            Some((_, operation, deadline)) => {
+                if now < deadline {
+                    return;
+                }
                 control.operation = None;
+                control.nmi &= operation != PowerOperation::Nmi;
+                control
+                    .looks
+                    .failed(now, OperationError::Unreachable, jitter);
+                count(&mut self.counters.look_failures);
             }
         }
-        if now < control.retry_at {
+        let action = action.filter(|_| now >= control.retry_at);
+        let beside = self.beside(now, index);
+        let Some(operation) = looks::first(action, beside) else {
             return;
+        };
+        let millis = match operation {
+            PowerOperation::Do(_) => OPERATION_MILLIS,
+            PowerOperation::Look | PowerOperation::SetBoot(_) | PowerOperation::Nmi => {
+                LOOK_DEADLINE_MILLIS
+            }
+        };
+        let deadline = now.plus_millis(millis);
+        if let Some(mut node) = self.nodes.volatile(index) {
+            node.power_control().operation = Some((id, operation, deadline));
         }
-        let deadline = now.plus_millis(OPERATION_MILLIS);
-        control.operation = Some((id, action, deadline));
         self.last_operation = id.0;
         out.power(Operation {
             id,
             node: name,
-            action,
+            operation,
             deadline,
         });
     }
@@ -305,13 +322,18 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         let node = edit!(self, index)?;
         let jitter = jitter(node.id);
         let control = &mut node.power_control;
-        let (_, action, _) = control.operation?;
+        let (_, operation, _) = control.operation?;
+        let PowerOperation::Do(action) = operation else {
+            self.beside_done(now, index, operation, result);
+            return Some(index);
+        };
+        control.looks.ended(now, result);
         match result {
             // A person may carry it out, or not: what is seen decides.
             Ok(()) | Err(OperationError::ByHand) => {
                 control.operation = None;
                 if action.restarts() && result.is_ok() {
-                    control.restarted = Some(now);
+                    control.set_restarted(now);
                 }
                 let soft = matches!(action, PowerAction::SoftOff | PowerAction::SoftReboot);
                 let pause = match soft {
@@ -324,7 +346,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             Err(error) => {
                 control.failed(now, jitter);
                 count(&mut self.counters.power_failures);
-                if matches!(error, OperationError::Refused | OperationError::Unreachable) {
+                if matches!(
+                    error,
+                    OperationError::Refused | OperationError::Unreachable | OperationError::Login
+                ) {
                     node.set_error(format_args!(
                         "the power driver could not switch the machine ({error:?}); it is asked \
                          again"
@@ -341,10 +366,26 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         now: Instant,
         id: NodeId,
         power: PowerState,
+        out: &mut Effects,
     ) -> Option<usize> {
         let index = self.find(id)?;
         let node = edit!(self, index)?;
+        // Whoever works with the machine may have switched it off; whoever does not
+        // is to know it. Nothing is changed: it is the tenant's.
+        let found_off = node.driver.sees()
+            && node.state == ProvisionState::Active
+            && (node.power, power) == (PowerState::On, PowerState::Off)
+            && node.power_request.is_none()
+            && !node.power_control.must_stop;
         node.see_power(now, power);
+        if found_off {
+            node.set_error(format_args!(
+                "the machine was found switched off, and nobody has asked this appliance for \
+                 it; switch it on if it should run"
+            ));
+            let why = (node.state, node.reason);
+            self.remember(now, index, Happening::FoundOff, why, out);
+        }
         Some(index)
     }
 }

@@ -165,7 +165,7 @@ mod tests {
             node.step()
         };
         let written = crate::node::Written {
-            image_bytes: 1,
+            image_bytes: core::num::NonZeroU64::MIN,
             fetched_bytes: 1,
             refetched_chunks: 0,
             peak_rss_kib: 1,

@@ -5,8 +5,8 @@ use super::secrets::{NO_NODE, Secret};
 use crate::interface::Flavor;
 use crate::interface::Steps;
 use crate::interface::{
-    Account, AccountName, ActorKind, GroupMode, HostKey, Identity, Instant, PortName, PowerAction,
-    Role, StoredConfigDrive, SwitchAddress, SwitchKind,
+    Account, AccountName, ActorKind, DriverKind, GroupMode, HostKey, Identity, Instant, PortName,
+    PowerAction, Role, Setting, StoredConfigDrive, SwitchAddress, SwitchKind,
 };
 use crate::ipam::lease::Client;
 use crate::node::flags::Flags;
@@ -18,6 +18,7 @@ use crate::persist::record::Record;
 use crate::ports::{Password, PortControl, PortGroup, Sources, Switch, SwitchPort};
 use crate::rack::{DiskSlot, Rack};
 use crate::strings::{InterfaceSettings, Kind, RACK};
+use core::num::NonZeroU64;
 use farrier_asset_store::DrivePlace;
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::credential::Place;
@@ -233,7 +234,22 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             }
             Record::DriverInfo { node, key, value } => {
                 if let Some(index) = self.find(node) {
-                    let _full = self.texts.set_pair(index, Kind::DriverInfo, key, value);
+                    let _full = match Setting::named(key) {
+                        Some(setting) => self.texts.set(index, Kind::Setting(setting), value),
+                        None => self.texts.set_pair(index, Kind::DriverInfo, key, value),
+                    };
+                }
+            }
+            Record::BmcSecret {
+                node,
+                setting,
+                former,
+                secret,
+            } => {
+                if let Some(index) = self.find(node)
+                    && let Some(setting) = Setting::from_number(setting)
+                {
+                    self.apply_bmc_secret(node, (index, setting, former), secret.as_ref());
                 }
             }
             Record::Waiver { node, device, kept } => {
@@ -304,6 +320,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             | Record::Written { node, .. }
             | Record::RequestedTraits { node, .. }
             | Record::Erasure { node, .. }
+            | Record::Driver { node, .. }
             | Record::Power { node, .. } => {
                 let secrets = match record {
                     Record::Session { keys, .. } => self.opened(Secret::Session, node, keys),
@@ -429,6 +446,9 @@ fn apply_part(node: &mut Node, record: &Record<'_>, secrets: Option<[[u8; 32]; 2
             };
         }
         Record::Erasure { boot, .. } => node.erased_in = boot,
+        Record::Driver { driver, .. } => {
+            node.driver = DriverKind::from_number(driver).unwrap_or_default();
+        }
         Record::Instance { image, .. } => node.instance.image_source = cut(image),
         Record::InstanceName { name, uuid, .. } => {
             node.instance.display_name = cut(name);
@@ -450,7 +470,7 @@ fn apply_part(node: &mut Node, record: &Record<'_>, secrets: Option<[[u8; 32]; 2
         }
         Record::Written { written, .. } => {
             node.written = written.map(|(image, fetched, refetched, rss)| Written {
-                image_bytes: image,
+                image_bytes: NonZeroU64::new(image).unwrap_or(NonZeroU64::MIN),
                 fetched_bytes: fetched,
                 refetched_chunks: refetched,
                 peak_rss_kib: rss,
@@ -478,6 +498,7 @@ fn apply_part(node: &mut Node, record: &Record<'_>, secrets: Option<[[u8; 32]; 2
             }
         }
         Record::DriverInfo { .. }
+        | Record::BmcSecret { .. }
         | Record::Text { .. }
         | Record::Trait { .. }
         | Record::Flavor { .. }

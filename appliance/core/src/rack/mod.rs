@@ -131,6 +131,8 @@ pub struct Counters {
     pub power_failures: u32,
     /// Operations that a power driver did not answer in time.
     pub power_timeouts: u32,
+    /// Looks at machines that their drivers did not carry out, or not in time.
+    pub look_failures: u32,
     /// Moves of switches' ports that were begun.
     pub port_moves: u32,
     /// Moves that were taken back.
@@ -363,6 +365,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 records_lost: 0,
                 power_failures: 0,
                 power_timeouts: 0,
+                look_failures: 0,
                 port_moves: 0,
                 moves_undone: 0,
                 ports_astray: 0,

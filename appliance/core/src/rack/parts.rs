@@ -3,7 +3,7 @@
 use super::DiskSlot;
 use super::secrets::Secret;
 use super::{MAX_ACCOUNTS, MAX_FLAVORS, MAX_IMAGES, MAX_REVOKED};
-use crate::interface::Instant;
+use crate::interface::{Instant, Setting};
 use crate::ipam::lease::LeaseView;
 use crate::ipam::{MAX_ADDRESSES, MAX_NETWORKS, MAX_RELAYS};
 use crate::node::{
@@ -58,7 +58,8 @@ pub(super) const KIND: usize = 17;
 pub(super) const WANTED: usize = 18;
 pub(super) const POWER: usize = 19;
 pub(super) const ERASURE: usize = 20;
-pub(super) const TEXT: usize = 21;
+pub(super) const DRIVER_KIND: usize = 21;
+pub(super) const TEXT: usize = 22;
 pub(super) const DISK: usize = TEXT + TEXTS.len();
 /// Parts of which each has its mark.
 pub(super) const MARKED: usize = DISK + MAX_DISKS;
@@ -67,8 +68,10 @@ pub(super) const DRIVER: usize = MARKED;
 pub(super) const HISTORY: usize = DRIVER + crate::node::MAX_DRIVER_INFO;
 pub(super) const WAIVER: usize = HISTORY + HISTORY_LEN;
 pub(super) const INTERFACE: usize = WAIVER + MAX_WAIVERS;
+pub(super) const SETTING: usize = INTERFACE + MAX_MACS;
+pub(super) const FORMER: usize = SETTING + Setting::ALL.len();
 /// Places of a snapshot for one node.
-pub(super) const PARTS: usize = INTERFACE + MAX_MACS;
+pub(super) const PARTS: usize = FORMER + Setting::SECRETS.len();
 pub(super) const TRAITS_END: usize = MAX_TRAITS as usize;
 pub(super) const NETWORKS: usize = TRAITS_END + MAX_FLAVORS;
 pub(super) const RESERVATIONS: usize = NETWORKS + MAX_NETWORKS;
@@ -393,7 +396,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 node: id,
                 written: node.written.as_ref().map(|w| {
                     (
-                        w.image_bytes,
+                        w.image_bytes.get(),
                         w.fetched_bytes,
                         w.refetched_chunks,
                         w.peak_rss_kib,
@@ -421,13 +424,39 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 node: id,
                 boot: node.erased_in,
             },
+            DRIVER_KIND => Record::Driver {
+                node: id,
+                driver: node.driver as u8,
+            },
             WANTED => Record::RequestedTraits {
                 node: id,
                 wanted: node.wanted,
             },
+            FORMER.. => {
+                let setting = *Setting::SECRETS.get(part - FORMER)?;
+                if self.texts.former(index, setting).is_empty() {
+                    return None;
+                }
+                self.bmc_secret_record(index, setting, true)?
+            }
+            SETTING.. => {
+                let setting = Setting::from_number(u8::try_from(part - SETTING).ok()?)?;
+                let value = self.texts.setting(index, setting);
+                if value.is_empty() {
+                    return None;
+                }
+                if setting.is_secret() {
+                    return self.bmc_secret_record(index, setting, false);
+                }
+                Record::DriverInfo {
+                    node: id,
+                    key: setting.key(),
+                    value,
+                }
+            }
             INTERFACE.. => {
                 // From the last to the first, as for driver info.
-                let pair = (PARTS - 1).checked_sub(part)?;
+                let pair = (SETTING - 1).checked_sub(part)?;
                 let (mac, said) = self.texts.interfaces(index).nth(pair)?;
                 Record::Interface {
                     node: id,

@@ -59,6 +59,8 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             node.boots_since = now;
             node.boot.heard = None;
             node.power_control.begin(now);
+            // Spread: the rack's BMCs are not asked in one instant.
+            node.power_control.looks.begin(now, 8 * jitter(node.id));
             let grace = match cfg!(farrier_bug = "power-forgotten") {
                 true => u64::MAX,
                 false => GRACE_MILLIS,

@@ -2,14 +2,18 @@
 //! sealed anew when that is replaced. What seals is in `persist::seal`.
 
 use super::parts::{CONFIG_DRIVE, SESSION, WORK};
-use crate::interface::{Effects, Identity, Instant};
+use crate::interface::{Effects, Identity, Instant, Setting};
 use crate::persist::record::{MAX_RECORD, Record};
 use crate::persist::seal::{BOARD_KEY_LEN, BoardKeys, KeyChange, Resealing, Sealed, derive};
+use crate::ports::Password;
 use crate::rack::Rack;
+use crate::strings::Kind;
 use farrier_protocol::message::NodeId;
 
-/// So many nodes have their secrets sealed anew in one step.
+/// So many nodes have their secrets sealed anew in one step, at most.
 const NODES_A_STEP: usize = 4;
+/// A node is left for the next step where this one has so many records already.
+const RECORDS_A_STEP: usize = 2;
 
 /// For secrets that belong to no node.
 pub(super) const NO_NODE: NodeId = NodeId([0; 16]);
@@ -26,6 +30,8 @@ pub(super) enum Secret {
     Keys,
     /// The password of the switch in this place.
     SwitchLogin(u8),
+    /// A setting of a node's driver, or the one before it.
+    Bmc(Setting, bool),
 }
 
 impl Secret {
@@ -38,6 +44,7 @@ impl Secret {
             Self::ConfigDrive => (2, 0),
             Self::Keys => (3, 0),
             Self::SwitchLogin(place) => (4, place),
+            Self::Bmc(setting, former) => (5, 2 * setting as u8 + u8::from(former)),
         };
         *id = node.0;
         about
@@ -117,6 +124,51 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         })
     }
 
+    /// The record of a secret of a node's driver, also where it has none.
+    pub(crate) fn bmc_secret_record(
+        &self,
+        index: usize,
+        setting: Setting,
+        former: bool,
+    ) -> Option<Record<'static>> {
+        let node = self.nodes.get(index)?.id;
+        let text = match former {
+            true => self.texts.former(index, setting),
+            false => self.texts.setting(index, setting),
+        };
+        let secret = match text.try_into().map(Password) {
+            Ok(password) if !text.is_empty() => {
+                let about = Secret::Bmc(setting, former);
+                Some(self.sealed(false, about, node, password.to_bytes())?)
+            }
+            _ => None,
+        };
+        Some(Record::BmcSecret {
+            node,
+            setting: setting as u8,
+            former,
+            secret,
+        })
+    }
+
+    /// Puts a secret of a node's driver back. Without the board's key it is lost, and
+    /// the driver lacks it.
+    pub(super) fn apply_bmc_secret(
+        &mut self,
+        node: NodeId,
+        (index, setting, former): (usize, Setting, bool),
+        secret: Option<&Sealed>,
+    ) {
+        let about = Secret::Bmc(setting, former);
+        let opened = secret.and_then(|sealed| self.opened(about, node, sealed));
+        let password = Password::from_bytes(&opened.unwrap_or_default());
+        let kind = match former {
+            true => Kind::Former(setting),
+            false => Kind::Setting(setting),
+        };
+        let _full = self.texts.set(index, kind, &password.0);
+    }
+
     /// The record of the host key of a switch.
     pub(crate) fn switch_host_key_record(&self, place: u8) -> Option<Record<'static>> {
         let pinned = self.ports.switch(place)?.host_key.map(|key| key.0);
@@ -140,8 +192,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
             return;
         };
         let mut room = [0; MAX_RECORD];
-        let end = from.saturating_add(NODES_A_STEP).min(self.nodes.len());
-        for index in from..end {
+        let most = from.saturating_add(NODES_A_STEP).min(self.nodes.len());
+        let mut end = from;
+        let before = out.len();
+        for index in from..most {
+            if out.len().saturating_sub(before) >= RECORDS_A_STEP {
+                break;
+            }
+            end = index + 1;
             let Some(node) = self.nodes.get(index).filter(|node| !node.is_vacant()) else {
                 continue;
             };
@@ -150,6 +208,19 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 let secret = node.boot.session.is_some() || part == CONFIG_DRIVE;
                 if secret && let Some(record) = self.encode(index, node, part, &mut room) {
                     out.record(record);
+                }
+            }
+            for setting in Setting::SECRETS {
+                for former in [false, true] {
+                    let text = match former {
+                        true => self.texts.former(index, setting),
+                        false => self.texts.setting(index, setting),
+                    };
+                    if !text.is_empty()
+                        && let Some(record) = self.bmc_secret_record(index, setting, former)
+                    {
+                        record.emit(out);
+                    }
                 }
             }
         }

@@ -20,7 +20,7 @@ use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::NodeId;
 
 /// To be raised where a place of a snapshot comes to mean something else.
-const ARRANGEMENT: usize = 4;
+const ARRANGEMENT: usize = 5;
 
 /// Most nodes that one step touches: one, those that become one with it, and
 /// one whose deadline is over.

@@ -1,5 +1,5 @@
 //! The string pool: texts that most nodes do not have. Reasons, driver info,
-//! names of allocations, traits and resource classes.
+//! settings of drivers, names of allocations, traits and resource classes.
 //!
 //! A field of its greatest length in every node would cost ten times the
 //! memory that a rack ever uses. So they lie behind each other in one arena,
@@ -7,10 +7,11 @@
 //! means. A text that finds no room is refused, and what was there stays.
 
 mod interfaces;
+mod settings;
 pub mod traits;
 
 pub use crate::interface::KeyValues;
-use crate::interface::{AdminFlag, BETWEEN};
+use crate::interface::{AdminFlag, BETWEEN, Setting};
 pub(crate) use interfaces::SETTINGS_LEN;
 pub use interfaces::{InterfaceSettings, PHYSICAL_NETWORK_LEN};
 
@@ -21,8 +22,7 @@ pub const TEXT_MAX: usize = 96;
 /// The owner of texts that belong to no node.
 pub const RACK: u8 = 0xff;
 
-/// What a text is. Numbers of [`Kind::Trait`] and [`Kind::Flavor`] count on
-/// from their first.
+/// What a text is. Numbers of kinds with several places count on from their first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Why a node is in maintenance.
@@ -48,6 +48,10 @@ pub enum Kind {
     Waiver,
     /// An interface of the node, and what an operator says of it, as a pair.
     Interface,
+    /// What a driver understands, by its number.
+    Setting(Setting),
+    /// The secret that a node's BMC took before the present one.
+    Former(Setting),
     /// A trait or a resource class.
     Trait(u8),
     /// The name of a flavor.
@@ -75,6 +79,8 @@ impl Kind {
             Self::LeastErase => 8,
             Self::Waiver => 9,
             Self::Interface => 10,
+            Self::Setting(setting) => 16 + setting as u8,
+            Self::Former(setting) => 32 + setting as u8,
             Self::Trait(place) => 64 + place % 64,
             Self::Flavor(place) => 128 + place % 32,
             Self::Network(place) => 160 + place % 32,
@@ -149,11 +155,19 @@ pub struct Full;
 const HEAD: usize = 3;
 
 /// The arena.
-#[derive(Debug)]
 pub struct StringPool {
     /// Owner, kind, length, bytes; and so on.
     bytes: [u8; STRING_POOL_LEN],
     used: u16,
+}
+
+impl core::fmt::Debug for StringPool {
+    /// Without the texts: there are secrets among them.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("StringPool")
+            .field("used", &self.used)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for StringPool {
@@ -278,7 +292,12 @@ impl StringPool {
         let used = usize::from(self.used);
         if start <= end && end <= used {
             self.bytes.copy_within(end..used, start);
-            self.used = u16::try_from(used - (end - start)).unwrap_or(0);
+            let left = used - (end - start);
+            // What was there may be a secret.
+            if let Some(freed) = self.bytes.get_mut(left..used) {
+                freed.fill(0);
+            }
+            self.used = u16::try_from(left).unwrap_or(0);
         }
     }
 

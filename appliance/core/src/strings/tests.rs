@@ -93,6 +93,10 @@ fn numbers_of_kinds_do_not_meet() {
         (Kind::Flavor(3), 131),
         (Kind::Network(3), 163),
         (Kind::AllocationClass, 5),
+        (Kind::Setting(Setting::IpmiAddress), 16),
+        (Kind::Setting(Setting::SnmpDriver), 31),
+        (Kind::Former(Setting::IpmiAddress), 32),
+        (Kind::Former(Setting::SnmpDriver), 47),
         (Kind::Owner, 6),
         (Kind::Lessee, 7),
     ];

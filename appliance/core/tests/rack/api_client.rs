@@ -165,7 +165,7 @@ fn the_stock_client_walks_a_node_through_its_life() {
     assert_eq!(cell(&list[0], "power_state"), "power on");
     let uuid = cell(&list[0], "uuid").as_str().unwrap().to_owned();
     let long = server.json(&["node", "list", "--long"]);
-    assert_eq!(cell(&long[0], "driver"), "farrier");
+    assert_eq!(cell(&long[0], "driver"), "manual");
     let one = server.json(&["node", "list", "--fields", "uuid", "driver", "--limit", "1"]);
     assert_eq!(one.as_array().unwrap().len(), 1);
     let none = server.json(&["node", "list", "--provision-state", "clean wait"]);
@@ -280,14 +280,41 @@ fn the_stock_client_walks_a_node_through_its_life() {
     assert_eq!(server.json(&["node", "show", &uuid])["name"], Value::Null);
 
     // What else a new user tries first.
-    assert_eq!(
-        cell(&server.json(&["driver", "list"])[0], "name"),
-        "farrier"
-    );
-    assert_eq!(
-        server.json(&["driver", "show", "farrier"])["name"],
-        "farrier"
-    );
+    let drivers = server.json(&["driver", "list"]);
+    let names = ["manual", "ipmi", "redfish", "wol", "snmp"];
+    for (driver, name) in drivers.as_array().unwrap().iter().zip(names) {
+        assert_eq!(cell(driver, "name"), name);
+        assert_eq!(server.json(&["driver", "show", name])["name"], name);
+    }
+    assert_eq!(drivers.as_array().unwrap().len(), names.len());
+    let create = [
+        "node",
+        "create",
+        "--driver",
+        "ipmi",
+        "--name",
+        "db-1",
+        "--driver-info",
+        "ipmi_address=10.0.0.9",
+        "--driver-info",
+        "ipmi_username=admin",
+        "--driver-info",
+        "ipmi_password=geheim",
+    ];
+    let created = server.json(&create);
+    assert_eq!(created["driver"], "ipmi");
+    let db = server.json(&["node", "show", "db-1"]);
+    assert_eq!(db["driver_info"]["ipmi_password"], "******");
+    assert_eq!(db["power_interface"], "ipmi");
+    let valid = server.json(&["node", "validate", "db-1"]);
+    let power = valid.as_array().unwrap().iter();
+    let mut power = power.filter(|row| cell(row, "interface") == "power");
+    assert_eq!(cell(power.next().unwrap(), "result"), true);
+    let set = ["node", "set", "db-1", "--driver-info", "ipmi_port=6230"];
+    server.run(&set).unwrap();
+    let port = &server.json(&["node", "show", "db-1"])["driver_info"]["ipmi_port"];
+    assert_eq!(*port, "6230");
+    server.run(&["node", "delete", "db-1"]).unwrap();
     assert_eq!(
         cell(&server.json(&["conductor", "list"])[0], "hostname"),
         "farrier"
@@ -306,7 +333,7 @@ nodes = list(bm.nodes(details=True))
 assert len(nodes) == 2, nodes
 node = bm.get_node(nodes[0].id)
 assert node.provision_state == "enroll", node
-assert node.driver == "farrier", node
+assert node.driver == "manual", node
 assert [n.id for n in bm.nodes(limit=1)] == [n.id for n in nodes]
 node = bm.update_node(node, name="web-1", instance_info={"image_source": "debian12"})
 assert node.name == "web-1", node
@@ -325,7 +352,8 @@ try:
 except openstack.exceptions.NotFoundException:
     pass
 assert [port.address for port in bm.ports(node=node.id)] == ["52:54:00:00:00:01"]
-assert [driver.name for driver in bm.drivers()] == ["farrier"]
+drivers = [driver.name for driver in bm.drivers()]
+assert drivers == ["manual", "ipmi", "redfish", "wol", "snmp"], drivers
 "#;
 
 #[test]

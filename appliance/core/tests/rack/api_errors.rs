@@ -155,7 +155,7 @@ fn errors_of_other_things_name_the_thing() {
         (
             "POST",
             "/v1/nodes",
-            json!({"driver": "ipmi", "name": "a"}),
+            json!({"driver": "ilo", "name": "a"}),
             "Node a: ",
         ),
         (

@@ -347,7 +347,12 @@ fn config_drive_of_a_deleted_node_is_not_stored() {
 
 #[test]
 fn secrets_of_drivers_are_not_shown() {
-    const OPEN: [&str; 4] = ["ipmi_address", "ipmi_username", "ipmi_port", "snmp_version"];
+    const OPEN: [&str; 4] = [
+        "ipmi_bridging",
+        "deploy_user",
+        "ipmi_target",
+        "snmp_version",
+    ];
     const SECRET: [&str; 8] = [
         "ipmi_Password",
         "CLIENT_SECRET",

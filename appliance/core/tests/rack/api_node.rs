@@ -28,7 +28,7 @@ fn every_field_of_a_node_at_rest() {
         "instance_uuid": null,
         "instance_info": {},
         "allocation_uuid": null,
-        "driver": "farrier",
+        "driver": "manual",
         "driver_info": {},
         "driver_internal_info": {
             "reason": "the hardware is known",
@@ -68,7 +68,7 @@ fn every_field_of_a_node_at_rest() {
         "inspect_interface": "agent",
         "management_interface": "noop",
         "network_interface": "noop",
-        "power_interface": "noop",
+        "power_interface": "manual",
         "storage_interface": "noop",
         "bios_interface": "no-bios",
         "console_interface": "no-console",

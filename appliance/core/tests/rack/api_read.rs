@@ -80,7 +80,7 @@ fn lists_of_nodes() {
     assert_eq!(
         fields,
         json!({
-            "nodes": [{"uuid": first, "driver": "farrier"}],
+            "nodes": [{"uuid": first, "driver": "manual"}],
             "next": format!("/v1/nodes?limit=1&fields=uuid,driver&marker={first}"),
         })
     );
@@ -119,7 +119,7 @@ fn one_node() {
         json!({"cpus": 2, "cpu_arch": "x86_64", "memory_mb": 970, "local_gb": 20})
     );
     assert_eq!(node["boot_mode"], "bios");
-    assert_eq!(node["driver"], "farrier");
+    assert_eq!(node["driver"], "manual");
     assert_eq!(node["target_provision_state"], Value::Null);
     assert_eq!(node["created_at"], Value::Null);
     assert!(node["driver_internal_info"]["reason"].is_string());
@@ -224,7 +224,8 @@ fn ports_drivers_and_lists_that_are_empty() {
     assert_eq!(page.get("next"), None);
 
     let drivers = get(&mut lab, "/v1/drivers");
-    assert_eq!(drivers["drivers"][0]["name"], "farrier");
+    assert_eq!(drivers["drivers"][0]["name"], "manual");
+    // What it was called when there was no other one.
     assert_eq!(get(&mut lab, "/v1/drivers/farrier"), drivers["drivers"][0]);
     let conductors = get(&mut lab, "/v1/conductors");
     assert_eq!(conductors["conductors"][0]["hostname"], "farrier");
@@ -302,7 +303,7 @@ fn missing_resources_and_methods_are_refused() {
         ("GET", "/v2", 404),
         ("GET", "/v1/ports/7", 404),
         ("GET", "/v1/ports/00000000-0000-4000-8000-000000000000", 404),
-        ("GET", "/v1/drivers/ipmi", 404),
+        ("GET", "/v1/drivers/ilo", 404),
         ("GET", "/farrier/v1/wings", 404),
         ("PATCH", "/v1/nodes/rack-9", 404),
         ("PUT", "/v1/nodes/rack-9/states/provision", 404),

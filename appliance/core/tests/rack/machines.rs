@@ -169,7 +169,7 @@ fn a_node_is_enrolled_by_hand_and_deleted() {
     assert_eq!(post(&mut lab, "/v1/nodes", body).status, 409);
     for (body, status, part) in [
         (json!({"name": "a"}), 400, "needs a driver"),
-        (json!({"driver": "ipmi"}), 400, "is not here"),
+        (json!({"driver": "ilo"}), 400, "is not here"),
         (json!({"driver": "farrier", "name": "a b"}), 400, "letters"),
         (json!({"driver": "farrier", "uuid": "7"}), 400, "no UUID"),
         (json!({"driver": "farrier", "uuid": uuid}), 409, "that UUID"),

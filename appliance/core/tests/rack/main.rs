@@ -20,6 +20,8 @@ mod api_rig;
 mod api_route;
 mod api_whole;
 mod attacks;
+mod bmc_looks;
+mod bmc_settings;
 mod common;
 mod credentials;
 mod every_verb;

@@ -186,6 +186,10 @@ impl Invariants {
                         });
                     }
                 }
+                // People switch all machines here.
+                Outcome::Beside(_, node, operation) => self.wrong(now, || {
+                    format!("{operation:?} is asked for, and no driver of {node:?} sees")
+                }),
                 Outcome::Answer(_) => self.answered(now, appliance),
                 Outcome::Agent(to, datagram) => self.answers(now, appliance, *to, datagram),
                 Outcome::Serve(_) | Outcome::Keep(..) | Outcome::Switch(..) => {}

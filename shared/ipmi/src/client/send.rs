@@ -22,9 +22,6 @@ pub(super) mod command {
 /// How often the end of a session is asked for.
 const CLOSE_TRIES: u8 = 2;
 
-/// How often a command is sent that may do harm when it is carried out twice.
-const UNSAFE_TRIES: u8 = 3;
-
 /// A source of random bytes that can't be predicted: keys and vectors come from it.
 pub type Random<'r> = &'r mut dyn FnMut(&mut [u8]);
 
@@ -215,7 +212,10 @@ impl Client {
         };
         let (tries, first_pause_ms) = match is_safe {
             true => (timing.tries, timing.first_pause_ms),
-            false => (timing.tries.min(UNSAFE_TRIES), timing.longest_pause_ms),
+            false => (
+                timing.tries.min(timing.unsafe_tries),
+                timing.longest_pause_ms,
+            ),
         };
         if exchange.is_given_up(tries) {
             let failure = match phase {

@@ -56,6 +56,9 @@ pub struct Timing {
     pub longest_pause_ms: u32,
     /// How often a message is sent before the client gives it up. 0 counts as 1.
     pub tries: u8,
+    /// The same for a command that may do harm when it is carried out twice, where that
+    /// is less than [`Self::tries`]: 1 for never again. 0 counts as 1.
+    pub unsafe_tries: u8,
     /// Silence after which an open session shows that it is alive. BMCs close a
     /// session after 60 s.
     pub keep_alive_ms: u32,
@@ -67,13 +70,14 @@ pub struct Timing {
 }
 
 impl Default for Timing {
-    /// Five tries in 23 s; keep-alive after 20 s; 5 s to 5 minutes between two
+    /// Five tries in 23 s, three of what may do harm; keep-alive after 20 s; 5 s to 5 minutes between two
     /// openings.
     fn default() -> Self {
         Self {
             first_pause_ms: 1000,
             longest_pause_ms: 8000,
             tries: 5,
+            unsafe_tries: 3,
             keep_alive_ms: 20_000,
             first_reopen_ms: 5000,
             longest_reopen_ms: 300_000,

@@ -22,7 +22,8 @@ pub enum Command {
     /// A change of the power: [`Answer::Done`]. It says that the BMC has taken the
     /// command, not that the machine obeys. Where its answer is lost it is repeated,
     /// and some BMCs carry out a repetition as well. So all but on and off wait longer
-    /// before they are repeated, and may still come twice.
+    /// before they are repeated, and may still come twice unless
+    /// [`Timing::unsafe_tries`](crate::Timing::unsafe_tries) is 1.
     ChassisControl(ChassisControl),
     /// A change of the boot flags: [`Answer::Done`]. It takes up to six messages:
     /// the parameters are claimed, the BMC is kept from forgetting the flags after a

@@ -332,6 +332,13 @@ impl<'o> Operation<'o> {
         }
     }
 
+    /// Gives back what is kept of the BMC, for the next operation. One that is not over
+    /// is forgotten: [`Self::abort`] says first how it ends.
+    #[must_use]
+    pub fn into_bmc(self) -> &'o mut Bmc {
+        self.bmc
+    }
+
     fn fail(&mut self, kind: FailureKind) {
         self.failed_at = self.step;
         self.end_with(Err(kind));

@@ -6,8 +6,9 @@
 use crate::ident;
 use crate::reply::links;
 use crate::resource::Out;
+use crate::resources::drivers;
 use crate::View;
-use farrier_core::interface::PowerState;
+use farrier_core::interface::{OperationError, PowerState};
 use farrier_core::node::flags::Flags;
 use farrier_core::node::{Hop, Node};
 use farrier_core::provisioning::deadlines;
@@ -168,7 +169,7 @@ pub(crate) fn write(
             Some(target) => w.string(target.as_str()),
             None => w.null(),
         },
-        "power_state" => power_state(node.power, w),
+        "power_state" => power_state(node.power_now(view.now), w),
         "target_power_state" => {
             let request = node.power_request;
             let target = request.map(|request| request.action.target());
@@ -180,9 +181,10 @@ pub(crate) fn write(
             None => w.null(),
         },
         "instance_info" => instance_info(node, w),
-        "driver" | "conductor" => w.string("farrier"),
+        "driver" => w.string(node.driver.name()),
+        "conductor" => w.string("farrier"),
         "driver_info" => driver_info(view, index, w),
-        "driver_internal_info" => driver_internal_info(view, node, w),
+        "driver_internal_info" => driver_internal_info(view, index, node, w),
         "properties" => properties(node, w),
         "reservation" if node.state.is_busy() => w.string("farrier"),
         "boot_mode" => match node.boot.mode {
@@ -227,20 +229,11 @@ pub(crate) fn write(
         "deploy_step" => step(node, ProvisionState::Deploying, w),
         "service_step" => step(node, ProvisionState::Servicing, w),
         "extra" | "raid_config" | "target_raid_config" | "network_data" => w.object().end_object(),
-        "boot_interface" => w.string("ipxe"),
-        "deploy_interface" => w.string("direct"),
-        "inspect_interface" => w.string("agent"),
-        "management_interface" | "network_interface" | "power_interface" | "storage_interface" => {
-            w.string("noop")
-        }
-        "bios_interface" => w.string("no-bios"),
-        "console_interface" => w.string("no-console"),
-        "firmware_interface" => w.string("no-firmware"),
-        "raid_interface" => w.string("no-raid"),
-        "rescue_interface" => w.string("no-rescue"),
-        "vendor_interface" => w.string("no-vendor"),
         "links" => links(w, "nodes", node.id),
-        _ => w.null(),
+        name => match name.strip_suffix("_interface") {
+            Some(kind) => w.string(drivers::interface(node.driver, kind)),
+            None => w.null(),
+        },
     };
 }
 
@@ -276,6 +269,9 @@ fn instance_info<'w, 'b>(node: &Node, w: &'w mut Out<'b>) -> &'w mut Out<'b> {
     w.end_object()
 }
 
+/// What is shown of a secret, as by Ironic.
+const MASK: &str = "******";
+
 /// Whether the value of a key of `driver_info` opens something. Ironic masks passwords,
 /// secrets and tokens in the same way; who set them need not read them here.
 fn is_secret(key: &str) -> bool {
@@ -303,8 +299,12 @@ fn driver_info<'w, 'b>(
     w: &'w mut Out<'b>,
 ) -> &'w mut Out<'b> {
     w.object();
+    for (setting, value) in view.texts.settings(index) {
+        let value = if setting.is_secret() { MASK } else { value };
+        w.key(setting.key()).string(value);
+    }
     for (key, value) in view.texts.pairs(index, Kind::DriverInfo) {
-        let value = if is_secret(key) { "******" } else { value };
+        let value = if is_secret(key) { MASK } else { value };
         w.key(key).string(value);
     }
     w.end_object()
@@ -343,6 +343,7 @@ const FLAT: &str = "flat: no port of this node is in a known switch, so it stays
 /// driver understands.
 fn driver_internal_info<'w, 'b>(
     view: &View<'_>,
+    index: usize,
     node: &Node,
     w: &'w mut Out<'b>,
 ) -> &'w mut Out<'b> {
@@ -363,10 +364,45 @@ fn driver_internal_info<'w, 'b>(
         Some(hop) => w.key("last_hop").string(Hop::as_str(hop)),
         None => w,
     };
+    bmc(view, index, node, w);
     if view.is_flat(node) {
         w.key("network_warning").string(FLAT);
     }
     w.end_object()
+}
+
+/// What a driver that sees the machine knows of it, how long ago, and since when its
+/// BMC or outlet can't be asked.
+fn bmc(view: &View<'_>, index: usize, node: &Node, w: &mut Out<'_>) {
+    if !node.driver.sees() {
+        return;
+    }
+    let control = &node.power_control;
+    if node.power != PowerState::Unknown {
+        w.key("power_seen_seconds")
+            .number(view.now.since(control.seen()) / 1000);
+    }
+    if let Some((since, why)) = control.looks.silent() {
+        w.key("bmc_silent_seconds").number(view.now.since(since) / 1000);
+        w.key("bmc_error").string(match why {
+            OperationError::Unreachable => "does not answer",
+            OperationError::Login => "does not take user and password",
+            OperationError::HostKey => "has another key than expected",
+            OperationError::Unsupported => "speaks otherwise than the driver",
+            OperationError::Refused
+            | OperationError::NoDriver
+            | OperationError::Busy
+            | OperationError::ByHand
+            | OperationError::Unexpected
+            | OperationError::NotApplied
+            | OperationError::Uncertain
+            | OperationError::NoTrunk => "refuses what it is asked for",
+        });
+    }
+    let login = node.driver.login();
+    if login.is_some_and(|login| !view.texts.former(index, login).is_empty()) {
+        w.key("bmc_login").string("the new secret was not yet seen to work; the one before is kept");
+    }
 }
 
 fn properties<'w, 'b>(node: &Node, w: &'w mut Out<'b>) -> &'w mut Out<'b> {

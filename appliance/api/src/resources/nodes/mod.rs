@@ -15,7 +15,7 @@ use crate::resource::{Ask, Call, Ident, Out, Route, Takes};
 use crate::{Error, View};
 use core::fmt;
 use core::str::FromStr;
-use farrier_core::interface::Command;
+use farrier_core::interface::{Command, DriverKind};
 use farrier_core::node::Node;
 use farrier_core::node::flags::Flags;
 use farrier_core::interface::NewNode;
@@ -67,6 +67,7 @@ pub(crate) struct Filter {
     associated: Option<bool>,
     maintenance: Option<bool>,
     retired: Option<bool>,
+    driver: Option<DriverKind>,
 }
 
 impl Filter {
@@ -77,6 +78,7 @@ impl Filter {
         associated: None,
         maintenance: None,
         retired: None,
+        driver: None,
     };
 
     fn passes(&self, node: &Node) -> bool {
@@ -85,6 +87,7 @@ impl Filter {
         !node.is_vacant()
             && has(self.maintenance, Flags::MAINTENANCE)
             && has(self.retired, Flags::RETIRED)
+            && self.driver.is_none_or(|driver| node.driver == driver)
             && self.state.is_none_or(|state| node.state == state)
             && self.instance.is_none_or(|id| instance == Some(id))
             && self.associated.is_none_or(|yes| instance.is_some() == yes)
@@ -109,7 +112,8 @@ fn filter(_: &View<'_>, list: &mut List, key: &str, value: &str) -> Result<Key, 
             return Ok(if known { Key::Taken } else { Key::Unfit });
         }
         "driver" => {
-            list.nothing |= value != "farrier";
+            nodes.driver = DriverKind::named(value);
+            list.nothing |= nodes.driver.is_none();
             return Ok(Key::Taken);
         }
         _ => return Ok(Key::Unknown),
@@ -276,6 +280,9 @@ impl fmt::Display for Link<'_> {
                 }
             }
         }
+        if let Some(driver) = nodes.driver {
+            write!(f, "&driver={}", driver.name())?;
+        }
         for (key, filter) in [
             ("associated", nodes.associated),
             ("maintenance", nodes.maintenance),
@@ -327,22 +334,18 @@ pub(crate) fn one(
 
 fn create<'f>(_: &View<'_>, call: &'f Call, body: &'f Body) -> Result<Command<'f>, Error> {
     let pairs = body.pairs();
-    match pairs.get("driver") {
-        "farrier" => {}
-        "" => return Err(Error::bad("a node needs a driver. Send driver farrier.")),
-        other => {
-            return Err(Error::new(
-                Status::BAD_REQUEST,
-                format_args!("the driver {other:?} is not here. Send driver farrier."),
-            ));
-        }
-    }
+    let name = pairs.get("driver");
+    let driver = DriverKind::named(name).ok_or_else(|| match name {
+        "" => Error::bad("a node needs a driver. Send driver ipmi, redfish, wol, snmp or manual."),
+        name => patch::no_driver(name),
+    })?;
     Ok(Command::CreateNode(NewNode {
         id: call.new_id(pairs)?,
         name: pairs.get("name"),
         serial: pairs.get("properties/serial_number"),
         resource_class: pairs.get("resource_class"),
         owner: pairs.get("owner"),
+        driver,
         driver_info: pairs.lists(),
     }))
 }

@@ -6,14 +6,14 @@ use crate::resource::Call;
 use crate::{Error, View, ident};
 use farrier_core::interface::Command;
 use farrier_core::node::{NAME_LEN, String};
-use farrier_core::interface::{DRIVER_INFO, FlagPatch, NodePatch};
+use farrier_core::interface::{DRIVER_INFO, DriverKind, FlagPatch, NodePatch};
 use farrier_http::Status;
 
 /// Fields that are flags, and take `true` and `false`.
 const FLAGS: [&str; 3] = ["maintenance", "protected", "retired"];
 /// Fields that say whose and what the node is, beside `driver_info`: a member
 /// does not change them.
-const ADMINS: [&str; 5] = ["owner", "lessee", "resource_class", "retired", "retired_reason"];
+const ADMINS: [&str; 6] = ["driver", "owner", "lessee", "resource_class", "retired", "retired_reason"];
 /// Members of `instance_info`, with the longest text of each.
 const INSTANCE_INFO: [&str; 2] = ["image_source", "display_name"];
 
@@ -41,6 +41,10 @@ pub(super) fn apply(operation: &Operation<'_>, pairs: &mut Pairs) -> Result<(), 
         }
         ("instance_uuid", "") => refused(format_args!("{text:?} is no UUID. Send one, or remove it.")),
         ("instance_info", key) => member(operation, pairs, key, text),
+        ("driver", "") if DriverKind::named(text).is_some() => {
+            pairs.put(&[field], text).map_err(no_room)
+        }
+        ("driver", "") => Err(no_driver(text)),
         ("driver_info", "") => refused(format_args!("driver_info is changed key by key.")),
         ("driver_info", key) => pairs.put(&[DRIVER_INFO, key], text).map_err(no_room),
         (field, "") if FLAGS.contains(&field) => {
@@ -61,6 +65,16 @@ pub(super) fn apply(operation: &Operation<'_>, pairs: &mut Pairs) -> Result<(), 
         )),
         _ => refused(format_args!("that field can't be changed. Leave it out.")),
     }
+}
+
+/// There is no such driver.
+pub(super) fn no_driver(name: &str) -> Error {
+    Error::new(
+        Status::BAD_REQUEST,
+        format_args!(
+            "the driver {name:?} is not here. Send driver ipmi, redfish, wol, snmp or manual."
+        ),
+    )
 }
 
 /// All of `instance_info` at once.
@@ -166,6 +180,7 @@ pub(super) fn command<'f>(
             retired: flag(retired, retired_reason),
             owner: pairs.find("owner"),
             lessee: pairs.find("lessee"),
+            driver: pairs.find("driver").and_then(DriverKind::named),
             driver_info: pairs.lists(),
         },
     })

@@ -1,4 +1,5 @@
 use super::*;
+use crate::interface::PowerAction;
 use core::net::Ipv4Addr;
 use farrier_protocol::message::Mac;
 use std::boxed::Box;
@@ -43,12 +44,12 @@ fn what_is_put_in_comes_out_in_its_order_behind_the_records() {
     out.serve(Serve::NotFound);
     out.serve(Serve::Busy);
     let id = OperationId(4);
-    let action = PowerAction::Reboot;
+    let operation = PowerOperation::Do(PowerAction::Reboot);
     let deadline = Instant::from_millis(9);
     out.power(Operation {
         id,
         node,
-        action,
+        operation,
         deadline,
     });
     let switch = SwitchAddress {
@@ -98,7 +99,7 @@ fn what_is_put_in_comes_out_in_its_order_behind_the_records() {
         Effect::Power {
             id,
             node,
-            action,
+            operation,
             deadline,
         },
         Effect::Switch {

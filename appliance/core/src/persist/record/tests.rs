@@ -58,7 +58,7 @@ fn golden_bytes() {
         rounds: 300,
         hash: [2; 32],
     };
-    let golden: [(Record<'_>, &str); 51] = [
+    let golden: [(Record<'_>, &str); 53] = [
         (
             Record::Name { node, name: "n" },
             "0001010101010101010101010101010101016e",
@@ -433,6 +433,19 @@ fn golden_bytes() {
             },
             "320101010101010101010101010101010102020202020201047261636b",
         ),
+        (
+            Record::Driver { node, driver: 2 },
+            "330101010101010101010101010101010102",
+        ),
+        (
+            Record::BmcSecret {
+                node,
+                setting: 3,
+                former: true,
+                secret: Some(SEALED),
+            },
+            concat!("3401010101010101010101010101010101030101", sealed_hex!()),
+        ),
     ];
     for (place, (record, expected)) in golden.into_iter().enumerate() {
         let mut buf = [0; MAX_RECORD];
@@ -517,6 +530,17 @@ fn the_longest_record_fits() {
             mac: Mac([0xff; 6]),
             pxe: true,
             physical_network: &long[..crate::strings::PHYSICAL_NETWORK_LEN],
+        },
+        Record::DriverInfo {
+            node,
+            key: &long[..crate::node::DRIVER_KEY_LEN],
+            value: core::str::from_utf8(&[b'x'; crate::interface::SETTING_LEN]).unwrap(),
+        },
+        Record::BmcSecret {
+            node,
+            setting: 0xff,
+            former: true,
+            secret: Some(SEALED),
         },
         Record::Waiver {
             node,

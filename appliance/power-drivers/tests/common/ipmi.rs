@@ -1,0 +1,80 @@
+//! A BMC with IPMI as a device.
+
+use super::{Clock, Device};
+use farrier_bmc::{Bmc, Config, Faults, Machine as _, VirtualMachine};
+use farrier_ipmi::Suites;
+use farrier_ipmi::command::chassis::BootFlags;
+use farrier_power_drivers::{Access, IpmiAccess, Order, PowerAction, Report};
+use std::net::{Ipv4Addr, SocketAddr};
+
+const OWNER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000);
+
+pub const ACCESS: IpmiAccess<'static> = IpmiAccess {
+    address: Ipv4Addr::new(192, 0, 2, 7),
+    port: 623,
+    user: b"farrier",
+    password: b"farrier",
+    kg: b"",
+    suites: Suites::Strong,
+};
+
+impl Device for Bmc<VirtualMachine> {
+    fn datagram(&mut self, now: u64, bytes: &[u8]) {
+        self.receive(now, OWNER, bytes);
+    }
+    fn give(&mut self, now: u64) -> Option<Vec<u8>> {
+        self.transmit(now).map(|datagram| datagram.bytes)
+    }
+    fn wake_at(&self) -> Option<u64> {
+        Bmc::wake_at(self)
+    }
+}
+
+pub struct Rig {
+    pub bmc: Bmc<VirtualMachine>,
+    pub clock: Clock,
+    pub access: IpmiAccess<'static>,
+    pub within_ms: u64,
+}
+
+impl Rig {
+    pub fn with(config: Config, faults: Faults) -> Self {
+        let clock = Clock::new(config.seed);
+        let mut bmc = Bmc::new(config, VirtualMachine::new());
+        bmc.faults = faults;
+        Self {
+            bmc,
+            clock,
+            access: ACCESS,
+            within_ms: 60_000,
+        }
+    }
+
+    /// A machine that is off.
+    pub fn off(faults: Faults) -> Self {
+        Self::with(Config::default(), faults)
+    }
+
+    /// A machine that is on.
+    pub fn on(faults: Faults) -> Self {
+        let mut rig = Self::off(faults);
+        let flags = BootFlags::parse(&[0, 0]).unwrap();
+        rig.bmc.machine.power_on(&flags);
+        rig.bmc.machine.done.clear();
+        rig
+    }
+
+    pub fn does(&mut self, order: Order) -> Report {
+        let access = Access::Ipmi(self.access);
+        self.clock
+            .carry_out(&mut self.bmc, &access, order, self.within_ms)
+    }
+
+    pub fn power(&mut self, action: PowerAction) -> Report {
+        self.does(super::power(action))
+    }
+
+    pub fn is_on(&mut self) -> bool {
+        self.bmc.machine.is_on()
+    }
+}
