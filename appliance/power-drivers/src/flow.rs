@@ -78,7 +78,7 @@ pub struct Seen {
 #[derive(Debug, Clone, Copy)]
 pub struct Fault {
     pub(crate) error: OperationError,
-    /// It was sent, and may be carried out.
+    /// It was sent, and may be carried out. Says nothing of what is only read.
     pub(crate) lost: bool,
     pub(crate) reason: Reason,
 }

@@ -160,9 +160,7 @@ impl Link for Redfish<'_> {
     }
 
     fn input(&mut self, now: Instant, bytes: &mut [u8], flow: &mut Flow) {
-        if let Slot::Busy(operation) = &mut self.slot
-            && !self.connecting
-        {
+        if let Slot::Busy(operation) = &mut self.slot {
             operation.input(bytes, now.millis(), &mut ());
             self.take_end(now, flow);
         }

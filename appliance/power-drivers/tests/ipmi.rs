@@ -460,29 +460,26 @@ fn a_bmc_that_is_not_there_is_unreachable() {
 
 #[test]
 fn a_bmc_that_falls_silent_behind_a_command_ends_uncertain() {
-    let mut rig = Rig::off(Faults {
-        ignore_control: true,
-        ..Faults::default()
-    });
-    // It hears everything, and from the command on it says nothing.
     let mut failed = false;
-    for n in 1..30 {
-        let mut silent = Rig::off(Faults::default());
-        silent.bmc.faults.lose_out = Every::default();
-        silent.within_ms = 30_000;
+    for (n, ignore_control) in (1..30).flat_map(|n| [(n, false), (n, true)]) {
+        let rig = Rig::off(Faults {
+            ignore_control,
+            ..Faults::default()
+        });
         let mut device = Silent {
-            bmc: silent.bmc,
+            bmc: rig.bmc,
             left: n,
         };
         let access = farrier_power_drivers::Access::Ipmi(common::ipmi::ACCESS);
-        let report = silent
-            .clock
-            .carry_out(&mut device, &access, power(On), 30_000);
+        let mut clock = rig.clock;
+        let report = clock.carry_out(&mut device, &access, power(On), 30_000);
         use farrier_bmc::Machine as _;
         let on = device.bmc.machine.is_on();
         match report.result {
             Ok(()) => assert!(on),
             Err(OperationError::Unreachable) => assert!(!on, "{n} {report:?}"),
+            // Its last look was answered ahead of the silence.
+            Err(OperationError::NotApplied) => assert!(ignore_control && n > 7, "{n}"),
             Err(error) => {
                 assert_eq!(error, OperationError::Uncertain, "{n} {report:?}");
                 assert_eq!(report.power, PowerState::Unknown);
@@ -491,7 +488,50 @@ fn a_bmc_that_falls_silent_behind_a_command_ends_uncertain() {
         }
     }
     assert!(failed);
+}
+
+#[test]
+fn a_silence_of_the_network_is_survived() {
+    // At any moment of the operation.
+    for after_ms in (0..9_000).step_by(100) {
+        for lasts_ms in [1_000, 10_000, 30_000] {
+            let mut rig = Rig::on(Faults {
+                delay_ms: 90,
+                ..Faults::default()
+            });
+            let from = rig.clock.now + after_ms;
+            rig.silence = from..from + lasts_ms;
+            rig.within_ms = 200_000;
+            let report = rig.does(self::from(Reboot, NETWORK));
+            let case = format!("{after_ms} {lasts_ms} {report:?}");
+            match report.result {
+                Ok(()) => assert!(rig.is_on(), "{case}"),
+                // It was never reached.
+                Err(error) => {
+                    assert_eq!(error, OperationError::Unreachable, "{case}");
+                    assert!(after_ms < 1_000 && lasts_ms >= 10_000, "{case}");
+                    assert_eq!(rig.bmc.machine.done, [], "{case}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_state_of_before_proves_nothing_of_a_lost_command() {
+    let mut rig = Rig::off(Faults {
+        stale_power_ms: 400_000,
+        ..Faults::default()
+    });
+    rig.within_ms = 20_000;
     assert_eq!(rig.power(On).result, Err(OperationError::NotApplied));
+    assert!(rig.is_on());
+    // The BMC still says off, and loses the command.
+    rig.bmc.faults.reset_before = Every::once(1);
+    rig.within_ms = 120_000;
+    let report = rig.power(Off);
+    assert_eq!((report.result, report.power), (Ok(()), PowerState::Off));
+    assert!(!rig.is_on());
 }
 
 /// A BMC of which only so many datagrams come.

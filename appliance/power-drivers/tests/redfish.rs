@@ -133,6 +133,12 @@ fn an_interrupt_is_sent_once() {
         assert_eq!(report.power, PowerState::On);
         assert!(rig.done().len() <= 1);
     }
+    // Whose task never ends.
+    let mut rig = Rig::faulty(&model::MODERN, true, Injected::always(Fault::TaskHangs));
+    let report = rig.does(NMI);
+    assert_eq!(report.result, Err(OperationError::Uncertain));
+    assert_eq!(report.power, PowerState::On);
+    assert_eq!(rig.done(), [(Done::Nmi, None)]);
     let mut rig = Rig::new(&model::STANDARD, false);
     let report = rig.does(NMI);
     assert_eq!(report.result, Err(OperationError::Refused));
@@ -320,6 +326,57 @@ fn an_answer_that_is_lost_is_read_first() {
             }
         }
     }
+}
+
+#[test]
+fn a_refusal_behind_a_lost_answer_is_uncertain() {
+    let mut rig = Rig::new(&model::STANDARD, false);
+    for fault in [
+        Injected::always(Fault::ErrorInside),
+        Injected::always(Fault::Closes(0)).times(1),
+    ] {
+        let fault = fault.method("POST").path("Reset");
+        rig.line.service.inject(fault);
+    }
+    let report = rig.power(On);
+    assert_eq!(report.result, Err(OperationError::Uncertain));
+    assert_eq!(report.power, PowerState::Off);
+}
+
+#[test]
+fn a_restart_that_stops_half_way_says_so() {
+    let mut stopped = 0;
+    for most in 1..20 {
+        let mut rig = Rig::new(&model::STANDARD, true);
+        rig.line.most_connections = most;
+        let report = rig.power(Reboot);
+        let case = format!("{most} {report:?}");
+        let on = rig.is_on();
+        match (report.result, report.power) {
+            (Ok(()), PowerState::On) => assert!(on, "{case}"),
+            // Nothing of the start was sent.
+            (Err(OperationError::Unreachable), PowerState::Off) => {
+                assert!(!on, "{case}");
+                stopped += 1;
+            }
+            (Err(OperationError::Unreachable), power) => {
+                assert!(on && power != PowerState::Off, "{case}");
+            }
+            (Err(error), power) => {
+                assert_eq!(error, OperationError::Uncertain, "{case}");
+                assert_eq!(power, PowerState::Unknown, "{case}");
+            }
+            (Ok(()), _) => panic!("{case}"),
+        }
+    }
+    assert!(stopped > 0);
+    // No time is left for the start.
+    let mut rig = Rig::with(&model::STANDARD, Simulated::new(true).delay(6_500));
+    rig.within_ms = 13_000;
+    let report = rig.power(Reboot);
+    assert_eq!(report.result, Err(OperationError::NotApplied));
+    assert_eq!(report.power, PowerState::Off);
+    assert!(report.reason.unwrap().text.contains("no time left"));
 }
 
 #[test]
