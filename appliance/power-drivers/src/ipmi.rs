@@ -12,8 +12,9 @@ use farrier_ipmi::{
     Client, Credentials, Event, Failure, Output as ClientOutput, Privilege, Settings, Step,
 };
 
+use crate::ask::{Answer, Ask, Command, Fault, Seen};
 use crate::driver::{Output, Random};
-use crate::flow::{Answer, Ask, Command, Fault, Flow, Seen};
+use crate::flow::Flow;
 use crate::limits::{IPMI, OFF_PAUSE_MILLIS};
 use crate::link::{Link, Turn};
 use crate::order::{Firmware, IpmiAccess, StartFrom};
