@@ -12,8 +12,9 @@ use farrier_ipmi::{
     Client, Credentials, Event, Failure, Output as ClientOutput, Privilege, Settings, Step,
 };
 
+use crate::ask::{Answer, Ask, Command, Fault, Seen};
 use crate::driver::{Output, Random};
-use crate::flow::{Answer, Ask, Command, Fault, Flow, Seen};
+use crate::flow::Flow;
 use crate::limits::{IPMI, OFF_PAUSE_MILLIS};
 use crate::link::{Link, Turn};
 use crate::order::{Firmware, IpmiAccess, StartFrom};
@@ -50,7 +51,7 @@ impl Ipmi {
         // The end of a session, and another one's begin, show in what is asked.
         let answer = match event {
             Event::Done(answer) => self.asked.map(|ask| read(ask, answer)),
-            Event::Failed(failure) => self.asked.map(|ask| Answer::Failed(fault(ask, failure))),
+            Event::Failed(failure) => self.asked.map(|_| Answer::Failed(fault(failure))),
             Event::Up
             | Event::Down { .. }
             | Event::Present { .. }
@@ -207,7 +208,7 @@ const fn flags(wanted: StartFrom) -> BootFlags {
 }
 
 /// What a failure means.
-fn fault(ask: Ask, failure: Failure) -> Fault {
+fn fault(failure: Failure) -> Fault {
     let (error, code) = match failure {
         Failure::Silent | Failure::Lost | Failure::Closed => (OperationError::Unreachable, 0),
         Failure::NoRmcpPlus | Failure::NoSuite | Failure::Malformed => {
@@ -237,7 +238,7 @@ fn fault(ask: Ask, failure: Failure) -> Fault {
     let overran = matches!(failure, Failure::Completion(code) if code.0 == 0xc3);
     Fault {
         error,
-        lost: matches!(ask, Ask::Command(_)) && (overran || failure == Failure::Lost),
+        lost: overran || failure == Failure::Lost,
         reason: Reason {
             text: failure.reason(),
             code: match code {

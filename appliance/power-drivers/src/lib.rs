@@ -60,6 +60,7 @@
 
 pub mod limits;
 
+mod ask;
 mod driver;
 mod flow;
 mod ipmi;

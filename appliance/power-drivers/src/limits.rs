@@ -54,12 +54,11 @@ pub(crate) const IPMI: Timing = Timing {
     longest_reopen_ms: 8_000,
 };
 
-/// Bounds of each Redfish operation. The limits above come first where they are
-/// shorter.
+/// Bounds of each Redfish operation; of its whole, the limits above are.
 pub(crate) const REDFISH: Settings = Settings {
     // A BMC that is asked for the first time after hours needs that.
     answer_ms: 20_000,
-    total_ms: READ_MILLIS as u32,
+    total_ms: OPERATION_MILLIS as u32,
     poll_ms: POLL_MILLIS as u32,
     // A boot device that is not shown by then does not keep a machine from starting.
     settle_ms: 8_000,

@@ -1,10 +1,11 @@
 //! What a protocol is to an operation: it carries out one [`Ask`] at a time and
-//! gives its [`Answer`](crate::flow::Answer) to the [`Flow`].
+//! gives its [`Answer`](crate::ask::Answer) to the [`Flow`].
 
 use farrier_core::Instant;
 
+use crate::ask::Ask;
 use crate::driver::{Output, Random};
-use crate::flow::{Ask, Flow};
+use crate::flow::Flow;
 
 /// What a link does now.
 #[derive(Debug)]

@@ -7,8 +7,9 @@ use farrier_core::interface::{OperationError, PowerState};
 use farrier_snmp::outlet::{Action, Outlet, OutletState};
 use farrier_snmp::{Config, ErrorStatus, Exchange, FailureKind, Request};
 
+use crate::ask::{Answer, Ask, Command, Fault, Seen};
 use crate::driver::{Output, Random};
-use crate::flow::{Answer, Ask, Command, Fault, Flow, Seen};
+use crate::flow::Flow;
 use crate::limits::{OUTLET_OFF_PAUSE_MILLIS, SNMP_ANSWER_MILLIS, SNMP_ATTEMPTS};
 use crate::link::{Link, Turn};
 use crate::order::OutletAccess;

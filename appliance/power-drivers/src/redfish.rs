@@ -11,8 +11,9 @@ use farrier_redfish::{
     FailureKind, MAX_MESSAGE, Outcome, Request, ResetType, Settings, SystemState, Text, Wants,
 };
 
+use crate::ask::{Answer, Ask, Command, Fault, Seen};
 use crate::driver::{Output, Random};
-use crate::flow::{Answer, Ask, Command, Fault, Flow, Seen};
+use crate::flow::Flow;
 use crate::limits::{OFF_PAUSE_MILLIS, REDFISH};
 use crate::link::{Link, Turn};
 use crate::order::{Firmware, RedfishAccess, StartFrom};
@@ -160,9 +161,7 @@ impl Link for Redfish<'_> {
     }
 
     fn input(&mut self, now: Instant, bytes: &mut [u8], flow: &mut Flow) {
-        if let Slot::Busy(operation) = &mut self.slot
-            && !self.connecting
-        {
+        if let Slot::Busy(operation) = &mut self.slot {
             operation.input(bytes, now.millis(), &mut ());
             self.take_end(now, flow);
         }

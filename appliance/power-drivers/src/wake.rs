@@ -4,8 +4,9 @@
 use farrier_core::Instant;
 use farrier_core::interface::Mac;
 
+use crate::ask::{Answer, Ask};
 use crate::driver::{Output, Random};
-use crate::flow::{Answer, Ask, Flow};
+use crate::flow::Flow;
 use crate::limits::{OFF_PAUSE_MILLIS, WAKE_PACKETS, WAKE_PAUSE_MILLIS};
 use crate::link::{Link, Turn};
 

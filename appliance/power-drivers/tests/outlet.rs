@@ -102,6 +102,21 @@ fn every_fault_ends_in_a_known_result() {
         ),
         (
             Faults {
+                mute_sets: true,
+                ..none
+            },
+            Ok(()),
+        ),
+        (
+            Faults {
+                mute_sets: true,
+                ignores: true,
+                ..none
+            },
+            Err(OperationError::Uncertain),
+        ),
+        (
+            Faults {
                 silent: true,
                 ..none
             },

@@ -179,7 +179,7 @@ fn injected() -> impl Strategy<Value = Injected> {
 }
 
 fn outlet_faults() -> impl Strategy<Value = outlet::Faults> {
-    let flags = proptest::collection::vec(proptest::bool::weighted(0.1), 5);
+    let flags = proptest::collection::vec(proptest::bool::weighted(0.1), 6);
     let each = || prop_oneof![2 => Just(0_u32), 1 => 1_u32..6];
     let stale = prop_oneof![2 => Just(0_u64), 1 => 0_u64..80_000];
     (flags, each(), each(), 0_u64..4_000, stale).prop_map(
@@ -189,6 +189,7 @@ fn outlet_faults() -> impl Strategy<Value = outlet::Faults> {
             lose_out,
             delay_ms,
             ignores: flags[1],
+            mute_sets: flags[5],
             // As above: not both.
             stale_ms: if flags[2] { 0 } else { stale_ms },
             refuses: if flags[2] { 5 } else { 0 },
@@ -214,6 +215,7 @@ proptest! {
         ]),
         on in any::<bool>(),
         listens in any::<bool>(),
+        silence in (0_u64..150_000, prop_oneof![2 => Just(0_u64), 1 => 0_u64..80_000]),
         orders in proptest::collection::vec((order(), within()), 1..5),
     ) {
         let config = Config { seed, ..Config::default() };
@@ -224,6 +226,8 @@ proptest! {
         rig.bmc.config = config;
         rig.bmc.faults = faults;
         rig.clock.random = seed;
+        let from = rig.clock.now + silence.0;
+        rig.silence = from..from + silence.1;
         rig.access.suites = suites;
         rig.bmc.machine.shutdown_ms = listens.then_some(2_000);
         for (order, within_ms) in orders {

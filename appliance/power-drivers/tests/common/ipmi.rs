@@ -6,6 +6,7 @@ use farrier_ipmi::Suites;
 use farrier_ipmi::command::chassis::BootFlags;
 use farrier_power_drivers::{Access, IpmiAccess, Order, PowerAction, Report};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
 
 const OWNER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000);
 
@@ -30,7 +31,30 @@ impl Device for Bmc<VirtualMachine> {
     }
 }
 
+/// A BMC whose network is down for a while.
+struct Line<'a> {
+    bmc: &'a mut Bmc<VirtualMachine>,
+    silence: Range<u64>,
+}
+
+impl Device for Line<'_> {
+    fn datagram(&mut self, now: u64, bytes: &[u8]) {
+        if !self.silence.contains(&now) {
+            self.bmc.datagram(now, bytes);
+        }
+    }
+    fn give(&mut self, now: u64) -> Option<Vec<u8>> {
+        let bytes = self.bmc.give(now)?;
+        (!self.silence.contains(&now)).then_some(bytes)
+    }
+    fn wake_at(&self) -> Option<u64> {
+        Bmc::wake_at(self.bmc)
+    }
+}
+
 pub struct Rig {
+    /// When nothing comes through.
+    pub silence: Range<u64>,
     pub bmc: Bmc<VirtualMachine>,
     pub clock: Clock,
     pub access: IpmiAccess<'static>,
@@ -43,6 +67,7 @@ impl Rig {
         let mut bmc = Bmc::new(config, VirtualMachine::new());
         bmc.faults = faults;
         Self {
+            silence: 0..0,
             bmc,
             clock,
             access: ACCESS,
@@ -66,8 +91,12 @@ impl Rig {
 
     pub fn does(&mut self, order: Order) -> Report {
         let access = Access::Ipmi(self.access);
+        let mut line = Line {
+            bmc: &mut self.bmc,
+            silence: self.silence.clone(),
+        };
         self.clock
-            .carry_out(&mut self.bmc, &access, order, self.within_ms)
+            .carry_out(&mut line, &access, order, self.within_ms)
     }
 
     pub fn power(&mut self, action: PowerAction) -> Report {

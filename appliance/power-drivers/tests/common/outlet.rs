@@ -17,6 +17,8 @@ pub struct Faults {
     pub lose_out: u32,
     /// Answers come so much later.
     pub delay_ms: u64,
+    /// It never answers a SET.
+    pub mute_sets: bool,
     /// It accepts, and does nothing.
     pub ignores: bool,
     /// It shows the state before a change for so long.
@@ -201,7 +203,8 @@ impl Device for Pdu {
         if self.faults.forged {
             self.queue.push((at, answer(&[0x55])));
         }
-        if !strikes(&mut self.said, self.faults.lose_out) {
+        let mute = tag == 0xa3 && self.faults.mute_sets;
+        if !strikes(&mut self.said, self.faults.lose_out) && !mute {
             self.queue.push((at, answer(id)));
         }
     }

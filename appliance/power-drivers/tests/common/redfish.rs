@@ -27,6 +27,8 @@ pub struct Line {
     pub connections: usize,
     /// Nothing listens.
     pub refuses: bool,
+    /// Nothing listens behind so many connections.
+    pub most_connections: usize,
     /// Bytes of an answer at a time.
     pub piece: usize,
     /// The stream was closed, and the driver knows.
@@ -36,9 +38,10 @@ pub struct Line {
 impl Device for Line {
     fn connect(&mut self, _: u64) -> bool {
         self.told = false;
-        self.connection = (!self.refuses).then(Connection::new);
         self.connections += 1;
-        !self.refuses
+        let refuses = self.refuses || self.connections > self.most_connections;
+        self.connection = (!refuses).then(Connection::new);
+        !refuses
     }
     fn stream(&mut self, now: u64, bytes: &[u8]) {
         let connection = self.connection.as_mut().expect("it is connected");
@@ -81,6 +84,7 @@ impl Rig {
                 connection: None,
                 connections: 0,
                 refuses: false,
+                most_connections: usize::MAX,
                 piece: usize::MAX,
                 told: false,
             },
