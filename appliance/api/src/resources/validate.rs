@@ -4,6 +4,7 @@
 use crate::reply::Cursor;
 use crate::resource::{Ask, Out, Route};
 use crate::View;
+use core::fmt;
 use farrier_core::node::Node;
 use farrier_core::power::{Lack, access};
 
@@ -52,14 +53,30 @@ fn reason(node: &Node, lack: Option<Lack>, w: &mut Out<'_>) {
             setting.key(),
             setting.expects()
         )),
-        Some(Lack::Outlet) => _ = w.key("reason").string(
-            "driver_info/snmp_outlet has not as many numbers as outlets of that snmp_driver",
-        ),
+        Some(Lack::Outlet(index)) => {
+            w.key("reason").text(format_args!(
+                "driver_info/snmp_outlet does not fit the snmp_driver. Send {}.",
+                Numbers(index)
+            ));
+        }
         Some(Lack::Interface) => _ = w.key("reason").string(
             "the driver wol needs an interface of the node. Create its port.",
         ),
     }
     w.end_object();
+}
+
+/// The names of an outlet's numbers.
+struct Numbers(&'static [&'static str]);
+
+impl fmt::Display for Numbers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut all = self.0.iter().enumerate();
+        all.try_for_each(|(number, name)| {
+            let between = if number == 0 { "" } else { "." };
+            write!(f, "{between}<{name}>")
+        })
+    }
 }
 
 /// What a deployment lacks; empty for nothing.

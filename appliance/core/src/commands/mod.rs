@@ -167,10 +167,14 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         action: PowerAction,
         out: &mut Effects,
     ) -> Result<(), CommandError> {
-        let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
+        let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
         if agent_phase(node.state).is_some() {
             return Err(CommandError::PowerInUse(node.state));
         }
+        if self.power_access(node.id).is_none() {
+            return Err(CommandError::DriverInfoIncomplete);
+        }
+        let node = edit!(self, index).ok_or(CommandError::NoSuchNode)?;
         node.power_request = Some(PowerRequest { action });
         node.power_control.begin(now);
         let why = (node.state, Reason::Requested);

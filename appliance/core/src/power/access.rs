@@ -112,8 +112,8 @@ impl PowerAccess<'_> {
 pub enum Lack {
     /// A setting has no value, or the board has lost the key of a secret.
     Setting(Setting),
-    /// The numbers of the outlet are not those of its family.
-    Outlet,
+    /// The numbers of the outlet are not those of its family, which are named here.
+    Outlet(&'static [&'static str]),
     /// The node has no interface.
     Interface,
 }
@@ -174,7 +174,7 @@ pub fn access<'a>(
                 address: address(text(Setting::SnmpAddress)).ok_or(lack(Setting::SnmpAddress))?,
                 port: port(text(Setting::SnmpPort)).unwrap_or(SNMP_PORT),
                 login: login("", Setting::SnmpCommunity)?,
-                outlet: Outlet::parse(family, numbers).ok_or(Lack::Outlet)?,
+                outlet: Outlet::parse(family, numbers).ok_or(Lack::Outlet(family.index))?,
             }
         }
     })

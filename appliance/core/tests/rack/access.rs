@@ -506,6 +506,12 @@ fn roles_see_and_do_what_is_theirs() {
             r#"[{"op":"add","path":"/driver_info/k","value":"v"}]"#,
             403,
         ),
+        (
+            "PATCH",
+            "/v1/nodes/n",
+            r#"[{"op":"add","path":"/driver","value":"ipmi"}]"#,
+            403,
+        ),
         ("DELETE", "/v1/nodes/n", "", 403),
         ("POST", "/v1/nodes", r#"{"driver":"farrier"}"#, 403),
         ("DELETE", "/farrier/v1/accounts/x", "", 403),

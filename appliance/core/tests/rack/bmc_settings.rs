@@ -5,6 +5,7 @@ use crate::api_rig::*;
 use crate::common::*;
 use farrier_core::Input;
 use farrier_core::interface::{DriverKind, IpmiPrivilege};
+use farrier_core::persist::record::Record;
 use farrier_core::power::{BmcLogin, PowerAccess};
 use farrier_protocol::message::NodeId;
 use serde_json::{Value, json};
@@ -159,7 +160,7 @@ fn every_driver_gets_what_it_needs() {
     assert_eq!(reply.status, 200, "{}", reply.body);
     assert!(lab.rack().power_access(node).is_none(), "another family's");
     let why = get(&mut lab, "/v1/nodes/db-1/validate")["power"]["reason"].clone();
-    assert!(why.as_str().unwrap().contains("snmp_outlet"), "{why}");
+    assert!(why.as_str().unwrap().contains("<PDU>.<outlet>"), "{why}");
     assert_eq!(call(&mut lab, "DELETE", "/v1/nodes/db-1", "").status, 204);
 
     let node = create(&mut lab, "wol", json!({}));
@@ -397,4 +398,68 @@ fn the_longest_settings_fit_a_reply() {
         };
         assert_eq!(value.0, Some(value.1.as_str()), "{key}");
     }
+}
+
+#[test]
+fn secrets_go_with_their_node() {
+    let mut lab = rack();
+    ipmi(&mut lab);
+    patch(
+        &mut lab,
+        json!([set("driver_info/ipmi_password", SECRETS[1])]),
+    );
+    let reply = call(&mut lab, "DELETE", "/v1/nodes/db-1", "");
+    assert_eq!(reply.status, 204, "{}", reply.body);
+    for _ in 0..2 {
+        let node = create(&mut lab, "ipmi", json!({"ipmi_address": "10.0.0.9"}));
+        assert_eq!(passwords(&lab, node), [""; 0]);
+        assert_eq!(
+            shown(&mut lab)["driver_info"],
+            json!({"ipmi_address": "10.0.0.9"})
+        );
+        assert_eq!(call(&mut lab, "DELETE", "/v1/nodes/db-1", "").status, 204);
+        lab.restart(0);
+    }
+    assert!(!told(&lab));
+}
+
+/// Counts the board's keys.
+fn epoch(lab: &Lab) -> u32 {
+    let of = |record: &Vec<u8>| match postcard::from_bytes(record) {
+        Ok(Record::SealingKey { epoch, .. }) => Some(epoch),
+        _ => None,
+    };
+    lab.records().iter().filter_map(of).max().unwrap_or(0)
+}
+
+#[test]
+fn secrets_are_sealed_anew_with_the_boards_next_key() {
+    let mut lab = rack();
+    let node = ipmi(&mut lab);
+    let mut before = epoch(&lab);
+    for secret in [SECRETS[1], SECRETS[2]] {
+        patch(&mut lab, json!([set("driver_info/ipmi_password", secret)]));
+        // Within an hour after a secret has ended, or may have.
+        for _ in 0..20 {
+            lab.pass(300);
+            lab.maintain_keys();
+        }
+        let now = epoch(&lab);
+        assert!(now > before, "nothing was sealed anew: {now}");
+        before = now;
+        lab.restart(0);
+        assert_eq!(passwords(&lab, node), [secret, SECRETS[0]]);
+    }
+    assert!(!told(&lab));
+}
+
+#[test]
+fn who_switches_a_machine_is_told_what_its_driver_lacks() {
+    let mut lab = rack();
+    create(&mut lab, "ipmi", json!({}));
+    let off = json!({"target": "power off"}).to_string();
+    let path = "/v1/nodes/db-1/states/power";
+    let reply = call(&mut lab, "PUT", path, &off);
+    assert_eq!(reply.status, 400, "{}", reply.body);
+    assert!(reply.fault().contains("validate"), "{}", reply.fault());
 }

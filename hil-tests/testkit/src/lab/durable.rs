@@ -106,6 +106,11 @@ pub fn durable(rack: &TestRack) -> Vec<String> {
         ] {
             fact(rack.texts().get(index, kind).to_owned());
         }
+        fact(format!("{:?}", node.driver));
+        for (setting, value) in rack.texts().settings(index) {
+            let former = rack.texts().former(index, setting);
+            fact(format!("{setting:?} {value} {former}"));
+        }
         let mut pairs: Vec<_> = rack.texts().pairs(index, Kind::DriverInfo).collect();
         pairs.sort_unstable();
         fact(format!("{pairs:?}"));

@@ -201,6 +201,15 @@ impl Lab {
         }));
     }
 
+    /// Lets the board replace its key, where the rack wants so.
+    ///
+    /// # Panics
+    /// Where the board does not do it.
+    pub fn maintain_keys(&mut self) {
+        let now = self.clock();
+        assert_eq!(ready(self.controller.maintain_keys(now)), Ok(()));
+    }
+
     /// Lets so many seconds pass, with a tick each.
     pub fn pass(&mut self, seconds: u64) {
         for _ in 0..seconds {
