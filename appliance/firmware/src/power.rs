@@ -6,7 +6,7 @@ use core::fmt::Write;
 
 use embassy_time::{Instant, with_deadline};
 use farrier_core::interface::{
-    OperationError, OperationId, PowerAction, PowerOperation, PowerState,
+    DriverKind, OperationError, OperationId, PowerAction, PowerOperation, PowerState,
 };
 use farrier_core::node::{NAME_LEN, Node, String};
 use farrier_protocol::message::{Mac, NodeId};
@@ -121,11 +121,17 @@ impl<B: Board, const N: usize, const L: usize, const D: usize> Context<B, N, L, 
                 let node = rack.find(request.node);
                 node.and_then(|index| rack.nodes().get(index))
                     .filter(|node| node.power_control.operation() == Some(request.id))
-                    .map(Machine::of)
+                    .map(|node| (Machine::of(node), node.driver))
             });
-            let Some(machine) = machine else {
+            let Some((machine, kind)) = machine else {
                 continue;
             };
+            // There are no drivers for BMCs and outlets here yet.
+            if kind != DriverKind::Manual {
+                let none = DriverEvent::Done(request.id, Err(OperationError::NoDriver));
+                queues.events.send(none).await;
+                continue;
+            }
             // After its deadline the rack asks for it anew.
             let Ok(answer) =
                 with_deadline(request.deadline, driver.perform(&request, &machine)).await

@@ -15,6 +15,7 @@ use crate::node::flags::Flags;
 use crate::node::hardware::Found;
 use crate::node::{GivenTicket, Happening, Node, Reason};
 use crate::rack::{Entropy, Rack, count, edit};
+use crate::strings::Kind;
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::{BootId, Mac, NodeId};
 
@@ -326,7 +327,9 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     /// Whether operators have changed nothing of a node but what brings it into
     /// this state.
     fn is_untouched(&self, of: usize, state: ProvisionState) -> bool {
-        let says = self.texts.interfaces(of).next().is_some();
+        let says = self.texts.interfaces(of).next().is_some()
+            || self.texts.settings(of).next().is_some()
+            || self.texts.pairs(of, Kind::DriverInfo).next().is_some();
         self.nodes.get(of).is_some_and(|node| {
             !says
                 && node.state == state

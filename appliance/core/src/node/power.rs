@@ -248,6 +248,10 @@ impl PowerControl {
     /// Nobody waits any more for whatever the driver does.
     pub(crate) fn forget_operation(&mut self) {
         self.operation = None;
+        // What was wanted of another BMC, and what that one said, is not this one's.
+        self.nmi = false;
+        self.boot_wanted = 0;
+        self.boot_seen = 0;
     }
 
     /// Nobody waits any more for what the driver switches. Whatever else it does ends

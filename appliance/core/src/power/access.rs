@@ -34,6 +34,23 @@ impl core::fmt::Debug for SecretText<'_> {
     }
 }
 
+/// A key that no log shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SecretKey([u8; KG_LEN]);
+
+impl SecretKey {
+    /// The key.
+    pub const fn reveal(&self) -> &[u8; KG_LEN] {
+        &self.0
+    }
+}
+
+impl core::fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("SecretKey(..)")
+    }
+}
+
 /// How a driver logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BmcLogin<'a> {
@@ -70,7 +87,7 @@ pub enum PowerAccess<'a> {
         /// What to ask for.
         privilege: IpmiPrivilege,
         /// The key K_G; `None` where it is the user's password.
-        kg: Option<[u8; KG_LEN]>,
+        kg: Option<SecretKey>,
     },
     /// By Redfish.
     Redfish {
@@ -153,7 +170,7 @@ pub fn access<'a>(
                 _ => 17,
             },
             privilege: privilege(text(Setting::IpmiPrivLevel)).unwrap_or_default(),
-            kg: kg(text(Setting::IpmiHexKgKey)),
+            kg: kg(text(Setting::IpmiHexKgKey)).map(SecretKey),
         },
         DriverKind::Redfish => {
             let host = RedfishHost::parse(text(Setting::RedfishAddress));

@@ -25,7 +25,7 @@ pub use crate::node::power::{
 };
 use crate::node::{AGENT_SILENT_MILLIS, Happening, Node, PowerRequest};
 use crate::rack::{Rack, count, edit};
-pub use access::{BmcLogin, Lack, PowerAccess, SecretText, access};
+pub use access::{BmcLogin, Lack, PowerAccess, SecretKey, SecretText, access};
 use farrier_lifecycle::ProvisionState;
 use farrier_protocol::message::NodeId;
 
@@ -348,7 +348,10 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
                 count(&mut self.counters.power_failures);
                 if matches!(
                     error,
-                    OperationError::Refused | OperationError::Unreachable | OperationError::Login
+                    OperationError::Refused
+                        | OperationError::Unreachable
+                        | OperationError::Login
+                        | OperationError::NoDriver
                 ) {
                     node.set_error(format_args!(
                         "the power driver could not switch the machine ({error:?}); it is asked \
