@@ -8,6 +8,7 @@ use farrier_ipmi::command::chassis::{self, BootFlags, ChassisControl};
 use farrier_ipmi::command::device::GuidOrder;
 use farrier_ipmi::command::{self, Command as Request};
 use farrier_ipmi::rakp::Status;
+use farrier_ipmi::suite::Suite;
 use farrier_ipmi::{
     Client, Credentials, Event, Failure, Output as ClientOutput, Privilege, Settings, Step,
 };
@@ -45,6 +46,10 @@ impl Ipmi {
             asked: None,
             closing: false,
         })
+    }
+
+    pub(crate) const fn suite(&self) -> Suite {
+        self.client.suite()
     }
 
     fn event(&mut self, now: Instant, event: Event<'_>, flow: &mut Flow) {

@@ -52,6 +52,53 @@
 //! Buffers are the owner's, and all drivers may share them: [`MIN_OUT`] and
 //! [`DATAGRAM`] bytes.
 //!
+//! # With a socket
+//! ```no_run
+//! use farrier_power_drivers::{
+//!     Access, Action, DATAGRAM, Driver, Endpoint, Instant, IpmiAccess, MIN_OUT, Order, Output,
+//!     PowerAction, PowerDriver,
+//! };
+//! use farrier_redfish::Bmc;
+//! # use std::{net::UdpSocket, time::Duration};
+//! # let begin = std::time::Instant::now();
+//! # let clock = || Instant::from_millis(begin.elapsed().as_millis() as u64);
+//! # let mut random = |bytes: &mut [u8]| bytes.fill(7);
+//! let access = Access::Ipmi(IpmiAccess {
+//!     address: [192, 0, 2, 7].into(),
+//!     port: 623,
+//!     user: b"farrier",
+//!     password: b"a password",
+//!     kg: b"",
+//!     suites: Default::default(),
+//! });
+//! let Endpoint::Udp(address, port) = access.endpoint() else { panic!() };
+//! let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+//! socket.connect((address, port)).unwrap();
+//!
+//! let order = Order::new(Action::Power(PowerAction::On));
+//! let deadline = clock().plus_millis(60_000);
+//! let mut bmc = Bmc::new();
+//! let mut driver = PowerDriver::new(clock(), deadline, order, &access, &mut bmc).unwrap();
+//! let (mut out, mut buffer) = ([0; MIN_OUT], [0; DATAGRAM]);
+//! loop {
+//!     match driver.poll(clock(), &mut out, &mut random) {
+//!         Output::Datagram(length) => drop(socket.send(&out[..length])),
+//!         Output::Wait => {
+//!             let pause = driver.wake_at().since(clock()).max(1);
+//!             socket.set_read_timeout(Some(Duration::from_millis(pause))).unwrap();
+//!             if let Ok(length) = socket.recv(&mut buffer) {
+//!                 driver.input(clock(), &mut buffer[..length]);
+//!             }
+//!         }
+//!         // Of a stream: see `Output`.
+//!         Output::Connect | Output::Stream(_) => unreachable!(),
+//!         Output::End => break,
+//!     }
+//! }
+//! let report = driver.report().unwrap();
+//! println!("{:?}: {:?}", report.result, report.power);
+//! ```
+//!
 //! # Not supported
 //! * TLS: see `farrier_redfish`. IPv6.
 //! * A session of IPMI that outlives its operation.

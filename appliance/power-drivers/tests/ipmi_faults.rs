@@ -464,3 +464,22 @@ fn a_deadline_that_is_near_is_kept() {
         }
     }
 }
+
+#[test]
+fn the_suite_of_the_session_is_told() {
+    use farrier_power_drivers::{Instant, IpmiDriver};
+    for (has, took_ms) in [(Suite::Sha256, 0), (Suite::Sha1, 3_000)] {
+        let mut rig = Rig::on(Faults::default());
+        rig.bmc.config.suites = vec![has];
+        rig.access.suites = Suites::StrongOrSha1;
+        let begin = rig.clock.now;
+        let now = Instant::from_millis(begin);
+        let deadline = now.plus_millis(60_000);
+        let mut driver = IpmiDriver::ipmi(now, deadline, LOOK, &rig.access).unwrap();
+        let report = rig.clock.drive(&mut driver, &mut rig.bmc);
+        assert_eq!(report.result, Ok(()));
+        assert_eq!(driver.suite(), has);
+        let took = rig.clock.now - begin;
+        assert!((took_ms..took_ms + 1_000).contains(&took), "{took}");
+    }
+}
