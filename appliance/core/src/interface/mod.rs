@@ -20,6 +20,7 @@ mod power;
 mod relay;
 mod requirements;
 mod seen;
+mod setting;
 mod sighting;
 mod steps;
 mod switch;
@@ -31,8 +32,7 @@ pub use account::{Account, AccountName, Role, Verifier};
 pub use actor::{ACCOUNT_LEN, Actor, ActorKind};
 pub use command::{AdminFlag, Allocate, Command, InterfacePatch, StoredConfigDrive};
 pub use config::{Config, ConfigError, Identity, TrustedKeys};
-pub use driver::{DriverKind, IpmiPrivilege, KG_LEN, RedfishHost, SETTING_LEN, Setting};
-pub(crate) use driver::{address, family, kg, port, privilege};
+pub use driver::DriverKind;
 pub use effect::{Effect, Effects, MAX_EFFECTS, Serve, StatementRef};
 pub(crate) use effect::{Operation, SwitchOperation};
 pub use erase_method::{ERASE_METHODS, erase_method, erase_method_name};
@@ -54,6 +54,8 @@ pub use power::{
 pub use relay::Relay;
 pub use requirements::{Flavor, HardwareFeatures, Requirements};
 pub use seen::Seen;
+pub use setting::{IpmiPrivilege, KG_LEN, RedfishHost, SETTING_LEN, Setting};
+pub(crate) use setting::{address, family, kg, port, privilege};
 pub use sighting::{Sighting, SightingKind};
 pub use steps::{MAX_STEPS, Step, Steps, WRITE_PRIORITY};
 pub use switch::{

@@ -3,12 +3,13 @@
 //! Fields that belong to features which are not here keep the value that
 //! Ironic gives a node that does not use them.
 
+use super::bmc;
 use crate::ident;
 use crate::reply::links;
 use crate::resource::Out;
 use crate::resources::drivers;
 use crate::View;
-use farrier_core::interface::{OperationError, PowerState};
+use farrier_core::interface::PowerState;
 use farrier_core::node::flags::Flags;
 use farrier_core::node::{Hop, Node};
 use farrier_core::provisioning::deadlines;
@@ -364,45 +365,11 @@ fn driver_internal_info<'w, 'b>(
         Some(hop) => w.key("last_hop").string(Hop::as_str(hop)),
         None => w,
     };
-    bmc(view, index, node, w);
+    bmc::write(view, index, node, w);
     if view.is_flat(node) {
         w.key("network_warning").string(FLAT);
     }
     w.end_object()
-}
-
-/// What a driver that sees the machine knows of it, how long ago, and since when its
-/// BMC or outlet can't be asked.
-fn bmc(view: &View<'_>, index: usize, node: &Node, w: &mut Out<'_>) {
-    if !node.driver.sees() {
-        return;
-    }
-    let control = &node.power_control;
-    if node.power != PowerState::Unknown {
-        w.key("power_seen_seconds")
-            .number(view.now.since(control.seen()) / 1000);
-    }
-    if let Some((since, why)) = control.looks.silent() {
-        w.key("bmc_silent_seconds").number(view.now.since(since) / 1000);
-        w.key("bmc_error").string(match why {
-            OperationError::Unreachable => "does not answer",
-            OperationError::Login => "does not take user and password",
-            OperationError::HostKey => "has another key than expected",
-            OperationError::Unsupported => "speaks otherwise than the driver",
-            OperationError::Refused
-            | OperationError::NoDriver
-            | OperationError::Busy
-            | OperationError::ByHand
-            | OperationError::Unexpected
-            | OperationError::NotApplied
-            | OperationError::Uncertain
-            | OperationError::NoTrunk => "refuses what it is asked for",
-        });
-    }
-    let login = node.driver.login();
-    if login.is_some_and(|login| !view.texts.former(index, login).is_empty()) {
-        w.key("bmc_login").string("the new secret was not yet seen to work; the one before is kept");
-    }
 }
 
 fn properties<'w, 'b>(node: &Node, w: &'w mut Out<'b>) -> &'w mut Out<'b> {

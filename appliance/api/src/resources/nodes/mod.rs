@@ -1,5 +1,6 @@
 //! `/v1/nodes`: the list, and nodes one by one.
 
+mod bmc;
 mod fields;
 mod patch;
 
