@@ -20,12 +20,7 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
     ) -> Result<(), CommandError> {
         self.check_link(mac, switch, port)?;
         let name = patch.physical_network.unwrap_or("");
-        if !name.is_empty() {
-            check_word(name)?;
-        }
-        if name.len() > PHYSICAL_NETWORK_LEN {
-            return Err(CommandError::TooLong);
-        }
+        check_physical_network(name)?;
         let is_default = name.is_empty() && patch.pxe != Some(false);
         if !is_default && StringPool::cost(SETTINGS_LEN + name.len()) > self.texts.free() {
             return Err(CommandError::StringsFull);
@@ -61,24 +56,39 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         if node.state.is_busy() {
             return Err(CommandError::Locked(node.state));
         }
-        let id = node.id;
-        let mut known = heapless::String::<PHYSICAL_NETWORK_LEN>::new();
         let old = self.texts.interface(index, mac);
         let name = patch.physical_network.unwrap_or(old.physical_network);
-        known.push_str(name).map_err(|_| CommandError::TooLong)?;
-        if !known.is_empty() {
-            check_word(&known)?;
-        }
+        check_physical_network(name)?;
+        let mut kept = heapless::String::<PHYSICAL_NETWORK_LEN>::new();
+        kept.push_str(name).map_err(|_| CommandError::TooLong)?;
         let said = InterfaceSettings {
             pxe_enabled: patch.pxe.unwrap_or(old.pxe_enabled),
-            physical_network: &known,
+            physical_network: &kept,
         };
-        if said == old {
+        self.set_interface(index, mac, said, out)
+    }
+
+    /// Nothing is said of an interface any more: it is its node's no longer.
+    pub(crate) fn forget_interface(&mut self, index: usize, mac: Mac, out: &mut Effects) {
+        let _less = self.set_interface(index, mac, InterfaceSettings::DEFAULT, out);
+    }
+
+    /// Something is said of an interface of the node, unless it is said already.
+    fn set_interface(
+        &mut self,
+        index: usize,
+        mac: Mac,
+        said: InterfaceSettings<'_>,
+        out: &mut Effects,
+    ) -> Result<(), CommandError> {
+        let node = self.nodes.get(index).ok_or(CommandError::NoSuchNode)?;
+        if self.texts.interface(index, mac) == said {
             return Ok(());
         }
+        let node = node.id;
         self.texts.set_interface(index, mac, said)?;
         Record::Interface {
-            node: id,
+            node,
             mac,
             pxe: said.pxe_enabled,
             physical_network: said.physical_network,
@@ -86,22 +96,15 @@ impl<const N: usize, const L: usize, const D: usize> Rack<N, L, D> {
         .emit(out);
         Ok(())
     }
+}
 
-    /// Nothing is said of an interface any more: it is its node's no longer.
-    pub(crate) fn forget_interface(&mut self, index: usize, mac: Mac, out: &mut Effects) {
-        let said = InterfaceSettings::DEFAULT;
-        if self.texts.interface(index, mac) == said {
-            return;
-        }
-        let _less = self.texts.set_interface(index, mac, said);
-        if let Some(node) = self.nodes.get(index).map(|node| node.id) {
-            Record::Interface {
-                node,
-                mac,
-                pxe: said.pxe_enabled,
-                physical_network: said.physical_network,
-            }
-            .emit(out);
-        }
+/// Whether an operator may call a network so; empty for none.
+fn check_physical_network(name: &str) -> Result<(), CommandError> {
+    if name.len() > PHYSICAL_NETWORK_LEN {
+        return Err(CommandError::TooLong);
+    }
+    match name {
+        "" => Ok(()),
+        name => check_word(name),
     }
 }
